@@ -1,0 +1,118 @@
+"""One function a table: from a record of bench/results/ to Markdown."""
+
+from collections.abc import Iterable, Sequence
+
+from .quality import plan
+from .results import Record
+
+REFERENCES = {
+    "test_halves": "one half of the test images, to the other half",
+    "train_test": "the 60,000 training images, to the test images",
+    "noisy": "the test images plus noise of σ = 0.05 (not clipped, not rounded), to the test images: the bar",
+    "noisy_rounded": "the same, clipped to [-1, 1] and rounded to grey levels",
+}
+
+
+def overhead(record: Record) -> str:
+    rows = [
+        (row["batch_size"], row["runs"], f"{row['share']:.2%}", _range(row["range"], ".2%"), f"{row['bar']:.0%}")
+        for row in record["rows"]
+    ]
+    return _table(("batch", "runs", "share outside, median", "lowest to highest", "wanted at most"), rows)
+
+
+def throughput(record: Record) -> str:
+    header = ("batch", "steps", "", "images/s", "ours is faster by", "pair by pair", "wanted at least", "peak memory")
+    return _table(header, [line for row in record["rows"] for line in _throughput_lines(row)])
+
+
+def _throughput_lines(row: Record) -> Iterable[Sequence[object]]:
+    wanted = {"ours": "", "eager": f"{row['bar']:g}", "compiled": "1"}
+    names = {"ours": "ddim-edge", "eager": "diffusers, eager", "compiled": "diffusers, torch.compile"}
+    for kind, side in row["sides"].items():
+        ratio, pairs = ("", "") if kind == "ours" else (f"{side['ratio']:.2f}", _range(side["pairs"], ".2f"))
+        speed, peak = f"{side['images_per_second']:.2f}", f"{side['peak_mib']} MiB"
+        yield (row["batch_size"], row["num_steps"], names[kind], speed, ratio, pairs, wanted[kind], peak)
+
+
+def startup(record: Record) -> str:
+    ours, theirs = record["sides"]["ours"], record["sides"]["diffusers"]
+    ratio, pairs = f"{theirs['ratio']:.1f}", _range(theirs["pairs"], ".1f")
+    rows = [
+        ("ddim-edge", f"{ours['seconds']:.2f} s", "", "", "", f"{ours['peak_mib']} MiB"),
+        ("diffusers", f"{theirs['seconds']:.2f} s", ratio, pairs, f"{record['bar']:g}", f"{theirs['peak_mib']} MiB"),
+    ]
+    return _table(("", "median", "times longer", "pair by pair", "wanted at least", "peak memory"), rows)
+
+
+def size(record: Record) -> str:
+    ours, theirs = record["sides"]["ours"], record["sides"]["diffusers"]
+    rows = [
+        ("ddim-edge[cpu]", f"{ours['mb']:.0f} MB", len(ours["packages"]), "", ""),
+        (
+            "torch (CPU) and diffusers",
+            f"{theirs['mb']:.0f} MB",
+            len(theirs["packages"]),
+            f"{record['ratio']:.1f}",
+            f"{record['bar']:g}",
+        ),
+    ]
+    return _table(("", "site-packages", "packages", "times larger", "wanted at least"), rows)
+
+
+def quality(record: Record) -> str:
+    parts = [_references(record)]
+    if record.get("cells"):
+        parts += [_scan(record)]
+    if "table_guidance_scale" in record:
+        parts += [_paper_table(record)]
+    return "\n\n".join(parts)
+
+
+def _references(record: Record) -> str:
+    distances = record["references"]
+    rows = [(text, f"{distances[name]:.4f}") for name, text in REFERENCES.items()]
+    rows += [
+        (
+            f"{count} training images, evenly over the classes, to the test images: the floor for {count} images",
+            f"{distance:.4f}",
+        )
+        for count, distance in record["floors"].items()
+    ]
+    accuracy = f"The classifier's accuracy on the test images is {record['classifier']['test_accuracy']:.2%}."
+    return f"{accuracy}\n\n{_table(('real images', 'Fréchet distance'), rows)}"
+
+
+def _scan(record: Record) -> str:
+    cells = [cell for cell in record["cells"].values() if (cell["num_steps"], cell["eta"]) == (plan.SCAN_STEPS, 0)]
+    rows = [
+        (f"{cell['guidance_scale']:g}", cell["num_images"], f"{cell['label_accuracy']:.2%}", f"{cell['distance']:.4f}")
+        for cell in sorted(cells, key=lambda cell: float(cell["guidance_scale"]))
+    ]
+    title = f"{plan.SCAN_STEPS} steps, eta 0, by guidance scale:"
+    return f"{title}\n\n{_table(('guidance', 'images', 'labels right', 'Fréchet distance'), rows)}"
+
+
+def _paper_table(record: Record) -> str:
+    scale = record["table_guidance_scale"]
+    cells = [cell for cell in record["cells"].values() if cell["guidance_scale"] == scale]
+    steps = sorted({int(cell["num_steps"]) for cell in cells})
+    etas = sorted({float(cell["eta"]) for cell in cells})
+    by_place = {(cell["eta"], cell["num_steps"]): _cell(cell) for cell in cells}
+    rows = [(f"{eta:g}", *(by_place.get((eta, count), "") for count in steps)) for eta in etas]
+    title = f"Guidance scale {scale:g}; in each cell the Fréchet distance, the labels right, and the number of images:"
+    return f"{title}\n\n{_table(('eta', *(f'S = {count}' for count in steps)), rows)}"
+
+
+def _cell(cell: Record) -> str:
+    return f"{cell['distance']:.3f} ({cell['label_accuracy']:.1%}, {cell['num_images']})"
+
+
+def _range(ends: Sequence[float], form: str) -> str:
+    low, high = ends
+    return f"{low:{form}} to {high:{form}}"
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    lines = [header, ["---"] * len(header), *rows]
+    return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)

@@ -1,0 +1,124 @@
+"""``python -m bench.quality``: how many images are what was asked for, and how far they are from real ones."""
+
+import functools
+import hashlib
+from collections.abc import Iterable
+from typing import Any
+
+import click
+from ddim_edge_export.fashion_mnist.data import load as load_images
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+import ddim_edge
+
+from .. import results, tables
+from . import plan
+from .cells import Bench
+from .classifier import Classifier, judge, load_or_train, to_signal
+from .frechet import Gaussian
+from .plan import Cell
+from .references import floor, references
+
+SUBJECT = "quality"
+PACKAGES = ("ddim-edge", "numpy", "onnxruntime", "torch")
+WEIGHTS = results.CACHE / "classifier.pt"
+console = Console(stderr=True)
+
+Record = dict[str, Any]
+
+
+@click.command()
+@click.option("--bundle", default="fashion-mnist", show_default=True, help="A bundled model's name or a folder.")
+@click.option("--num-images", default=2000, show_default=True, help="Images in a cell.")
+@click.option("--slow-num-images", default=500, show_default=True, help="Images in a cell of 1000 steps; 0: no such.")
+@click.option("--guidance-scale", type=float, help="The table's; by default the scan's of the least distance.")
+@click.option("--batch-size", default=64, show_default=True)
+@click.option("--provider", default="auto", show_default=True)
+@click.option("--references-only", is_flag=True, help="Stop before anything is generated.")
+def main(
+    bundle: str,
+    num_images: int,
+    slow_num_images: int,
+    guidance_scale: float | None,
+    batch_size: int,
+    provider: str,
+    references_only: bool,
+) -> None:
+    """Measure the quality of a Fashion-MNIST model, write bench/results/quality.json and render bench/README.md.
+
+    What was measured before with the same model and the same classifier is kept: the command resumes.
+    """
+    classifier = load_or_train(WEIGHTS)
+    pixels, _ = load_images("t10k")
+    test = Gaussian.fit(judge(classifier, to_signal(pixels))[0])
+    record = _with_references(_kept(_classifier_record()), classifier, test, {num_images, slow_num_images} - {0})
+    if references_only:
+        return
+    pipeline = ddim_edge.load(bundle, provider)
+    record = _for_model(record, pipeline)
+    bench = Bench(pipeline, classifier, test, batch_size)
+    scanned = _measure(bench, record, plan.scan(num_images) if guidance_scale is None else [])
+    scale = plan.best_scale(scanned) if guidance_scale is None else guidance_scale
+    record["table_guidance_scale"] = scale
+    _measure(bench, record, plan.table(scale, num_images, slow_num_images))
+
+
+def _classifier_record() -> Record:
+    return {"weights_sha256": hashlib.sha256(WEIGHTS.read_bytes()).hexdigest()}
+
+
+def _kept(classifier: Record) -> Record:
+    """The record of before where this classifier judged it, else a new one."""
+    record = results.read(SUBJECT)
+    same = record.get("classifier", {}).get("weights_sha256") == classifier["weights_sha256"]
+    return record if same else {"classifier": classifier, "floors": {}}
+
+
+def _for_model(record: Record, pipeline: ddim_edge.Pipeline) -> Record:
+    """The record without what another model left in it."""
+    model = {"name": pipeline.bundle.name, "sha256": pipeline.bundle.sha256}
+    if record.get("model", {}).get("sha256") == model["sha256"]:
+        return record
+    return {**record, "model": model, "cells": {}}
+
+
+def _with_references(record: Record, classifier: Classifier, test: Gaussian, sizes: set[int]) -> Record:
+    missing = sorted(size for size in sizes if str(size) not in record["floors"])
+    if not missing and "references" in record:
+        return record
+    with console.status("judging the real images"):
+        train_pixels, train_labels = load_images("train")
+        test_pixels, test_labels = load_images("t10k")
+        train, real = to_signal(train_pixels), to_signal(test_pixels)
+        features = judge(classifier, train)[0]
+        found = judge(classifier, real)[1]
+        record["classifier"]["test_accuracy"] = round(float((found == test_labels).mean()), 4)
+        record["references"] = references(lambda images: judge(classifier, images)[0], train, real)
+        for size in missing:
+            record["floors"][str(size)] = floor(features, train_labels, test, size)
+    _save(record)
+    return record
+
+
+def _measure(bench: Bench, record: Record, cells: Iterable[Cell]) -> list[Record]:
+    """The results of ``cells``, measured where they are not in the record yet, each written as soon as it is there."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
+    rows = []
+    with Progress(*columns, console=console) as progress:
+        for cell in cells:
+            if cell.key not in record["cells"]:
+                task = progress.add_task(cell.key, total=cell.num_images * cell.num_steps)
+                record["cells"][cell.key] = bench.measure(cell, functools.partial(progress.advance, task))
+                _save(record)
+            rows.append(record["cells"][cell.key])
+    return rows
+
+
+def _save(record: Record) -> None:
+    results.write(SUBJECT, {**record, **results.circumstances(*PACKAGES)})
+    tables.render()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,56 @@
+"""Where measurements are kept: one small JSON file a subject, written whole or not at all."""
+
+import importlib.metadata
+import json
+import os
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+BENCH = Path(__file__).parent
+ROOT = BENCH.parent
+CACHE = BENCH / "cache"
+RESULTS = BENCH / "results"
+
+Record = dict[str, Any]
+
+
+def read(subject: str) -> Record:
+    """What was measured for ``subject``; empty where nothing was."""
+    path = RESULTS / f"{subject}.json"
+    return dict(json.loads(path.read_text())) if path.exists() else {}
+
+
+def write(subject: str, record: Record) -> None:
+    """Write ``record`` under a temporary name, then rename."""
+    RESULTS.mkdir(exist_ok=True)
+    path = RESULTS / f"{subject}.json"
+    temporary = path.with_suffix(".tmp")
+    temporary.write_text(json.dumps(record, indent=1) + "\n")
+    os.replace(temporary, path)
+
+
+def circumstances(*packages: str) -> Record:
+    """The machine, the day, and the versions of Python and of ``packages``."""
+    return {
+        "machine": f"{_cpu_model()}, {os.cpu_count()} cores",
+        "date": datetime.now(UTC).date().isoformat(),
+        "versions": {"python": platform.python_version(), **{name: _version(name) for name in packages}},
+    }
+
+
+def _cpu_model() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
+
+
+def _version(package: str) -> str:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return "not installed"

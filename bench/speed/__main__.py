@@ -1,0 +1,49 @@
+"""``python -m bench.speed [overhead] [throughput] [startup] [size]``: all four where none is named."""
+
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from ddim_edge.bundle import open_bundle
+
+from .. import results, tables
+from . import overhead, size, startup, throughput
+from .processes import Subject
+
+MEASUREMENTS = {
+    "overhead": overhead.measure,
+    "throughput": throughput.measure,
+    "startup": startup.measure,
+    "size": size.measure,
+}
+PACKAGES = ("ddim-edge", "numpy", "onnxruntime", "torch", "diffusers")
+
+
+@click.command()
+@click.argument("subjects", nargs=-1, type=click.Choice(list(MEASUREMENTS)))
+@click.option("--bundle", default="fashion-mnist", help="A bundled model's name or a folder.")
+@click.option(
+    "--diffusers-folder",
+    type=click.Path(path_type=Path, exists=True),
+    help="The trained UNet as diffusers saves it; without it, torch runs the same network with random weights.",
+)
+def main(subjects: tuple[str, ...], bundle: str, diffusers_folder: Path | None) -> None:
+    """Measure speed and size, write bench/results/*.json, and render the tables of bench/README.md.
+
+    \b
+    python -m bench.speed
+    python -m bench.speed overhead startup
+    """
+    subject = Subject(open_bundle(bundle).folder.resolve(), diffusers_folder and diffusers_folder.resolve())
+    with Console(stderr=True).status("") as status:
+        for name in subjects or MEASUREMENTS:
+            record = MEASUREMENTS[name](subject, lambda text: status.update(text))
+            weights = "trained" if diffusers_folder else "random, of the same shape"
+            circumstances = results.circumstances(*PACKAGES)
+            results.write(name, {**circumstances, "torch_weights": weights, **record})
+            tables.render()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+"""The tables of bench/README.md, rendered from bench/results/*.json: ``python -m bench.tables``."""
+
+import os
+import re
+
+from . import results
+from .markdown import overhead, quality, size, startup, throughput
+from .results import Record
+
+README = results.BENCH / "README.md"
+TABLES = {"overhead": overhead, "throughput": throughput, "startup": startup, "size": size, "quality": quality}
+
+
+def render() -> None:
+    """Write every table between its markers, ``<!-- NAME -->`` and ``<!-- /NAME -->``."""
+    text = README.read_text()
+    for name, table in TABLES.items():
+        record = results.read(name)
+        body = f"{table(record)}\n\n{_circumstances(record)}" if record else "Not measured yet."
+        text = _between_markers(text, name, body)
+    temporary = README.with_suffix(".tmp")
+    temporary.write_text(text)
+    os.replace(temporary, README)
+
+
+def _between_markers(text: str, name: str, body: str) -> str:
+    pattern = re.compile(f"(<!-- {name} -->).*?(<!-- /{name} -->)", re.DOTALL)
+    if not pattern.search(text):
+        raise ValueError(f"{README} has no markers <!-- {name} --> and <!-- /{name} -->: put them where the table goes")
+    return pattern.sub(lambda match: f"{match[1]}\n{body}\n{match[2]}", text)
+
+
+def _circumstances(record: Record) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+    return f"{record['machine']}; {record['date']}; {versions}."
+
+
+if __name__ == "__main__":
+    render()

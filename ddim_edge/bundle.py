@@ -1,0 +1,166 @@
+"""A bundle: a model folder in the diffusers layout whose networks are ONNX."""
+
+import functools
+import hashlib
+import importlib.util
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from .config import SamplerConfig, read_json, sampler_config
+from .errors import BundleError, ConfigError, choose_from
+from .onnx_file import check_onnx_file
+from .session import Session
+
+BUNDLED_PACKAGE = "ddim_edge_models"
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """What a model folder says of itself.
+
+    Attributes:
+        folder: where it lies.
+        name: what it is called in recipes and messages.
+        sample_shape: (C, H, W) of one sample.
+        scheduler: the sampler that the model was made for.
+        labels: the class names, "0", "1", … where it has classes without names; empty without classes.
+        null_class: the class that stands for "no class", for guidance; None where it has none.
+    """
+
+    folder: Path
+    name: str
+    sample_shape: tuple[int, int, int]
+    scheduler: SamplerConfig
+    labels: tuple[str, ...]
+    null_class: int | None
+
+    def open_unet(self, provider: str = "auto") -> Session:
+        """Check the UNet's files and open it; BundleError or ProviderError where that fails."""
+        path = self.folder / "unet" / "model.onnx"
+        check_onnx_file(path, self.folder)
+        return Session(path, provider)
+
+    @functools.cached_property
+    def sha256(self) -> str:
+        """The hash of the UNet's graph and weights, as hexadecimal."""
+        path = self.folder / "unet" / "model.onnx"
+        digest = hashlib.sha256()
+        for part in (path, *sorted(check_onnx_file(path, self.folder))):
+            with open(part, "rb") as file:
+                digest.update(hashlib.file_digest(file, "sha256").digest())
+        return digest.hexdigest()
+
+    def class_index(self, label: str | int) -> int:
+        """The class of a name or number; ConfigError, with the nearest name, for one that is not there."""
+        if not self.labels:
+            raise ConfigError(f"{self.name} has no classes: leave the labels out")
+        text = str(label).strip().lower()
+        lowered = [name.lower() for name in self.labels]
+        if text in lowered:
+            return lowered.index(text)
+        if text.lstrip("-").isdigit():
+            if 0 <= int(text) < len(self.labels):
+                return int(text)
+            raise ConfigError(f"label {text} is out of range: {self.name} has the classes 0 to {len(self.labels) - 1}")
+        raise ConfigError(choose_from("label", label, self.labels))
+
+
+def bundled_folder() -> Path | None:
+    """The folder of the models that ride along with the package; None where it is not installed with them."""
+    spec = importlib.util.find_spec(BUNDLED_PACKAGE)
+    locations = spec.submodule_search_locations if spec else None
+    return Path(next(iter(locations))) if locations else None
+
+
+def bundled_names() -> list[str]:
+    """The names of the bundled models."""
+    folder = bundled_folder()
+    return sorted(path.parent.name for path in folder.glob("*/model_index.json")) if folder else []
+
+
+def open_bundle(model: str | os.PathLike[str]) -> Bundle:
+    """Read a bundled model's name, or a folder; BundleError for a folder that is no bundle.
+
+    The networks themselves are opened later, by ``open_unet``.
+    """
+    folder = _find(model)
+    if not (folder / "unet" / "model.onnx").is_file():
+        raise BundleError(_not_a_bundle(folder))
+    index = _read(folder / "model_index.json", required=False)
+    unet = _read(folder / "unet" / "config.json")
+    labels = _labels(index, unet)
+    return Bundle(
+        folder=folder,
+        name=os.fspath(model),
+        sample_shape=_sample_shape(unet, folder),
+        scheduler=_scheduler(folder / "scheduler" / "scheduler_config.json"),
+        labels=labels,
+        null_class=_null_class(index),
+    )
+
+
+def _find(model: str | os.PathLike[str]) -> Path:
+    names = bundled_names()
+    if model in names:
+        folder = bundled_folder()
+        assert folder is not None
+        return folder / model
+    folder = Path(model)
+    if not folder.is_dir():
+        bundled = f"the bundled models are {', '.join(names)}" if names else "no models are bundled here"
+        raise BundleError(f"no model {os.fspath(model)!r}: it is not a folder, and {bundled}")
+    return folder
+
+
+def _not_a_bundle(folder: Path) -> str:
+    if (folder / "unet").is_dir() or (folder / "config.json").is_file():
+        return f"{folder} has no unet/model.onnx: make a bundle of it with `ddim-edge export {folder} OUT`"
+    return f"{folder} is no bundle: it has no unet/model.onnx"
+
+
+def _read(path: Path, *, required: bool = True) -> Mapping[str, Any]:
+    if not required and not path.exists():
+        return {}
+    try:
+        return read_json(path)
+    except ConfigError as error:
+        raise BundleError(str(error)) from None
+
+
+def _scheduler(path: Path) -> SamplerConfig:
+    if not path.exists():
+        raise BundleError(f"{path} is missing: it says which noise schedule the model was trained on")
+    try:
+        return sampler_config(path)
+    except ConfigError as error:
+        raise BundleError(f"{path}: {error}") from None
+
+
+def _sample_shape(unet: Mapping[str, Any], folder: Path) -> tuple[int, int, int]:
+    channels, size = unet.get("in_channels"), unet.get("sample_size")
+    sides: Sequence[Any] = size if isinstance(size, Sequence) else (size, size)
+    values = (channels, *sides)
+    if len(values) != 3 or not all(isinstance(value, int) and value > 0 for value in values):
+        raise BundleError(
+            f"{folder / 'unet' / 'config.json'} must say in_channels and sample_size (a side, or height and width); "
+            f"it says {channels!r} and {size!r}"
+        )
+    return values
+
+
+def _labels(index: Mapping[str, Any], unet: Mapping[str, Any]) -> tuple[str, ...]:
+    names = index.get("id2label")
+    if isinstance(names, Mapping) and names:
+        return tuple(str(names.get(str(position), position)) for position in range(len(names)))
+    classes = unet.get("num_class_embeds") or 0
+    return tuple(str(position) for position in range(classes))
+
+
+def _null_class(index: Mapping[str, Any]) -> int | None:
+    value = index.get("null_class")
+    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
+        raise BundleError(f"model_index.json's null_class must be a class number, not {value!r}")
+    return value

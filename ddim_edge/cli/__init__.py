@@ -1,0 +1,66 @@
+"""The command line: ``ddim-edge COMMAND``. What a user can mend ends in one line on stderr and exit code 2."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+from ..errors import DdimEdgeError
+from ..version import __version__
+from .doctor import doctor_command
+from .export import export_command
+from .inspect import inspect_command
+from .run import run_command
+
+INTERRUPTED = 130
+
+
+@click.group(
+    context_settings={
+        "auto_envvar_prefix": "DDIM_EDGE",
+        "help_option_names": ["-h", "--help"],
+        "show_default": True,
+        "max_content_width": 100,
+    }
+)
+@click.version_option(__version__, prog_name="ddim-edge")
+def cli() -> None:
+    """Run diffusion models without PyTorch.
+
+    Every option can also be set by an environment variable: DDIM_EDGE_COMMAND_OPTION, for instance
+    DDIM_EDGE_RUN_NUM_STEPS=20.
+    """
+
+
+for _command in (run_command, inspect_command, doctor_command, export_command):
+    cli.add_command(_command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line and exit: 0, 2 for what the user can mend, 1 for the rest, 130 after Ctrl-C."""
+    sys.exit(_run(arguments))
+
+
+def _run(arguments: Sequence[str] | None) -> int:
+    try:
+        code = cli.main(arguments, prog_name="ddim-edge", standalone_mode=False)
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return error.exit_code
+    except click.ClickException as error:
+        return _fail(error.format_message(), error.exit_code)
+    except DdimEdgeError as error:
+        return _fail(str(error), error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        return _fail("interrupted", INTERRUPTED)
+    except Exception as error:
+        if os.environ.get("DDIM_EDGE_DEBUG"):
+            raise
+        return _fail(f"a fault of ddim-edge: {type(error).__name__}: {error} (DDIM_EDGE_DEBUG=1 shows where)", 1)
+    return code if isinstance(code, int) else 0
+
+
+def _fail(message: str, code: int) -> int:
+    click.echo(f"ddim-edge: {' '.join(message.split())}", err=True)
+    return code

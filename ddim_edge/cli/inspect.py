@@ -1,0 +1,94 @@
+"""``ddim-edge inspect``: what a model is made of, and what its configuration means."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..bundle import Bundle, open_bundle
+from ..config import SamplerConfig
+from ..onnx_file import check_onnx_file
+from ..request import changed_options
+from ..session import Session, TensorInfo
+
+
+@click.command("inspect")
+@click.argument("model", default="fashion-mnist")
+@click.option("--json", "as_json", is_flag=True, help="Print one machine-readable line.")
+def inspect_command(model: str, as_json: bool) -> None:
+    """Show a MODEL's graphs, inputs, outputs, types and sizes, and what its scheduler file means.
+
+    \b
+    Example:
+      ddim-edge inspect fashion-mnist
+    """
+    bundle = open_bundle(model)
+    facts = {
+        "model": bundle.name,
+        "folder": str(bundle.folder),
+        "sha256": bundle.sha256,
+        "sample_shape": list(bundle.sample_shape),
+        "labels": list(bundle.labels),
+        "null_class": bundle.null_class,
+        "graphs": [_graph(path, bundle.folder) for path in sorted(bundle.folder.glob("*/model.onnx"))],
+        "scheduler": {"sampler": type(bundle.scheduler).__name__, **changed_options(bundle.scheduler)},
+    }
+    click.echo(json.dumps(facts) if as_json else _text(facts, bundle))
+
+
+def _graph(path: Path, root: Path) -> dict[str, Any]:
+    files = [path, *check_onnx_file(path, root)]
+    session = Session(path, "cpu")
+    return {
+        "name": path.parent.name,
+        "bytes": sum(file.stat().st_size for file in files),
+        "inputs": [_tensor(info) for info in session.inputs.values()],
+        "outputs": [_tensor(info) for info in session.outputs.values()],
+    }
+
+
+def _tensor(info: TensorInfo) -> dict[str, Any]:
+    return {"name": info.name, "dtype": str(info.dtype), "shape": list(info.shape)}
+
+
+def _text(facts: dict[str, Any], bundle: Bundle) -> str:
+    lines = [f"{bundle.name}  {facts['folder']}", f"sha256 {facts['sha256']}"]
+    for graph in facts["graphs"]:
+        lines.append(f"\n{graph['name']}  {graph['bytes'] / 1e6:.1f} MB")
+        for role in ("inputs", "outputs"):
+            lines += [f"  {role[:-1]:7}{t['name']}  {t['dtype']} {_shape(t['shape'])}" for t in graph[role]]
+    channels, height, width = bundle.sample_shape
+    lines.append(f"\nsamples of {height}x{width} pixels, {channels} channel{'s' if channels > 1 else ''}")
+    lines.append(f"classes {', '.join(bundle.labels) or 'none'}; {_guidance(bundle)}")
+    lines.append("")
+    return "\n".join([*lines, *_meaning(bundle.scheduler)])
+
+
+def _shape(dims: list[int | str]) -> str:
+    return f"({', '.join(map(str, dims))})"
+
+
+def _guidance(bundle: Bundle) -> str:
+    if bundle.null_class is None:
+        return "no null class, so no guidance"
+    return f"guidance with the null class {bundle.null_class}"
+
+
+def _meaning(config: SamplerConfig) -> list[str]:
+    """The scheduler's options in words."""
+    predicts = {"noise": "the noise ε", "angular_velocity": "the velocity v", "sample": "the clean image x_0"}
+    betas = "given one by one" if config.trained_betas else config.beta_schedule.replace("_", " ")
+    return [
+        f"scheduler {type(config).__name__}: the network predicts {predicts[config.prediction_type]}",
+        f"  trained on {config.num_train_steps} timesteps, betas {betas}, visited in {config.timestep_spacing} spacing",
+        f"  eta {config.eta:g} ({'deterministic' if config.eta == 0 else 'fresh noise at every step'}), "
+        f"x_0 {_limits(config)}",
+        f"  differs from the defaults in: {json.dumps(changed_options(config))}",
+    ]
+
+
+def _limits(config: SamplerConfig) -> str:
+    if config.dynamic_threshold_ratio is not None:
+        return f"thresholded at the quantile {config.dynamic_threshold_ratio:g}"
+    return f"clipped to ±{config.clip_range:g}" if config.clip_denoised_sample else "not clipped"

@@ -1,0 +1,104 @@
+"""Where the images of a run go: one picture, or a folder with a file an image."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..images import Pixels, gif_bytes, grid, to_pixels
+from ..pipeline import Progress
+from ..request import Request
+from ..saving import ImageFolder, check_can_write, check_suffix, file_bytes, write_file
+
+
+def free_name(model: str, file_format: str) -> Path:
+    """The first of model.png, model-2.png, … that is not taken in the current folder."""
+    stem = Path(model).resolve().name
+    path, number = Path(f"{stem}.{file_format}"), 2
+    while path.exists():
+        path, number = Path(f"{stem}-{number}.{file_format}"), number + 1
+    return path
+
+
+class OnePicture:
+    """A grid of all images as one file, and the animation of its making beside it if wished.
+
+    With ``index``, the one image that a recipe from a folder stands for, made in the batch that it was made in.
+    """
+
+    def __init__(self, path: Path, recipe: Mapping[str, Any], index: int | None, *, animate: bool) -> None:
+        check_suffix(path)
+        check_can_write(path)
+        self.path, self.index, self.animate = path, index, animate
+        self.recipe = recipe if index is None else {**recipe, "index": index}
+        self._batches: list[Pixels] = []
+        self._frames: dict[int, list[Pixels]] = {}
+
+    @property
+    def images(self) -> Pixels:
+        return np.concatenate(self._batches)
+
+    @property
+    def made(self) -> int:
+        return len(self.images)
+
+    def chunks(self, request: Request) -> Sequence[range]:
+        """The batches that have to be made."""
+        return list(request.chunks()) if self.index is None else [request.chunk_of(self.index)]
+
+    def take(self, progress: Progress) -> None:
+        if self.animate:
+            self._frames.setdefault(progress.calls, []).append(self._mine(progress, _estimates(progress)))
+        if progress.images is not None:
+            self._batches.append(self._mine(progress, progress.images))
+
+    def _mine(self, progress: Progress, images: Pixels) -> Pixels:
+        if self.index is None:
+            return images
+        position = self.index - progress.indices.start
+        return images[position : position + 1]
+
+    def write(self) -> None:
+        write_file(self.path, file_bytes(self.path, self.images, self.recipe))
+        if self.animate:
+            frames = [grid(np.concatenate(batches)) for _, batches in sorted(self._frames.items())]
+            write_file(self.path.with_suffix(".gif"), gif_bytes(frames))
+
+    def after_interruption(self, _request: Request) -> str:
+        return "interrupted: nothing was written. With a folder as --output, a run can be resumed"
+
+
+class OneFilePerImage:
+    """A folder that images stream into, batch by batch; a run that was cut short goes on where a batch is not whole."""
+
+    def __init__(self, folder: Path, recipe: Mapping[str, Any], suffix: str) -> None:
+        self.path = folder
+        self.made = 0
+        self._folder = ImageFolder(folder, recipe, suffix)
+
+    def chunks(self, request: Request) -> Sequence[range]:
+        """The batches of which at least one image is missing: all of a batch is made again, to be the same images."""
+        return [chunk for chunk in request.chunks() if not all(map(self._folder.holds, chunk))]
+
+    def take(self, progress: Progress) -> None:
+        if progress.images is None:
+            return
+        for index, image in zip(progress.indices, progress.images, strict=True):
+            self._folder.add(index, image)
+        self.made += len(progress.images)
+
+    def write(self) -> None:
+        """Nothing is left to write: every batch was written when it was finished."""
+
+    def after_interruption(self, request: Request) -> str:
+        done = sum(map(self._folder.holds, range(request.num_images)))
+        return f"interrupted with {done} of {request.num_images} images in {self.path}: run the same command to go on"
+
+
+def _estimates(progress: Progress) -> Pixels:
+    """The batch's predicted x_0 as pixels: what the finished images look like from here."""
+    if progress.images is not None:
+        return progress.images
+    queries = [job.query for job in progress.jobs if job.query is not None]
+    return to_pixels(np.concatenate([query.denoised for query in queries if query.denoised is not None]))

@@ -1,0 +1,69 @@
+"""The denoiser: a UNet session that answers many questions in one call, with guidance."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from .errors import BundleError
+from .guidance import guide
+from .schedule import Sample
+from .session import Array, Session
+
+Conditioning = Mapping[str, Array]
+"""A UNet's further inputs for one image, each with a batch axis of 1."""
+
+
+class Row(NamedTuple):
+    """One image's question: float32 (1, C, H, W) at one timestep, and how to guide the answer."""
+
+    sample: Sample
+    timestep: int
+    conditioning: Conditioning
+    unconditional: Conditioning | None
+    """The conditioning of the null class or empty prompt; None where the answer is not guided."""
+    guidance_scale: float
+
+
+class Denoiser:
+    """Runs rows that stand at different timesteps in one UNet call.
+
+    ``per_row_timesteps`` is False for a graph whose timestep is a scalar: its rows must share one.
+    """
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self.output = "out_sample" if "out_sample" in session.outputs else next(iter(session.outputs))
+        self.conditioning_names = tuple(name for name in session.inputs if name not in ("sample", "timestep"))
+        for name in ("sample", "timestep"):
+            if name not in session.inputs:
+                raise BundleError(f"{session.name} has no input {name!r}: it has {', '.join(session.inputs)}")
+        self.per_row_timesteps = len(session.inputs["timestep"].shape) == 1
+
+    def predict(self, rows: Sequence[Row]) -> Sample:
+        """The predictions of ``rows``, float32 (B, C, H, W), from one call of B rows plus one for each guided row."""
+        guided = [index for index, row in enumerate(rows) if row.unconditional is not None]
+        extra = [rows[index] for index in guided]
+        conditions = [row.conditioning for row in rows] + [row.unconditional or {} for row in extra]
+        answers = self._call([*rows, *extra], conditions)
+        predictions = answers[: len(rows)]
+        if guided:
+            scales = np.array([row.guidance_scale for row in extra], np.float32)
+            predictions[guided] = guide(predictions[guided], answers[len(rows) :], scales)
+        return predictions
+
+    def _call(self, rows: Sequence[Row], conditions: Sequence[Conditioning]) -> Sample:
+        timesteps = np.array([row.timestep for row in rows])
+        feeds = {
+            "sample": np.concatenate([row.sample for row in rows]),
+            "timestep": timesteps if self.per_row_timesteps else timesteps[0],
+        }
+        for name in self.conditioning_names:
+            feeds[name] = np.concatenate([condition[name] for condition in conditions])
+        answers = self.session.run(feeds)[self.output]
+        if answers.shape != feeds["sample"].shape:
+            raise BundleError(
+                f"{self.session.name} returns the shape {answers.shape} for samples of {feeds['sample'].shape}: "
+                "a network that also predicts a variance, or is no denoiser, cannot be sampled here"
+            )
+        return answers.astype(np.float32, copy=False)

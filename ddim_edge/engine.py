@@ -1,0 +1,121 @@
+"""The engine: one loop that steps every running job with one UNet call.
+
+It has no threads, no clock and no I/O, and does not know which sampler a job runs.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from .denoiser import Conditioning, Denoiser, Row
+from .errors import PredictionError
+from .samplers import Query, Sampler
+from .schedule import Sample
+
+
+@dataclass(eq=False)
+class Job:
+    """One image on its way: a sampler and what its questions are conditioned on."""
+
+    sampler: Sampler
+    conditioning: Conditioning = field(default_factory=dict)
+    unconditional: Conditioning | None = None
+    """The null conditioning to guide away from; None, or a scale of 1, costs no extra row."""
+    guidance_scale: float = 1.0
+    calls: int = 0
+    """How many predictions it has had."""
+    query: Query | None = None
+    """What it asks now; None before it was added and after it ended."""
+    finished: Sample | None = None
+    error: PredictionError | None = None
+
+    def result(self) -> Sample:
+        """x_0, float32 of the initial sample's shape; raises the error that ended the job, if one did."""
+        if self.error is not None:
+            raise self.error
+        if self.finished is None:
+            raise ValueError("the job has not ended: step the engine until it returns the job")
+        return self.finished
+
+    @property
+    def rows(self) -> int:
+        return 1 if self._guide_from() is None else 2
+
+    def _guide_from(self) -> Conditioning | None:
+        return None if self.guidance_scale == 1.0 else self.unconditional
+
+    def row(self) -> Row:
+        assert self.query is not None
+        return Row(
+            self.query.sample, self.query.timestep, self.conditioning, self._guide_from(), self.guidance_scale
+        )
+
+    def advance(self, prediction: Sample) -> None:
+        """Send the prediction to the sampler and take its next query, or its result."""
+        self.calls += 1
+        try:
+            self.query = self.sampler.send(prediction)
+        except StopIteration as stop:
+            self.query, self.finished = None, stop.value
+
+
+class Engine:
+    """Steps jobs together. Jobs may be added and removed between any two steps.
+
+    ``max_rows`` bounds the rows of one UNet call (a guided job takes two); jobs beyond it wait, first come, first
+    served.
+    """
+
+    def __init__(self, denoiser: Denoiser, max_rows: int = 64) -> None:
+        self.denoiser = denoiser
+        self.max_rows = max_rows
+        self.jobs: list[Job] = []
+
+    def add(self, job: Job) -> None:
+        """Let ``job`` join at the next step."""
+        job.query = next(job.sampler)
+        self.jobs.append(job)
+
+    def remove(self, job: Job) -> None:
+        """Take ``job`` out; it is not asked again."""
+        self.jobs.remove(job)
+        job.sampler.close()
+
+    def step(self) -> list[Job]:
+        """One UNet call for as many jobs as fit; returns those that ended, finished or failed."""
+        batch = self._select()
+        if not batch:
+            return []
+        predictions = self.denoiser.predict([job.row() for job in batch])
+        self._fail_unless_finite(batch, predictions)
+        for position, job in enumerate(batch):
+            if job.error is None:
+                job.advance(predictions[position : position + 1])
+        ended = [job for job in batch if job.query is None]
+        self.jobs = [job for job in self.jobs if job.query is not None]
+        return ended
+
+    def _select(self) -> list[Job]:
+        """The longest-waiting jobs that fit into one call, at one timestep where the graph takes only one."""
+        batch: list[Job] = []
+        rows = 0
+        for job in self.jobs:
+            if batch and (rows + job.rows > self.max_rows or not self._may_share_call(batch[0], job)):
+                continue
+            batch.append(job)
+            rows += job.rows
+        return batch
+
+    def _may_share_call(self, first: Job, other: Job) -> bool:
+        return self.denoiser.per_row_timesteps or first.row().timestep == other.row().timestep
+
+    def _fail_unless_finite(self, batch: list[Job], predictions: Sample) -> None:
+        if np.isfinite(predictions).all():
+            return
+        for job, prediction in zip(batch, predictions, strict=True):
+            if job.query is not None and not np.isfinite(prediction).all():
+                job.error = PredictionError(
+                    f"{self.denoiser.session.name} returned NaN or infinity at network call {job.calls + 1}, timestep "
+                    f"{job.query.timestep}: its weights or its precision are at fault"
+                )
+                job.query = None

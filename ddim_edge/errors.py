@@ -1,0 +1,59 @@
+"""What can go wrong, as one tree. Every message says what was wrong, what was expected, and what to do.
+
+::
+
+    DdimEdgeError
+    ├── ConfigError (also a ValueError)   an option, a label, a scheduler file
+    ├── BundleError                       a model folder or one of its files
+    ├── ProviderError                     the device that was asked for
+    ├── OutputError                       a file that cannot be written
+    ├── ExportError                       a source that cannot be exported, or a graph that does not match it
+    └── PredictionError                   a network that returned NaN or infinity
+
+``exit_code`` is what the command line returns: 2 for what its user can mend, 1 for the rest.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class DdimEdgeError(Exception):
+    """The root of every error that this package raises on purpose."""
+
+    exit_code = 2
+
+
+class ConfigError(DdimEdgeError, ValueError):
+    """An option has a value that means nothing here."""
+
+
+class BundleError(DdimEdgeError):
+    """A model folder, or a file in it, is missing, broken or unsafe."""
+
+
+class ProviderError(DdimEdgeError):
+    """The execution provider that was asked for cannot run this model."""
+
+
+class OutputError(DdimEdgeError):
+    """A result cannot be written where it was asked for."""
+
+
+class ExportError(DdimEdgeError):
+    """A source cannot be exported, or the exported graph does not compute what its source computes."""
+
+    exit_code = 1
+
+
+class PredictionError(DdimEdgeError):
+    """A network returned NaN or infinity."""
+
+    exit_code = 1
+
+
+def choose_from(what: str, value: object, valid: Iterable[str]) -> str:
+    """The one sentence for an unknown name: what it was, the nearest valid one, and all of them."""
+    names = list(valid)
+    nearest = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
+    hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+    return f"{what} {value!r} is unknown.{hint} Valid: {', '.join(names)}."

@@ -1,0 +1,143 @@
+"""Reads just enough of an ONNX file to know that it is whole and where its weights lie, without the onnx package.
+
+An ONNX file is one protobuf message; the field numbers below are those of onnx.proto. Checking first matters: ONNX
+Runtime's own errors for a cut or misplaced file are obscure, and a graph from elsewhere may name any file of this
+machine as its weights.
+"""
+
+import mmap
+import os
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+
+from .errors import BundleError
+
+# message -> field number -> the message that the field holds; everything else is passed over unread.
+_CHILDREN: Mapping[str, Mapping[int, str]] = {
+    "model": {7: "graph", 25: "function"},
+    "graph": {1: "node", 5: "tensor"},
+    "function": {7: "node"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph"},
+}
+_GRAPH_FIELD = 7
+_EXTERNAL_DATA_FIELD = 13
+_FIXED_SIZES = {1: 8, 5: 4}
+_VARINT, _BYTES = 0, 2
+
+Entry = dict[str, str]
+
+
+def check_onnx_file(path: Path, root: Path) -> list[Path]:
+    """Check the graph at ``path`` and return the files that hold its external weights.
+
+    Raises BundleError for a file that is no ONNX graph or is cut short, and for weights that are missing, cut short, or
+    outside the folder ``root``.
+    """
+    entries = _external_entries(path)
+    ends: dict[Path, int] = {}
+    for entry in entries:
+        data = _resolve(entry.get("location", ""), path, root)
+        end = int(entry.get("offset", 0)) + int(entry.get("length", 0))
+        ends[data] = max(end, ends.get(data, 0))
+    for data, end in ends.items():
+        _check_size(data, end, path)
+    return list(ends)
+
+
+def _external_entries(path: Path) -> list[Entry]:
+    try:
+        with (
+            open(path, "rb") as file,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
+            memoryview(mapped) as view,
+        ):
+            return _read_model(view, path)
+    except FileNotFoundError:
+        raise BundleError(f"{path} is not there") from None
+    except ValueError:
+        raise BundleError(f"{path} is empty, not an ONNX graph: export or copy it again") from None
+    except OSError as error:
+        raise BundleError(f"cannot read {path}: {error.strerror}") from None
+
+
+def _read_model(view: memoryview, path: Path) -> list[Entry]:
+    try:
+        numbers = {number for number, _ in _fields(view)}
+        entries = list(_walk(view, "model"))
+    except (IndexError, EOFError, UnicodeDecodeError):
+        numbers, entries = set(), []
+    if _GRAPH_FIELD not in numbers:
+        raise BundleError(f"{path} is not an ONNX graph, or is cut short: export or copy it again")
+    return entries
+
+
+def _walk(view: memoryview, message: str) -> Iterator[Entry]:
+    """The external-data entries of all tensors below ``message``."""
+    if message == "tensor":
+        pairs = [_key_and_value(value) for number, value in _fields(view) if number == _EXTERNAL_DATA_FIELD]
+        if pairs:
+            yield dict(pairs)
+        return
+    for number, value in _fields(view):
+        child = _CHILDREN[message].get(number)
+        if child is not None:
+            yield from _walk(value, child)
+
+
+def _key_and_value(view: memoryview) -> tuple[str, str]:
+    strings = {number: bytes(value).decode() for number, value in _fields(view)}
+    return strings.get(1, ""), strings.get(2, "")
+
+
+def _fields(view: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """The fields of a message: number, and contents where those are bytes. EOFError where it is cut short."""
+    position = 0
+    while position < len(view):
+        tag, position = _varint(view, position)
+        kind = tag & 7
+        start = position
+        if kind == _VARINT:
+            _, position = _varint(view, position)
+        elif kind == _BYTES:
+            length, start = _varint(view, position)
+            position = start + length
+        elif kind in _FIXED_SIZES:
+            position += _FIXED_SIZES[kind]
+        else:
+            raise EOFError("not a protobuf message")
+        if position > len(view):
+            raise EOFError("cut short")
+        yield tag >> 3, view[start:position] if kind == _BYTES else view[:0]
+
+
+def _varint(view: memoryview, position: int) -> tuple[int, int]:
+    value = shift = 0
+    while True:
+        byte = view[position]
+        position += 1
+        value |= (byte & 0x7F) << shift
+        if byte < 0x80:
+            return value, position
+        shift += 7
+
+
+def _resolve(location: str, graph: Path, root: Path) -> Path:
+    """Where ``location``, relative to the graph, lies; refused unless below ``root`` by its spelling."""
+    data = Path(os.path.normpath(graph.parent / PurePosixPath(location)))
+    inside = data.is_relative_to(os.path.normpath(root))
+    if not location or PurePosixPath(location).is_absolute() or not inside:
+        raise BundleError(
+            f"{graph} keeps weights in {location!r}, outside the bundle {root}: refused. "
+            "Export it again, or move the file into the bundle"
+        )
+    return data
+
+
+def _check_size(data: Path, end: int, graph: Path) -> None:
+    try:
+        size = data.stat().st_size
+    except OSError:
+        raise BundleError(f"{data} is missing: {graph.name} keeps its weights there. Copy it too") from None
+    if size < end:
+        raise BundleError(f"{data} is cut short: it has {size:,} bytes where {graph.name} needs {end:,}. Copy it again")

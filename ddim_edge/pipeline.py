@@ -1,0 +1,214 @@
+"""The pipeline: a request becomes jobs, the engine steps them, and samples become images."""
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, NamedTuple, TypedDict, Unpack
+
+import numpy as np
+
+from .bundle import Bundle, open_bundle
+from .config import SamplerConfig
+from .denoiser import Conditioning, Denoiser
+from .engine import Engine, Job
+from .errors import BundleError, ConfigError
+from .images import Pixels, to_pixels
+from .noise import NoiseKind, noise_stream
+from .request import DEFAULT_BATCH_SIZE, Request
+from .samplers import start
+from .saving import ImageFolder, file_bytes, is_folder, write_file
+from .version import __version__
+
+DEFAULT_NUM_STEPS = 50
+
+
+class Progress(NamedTuple):
+    """Where a run stands after a step of its engine."""
+
+    indices: range
+    """The images that step together now."""
+    calls: int
+    """The network calls that this batch has had."""
+    jobs: Sequence[Job]
+    """The batch's jobs, one an image, in the order of ``indices``."""
+    images: Pixels | None
+    """The batch's finished images, uint8 (B, H, W, C), at its last step; None before."""
+
+
+@dataclass(frozen=True)
+class Result:
+    """Finished images and the recipe that makes them again.
+
+    Attributes:
+        images: uint8 (N, H, W, C).
+        recipe: the JSON object that every saved PNG carries.
+        provider: what the network ran on.
+    """
+
+    images: Pixels
+    recipe: dict[str, Any]
+    provider: str
+
+    def save(self, path: str | os.PathLike[str]) -> Path:
+        """Write one grid to a ``.png`` file, all images to a ``.npy`` file, or one PNG an image to a folder.
+
+        A path without a suffix, or with a slash at its end, is a folder. Nothing is left half-written. Raises
+        OutputError where it cannot be written, ConfigError for another suffix.
+        """
+        target = Path(path)
+        if not is_folder(path):
+            return write_file(target, file_bytes(target, self.images, self.recipe))
+        folder = ImageFolder(target, self.recipe)
+        for index, image in enumerate(self.images):
+            folder.add(index, image)
+        return target
+
+
+class Options(TypedDict, total=False):
+    """What ``Pipeline.generate`` can be told; every option may be left out."""
+
+    num_images: int | None
+    labels: Sequence[str | int] | None
+    num_steps: int
+    eta: float | None
+    seed: int
+    noise: NoiseKind
+    guidance_scale: float
+    batch_size: int
+    sampler: SamplerConfig | None
+
+
+class Pipeline:
+    """A model, opened on a device.
+
+    Attributes:
+        bundle: what the model's folder says.
+        provider: the name of the provider that the network really runs on.
+    """
+
+    def __init__(self, bundle: Bundle, provider: str = "auto") -> None:
+        self.bundle = bundle
+        self.denoiser = Denoiser(bundle.open_unet(provider))
+        self.provider = self.denoiser.session.provider
+        self._check_conditioning()
+
+    def request(
+        self,
+        *,
+        num_images: int | None = None,
+        labels: Sequence[str | int] | None = None,
+        num_steps: int = DEFAULT_NUM_STEPS,
+        eta: float | None = None,
+        seed: int = 0,
+        noise: NoiseKind = "torch",
+        guidance_scale: float = 1.0,
+        batch_size: int = DEFAULT_BATCH_SIZE,
+        sampler: SamplerConfig | None = None,
+    ) -> Request:
+        """Check options against this model and return the request; see ``generate`` for what they mean."""
+        config = sampler or self.bundle.scheduler
+        request = Request(
+            num_images=num_images if num_images is not None else len(labels or [0]),
+            labels=self._classes(labels),
+            num_steps=num_steps,
+            seed=seed,
+            noise=noise,
+            guidance_scale=guidance_scale,
+            batch_size=batch_size,
+            sampler=config if eta is None else config.replace(eta=eta),
+        )
+        self.check(request)
+        return request
+
+    def generate(self, **options: Unpack[Options]) -> Result:
+        """Make images and return them.
+
+        All options may be left out:
+            num_images: how many; one for each label, or one.
+            labels: class names or numbers, repeated where there are fewer than images; all classes in turn without.
+            num_steps: network calls an image, from 1 to the number of training steps (50).
+            eta: 0 deterministic DDIM, 1 DDPM-like noise at every step; the model's scheduler file says, else 0.
+            seed: image k is the image of ``seed + k`` (0).
+            noise: "torch" (what torch draws from the seed) or "numpy".
+            guidance_scale: classifier-free guidance; 1 is none (1).
+            batch_size: how many images step together (16).
+            sampler: a config that takes the place of the model's own.
+
+        Raises ConfigError for options that mean nothing for this model, PredictionError where the network returns NaN.
+        """
+        request = self.request(**options)
+        batches = [progress.images for progress in self.run(request) if progress.images is not None]
+        return Result(np.concatenate(batches), self.recipe(request), self.provider)
+
+    def run(self, request: Request, chunks: Iterable[range] | None = None) -> Iterator[Progress]:
+        """Make the images of ``request`` batch by batch, yielding after every network call.
+
+        ``chunks`` limits the run to some of the request's batches. Memory does not grow with the number of images.
+        """
+        for indices in chunks if chunks is not None else request.chunks():
+            jobs = [self._job(request, index) for index in indices]
+            engine = Engine(self.denoiser, max_rows=2 * len(jobs))
+            for job in jobs:
+                engine.add(job)
+            while engine.jobs:
+                for job in engine.step():
+                    job.result()  # raises now what would otherwise be seen only when the whole batch has ended
+                images = None if engine.jobs else to_pixels(np.concatenate([job.result() for job in jobs]))
+                yield Progress(indices, max(job.calls for job in jobs), jobs, images)
+
+    def recipe(self, request: Request) -> dict[str, Any]:
+        """What it takes to make the images of ``request`` again, as JSON values."""
+        names = [self.bundle.labels[label] for label in request.labels]
+        model = {"model": self.bundle.name, "model_sha256": self.bundle.sha256, "version": __version__}
+        return {**model, "label_names": names, "eta": request.sampler.eta, **request.to_json()}
+
+    def check(self, request: Request) -> None:
+        """Refuse a request that this model cannot honour with ConfigError."""
+        start(request.sampler, request.num_steps, np.zeros((1, 1), np.float32)).close()
+        if request.guidance_scale != 1 and self.bundle.null_class is None:
+            raise ConfigError(
+                f"guidance_scale {request.guidance_scale:g} needs a null class, and {self.bundle.name} has none "
+                "(model_index.json would name it as null_class): leave the guidance at 1"
+            )
+
+    def _classes(self, labels: Sequence[str | int] | None) -> tuple[int, ...]:
+        if labels is None:
+            return tuple(range(len(self.bundle.labels)))
+        if isinstance(labels, str) or not labels:
+            raise ConfigError(f"labels must be a list of class names or numbers, not {labels!r}")
+        return tuple(self.bundle.class_index(label) for label in labels)
+
+    def _job(self, request: Request, index: int) -> Job:
+        shape = (1, *self.bundle.sample_shape)
+        draw = noise_stream(request.seed + index, request.noise)
+        sampler = start(request.sampler, request.num_steps, draw(shape), partial(draw, shape))
+        guided = request.guidance_scale != 1
+        return Job(
+            sampler=sampler,
+            conditioning=_condition(request.label(index)),
+            unconditional=_condition(self.bundle.null_class) if guided else None,
+            guidance_scale=request.guidance_scale,
+        )
+
+    def _check_conditioning(self) -> None:
+        wanted = set(self.denoiser.conditioning_names)
+        known = {"class_labels"} if self.bundle.labels else set()
+        if wanted != known:
+            raise BundleError(
+                f"{self.bundle.name}'s unet wants the conditioning {', '.join(sorted(wanted)) or 'none'}, and what the "
+                f"bundle says of itself gives {', '.join(known) or 'none'}"
+            )
+
+
+def load(model: str | os.PathLike[str] = "fashion-mnist", provider: str = "auto") -> Pipeline:
+    """Open a bundled model by its name, or a bundle by its folder, on ``provider``.
+
+    Raises BundleError where the model is not there or broken, ProviderError where the provider does not run.
+    """
+    return Pipeline(open_bundle(model), provider)
+
+
+def _condition(label: int | None) -> Conditioning:
+    return {} if label is None else {"class_labels": np.array([label])}

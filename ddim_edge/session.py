@@ -1,0 +1,125 @@
+"""A session: one ONNX graph with named inputs on one device, strict about all three."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from . import providers
+from .errors import BundleError, ProviderError
+
+Array = NDArray[Any]
+
+_DTYPES: Mapping[str, type[np.generic]] = {
+    "tensor(float)": np.float32,
+    "tensor(float16)": np.float16,
+    "tensor(double)": np.float64,
+    "tensor(int64)": np.int64,
+    "tensor(int32)": np.int32,
+    "tensor(bool)": np.bool_,
+}
+
+
+@dataclass(frozen=True)
+class TensorInfo:
+    """An input or output of a graph; a dimension is a number where it is fixed and a name where it is free."""
+
+    name: str
+    dtype: np.dtype[Any]
+    shape: tuple[int | str, ...]
+
+    def fits(self, shape: tuple[int, ...]) -> bool:
+        """Whether an array of ``shape`` may be fed here."""
+        if len(shape) != len(self.shape):
+            return False
+        return all(isinstance(want, str) or want == have for want, have in zip(self.shape, shape, strict=True))
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.dtype} ({', '.join(map(str, self.shape))})"
+
+
+class Session:
+    """One graph on one provider.
+
+    Attributes:
+        name: the component's name in messages, such as "unet".
+        provider: the name of the provider that it really runs on.
+        inputs, outputs: what the graph declares, by name.
+
+    Raises ProviderError where the provider does not run, BundleError where the file is no usable graph.
+    """
+
+    def __init__(self, path: Path, provider: str = "auto", *, name: str | None = None) -> None:
+        self.name = name or path.parent.name
+        self.provider, self.raw = _open(path, provider)
+        self.inputs = {info.name: info for info in self._describe(self.raw.get_inputs())}
+        self.outputs = {info.name: info for info in self._describe(self.raw.get_outputs())}
+        self._output_names = list(self.outputs)
+
+    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """Run the graph once. Inputs are cast to the types that the graph declares.
+
+        Raises BundleError for an input that is missing, unknown or of another shape, ProviderError where the device
+        fails (out of memory, for instance).
+        """
+        if feeds.keys() != self.inputs.keys():
+            raise BundleError(
+                f"{self.name} wants the inputs {', '.join(self.inputs)}, and was given {', '.join(feeds) or 'none'}"
+            )
+        prepared = {name: self._prepare(self.inputs[name], value) for name, value in feeds.items()}
+        try:
+            results = self.raw.run(self._output_names, prepared)
+        except Exception as error:  # ONNX Runtime's exceptions have no public base but this one
+            raise ProviderError(f"{self.name} failed on {self.provider}: {_first_line(error)}") from error
+        return dict(zip(self._output_names, results, strict=True))
+
+    def _prepare(self, info: TensorInfo, value: Array) -> Array:
+        if not info.fits(value.shape):
+            raise BundleError(f"{self.name}'s input {info} does not take the shape {value.shape}")
+        return np.ascontiguousarray(value, info.dtype) if value.ndim else value.astype(info.dtype)
+
+    def _describe(self, arguments: Any) -> Iterator[TensorInfo]:
+        for argument in arguments:
+            if argument.type not in _DTYPES:
+                raise BundleError(f"{self.name}'s {argument.name} has the type {argument.type}, unknown to NumPy")
+            free = (dim if isinstance(dim, int) else str(dim or "?") for dim in argument.shape)
+            yield TensorInfo(argument.name, np.dtype(_DTYPES[argument.type]), tuple(free))
+
+
+def _open(path: Path, provider: str) -> tuple[str, Any]:
+    """Open the graph on the first provider that loads; return the provider's name and ONNX Runtime's session."""
+    reasons = []
+    for candidate in providers.candidates(provider):
+        providers.prepare(candidate)
+        try:
+            return candidate.name, _create(path, candidate)
+        except ProviderError as error:
+            reasons.append(str(error))
+    raise ProviderError("; ".join(reasons) or providers.NOT_INSTALLED)
+
+
+def _create(path: Path, provider: providers.Provider) -> Any:
+    runtime = providers.runtime()
+    options = runtime.SessionOptions()
+    options.log_severity_level = 4  # what goes wrong is raised; the same again on stderr helps nobody
+    try:
+        session = runtime.InferenceSession(path, options, providers=[provider.ort_name], enable_fallback=0)
+    except Exception as error:  # ONNX Runtime's exceptions have no public base but this one
+        if provider.name == "cpu":
+            raise BundleError(f"{path} cannot be loaded: {_first_line(error)}. Export it again") from None
+        raise _not_loaded(provider, _first_line(error)) from None
+    if provider.ort_name not in session.get_providers():
+        raise _not_loaded(provider, providers.why_not_loaded(provider))
+    return session
+
+
+def _not_loaded(provider: providers.Provider, reason: str) -> ProviderError:
+    remedy = f"Remedy: {provider.remedy}, or --provider auto"
+    return ProviderError(f"provider {provider.name!r} did not load: {reason}. {remedy}")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -1,0 +1,35 @@
+"""Make a traced graph ready for ONNX Runtime, and write it."""
+
+from pathlib import Path
+
+from onnxscript import ir
+
+from .group_norm import rewrite_group_norms
+
+_MAX_BYTES_INSIDE = 1_500_000_000
+"""Protobuf ends at 2 GB; larger weights go to a file of their own."""
+
+
+def fit(model: ir.Model) -> None:
+    """Rewrite what has no fast kernel, and drop what only the tracer needed (stack traces with its paths among it)."""
+    rewrite_group_norms(model)
+    ir.passes.common.RemoveUnusedNodesPass()(model)
+    ir.passes.common.ClearMetadataAndDocStringPass()(model)
+    for value in (*model.graph.inputs, *model.graph.outputs, *model.graph.initializers.values()):
+        value.metadata_props.clear()
+    _forget_shapes(model)
+
+
+def save(model: ir.Model, path: Path) -> None:
+    """Write ``model.onnx``; with weights of 1.5 GB or more also ``model.onnx_data`` beside it."""
+    size = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None)
+    ir.save(model, path, external_data=f"{path.name}_data" if size >= _MAX_BYTES_INSIDE else None)
+
+
+def _forget_shapes(model: ir.Model) -> None:
+    """Intermediate shapes are in the tracer's symbols; ONNX Runtime infers its own."""
+    outputs = set(model.graph.outputs)
+    for node in model.graph:
+        for value in node.outputs:
+            if value not in outputs:
+                value.shape = value.type = None

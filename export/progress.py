@@ -1,0 +1,37 @@
+"""The stages of an export on stderr: a spinner on a terminal, plain lines elsewhere."""
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from rich.console import Console
+
+Stage = Callable[[str], None]
+
+STAGES = {
+    "load": "reading the weights",
+    "export": "tracing the network to ONNX",
+    "fit": "fitting the graph to ONNX Runtime",
+    "verify": "running ONNX Runtime beside PyTorch",
+    "write": "writing the bundle",
+}
+
+
+def ignore_stage(stage: str) -> None:
+    """Show nothing."""
+
+
+@contextmanager
+def show_stages() -> Iterator[Stage]:
+    """Yield a function that is called with the name of each stage as it begins, and shows it on stderr."""
+    # The stream itself: the export redirects sys.stdout, and the console would look sys.stderr up at each line.
+    console = Console(file=sys.stderr, highlight=False)
+    if not console.is_terminal:
+        yield lambda stage: console.print(_line(stage), soft_wrap=True)
+        return
+    with console.status("starting") as status:
+        yield lambda stage: status.update(_line(stage))
+
+
+def _line(stage: str) -> str:
+    return f"{list(STAGES).index(stage) + 1}/{len(STAGES)} {stage}: {STAGES[stage]}"

@@ -1,0 +1,65 @@
+"""Tiny networks to export."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from diffusers import UNet2DModel
+
+MakeUnet = Callable[..., UNet2DModel]
+
+
+class TinyNetwork(torch.nn.Module):
+    """The smallest thing with the forward signature (sample, timestep); it returns ``wrap`` of a tensor."""
+
+    config: dict[str, Any] = {"in_channels": 2, "sample_size": 8, "block_out_channels": [4, 4]}
+
+    def __init__(self, wrap: Callable[[torch.Tensor], Any] = lambda output: output) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.down = torch.nn.Conv2d(2, 4, 3, stride=2, padding=1)
+        self.norm = torch.nn.GroupNorm(2, 4)
+        self.up = torch.nn.ConvTranspose2d(4, 2, 2, stride=2)
+        self.dropout = torch.nn.Dropout(0.5)
+        self.wrap = wrap
+
+    def forward(self, sample: torch.Tensor, timestep: torch.Tensor) -> Any:
+        hidden = self.norm(self.down(sample)) + (timestep.float() / 1000)[:, None, None, None]
+        return self.wrap(self.up(self.dropout(hidden)))
+
+
+@pytest.fixture
+def tiny() -> TinyNetwork:
+    return TinyNetwork()
+
+
+@pytest.fixture(scope="session")
+def make_unet() -> MakeUnet:
+    """A two-level UNet2DModel of random weights, with some of its options changed."""
+
+    def make(**changes: Any) -> UNet2DModel:
+        options: dict[str, Any] = {
+            "sample_size": 8,
+            "in_channels": 1,
+            "out_channels": 1,
+            "layers_per_block": 1,
+            "block_out_channels": (8, 16),
+            "down_block_types": ("DownBlock2D", "DownBlock2D"),
+            "up_block_types": ("UpBlock2D", "UpBlock2D"),
+            "norm_num_groups": 4,
+            "attention_head_dim": 4,
+        }
+        torch.manual_seed(0)
+        return UNet2DModel(**(options | changes))
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def unet_folder(make_unet: MakeUnet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A class-conditional UNet2DModel as diffusers saves it."""
+    folder = tmp_path_factory.mktemp("source") / "unet"
+    make_unet(num_class_embeds=3).save_pretrained(folder)
+    return folder

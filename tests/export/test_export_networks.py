@@ -1,0 +1,75 @@
+"""UNets of many kinds, exported, beside torch at shapes that the tracer never saw."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+
+from ddim_edge_export import export_unet
+from ddim_edge_export.signature import read_signature
+
+from .conftest import MakeUnet
+
+CONFIGS: dict[str, dict[str, Any]] = {
+    "plain": {"in_channels": 3, "out_channels": 6, "center_input_sample": True},
+    "attention": {
+        "down_block_types": ("DownBlock2D", "AttnDownBlock2D"),
+        "up_block_types": ("AttnUpBlock2D", "UpBlock2D"),
+        "num_class_embeds": 5,
+        "sample_size": (8, 10),
+    },
+    "resnet sampling, scale and shift": {
+        "block_out_channels": (8, 8, 16),
+        "down_block_types": ("ResnetDownsampleBlock2D", "DownBlock2D", "DownBlock2D"),
+        "up_block_types": ("UpBlock2D", "UpBlock2D", "ResnetUpsampleBlock2D"),
+        "resnet_time_scale_shift": "scale_shift",
+        "downsample_type": "resnet",
+        "upsample_type": "resnet",
+        "act_fn": "gelu",
+    },
+    "skip blocks, fourier time": {
+        "block_out_channels": (32, 32),
+        "down_block_types": ("SkipDownBlock2D", "AttnSkipDownBlock2D"),
+        "up_block_types": ("AttnSkipUpBlock2D", "SkipUpBlock2D"),
+        "in_channels": 3,
+        "out_channels": 3,
+        "time_embedding_type": "fourier",
+        "attention_head_dim": None,
+    },
+    "labels embedded as timesteps, learned time": {
+        "class_embed_type": "timestep",
+        "time_embedding_type": "learned",
+        "num_train_timesteps": 40,
+        "add_attention": False,
+    },
+    "labels that are embeddings": {"class_embed_type": "identity", "mid_block_type": None, "freq_shift": 1},
+    "one level": {
+        "block_out_channels": (8,),
+        "down_block_types": ("AttnDownBlock2D",),
+        "up_block_types": ("AttnUpBlock2D",),
+        "flip_sin_to_cos": False,
+        "time_embedding_dim": 12,
+        "num_class_embeds": 1,
+    },
+}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_a_random_unet_agrees_with_torch_at_other_shapes(name: str, make_unet: MakeUnet, tmp_path: Path) -> None:
+    unet = make_unet(**CONFIGS[name]).eval()
+    report = export_unet(unet, unet.config, tmp_path / "bundle")
+    assert report.network == "UNet2DModel"
+
+    signature = read_signature(unet.config)
+    session = onnxruntime.InferenceSession(tmp_path / "bundle/unet/model.onnx", providers=["CPUExecutionProvider"])
+    # diffusers' upsampling has a branch for batches of 64 and more, which must not end up in the graph.
+    for seed, (batch, size) in enumerate([(1, (16, 8)), (4, (8, 24)), (65, (8, 8))], start=100):
+        inputs = signature.draw(batch, size, seed)
+        with torch.no_grad():
+            expected = unet(**{key: torch.from_numpy(value) for key, value in inputs.items()}).sample.numpy()
+        (got,) = session.run(["out_sample"], inputs)
+        assert got.dtype == np.float32
+        assert np.abs(got - expected).max() <= 1e-4 * expected.std()
