@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 import torch
@@ -14,7 +14,7 @@ MakeUnet = Callable[..., UNet2DModel]
 class TinyNetwork(torch.nn.Module):
     """The smallest thing with the forward signature (sample, timestep); it returns ``wrap`` of a tensor."""
 
-    config: dict[str, Any] = {"in_channels": 2, "sample_size": 8, "block_out_channels": [4, 4]}
+    config: ClassVar[dict[str, Any]] = {"in_channels": 2, "sample_size": 8, "block_out_channels": [4, 4]}
 
     def __init__(self, wrap: Callable[[torch.Tensor], Any] = lambda output: output) -> None:
         super().__init__()

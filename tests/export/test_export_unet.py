@@ -8,17 +8,17 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import ddim_edge_export.fit
+import ddim_edge_export.unet
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
+from ddim_edge_export import export_unet
 from onnxscript import ir
 
-import ddim_edge_export.fit
-import ddim_edge_export.unet
 from ddim_edge.errors import ConfigError, ExportError
-from ddim_edge_export import export_unet
 
 from .conftest import TinyNetwork
 
@@ -108,7 +108,9 @@ def test_large_weights_lie_in_a_file_of_their_own(
     export_unet(tiny, tiny.config, tmp_path / "out")
     assert "unet/model.onnx_data" in json.loads((tmp_path / "out/export.json").read_text())["files"]
     model = onnx.load(tmp_path / "out/unet/model.onnx", load_external_data=False)
-    places = {entry.value for tensor in model.graph.initializer for entry in tensor.external_data if entry.key == "location"}
+    places = {
+        entry.value for tensor in model.graph.initializer for entry in tensor.external_data if entry.key == "location"
+    }
     assert places == {"model.onnx_data"}
 
 
@@ -164,7 +166,10 @@ def test_torch_and_its_helpers_say_nothing(
     ("module", "message"),
     [
         (TinyNetwork(lambda output: [1]), "it returned a list, not a tensor, a tuple or an object with .sample"),
-        (TinyNetwork(lambda output: output[0]), r"must return float32 \(batch, channels, height, width\): float32 \(2, "),
+        (
+            TinyNetwork(lambda output: output[0]),
+            r"must return float32 \(batch, channels, height, width\): float32 \(2, ",
+        ),
         (TinyNetwork(lambda output: output / 0), "the network itself returns NaN or infinity"),
         (torch.nn.Conv2d(2, 2, 3), "the network itself fails on sample float32"),
         (TinyNetwork().half(), r"the weight down\.weight is float16; .* call module\.float\(\)"),

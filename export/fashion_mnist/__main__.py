@@ -1,0 +1,50 @@
+"""``python -m ddim_edge_export.fashion_mnist``: train the bundled model and export it.
+
+An interrupted run goes on from its last checkpoint; a finished one that is given more steps, too.
+"""
+
+import json
+from pathlib import Path
+
+import click
+import torch
+from diffusers import DDIMPipeline, DDIMScheduler, UNet2DModel
+
+from ddim_edge.errors import DdimEdgeError
+
+from .. import export_folder, show_stages
+from .data import DEFAULT_FOLDER, NAMES, NULL_CLASS
+from .train import Recipe, train
+
+
+@click.command()
+@click.option("--out", type=click.Path(path_type=Path), default="runs/fashion-mnist", show_default=True)
+@click.option("--data", type=click.Path(path_type=Path), default=DEFAULT_FOLDER, show_default=True)
+@click.option("--steps", default=Recipe.steps, show_default=True, help="Optimizer steps of 64 images.")
+@click.option("--device", default="cuda" if torch.cuda.is_available() else "cpu", show_default=True)
+def main(out: Path, data: Path, steps: int, device: str) -> None:
+    """Train a UNet on Fashion-MNIST; OUT gets checkpoint.pt, the diffusers folder diffusers/ and the bundle bundle/."""
+    out.mkdir(parents=True, exist_ok=True)
+    unet = train(Recipe(steps=steps), data, out / "checkpoint.pt", torch.device(device))
+    save_pipeline(unet.cpu(), out / "diffusers")
+    with show_stages() as on_stage:
+        export_folder(out / "diffusers", out / "bundle", on_stage=on_stage)
+    click.echo(f"{out / 'bundle'}")
+
+
+def save_pipeline(unet: UNet2DModel, folder: Path) -> None:
+    """Save the network with its scheduler and its classes as a folder that diffusers, too, can load."""
+    scheduler = DDIMScheduler(beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction")
+    DDIMPipeline(unet, scheduler).save_pretrained(folder)
+    path = folder / "model_index.json"
+    index = json.loads(path.read_text())
+    index["id2label"] = dict(enumerate(NAMES))
+    index["null_class"] = NULL_CLASS
+    path.write_text(json.dumps(index, indent=2))
+
+
+if __name__ == "__main__":
+    try:
+        main()
+    except DdimEdgeError as error:
+        raise SystemExit(f"fashion_mnist: {error}") from None

@@ -1,0 +1,211 @@
+"""export_folder and the command: which folders are taken, and what comes out."""
+
+import hashlib
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import Any
+
+import ddim_edge_export.folder
+import numpy as np
+import onnxruntime
+import pytest
+import torch
+from click.testing import CliRunner
+from ddim_edge_export import Report, export_folder
+from diffusers import DDIMScheduler, DDPMPipeline, DDPMScheduler, UNet2DModel
+from safetensors.torch import load_file, save_file
+
+from ddim_edge.cli.export import export_command
+from ddim_edge.config import DdimConfig
+from ddim_edge.errors import ConfigError, DdimEdgeError, ExportError
+
+from .conftest import MakeUnet
+
+SAFETENSORS = "diffusion_pytorch_model.safetensors"
+
+
+@pytest.fixture(scope="module")
+def pipeline_folder(make_unet: MakeUnet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A class-conditional DDPMPipeline as diffusers saves it, with the names of its classes."""
+    folder = tmp_path_factory.mktemp("source") / "pipeline"
+    scheduler = DDPMScheduler(beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction")
+    DDPMPipeline(make_unet(num_class_embeds=3), scheduler).save_pretrained(folder)
+    change(folder / "model_index.json", id2label={"0": "coat", "1": "bag"}, null_class=2)
+    return folder
+
+
+@pytest.fixture
+def untraced(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Leave out the seconds of tracing where a test is about the other files."""
+
+    def export_into(folder: Path, *_: Any) -> Report:
+        return Report(path=folder, network="UNet2DModel", opset=23, cases=())
+
+    monkeypatch.setattr(ddim_edge_export.folder, "export_into", export_into)
+    monkeypatch.setattr(Report, "error", 0.0)
+
+
+def change(path: Path, **changes: Any) -> None:
+    path.write_text(json.dumps(json.loads(path.read_text()) | changes))
+
+
+def copy(folder: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(folder, tmp_path / "source"))
+
+
+def test_the_command_exports_a_unet_folder(unet_folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "bundle"
+    result = CliRunner().invoke(export_command, [str(unet_folder), str(out)], catch_exceptions=False)
+
+    assert result.exit_code == 0
+    stages = [line.split()[1] for line in result.stderr.splitlines()]
+    assert stages == ["load:", "export:", "fit:", "verify:", "write:"]
+    assert result.stdout.startswith(f"{out}: UNet2DModel, ")
+    assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
+
+    written = json.loads((out / "export.json").read_text())["files"]
+    assert sorted(written) == [
+        "model_index.json",
+        "scheduler/scheduler_config.json",
+        "unet/config.json",
+        "unet/model.onnx",
+    ]
+    for name, entry in written.items():
+        assert entry["sha256"] == hashlib.sha256((out / name).read_bytes()).hexdigest()
+
+    session = onnxruntime.InferenceSession(out / "unet/model.onnx", providers=["CPUExecutionProvider"])
+    random = np.random.default_rng(0)
+    sample = random.standard_normal((4, 1, 10, 6), dtype=np.float32)
+    timestep, labels = np.array([0, 999, 5, 400]), np.array([2, 0, 1, 1])
+    unet = UNet2DModel.from_pretrained(unet_folder)
+    with torch.no_grad():
+        expected = unet(*map(torch.from_numpy, (sample, timestep, labels))).sample.numpy()
+    (got,) = session.run(["out_sample"], {"sample": sample, "timestep": timestep, "class_labels": labels})
+    assert np.abs(got - expected).max() <= 1e-4 * expected.std()
+
+
+@pytest.mark.usefixtures("untraced")
+def test_a_bare_network_gets_the_defaults_of_ddim(unet_folder: Path, tmp_path: Path) -> None:
+    export_folder(unet_folder, tmp_path / "out")
+    assert json.loads((tmp_path / "out/model_index.json").read_text()) == {"_class_name": "DDIMPipeline"}
+    written = json.loads((tmp_path / "out/scheduler/scheduler_config.json").read_text())
+    diffusers = dict(DDIMScheduler().config)
+    assert {key: diffusers[key] for key in written if key != "_class_name"} | {
+        "_class_name": "DDIMScheduler"
+    } == written
+    assert DdimConfig.from_json(written) == DdimConfig()
+
+
+@pytest.mark.usefixtures("untraced")
+def test_a_pipeline_keeps_its_scheduler_and_its_labels(pipeline_folder: Path, tmp_path: Path) -> None:
+    export_folder(pipeline_folder, tmp_path / "out")
+    assert json.loads((tmp_path / "out/model_index.json").read_text()) == {
+        "_class_name": "DDPMPipeline",
+        "id2label": {"0": "coat", "1": "bag"},
+        "null_class": 2,
+    }
+    scheduler = "scheduler/scheduler_config.json"
+    assert json.loads((tmp_path / "out" / scheduler).read_text()) == json.loads(
+        (pipeline_folder / scheduler).read_text()
+    )
+
+
+def refused(source: Path, tmp_path: Path, kind: type[DdimEdgeError], message: str) -> None:
+    """Exporting ``source`` raises one line, and leaves nothing."""
+    out = tmp_path / "place" / "out"
+    out.parent.mkdir()
+    with pytest.raises(kind, match=message) as caught:
+        export_folder(source, out)
+    assert "\n" not in str(caught.value)
+    assert list(out.parent.iterdir()) == []
+
+
+def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
+    refused(tmp_path / "nowhere", tmp_path, ConfigError, "there is no folder .*nowhere: give a folder that diffusers")
+
+
+def test_a_folder_of_something_else(tmp_path: Path) -> None:
+    (tmp_path / "source").mkdir()
+    refused(tmp_path / "source", tmp_path, ConfigError, r"holds neither config\.json .* nor model_index\.json")
+
+
+@pytest.mark.parametrize("name", ["StableDiffusionPipeline", "LDMPipeline", "DiTPipeline", None])
+def test_another_pipeline(name: str | None, pipeline_folder: Path, tmp_path: Path) -> None:
+    source = copy(pipeline_folder, tmp_path)
+    change(source / "model_index.json", _class_name=name)
+    refused(source, tmp_path, ConfigError, f"holds a {name}; this command exports DDPMPipeline and DDIMPipeline")
+
+
+def test_another_network(unet_folder: Path, tmp_path: Path) -> None:
+    source = copy(unet_folder, tmp_path)
+    change(source / "config.json", _class_name="UNet2DConditionModel")
+    refused(source, tmp_path, ConfigError, "holds a UNet2DConditionModel; this command exports UNet2DModel")
+
+
+def test_another_kind_of_class_embedding(unet_folder: Path, tmp_path: Path) -> None:
+    source = copy(unet_folder, tmp_path)
+    change(source / "config.json", class_embed_type="projection")
+    refused(source, tmp_path, ConfigError, "class_embed_type 'projection' is not supported")
+
+
+def test_a_pipeline_without_a_scheduler(pipeline_folder: Path, tmp_path: Path) -> None:
+    source = copy(pipeline_folder, tmp_path)
+    (source / "scheduler" / "scheduler_config.json").unlink()
+    refused(source, tmp_path, ConfigError, r"cannot read .*scheduler_config\.json")
+
+
+def test_a_config_that_is_not_json(unet_folder: Path, tmp_path: Path) -> None:
+    source = copy(unet_folder, tmp_path)
+    (source / "config.json").write_text("{")
+    refused(source, tmp_path, ConfigError, r"config\.json is not JSON")
+
+
+def test_no_weights_but_pickled_ones(unet_folder: Path, tmp_path: Path) -> None:
+    source = copy(unet_folder, tmp_path)
+    (source / SAFETENSORS).rename(source / "diffusion_pytorch_model.bin")
+    refused(source, tmp_path, ConfigError, "has no weights in safetensors .*safe_serialization=True")
+
+
+def test_a_truncated_weights_file(unet_folder: Path, tmp_path: Path) -> None:
+    source = copy(unet_folder, tmp_path)
+    weights = (source / SAFETENSORS).read_bytes()
+    (source / SAFETENSORS).write_bytes(weights[: len(weights) // 2])
+    refused(source, tmp_path, ExportError, "diffusers cannot load .*source")
+
+
+def test_a_weight_that_is_missing(unet_folder: Path, tmp_path: Path) -> None:
+    source = copy(unet_folder, tmp_path)
+    weights = load_file(source / SAFETENSORS)
+    del weights["conv_in.bias"]
+    save_file(weights, source / SAFETENSORS)
+    refused(source, tmp_path, ExportError, r"lacks 1 of the network's weights, conv_in\.bias among them")
+
+
+def test_a_weight_of_another_shape(unet_folder: Path, tmp_path: Path) -> None:
+    source = copy(unet_folder, tmp_path)
+    change(source / "config.json", in_channels=2)
+    refused(source, tmp_path, ExportError, "diffusers cannot load .*source")
+
+
+def test_a_place_that_is_taken(unet_folder: Path, tmp_path: Path) -> None:
+    (tmp_path / "out").mkdir()
+    (tmp_path / "out" / "mine").write_text("mine")
+    with pytest.raises(ConfigError, match="is there already and is not empty"):
+        export_folder(unet_folder, tmp_path / "out")
+    with pytest.raises(ConfigError, match="is there already and is no folder"):
+        export_folder(unet_folder, tmp_path / "out" / "mine")
+    assert [path.read_text() for path in (tmp_path / "out").iterdir()] == ["mine"]
+
+
+@pytest.mark.parametrize("package", ["torch", "diffusers", "onnxscript", "onnxruntime"])
+def test_without_the_extra_one_line_names_it(
+    package: str, unet_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in [name for name in sys.modules if name.partition(".")[0] == "ddim_edge_export"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ConfigError) as caught:
+        CliRunner().invoke(export_command, [str(unet_folder), str(tmp_path / "out")], catch_exceptions=False)
+    assert str(caught.value) == (f"export needs {package}, which is not installed: pip install 'ddim-edge[export]'")

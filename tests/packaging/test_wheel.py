@@ -1,0 +1,44 @@
+"""The wheel, installed into a bare virtual environment outside the repository, makes a picture with its own model."""
+
+import subprocess
+import sys
+import venv
+import zipfile
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+REPOSITORY = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The wheel of this working tree."""
+    folder = tmp_path_factory.mktemp("dist")
+    build = [sys.executable, "-m", "pip", "wheel", "--quiet", "--no-deps", "--wheel-dir", str(folder), str(REPOSITORY)]
+    subprocess.run(build, check=True)
+    (path,) = folder.glob("*.whl")
+    return path
+
+
+def test_the_wheel_holds_every_package_and_the_bundled_model(wheel: Path) -> None:
+    names = set(zipfile.ZipFile(wheel).namelist())
+    sources = {path.relative_to(REPOSITORY) for path in (REPOSITORY / "ddim_edge").rglob("*.py")}
+    assert {str(path) for path in sources} <= names
+    exported = {path.relative_to(REPOSITORY / "export") for path in (REPOSITORY / "export").rglob("*.py")}
+    assert {f"ddim_edge_export/{path}" for path in exported} <= names
+    assert "ddim_edge_models/fashion-mnist/unet/model.onnx" in names
+    assert "ddim_edge/py.typed" in names
+
+
+@pytest.mark.slow
+def test_a_bare_environment_makes_a_picture(wheel: Path, tmp_path: Path) -> None:
+    venv.create(tmp_path / "venv", with_pip=True)
+    binaries = tmp_path / "venv" / "bin"
+    subprocess.run([binaries / "python", "-m", "pip", "install", "--quiet", f"{wheel}[cpu]"], check=True)
+    installed = subprocess.check_output([binaries / "python", "-m", "pip", "list"], text=True)
+    assert "torch" not in installed
+    subprocess.run([binaries / "ddim-edge", "run", "--num-steps", "5"], check=True, cwd=tmp_path)
+    with Image.open(tmp_path / "fashion-mnist.png") as picture:
+        assert picture.size == (4 * 28, 4 * 28)
