@@ -4,6 +4,7 @@ import functools
 import hashlib
 import importlib.util
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -61,7 +62,7 @@ class Bundle:
         lowered = [name.lower() for name in self.labels]
         if text in lowered:
             return lowered.index(text)
-        if text.lstrip("-").isdigit():
+        if re.fullmatch(r"-?[0-9]{1,18}", text):
             if 0 <= int(text) < len(self.labels):
                 return int(text)
             raise ConfigError(f"label {text} is out of range: {self.name} has the classes 0 to {len(self.labels) - 1}")

@@ -80,5 +80,10 @@ def read_recipe(path: Path) -> Mapping[str, Any]:
         raise ConfigError(f"{path} is not a picture that can be read: {error}") from None
     if text is None:
         raise ConfigError(f"{path} carries no recipe: only PNG files written by ddim-edge do")
-    recipe: Mapping[str, Any] = json.loads(text)
+    try:
+        recipe = json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"{path} carries a broken recipe: {error}") from None
+    if not isinstance(recipe, dict):
+        raise ConfigError(f"{path} carries a broken recipe: it is no JSON object")
     return recipe

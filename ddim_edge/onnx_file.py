@@ -7,6 +7,7 @@ machine as its weights.
 
 import mmap
 import os
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
@@ -15,12 +16,13 @@ from .errors import BundleError
 # message -> field number -> the message that the field holds; everything else is passed over unread.
 _CHILDREN: Mapping[str, Mapping[int, str]] = {
     "model": {7: "graph", 25: "function"},
-    "graph": {1: "node", 5: "tensor"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
     "function": {7: "node"},
     "node": {5: "attribute"},
-    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
 }
-_GRAPH_FIELD = 7
+_GRAPH_FIELD, _OPSET_FIELD = 7, 8  # every model has both; writers keep this order, so a cut file lacks one
 _EXTERNAL_DATA_FIELD = 13
 _FIXED_SIZES = {1: 8, 5: 4}
 _VARINT, _BYTES = 0, 2
@@ -38,11 +40,18 @@ def check_onnx_file(path: Path, root: Path) -> list[Path]:
     ends: dict[Path, int] = {}
     for entry in entries:
         data = _resolve(entry.get("location", ""), path, root)
-        end = int(entry.get("offset", 0)) + int(entry.get("length", 0))
+        end = _position(entry, "offset", path) + _position(entry, "length", path)
         ends[data] = max(end, ends.get(data, 0))
     for data, end in ends.items():
         _check_size(data, end, path)
     return list(ends)
+
+
+def _position(entry: Entry, key: str, path: Path) -> int:
+    text = entry.get(key, "0")
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise BundleError(f"{path} gives its weights the {key} {text!r}, no number of bytes: export it again")
+    return int(text)
 
 
 def _external_entries(path: Path) -> list[Entry]:
@@ -65,9 +74,9 @@ def _read_model(view: memoryview, path: Path) -> list[Entry]:
     try:
         numbers = {number for number, _ in _fields(view)}
         entries = list(_walk(view, "model"))
-    except (IndexError, EOFError, UnicodeDecodeError):
+    except (IndexError, EOFError, UnicodeDecodeError, RecursionError):
         numbers, entries = set(), []
-    if _GRAPH_FIELD not in numbers:
+    if not numbers >= {_GRAPH_FIELD, _OPSET_FIELD}:
         raise BundleError(f"{path} is not an ONNX graph, or is cut short: export or copy it again")
     return entries
 
@@ -137,7 +146,7 @@ def _resolve(location: str, graph: Path, root: Path) -> Path:
 def _check_size(data: Path, end: int, graph: Path) -> None:
     try:
         size = data.stat().st_size
-    except OSError:
+    except (OSError, ValueError):  # ValueError: a name with a null character
         raise BundleError(f"{data} is missing: {graph.name} keeps its weights there. Copy it too") from None
     if size < end:
         raise BundleError(f"{data} is cut short: it has {size:,} bytes where {graph.name} needs {end:,}. Copy it again")

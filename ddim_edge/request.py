@@ -3,6 +3,7 @@
 import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from numbers import Real
 from typing import Any, Self, get_args
 
 from .config import DdimConfig, SamplerConfig, whole_number
@@ -37,7 +38,7 @@ class Request:
         whole_number("batch_size", self.batch_size, low=1)
         if self.noise not in get_args(NoiseKind):
             raise ConfigError(choose_from("noise", self.noise, get_args(NoiseKind)))
-        if not 0 <= self.guidance_scale < 1e6:
+        if not isinstance(self.guidance_scale, Real) or not 0 <= self.guidance_scale < 1e6:
             raise ConfigError(f"guidance_scale must be a number of at least 0, not {self.guidance_scale!r}")
 
     def chunks(self) -> Iterator[range]:

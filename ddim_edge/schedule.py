@@ -137,7 +137,8 @@ def select_timesteps(config: NoiseScheduleConfig, num_steps: int) -> NDArray[np.
     if isinstance(num_steps, bool) or not isinstance(num_steps, (int, np.integer)) or not 1 <= num_steps <= total:
         raise ConfigError(f"the number of steps must be a whole number from 1 to {total}, not {num_steps!r}")
     if config.timestep_spacing == "trailing":
-        return np.round(total - np.arange(num_steps) * (total / num_steps)).astype(np.int64) - 1
+        # diffusers' own arange, so that ties round as they do there; it ends in one value too many for some S.
+        return np.round(np.arange(total, 0, -total / num_steps)[:num_steps]).astype(np.int64) - 1
     if config.timestep_spacing == "linspace":
         return np.linspace(0, total - 1, num_steps).round()[::-1].astype(np.int64)
     if config.timestep_spacing == "quadratic":

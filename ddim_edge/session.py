@@ -79,7 +79,7 @@ class Session:
     def _prepare(self, info: TensorInfo, value: Array) -> Array:
         if not info.fits(value.shape):
             raise BundleError(f"{self.name}'s input {info} does not take the shape {value.shape}")
-        return np.ascontiguousarray(value, info.dtype) if value.ndim else value.astype(info.dtype)
+        return np.asarray(value, info.dtype, order="C")
 
     def _describe(self, arguments: Any) -> Iterator[TensorInfo]:
         for argument in arguments:

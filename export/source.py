@@ -63,10 +63,11 @@ def open_source(folder: Path) -> Source:
 def load_network(source: Source) -> torch.nn.Module:
     """Load the weights through diffusers. ExportError where they do not fit the config."""
     with quiet():
-        from diffusers import UNet2DModel  # seconds of import, which export_unet does without
+        import diffusers  # seconds of import, which export_unet does without
 
+        loader: Any = diffusers.UNet2DModel
         try:
-            module, info = UNet2DModel.from_pretrained(  # type: ignore[no-untyped-call]
+            module, info = loader.from_pretrained(
                 source.network, local_files_only=True, use_safetensors=True, output_loading_info=True
             )
         except (OSError, ValueError, TypeError, RuntimeError, NotImplementedError) as error:

@@ -52,8 +52,8 @@ def _run(arguments: Sequence[str] | None) -> int:
         return _fail(error.format_message(), error.exit_code)
     except DdimEdgeError as error:
         return _fail(str(error), error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
-        return _fail("interrupted", INTERRUPTED)
+    except (click.Abort, KeyboardInterrupt) as error:
+        return _fail(str(error) or "interrupted", INTERRUPTED)
     except Exception as error:
         if os.environ.get("DDIM_EDGE_DEBUG"):
             raise

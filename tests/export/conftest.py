@@ -4,11 +4,11 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
 
+import diffusers
 import pytest
 import torch
-from diffusers import UNet2DModel
 
-MakeUnet = Callable[..., UNet2DModel]
+MakeUnet = Callable[..., Any]
 
 
 class TinyNetwork(torch.nn.Module):
@@ -39,7 +39,7 @@ def tiny() -> TinyNetwork:
 def make_unet() -> MakeUnet:
     """A two-level UNet2DModel of random weights, with some of its options changed."""
 
-    def make(**changes: Any) -> UNet2DModel:
+    def make(**changes: Any) -> Any:
         options: dict[str, Any] = {
             "sample_size": 8,
             "in_channels": 1,
@@ -52,7 +52,8 @@ def make_unet() -> MakeUnet:
             "attention_head_dim": 4,
         }
         torch.manual_seed(0)
-        return UNet2DModel(**(options | changes))
+        network: Any = diffusers.UNet2DModel
+        return network(**(options | changes))
 
     return make
 

@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 import ddim_edge_export.folder
+import diffusers
 import numpy as np
 import onnxruntime
 import pytest
 import torch
 from click.testing import CliRunner
 from ddim_edge_export import Report, export_folder
-from diffusers import DDIMScheduler, DDPMPipeline, DDPMScheduler, UNet2DModel
 from safetensors.torch import load_file, save_file
 
 from ddim_edge.cli.export import export_command
@@ -23,6 +23,7 @@ from ddim_edge.errors import ConfigError, DdimEdgeError, ExportError
 
 from .conftest import MakeUnet
 
+Diffusers: Any = diffusers  # its classes are not annotated
 SAFETENSORS = "diffusion_pytorch_model.safetensors"
 
 
@@ -30,8 +31,8 @@ SAFETENSORS = "diffusion_pytorch_model.safetensors"
 def pipeline_folder(make_unet: MakeUnet, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A class-conditional DDPMPipeline as diffusers saves it, with the names of its classes."""
     folder = tmp_path_factory.mktemp("source") / "pipeline"
-    scheduler = DDPMScheduler(beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction")
-    DDPMPipeline(make_unet(num_class_embeds=3), scheduler).save_pretrained(folder)
+    scheduler = Diffusers.DDPMScheduler(beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction")
+    Diffusers.DDPMPipeline(make_unet(num_class_embeds=3), scheduler).save_pretrained(folder)
     change(folder / "model_index.json", id2label={"0": "coat", "1": "bag"}, null_class=2)
     return folder
 
@@ -79,7 +80,7 @@ def test_the_command_exports_a_unet_folder(unet_folder: Path, tmp_path: Path) ->
     random = np.random.default_rng(0)
     sample = random.standard_normal((4, 1, 10, 6), dtype=np.float32)
     timestep, labels = np.array([0, 999, 5, 400]), np.array([2, 0, 1, 1])
-    unet = UNet2DModel.from_pretrained(unet_folder)
+    unet = Diffusers.UNet2DModel.from_pretrained(unet_folder)
     with torch.no_grad():
         expected = unet(*map(torch.from_numpy, (sample, timestep, labels))).sample.numpy()
     (got,) = session.run(["out_sample"], {"sample": sample, "timestep": timestep, "class_labels": labels})
@@ -91,10 +92,8 @@ def test_a_bare_network_gets_the_defaults_of_ddim(unet_folder: Path, tmp_path: P
     export_folder(unet_folder, tmp_path / "out")
     assert json.loads((tmp_path / "out/model_index.json").read_text()) == {"_class_name": "DDIMPipeline"}
     written = json.loads((tmp_path / "out/scheduler/scheduler_config.json").read_text())
-    diffusers = dict(DDIMScheduler().config)
-    assert {key: diffusers[key] for key in written if key != "_class_name"} | {
-        "_class_name": "DDIMScheduler"
-    } == written
+    defaults = dict(Diffusers.DDIMScheduler().config)
+    assert {key: defaults[key] for key in written if key != "_class_name"} | {"_class_name": "DDIMScheduler"} == written
     assert DdimConfig.from_json(written) == DdimConfig()
 
 

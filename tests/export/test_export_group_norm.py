@@ -1,5 +1,7 @@
 """The rewrite of GroupNormalization is the same function."""
 
+from typing import Any
+
 import numpy as np
 import onnx
 import onnxruntime
@@ -16,8 +18,8 @@ Array = NDArray[np.float32]
 
 def graph_of(groups: int, weight: Array, bias: Array, epsilon: float, rank: int, *, constant: bool = True) -> ir.Model:
     """One group norm of x, and one of -x."""
-    axes = ["batch", len(weight), *(f"d{axis}" for axis in range(2, rank))]
-    attributes = {"num_groups": groups, "epsilon": epsilon}
+    axes: list[str | int | None] = ["batch", len(weight), *(f"d{axis}" for axis in range(2, rank))]
+    attributes: dict[str, Any] = {"num_groups": groups, "epsilon": epsilon}
     nodes = [
         helper.make_node("GroupNormalization", ["x", "weight", "bias"], ["y"], **attributes),
         helper.make_node("Neg", ["x"], ["negative"]),

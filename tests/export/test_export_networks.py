@@ -46,6 +46,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
         "out_channels": 3,
         "time_embedding_type": "fourier",
         "attention_head_dim": None,
+        "mid_block_type": None,
     },
     "labels embedded as timesteps, learned time": ONE_LEVEL
     | {

@@ -57,7 +57,7 @@ def _raising_after(count: int, error: Exception) -> object:
     def patched(run: Run, images: torch.Tensor, labels: torch.Tensor) -> float:
         if run.step == count:
             raise error
-        return advance(run, images, labels)
+        return float(advance(run, images, labels))
 
     return patched
 

@@ -1,6 +1,7 @@
 """A grid of DDIM configurations in diffusers' words."""
 
 import dataclasses
+import functools
 import itertools
 import random
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ AXES: dict[str, tuple[Any, ...]] = {
     "eta": (0.0, 0.3, 1.0),
     "steps": ("1", "7", "10", "30", "50", "T"),
 }
+
+Pair = tuple[tuple[str, Any], tuple[str, Any]]
 
 _TRAINED_BETAS = tuple(np.random.default_rng(7).uniform(1e-4, 0.15, 120).tolist())
 
@@ -75,24 +78,25 @@ class Case:
 
     def is_valid(self) -> bool:
         """Whether the run stays within the training timesteps and never divides by ᾱ_T = 0."""
-        leading = self.spacing == "leading"
-        if leading and self.offset and self.steps == "T":
+        if self.spacing == "leading" and self.offset and self.steps == "T":
             return False
-        visits_last = self.steps == "T" or (self.spacing == "trailing") or (self.spacing == "linspace" != self.steps)
-        if self.spacing == "linspace" and self.steps == "1":
-            visits_last = False
-        if leading and self.steps != "T":
-            visits_last = False
-        return not (self.zero_snr and self.prediction_type == "epsilon" and visits_last)
+        starts_at_last = {"leading": self.steps == "T", "linspace": self.steps != "1", "trailing": True}
+        return not (self.zero_snr and self.prediction_type == "epsilon" and starts_at_last[self.spacing])
 
 
+@functools.cache
 def cases() -> list[Case]:
     """2,500 points of the full product, drawn with a fixed seed, less those that are not valid."""
     drawn = random.Random(0).sample(list(itertools.product(*AXES.values())), 2500)
     return [case for case in (Case(*values) for values in drawn) if case.is_valid()]
 
 
-def pairs(case: Case) -> set[tuple[tuple[str, Any], tuple[str, Any]]]:
+def pairs(case: Case) -> set[Pair]:
     """Every pair of (option, value) that stands in ``case``."""
-    options = [(field.name, getattr(case, field.name)) for field in dataclasses.fields(case)]
-    return set(itertools.combinations(options, 2))
+    return set(itertools.combinations(dataclasses.asdict(case).items(), 2))
+
+
+def all_pairs() -> set[Pair]:
+    """Every pair of (option, value) that there can be."""
+    choices = [[(name, value) for value in values] for name, values in AXES.items()]
+    return {pair for one, other in itertools.combinations(choices, 2) for pair in itertools.product(one, other)}

@@ -1,0 +1,91 @@
+"""What several folders of tests share: tiny bundles, and the command line called in this process."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ddim_edge.cli import main
+
+from .tiny_bundles import tiny_model, write_bundle
+
+COMMAND = [sys.executable, "-c", "from ddim_edge.cli import main; main()"]
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a command left behind."""
+
+    code: int
+    out: str
+    err: str
+
+    def failed_with(self, *parts: str, code: int = 2) -> bool:
+        """Whether it failed as a command should: one line on stderr with all of ``parts``, no more."""
+        assert (self.code, self.out) == (code, "")
+        assert self.err.startswith("ddim-edge: ")
+        assert self.err.count("\n") == 1
+        assert "Traceback" not in self.err
+        for part in parts:
+            assert part in self.err
+        return True
+
+
+Invoke = Callable[..., Outcome]
+
+
+@pytest.fixture
+def invoke(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Invoke:
+    """Call the command line in this process, in an empty current folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def call(*arguments: object) -> Outcome:
+        capfd.readouterr()
+        with pytest.raises(SystemExit) as stop:
+            main([str(argument) for argument in arguments])
+        captured = capfd.readouterr()
+        assert isinstance(stop.value.code, int)
+        return Outcome(stop.value.code, captured.out, captured.err)
+
+    return call
+
+
+@pytest.fixture
+def in_process(tmp_path: Path) -> Invoke:
+    """Call the command line in a process of its own, in an empty current folder."""
+
+    def call(*arguments: object, **environment: str) -> Outcome:
+        command = [*COMMAND, *map(str, arguments)]
+        env = os.environ | environment
+        done = subprocess.run(command, cwd=tmp_path, env=env, capture_output=True, text=True, check=False)
+        return Outcome(done.returncode, done.stdout, done.stderr)
+
+    return call
+
+
+@pytest.fixture(scope="session")
+def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle with three classes and a null class. Leave it as it is."""
+    return write_bundle(tmp_path_factory.mktemp("bundles") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def plain_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle without classes, three channels. Leave it as it is."""
+    model = tiny_model(channels=3, classes=False)
+    return write_bundle(tmp_path_factory.mktemp("bundles") / "plain", model, labels=None, channels=3)
+
+
+@pytest.fixture
+def new_bundle(tmp_path: Path) -> Callable[..., Path]:
+    """Write a bundle that the test may spoil; the arguments are those of ``write_bundle``."""
+
+    def make(*arguments: Any, **options: Any) -> Path:
+        return write_bundle(tmp_path / "bundle", *arguments, **options)
+
+    return make

@@ -1,0 +1,47 @@
+"""The one data distribution whose perfect network can be written down: x_0 ~ N(MEAN, DEVIATION² I)."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ddim_edge import DdimSchedule
+from ddim_edge.config import PredictionType
+from ddim_edge.samplers import NoiseSource, ddim
+
+Sample = NDArray[np.float32]
+
+MEAN, DEVIATION = 0.3, 0.5
+
+
+def variance(bar: float) -> float:
+    """Var x_t = ᾱ s² + 1-ᾱ."""
+    return bar * DEVIATION**2 + 1 - bar
+
+
+def prediction(kind: PredictionType, bar: float, sample: Sample) -> Sample:
+    """What a perfect network of this prediction type returns: E[ε | x_t], E[v | x_t] or E[x_0 | x_t]."""
+    wide = sample.astype(np.float64)
+    x_0 = MEAN + np.sqrt(bar) * DEVIATION**2 / variance(bar) * (wide - np.sqrt(bar) * MEAN)
+    eps = np.sqrt(1 - bar) / variance(bar) * (wide - np.sqrt(bar) * MEAN)
+    values = {"sample": x_0, "noise": eps, "angular_velocity": np.sqrt(bar) * eps - np.sqrt(1 - bar) * x_0}
+    return values[kind].astype(np.float32)
+
+
+def flow_end(bar: float, sample: Sample) -> NDArray[np.float64]:
+    """Where the probability-flow ODE carries x_t at time 0: it keeps (x_t - sqrt(ᾱ_t) m)/sqrt(Var x_t)."""
+    end: NDArray[np.float64] = MEAN + DEVIATION * (sample - np.sqrt(bar) * MEAN) / np.sqrt(variance(bar))
+    return end
+
+
+def run(schedule: DdimSchedule, sample: Sample, noise: NoiseSource | None = None) -> Sample:
+    """Sample with the perfect network."""
+    sampler = ddim(schedule, sample, noise)
+    query = next(sampler)
+    while True:
+        answer = prediction(
+            schedule.config.prediction_type, float(schedule.alpha_bars[query.timestep]), query.sample
+        )
+        try:
+            query = sampler.send(answer)
+        except StopIteration as stop:
+            result: Sample = stop.value
+            return result
