@@ -63,9 +63,7 @@ def size(record: Record) -> str:
 def quality(record: Record) -> str:
     parts = [_references(record)]
     if record.get("cells"):
-        parts += [_scan(record)]
-    if "table_guidance_scale" in record:
-        parts += [_paper_table(record)]
+        parts += [_scan(record), _paper_table(record)]
     return "\n\n".join(parts)
 
 
@@ -87,20 +85,20 @@ def _scan(record: Record) -> str:
     cells = [cell for cell in record["cells"].values() if (cell["num_steps"], cell["eta"]) == (plan.SCAN_STEPS, 0)]
     rows = [
         (f"{cell['guidance_scale']:g}", cell["num_images"], f"{cell['label_accuracy']:.2%}", f"{cell['distance']:.4f}")
-        for cell in sorted(cells, key=lambda cell: float(cell["guidance_scale"]))
+        for cell in sorted(cells, key=lambda cell: (float(cell["guidance_scale"]), int(cell["num_images"])))
     ]
     title = f"{plan.SCAN_STEPS} steps, eta 0, by guidance scale:"
     return f"{title}\n\n{_table(('guidance', 'images', 'labels right', 'Fréchet distance'), rows)}"
 
 
 def _paper_table(record: Record) -> str:
-    scale = record["table_guidance_scale"]
-    cells = [cell for cell in record["cells"].values() if cell["guidance_scale"] == scale]
+    unguided = [cell for cell in record["cells"].values() if cell["guidance_scale"] == plan.TABLE_SCALE]
+    cells = sorted(unguided, key=lambda cell: int(cell["num_images"]))  # of two for one place, the larger is shown
     steps = sorted({int(cell["num_steps"]) for cell in cells})
     etas = sorted({float(cell["eta"]) for cell in cells})
     by_place = {(cell["eta"], cell["num_steps"]): _cell(cell) for cell in cells}
     rows = [(f"{eta:g}", *(by_place.get((eta, count), "") for count in steps)) for eta in etas]
-    title = f"Guidance scale {scale:g}; in each cell the Fréchet distance, the labels right, and the number of images:"
+    title = "Without guidance; in each cell the Fréchet distance, the labels right, and the number of images:"
     return f"{title}\n\n{_table(('eta', *(f'S = {count}' for count in steps)), rows)}"
 
 

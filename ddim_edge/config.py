@@ -8,6 +8,7 @@ import dataclasses
 import json
 import math
 import os
+import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, Self, get_args
@@ -62,7 +63,7 @@ class NoiseScheduleConfig:
             return
         try:
             betas = tuple(float(beta) for beta in self.trained_betas)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             raise ConfigError(f"trained_betas must be a list of numbers, not {self.trained_betas!r}") from None
         object.__setattr__(self, "trained_betas", betas)
 
@@ -143,7 +144,7 @@ _DDPM_VARIANCES = {"fixed_small": False, "fixed_small_log": False, "fixed_large"
 
 def _ddpm(keys: Mapping[str, Any]) -> DdimConfig:
     """DDPM's ancestral sampling (Ho et al. 2020), which is DDIM with eta 1 and ε taken from the clipped x_0."""
-    variance = keys.get("variance_type", "fixed_small")
+    variance = str(keys.get("variance_type", "fixed_small"))
     if variance not in _DDPM_VARIANCES:
         raise ConfigError(choose_from("variance_type", variance, _DDPM_VARIANCES))
     config = DdimConfig.from_json({"eta": 1.0, "rederive_noise": True, **keys})
@@ -159,7 +160,7 @@ _SAMPLERS: Mapping[str, Callable[[Mapping[str, Any]], SamplerConfig]] = {
 def sampler_config(source: str | os.PathLike[str] | Mapping[str, Any]) -> SamplerConfig:
     """Read a ``scheduler_config.json`` (path or dict); its ``_class_name`` chooses the sampler, DDIM without one."""
     keys = read_json(source)
-    name = keys.get("_class_name", "DDIMScheduler")
+    name = str(keys.get("_class_name", "DDIMScheduler"))
     if name not in _SAMPLERS:
         raise ConfigError(choose_from("_class_name", name, _SAMPLERS))
     return _SAMPLERS[name](keys)
@@ -200,7 +201,7 @@ def whole_number(name: str, value: object, low: int, high: int | None = None) ->
 
 def _check_number(name: str, value: object, low: float, high: float = math.inf, *, open_interval: bool = False) -> None:
     """Refuse what is not a finite number within [low, high], or within (low, high) for an open interval."""
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value):
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
         raise ConfigError(f"{name} must be a finite number, not {value!r}")
     inside = low < value < high if open_interval else low <= value <= high
     if not inside:

@@ -23,6 +23,7 @@ _FIELDS: Mapping[str, str] = {
     # Not in diffusers' files, where they are arguments of step(); a bundle may fix them under our own names.
     "eta": "eta",
     "rederive_noise": "rederive_noise",
+    "use_clipped_model_output": "rederive_noise",
     "transition": "transition",
     "large_variance": "large_variance",
 }
@@ -33,7 +34,13 @@ _VALUES: Mapping[str, Mapping[Any, Any]] = {
     "set_alpha_to_one": {True: "one", False: "alpha_zero"},
 }
 
-_THRESHOLDING = ("thresholding", "dynamic_thresholding_ratio")
+_THRESHOLDING: Mapping[str, str] = {
+    "thresholding": "thresholding",
+    "dynamic_thresholding_ratio": "dynamic_threshold_ratio",
+}
+
+_OF_OTHER_SCHEDULERS = ("timestep_scaling",)
+"""Keys of other schedulers that look like a misspelt one of ours."""
 
 
 def fields_from_diffusers(keys: Mapping[str, Any], valid: Set[str]) -> dict[str, Any]:
@@ -48,14 +55,21 @@ def fields_from_diffusers(keys: Mapping[str, Any], valid: Set[str]) -> dict[str,
             _refuse_misspelt(key)
         elif field in valid:
             fields[field] = _translate(key, value)
-    if "dynamic_threshold_ratio" in valid and keys.get("thresholding", False):
-        fields["dynamic_threshold_ratio"] = keys.get("dynamic_thresholding_ratio", 0.995)
+    if "dynamic_threshold_ratio" in valid:
+        fields |= _thresholding(keys)
     return fields
+
+
+def _thresholding(keys: Mapping[str, Any]) -> dict[str, Any]:
+    wanted = keys.get("thresholding", False)
+    if not isinstance(wanted, bool):
+        raise ConfigError(f"thresholding must be true or false, not {wanted!r}")
+    return {"dynamic_threshold_ratio": keys.get("dynamic_thresholding_ratio", 0.995)} if wanted else {}
 
 
 def in_diffusers_words(message: str) -> str:
     """Let a message that begins with a config field begin with the key that stands in the file."""
-    for key, field in _FIELDS.items():
+    for key, field in {**_FIELDS, **_THRESHOLDING}.items():
         if message.startswith(f"{field} "):
             return key + message.removeprefix(field)
     return message
@@ -71,7 +85,11 @@ def _translate(key: str, value: Any) -> Any:
 
 
 def _refuse_misspelt(key: str) -> None:
+    """Refuse a key that is nearly one of ours, or is a field's name where the file has a key of its own for it."""
+    by_field = {field: name for name, field in {**_FIELDS, **_THRESHOLDING}.items()}
     known = [*_FIELDS, *_THRESHOLDING]
-    nearest = difflib.get_close_matches(key, known, n=1, cutoff=0.85)
-    if nearest and key not in known:
+    if key in known or key in _OF_OTHER_SCHEDULERS:
+        return
+    nearest = [by_field[key]] if key in by_field else difflib.get_close_matches(key, known, n=1, cutoff=0.85)
+    if nearest:
         raise ConfigError(f"key {key!r} is unknown. Did you mean {nearest[0]!r}?")

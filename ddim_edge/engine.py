@@ -46,9 +46,7 @@ class Job:
 
     def row(self) -> Row:
         assert self.query is not None
-        return Row(
-            self.query.sample, self.query.timestep, self.conditioning, self._guide_from(), self.guidance_scale
-        )
+        return Row(self.query.sample, self.query.timestep, self.conditioning, self._guide_from(), self.guidance_scale)
 
     def advance(self, prediction: Sample) -> None:
         """Send the prediction to the sampler and take its next query, or its result."""

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, TypedDict, Unpack
 import numpy as np
 
 from .bundle import Bundle, open_bundle
-from .config import SamplerConfig
+from .config import SamplerConfig, whole_number
 from .denoiser import Conditioning, Denoiser
 from .engine import Engine, Job
 from .errors import BundleError, ConfigError
@@ -167,6 +167,10 @@ class Pipeline:
     def check(self, request: Request) -> None:
         """Refuse a request that this model cannot honour with ConfigError."""
         start(request.sampler, request.num_steps, np.zeros((1, 1), np.float32)).close()
+        if bool(request.labels) != bool(self.bundle.labels):
+            raise ConfigError(f"{self.bundle.name} has {len(self.bundle.labels)} classes, the request {request.labels}")
+        for label in request.labels:
+            whole_number("a label", label, low=0, high=len(self.bundle.labels) - 1)
         if request.guidance_scale != 1 and self.bundle.null_class is None:
             raise ConfigError(
                 f"guidance_scale {request.guidance_scale:g} needs a null class, and {self.bundle.name} has none "

@@ -63,9 +63,7 @@ class DdimSchedule:
         """Whether ``step`` adds fresh noise, and so must be given some."""
         return self.rows[step].sigma > 0
 
-    def step(
-        self, step: int, sample: Sample, prediction: Sample, noise: Sample | None = None
-    ) -> tuple[Sample, Sample]:
+    def step(self, step: int, sample: Sample, prediction: Sample, noise: Sample | None = None) -> tuple[Sample, Sample]:
         """One step of eq. 12: from x_t at position ``step`` to the next sample.
 
         ``sample``, ``prediction`` and ``noise`` are float32 of one shape (B, C, H, W); no argument is written to.

@@ -6,11 +6,11 @@ from collections.abc import Iterable
 from typing import Any
 
 import click
-from ddim_edge_export.fashion_mnist.data import load as load_images
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 import ddim_edge
+from ddim_edge_export.fashion_mnist.data import load as load_images
 
 from .. import results, tables
 from . import plan
@@ -30,17 +30,17 @@ Record = dict[str, Any]
 
 @click.command()
 @click.option("--bundle", default="fashion-mnist", show_default=True, help="A bundled model's name or a folder.")
-@click.option("--num-images", default=2000, show_default=True, help="Images in a cell.")
-@click.option("--slow-num-images", default=500, show_default=True, help="Images in a cell of 1000 steps; 0: no such.")
-@click.option("--guidance-scale", type=float, help="The table's; by default the scan's of the least distance.")
+@click.option("--num-images", default=2000, show_default=True, help="Images in each of the two cells that matter.")
+@click.option("--scan-images", default=500, show_default=True, help="Images in a cell of the scan over guidance.")
+@click.option("--table-images", default=1000, show_default=True, help="Images in a cell of the table up to 50 steps.")
 @click.option("--batch-size", default=64, show_default=True)
 @click.option("--provider", default="auto", show_default=True)
 @click.option("--references-only", is_flag=True, help="Stop before anything is generated.")
 def main(
     bundle: str,
     num_images: int,
-    slow_num_images: int,
-    guidance_scale: float | None,
+    scan_images: int,
+    table_images: int,
     batch_size: int,
     provider: str,
     references_only: bool,
@@ -52,16 +52,15 @@ def main(
     classifier = load_or_train(WEIGHTS)
     pixels, _ = load_images("t10k")
     test = Gaussian.fit(judge(classifier, to_signal(pixels))[0])
-    record = _with_references(_kept(_classifier_record()), classifier, test, {num_images, slow_num_images} - {0})
+    record = _with_references(_kept(_classifier_record()), classifier, test, {num_images, scan_images, table_images})
     if references_only:
         return
     pipeline = ddim_edge.load(bundle, provider)
     record = _for_model(record, pipeline)
     bench = Bench(pipeline, classifier, test, batch_size)
-    scanned = _measure(bench, record, plan.scan(num_images) if guidance_scale is None else [])
-    scale = plan.best_scale(scanned) if guidance_scale is None else guidance_scale
-    record["table_guidance_scale"] = scale
-    _measure(bench, record, plan.table(scale, num_images, slow_num_images))
+    best_scale = plan.best_scale(_measure(bench, record, plan.scan(scan_images)))
+    _measure(bench, record, plan.headline(best_scale, num_images))
+    _measure(bench, record, plan.table(table_images))
 
 
 def _classifier_record() -> Record:

@@ -9,12 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from ddim_edge_export.fashion_mnist.data import load
 from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor, nn
 
-Images = NDArray[np.uint8] | NDArray[np.float32]
+from ddim_edge_export.fashion_mnist.data import load
 
 NUM_FEATURES = 128
 WIDTHS = (24, 48, 64, 96, NUM_FEATURES)

@@ -55,7 +55,7 @@ def _commands(subject: Subject, folder: Path) -> dict[str, Command]:
 def _entry_point() -> Command:
     """The installed ``ddim-edge`` of this environment, or the same function from the source tree."""
     installed = shutil.which("ddim-edge", path=Path(sys.executable).parent)
-    return [installed] if installed else [sys.executable, "-m", "ddim_edge"]
+    return [installed] if installed else [sys.executable, "-c", "from ddim_edge.cli import main; main()"]
 
 
 def _write_diffusers_folder(subject: Subject, folder: Path) -> None:

@@ -17,7 +17,9 @@ _PACKAGES = ("numpy", "pillow", "click", "rich", "onnxruntime", "onnxruntime-gpu
 
 
 @click.command("doctor")
-@click.option("--json", "as_json", is_flag=True, help="Print one machine-readable line.")
+@click.option(
+    "--json", "as_json", is_flag=True, envvar="DDIM_EDGE_DOCTOR_JSON", help="Print one machine-readable line."
+)
 def doctor_command(as_json: bool) -> int:
     """Show versions, which onnxruntime is installed, and which providers load in a real session, or why not.
 

@@ -15,7 +15,9 @@ from ..session import Session, TensorInfo
 
 @click.command("inspect")
 @click.argument("model", default="fashion-mnist")
-@click.option("--json", "as_json", is_flag=True, help="Print one machine-readable line.")
+@click.option(
+    "--json", "as_json", is_flag=True, envvar="DDIM_EDGE_INSPECT_JSON", help="Print one machine-readable line."
+)
 def inspect_command(model: str, as_json: bool) -> None:
     """Show a MODEL's graphs, inputs, outputs, types and sizes, and what its scheduler file means.
 

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from .. import providers
 from ..config import SamplerConfig, sampler_config
@@ -55,12 +56,19 @@ class Choices:
 @click.option("--noise", type=click.Choice(["torch", "numpy"]), default="torch", help="Whose normals a seed draws.")
 @click.option("--provider", "-p", default="auto", help=f"The device: {', '.join(providers.NAMES)}.")
 @click.option("--output", "-o", metavar="PATH", help="A .png or .npy file, or a folder (DIR/) for a file an image.")
-@click.option("--format", "file_format", type=click.Choice(["png", "npy"]), default="png", help="Files without a name.")
+@click.option(
+    "--format",
+    "file_format",
+    type=click.Choice(["png", "npy"]),
+    default="png",
+    envvar="DDIM_EDGE_RUN_FORMAT",
+    help="Files without a name.",
+)
 @click.option("--from-image", type=click.Path(path_type=Path), help="Make the images of this PNG again.")
 @click.option("--gif", is_flag=True, help="Also write the denoising as an animation, beside the picture.")
 @click.option("--show", is_flag=True, help="Draw the images in the terminal.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
-@click.option("--json", "as_json", is_flag=True, help="Print one machine-readable line.")
+@click.option("--json", "as_json", is_flag=True, envvar="DDIM_EDGE_RUN_JSON", help="Print one machine-readable line.")
 def run_command(
     model: str | None,
     provider: str,
@@ -82,28 +90,28 @@ def run_command(
       ddim-edge run my-bundle --num-images 50000 --output images/
       ddim-edge run --from-image shoes.png --output again.png
     """
-    recipe = read_recipe(from_image) if from_image else {}
+    recipe = _read_recipe(from_image, choices) if from_image else {}
     pipeline = load(model or recipe.get("model", DEFAULT_MODEL), provider)
     request = _remake(pipeline, recipe) if recipe else _request(pipeline, Choices(**choices))
-    target = Path(output) if output else free_name(pipeline.bundle.name, file_format)
-    destination = _destination(target, pipeline.recipe(request), recipe.get("index"), file_format, gif)
-    if show and not isinstance(destination, OnePicture):
+    target = output or str(free_name(pipeline.bundle.name, file_format))
+    if show and is_folder(target):
         raise ConfigError("--show draws one picture: give a file, not a folder, as --output")
+    destination = _destination(target, pipeline.recipe(request), recipe.get("index"), file_format, gif)
     seconds = _run(pipeline, request, destination, visible=not quiet)
     if show and isinstance(destination, OnePicture):
-        click.echo(half_blocks(grid(destination.images)))
+        click.echo(half_blocks(grid(destination.images)), color=True)
     if not quiet:
         click.echo(_report(pipeline, request, destination, seconds, as_json))
 
 
 def _destination(
-    target: Path, recipe: Mapping[str, Any], index: int | None, file_format: str, gif: bool
+    target: str, recipe: Mapping[str, Any], index: int | None, file_format: str, gif: bool
 ) -> OnePicture | OneFilePerImage:
     if not is_folder(target):
-        return OnePicture(target, recipe, index, animate=gif)
+        return OnePicture(Path(target), recipe, index, animate=gif)
     if gif:
         raise ConfigError("--gif animates one picture: give a file, not a folder, as --output")
-    return OneFilePerImage(target, recipe, f".{file_format}")
+    return OneFilePerImage(Path(target), recipe, f".{file_format}")
 
 
 def _run(pipeline: Pipeline, request: Request, destination: OnePicture | OneFilePerImage, *, visible: bool) -> float:
@@ -155,6 +163,15 @@ def _key_values(pairs: Sequence[str]) -> dict[str, Any]:
         except ValueError:
             values[key.strip()] = text.strip()
     return values
+
+
+def _read_recipe(path: Path, choices: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The picture's recipe; ConfigError where the command line gives one of the options that the recipe holds."""
+    context = click.get_current_context()
+    for parameter in context.command.params:
+        if parameter.name in choices and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE:
+            raise ConfigError(f"--from-image takes everything from the picture: leave {parameter.opts[0]} out")
+    return read_recipe(path)
 
 
 def _remake(pipeline: Pipeline, recipe: Mapping[str, Any]) -> Request:

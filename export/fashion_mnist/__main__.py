@@ -34,7 +34,13 @@ def main(out: Path, data: Path, steps: int, device: str) -> None:
 
 def save_pipeline(unet: UNet2DModel, folder: Path) -> None:
     """Save the network with its scheduler and its classes as a folder that diffusers, too, can load."""
-    scheduler = DDIMScheduler(beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction")
+    scheduler = DDIMScheduler(
+        beta_schedule="squaredcos_cap_v2",
+        prediction_type="v_prediction",
+        timestep_spacing="trailing",
+        # Guidance overshoots [-1, 1] at high noise. To clip x_0 there, and keep ε, turns the overshoot against the class.
+        clip_sample=False,
+    )
     DDIMPipeline(unet, scheduler).save_pretrained(folder)
     path = folder / "model_index.json"
     index = json.loads(path.read_text())

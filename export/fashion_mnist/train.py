@@ -28,7 +28,7 @@ DIFFUSION = DdimConfig(beta_schedule="squared_cosine", prediction_type="angular_
 class Recipe:
     """What a training run depends on; ``steps`` counts optimizer steps of ``batch_size`` images."""
 
-    steps: int = 11_000
+    steps: int = 6_400
     batch_size: int = 64
     learning_rate: float = 1.5e-3
     warmup_steps: int = 200

@@ -23,7 +23,8 @@ def prediction(kind: PredictionType, bar: float, sample: Sample) -> Sample:
     x_0 = MEAN + np.sqrt(bar) * DEVIATION**2 / variance(bar) * (wide - np.sqrt(bar) * MEAN)
     eps = np.sqrt(1 - bar) / variance(bar) * (wide - np.sqrt(bar) * MEAN)
     values = {"sample": x_0, "noise": eps, "angular_velocity": np.sqrt(bar) * eps - np.sqrt(1 - bar) * x_0}
-    return values[kind].astype(np.float32)
+    answer: Sample = values[kind].astype(np.float32)
+    return answer
 
 
 def flow_end(bar: float, sample: Sample) -> NDArray[np.float64]:
@@ -37,9 +38,7 @@ def run(schedule: DdimSchedule, sample: Sample, noise: NoiseSource | None = None
     sampler = ddim(schedule, sample, noise)
     query = next(sampler)
     while True:
-        answer = prediction(
-            schedule.config.prediction_type, float(schedule.alpha_bars[query.timestep]), query.sample
-        )
+        answer = prediction(schedule.config.prediction_type, float(schedule.alpha_bars[query.timestep]), query.sample)
         try:
             query = sampler.send(answer)
         except StopIteration as stop:

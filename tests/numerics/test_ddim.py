@@ -24,12 +24,12 @@ def answer(query: Query) -> Sample:
     return value
 
 
-def drive(sampler: ddim_edge.Sampler) -> tuple[list[Query], Sample]:
+def drive(sampler: ddim_edge.Sampler, network: Callable[[Query], Sample] = answer) -> tuple[list[Query], Sample]:
     """Every query, and the result."""
     queries = [next(sampler)]
     while True:
         try:
-            queries.append(sampler.send(answer(queries[-1])))
+            queries.append(sampler.send(network(queries[-1])))
         except StopIteration as stop:
             return queries, stop.value
 
@@ -69,18 +69,20 @@ def test_float32_stays_and_nothing_is_written_to(prediction_type: Any, options: 
     config = DdimConfig(prediction_type=prediction_type, **options)
     start = _START.copy()
     sampler = ddim_edge.ddim(DdimSchedule(config, 7), start, counted([]))
-    query, kept = next(sampler), []
-    with pytest.raises(StopIteration) as stop:
-        while True:
-            sent = answer(query)
-            kept += [(array, array.copy()) for array in (query.sample, sent, query.denoised) if array is not None]
-            query = sampler.send(sent)
+    kept: list[tuple[Sample, Sample]] = []
+
+    def keep(query: Query) -> Sample:
+        sent = answer(query)
+        kept.extend((array, array.copy()) for array in (query.sample, sent, query.denoised) if array is not None)
+        return sent
+
+    _, result = drive(sampler, keep)
     kept.append((start, _START))
     for array, copy in kept:
         assert array.dtype == np.float32
         np.testing.assert_array_equal(array, copy)
-    assert stop.value.value.dtype == np.float32
-    assert stop.value.value.shape == _SHAPE
+    assert result.dtype == np.float32
+    assert result.shape == _SHAPE
 
 
 @pytest.mark.parametrize(("eta", "calls"), [(0.0, 0), (0.5, 9), (1.0, 9)])

@@ -12,7 +12,22 @@ from hypothesis import strategies as st
 from ddim_edge import ConfigError
 from ddim_edge.noise import noise_stream
 
-_SHAPES = [(1,), (2,), (7,), (15,), (16,), (17,), (31,), (32,), (3, 5), (1, 1, 28, 28), (2, 3, 5, 7), (4, 64, 64), (0,), ()]
+_SHAPES = [
+    (1,),
+    (2,),
+    (7,),
+    (15,),
+    (16,),
+    (17,),
+    (31,),
+    (32,),
+    (3, 5),
+    (1, 1, 28, 28),
+    (2, 3, 5, 7),
+    (4, 64, 64),
+    (0,),
+    (),
+]
 _SEEDS = [0, 1, 42, 2**31, 2**32 - 1, 2**32, 2**32 + 5, 2**63 - 1]
 
 shapes = st.lists(st.integers(1, 9), min_size=1, max_size=4).map(tuple)
@@ -53,7 +68,7 @@ def test_any_sequence_of_lengths_is_torch_sequence(seed: int, lengths: list[int]
 
 @pytest.mark.parametrize("kind", ["torch", "numpy"])
 def test_noise_is_standard_normal(kind: Any) -> None:
-    values = noise_stream(5, kind)((1_000_000,)).astype(np.float64)
+    values = noise_stream(5, kind)((200_000,)).astype(np.float64)
     error = 5 / math.sqrt(values.size)
     assert np.all(np.isfinite(values))
     assert values.mean() == pytest.approx(0, abs=error)
@@ -76,14 +91,20 @@ def test_a_seed_gives_one_stream_and_the_stream_goes_on(kind: Any) -> None:
     assert first.dtype == np.float32
 
 
-def test_streams_do_not_disturb_each_other_or_numpy() -> None:
-    """Interleaved draws are what each stream draws alone: image k of seed s is the image of seed s+k."""
-    alone = [[noise_stream(seed)((5,)) for _ in range(1)] for seed in (0, 1, 2)]
-    before = np.random.get_state()[1].copy()  # type: ignore[index]
+def test_streams_do_not_disturb_each_other_or_the_global_generators() -> None:
+    """Interleaved draws are what each stream draws alone, short lengths with their spare value included."""
+    alone = []
+    for seed in (0, 1, 2):
+        stream = noise_stream(seed)
+        alone.append([stream((5,)), stream((3,))])
+    numpy_before, torch_before = np.random.get_state(legacy=False), torch.get_rng_state()
     streams = [noise_stream(seed) for seed in (0, 1, 2)]
-    together = [[stream((5,))] for stream in streams]
-    np.testing.assert_array_equal(together, alone)
-    np.testing.assert_array_equal(np.random.get_state()[1], before)  # type: ignore[index]
+    first = [stream((5,)) for stream in streams]
+    second = [stream((3,)) for stream in streams]
+    for together, one in zip(zip(first, second, strict=True), alone, strict=True):
+        np.testing.assert_array_equal(np.concatenate(together), np.concatenate(one))
+    np.testing.assert_equal(np.random.get_state(legacy=False), numpy_before)
+    assert torch.equal(torch.get_rng_state(), torch_before)
 
 
 @pytest.mark.parametrize("seed", [-1, 2**63, 1.5, 1.0, "1", None, True])
@@ -94,7 +115,8 @@ def test_a_seed_that_is_none_is_refused(seed: Any, kind: Any) -> None:
 
 
 def test_a_numpy_integer_is_a_seed() -> None:
-    np.testing.assert_array_equal(noise_stream(np.int64(4))((20,)), noise_stream(4)((20,)))
+    seed: Any = np.int64(4)
+    np.testing.assert_array_equal(noise_stream(seed)((20,)), noise_stream(4)((20,)))
 
 
 def test_an_unknown_kind_is_refused() -> None:

@@ -1,5 +1,6 @@
 """What holds for every configuration: variances add up, SNR rises, timesteps descend, eta 1 is DDPM."""
 
+import itertools
 from typing import Any, get_args
 
 import numpy as np
@@ -15,7 +16,7 @@ SPACINGS = get_args(TimestepSpacing)
 
 
 @st.composite
-def schedules(draw: st.DrawFn, **fixed: Any) -> DdimSchedule:
+def schedules(draw: st.DrawFn, /, **fixed: Any) -> DdimSchedule:
     """A schedule of any valid configuration, with up to 400 training timesteps."""
     total = draw(st.integers(2, 400))
     options: dict[str, Any] = {
@@ -69,7 +70,7 @@ def test_the_signal_to_noise_ratio_falls_with_time(schedule: DdimSchedule) -> No
     assert 0 <= schedule.alpha_bars[-1] < schedule.alpha_bars[0] < 1
     assert (schedule.alpha_bars[-1] == 0) == schedule.config.zero_terminal_snr
     snr = [row.signal / np.sqrt(1 - row.signal**2) if row.signal < 1 else np.inf for row in schedule.rows]
-    assert all(one <= other for one, other in zip(snr, snr[1:], strict=False))
+    assert all(one <= other for one, other in itertools.pairwise(snr))
 
 
 @given(schedules(eta=0.0))

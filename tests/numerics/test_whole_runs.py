@@ -25,7 +25,7 @@ _OPTIONS: list[tuple[dict[str, Any], int, float]] = [
 
 
 def their_run(theirs: DDIMScheduler, schedule: DdimSchedule, start: Sample, seed: int) -> Sample:
-    """diffusers' loop as its pipelines write it, one generator for the noise."""
+    """The loop as diffusers' pipelines write it, one generator for the noise."""
     sample, generator = torch.from_numpy(start), torch.Generator().manual_seed(seed)
     for timestep in theirs.timesteps:
         bar = float(schedule.alpha_bars[int(timestep)])

@@ -79,7 +79,9 @@ def test_the_bundled_model_is_found_by_name() -> None:
 
 
 def test_no_such_model_lists_the_bundled_ones(tmp_path: Path) -> None:
-    with pytest.raises(ddim_edge.BundleError, match="no model 'fashion-mnits'.*the bundled models are .*fashion-mnist"):
+    with pytest.raises(
+        ddim_edge.BundleError, match=r"no model 'fashion-mnits'.*the bundled models are .*fashion-mnist"
+    ):
         open_bundle("fashion-mnits")
     (tmp_path / "file").touch()
     with pytest.raises(ddim_edge.BundleError, match="it is not a folder"):
@@ -99,7 +101,9 @@ def test_a_folder_without_a_graph(tmp_path: Path) -> None:
 def test_broken_json_is_named(new_bundle: NewBundle, name: str, text: bytes) -> None:
     folder = new_bundle()
     (folder / name).write_bytes(text)
-    with pytest.raises(ddim_edge.BundleError, match=f"{name.rpartition('/')[2]}.*(is not JSON|must hold a JSON object)"):
+    with pytest.raises(
+        ddim_edge.BundleError, match=f"{name.rpartition('/')[2]}.*(is not JSON|must hold a JSON object)"
+    ):
         open_bundle(folder)
 
 
@@ -111,7 +115,9 @@ def test_a_missing_file_is_named(new_bundle: NewBundle, name: str) -> None:
         open_bundle(folder)
 
 
-@pytest.mark.parametrize("config", [{}, {"in_channels": 1}, {"in_channels": "1", "sample_size": 8}, {"in_channels": 1, "sample_size": [8]}])
+@pytest.mark.parametrize(
+    "config", [{}, {"in_channels": 1}, {"in_channels": "1", "sample_size": 8}, {"in_channels": 1, "sample_size": [8]}]
+)
 def test_a_config_without_the_sizes_is_named(new_bundle: NewBundle, config: dict[str, Any]) -> None:
     folder = new_bundle()
     write_json(folder / "unet" / "config.json", config)
@@ -133,8 +139,8 @@ def test_a_null_class_that_is_no_number_is_named(new_bundle: NewBundle, null_cla
         open_bundle(new_bundle(null_class=null_class))
 
 
-def test_classes_that_only_one_side_knows_of_are_an_error(tmp_path: Path, new_bundle: NewBundle) -> None:
-    with pytest.raises(ddim_edge.BundleError, match="wants the conditioning class_labels, .* gives none"):
+def test_classes_that_only_one_side_knows_of_are_an_error(new_bundle: NewBundle) -> None:
+    with pytest.raises(ddim_edge.BundleError, match=r"wants the conditioning class_labels, .* gives none"):
         ddim_edge.load(new_bundle(labels=None), "cpu")
 
 
@@ -145,7 +151,7 @@ def test_conditioning_that_is_not_known_here_is_an_error(new_bundle: NewBundle) 
         ddim_edge.load(new_bundle(model), "cpu")
 
 
-def test_the_hash_is_that_of_the_weights_alone(tmp_path: Path, new_bundle: NewBundle) -> None:
+def test_the_hash_is_that_of_the_weights_alone(new_bundle: NewBundle) -> None:
     folder = new_bundle()
     before = open_bundle(folder).sha256
     index = json.loads((folder / "model_index.json").read_text())

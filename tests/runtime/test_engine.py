@@ -212,7 +212,9 @@ def test_nan_ends_its_own_job_alone_and_says_where(tmp_path: Path) -> None:
         engine.add(job)
     assert engine.step() == []
     assert engine.step() == [jobs[1]]
-    with pytest.raises(ddim_edge.PredictionError, match="unet returned NaN or infinity at network call 2, timestep 500"):
+    with pytest.raises(
+        ddim_edge.PredictionError, match="unet returned NaN or infinity at network call 2, timestep 500"
+    ):
         jobs[1].result()
     _drain(engine)
     np.testing.assert_array_equal(jobs[0].result(), alone(well))

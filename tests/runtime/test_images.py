@@ -34,7 +34,9 @@ def test_the_ends_and_the_middle_of_the_range() -> None:
     assert to_pixels(np.zeros((2, 3, 4, 5), np.float32)).shape == (2, 4, 5, 3)
 
 
-@pytest.mark.parametrize(("count", "rows", "columns"), [(1, 1, 1), (2, 1, 2), (3, 2, 2), (5, 2, 3), (16, 4, 4), (17, 4, 5)])
+@pytest.mark.parametrize(
+    ("count", "rows", "columns"), [(1, 1, 1), (2, 1, 2), (3, 2, 2), (5, 2, 3), (16, 4, 4), (17, 4, 5)]
+)
 @pytest.mark.parametrize("channels", [1, 3])
 def test_a_grid_holds_every_image_row_by_row_on_black(count: int, rows: int, columns: int, channels: int) -> None:
     images = np.random.default_rng(count).integers(1, 256, (count, 2, 3, channels), np.uint8)
@@ -61,7 +63,9 @@ def test_two_channels_are_no_picture() -> None:
 
 
 texts = st.text(max_size=8)
-json_values = texts | st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.lists(texts, max_size=3)
+json_values = (
+    texts | st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.lists(texts, max_size=3)
+)
 
 
 @settings(deadline=None)
@@ -103,7 +107,7 @@ def test_files_that_are_no_picture(tmp_path: Path) -> None:
         read_recipe(tmp_path / "x.png")
     for contents in (b"", b"text", png_bytes(np.zeros((9, 9, 1), np.uint8), {"a": 1})[:40]):
         (tmp_path / "x.png").write_bytes(contents)
-        with pytest.raises(ddim_edge.ConfigError, match="is not a picture that can be read|carries no recipe"):
+        with pytest.raises(ddim_edge.ConfigError, match=r"is not a picture that can be read|carries no recipe"):
             read_recipe(tmp_path / "x.png")
     with pytest.raises(ddim_edge.ConfigError, match="is not a picture that can be read"):
         read_recipe(tmp_path)

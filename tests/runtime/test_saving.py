@@ -60,9 +60,9 @@ def test_another_suffix_is_refused(tmp_path: Path, result: ddim_edge.Result) -> 
 
 
 def test_a_folder_that_is_not_there(tmp_path: Path, result: ddim_edge.Result) -> None:
-    with pytest.raises(ddim_edge.OutputError, match="cannot write .*No such file"):
+    with pytest.raises(ddim_edge.OutputError, match=r"cannot write .*No such file"):
         result.save(tmp_path / "missing" / "out.png")
-    with pytest.raises(ddim_edge.OutputError, match="does not exist. Create it first"):
+    with pytest.raises(ddim_edge.OutputError, match=r"does not exist\. Create it first"):
         check_can_write(tmp_path / "missing" / "out.png")
 
 
@@ -88,7 +88,7 @@ def test_a_failed_write_leaves_the_old_file_and_nothing_else(
         raise OSError(code, os.strerror(code))
 
     (tmp_path / "out.png").write_bytes(b"old")
-    monkeypatch.setattr(*((Path, "write_bytes") if call == "write_bytes" else (os, "replace")), fails)
+    monkeypatch.setattr(Path if call == "write_bytes" else os, call, fails)
     with pytest.raises(ddim_edge.OutputError, match=rf"cannot write .*out\.png: {os.strerror(code)}"):
         write_file(tmp_path / "out.png", b"new")
     assert _files(tmp_path) == ["out.png"]

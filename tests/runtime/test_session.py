@@ -127,18 +127,24 @@ def test_a_failure_of_the_runtime_is_wrapped(graph: Path) -> None:
 def test_an_unusable_graph_is_a_bundle_error(tmp_path: Path) -> None:
     model = tiny_model()
     model.graph.node[0].op_type = "NoSuchOperator"
-    with pytest.raises(ddim_edge.BundleError, match=r"model\.onnx cannot be loaded: .*NoSuchOperator.* Export it again"):
+    with pytest.raises(
+        ddim_edge.BundleError, match=r"model\.onnx cannot be loaded: .*NoSuchOperator.* Export it again"
+    ):
         ddim_edge.Session(_save(tmp_path, model), "cpu")
 
 
 def test_a_type_without_a_numpy_type_is_a_bundle_error(tmp_path: Path) -> None:
-    source = '<ir_version: 10, opset_import: ["" : 18]> g (string[n] words) => (string[n] out) { out = Identity(words) }'
+    source = (
+        '<ir_version: 10, opset_import: ["" : 18]> g (string[n] words) => (string[n] out) { out = Identity(words) }'
+    )
     with pytest.raises(ddim_edge.BundleError, match=r"words has the type tensor\(string\)"):
         ddim_edge.Session(_save(tmp_path, onnx.parser.parse_model(source)), "cpu")
 
 
 def test_a_network_of_another_signature_is_no_denoiser(tmp_path: Path) -> None:
-    source = '<ir_version: 10, opset_import: ["" : 18]> g (float[n] sample) => (float[n] out) { out = Identity(sample) }'
+    source = (
+        '<ir_version: 10, opset_import: ["" : 18]> g (float[n] sample) => (float[n] out) { out = Identity(sample) }'
+    )
     session = ddim_edge.Session(_save(tmp_path, onnx.parser.parse_model(source)), "cpu")
     with pytest.raises(ddim_edge.BundleError, match="has no input 'timestep': it has sample"):
         Denoiser(session)
@@ -162,7 +168,7 @@ def test_auto_says_what_it_took(graph: Path) -> None:
 
 
 def test_an_unknown_provider_is_refused_with_the_nearest(graph: Path) -> None:
-    with pytest.raises(ddim_edge.ProviderError, match="provider 'cdua' is unknown. Did you mean 'cuda'"):
+    with pytest.raises(ddim_edge.ProviderError, match=r"provider 'cdua' is unknown\. Did you mean 'cuda'"):
         ddim_edge.Session(graph, "cdua")
 
 
@@ -192,14 +198,18 @@ def _raises_on_cuda(path: Path, options: Any, **keywords: Any) -> Any:
 
 def test_a_provider_that_is_not_in_the_package(monkeypatch: pytest.MonkeyPatch, graph: Path) -> None:
     _runtime(monkeypatch, [CPU], _falls_back)
-    with pytest.raises(ddim_edge.ProviderError, match=r"'cuda' is not in the installed onnxruntime.* \(it has cpu\)") as no:
+    with pytest.raises(
+        ddim_edge.ProviderError, match=r"'cuda' is not in the installed onnxruntime.* \(it has cpu\)"
+    ) as no:
         ddim_edge.Session(graph, "cuda")
     assert "Remedy: pip install 'onnxruntime-gpu[cuda,cudnn]'" in str(no.value)
 
 
 def test_a_provider_that_falls_back_in_silence_is_an_error(monkeypatch: pytest.MonkeyPatch, graph: Path) -> None:
     _runtime(monkeypatch, [CUDA, CPU], _falls_back)
-    with pytest.raises(ddim_edge.ProviderError, match="provider 'cuda' did not load: .+ Remedy: .+ or --provider auto"):
+    with pytest.raises(
+        ddim_edge.ProviderError, match=r"provider 'cuda' did not load: .+ Remedy: .+ or --provider auto"
+    ):
         ddim_edge.Session(graph, "cuda")
 
 
@@ -243,7 +253,7 @@ def test_a_runtime_that_does_not_import_is_broken(
     (tmp_path / "onnxruntime.py").write_text(line)
     monkeypatch.delitem(sys.modules, "onnxruntime")
     monkeypatch.syspath_prepend(tmp_path)
-    with pytest.raises(ddim_edge.ProviderError, match="ONNX Runtime is broken: .*(libcudart|not_there).*Reinstall it"):
+    with pytest.raises(ddim_edge.ProviderError, match=r"ONNX Runtime is broken: .*(libcudart|not_there).*Reinstall it"):
         ddim_edge.Session(graph)
 
 
@@ -257,5 +267,7 @@ def test_why_not_loaded_asks_the_system_for_the_reason(tmp_path: Path, monkeypat
 
 
 def test_importing_the_package_loads_neither_torch_nor_onnxruntime() -> None:
-    code = "import sys, ddim_edge, ddim_edge.cli; print({'torch', 'onnxruntime', 'diffusers', 'onnx'} & set(sys.modules))"
+    code = (
+        "import sys, ddim_edge, ddim_edge.cli; print({'torch', 'onnxruntime', 'diffusers', 'onnx'} & set(sys.modules))"
+    )
     assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"

@@ -1,0 +1,51 @@
+"""Every command and every option explains itself."""
+
+import click
+import pytest
+
+import ddim_edge
+from ddim_edge.cli import cli
+
+from ..conftest import Invoke
+
+COMMANDS = sorted(cli.commands)
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help_with_an_example(invoke: Invoke, command: str) -> None:
+    outcome = invoke(command, "--help")
+    assert outcome.code == 0
+    assert f"  ddim-edge {command} " in outcome.out
+    assert "Example" in outcome.out
+    assert invoke(command, "-h").out == outcome.out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_has_a_help_text(command: str) -> None:
+    for parameter in cli.commands[command].params:
+        if isinstance(parameter, click.Option):
+            assert parameter.help, f"{command} {parameter.opts}"
+            assert parameter.help.endswith((".", "]")), parameter.help
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_option_has_the_environment_variable_of_its_name(command: str) -> None:
+    for parameter in cli.commands[command].params:
+        if isinstance(parameter, click.Option):
+            variable = parameter.envvar or f"DDIM_EDGE_{command}_{parameter.name}".upper()
+            names = [opt.removeprefix("--").replace("-", "_").upper() for opt in parameter.opts]
+            assert variable in [f"DDIM_EDGE_{command.upper()}_{name}" for name in names]
+
+
+def test_the_list_of_commands_and_the_version(invoke: Invoke) -> None:
+    outcome = invoke("--help")
+    assert all(f"\n  {command} " in outcome.out for command in COMMANDS)
+    assert "DDIM_EDGE_RUN_NUM_STEPS=20" in outcome.out
+    assert invoke("--version").out == f"ddim-edge, version {ddim_edge.__version__}\n"
+
+
+def test_without_a_command_it_shows_the_help(invoke: Invoke) -> None:
+    outcome = invoke()
+    assert outcome.code == 2
+    assert "Usage: ddim-edge" in outcome.err
+    assert all(command in outcome.err for command in COMMANDS)
