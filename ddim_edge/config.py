@@ -1,7 +1,7 @@
 """The options of a sampler as frozen data, checked when they are made.
 
 ``DdimConfig`` holds everything that the DDIM scheduler can be told; ``from_json`` reads the keys of diffusers'
-``scheduler_config.json``. This is the only module that knows those keys.
+``scheduler_config.json``, which ``diffusers_keys`` translates.
 """
 
 import dataclasses

@@ -64,7 +64,8 @@ def _thresholding(keys: Mapping[str, Any]) -> dict[str, Any]:
     wanted = keys.get("thresholding", False)
     if not isinstance(wanted, bool):
         raise ConfigError(f"thresholding must be true or false, not {wanted!r}")
-    return {"dynamic_threshold_ratio": keys.get("dynamic_thresholding_ratio", 0.995)} if wanted else {}
+    ratio = keys.get("dynamic_thresholding_ratio")
+    return {"dynamic_threshold_ratio": 0.995 if ratio is None else ratio} if wanted else {}
 
 
 def in_diffusers_words(message: str) -> str:

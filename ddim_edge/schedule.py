@@ -82,6 +82,8 @@ class DdimSchedule:
         if row.sigma > 0:
             if noise is None:
                 raise ConfigError(f"step {step} has sigma {row.sigma:.4g} (eta {self.config.eta:g}): pass noise")
+            if noise.shape != sample.shape:
+                raise ConfigError(f"the noise's shape {noise.shape} is not the sample's, {sample.shape}")
             previous += row.sigma * noise
         return previous, denoised
 

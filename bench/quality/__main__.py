@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 import ddim_edge
+from ddim_edge.request import changed_options
 from ddim_edge_export.fashion_mnist.data import load as load_images
 
 from .. import results, tables
@@ -76,8 +77,9 @@ def _kept(classifier: Record) -> Record:
 
 def _for_model(record: Record, pipeline: ddim_edge.Pipeline) -> Record:
     """The record without what another model left in it."""
-    model = {"name": pipeline.bundle.name, "sha256": pipeline.bundle.sha256}
-    if record.get("model", {}).get("sha256") == model["sha256"]:
+    bundle = pipeline.bundle
+    model = {"name": bundle.name, "sha256": bundle.sha256, "scheduler": changed_options(bundle.scheduler)}
+    if record.get("model") == model:
         return record
     return {**record, "model": model, "cells": {}}
 

@@ -37,3 +37,10 @@ def test_every_step_is_diffusers_step(variance_type: str, prediction_type: str, 
 def test_a_learned_variance_is_refused() -> None:
     with pytest.raises(ddim_edge.ConfigError, match="variance_type 'learned_range' is unknown"):
         ddim_edge.sampler_config({"_class_name": "DDPMScheduler", "variance_type": "learned_range"})
+
+
+def test_noise_that_would_be_shared_across_the_batch_is_refused() -> None:
+    schedule = ddim_edge.DdimSchedule(ddim_edge.DdimConfig(eta=1.0), 10)
+    sample = np.zeros((2, 1, 4, 4), np.float32)
+    with pytest.raises(ddim_edge.ConfigError, match="noise's shape"):
+        schedule.step(0, sample, sample, sample[:1])
