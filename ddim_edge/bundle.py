@@ -4,6 +4,7 @@ import functools
 import hashlib
 import importlib.util
 import os
+import sys
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -99,7 +100,7 @@ def open_bundle(model: str | os.PathLike[str]) -> Bundle:
         sample_shape=_sample_shape(unet, folder),
         scheduler=_scheduler(folder / "scheduler" / "scheduler_config.json"),
         labels=labels,
-        null_class=_null_class(index),
+        null_class=_null_class(index, unet),
     )
 
 
@@ -160,8 +161,8 @@ def _labels(index: Mapping[str, Any], unet: Mapping[str, Any]) -> tuple[str, ...
     return tuple(str(position) for position in range(classes))
 
 
-def _null_class(index: Mapping[str, Any]) -> int | None:
-    value = index.get("null_class")
-    if value is not None and (isinstance(value, bool) or not isinstance(value, int)):
-        raise BundleError(f"model_index.json's null_class must be a class number, not {value!r}")
+def _null_class(index: Mapping[str, Any], unet: Mapping[str, Any]) -> int | None:
+    value, classes = index.get("null_class"), unet.get("num_class_embeds") or sys.maxsize
+    if value is not None and (type(value) is not int or not 0 <= value < classes):
+        raise BundleError(f"model_index.json's null_class must be a class number of the unet, not {value!r}")
     return value

@@ -75,8 +75,8 @@ class Engine:
         self.jobs.append(job)
 
     def remove(self, job: Job) -> None:
-        """Take ``job`` out; it is not asked again."""
-        self.jobs.remove(job)
+        """Take ``job`` out, if it has not ended by itself; it is not asked again."""
+        self.jobs = [other for other in self.jobs if other is not job]
         job.sampler.close()
 
     def step(self) -> list[Job]:

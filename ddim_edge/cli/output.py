@@ -13,10 +13,10 @@ from ..saving import ImageFolder, check_can_write, check_suffix, file_bytes, wri
 
 
 def free_name(model: str, file_format: str) -> Path:
-    """The first of model.png, model-2.png, … that is not taken in the current folder."""
+    """The first of model.png, model-2.png, … that is not taken in the current folder, nor is its animation."""
     stem = Path(model).resolve().name
     path, number = Path(f"{stem}.{file_format}"), 2
-    while path.exists():
+    while path.exists() or path.with_suffix(".gif").exists():
         path, number = Path(f"{stem}-{number}.{file_format}"), number + 1
     return path
 

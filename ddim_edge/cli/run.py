@@ -13,7 +13,7 @@ from click.core import ParameterSource
 from .. import providers
 from ..config import SamplerConfig, sampler_config
 from ..errors import ConfigError
-from ..images import grid, read_recipe
+from ..images import check_drawable, grid, read_recipe
 from ..noise import NoiseKind
 from ..pipeline import DEFAULT_NUM_STEPS, Pipeline, load
 from ..request import DEFAULT_BATCH_SIZE, Request
@@ -96,6 +96,9 @@ def run_command(
     target = output or str(free_name(pipeline.bundle.name, file_format))
     if show and is_folder(target):
         raise ConfigError("--show draws one picture: give a file, not a folder, as --output")
+    suffix = f".{file_format}" if is_folder(target) else Path(target).suffix
+    if gif or show or suffix == ".png":
+        check_drawable(pipeline.bundle.sample_shape[0])
     destination = _destination(target, pipeline.recipe(request), recipe.get("index"), file_format, gif)
     seconds = _run(pipeline, request, destination, visible=not quiet)
     if show and isinstance(destination, OnePicture):
