@@ -8,7 +8,7 @@ DEV := .venv-dev
 .PHONY: run test check clean
 
 run: $(RUNTIME)/.installed
-	$(RUNTIME)/bin/ddim-edge run --guidance-scale 2 --output fashion-mnist.png
+	$(RUNTIME)/bin/ddim-edge run --guidance-scale 1.5 --output fashion-mnist.png
 
 test: $(DEV)/.installed
 	$(DEV)/bin/python -m pytest

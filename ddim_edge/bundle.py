@@ -4,8 +4,8 @@ import functools
 import hashlib
 import importlib.util
 import os
-import sys
 import re
+import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path

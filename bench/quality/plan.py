@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-SCAN_SCALES = (1.0, 1.5, 2.0, 3.0)
+SCAN_SCALES = (1.0, 1.5, 2.0)
 SCAN_STEPS = 50
-LABEL_SCALE = 2.0
+LABEL_SCALE = 1.5
 """The guidance of `make run`, at which the labels are counted."""
 TABLE_SCALE = 1.0
 """The paper's table has no guidance."""

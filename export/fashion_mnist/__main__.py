@@ -38,7 +38,7 @@ def save_pipeline(unet: UNet2DModel, folder: Path) -> None:
         beta_schedule="squaredcos_cap_v2",
         prediction_type="v_prediction",
         timestep_spacing="trailing",
-        # Guidance overshoots [-1, 1] at high noise. To clip x_0 there, and keep ε, turns the overshoot against the class.
+        # Guidance overshoots [-1, 1] at high noise. Clipping x_0 there, and keeping ε, turns that against the class.
         clip_sample=False,
     )
     DDIMPipeline(unet, scheduler).save_pretrained(folder)

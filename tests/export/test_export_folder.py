@@ -7,19 +7,19 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import ddim_edge_export.folder
 import diffusers
 import numpy as np
 import onnxruntime
 import pytest
 import torch
 from click.testing import CliRunner
-from ddim_edge_export import Report, export_folder
 from safetensors.torch import load_file, save_file
 
+import ddim_edge_export.folder
 from ddim_edge.cli.export import export_command
 from ddim_edge.config import DdimConfig
 from ddim_edge.errors import ConfigError, DdimEdgeError, ExportError
+from ddim_edge_export import Report, export_folder
 
 from .conftest import MakeUnet
 

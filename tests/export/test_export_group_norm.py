@@ -6,12 +6,13 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from ddim_edge_export.group_norm import rewrite_group_norms
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnxscript import ir
+
+from ddim_edge_export.group_norm import rewrite_group_norms
 
 Array = NDArray[np.float32]
 

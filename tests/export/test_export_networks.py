@@ -7,6 +7,7 @@ import numpy as np
 import onnxruntime
 import pytest
 import torch
+
 from ddim_edge_export import export_unet
 from ddim_edge_export.signature import read_signature
 

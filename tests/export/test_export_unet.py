@@ -8,17 +8,17 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import ddim_edge_export.fit
-import ddim_edge_export.unet
 import numpy as np
 import onnx
 import onnxruntime
 import pytest
 import torch
-from ddim_edge_export import export_unet
 from onnxscript import ir
 
+import ddim_edge_export.fit
+import ddim_edge_export.unet
 from ddim_edge.errors import ConfigError, ExportError
+from ddim_edge_export import export_unet
 
 from .conftest import TinyNetwork
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+
+from ddim_edge.errors import ConfigError
 from ddim_edge_export.fashion_mnist.__main__ import save_pipeline
 from ddim_edge_export.fashion_mnist.data import load
 from ddim_edge_export.fashion_mnist.train import Recipe, make_unet, train
-
-from ddim_edge.errors import ConfigError
 
 CPU = torch.device("cpu")
 
@@ -38,13 +38,13 @@ def test_a_run_that_was_cut_short_ends_where_an_uninterrupted_one_ends(data: Pat
     recipe = Recipe(steps=4, batch_size=8, warmup_steps=2)
     whole = weights(recipe, data, tmp_path / "whole.pt")
 
-    class Interrupted(Exception):
+    class CutShortError(Exception):
         pass
 
     cut = tmp_path / "cut.pt"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ddim_edge_export.fashion_mnist.train.Run.advance", _raising_after(2, Interrupted()))
-        with pytest.raises(Interrupted):
+        patch.setattr("ddim_edge_export.fashion_mnist.train.Run.advance", _raising_after(2, CutShortError()))
+        with pytest.raises(CutShortError):
             weights(recipe, data, cut)
     torch.testing.assert_close(weights(recipe, data, cut), whole, rtol=0, atol=0)
 
