@@ -35,7 +35,8 @@ def _fresh_environment(packages: list[str]) -> dict[str, Any]:
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", name], check=True)
         python = Path(name) / "bin" / "python"
         pip = [sys.executable, "-m", "pip", "--python", str(python)]
-        subprocess.run([*pip, "install", "--quiet", *packages], check=True)
+        # Few retries: pip asks every index for every package, and goes on without one that cannot be reached.
+        subprocess.run([*pip, "install", "--quiet", "--retries", "1", *packages], check=True)
         site_packages = next(Path(name).glob("lib/python*/site-packages"))
         return _weigh(site_packages)
 
