@@ -55,11 +55,11 @@ class Denoiser:
     def _call(self, rows: Sequence[Row], conditions: Sequence[Conditioning]) -> Sample:
         timesteps = np.array([row.timestep for row in rows])
         feeds = {
-            "sample": np.concatenate([row.sample for row in rows]),
+            "sample": _stack([row.sample for row in rows]),
             "timestep": timesteps if self.per_row_timesteps else timesteps[0],
         }
         for name in self.conditioning_names:
-            feeds[name] = np.concatenate([condition[name] for condition in conditions])
+            feeds[name] = _stack([condition[name] for condition in conditions])
         answers = self.session.run(feeds)[self.output]
         if answers.shape != feeds["sample"].shape:
             raise BundleError(
@@ -67,3 +67,8 @@ class Denoiser:
                 "a network that also predicts a variance, or is no denoiser, cannot be sampled here"
             )
         return answers.astype(np.float32, copy=False)
+
+
+def _stack(arrays: Sequence[Array]) -> Array:
+    """The arrays' rows as one array; a single one is not copied."""
+    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)

@@ -1,6 +1,7 @@
 """(d) How much a fresh environment's site-packages weighs: the runtime alone, and torch with diffusers."""
 
 import importlib.metadata
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -12,33 +13,31 @@ from .processes import Notify, Subject
 
 BAR = 7.0
 TORCH_INDEX = "https://download.pytorch.org/whl/cpu"
+NOT_PACKAGED = shutil.ignore_patterns(".*", "bench", "build", "dist", "runs", "tests", "*.egg-info")
 
 
 def measure(_: Subject, notify: Notify) -> dict[str, Any]:
     """Bytes and packages of both environments, with the versions that are installed here."""
     pinned = {name: f"{name}=={importlib.metadata.version(name)}" for name in ("torch", "diffusers", "onnxruntime")}
-    wanted = {
-        "ours": [f"{ROOT}[cpu]", pinned["onnxruntime"]],
-        "diffusers": [pinned["torch"], pinned["diffusers"], "--extra-index-url", TORCH_INDEX],
-    }
-    sides = {}
-    for side, packages in wanted.items():
-        notify(f"size: installing {side}")
-        sides[side] = _fresh_environment(packages)
-    ratio = sides["diffusers"]["mb"] / sides["ours"]["mb"]
-    return {"bar": BAR, "ratio": round(ratio, 2), "sides": sides}
+    with tempfile.TemporaryDirectory() as name:
+        # A copy, because setuptools builds inside the source tree and leaves its traces there.
+        source = shutil.copytree(ROOT, Path(name) / "ddim-edge", ignore=NOT_PACKAGED)
+        notify("size: installing ddim-edge[cpu]")
+        ours = _fresh_environment([f"{source}[cpu]", pinned["onnxruntime"]])
+    notify("size: installing torch and diffusers")
+    theirs = _fresh_environment([pinned["torch"], pinned["diffusers"], "--extra-index-url", TORCH_INDEX])
+    return {"bar": BAR, "ratio": round(theirs["mb"] / ours["mb"], 2), "sides": {"ours": ours, "diffusers": theirs}}
 
 
 def _fresh_environment(packages: list[str]) -> dict[str, Any]:
     """A venv without pip, so that only what was asked for is weighed; deleted afterwards."""
     with tempfile.TemporaryDirectory() as name:
         subprocess.run([sys.executable, "-m", "venv", "--without-pip", name], check=True)
-        python = Path(name) / "bin" / "python"
-        pip = [sys.executable, "-m", "pip", "--python", str(python)]
+        pip = [sys.executable, "-m", "pip", "--python", str(Path(name) / "bin" / "python")]
         # Few retries: pip asks every index for every package, and goes on without one that cannot be reached.
-        subprocess.run([*pip, "install", "--quiet", "--retries", "1", *packages], check=True)
-        site_packages = next(Path(name).glob("lib/python*/site-packages"))
-        return _weigh(site_packages)
+        # In a folder of its own: from the source tree pip would see that as a package, too.
+        subprocess.run([*pip, "install", "--quiet", "--retries", "1", *packages], cwd=name, check=True)
+        return _weigh(next(Path(name).glob("lib/python*/site-packages")))
 
 
 def _weigh(folder: Path) -> dict[str, Any]:
