@@ -4,8 +4,10 @@ ONNX Runtime only warns when a provider cannot load, and goes on without it. Her
 or raises ProviderError with the reason and the remedy.
 """
 
+import contextlib
 import ctypes
 import importlib.metadata
+import io
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -107,8 +109,11 @@ def _short_names(ort_names: list[str]) -> list[str]:
 
 def prepare(provider: Provider) -> None:
     """Load what the provider needs from the nvidia-* pip packages, where it needs anything."""
+    # What goes wrong is raised, with its reason; ONNX Runtime would say it again, on stdout and on stderr.
+    runtime().set_default_logger_severity(4)
     if provider.name in ("cuda", "tensorrt") and hasattr(runtime(), "preload_dlls"):
-        runtime().preload_dlls()
+        with contextlib.redirect_stdout(io.StringIO()):
+            runtime().preload_dlls()
 
 
 def why_not_loaded(provider: Provider) -> str:

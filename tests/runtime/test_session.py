@@ -176,6 +176,7 @@ def _runtime(monkeypatch: pytest.MonkeyPatch, available: list[str], create: Any)
     """Put a runtime that has ``available`` providers and makes sessions with ``create`` in the real one's place."""
     module = SimpleNamespace(
         get_available_providers=lambda: available,
+        set_default_logger_severity=lambda _severity: None,
         SessionOptions=onnxruntime.SessionOptions,
         InferenceSession=create,
         __file__=onnxruntime.__file__,
