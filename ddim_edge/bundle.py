@@ -135,8 +135,9 @@ def _read(path: Path, *, required: bool = True) -> Mapping[str, Any]:
 def _scheduler(path: Path) -> SamplerConfig:
     if not path.exists():
         raise BundleError(f"{path} is missing: it says which noise schedule the model was trained on")
+    keys = _read(path)
     try:
-        return sampler_config(path)
+        return sampler_config(keys)
     except ConfigError as error:
         raise BundleError(f"{path}: {error}") from None
 
