@@ -35,6 +35,10 @@ class Coefficients(NamedTuple):
     """sqrt(1-ᾱ_t'-σ²), the weight of ε."""
     sigma: float
     """σ of eq. 16, the weight of fresh noise."""
+    next_x: float
+    next_p: float
+    next_x0: float
+    """Eq. 12 without its noise, multiplied out: the weights of x_t, of the prediction and of the limited x_0."""
 
 
 class DdimSchedule:
@@ -54,6 +58,7 @@ class DdimSchedule:
         self.alpha_bars = alpha_bars(config, zero_terminal_snr=config.zero_terminal_snr)
         self.timesteps = select_timesteps(config, num_steps)
         self.rows = _coefficient_rows(config, self.alpha_bars, self.timesteps)
+        self._limits = _limits_denoised(config)
 
     @property
     def num_steps(self) -> int:
@@ -72,13 +77,11 @@ class DdimSchedule:
         if prediction.shape != sample.shape:
             raise ConfigError(f"the prediction's shape {prediction.shape} is not the sample's, {sample.shape}")
         row = self.rows[step]
-        denoised = self._limit(row.x0_x * sample + row.x0_p * prediction)
-        eps: Sample
-        if self.config.rederive_noise:
-            eps = row.redo_x * sample + row.redo_x0 * denoised
-        else:
-            eps = row.eps_x * sample + row.eps_p * prediction
-        previous: Sample = row.signal * denoised + row.direction * eps
+        denoised: Sample = row.x0_x * sample + row.x0_p * prediction
+        previous: Sample = row.next_x * sample + row.next_p * prediction
+        if self._limits:
+            denoised = self._limit(denoised)
+            previous += row.next_x0 * denoised
         if row.sigma > 0:
             if noise is None:
                 raise ConfigError(f"step {step} has sigma {row.sigma:.4g} (eta {self.config.eta:g}): pass noise")
@@ -91,11 +94,9 @@ class DdimSchedule:
         """Threshold or clip x_0, as the config says; may write to its argument."""
         if self.config.dynamic_threshold_ratio is not None:
             return self._threshold(denoised, self.config.dynamic_threshold_ratio)
-        if self.config.clip_denoised_sample:
-            limit = self.config.clip_range
-            # Two ufuncs: np.clip costs several times as much on arrays of this size.
-            np.minimum(np.maximum(denoised, -limit, out=denoised), limit, out=denoised)
-        return denoised
+        limit = self.config.clip_range
+        # Two ufuncs: np.clip costs several times as much on arrays of this size.
+        return np.minimum(np.maximum(denoised, -limit, out=denoised), limit, out=denoised)
 
     def _threshold(self, denoised: Sample, ratio: float) -> Sample:
         """Dynamic thresholding (Saharia et al. 2022, section 2.3): per image, clip to a quantile and scale to ±1."""
@@ -181,15 +182,29 @@ def _coefficient_rows(config: DdimConfig, table: Floats, timesteps: NDArray[np.i
     remaining = 1 - then - variance
     if np.any(remaining < -1e-12):
         raise ConfigError(f"eta {config.eta:g} asks for more noise than the schedule holds: take one of at most 1")
-    columns = (
-        *_prediction_columns(config, now),
-        1 / np.sqrt(1 - now),
-        -np.sqrt(now) / np.sqrt(1 - now),
-        np.sqrt(then),
-        np.sqrt(np.maximum(remaining, 0)),
-        np.sqrt(variance if not config.large_variance else np.where(variance > 0, 1 - now / then, 0)),
-    )
+    predicted = _prediction_columns(config, now)
+    redo = 1 / np.sqrt(1 - now), -np.sqrt(now) / np.sqrt(1 - now)
+    signal, direction = np.sqrt(then), np.sqrt(np.maximum(remaining, 0))
+    sigma = np.sqrt(variance if not config.large_variance else np.where(variance > 0, 1 - now / then, 0))
+    following = _next_columns(config, predicted, redo, signal, direction)
+    columns = (*predicted, *redo, signal, direction, sigma, *following)
     return tuple(Coefficients(*row) for row in np.stack(columns, axis=1).tolist())
+
+
+def _next_columns(
+    config: DdimConfig, predicted: tuple[Floats, ...], redo: tuple[Floats, ...], signal: Floats, direction: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """next_x, next_p, next_x0: eq. 12 as a linear function of (x_t, prediction, limited x_0)."""
+    x0_x, x0_p, eps_x, eps_p = predicted
+    if not _limits_denoised(config):
+        return signal * x0_x + direction * eps_x, signal * x0_p + direction * eps_p, np.zeros_like(signal)
+    if config.rederive_noise:
+        return direction * redo[0], np.zeros_like(signal), signal + direction * redo[1]
+    return direction * eps_x, direction * eps_p, signal
+
+
+def _limits_denoised(config: DdimConfig) -> bool:
+    return config.clip_denoised_sample or config.dynamic_threshold_ratio is not None
 
 
 def _prediction_columns(config: DdimConfig, now: Floats) -> tuple[Floats, Floats, Floats, Floats]:
