@@ -1,5 +1,6 @@
 """The wheel, installed into a bare virtual environment outside the repository, makes a picture with its own model."""
 
+import os
 import subprocess
 import sys
 import venv
@@ -10,6 +11,8 @@ import pytest
 from PIL import Image
 
 REPOSITORY = Path(__file__).parents[2]
+# A PYTHONPATH into the repository would show its packages to the bare environment.
+BARE = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
 
 @pytest.fixture(scope="module")
@@ -36,9 +39,9 @@ def test_the_wheel_holds_every_package_and_the_bundled_model(wheel: Path) -> Non
 def test_a_bare_environment_makes_a_picture(wheel: Path, tmp_path: Path) -> None:
     venv.create(tmp_path / "venv", with_pip=True)
     binaries = tmp_path / "venv" / "bin"
-    subprocess.run([binaries / "python", "-m", "pip", "install", "--quiet", f"{wheel}[cpu]"], check=True)
-    installed = subprocess.check_output([binaries / "python", "-m", "pip", "list"], text=True)
+    subprocess.run([binaries / "python", "-m", "pip", "install", "--quiet", f"{wheel}[cpu]"], check=True, env=BARE)
+    installed = subprocess.check_output([binaries / "python", "-m", "pip", "list"], text=True, env=BARE)
     assert "torch" not in installed
-    subprocess.run([binaries / "ddim-edge", "run", "--num-steps", "5"], check=True, cwd=tmp_path)
+    subprocess.run([binaries / "ddim-edge", "run", "--num-steps", "5"], check=True, cwd=tmp_path, env=BARE)
     with Image.open(tmp_path / "fashion-mnist.png") as picture:
         assert picture.size == (4 * 28, 4 * 28)
