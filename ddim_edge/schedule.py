@@ -1,116 +1,32 @@
-"""The noise schedule: from betas to the table of coefficients that every DDIM step reads.
+"""The noise schedule: what all samplers read from a model's options.
 
 The forward process is q(x_t | x_0) = N(sqrt(ᾱ_t) x_0, (1-ᾱ_t) I) with ᾱ_t = ∏ (1-β_s). Every prediction type is linear
-in (x_t, prediction), so all choices end in one float64 row of coefficients a step, and the step has no mode branches.
-Equation numbers are those of DDIM (Song, Meng, Ermon 2020, https://arxiv.org/abs/2010.02502).
+in (x_t, prediction), so each sampler's choices end in float64 rows of coefficients, and its steps do not branch.
 """
 
 import math
-from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .config import DdimConfig, NoiseScheduleConfig
+from .config import NoiseScheduleConfig, ThresholdConfig
+from .config.checks import number
 from .errors import ConfigError
 
 Floats = NDArray[np.float64]
 Sample = NDArray[np.float32]
 
 
-class Coefficients(NamedTuple):
-    """One step's row: x_0 and ε from (x_t, prediction), then eq. 12 to the next sample."""
-
-    x0_x: float
-    x0_p: float
-    eps_x: float
-    eps_p: float
-    redo_x: float
-    """1/sqrt(1-ᾱ_t): ε again, from x_t …"""
-    redo_x0: float
-    """… and a clipped x_0: -sqrt(ᾱ_t)/sqrt(1-ᾱ_t)."""
-    signal: float
-    """sqrt(ᾱ_t'), the weight of x_0 in eq. 12."""
-    direction: float
-    """sqrt(1-ᾱ_t'-σ²), the weight of ε."""
-    sigma: float
-    """σ of eq. 16, the weight of fresh noise."""
-    next_x: float
-    next_p: float
-    next_x0: float
-    """Eq. 12 without its noise, multiplied out: the weights of x_t, of the prediction and of the limited x_0."""
-
-
-class DdimSchedule:
-    """DDIM over ``num_steps`` of the T training timesteps, as a table built once.
-
-    Attributes:
-        config: the options that the table was built from.
-        timesteps: int64 (S,), descending: what the network is fed, step by step.
-        alpha_bars: float64 (T,): ᾱ.
-        rows: the S rows of coefficients.
-
-    Raises ConfigError where the options and the number of steps do not go together.
-    """
-
-    def __init__(self, config: DdimConfig, num_steps: int) -> None:
-        self.config = config
-        self.alpha_bars = alpha_bars(config, zero_terminal_snr=config.zero_terminal_snr)
-        self.timesteps = select_timesteps(config, num_steps)
-        self.rows = _coefficient_rows(config, self.alpha_bars, self.timesteps)
-        self._limits = _limits_denoised(config)
-
-    @property
-    def num_steps(self) -> int:
-        return len(self.rows)
-
-    def is_stochastic(self, step: int) -> bool:
-        """Whether ``step`` adds fresh noise, and so must be given some."""
-        return self.rows[step].sigma > 0
-
-    def step(self, step: int, sample: Sample, prediction: Sample, noise: Sample | None = None) -> tuple[Sample, Sample]:
-        """One step of eq. 12: from x_t at position ``step`` to the next sample.
-
-        ``sample``, ``prediction`` and ``noise`` are float32 of one shape (B, C, H, W); no argument is written to.
-        Returns (next sample, denoised), both float32. ``noise`` is required where σ > 0: ConfigError without.
-        """
-        if prediction.shape != sample.shape:
-            raise ConfigError(f"the prediction's shape {prediction.shape} is not the sample's, {sample.shape}")
-        row = self.rows[step]
-        denoised: Sample = row.x0_x * sample + row.x0_p * prediction
-        previous: Sample = row.next_x * sample + row.next_p * prediction
-        if self._limits:
-            denoised = self._limit(denoised)
-            previous += row.next_x0 * denoised
-        if row.sigma > 0:
-            if noise is None:
-                raise ConfigError(f"step {step} has sigma {row.sigma:.4g} (eta {self.config.eta:g}): pass noise")
-            if noise.shape != sample.shape:
-                raise ConfigError(f"the noise's shape {noise.shape} is not the sample's, {sample.shape}")
-            previous += row.sigma * noise
-        return previous, denoised
-
-    def _limit(self, denoised: Sample) -> Sample:
-        """Threshold or clip x_0, as the config says; may write to its argument."""
-        if self.config.dynamic_threshold_ratio is not None:
-            return self._threshold(denoised, self.config.dynamic_threshold_ratio)
-        limit = self.config.clip_range
-        # Two ufuncs: np.clip costs several times as much on arrays of this size.
-        return np.minimum(np.maximum(denoised, -limit, out=denoised), limit, out=denoised)
-
-    def _threshold(self, denoised: Sample, ratio: float) -> Sample:
-        """Dynamic thresholding (Saharia et al. 2022, section 2.3): per image, clip to a quantile and scale to ±1."""
-        magnitudes = np.abs(denoised).reshape(len(denoised), -1)
-        limits = np.clip(np.quantile(magnitudes, ratio, axis=1), 1, self.config.dynamic_threshold_max)
-        ranges = limits.astype(np.float32).reshape(-1, *(1,) * (denoised.ndim - 1))
-        scaled: Sample = np.clip(denoised, -ranges, ranges) / ranges
-        return scaled
-
-
-def alpha_bars(config: NoiseScheduleConfig, *, zero_terminal_snr: bool = False) -> Floats:
+def alpha_bars(config: NoiseScheduleConfig) -> Floats:
     """ᾱ_0 … ᾱ_{T-1}, float64 (T,)."""
     table = np.cumprod(1 - _betas(config), dtype=np.float64)
-    return _to_zero_terminal_snr(table) if zero_terminal_snr else table
+    ends_in_noise = isinstance(config, ThresholdConfig) and config.zero_terminal_snr
+    return _to_zero_terminal_snr(table) if ends_in_noise else table
+
+
+def final_alpha_bar(config: NoiseScheduleConfig, table: Floats) -> float:
+    """ᾱ before the first timestep, where a run ends: 1 or ᾱ_0."""
+    return 1.0 if config.alpha_clip_strategy == "one" else float(table[0])
 
 
 def _betas(config: NoiseScheduleConfig) -> Floats:
@@ -166,49 +82,26 @@ def _quadratic_timesteps(total: int, num_steps: int) -> NDArray[np.int64]:
     return rising[::-1].copy() if num_steps > 1 else np.array([total - 1])
 
 
-def _previous_alpha_bars(config: DdimConfig, table: Floats, timesteps: NDArray[np.int64]) -> Floats:
-    """ᾱ at the timestep that each step leads to; before the first timestep it is 1 or ᾱ_0."""
-    if config.transition == "next" or config.timestep_spacing == "quadratic":
-        previous = np.append(timesteps[1:], -1)
-    else:
-        previous = timesteps - config.num_train_steps // len(timesteps)
-    final = 1.0 if config.alpha_clip_strategy == "one" else table[0]
-    return np.where(previous >= 0, table[previous], final)
+def first_step(num_steps: int, strength: float) -> int:
+    """The position where a run begins that changes an image by ``strength``, as in diffusers' image-to-image.
+
+    1 begins at the first step, from noise alone. Raises ConfigError outside (0, 1] and where no step would be left.
+    """
+    number("strength", strength, low=0, high=1)
+    left = min(int(num_steps * strength), num_steps)
+    if left < 1:
+        raise ConfigError(
+            f"strength {strength:g} of {num_steps} steps leaves no step to make: take a strength of at least "
+            f"{1 / num_steps:.3g}, or more steps"
+        )
+    return num_steps - left
 
 
-def _coefficient_rows(config: DdimConfig, table: Floats, timesteps: NDArray[np.int64]) -> tuple[Coefficients, ...]:
-    now, then = table[timesteps], _previous_alpha_bars(config, table, timesteps)
-    variance = config.eta**2 * (1 - then) / (1 - now) * np.maximum(1 - now / then, 0)
-    remaining = 1 - then - variance
-    if np.any(remaining < -1e-12):
-        raise ConfigError(f"eta {config.eta:g} asks for more noise than the schedule holds: take one of at most 1")
-    predicted = _prediction_columns(config, now)
-    redo = 1 / np.sqrt(1 - now), -np.sqrt(now) / np.sqrt(1 - now)
-    signal, direction = np.sqrt(then), np.sqrt(np.maximum(remaining, 0))
-    sigma = np.sqrt(variance if not config.large_variance else np.where(variance > 0, 1 - now / then, 0))
-    following = _next_columns(config, predicted, redo, signal, direction)
-    columns = (*predicted, *redo, signal, direction, sigma, *following)
-    return tuple(Coefficients(*row) for row in np.stack(columns, axis=1).tolist())
+def prediction_columns(config: NoiseScheduleConfig, now: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """x0_x, x0_p, eps_x, eps_p: x_0 and ε as linear functions of (x_t, prediction), at each ᾱ of ``now``.
 
-
-def _next_columns(
-    config: DdimConfig, predicted: tuple[Floats, ...], redo: tuple[Floats, ...], signal: Floats, direction: Floats
-) -> tuple[Floats, Floats, Floats]:
-    """next_x, next_p, next_x0: eq. 12 as a linear function of (x_t, prediction, limited x_0)."""
-    x0_x, x0_p, eps_x, eps_p = predicted
-    if not _limits_denoised(config):
-        return signal * x0_x + direction * eps_x, signal * x0_p + direction * eps_p, np.zeros_like(signal)
-    if config.rederive_noise:
-        return direction * redo[0], np.zeros_like(signal), signal + direction * redo[1]
-    return direction * eps_x, direction * eps_p, signal
-
-
-def _limits_denoised(config: DdimConfig) -> bool:
-    return config.clip_denoised_sample or config.dynamic_threshold_ratio is not None
-
-
-def _prediction_columns(config: DdimConfig, now: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """x0_x, x0_p, eps_x, eps_p: x_0 and ε as linear functions of (x_t, prediction)."""
+    Raises ConfigError where x_0 has no finite value.
+    """
     alpha, sigma = np.sqrt(now), np.sqrt(1 - now)
     zero, one = np.zeros_like(now), np.ones_like(now)
     if config.prediction_type == "angular_velocity":

@@ -3,9 +3,9 @@
 import numpy as np
 from numpy.typing import NDArray
 
-from ddim_edge import DdimSchedule
+from ddim_edge import SamplerConfig, start
 from ddim_edge.config import PredictionType
-from ddim_edge.samplers import NoiseSource, ddim
+from ddim_edge.samplers import NoiseSource, schedule_of
 
 Sample = NDArray[np.float32]
 
@@ -23,7 +23,7 @@ def prediction(kind: PredictionType, bar: float, sample: Sample) -> Sample:
     x_0 = MEAN + np.sqrt(bar) * DEVIATION**2 / variance(bar) * (wide - np.sqrt(bar) * MEAN)
     eps = np.sqrt(1 - bar) / variance(bar) * (wide - np.sqrt(bar) * MEAN)
     values = {"sample": x_0, "noise": eps, "angular_velocity": np.sqrt(bar) * eps - np.sqrt(1 - bar) * x_0}
-    answer: Sample = values[kind].astype(np.float32)
+    answer: Sample = values[kind].astype(sample.dtype)
     return answer
 
 
@@ -33,14 +33,21 @@ def flow_end(bar: float, sample: Sample) -> NDArray[np.float64]:
     return end
 
 
-def run(schedule: DdimSchedule, sample: Sample, noise: NoiseSource | None = None) -> Sample:
-    """Sample with the perfect network."""
-    sampler = ddim(schedule, sample, noise)
+def flow(bar: float, end: float, sample: Sample) -> NDArray[np.float64]:
+    """Where the flow carries x_t, from ᾱ = ``bar`` to ᾱ = ``end``."""
+    place = (sample - np.sqrt(bar) * MEAN) / np.sqrt(variance(bar))
+    arrived: NDArray[np.float64] = np.sqrt(end) * MEAN + np.sqrt(variance(end)) * place
+    return arrived
+
+
+def run(config: SamplerConfig, num_steps: int, sample: Sample, noise: NoiseSource | None = None) -> Sample:
+    """Sample with the perfect network, whatever the sampler."""
+    sampler = start(config, num_steps, sample, noise)
     query = next(sampler)
-    while True:
-        answer = prediction(schedule.config.prediction_type, float(schedule.alpha_bars[query.timestep]), query.sample)
+    for bar in schedule_of(config, num_steps).levels.tolist():
         try:
-            query = sampler.send(answer)
+            query = sampler.send(prediction(config.prediction_type, bar, query.sample))
         except StopIteration as stop:
             result: Sample = stop.value
             return result
+    raise AssertionError("the sampler asks more often than its schedule says")

@@ -39,7 +39,6 @@ _REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"clip_range": 0.0}, r"clip_range must lie in \(0, inf\), not 0\.0"),
     ({"dynamic_threshold_ratio": 1.5}, r"dynamic_threshold_ratio must lie in \[0, 1\], not 1\.5"),
     ({"dynamic_threshold_max": 0.5}, r"dynamic_threshold_max must lie in \[1, inf\], not 0\.5"),
-    ({"large_variance": True}, r"large_variance is defined for eta 1 alone, not 0"),
     ({"trained_betas": [0.1, 0.2]}, r"trained_betas has 2 values where num_train_steps is 1000"),
     ({"trained_betas": [0.1, 1.0], "num_train_steps": 2}, r"trained_betas must lie in \(0, 1\), not 1\.0"),
     ({"trained_betas": [0.1, math.nan], "num_train_steps": 2}, r"trained_betas must be a finite number, not nan"),
@@ -111,7 +110,7 @@ def test_replace_changes_a_copy_and_checks_it() -> None:
     changed = config.replace(eta=1.0, timestep_spacing="trailing")
     assert (changed.eta, changed.timestep_spacing, config.eta) == (1.0, "trailing", 0.5)
     assert type(changed) is DdimConfig
-    with pytest.raises(ConfigError, match=r"sampler option 'etta' is unknown\. Did you mean 'eta'\?"):
+    with pytest.raises(ConfigError, match=r"ddim option 'etta' is unknown\. Did you mean 'eta'\?"):
         config.replace(etta=1.0)
     with pytest.raises(ConfigError, match="eta must lie in"):
         config.replace(eta=-1.0)

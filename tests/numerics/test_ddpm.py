@@ -1,37 +1,12 @@
-"""A DDPMScheduler file gives DDPM's ancestral sampling, step by step what diffusers' class computes."""
+"""DDPM's refusals, and the moments of its result with the perfect network; test_samplers_diffusers has its steps."""
 
 import numpy as np
 import pytest
-import torch
-from diffusers import DDPMScheduler
 
 import ddim_edge
+from ddim_edge.samplers import schedule_of
 
-
-@pytest.mark.parametrize("variance_type", ["fixed_small", "fixed_small_log", "fixed_large"])
-@pytest.mark.parametrize("prediction_type", ["epsilon", "v_prediction", "sample"])
-@pytest.mark.parametrize("num_steps", [10, 1000])
-def test_every_step_is_diffusers_step(variance_type: str, prediction_type: str, num_steps: int) -> None:
-    theirs = DDPMScheduler(variance_type=variance_type, prediction_type=prediction_type)
-    theirs.set_timesteps(num_steps)
-    config = ddim_edge.sampler_config({**theirs.config, "_class_name": "DDPMScheduler"})
-    schedule = ddim_edge.DdimSchedule(config, num_steps)
-    # Theirs in float32 has 1-ᾱ_0 right to three digits only; the formulas are what is compared here.
-    theirs.alphas_cumprod = torch.from_numpy(schedule.alpha_bars)
-    assert schedule.timesteps.tolist() == theirs.timesteps.tolist()
-    for step in (0, num_steps // 2, num_steps - 2, num_steps - 1):
-        sample, prediction = np.random.default_rng(step).standard_normal((2, 2, 1, 8, 8), np.float32)
-        timestep = int(schedule.timesteps[step])
-        noise = torch.randn(sample.shape, generator=torch.Generator().manual_seed(step)).numpy()
-        expected = theirs.step(
-            torch.from_numpy(prediction),
-            timestep,
-            torch.from_numpy(sample),
-            generator=torch.Generator().manual_seed(step),
-        )
-        previous, denoised = schedule.step(step, sample, prediction, noise)
-        np.testing.assert_allclose(denoised, expected.pred_original_sample.numpy(), rtol=1e-4, atol=1e-5)
-        np.testing.assert_allclose(previous, expected.prev_sample.numpy(), rtol=1e-4, atol=2e-5)
+from . import gaussian
 
 
 def test_a_learned_variance_is_refused() -> None:
@@ -44,3 +19,44 @@ def test_noise_that_would_be_shared_across_the_batch_is_refused() -> None:
     sample = np.zeros((2, 1, 4, 4), np.float32)
     with pytest.raises(ddim_edge.ConfigError, match="noise's shape"):
         schedule.step(0, sample, sample, sample[:1])
+
+
+@pytest.mark.parametrize("large_variance", [False, True])
+def test_the_moments_are_those_of_the_closed_form(large_variance: bool) -> None:
+    config = ddim_edge.DdpmConfig(clip_denoised_sample=False, large_variance=large_variance)
+    generator = np.random.default_rng(1)
+    shape = (8_000, 1, 1, 1)
+
+    def noise() -> gaussian.Sample:
+        return generator.standard_normal(shape, np.float32)
+
+    result = gaussian.run(config, 100, noise(), noise).astype(np.float64)
+    mean, variance = moments(config, 100)
+    # Five standard errors of a mean and of a variance.
+    assert result.mean() == pytest.approx(mean, abs=5 * (variance / shape[0]) ** 0.5)
+    assert result.var() == pytest.approx(variance, abs=5 * variance * (2 / shape[0]) ** 0.5)
+
+
+def moments(config: ddim_edge.DdpmConfig, num_steps: int) -> tuple[float, float]:
+    """Mean and variance of x_0 from N(0, 1) through eq. 6 and 7 of Ho et al. 2020, with E[x_0 | x_t]."""
+    levels = schedule_of(config, num_steps).levels.tolist()
+    mean, variance = 0.0, 1.0
+    for bar, then in zip(levels, [*levels[1:], 1.0], strict=True):
+        beta = 1 - bar / then
+        from_x0, from_x = then**0.5 * beta / (1 - bar), (1 - beta) ** 0.5 * (1 - then) / (1 - bar)
+        gain = bar**0.5 * gaussian.DEVIATION**2 / gaussian.variance(bar)
+        added = beta if config.large_variance else beta * (1 - then) / (1 - bar)
+        mean = from_x * mean + from_x0 * (gaussian.MEAN + gain * (mean - bar**0.5 * gaussian.MEAN))
+        variance = (from_x + from_x0 * gain) ** 2 * variance + (added if then < 1 else 0.0)
+    return mean, variance
+
+
+def test_the_last_step_adds_no_noise() -> None:
+    calls: list[int] = []
+
+    def noise() -> gaussian.Sample:
+        calls.append(1)
+        return np.zeros((2, 1, 4, 4), np.float32)
+
+    gaussian.run(ddim_edge.DdpmConfig(timestep_spacing="trailing", large_variance=True), 10, noise(), noise)
+    assert len(calls) == 1 + 9

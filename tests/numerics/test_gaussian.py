@@ -21,7 +21,7 @@ def error_after(config: DdimConfig, num_steps: int) -> float:
     schedule = DdimSchedule(config, num_steps)
     start = np.random.default_rng(0).standard_normal((4, 1, 8, 8), np.float32)
     exact = gaussian.flow_end(float(schedule.alpha_bars[schedule.timesteps[0]]), start)
-    return float(np.sqrt(np.mean((gaussian.run(schedule, start) - exact) ** 2)))
+    return float(np.sqrt(np.mean((gaussian.run(config, num_steps, start) - exact) ** 2)))
 
 
 @pytest.mark.parametrize("prediction_type", PREDICTION_TYPES)
@@ -36,7 +36,7 @@ def test_the_error_falls_as_one_over_the_number_of_steps(prediction_type: Predic
 def test_prediction_types_are_one_sampler() -> None:
     """The perfect ε, v and x_0 carry the same knowledge, so the results agree to float32 rounding."""
     start = np.random.default_rng(0).standard_normal((4, 1, 8, 8), np.float32)
-    results = [gaussian.run(DdimSchedule(_DENSE.replace(prediction_type=kind), 50), start) for kind in PREDICTION_TYPES]
+    results = [gaussian.run(_DENSE.replace(prediction_type=kind), 50, start) for kind in PREDICTION_TYPES]
     np.testing.assert_allclose(results[1], results[0], rtol=0, atol=2e-5)
     np.testing.assert_allclose(results[2], results[0], rtol=0, atol=2e-5)
 
@@ -47,7 +47,8 @@ def test_eta_one_over_all_timesteps_samples_the_data_distribution(prediction_typ
     generator = np.random.default_rng(1)
     shape = (4_000, 1, 1, 1)
     result = gaussian.run(
-        DdimSchedule(config, 1000),
+        config,
+        1000,
         generator.standard_normal(shape, np.float32),
         lambda: generator.standard_normal(shape, np.float32),
     ).astype(np.float64)

@@ -42,6 +42,6 @@ def test_a_whole_run_ends_where_diffusers_loop_ends(options: dict[str, Any], num
     schedule = DdimSchedule(DdimConfig.from_json(theirs.config).replace(eta=eta), num_steps)
     start = np.random.default_rng(0).standard_normal(_SHAPE, np.float32)
     noise = torch.Generator().manual_seed(3)
-    ours = gaussian.run(schedule, start, lambda: torch.randn(_SHAPE, generator=noise).numpy())
+    ours = gaussian.run(schedule.config, num_steps, start, lambda: torch.randn(_SHAPE, generator=noise).numpy())
     # Their float32 table has 1-ᾱ_0 right to three digits only, which reaches the last steps' noise.
     np.testing.assert_allclose(ours, their_run(theirs, schedule, start, 3), rtol=0, atol=1e-4)

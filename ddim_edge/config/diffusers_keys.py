@@ -1,10 +1,11 @@
 """The keys and values of diffusers' scheduler files, mapped once to this project's own words."""
 
 import difflib
+import math
 from collections.abc import Mapping, Set
 from typing import Any
 
-from .errors import ConfigError, choose_from
+from ..errors import ConfigError, choose_from
 
 _FIELDS: Mapping[str, str] = {
     "num_train_timesteps": "num_train_steps",
@@ -20,12 +21,17 @@ _FIELDS: Mapping[str, str] = {
     "clip_sample_range": "clip_range",
     "sample_max_value": "dynamic_threshold_max",
     "rescale_betas_zero_snr": "zero_terminal_snr",
+    "skip_prk_steps": "reduce_warmup",
+    "original_inference_steps": "num_original_steps",
+    "timestep_scaling": "boundary_condition_timestep_scale",
+    "use_karras_sigmas": "use_karras_sigmas",
+    "final_sigmas_type": "final_sigma",
+    "lower_order_final": "lower_order_final",
     # Not in diffusers' files, where they are arguments of step(); a bundle may fix them under our own names.
     "eta": "eta",
     "rederive_noise": "rederive_noise",
     "use_clipped_model_output": "rederive_noise",
     "transition": "transition",
-    "large_variance": "large_variance",
 }
 
 _VALUES: Mapping[str, Mapping[Any, Any]] = {
@@ -39,22 +45,65 @@ _THRESHOLDING: Mapping[str, str] = {
     "dynamic_thresholding_ratio": "dynamic_threshold_ratio",
 }
 
-_OF_OTHER_SCHEDULERS = ("timestep_scaling",)
-"""Keys of other schedulers that look like a misspelt one of ours."""
+_BY_CLASS: Mapping[str, Mapping[str, tuple[str, Mapping[Any, Any]]]] = {
+    "DDPMScheduler": {
+        "variance_type": (
+            "large_variance",
+            {"fixed_small": False, "fixed_small_log": False, "fixed_large": True},
+        )
+    },
+    "UniPCMultistepScheduler": {
+        # diffusers takes the solver types of its other schedulers for bh2.
+        "solver_type": ("solver", {"bh1": "bh1", "bh2": "bh2", "midpoint": "bh2", "heun": "bh2", "logrho": "bh2"})
+    },
+}
+"""Keys that mean something for one scheduler only: the field, and its values."""
+
+_ODE_SOLVER: Mapping[str, tuple[Any, ...]] = {
+    "solver_order": (2,),
+    "use_exponential_sigmas": (False, None),
+    "use_beta_sigmas": (False, None),
+    "use_flow_sigmas": (False, None),
+    "use_dynamic_shifting": (False, None),
+}
+
+_ONLY: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
+    "DPMSolverMultistepScheduler": {
+        **_ODE_SOLVER,
+        "algorithm_type": ("dpmsolver++", "deis"),
+        "solver_type": ("midpoint", "logrho", "bh1", "bh2"),  # the last three are midpoint to diffusers, too
+        "euler_at_final": (False, None),
+        "use_lu_lambdas": (False, None),
+        "lambda_min_clipped": (-math.inf, None),
+        "variance_type": (None,),
+    },
+    "UniPCMultistepScheduler": {
+        **_ODE_SOLVER,
+        "predict_x0": (True,),
+        "disable_corrector": ([], None),
+        "solver_p": (None,),
+    },
+}
+"""What a scheduler file may say and nothing else, because no other variant is built here."""
 
 
-def fields_from_diffusers(keys: Mapping[str, Any], valid: Set[str]) -> dict[str, Any]:
+def fields_from_diffusers(keys: Mapping[str, Any], scheduler_class: str, valid: Set[str]) -> dict[str, Any]:
     """Translate a scheduler file into the config fields among ``valid``; keys of no concern are left out.
 
     Raises ConfigError naming the key for a value without a counterpart here and for a key that looks misspelt.
     """
     fields: dict[str, Any] = {}
+    own = _BY_CLASS.get(scheduler_class, {})
     for key, value in keys.items():
+        _refuse_other_variants(scheduler_class, key, value)
         field = _FIELDS.get(key)
-        if field is None:
+        if key in own:
+            name, values = own[key]
+            fields[name] = _counterpart(key, value, values)
+        elif field is None:
             _refuse_misspelt(key)
         elif field in valid:
-            fields[field] = _translate(key, value)
+            fields[field] = _counterpart(key, value, _VALUES[key]) if key in _VALUES else value
     if "dynamic_threshold_ratio" in valid:
         fields |= _thresholding(keys)
     return fields
@@ -76,20 +125,24 @@ def in_diffusers_words(message: str) -> str:
     return message
 
 
-def _translate(key: str, value: Any) -> Any:
-    if key not in _VALUES:
-        return value
-    for theirs, ours in _VALUES[key].items():
+def _counterpart(key: str, value: Any, values: Mapping[Any, Any]) -> Any:
+    for theirs, ours in values.items():
         if value == theirs:
             return ours
-    raise ConfigError(choose_from(key, value, map(str, _VALUES[key])))
+    raise ConfigError(choose_from(key, value, map(str, values)))
+
+
+def _refuse_other_variants(scheduler_class: str, key: str, value: Any) -> None:
+    built = _ONLY.get(scheduler_class, {}).get(key)
+    if built is not None and value not in built:
+        raise ConfigError(f"{key} {value!r} of {scheduler_class} is not built here: only {built[0]!r} is")
 
 
 def _refuse_misspelt(key: str) -> None:
     """Refuse a key that is nearly one of ours, or is a field's name where the file has a key of its own for it."""
     by_field = {field: name for name, field in {**_FIELDS, **_THRESHOLDING}.items()}
     known = [*_FIELDS, *_THRESHOLDING]
-    if key in known or key in _OF_OTHER_SCHEDULERS:
+    if key in known:
         return
     nearest = [by_field[key]] if key in by_field else difflib.get_close_matches(key, known, n=1, cutoff=0.85)
     if nearest:

@@ -1,0 +1,36 @@
+"""Checks of single values: each raises ConfigError saying what was wrong and what was expected."""
+
+import dataclasses
+import math
+import sys
+from typing import Any, get_args
+
+from ..errors import ConfigError, choose_from
+
+
+def check_field(field: dataclasses.Field[Any], value: object) -> None:
+    """Refuse a value that is none of a Literal field's choices, or no bool in a bool field."""
+    choices = get_args(field.type)
+    if choices and all(isinstance(choice, str) for choice in choices) and value not in choices:
+        raise ConfigError(choose_from(field.name, value, choices))
+    if field.type is bool and not isinstance(value, bool):
+        raise ConfigError(f"{field.name} must be true or false, not {value!r}")
+
+
+def whole_number(name: str, value: object, low: int, high: int | None = None) -> None:
+    """Refuse what is not a whole number within [low, high]."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ConfigError(f"{name} must be a whole number, not {value!r}")
+    if value < low or (high is not None and value > high):
+        limits = f"at least {low}" if high is None else f"from {low} to {high}"
+        raise ConfigError(f"{name} must be {limits}, not {value}")
+
+
+def number(name: str, value: object, low: float, high: float = math.inf, *, open_interval: bool = False) -> None:
+    """Refuse what is not a finite number within [low, high], or within (low, high) for an open interval."""
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
+        raise ConfigError(f"{name} must be a finite number, not {value!r}")
+    inside = low < value < high if open_interval else low <= value <= high
+    if not inside:
+        brackets = "()" if open_interval else "[]"
+        raise ConfigError(f"{name} must lie in {brackets[0]}{low:g}, {high:g}{brackets[1]}, not {value!r}")

@@ -1,0 +1,138 @@
+"""Which sampler a file or a name asks for, what carries over, and what is refused, with its reason."""
+
+import math
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ddim_edge
+from ddim_edge import DdimConfig, DdpmConfig, DpmppConfig, LcmConfig, PndmConfig, SamplerConfig, UnipcConfig
+from ddim_edge.config import SAMPLERS, changed_options, with_sampler
+from ddim_edge.samplers import schedule_of
+
+
+@pytest.mark.parametrize(
+    ("name", "config"),
+    [
+        ("DDIMScheduler", DdimConfig()),
+        ("DDPMScheduler", DdpmConfig()),
+        ("PNDMScheduler", PndmConfig()),
+        ("LCMScheduler", LcmConfig()),
+        ("DPMSolverMultistepScheduler", DpmppConfig()),
+        ("UniPCMultistepScheduler", UnipcConfig()),
+    ],
+)
+def test_the_class_in_a_file_chooses_the_sampler(name: str, config: SamplerConfig) -> None:
+    assert ddim_edge.sampler_config({"_class_name": name}) == config
+
+
+@pytest.mark.parametrize(
+    ("name", "keys", "fields"),
+    [
+        ("PNDMScheduler", {"skip_prk_steps": True, "set_alpha_to_one": True}, {"reduce_warmup": True}),
+        ("LCMScheduler", {"original_inference_steps": 100, "timestep_scaling": 5.0}, {"num_original_steps": 100}),
+        ("DDPMScheduler", {"variance_type": "fixed_large"}, {"large_variance": True}),
+        ("DPMSolverMultistepScheduler", {"final_sigmas_type": "sigma_min"}, {"final_sigma": "sigma_min"}),
+        ("DPMSolverMultistepScheduler", {"lambda_min_clipped": -math.inf, "solver_type": "bh2"}, {}),
+        ("UniPCMultistepScheduler", {"solver_type": "bh1", "disable_corrector": []}, {"solver": "bh1"}),
+        ("UniPCMultistepScheduler", {"solver_type": "midpoint"}, {"solver": "bh2"}),
+    ],
+)
+def test_a_files_keys_become_fields(name: str, keys: dict[str, Any], fields: dict[str, Any]) -> None:
+    config = ddim_edge.sampler_config({"_class_name": name, **keys})
+    assert {field: getattr(config, field) for field in fields} == fields
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "value"),
+    [
+        ("DPMSolverMultistepScheduler", "solver_order", 3),
+        ("DPMSolverMultistepScheduler", "algorithm_type", "sde-dpmsolver++"),
+        ("DPMSolverMultistepScheduler", "algorithm_type", "dpmsolver"),
+        ("DPMSolverMultistepScheduler", "solver_type", "heun"),
+        ("DPMSolverMultistepScheduler", "euler_at_final", True),
+        ("DPMSolverMultistepScheduler", "use_lu_lambdas", True),
+        ("DPMSolverMultistepScheduler", "use_exponential_sigmas", True),
+        ("DPMSolverMultistepScheduler", "use_beta_sigmas", True),
+        ("DPMSolverMultistepScheduler", "use_flow_sigmas", True),
+        ("DPMSolverMultistepScheduler", "lambda_min_clipped", -5.1),
+        ("DPMSolverMultistepScheduler", "variance_type", "learned_range"),
+        ("UniPCMultistepScheduler", "solver_order", 3),
+        ("UniPCMultistepScheduler", "predict_x0", False),
+        ("UniPCMultistepScheduler", "disable_corrector", [0]),
+    ],
+)
+def test_a_variant_that_is_not_built_is_refused_by_its_key(name: str, key: str, value: Any) -> None:
+    with pytest.raises(ddim_edge.ConfigError, match=f"{key} .* of {name} is not built here"):
+        ddim_edge.sampler_config({"_class_name": name, key: value})
+    assert ddim_edge.DdimConfig.from_json({key: value}) == DdimConfig()
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_the_noise_schedule_carries_over(name: str) -> None:
+    own = DdimConfig(
+        num_train_steps=500,
+        beta_schedule="squared_cosine",
+        prediction_type="angular_velocity",
+        timestep_spacing="trailing",
+        alpha_clip_strategy="alpha_zero",
+        clip_denoised_sample=False,
+        eta=0.5,
+    )
+    config = with_sampler(own, name)
+    assert config.name == name
+    for field in ("num_train_steps", "beta_schedule", "prediction_type", "timestep_spacing", "alpha_clip_strategy"):
+        assert getattr(config, field) == getattr(own, field)
+    assert getattr(config, "clip_denoised_sample", False) is False
+    assert with_sampler(config, name) is config
+
+
+def test_what_cannot_carry_over_is_refused() -> None:
+    with pytest.raises(ddim_edge.ConfigError, match=r"sampler 'dpm\+\+' is unknown"):
+        with_sampler(DdimConfig(), "dpm++")
+    with pytest.raises(ddim_edge.ConfigError, match="pndm has no zero_terminal_snr"):
+        with_sampler(DdimConfig(zero_terminal_snr=True), "pndm")
+    with pytest.raises(ddim_edge.ConfigError, match="'quadratic' makes no sense for pndm"):
+        with_sampler(DdimConfig(timestep_spacing="quadratic"), "pndm")
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_the_changed_options_make_the_config_again(name: str) -> None:
+    config = SAMPLERS[name](num_train_steps=77, prediction_type="sample", alpha_clip_strategy="one")
+    assert SAMPLERS[name]().replace(**changed_options(config)) == config
+    assert changed_options(SAMPLERS[name]()) == {}
+
+
+@pytest.mark.parametrize(
+    ("config", "num_steps", "strength", "message"),
+    [
+        (PndmConfig(), 3, 1.0, "needs at least 4 steps, not 3: take more, or set reduce_warmup"),
+        (PndmConfig(reduce_warmup=True), 1, 1.0, "needs at least 2 steps, not 1"),
+        (PndmConfig(), 10, 0.3, "needs at least 4 steps, not 3"),
+        (LcmConfig(), 51, 1.0, "its 51 steps from the 50"),
+        (LcmConfig(), 26, 0.5, "its 26 steps from the 25"),
+        (DdimConfig(), 10, 0.05, "leaves no step to make: take a strength of at least 0.1"),
+        (DdimConfig(), 10, 1.5, r"strength must lie in \[0, 1\]"),
+        (DdimConfig(), 10, math.nan, "strength must be a finite number"),
+        (DpmppConfig(), 1000, 1.0, "dpmpp-2m with linspace spacing makes at most 999 steps"),
+        (UnipcConfig(timestep_spacing="leading"), 1000, 1.0, "unipc with leading spacing makes at most 999 steps"),
+    ],
+)
+def test_steps_that_a_sampler_cannot_make(config: SamplerConfig, num_steps: int, strength: float, message: str) -> None:
+    with pytest.raises(ddim_edge.ConfigError, match=message):
+        schedule_of(config, num_steps, strength)
+
+
+@pytest.mark.parametrize("config", [DdpmConfig(), LcmConfig()])
+def test_fresh_noise_must_be_given(config: SamplerConfig) -> None:
+    sample = np.zeros((1, 1, 2, 2), np.float32)
+    sampler = ddim_edge.start(config, 4, sample)
+    next(sampler)
+    with pytest.raises(ddim_edge.ConfigError, match=f"{config.name} adds fresh noise at its steps: pass noise"):
+        sampler.send(sample)
+
+
+def test_a_last_step_of_second_order_to_no_noise_is_refused() -> None:
+    with pytest.raises(ddim_edge.ConfigError, match="final_sigma 'zero' needs lower_order_final"):
+        UnipcConfig(lower_order_final=False)

@@ -1,0 +1,104 @@
+"""Every deterministic sampler's order of convergence, and what it saves, with the perfect network of a Gaussian."""
+
+import itertools
+from functools import partial
+from typing import Any
+
+import numpy as np
+import pytest
+
+import ddim_edge
+from ddim_edge import DdimConfig, DdpmConfig, DpmppConfig, LcmConfig, PndmConfig, SamplerConfig, UnipcConfig
+from ddim_edge.samplers import schedule_of
+from ddim_edge.schedule import alpha_bars
+
+from . import gaussian
+
+# The β of the usual 1,000 training steps cut 16 times finer, so that 400 steps are still few of them.
+_DENSE: dict[str, Any] = {"num_train_steps": 16_000, "beta_start": 0.0001 / 16, "beta_end": 0.02 / 16}
+# A run that ends at ᾱ = 0.7: nearer to 1, σ grows as the root of t, and no method in t keeps its order there.
+_SMOOTH: dict[str, Any] = {
+    "num_train_steps": 8_000,
+    "trained_betas": (0.3, *np.linspace(0.0001 / 8, 0.02 / 8, 7_999).tolist()),
+    "alpha_clip_strategy": "alpha_zero",
+}
+_KARRAS: dict[str, Any] = {"use_karras_sigmas": True, "final_sigma": "sigma_min", "lower_order_final": False, **_DENSE}
+
+
+def error_after(config: SamplerConfig, num_steps: int) -> float:
+    """The distance from the exact flow, in float64, so that rounding is out of the way."""
+    start: Any = np.random.default_rng(0).standard_normal((1, 1, 8, 8))
+    ends_clean = getattr(config, "final_sigma", "zero") == "zero" and config.alpha_clip_strategy == "one"
+    end = 1.0 if ends_clean else float(alpha_bars(config)[0])
+    exact = gaussian.flow(float(schedule_of(config, num_steps).levels[0]), end, start)
+    return float(np.sqrt(np.mean((gaussian.run(config, num_steps, start) - exact) ** 2)))
+
+
+def error_after_calls(config: SamplerConfig, calls: int) -> float:
+    extra = 0 if not isinstance(config, PndmConfig) else 1 if config.reduce_warmup else 9
+    assert len(schedule_of(config, calls - extra).timesteps) == calls
+    return error_after(config, calls - extra)
+
+
+@pytest.mark.parametrize(
+    ("config", "order"),
+    [
+        (DdimConfig(clip_denoised_sample=False, **_SMOOTH), 1),
+        (PndmConfig(**_SMOOTH), 2),
+        (PndmConfig(reduce_warmup=True, **_SMOOTH), 2),
+        # Weights that hold for ε do not for v, which turns with t.
+        (PndmConfig(prediction_type="angular_velocity", **_SMOOTH), 1),
+        (DpmppConfig(**_KARRAS), 2),
+        (DpmppConfig(prediction_type="angular_velocity", **_KARRAS), 2),
+        (UnipcConfig(**_KARRAS), 3),
+        (UnipcConfig(solver="bh1", **_KARRAS), 3),
+        (UnipcConfig(prediction_type="sample", **_KARRAS), 3),
+    ],
+)
+def test_the_error_falls_with_the_samplers_order(config: SamplerConfig, order: int) -> None:
+    counts = [50, 100, 200, 400]
+    errors = [error_after(config, count) for count in counts]
+    observed = -np.polyfit(np.log(counts), np.log(errors), 1)[0]
+    assert observed == pytest.approx(order, abs=0.2), errors
+
+
+@pytest.mark.parametrize(("calls", "pndm", "solvers"), [(20, 5, 2), (50, 20, 10)])
+def test_at_equal_calls_the_others_beat_ddim_clearly(calls: int, pndm: float, solvers: float) -> None:
+    ddim = error_after_calls(DdimConfig(clip_denoised_sample=False, **_DENSE), calls)
+    for reduced in (False, True):
+        config = PndmConfig(alpha_clip_strategy="one", reduce_warmup=reduced, **_DENSE)
+        assert error_after_calls(config, calls) < ddim / pndm
+    assert error_after_calls(DpmppConfig(**_DENSE), calls) < ddim / solvers
+    assert error_after_calls(UnipcConfig(**_DENSE), calls) < ddim / solvers
+
+
+@pytest.mark.parametrize("large_variance", [False, True])
+def test_ddpm_over_few_steps_has_the_moments_of_its_recursion(large_variance: bool) -> None:
+    config = DdpmConfig(clip_denoised_sample=False, large_variance=large_variance)
+    generator = np.random.default_rng(2)
+    shape = (40_000, 1, 1, 1)
+    draw = partial(generator.standard_normal, shape, np.float32)
+    result = gaussian.run(config, 10, draw(), draw).astype(np.float64)
+    mean, variance = 0.0, 1.0
+    bars = [*schedule_of(config, 10).levels.tolist(), 1.0]
+    for now, then in itertools.pairwise(bars):
+        beta = 1 - now / then
+        gain = np.sqrt(now) * gaussian.DEVIATION**2 / gaussian.variance(now)
+        from_x0, from_x = np.sqrt(then) * beta / (1 - now), np.sqrt(1 - beta) * (1 - then) / (1 - now)
+        mean = from_x * mean + from_x0 * (gaussian.MEAN + gain * (mean - np.sqrt(now) * gaussian.MEAN))
+        added = (beta if large_variance else (1 - then) / (1 - now) * beta) if then < 1 else 0.0
+        variance = (from_x + from_x0 * gain) ** 2 * variance + added
+    assert result.mean() == pytest.approx(mean, abs=5 * (variance / shape[0]) ** 0.5)
+    assert result.var() == pytest.approx(variance, abs=5 * variance * (2 / shape[0]) ** 0.5)
+
+
+def test_one_step_of_lcm_with_a_consistency_function_lands_on_the_end_of_the_flow() -> None:
+    config = LcmConfig(prediction_type="sample", boundary_condition_timestep_scale=1e6)
+    schedule = schedule_of(config, 1)
+    start = np.random.default_rng(0).standard_normal((4, 1, 8, 8), np.float32)
+    exact = gaussian.flow(float(schedule.levels[0]), 1.0, start)
+    sampler = ddim_edge.start(config, 1, start)
+    next(sampler)
+    with pytest.raises(StopIteration) as end:
+        sampler.send(exact.astype(np.float32))
+    np.testing.assert_allclose(end.value.value, exact, atol=1e-6)
