@@ -6,7 +6,16 @@
 >>> result.save("out.png")
 """
 
-from .config import DdimConfig, SamplerConfig, sampler_config
+from .config import (
+    DdimConfig,
+    DdpmConfig,
+    DpmppConfig,
+    LcmConfig,
+    PndmConfig,
+    SamplerConfig,
+    UnipcConfig,
+    sampler_config,
+)
 from .engine import Engine, Job
 from .errors import (
     BundleError,
@@ -17,10 +26,13 @@ from .errors import (
     PredictionError,
     ProviderError,
 )
+from .inversion import encode, from_latents, interpolate
+from .latents import Latents, read_latents
+from .origin import Origin
+from .pictures import read_mask, read_picture
 from .pipeline import Pipeline, Progress, Result, load
 from .request import Request
-from .samplers import Query, Sampler, ddim, start
-from .schedule import DdimSchedule
+from .samplers import DdimSchedule, Query, Sampler, ddim, start
 from .session import Session
 from .version import __version__
 
@@ -30,11 +42,17 @@ __all__ = [
     "DdimConfig",
     "DdimEdgeError",
     "DdimSchedule",
+    "DdpmConfig",
+    "DpmppConfig",
     "Engine",
     "ExportError",
     "Job",
+    "Latents",
+    "LcmConfig",
+    "Origin",
     "OutputError",
     "Pipeline",
+    "PndmConfig",
     "PredictionError",
     "Progress",
     "ProviderError",
@@ -44,9 +62,16 @@ __all__ = [
     "Sampler",
     "SamplerConfig",
     "Session",
+    "UnipcConfig",
     "__version__",
     "ddim",
+    "encode",
+    "from_latents",
+    "interpolate",
     "load",
+    "read_latents",
+    "read_mask",
+    "read_picture",
     "sampler_config",
     "start",
 ]

@@ -14,9 +14,14 @@ from typing import Any
 from .config import SamplerConfig, read_json, sampler_config
 from .errors import BundleError, ConfigError, choose_from
 from .onnx_file import check_onnx_file
+from .samplers import schedule_of
 from .session import Session
 
 BUNDLED_PACKAGE = "ddim_edge_models"
+NO_CLASS = "none"
+"""What the null class is called."""
+USUAL_STEPS = 50
+USUAL_LCM_STEPS = 4
 
 
 @dataclass(frozen=True)
@@ -30,6 +35,7 @@ class Bundle:
         scheduler: the sampler that the model was made for.
         labels: the class names, "0", "1", … where it has classes without names; empty without classes.
         null_class: the class that stands for "no class", for guidance; None where it has none.
+        num_steps: how many steps the model is usually sampled with.
     """
 
     folder: Path
@@ -38,6 +44,7 @@ class Bundle:
     scheduler: SamplerConfig
     labels: tuple[str, ...]
     null_class: int | None
+    num_steps: int
 
     def open_unet(self, provider: str = "auto") -> Session:
         """Check the UNet's files and open it; BundleError or ProviderError where that fails."""
@@ -60,6 +67,8 @@ class Bundle:
         if not self.labels:
             raise ConfigError(f"{self.name} has no classes: leave the labels out")
         text = str(label).strip().lower()
+        if text == NO_CLASS and self.null_class is not None:
+            return self.null_class
         lowered = [name.lower() for name in self.labels]
         if text in lowered:
             return lowered.index(text)
@@ -68,6 +77,10 @@ class Bundle:
                 return int(text)
             raise ConfigError(f"label {text} is out of range: {self.name} has the classes 0 to {len(self.labels) - 1}")
         raise ConfigError(choose_from("label", label, self.labels))
+
+    def label_name(self, label: int) -> str:
+        """The name of a class, or "none" for the null class."""
+        return NO_CLASS if label == self.null_class else self.labels[label]
 
 
 def bundled_folder() -> Path | None:
@@ -94,13 +107,16 @@ def open_bundle(model: str | os.PathLike[str]) -> Bundle:
     index = _read(folder / "model_index.json", required=False)
     unet = _read(folder / "unet" / "config.json")
     labels = _labels(index, unet)
+    scheduler_file = folder / "scheduler" / "scheduler_config.json"
+    scheduler = _scheduler(scheduler_file)
     return Bundle(
         folder=folder,
         name=os.fspath(model),
         sample_shape=_sample_shape(unet, folder),
-        scheduler=_scheduler(folder / "scheduler" / "scheduler_config.json"),
+        scheduler=scheduler,
         labels=labels,
         null_class=_null_class(index, unet),
+        num_steps=_num_steps(_read(scheduler_file), scheduler),
     )
 
 
@@ -140,6 +156,18 @@ def _scheduler(path: Path) -> SamplerConfig:
         return sampler_config(keys)
     except ConfigError as error:
         raise BundleError(f"{path}: {error}") from None
+
+
+def _num_steps(keys: Mapping[str, Any], scheduler: SamplerConfig) -> int:
+    """The file's own ``num_inference_steps``, which diffusers does not know; else what is usual."""
+    steps = keys.get("num_inference_steps")
+    if steps is None:
+        return min(USUAL_LCM_STEPS if scheduler.name == "lcm" else USUAL_STEPS, scheduler.num_train_steps)
+    try:
+        schedule_of(scheduler, steps)
+    except ConfigError as error:
+        raise BundleError(f"scheduler_config.json's num_inference_steps {steps!r}: {error}") from None
+    return int(steps)
 
 
 def _sample_shape(unet: Mapping[str, Any], folder: Path) -> tuple[int, int, int]:

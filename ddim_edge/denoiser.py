@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 
 from .errors import BundleError
-from .guidance import guide
+from .guidance import guide, rescale
 from .schedule import Sample
 from .session import Array, Session
 
@@ -23,6 +23,7 @@ class Row(NamedTuple):
     unconditional: Conditioning | None
     """The conditioning of the null class or empty prompt; None where the answer is not guided."""
     guidance_scale: float
+    guidance_rescale: float = 0.0
 
 
 class Denoiser:
@@ -48,8 +49,7 @@ class Denoiser:
         answers = self._call([*rows, *extra], conditions)
         predictions = answers[: len(rows)]
         if guided:
-            scales = np.array([row.guidance_scale for row in extra], np.float32)
-            predictions[guided] = guide(predictions[guided], answers[len(rows) :], scales)
+            predictions[guided] = _guided(extra, predictions[guided], answers[len(rows) :])
         return predictions
 
     def _call(self, rows: Sequence[Row], conditions: Sequence[Conditioning]) -> Sample:
@@ -67,6 +67,12 @@ class Denoiser:
                 "a network that also predicts a variance, or is no denoiser, cannot be sampled here"
             )
         return answers.astype(np.float32, copy=False)
+
+
+def _guided(rows: Sequence[Row], conditional: Sample, unconditional: Sample) -> Sample:
+    predictions = guide(conditional, unconditional, np.array([row.guidance_scale for row in rows], np.float32))
+    shares = np.array([row.guidance_rescale for row in rows], np.float32)
+    return rescale(predictions, conditional, shares) if shares.any() else predictions
 
 
 def _stack(arrays: Sequence[Array]) -> Array:

@@ -22,6 +22,9 @@ class Job:
     unconditional: Conditioning | None = None
     """The null conditioning to guide away from; None, or a scale of 1, costs no extra row."""
     guidance_scale: float = 1.0
+    guidance_rescale: float = 0.0
+    guided_timesteps: range | None = None
+    """Where it is guided; None for everywhere. Elsewhere a question costs one row, not two."""
     calls: int = 0
     """How many predictions it has had."""
     query: Query | None = None
@@ -42,11 +45,20 @@ class Job:
         return 1 if self._guide_from() is None else 2
 
     def _guide_from(self) -> Conditioning | None:
-        return None if self.guidance_scale == 1.0 else self.unconditional
+        assert self.query is not None
+        here = self.guided_timesteps is None or self.query.timestep in self.guided_timesteps
+        return self.unconditional if here and self.guidance_scale != 1.0 else None
 
     def row(self) -> Row:
         assert self.query is not None
-        return Row(self.query.sample, self.query.timestep, self.conditioning, self._guide_from(), self.guidance_scale)
+        return Row(
+            self.query.sample,
+            self.query.timestep,
+            self.conditioning,
+            self._guide_from(),
+            self.guidance_scale,
+            self.guidance_rescale,
+        )
 
     def advance(self, prediction: Sample) -> None:
         """Send the prediction to the sampler and take its next query, or its result."""
@@ -98,10 +110,11 @@ class Engine:
         batch: list[Job] = []
         rows = 0
         for job in self.jobs:
-            if batch and (rows + job.rows > self.max_rows or not self._may_share_call(batch[0], job)):
+            needed = job.rows
+            if batch and (rows + needed > self.max_rows or not self._may_share_call(batch[0], job)):
                 continue
             batch.append(job)
-            rows += job.rows
+            rows += needed
         return batch
 
     def _may_share_call(self, first: Job, other: Job) -> bool:

@@ -3,25 +3,28 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, TypedDict, Unpack
 
 import numpy as np
 
 from .bundle import Bundle, open_bundle
-from .config import SamplerConfig, whole_number
-from .denoiser import Conditioning, Denoiser
+from .config import DdimConfig, SamplerConfig, whole_number, with_sampler
+from .denoiser import Denoiser
 from .engine import Engine, Job
 from .errors import BundleError, ConfigError
+from .guidance import guided_timesteps
 from .images import Pixels, to_pixels
-from .noise import NoiseKind, noise_stream
+from .jobs import job_of
+from .noise import NoiseKind
+from .origin import Origin
 from .request import DEFAULT_BATCH_SIZE, Request
-from .samplers import start
+from .samplers import schedule_of
 from .saving import ImageFolder, file_bytes, is_folder, write_file
 from .version import __version__
 
-DEFAULT_NUM_STEPS = 50
+IMAGE_STRENGTH = 0.8
+"""How much an image to start from is changed where nobody says; with a mask, the masked part wholly."""
 
 
 class Progress(NamedTuple):
@@ -71,13 +74,17 @@ class Options(TypedDict, total=False):
 
     num_images: int | None
     labels: Sequence[str | int] | None
-    num_steps: int
+    num_steps: int | None
     eta: float | None
     seed: int
     noise: NoiseKind
     guidance_scale: float
+    guidance_rescale: float
+    guidance_interval: tuple[float, float] | None
     batch_size: int
-    sampler: SamplerConfig | None
+    sampler: SamplerConfig | str | None
+    origin: Origin | None
+    strength: float | None
 
 
 class Pipeline:
@@ -99,25 +106,32 @@ class Pipeline:
         *,
         num_images: int | None = None,
         labels: Sequence[str | int] | None = None,
-        num_steps: int = DEFAULT_NUM_STEPS,
+        num_steps: int | None = None,
         eta: float | None = None,
         seed: int = 0,
         noise: NoiseKind = "torch",
         guidance_scale: float = 1.0,
+        guidance_rescale: float = 0.0,
+        guidance_interval: tuple[float, float] | None = None,
         batch_size: int = DEFAULT_BATCH_SIZE,
-        sampler: SamplerConfig | None = None,
+        sampler: SamplerConfig | str | None = None,
+        origin: Origin | None = None,
+        strength: float | None = None,
     ) -> Request:
         """Check options against this model and return the request; see ``generate`` for what they mean."""
-        config = sampler or self.bundle.scheduler
         request = Request(
-            num_images=num_images if num_images is not None else len(labels or [0]),
+            num_images=num_images if num_images is not None else _usual_count(labels, origin),
             labels=self._classes(labels),
-            num_steps=num_steps,
+            num_steps=self.bundle.num_steps if num_steps is None else num_steps,
             seed=seed,
             noise=noise,
             guidance_scale=guidance_scale,
+            guidance_rescale=guidance_rescale,
+            guidance_interval=guidance_interval,
             batch_size=batch_size,
-            sampler=config if eta is None else config.replace(eta=eta),
+            sampler=self._sampler(sampler, eta),
+            origin=origin,
+            strength=_usual_strength(origin) if strength is None else strength,
         )
         self.check(request)
         return request
@@ -128,13 +142,19 @@ class Pipeline:
         All options may be left out:
             num_images: how many; one for each label, or one.
             labels: class names or numbers, repeated where there are fewer than images; all classes in turn without.
-            num_steps: network calls an image, from 1 to the number of training steps (50).
-            eta: 0 deterministic DDIM, 1 DDPM-like noise at every step; the model's scheduler file says, else 0.
+            num_steps: how many, from 1 to the number of training steps; the model's scheduler file says, else 50. A
+                network call each, but for PNDM's warm-up.
+            eta: 0 deterministic DDIM, 1 DDPM-like noise at every step; the model's scheduler file says, else 0. Asks
+                for DDIM where another sampler is the model's own.
             seed: image k is the image of ``seed + k`` (0).
             noise: "torch" (what torch draws from the seed) or "numpy".
             guidance_scale: classifier-free guidance; 1 is none (1).
+            guidance_rescale: how much of the contrast that guidance adds is taken back, from 0 to 1 (0).
+            guidance_interval: the two noise levels σ between which to guide; all where None (None).
             batch_size: how many images step together (16).
-            sampler: a config that takes the place of the model's own.
+            sampler: a name or a config that takes the place of the model's own.
+            origin: an image to change, a mask for it, or latents in the place of noise (none).
+            strength: how much of the image to change, up to 1 (0.8; with a mask 1).
 
         Raises ConfigError for options that mean nothing for this model, PredictionError where the network returns NaN.
         """
@@ -148,7 +168,7 @@ class Pipeline:
         ``chunks`` limits the run to some of the request's batches. Memory does not grow with the number of images.
         """
         for indices in chunks if chunks is not None else request.chunks():
-            jobs = [self._job(request, index) for index in indices]
+            jobs = [job_of(self.bundle, request, index) for index in indices]
             engine = Engine(self.denoiser, max_rows=2 * len(jobs))
             for job in jobs:
                 engine.add(job)
@@ -160,17 +180,22 @@ class Pipeline:
 
     def recipe(self, request: Request) -> dict[str, Any]:
         """What it takes to make the images of ``request`` again, as JSON values."""
-        names = [self.bundle.labels[label] for label in request.labels]
+        names = [self.bundle.label_name(label) for label in request.labels]
         model = {"model": self.bundle.name, "model_sha256": self.bundle.sha256, "version": __version__}
-        return {**model, "label_names": names, "eta": request.sampler.eta, **request.to_json()}
+        eta = {"eta": request.sampler.eta} if isinstance(request.sampler, DdimConfig) else {}
+        return {**model, "label_names": names, **eta, **request.to_json()}
 
     def check(self, request: Request) -> None:
         """Refuse a request that this model cannot honour with ConfigError."""
-        start(request.sampler, request.num_steps, np.zeros((1, 1), np.float32)).close()
+        schedule_of(request.sampler, request.num_steps, request.strength)
+        guided_timesteps(request.sampler, request.guidance_interval)
+        if request.origin is not None:
+            request.origin.check_shape(self.bundle.sample_shape)
         if bool(request.labels) != bool(self.bundle.labels):
             raise ConfigError(f"{self.bundle.name} has {len(self.bundle.labels)} classes, the request {request.labels}")
         for label in request.labels:
-            whole_number("a label", label, low=0, high=len(self.bundle.labels) - 1)
+            if label != self.bundle.null_class:
+                whole_number("a label", label, low=0, high=len(self.bundle.labels) - 1)
         if request.guidance_scale != 1 and self.bundle.null_class is None:
             raise ConfigError(
                 f"guidance_scale {request.guidance_scale:g} needs a null class, and {self.bundle.name} has none "
@@ -184,17 +209,16 @@ class Pipeline:
             raise ConfigError(f"labels must be a list of class names or numbers, not {labels!r}")
         return tuple(self.bundle.class_index(label) for label in labels)
 
-    def _job(self, request: Request, index: int) -> Job:
-        shape = (1, *self.bundle.sample_shape)
-        draw = noise_stream(request.seed + index, request.noise)
-        sampler = start(request.sampler, request.num_steps, draw(shape), partial(draw, shape))
-        guided = request.guidance_scale != 1
-        return Job(
-            sampler=sampler,
-            conditioning=_condition(request.label(index)),
-            unconditional=_condition(self.bundle.null_class) if guided else None,
-            guidance_scale=request.guidance_scale,
-        )
+    def _sampler(self, wanted: SamplerConfig | str | None, eta: float | None) -> SamplerConfig:
+        own = self.bundle.scheduler
+        if wanted is None:
+            wanted = own if eta is None else "ddim"
+        config = with_sampler(own, wanted) if isinstance(wanted, str) else wanted
+        if eta is None:
+            return config
+        if not isinstance(config, DdimConfig):
+            raise ConfigError(f"eta is an option of ddim, and the sampler is {config.name}: leave it out, or take ddim")
+        return config.replace(eta=eta)
 
     def _check_conditioning(self) -> None:
         wanted = set(self.denoiser.conditioning_names)
@@ -214,5 +238,11 @@ def load(model: str | os.PathLike[str] = "fashion-mnist", provider: str = "auto"
     return Pipeline(open_bundle(model), provider)
 
 
-def _condition(label: int | None) -> Conditioning:
-    return {} if label is None else {"class_labels": np.array([label])}
+def _usual_count(labels: Sequence[str | int] | None, origin: Origin | None) -> int:
+    if labels or origin is None or origin.latents is None:
+        return len(labels or [0])
+    return len(origin.latents)
+
+
+def _usual_strength(origin: Origin | None) -> float:
+    return IMAGE_STRENGTH if origin is not None and origin.image is not None and origin.mask is None else 1.0

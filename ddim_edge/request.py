@@ -1,14 +1,14 @@
 """A request: everything that decides which images come out, as data that a PNG can carry."""
 
-import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Self, get_args
 
-from .config import DdimConfig, SamplerConfig, whole_number
+from .config import SAMPLERS, SamplerConfig, changed_options, whole_number
 from .errors import ConfigError, choose_from
 from .noise import NoiseKind
+from .origin import Origin
 
 DEFAULT_BATCH_SIZE = 16
 
@@ -27,9 +27,17 @@ class Request:
     seed: int = 0
     noise: NoiseKind = "torch"
     guidance_scale: float = 1.0
+    guidance_rescale: float = 0.0
+    """How much of the contrast that guidance adds is taken back (Lin et al. 2023), from 0 to 1."""
+    guidance_interval: tuple[float, float] | None = None
+    """The noise levels σ, above the first and up to the second, between which to guide; None for all."""
+    strength: float = 1.0
+    """How much of an image to start from is changed: the share of the steps that are made."""
     batch_size: int = DEFAULT_BATCH_SIZE
     """How many images step together. It can change an image by a rounding error, so it belongs to the recipe."""
     sampler: SamplerConfig
+    origin: Origin | None = None
+    """What the images are made from besides noise."""
 
     def __post_init__(self) -> None:
         whole_number("num_images", self.num_images, low=1)
@@ -38,8 +46,23 @@ class Request:
         whole_number("batch_size", self.batch_size, low=1)
         if self.noise not in get_args(NoiseKind):
             raise ConfigError(choose_from("noise", self.noise, get_args(NoiseKind)))
-        if not isinstance(self.guidance_scale, Real) or not 0 <= self.guidance_scale < 1e6:
-            raise ConfigError(f"guidance_scale must be a number of at least 0, not {self.guidance_scale!r}")
+        _real("guidance_scale", self.guidance_scale, high=1e6)
+        _real("guidance_rescale", self.guidance_rescale, high=1)
+        self._check_interval()
+        if self.strength != 1 and (self.origin is None or self.origin.image is None):
+            raise ConfigError(f"strength {self.strength!r} says how much an image is changed: give the image, too")
+
+    def _check_interval(self) -> None:
+        interval = self.guidance_interval
+        if interval is None:
+            return
+        if not isinstance(interval, tuple) or len(interval) != 2:
+            raise ConfigError(f"guidance_interval must be two noise levels, not {interval!r}")
+        low, high = interval
+        _real("guidance_interval's lower level", low)
+        _real("guidance_interval's upper level", high)
+        if low >= high:
+            raise ConfigError(f"guidance_interval must go from a lower to a higher level, not from {low:g} to {high:g}")
 
     def chunks(self) -> Iterator[range]:
         """The indices of the images that step together, batch by batch."""
@@ -56,29 +79,58 @@ class Request:
         return self.labels[index % len(self.labels)] if self.labels else None
 
     def to_json(self) -> dict[str, Any]:
-        """The request as JSON values, of which ``from_json`` makes the same request again."""
+        """The request as JSON values, of which ``from_json`` makes the same request again.
+
+        Of its origin there are only the hashes.
+        """
         values = {name: getattr(self, name) for name in _PLAIN_FIELDS}
-        return {**values, "labels": list(self.labels), "sampler": changed_options(self.sampler)}
+        values |= {name: getattr(self, name) for name, usual in _RARE_FIELDS.items() if getattr(self, name) != usual}
+        if self.origin is not None:
+            values["origin"] = self.origin.to_json()
+        sampler = {"name": self.sampler.name, **changed_options(self.sampler)}
+        return {**values, "labels": list(self.labels), "sampler": sampler}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any]) -> Self:
-        """Read what ``to_json`` wrote; ConfigError where it cannot be."""
+    def from_json(cls, values: Mapping[str, Any], origin: Origin | None = None) -> Self:
+        """Read what ``to_json`` wrote; ConfigError where it cannot be, and where ``origin`` is not the one of then."""
         try:
             plain = {name: values[name] for name in _PLAIN_FIELDS}
-            labels, sampler = tuple(values["labels"]), DdimConfig().replace(**values["sampler"])
+            labels, sampler = tuple(values["labels"]), sampler_from_json(**values["sampler"])
         except (KeyError, TypeError) as error:
             raise ConfigError(f"the recipe is incomplete or of another version: {error}") from None
-        return cls(**plain, labels=labels, sampler=sampler)
+        _check_origin(values.get("origin", {}), origin)
+        rare = {name: _tupled(values.get(name, usual)) for name, usual in _RARE_FIELDS.items()}
+        return cls(**plain, **rare, labels=labels, sampler=sampler, origin=origin)
 
 
 _PLAIN_FIELDS = ("num_images", "num_steps", "seed", "noise", "guidance_scale", "batch_size")
+_RARE_FIELDS: Mapping[str, Any] = {"guidance_rescale": 0.0, "guidance_interval": None, "strength": 1.0}
+"""Fields that stand in a recipe only where they are not as usual."""
 
 
-def changed_options(config: SamplerConfig) -> dict[str, Any]:
-    """The options in which ``config`` differs from its defaults."""
-    default = type(config)()
-    return {
-        field.name: getattr(config, field.name)
-        for field in dataclasses.fields(config)
-        if getattr(config, field.name) != getattr(default, field.name)
-    }
+def _real(name: str, value: object, high: float = float("inf")) -> None:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= high:
+        limits = "of at least 0" if high > 1 else "from 0 to 1"
+        raise ConfigError(f"{name} must be a number {limits}, not {value!r}")
+
+
+def sampler_from_json(name: str = "ddim", **options: Any) -> SamplerConfig:
+    """The sampler of a recipe; ConfigError for one that is not built here."""
+    if name not in SAMPLERS:
+        raise ConfigError(choose_from("sampler", name, SAMPLERS))
+    return SAMPLERS[name]().replace(**options)
+
+
+def _check_origin(wanted: Mapping[str, str], origin: Origin | None) -> None:
+    found = origin.to_json() if origin else {}
+    for name in sorted({*wanted, *found}):
+        if name not in found:
+            raise ConfigError(f"the images were made from {name}, of which a recipe holds only the hash: give it, too")
+        if name not in wanted:
+            raise ConfigError(f"the images were not made from any {name}: leave it out")
+        if wanted[name] != found[name]:
+            raise ConfigError(f"the images were made from another {name}: its hash is {wanted[name][:12]}…")
+
+
+def _tupled(value: Any) -> Any:
+    return tuple(value) if isinstance(value, list) else value

@@ -9,8 +9,10 @@ import click
 from ..errors import DdimEdgeError
 from ..version import __version__
 from .doctor import doctor_command
+from .encode import encode_command
 from .export import export_command
 from .inspect import inspect_command
+from .interpolate import interpolate_command
 from .run import run_command
 
 INTERRUPTED = 130
@@ -33,7 +35,14 @@ def cli() -> None:
     """
 
 
-for _command in (run_command, inspect_command, doctor_command, export_command):
+for _command in (
+    run_command,
+    encode_command,
+    interpolate_command,
+    inspect_command,
+    doctor_command,
+    export_command,
+):
     cli.add_command(_command)
 
 

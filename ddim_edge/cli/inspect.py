@@ -7,9 +7,8 @@ from typing import Any
 import click
 
 from ..bundle import Bundle, open_bundle
-from ..config import SamplerConfig
+from ..config import ClipConfig, DdimConfig, DdpmConfig, LcmConfig, SamplerConfig, ThresholdConfig, changed_options
 from ..onnx_file import check_onnx_file
-from ..request import changed_options
 from ..session import Session, TensorInfo
 
 
@@ -34,7 +33,8 @@ def inspect_command(model: str, as_json: bool) -> None:
         "labels": list(bundle.labels),
         "null_class": bundle.null_class,
         "graphs": [_graph(path, bundle.folder) for path in sorted(bundle.folder.glob("*/model.onnx"))],
-        "scheduler": {"sampler": type(bundle.scheduler).__name__, **changed_options(bundle.scheduler)},
+        "scheduler": {"sampler": bundle.scheduler.name, **changed_options(bundle.scheduler)},
+        "num_steps": bundle.num_steps,
     }
     click.echo(json.dumps(facts) if as_json else _text(facts, bundle))
 
@@ -64,7 +64,7 @@ def _text(facts: dict[str, Any], bundle: Bundle) -> str:
     lines.append(f"\nsamples of {height}x{width} pixels, {channels} channel{'s' if channels > 1 else ''}")
     lines.append(f"classes {', '.join(bundle.labels) or 'none'}; {_guidance(bundle)}")
     lines.append("")
-    return "\n".join([*lines, *_meaning(bundle.scheduler)])
+    return "\n".join([*lines, *_meaning(bundle.scheduler, bundle.num_steps)])
 
 
 def _shape(dims: list[int | str]) -> str:
@@ -77,20 +77,27 @@ def _guidance(bundle: Bundle) -> str:
     return f"guidance with the null class {bundle.null_class}"
 
 
-def _meaning(config: SamplerConfig) -> list[str]:
+def _meaning(config: SamplerConfig, num_steps: int) -> list[str]:
     """The scheduler's options in words."""
     predicts = {"noise": "the noise ε", "angular_velocity": "the velocity v", "sample": "the clean image x_0"}
     betas = "given one by one" if config.trained_betas else config.beta_schedule.replace("_", " ")
     return [
-        f"scheduler {type(config).__name__}: the network predicts {predicts[config.prediction_type]}",
+        f"scheduler {config.name}: the network predicts {predicts[config.prediction_type]}",
         f"  trained on {config.num_train_steps} timesteps, betas {betas}, visited in {config.timestep_spacing} spacing",
-        f"  eta {config.eta:g} ({'deterministic' if config.eta == 0 else 'fresh noise at every step'}), "
-        f"x_0 {_limits(config)}",
+        f"  usually {num_steps} steps, {_stochasticity(config)}, x_0 {_limits(config)}",
         f"  differs from the defaults in: {json.dumps(changed_options(config))}",
     ]
 
 
+def _stochasticity(config: SamplerConfig) -> str:
+    if isinstance(config, DdimConfig):
+        return f"eta {config.eta:g} ({'deterministic' if config.eta == 0 else 'fresh noise at every step'})"
+    return "fresh noise at every step" if isinstance(config, DdpmConfig | LcmConfig) else "deterministic"
+
+
 def _limits(config: SamplerConfig) -> str:
-    if config.dynamic_threshold_ratio is not None:
+    if isinstance(config, ThresholdConfig) and config.dynamic_threshold_ratio is not None:
         return f"thresholded at the quantile {config.dynamic_threshold_ratio:g}"
-    return f"clipped to ±{config.clip_range:g}" if config.clip_denoised_sample else "not clipped"
+    if isinstance(config, ClipConfig) and config.clip_denoised_sample:
+        return f"clipped to ±{config.clip_range:g}"
+    return "not clipped"

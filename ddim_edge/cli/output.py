@@ -2,11 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..images import Pixels, gif_bytes, grid, to_pixels
+from ..config import whole_number
+from ..images import Pixels, gif_bytes, grid, png_bytes, to_pixels
 from ..pipeline import Progress
 from ..request import Request
 from ..saving import ImageFolder, check_can_write, check_suffix, file_bytes, write_file
@@ -21,16 +22,36 @@ def free_name(model: str, file_format: str) -> Path:
     return path
 
 
+class Watch(NamedTuple):
+    """What to keep of the denoised estimates on the way."""
+
+    animate: bool = False
+    """All of them, as an animation."""
+    every: int | None = None
+    """Those after every so many network calls, as a picture each."""
+
+    def check(self) -> None:
+        if self.every is not None:
+            whole_number("--save-every", self.every, low=1)
+
+    def wants(self, calls: int) -> bool:
+        return self.animate or self.saves(calls)
+
+    def saves(self, calls: int) -> bool:
+        return self.every is not None and calls % self.every == 0
+
+
 class OnePicture:
     """A grid of all images as one file, and the animation of its making beside it if wished.
 
     With ``index``, the one image that a recipe from a folder stands for, made in the batch that it was made in.
     """
 
-    def __init__(self, path: Path, recipe: Mapping[str, Any], index: int | None, *, animate: bool) -> None:
+    def __init__(self, path: Path, recipe: Mapping[str, Any], index: int | None, watch: Watch) -> None:
         check_suffix(path)
         check_can_write(path)
-        self.path, self.index, self.animate = path, index, animate
+        watch.check()
+        self.path, self.index, self.watch = path, index, watch
         self.recipe = recipe if index is None else {**recipe, "index": index}
         self._batches: list[Pixels] = []
         self._frames: dict[int, list[Pixels]] = {}
@@ -48,7 +69,7 @@ class OnePicture:
         return list(request.chunks()) if self.index is None else [request.chunk_of(self.index)]
 
     def take(self, progress: Progress) -> None:
-        if self.animate:
+        if self.watch.wants(progress.calls):
             self._frames.setdefault(progress.calls, []).append(self._mine(progress, _estimates(progress)))
         if progress.images is not None:
             self._batches.append(self._mine(progress, progress.images))
@@ -61,9 +82,12 @@ class OnePicture:
 
     def write(self) -> None:
         write_file(self.path, file_bytes(self.path, self.images, self.recipe))
-        if self.animate:
-            frames = [grid(np.concatenate(batches)) for _, batches in sorted(self._frames.items())]
-            write_file(self.path.with_suffix(".gif"), gif_bytes(frames))
+        frames = {calls: grid(np.concatenate(batches)) for calls, batches in sorted(self._frames.items())}
+        if self.watch.animate:
+            write_file(self.path.with_suffix(".gif"), gif_bytes(list(frames.values())))
+        for calls, frame in frames.items():
+            if self.watch.saves(calls):
+                write_file(_estimate_path(self.path, calls), png_bytes(frame, {"estimate_after": calls}))
 
     def after_interruption(self, _request: Request) -> str:
         return "interrupted: nothing was written. With a folder as --output, a run can be resumed"
@@ -72,8 +96,9 @@ class OnePicture:
 class OneFilePerImage:
     """A folder that images stream into, batch by batch; a run that was cut short goes on where a batch is not whole."""
 
-    def __init__(self, folder: Path, recipe: Mapping[str, Any], suffix: str) -> None:
-        self.path = folder
+    def __init__(self, folder: Path, recipe: Mapping[str, Any], suffix: str, watch: Watch) -> None:
+        watch.check()
+        self.path, self.watch = folder, watch
         self.made = 0
         self._folder = ImageFolder(folder, recipe, suffix)
 
@@ -82,6 +107,10 @@ class OneFilePerImage:
         return [chunk for chunk in request.chunks() if not all(map(self._folder.holds, chunk))]
 
     def take(self, progress: Progress) -> None:
+        if self.watch.saves(progress.calls):
+            for index, estimate in zip(progress.indices, _estimates(progress), strict=True):
+                path = _estimate_path(self._folder.path(index), progress.calls)
+                write_file(path, png_bytes(estimate, {"estimate_after": progress.calls}))
         if progress.images is None:
             return
         for index, image in zip(progress.indices, progress.images, strict=True):
@@ -94,6 +123,10 @@ class OneFilePerImage:
     def after_interruption(self, request: Request) -> str:
         done = sum(map(self._folder.holds, range(request.num_images)))
         return f"interrupted with {done} of {request.num_images} images in {self.path}: run the same command to go on"
+
+
+def _estimate_path(path: Path, calls: int) -> Path:
+    return path.with_name(f"{path.stem}-call-{calls:04d}.png")
 
 
 def _estimates(progress: Progress) -> Pixels:

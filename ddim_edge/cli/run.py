@@ -2,8 +2,7 @@
 
 import json
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -11,49 +10,24 @@ import click
 from click.core import ParameterSource
 
 from .. import providers
-from ..config import SamplerConfig, sampler_config
 from ..errors import ConfigError
 from ..images import check_drawable, grid, read_recipe
-from ..noise import NoiseKind
-from ..pipeline import DEFAULT_NUM_STEPS, Pipeline, load
-from ..request import DEFAULT_BATCH_SIZE, Request
+from ..origin import Origin
+from ..pipeline import Pipeline, load
+from ..request import Request
+from ..samplers import schedule_of
 from ..saving import is_folder
-from .output import OneFilePerImage, OnePicture, free_name
+from .choices import Choices, image_options, read_origin, samplers_help
+from .output import OneFilePerImage, OnePicture, Watch, free_name
 from .progress import step_bar
 from .show import half_blocks
 
 DEFAULT_MODEL = "fashion-mnist"
-DEFAULT_NUM_IMAGES = 16
 
 
-@dataclass(frozen=True, kw_only=True)
-class Choices:
-    """The options that say which images to make; they become a request once the model is known."""
-
-    num_images: int | None
-    labels: str | None
-    num_steps: int
-    eta: float | None
-    seed: int
-    guidance_scale: float
-    batch_size: int
-    noise: NoiseKind
-    sampler_config: tuple[str, ...]
-    scheduler: Path | None
-
-
-@click.command("run")
+@click.command("run", epilog=f"\b\nSamplers:\n{samplers_help()}")
 @click.argument("model", required=False)
-@click.option("--num-images", "-n", type=int, help=f"How many.  [default: one a label, or {DEFAULT_NUM_IMAGES}]")
-@click.option("--labels", "-l", metavar="NAME,…", help="Class names or numbers, in turn.  [default: all]")
-@click.option("--num-steps", "--steps", "-s", type=int, default=DEFAULT_NUM_STEPS, help="Network calls an image.")
-@click.option("--eta", type=float, help="0: deterministic DDIM. 1: fresh noise at every step, as in DDPM.")
-@click.option("--seed", type=int, default=0, help="Image k is the image of seed SEED + k, whatever runs beside it.")
-@click.option("--guidance-scale", "-g", type=float, default=1.0, help="Classifier-free guidance; 1 is none.")
-@click.option("--sampler-config", "-c", multiple=True, metavar="KEY=VALUE", help="Set a sampler option; repeatable.")
-@click.option("--scheduler", type=click.Path(path_type=Path), help="A scheduler_config.json in place of the model's.")
-@click.option("--batch-size", "-b", type=int, default=DEFAULT_BATCH_SIZE, help="How many images step together.")
-@click.option("--noise", type=click.Choice(["torch", "numpy"]), default="torch", help="Whose normals a seed draws.")
+@image_options
 @click.option("--provider", "-p", default="auto", help=f"The device: {', '.join(providers.NAMES)}.")
 @click.option("--output", "-o", metavar="PATH", help="A .png or .npy file, or a folder (DIR/) for a file an image.")
 @click.option(
@@ -66,6 +40,7 @@ class Choices:
 )
 @click.option("--from-image", type=click.Path(path_type=Path), help="Make the images of this PNG again.")
 @click.option("--gif", is_flag=True, help="Also write the denoising as an animation, beside the picture.")
+@click.option("--save-every", type=int, metavar="K", help="Also write the estimate after every K network calls.")
 @click.option("--show", is_flag=True, help="Draw the images in the terminal.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 @click.option("--json", "as_json", is_flag=True, envvar="DDIM_EDGE_RUN_JSON", help="Print one machine-readable line.")
@@ -75,7 +50,11 @@ def run_command(
     output: str | None,
     file_format: str,
     from_image: Path | None,
+    init_image: Path | None,
+    mask: Path | None,
+    latents: Path | None,
     gif: bool,
+    save_every: int | None,
     show: bool,
     quiet: bool,
     as_json: bool,
@@ -88,18 +67,22 @@ def run_command(
       ddim-edge run
       ddim-edge run --labels sneaker,bag --num-images 8 --guidance-scale 2 --output shoes.png
       ddim-edge run my-bundle --num-images 50000 --output images/
+      ddim-edge run --init-image coat.png --strength 0.6 --labels coat
       ddim-edge run --from-image shoes.png --output again.png
     """
     recipe = _read_recipe(from_image, choices) if from_image else {}
     pipeline = load(model or recipe.get("model", DEFAULT_MODEL), provider)
-    request = _remake(pipeline, recipe) if recipe else _request(pipeline, Choices(**choices))
+    origin = read_origin(init_image, mask, latents, pipeline.bundle.sample_shape)
+    chosen = Choices(**choices)
+    request = _remake(pipeline, recipe, origin) if recipe else chosen.request(pipeline, origin, latents)
     target = output or str(free_name(pipeline.bundle.name, file_format))
     if show and is_folder(target):
         raise ConfigError("--show draws one picture: give a file, not a folder, as --output")
     suffix = f".{file_format}" if is_folder(target) else Path(target).suffix
-    if gif or show or suffix == ".png":
+    if gif or show or save_every or suffix == ".png":
         check_drawable(pipeline.bundle.sample_shape[0])
-    destination = _destination(target, pipeline.recipe(request), recipe.get("index"), file_format, gif)
+    watch = Watch(animate=gif, every=save_every)
+    destination = _destination(target, pipeline.recipe(request), recipe.get("index"), file_format, watch)
     seconds = _run(pipeline, request, destination, visible=not quiet)
     if show and isinstance(destination, OnePicture):
         click.echo(half_blocks(grid(destination.images)), color=True)
@@ -108,13 +91,13 @@ def run_command(
 
 
 def _destination(
-    target: str, recipe: Mapping[str, Any], index: int | None, file_format: str, gif: bool
+    target: str, recipe: Mapping[str, Any], index: int | None, file_format: str, watch: Watch
 ) -> OnePicture | OneFilePerImage:
     if not is_folder(target):
-        return OnePicture(Path(target), recipe, index, animate=gif)
-    if gif:
+        return OnePicture(Path(target), recipe, index, watch)
+    if watch.animate:
         raise ConfigError("--gif animates one picture: give a file, not a folder, as --output")
-    return OneFilePerImage(Path(target), recipe, f".{file_format}")
+    return OneFilePerImage(Path(target), recipe, f".{file_format}", watch)
 
 
 def _run(pipeline: Pipeline, request: Request, destination: OnePicture | OneFilePerImage, *, visible: bool) -> float:
@@ -122,7 +105,7 @@ def _run(pipeline: Pipeline, request: Request, destination: OnePicture | OneFile
     chunks = destination.chunks(request)
     began = time.perf_counter()
     try:
-        with step_bar(len(chunks) * request.num_steps, visible=visible) as advance:
+        with step_bar(len(chunks) * _calls(request), visible=visible) as advance:
             for progress in pipeline.run(request, chunks):
                 destination.take(progress)
                 advance()
@@ -130,42 +113,6 @@ def _run(pipeline: Pipeline, request: Request, destination: OnePicture | OneFile
         raise click.Abort(destination.after_interruption(request)) from None
     destination.write()
     return time.perf_counter() - began
-
-
-def _request(pipeline: Pipeline, choices: Choices) -> Request:
-    labels = [label for label in choices.labels.split(",") if label.strip()] if choices.labels is not None else None
-    count = choices.num_images
-    if count is None:
-        count = len(labels) if labels else DEFAULT_NUM_IMAGES
-    return pipeline.request(
-        num_images=count,
-        labels=labels,
-        num_steps=choices.num_steps,
-        eta=choices.eta,
-        seed=choices.seed,
-        guidance_scale=choices.guidance_scale,
-        batch_size=choices.batch_size,
-        noise=choices.noise,
-        sampler=_sampler(pipeline.bundle.scheduler, choices),
-    )
-
-
-def _sampler(own: SamplerConfig, choices: Choices) -> SamplerConfig:
-    config = sampler_config(choices.scheduler) if choices.scheduler else own
-    return config.replace(**_key_values(choices.sampler_config))
-
-
-def _key_values(pairs: Sequence[str]) -> dict[str, Any]:
-    values = {}
-    for pair in pairs:
-        key, equals, text = pair.partition("=")
-        if not equals:
-            raise ConfigError(f"--sampler-config wants KEY=VALUE, for instance eta=0.5, not {pair!r}")
-        try:
-            values[key.strip()] = json.loads(text)
-        except ValueError:
-            values[key.strip()] = text.strip()
-    return values
 
 
 def _read_recipe(path: Path, choices: Mapping[str, Any]) -> Mapping[str, Any]:
@@ -177,13 +124,19 @@ def _read_recipe(path: Path, choices: Mapping[str, Any]) -> Mapping[str, Any]:
     return read_recipe(path)
 
 
-def _remake(pipeline: Pipeline, recipe: Mapping[str, Any]) -> Request:
+def _calls(request: Request) -> int:
+    return len(schedule_of(request.sampler, request.num_steps, request.strength).timesteps)
+
+
+def _remake(pipeline: Pipeline, recipe: Mapping[str, Any], origin: Origin | None) -> Request:
+    if "interpolated" in recipe:
+        raise ConfigError(f"the picture was made by `ddim-edge interpolate {recipe['interpolated']}`: run that again")
     if recipe.get("model_sha256") != pipeline.bundle.sha256:
         raise ConfigError(
             f"the picture was made by another model: its hash is {str(recipe.get('model_sha256'))[:12]}…, that of "
             f"{pipeline.bundle.name} is {pipeline.bundle.sha256[:12]}…"
         )
-    request = Request.from_json(recipe)
+    request = Request.from_json(recipe, origin)
     pipeline.check(request)
     return request
 
@@ -195,7 +148,9 @@ def _report(
     facts = {
         "file": str(destination.path),
         "images": made,
+        "sampler": request.sampler.name,
         "steps": request.num_steps,
+        "network_calls": _calls(request),
         "provider": pipeline.provider,
         "seconds": round(seconds, 3),
         "images_per_second": round(made / seconds, 3),
@@ -203,6 +158,6 @@ def _report(
     if as_json:
         return json.dumps({**facts, "recipe": pipeline.recipe(request)})
     return (
-        f"{facts['file']}  ({made} images, {request.num_steps} steps on {pipeline.provider} "
+        f"{facts['file']}  ({made} images, {request.num_steps} steps of {request.sampler.name} on {pipeline.provider} "
         f"in {seconds:.2f} s, {made / seconds:.2f} images/s)"
     )

@@ -1,0 +1,144 @@
+"""The options of `run` that say which images to make, and how they become a request once the model is known."""
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..config import SAMPLERS, SamplerConfig, sampler_config, with_sampler
+from ..errors import ConfigError
+from ..inversion import from_latents
+from ..latents import read_latents
+from ..noise import NoiseKind
+from ..origin import Origin
+from ..pictures import Shape, read_mask, read_picture
+from ..pipeline import Pipeline
+from ..request import DEFAULT_BATCH_SIZE, Request
+
+DEFAULT_NUM_IMAGES = 16
+_FILE = click.Path(path_type=Path)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Choices:
+    """What the command line says of the images; None where it says nothing."""
+
+    num_images: int | None
+    labels: str | None
+    num_steps: int | None
+    sampler: str | None
+    eta: float | None
+    seed: int
+    guidance_scale: float
+    guidance_rescale: float
+    guidance_interval: tuple[float, float] | None
+    strength: float | None
+    batch_size: int
+    noise: NoiseKind
+    sampler_config: tuple[str, ...]
+    scheduler: Path | None
+
+    def request(self, pipeline: Pipeline, origin: Origin | None, latents: Path | None) -> Request:
+        """The request for this model; ConfigError where the choices and the model do not go together."""
+        options: dict[str, Any] = {
+            "num_images": self.num_images,
+            "labels": split(self.labels),
+            "num_steps": self.num_steps,
+            "eta": self.eta,
+            "sampler": self._sampler(pipeline.bundle.scheduler),
+            "strength": self.strength,
+        }
+        given = {name: value for name, value in options.items() if value is not None}
+        given |= {name: getattr(self, name) for name in _WITH_DEFAULT}
+        if latents is not None:
+            return from_latents(pipeline, read_latents(latents), **given)
+        given.setdefault("num_images", len(given["labels"]) if given.get("labels") else DEFAULT_NUM_IMAGES)
+        return pipeline.request(origin=origin, **given)
+
+    def _sampler(self, own: SamplerConfig) -> SamplerConfig | str | None:
+        """A config where the options change one, else the name, else None."""
+        if not self.scheduler and not self.sampler_config:
+            return self.sampler
+        config = sampler_config(self.scheduler) if self.scheduler else own
+        config = with_sampler(config, self.sampler) if self.sampler else config
+        return config.replace(**_key_values(self.sampler_config))
+
+
+_WITH_DEFAULT = ("seed", "guidance_scale", "guidance_rescale", "guidance_interval", "batch_size", "noise")
+
+
+def split(labels: str | None) -> list[str] | None:
+    """The labels between the commas; None where nothing was said."""
+    return None if labels is None else [label for label in labels.split(",") if label.strip()]
+
+
+def read_origin(init_image: Path | None, mask: Path | None, latents: Path | None, shape: Shape) -> Origin | None:
+    """What the files of the command line hold, fitted to a model of ``shape``; None without any."""
+    if init_image is None and mask is None and latents is None:
+        return None
+    return Origin(
+        latents=read_latents(latents).samples if latents else None,
+        image=read_picture(init_image, shape) if init_image else None,
+        mask=read_mask(mask, shape) if mask else None,
+    )
+
+
+def _interval(_context: click.Context, _parameter: click.Parameter, text: str | None) -> tuple[float, float] | None:
+    if text is None:
+        return None
+    try:
+        low, high = (float(part) for part in text.split(","))
+    except ValueError:
+        raise ConfigError(f"--guidance-interval wants two noise levels, for instance 0.2,3, not {text!r}") from None
+    return low, high
+
+
+def _key_values(pairs: Sequence[str]) -> dict[str, Any]:
+    values = {}
+    for pair in pairs:
+        key, equals, text = pair.partition("=")
+        if not equals:
+            raise ConfigError(f"--sampler-config wants KEY=VALUE, for instance eta=0.5, not {pair!r}")
+        try:
+            values[key.strip()] = json.loads(text)
+        except ValueError:
+            values[key.strip()] = text.strip()
+    return values
+
+
+OPTIONS: Sequence[Callable[[Any], Any]] = (
+    click.option("--num-images", "-n", type=int, help=f"How many.  [default: one a label, or {DEFAULT_NUM_IMAGES}]"),
+    click.option("--labels", "-l", metavar="NAME,…", help="Class names or numbers, in turn.  [default: all]"),
+    click.option("--num-steps", "--steps", "-s", type=int, help="How many.  [default: the model's, or 50]"),
+    click.option("--sampler", metavar="NAME", help=f"{', '.join(SAMPLERS)}; see below.  [default: the model's]"),
+    click.option("--eta", type=float, help="0: deterministic DDIM. 1: fresh noise at every step, as in DDPM."),
+    click.option("--seed", type=int, default=0, help="Image k is the image of seed SEED + k, whatever runs beside it."),
+    click.option("--guidance-scale", "-g", type=float, default=1.0, help="Classifier-free guidance; 1 is none."),
+    click.option("--guidance-rescale", type=float, default=0.0, help="Take back its contrast: 0 nothing, 1 all."),
+    click.option(
+        "--guidance-interval", metavar="LOW,HIGH", callback=_interval, help="Guide between two levels σ only."
+    ),
+    click.option("--init-image", type=_FILE, help="A picture to change, fitted to the model."),
+    click.option("--strength", type=float, help="How much of it to change.  [default: 0.8, with a mask 1]"),
+    click.option("--mask", type=_FILE, help="A picture of the model's size: only its white part is made new."),
+    click.option("--latents", type=_FILE, help="What `ddim-edge encode` wrote, in the place of noise."),
+    click.option("--sampler-config", "-c", multiple=True, metavar="KEY=VALUE", help="A sampler's option; repeatable."),
+    click.option("--scheduler", type=_FILE, help="A scheduler_config.json in place of the model's."),
+    click.option("--batch-size", "-b", type=int, default=DEFAULT_BATCH_SIZE, help="How many images step together."),
+    click.option("--noise", type=click.Choice(["torch", "numpy"]), default="torch", help="Whose normals a seed draws."),
+)
+
+
+def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command all of ``OPTIONS``."""
+    for option in reversed(OPTIONS):
+        command = option(command)
+    return command
+
+
+def samplers_help() -> str:
+    """One line a sampler."""
+    return "\n".join(f"  {name:9} {config.summary}" for name, config in SAMPLERS.items())

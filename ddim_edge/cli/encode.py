@@ -1,0 +1,66 @@
+"""``ddim-edge encode``: from pictures to the noise that brings them back."""
+
+import json
+import math
+from pathlib import Path
+
+import click
+
+from .. import providers
+from ..errors import ConfigError
+from ..inversion import ENCODE_STEPS, encode
+from ..pipeline import load
+from ..request import DEFAULT_BATCH_SIZE
+from ..saving import check_can_write, write_file
+from .choices import split
+from .progress import step_bar
+
+
+@click.command("encode")
+@click.argument("pictures", nargs=-1, required=True, metavar="PICTURE…", type=click.Path(path_type=Path))
+@click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="The .npz file to write.")
+@click.option("--model", "-m", default="fashion-mnist", help="A bundled model's name or a bundle's folder.")
+@click.option("--labels", "-l", metavar="NAME,…", help="Classes to see them as.  [default: none]")
+@click.option(
+    "--num-steps", "--steps", "-s", type=int, default=ENCODE_STEPS, help="Network calls; more are more exact."
+)
+@click.option("--batch-size", "-b", type=int, default=DEFAULT_BATCH_SIZE, help="How many pictures step together.")
+@click.option("--provider", "-p", default="auto", help=f"The device: {', '.join(providers.NAMES)}.")
+@click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
+@click.option(
+    "--json", "as_json", is_flag=True, envvar="DDIM_EDGE_ENCODE_JSON", help="Print one machine-readable line."
+)
+def encode_command(
+    pictures: tuple[Path, ...],
+    output: Path,
+    model: str,
+    labels: str | None,
+    num_steps: int,
+    batch_size: int,
+    provider: str,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Find the latents from which deterministic DDIM makes the PICTUREs again.
+
+    Pictures are fitted to the model: upright, transparency on black, the middle at the model's aspect, scaled.
+
+    \b
+    Examples:
+      ddim-edge encode shoe.png --output shoe.npz
+      ddim-edge run --latents shoe.npz
+    """
+    if output.suffix != ".npz":
+        raise ConfigError(f"cannot write {output}: the file must end in .npz")
+    check_can_write(output)
+    pipeline = load(model, provider)
+    calls = math.ceil(len(pictures) / max(batch_size, 1)) * num_steps
+    with step_bar(calls, visible=not quiet) as advance:
+        latents = encode(
+            pipeline, pictures, labels=split(labels), num_steps=num_steps, batch_size=batch_size, on_call=advance
+        )
+    write_file(output, latents.to_bytes())
+    if as_json:
+        click.echo(json.dumps({"file": str(output), "images": len(pictures), "recipe": dict(latents.recipe)}))
+    elif not quiet:
+        click.echo(f"{output}  ({len(pictures)} pictures, {num_steps} steps on {pipeline.provider})")

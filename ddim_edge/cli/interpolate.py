@@ -1,0 +1,105 @@
+"""``ddim-edge interpolate``: the way from one image to another."""
+
+import json
+import re
+from pathlib import Path
+
+import click
+import numpy as np
+
+from .. import providers
+from ..errors import ConfigError
+from ..images import check_drawable, gif_bytes
+from ..inversion import ENCODE_STEPS, Endpoint, interpolate
+from ..pipeline import Result, load
+from ..saving import check_can_write, check_suffix, is_folder, write_file
+from .choices import split
+from .output import free_name
+from .progress import step_bar
+
+FRAME_MS = 120
+
+
+@click.command("interpolate")
+@click.argument("first")
+@click.argument("last")
+@click.option("--frames", "-n", type=int, default=8, help="How many images, the two ends among them.")
+@click.option("--output", "-o", metavar="PATH", help="A .png (a grid), .gif or .npy file, or a folder (DIR/).")
+@click.option("--model", "-m", default="fashion-mnist", help="A bundled model's name or a bundle's folder.")
+@click.option("--labels", "-l", metavar="NAME,…", help="Classes of the frames, in turn.  [default: none]")
+@click.option("--num-steps", "--steps", "-s", type=int, default=ENCODE_STEPS, help="Network calls an image.")
+@click.option("--guidance-scale", "-g", type=float, default=1.0, help="Classifier-free guidance; 1 is none.")
+@click.option("--provider", "-p", default="auto", help=f"The device: {', '.join(providers.NAMES)}.")
+@click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
+@click.option(
+    "--json", "as_json", is_flag=True, envvar="DDIM_EDGE_INTERPOLATE_JSON", help="Print one machine-readable line."
+)
+def interpolate_command(
+    first: str,
+    last: str,
+    frames: int,
+    output: str | None,
+    model: str,
+    labels: str | None,
+    num_steps: int,
+    guidance_scale: float,
+    provider: str,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Make the images on the way from FIRST to LAST: seeds, pictures, or latents (.npz).
+
+    The way runs along the sphere between the two ends' latents. Pictures are encoded first.
+
+    \b
+    Examples:
+      ddim-edge interpolate 3 11 --frames 8
+      ddim-edge interpolate shoe.png boot.png --frames 24 --output way.gif
+    """
+    pipeline = load(model, provider)
+    target = output or str(free_name(pipeline.bundle.name, "png"))
+    _check_target(target)
+    check_drawable(pipeline.bundle.sample_shape[0])
+    request = interpolate(
+        pipeline,
+        _endpoint(first),
+        _endpoint(last),
+        frames,
+        labels=split(labels),
+        num_steps=num_steps,
+        guidance_scale=guidance_scale,
+    )
+    batches = []
+    with step_bar(len(list(request.chunks())) * num_steps, visible=not quiet) as advance:
+        for progress in pipeline.run(request):
+            advance()
+            batches += [progress.images] if progress.images is not None else []
+    recipe = {**pipeline.recipe(request), "interpolated": f"{first} {last} --frames {frames}"}
+    result = Result(np.concatenate(batches), recipe, pipeline.provider)
+    path = _write(result, target)
+    if as_json:
+        click.echo(json.dumps({"file": str(path), "images": frames, "recipe": recipe}))
+    elif not quiet:
+        click.echo(f"{path}  ({frames} images, {num_steps} steps on {pipeline.provider})")
+
+
+def _endpoint(text: str) -> Endpoint:
+    if re.fullmatch(r"[0-9]+", text) and not Path(text).exists():
+        return int(text)
+    if not Path(text).is_file():
+        raise ConfigError(f"{text!r} is neither a seed (a whole number) nor a file")
+    return text
+
+
+def _check_target(target: str) -> None:
+    if is_folder(target):
+        return
+    if Path(target).suffix != ".gif":
+        check_suffix(Path(target))
+    check_can_write(Path(target))
+
+
+def _write(result: Result, target: str) -> Path:
+    if is_folder(target) or Path(target).suffix != ".gif":
+        return result.save(target)
+    return write_file(Path(target), gif_bytes(list(result.images), FRAME_MS, FRAME_MS))

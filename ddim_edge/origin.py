@@ -1,0 +1,67 @@
+"""What images are made from besides noise: an image to change, a mask, or latents that stand in for the noise."""
+
+import hashlib
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .errors import ConfigError
+from .schedule import Sample
+
+
+@dataclass(frozen=True, eq=False)
+class Origin:
+    """Arrays that a request starts from; image k of it takes row k, in turn where there are fewer.
+
+    Attributes:
+        latents: x_T, float32 (N, C, H, W), in the place of the noise that a seed draws.
+        image: float32 (N, C, H, W) in [-1, 1], to be noised and changed.
+        mask: bool (1, 1, H, W), True where ``image`` is made new; all of it without a mask.
+
+    Origins of the same contents are equal. Raises ConfigError for a mask without an image, and for both others at once.
+    """
+
+    latents: Sample | None = None
+    image: Sample | None = None
+    mask: NDArray[np.bool_] | None = None
+
+    def __post_init__(self) -> None:
+        if self.latents is not None and self.image is not None:
+            raise ConfigError("latents and an image to start from exclude each other: give one of them")
+        if self.mask is not None and self.image is None:
+            raise ConfigError("a mask says what to change in an image: give the image to start from, too")
+
+    def to_json(self) -> dict[str, str]:
+        """The hash of each array, by its name: what a recipe can hold of them."""
+        arrays = {"latents": self.latents, "image": self.image, "mask": self.mask}
+        return {name: _sha256(array) for name, array in arrays.items() if array is not None}
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Origin) and self.to_json() == other.to_json()
+
+    def __hash__(self) -> int:
+        return hash(tuple(self.to_json().items()))
+
+    def check_shape(self, shape: tuple[int, int, int]) -> None:
+        """Refuse arrays that are not made of samples of ``shape`` (C, H, W), and values that are not finite."""
+        for name, array in (("latents", self.latents), ("image", self.image)):
+            if array is None:
+                continue
+            if array.ndim != 4 or array.shape[1:] != shape or not len(array):
+                raise ConfigError(f"the {name} have the shape {array.shape}, and the model wants (N, {shape})")
+            if not np.isfinite(array).all():
+                raise ConfigError(f"the {name} hold NaN or infinity")
+        if self.mask is not None and self.mask.shape != (1, 1, *shape[1:]):
+            raise ConfigError(f"the mask has the shape {self.mask.shape}, and the model wants (1, 1, {shape[1:]})")
+
+
+def row(array: NDArray[np.float32], index: int) -> Sample:
+    """Row ``index`` of an array that is repeated as often as needed, with its batch axis."""
+    position = index % len(array)
+    return array[position : position + 1]
+
+
+def _sha256(array: NDArray[np.generic]) -> str:
+    header = f"{array.dtype.str}{array.shape}".encode()
+    return hashlib.sha256(header + np.ascontiguousarray(array).tobytes()).hexdigest()

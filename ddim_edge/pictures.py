@@ -1,0 +1,63 @@
+"""Pictures that come in, fitted to what a model takes.
+
+The rule: turned upright as its EXIF data say, transparency laid on black, in the model's colours (grey, RGB or RGBA),
+the middle of it cut out at the model's aspect, and scaled to its size (Lanczos). A mask is never fitted: it must have
+the model's size, and what is lighter than middle grey is made new.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from .errors import ConfigError
+from .images import check_drawable
+from .schedule import Sample
+
+Shape = tuple[int, int, int]
+"""(C, H, W) of a model's samples."""
+
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+
+
+def read_picture(path: str | os.PathLike[str], shape: Shape) -> Sample:
+    """A picture file as a sample in [-1, 1], float32 (1, C, H, W); ConfigError where it cannot be read."""
+    channels, height, width = shape
+    check_drawable(channels)
+    picture = _in_mode(ImageOps.exif_transpose(_open(path)), _MODES[channels])
+    fitted = ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS)
+    pixels = np.asarray(fitted, np.float32).reshape(height, width, channels)
+    return (pixels / 127.5 - 1).transpose(2, 0, 1)[None].copy()
+
+
+def read_mask(path: str | os.PathLike[str], shape: Shape) -> NDArray[np.bool_]:
+    """Where a mask's picture is white, bool (1, 1, H, W); ConfigError where its size is not the model's."""
+    _, height, width = shape
+    picture = ImageOps.exif_transpose(_open(path))
+    if picture.size != (width, height):
+        raise ConfigError(
+            f"the mask {path} has {picture.width}x{picture.height} pixels, and the model's images have "
+            f"{width}x{height}: make it that size"
+        )
+    return (np.asarray(_in_mode(picture, "L")) > 127)[None, None]
+
+
+def _open(path: str | os.PathLike[str]) -> Image.Image:
+    try:
+        with Image.open(Path(path)) as picture:
+            picture.load()
+            return picture
+    except FileNotFoundError:
+        raise ConfigError(f"{path} is not there") from None
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ConfigError(f"{path} is not a picture that can be read: {error}") from None
+
+
+def _in_mode(picture: Image.Image, mode: str) -> Image.Image:
+    if picture.mode.startswith("I;16"):
+        picture = Image.fromarray((np.asarray(picture) // 257).astype(np.uint8))
+    if picture.has_transparency_data and mode != "RGBA":
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "black"), picture.convert("RGBA"))
+    return picture.convert(mode)
