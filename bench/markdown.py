@@ -63,7 +63,7 @@ def size(record: Record) -> str:
 def quality(record: Record) -> str:
     parts = [_references(record)]
     if record.get("cells"):
-        parts += [_scan(record), _paper_table(record)]
+        parts += [_scan(record), _paper_table(record), _sampler_table(record), _guided_table(record)]
     return "\n\n".join(parts)
 
 
@@ -82,7 +82,7 @@ def _references(record: Record) -> str:
 
 
 def _scan(record: Record) -> str:
-    cells = [cell for cell in record["cells"].values() if (cell["num_steps"], cell["eta"]) == (plan.SCAN_STEPS, 0)]
+    cells = [cell for cell in _ddim_cells(record) if (cell["num_steps"], cell["eta"]) == (plan.SCAN_STEPS, 0)]
     rows = [
         (f"{cell['guidance_scale']:g}", cell["num_images"], f"{cell['label_accuracy']:.2%}", f"{cell['distance']:.4f}")
         for cell in sorted(cells, key=lambda cell: (float(cell["guidance_scale"]), int(cell["num_images"])))
@@ -91,8 +91,50 @@ def _scan(record: Record) -> str:
     return f"{title}\n\n{_table(('guidance', 'images', 'labels right', 'Fréchet distance'), rows)}"
 
 
+def reconstruction(record: Record) -> str:
+    rows = [
+        (steps, row["num_images"], f"{row['error']['squared']:.5f}", f"{row['error']['absolute']:.4f}")
+        for steps, row in sorted(record["rows"].items(), key=lambda item: int(item[0]))
+    ]
+    return _table(("S", "images", "squared error a dimension", "absolute error a dimension"), rows)
+
+
+def _ddim_cells(record: Record) -> list[Record]:
+    return [cell for cell in record["cells"].values() if "eta" in cell]
+
+
+def _sampler_table(record: Record) -> str:
+    """Variants × network calls, from the cells of the most images."""
+    cells = sorted((cell for cell in record["cells"].values() if "variant" in cell), key=lambda c: int(c["num_images"]))
+    by_place = {(cell["variant"], cell["calls"]): _cell(cell) for cell in cells}
+    rows = [(name, *(by_place.get((name, calls), "") for calls in plan.SAMPLER_CALLS)) for name in plan.VARIANTS]
+    title = (
+        "Every sampler, without guidance, by network calls; in each cell the Fréchet distance, the labels right, and "
+        "the number of images:"
+    )
+    return f"{title}\n\n{_table(('sampler', *map(str, plan.SAMPLER_CALLS)), rows)}"
+
+
+def _guided_table(record: Record) -> str:
+    rows = [
+        (
+            "everywhere" if cell["interval"] is None else f"{cell['interval'][0]:g} to {cell['interval'][1]:g}",
+            cell["num_steps"],
+            cell["rows_per_image"],
+            cell["num_images"],
+            f"{cell['label_accuracy']:.2%}",
+            f"{cell['distance']:.4f}",
+        )
+        for cell in record["cells"].values()
+        if "interval" in cell
+    ]
+    title = f"Guidance {plan.LABEL_SCALE:g} between two noise levels σ, with the model's own sampler:"
+    header = ("guided at σ", "steps", "rows an image", "images", "labels right", "Fréchet distance")
+    return f"{title}\n\n{_table(header, rows)}"
+
+
 def _paper_table(record: Record) -> str:
-    unguided = [cell for cell in record["cells"].values() if cell["guidance_scale"] == plan.TABLE_SCALE]
+    unguided = [cell for cell in _ddim_cells(record) if cell["guidance_scale"] == plan.TABLE_SCALE]
     cells = sorted(unguided, key=lambda cell: int(cell["num_images"]))  # of two for one place, the larger is shown
     steps = sorted({int(cell["num_steps"]) for cell in cells})
     etas = sorted({float(cell["eta"]) for cell in cells})

@@ -4,11 +4,18 @@ import os
 import re
 
 from . import results
-from .markdown import overhead, quality, size, startup, throughput
+from .markdown import overhead, quality, reconstruction, size, startup, throughput
 from .results import Record
 
 README = results.BENCH / "README.md"
-TABLES = {"overhead": overhead, "throughput": throughput, "startup": startup, "size": size, "quality": quality}
+TABLES = {
+    "overhead": overhead,
+    "throughput": throughput,
+    "startup": startup,
+    "size": size,
+    "quality": quality,
+    "reconstruction": reconstruction,
+}
 
 
 def render() -> None:

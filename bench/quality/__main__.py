@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 import ddim_edge
-from ddim_edge.request import changed_options
+from ddim_edge.config import changed_options, with_sampler
 from ddim_edge_export.fashion_mnist.data import load as load_images
 
 from .. import results, tables
@@ -18,7 +18,7 @@ from . import plan
 from .cells import Bench
 from .classifier import Classifier, judge, load_or_train, to_signal
 from .frechet import Gaussian
-from .plan import Cell
+from .plan import AnyCell
 from .references import floor, references
 
 SUBJECT = "quality"
@@ -34,6 +34,7 @@ Record = dict[str, Any]
 @click.option("--num-images", default=2000, show_default=True, help="Images in each of the two cells that matter.")
 @click.option("--scan-images", default=500, show_default=True, help="Images in a cell of the scan over guidance.")
 @click.option("--table-images", default=1000, show_default=True, help="Images in a cell of the table up to 50 steps.")
+@click.option("--sampler-images", default=1000, show_default=True, help="Images in a cell of the samplers' table.")
 @click.option("--batch-size", default=64, show_default=True)
 @click.option("--provider", default="auto", show_default=True)
 @click.option("--references-only", is_flag=True, help="Stop before anything is generated.")
@@ -42,6 +43,7 @@ def main(
     num_images: int,
     scan_images: int,
     table_images: int,
+    sampler_images: int,
     batch_size: int,
     provider: str,
     references_only: bool,
@@ -53,7 +55,8 @@ def main(
     classifier = load_or_train(WEIGHTS)
     pixels, _ = load_images("t10k")
     test = Gaussian.fit(judge(classifier, to_signal(pixels))[0])
-    record = _with_references(_kept(_classifier_record()), classifier, test, {num_images, scan_images, table_images})
+    sizes = {num_images, scan_images, table_images, sampler_images}
+    record = _with_references(_kept(_classifier_record()), classifier, test, sizes)
     if references_only:
         return
     pipeline = ddim_edge.load(bundle, provider)
@@ -62,6 +65,8 @@ def main(
     best_scale = plan.best_scale(_measure(bench, record, plan.scan(scan_images)))
     _measure(bench, record, plan.headline(best_scale, num_images))
     _measure(bench, record, plan.table(table_images))
+    _measure(bench, record, plan.samplers(sampler_images))
+    _measure(bench, record, plan.guided(pipeline.bundle.num_steps, sampler_images))
 
 
 def _classifier_record() -> Record:
@@ -78,7 +83,9 @@ def _kept(classifier: Record) -> Record:
 def _for_model(record: Record, pipeline: ddim_edge.Pipeline) -> Record:
     """The record without what another model left in it."""
     bundle = pipeline.bundle
-    model = {"name": bundle.name, "sha256": bundle.sha256, "scheduler": changed_options(bundle.scheduler)}
+    # What all samplers share; which of them is the model's default does not change a cell.
+    schedule = changed_options(with_sampler(bundle.scheduler, "ddim"))
+    model = {"name": bundle.name, "sha256": bundle.sha256, "scheduler": schedule}
     if record.get("model") == model:
         return record
     return {**record, "model": model, "cells": {}}
@@ -102,14 +109,14 @@ def _with_references(record: Record, classifier: Classifier, test: Gaussian, siz
     return record
 
 
-def _measure(bench: Bench, record: Record, cells: Iterable[Cell]) -> list[Record]:
+def _measure(bench: Bench, record: Record, cells: Iterable[AnyCell]) -> list[Record]:
     """The results of ``cells``, measured where they are not in the record yet, each written as soon as it is there."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     rows = []
     with Progress(*columns, console=console) as progress:
         for cell in cells:
             if cell.key not in record["cells"]:
-                task = progress.add_task(cell.key, total=cell.num_images * cell.num_steps)
+                task = progress.add_task(cell.key, total=cell.num_images * cell.calls)
                 record["cells"][cell.key] = bench.measure(cell, functools.partial(progress.advance, task))
                 _save(record)
             rows.append(record["cells"][cell.key])

@@ -9,12 +9,23 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddim_edge import Pipeline, Request
+from ddim_edge.guidance import guided_timesteps
+from ddim_edge.samplers import schedule_of
 
 from .classifier import Classifier, judge, to_signal
 from .frechet import Gaussian, frechet_distance
-from .plan import Cell
+from .plan import AnyCell
 
 Advance = Callable[[int], None]
+
+
+def rows_per_image(request: Request) -> int:
+    """How many rows the network computes for an image: one a call, two where it is guided."""
+    timesteps = schedule_of(request.sampler, request.num_steps, request.strength).timesteps.tolist()
+    if request.guidance_scale == 1:
+        return len(timesteps)
+    where = guided_timesteps(request.sampler, request.guidance_interval)
+    return len(timesteps) + sum(where is None or timestep in where for timestep in timesteps)
 
 
 @dataclass(frozen=True)
@@ -26,7 +37,7 @@ class Bench:
     test: Gaussian
     batch_size: int
 
-    def measure(self, cell: Cell, advance: Advance) -> dict[str, Any]:
+    def measure(self, cell: AnyCell, advance: Advance) -> dict[str, Any]:
         """Make the cell's images and judge them; ``advance`` is told of every image-step that was made."""
         start = time.perf_counter()
         request = self._request(cell)
@@ -36,17 +47,16 @@ class Bench:
             **asdict(cell),
             "label_accuracy": round(float((found == asked).mean()), 4),
             "distance": round(frechet_distance(Gaussian.fit(features), self.test), 4),
+            "rows_per_image": rows_per_image(request),
             "seconds": round(time.perf_counter() - start, 1),
         }
 
-    def _request(self, cell: Cell) -> Request:
+    def _request(self, cell: AnyCell) -> Request:
         return self.pipeline.request(
             num_images=cell.num_images,
             labels=range(10),
-            num_steps=cell.num_steps,
-            eta=cell.eta,
-            guidance_scale=cell.guidance_scale,
             batch_size=self.batch_size,
+            **cell.request(self.pipeline.bundle.scheduler),
         )
 
     def _judged(self, request: Request, advance: Advance) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

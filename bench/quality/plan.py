@@ -1,8 +1,10 @@
-"""Which cells there are: a scan over guidance scales, the two cells that matter, and the table of the DDIM paper."""
+"""Which cells there are: a scan over guidance scales, the two cells that matter, DDIM's table, and all samplers."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
+
+from ddim_edge.config import SamplerConfig, with_sampler
 
 SCAN_SCALES = (1.0, 1.5, 2.0)
 SCAN_STEPS = 50
@@ -14,11 +16,84 @@ TABLE_STEPS = (10, 20, 50, 100)
 TABLE_ETAS = (0.0, 0.5, 1.0)
 SLOW_STEPS = 1000
 SLOW_ETAS = (0.0, 1.0)
+INTERVALS = ((0.2, 1e6), (0.5, 1e6), (0.0, 10.0), (0.2, 10.0), (0.2, 3.0), (0.5, 3.0), (0.5, 10.0), (1.0, 10.0))
+"""Noise levels σ; 1e6 is above all."""
+SAMPLER_CALLS = (4, 5, 8, 10, 15, 20, 50, 100)
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A sampler with options of its own; ``extra_calls`` is how many network calls it makes beyond its steps."""
+
+    sampler: str
+    options: dict[str, Any] = field(default_factory=dict)
+    extra_calls: int = 0
+    fewest_steps: int = 1
+    most_steps: int = 1000
+
+    def config(self, own: SamplerConfig) -> SamplerConfig:
+        """The variant for a model whose scheduler is ``own``."""
+        return with_sampler(own, self.sampler).replace(**self.options)
+
+
+VARIANTS = {
+    "ddim": Variant("ddim"),
+    "ddpm": Variant("ddpm"),
+    "pndm": Variant("pndm", extra_calls=9, fewest_steps=4),
+    "pndm, reduced warm-up": Variant("pndm", {"reduce_warmup": True}, extra_calls=1, fewest_steps=2),
+    "lcm": Variant("lcm", most_steps=50),
+    "dpmpp-2m": Variant("dpmpp-2m"),
+    "dpmpp-2m, Karras": Variant("dpmpp-2m", {"use_karras_sigmas": True}),
+    "unipc": Variant("unipc"),
+}
+
+
+@dataclass(frozen=True)
+class SamplerCell:
+    """A sampler at a number of network calls, without guidance: image k has seed k and class k mod 10."""
+
+    variant: str
+    calls: int
+    num_images: int
+
+    @property
+    def key(self) -> str:
+        return f"{self.variant}: {self.calls} calls, {self.num_images} images"
+
+    @property
+    def num_steps(self) -> int:
+        return self.calls - VARIANTS[self.variant].extra_calls
+
+    def request(self, own: SamplerConfig) -> dict[str, Any]:
+        """The options of the run."""
+        return {"num_steps": self.num_steps, "sampler": VARIANTS[self.variant].config(own), "guidance_scale": 1.0}
+
+
+@dataclass(frozen=True)
+class GuidedCell:
+    """The model's own sampler and steps, guided between two noise levels: image k has seed k and class k mod 10."""
+
+    interval: tuple[float, float] | None
+    num_steps: int
+    num_images: int
+
+    @property
+    def key(self) -> str:
+        where = "at all levels" if self.interval is None else f"from {self.interval[0]:g} to {self.interval[1]:g}"
+        return f"guided {where}: {self.num_steps} steps, {self.num_images} images"
+
+    @property
+    def calls(self) -> int:
+        return self.num_steps
+
+    def request(self, _own: SamplerConfig) -> dict[str, Any]:
+        """The options of the run."""
+        return {"num_steps": self.num_steps, "guidance_scale": LABEL_SCALE, "guidance_interval": self.interval}
 
 
 @dataclass(frozen=True)
 class Cell:
-    """A setting: image k has seed k and class k mod 10."""
+    """A setting of DDIM: image k has seed k and class k mod 10."""
 
     num_steps: int
     eta: float
@@ -28,6 +103,34 @@ class Cell:
     @property
     def key(self) -> str:
         return f"{self.num_steps} steps, eta {self.eta:g}, guidance {self.guidance_scale:g}, {self.num_images} images"
+
+    @property
+    def calls(self) -> int:
+        return self.num_steps
+
+    def request(self, own: SamplerConfig) -> dict[str, Any]:
+        """The options of the run."""
+        config = with_sampler(own, "ddim").replace(eta=self.eta)
+        return {"num_steps": self.num_steps, "sampler": config, "guidance_scale": self.guidance_scale}
+
+
+def guided(num_steps: int, num_images: int) -> list[GuidedCell]:
+    """Guidance at all noise levels, and between some."""
+    return [GuidedCell(interval, num_steps, num_images) for interval in (None, *INTERVALS)]
+
+
+def samplers(num_images: int) -> list[SamplerCell]:
+    """Every sampler at every number of calls that it can make, the cheapest cells first."""
+    cells = [SamplerCell(name, calls, num_images) for calls in SAMPLER_CALLS for name in VARIANTS]
+    return [cell for cell in cells if _is_possible(cell)]
+
+
+def _is_possible(cell: SamplerCell) -> bool:
+    variant = VARIANTS[cell.variant]
+    return variant.fewest_steps <= cell.num_steps <= variant.most_steps
+
+
+AnyCell = Cell | SamplerCell | GuidedCell
 
 
 def scan(num_images: int) -> list[Cell]:
