@@ -60,6 +60,21 @@ def size(record: Record) -> str:
     return _table(("", "site-packages", "packages", "times larger", "wanted at least"), rows)
 
 
+def interval(record: Record) -> str:
+    low, high = record["interval"]
+    rows = [
+        ("everywhere", record["rows_per_image"]["everywhere"], f"{record['seconds']['everywhere']:.3f} s", "", ""),
+        (
+            f"{low:g} to {high:g}",
+            record["rows_per_image"]["interval"],
+            f"{record['seconds']['interval']:.3f} s",
+            f"{record['saved']:.1%}",
+            _range(record["range"], ".1%"),
+        ),
+    ]
+    return _table(("guided at σ", "rows an image", "median", "time saved", "pair by pair"), rows)
+
+
 def quality(record: Record) -> str:
     parts = [_references(record)]
     if record.get("cells"):

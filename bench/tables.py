@@ -4,7 +4,7 @@ import os
 import re
 
 from . import results
-from .markdown import overhead, quality, reconstruction, size, startup, throughput
+from .markdown import interval, overhead, quality, reconstruction, size, startup, throughput
 from .results import Record
 
 README = results.BENCH / "README.md"
@@ -14,6 +14,7 @@ TABLES = {
     "startup": startup,
     "size": size,
     "quality": quality,
+    "interval": interval,
     "reconstruction": reconstruction,
 }
 

@@ -1,4 +1,4 @@
-"""``python -m bench.speed [overhead] [throughput] [startup] [size]``: all four where none is named."""
+"""``python -m bench.speed [overhead] [throughput] [startup] [size] [interval]``: all where none is named."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from rich.console import Console
 from ddim_edge.bundle import open_bundle
 
 from .. import results, tables
-from . import overhead, size, startup, throughput
+from . import interval, overhead, size, startup, throughput
 from .processes import Subject
 
 MEASUREMENTS = {
@@ -16,6 +16,7 @@ MEASUREMENTS = {
     "throughput": throughput.measure,
     "startup": startup.measure,
     "size": size.measure,
+    "interval": interval.measure,
 }
 PACKAGES = ("ddim-edge", "numpy", "onnxruntime", "torch", "diffusers")
 

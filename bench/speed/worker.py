@@ -48,9 +48,7 @@ def ours(bundle: Path, batch_size: int, num_steps: int, stopwatch: Stopwatch) ->
     onnxruntime: Any = importlib.import_module("onnxruntime")
     onnxruntime.InferenceSession.run = stopwatch.watch(onnxruntime.InferenceSession.run)
     pipeline = ddim_edge.load(bundle, provider="cpu")
-    return lambda: pipeline.generate(
-        num_images=batch_size, num_steps=num_steps, batch_size=batch_size, sampler="ddim"
-    )
+    return lambda: pipeline.generate(num_images=batch_size, num_steps=num_steps, batch_size=batch_size, sampler="ddim")
 
 
 def theirs(bundle: Path, batch_size: int, num_steps: int, trained: Path | None, *, compiled: bool) -> Generate:

@@ -1,7 +1,6 @@
 """Every deterministic sampler's order of convergence, and what it saves, with the perfect network of a Gaussian."""
 
 import itertools
-from functools import partial
 from typing import Any
 
 import numpy as np
@@ -77,7 +76,10 @@ def test_ddpm_over_few_steps_has_the_moments_of_its_recursion(large_variance: bo
     config = DdpmConfig(clip_denoised_sample=False, large_variance=large_variance)
     generator = np.random.default_rng(2)
     shape = (40_000, 1, 1, 1)
-    draw = partial(generator.standard_normal, shape, np.float32)
+
+    def draw() -> gaussian.Sample:
+        return generator.standard_normal(shape, np.float32)
+
     result = gaussian.run(config, 10, draw(), draw).astype(np.float64)
     mean, variance = 0.0, 1.0
     bars = [*schedule_of(config, 10).levels.tolist(), 1.0]

@@ -1,0 +1,33 @@
+"""The cells of the samplers' table make as many network calls as they say."""
+
+import pytest
+
+import ddim_edge
+from bench.quality import plan
+from bench.quality.cells import rows_per_image
+from ddim_edge.config import SAMPLERS
+from ddim_edge.samplers import schedule_of
+
+OWN = ddim_edge.DdimConfig(prediction_type="angular_velocity", timestep_spacing="trailing")
+
+
+@pytest.mark.parametrize("cell", plan.samplers(1000), ids=lambda cell: cell.key)
+def test_a_cell_makes_the_calls_that_it_is_listed_under(cell: plan.SamplerCell) -> None:
+    options = cell.request(OWN)
+    assert len(schedule_of(options["sampler"], options["num_steps"]).timesteps) == cell.calls
+
+
+def test_every_sampler_has_a_row() -> None:
+    assert {variant.sampler for variant in plan.VARIANTS.values()} == set(SAMPLERS)
+    assert {cell.calls for cell in plan.samplers(1) if cell.variant == "ddim"} == set(plan.SAMPLER_CALLS)
+
+
+@pytest.mark.parametrize(("scale", "interval", "rows"), [(1.0, None, 10), (2.0, None, 20), (2.0, (0.2, 1.0), 12)])
+def test_rows_are_counted_twice_where_an_image_is_guided(
+    scale: float, interval: tuple[float, float] | None, rows: int
+) -> None:
+    config = ddim_edge.DdimConfig()
+    request = ddim_edge.Request(
+        num_images=1, num_steps=10, sampler=config, guidance_scale=scale, guidance_interval=interval
+    )
+    assert rows_per_image(request) == rows
