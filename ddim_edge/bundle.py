@@ -33,6 +33,7 @@ class Bundle:
         name: what it is called in recipes and messages.
         sample_shape: (C, H, W) of one sample.
         scheduler: the sampler that the model was made for.
+        scheduler_keys: what its scheduler file says.
         labels: the class names, "0", "1", … where it has classes without names; empty without classes.
         null_class: the class that stands for "no class", for guidance; None where it has none.
         num_steps: how many steps the model is usually sampled with.
@@ -42,6 +43,7 @@ class Bundle:
     name: str
     sample_shape: tuple[int, int, int]
     scheduler: SamplerConfig
+    scheduler_keys: Mapping[str, Any]
     labels: tuple[str, ...]
     null_class: int | None
     num_steps: int
@@ -51,6 +53,10 @@ class Bundle:
         path = self.folder / "unet" / "model.onnx"
         check_onnx_file(path, self.folder)
         return Session(path, provider)
+
+    def sampler(self, name: str) -> SamplerConfig:
+        """The options of a sampler for this model; ConfigError where it has none or cannot follow the model."""
+        return sampler_config(self.scheduler_keys, name)
 
     @functools.cached_property
     def sha256(self) -> str:
@@ -107,16 +113,16 @@ def open_bundle(model: str | os.PathLike[str]) -> Bundle:
     index = _read(folder / "model_index.json", required=False)
     unet = _read(folder / "unet" / "config.json")
     labels = _labels(index, unet)
-    scheduler_file = folder / "scheduler" / "scheduler_config.json"
-    scheduler = _scheduler(scheduler_file)
+    keys, scheduler = _scheduler(folder / "scheduler" / "scheduler_config.json")
     return Bundle(
         folder=folder,
         name=os.fspath(model),
         sample_shape=_sample_shape(unet, folder),
         scheduler=scheduler,
+        scheduler_keys=keys,
         labels=labels,
         null_class=_null_class(index, unet),
-        num_steps=_num_steps(_read(scheduler_file), scheduler),
+        num_steps=_num_steps(keys, scheduler),
     )
 
 
@@ -148,12 +154,12 @@ def _read(path: Path, *, required: bool = True) -> Mapping[str, Any]:
         raise BundleError(str(error)) from None
 
 
-def _scheduler(path: Path) -> SamplerConfig:
+def _scheduler(path: Path) -> tuple[Mapping[str, Any], SamplerConfig]:
     if not path.exists():
         raise BundleError(f"{path} is missing: it says which noise schedule the model was trained on")
     keys = _read(path)
     try:
-        return sampler_config(keys)
+        return keys, sampler_config(keys)
     except ConfigError as error:
         raise BundleError(f"{path}: {error}") from None
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .config import DdimConfig, with_sampler
+from .config import DdimConfig
 from .engine import Engine, Job
 from .errors import ConfigError
 from .interpolation import slerp
@@ -150,7 +150,7 @@ def _check_level(request: Request, alpha_bar: float) -> None:
 
 
 def _ddim(pipeline: Pipeline) -> DdimConfig:
-    config = with_sampler(pipeline.bundle.scheduler, "ddim")
+    config = pipeline.bundle.sampler("ddim")
     assert isinstance(config, DdimConfig)
     return config
 

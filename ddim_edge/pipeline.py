@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypedDict, Unpack
 import numpy as np
 
 from .bundle import Bundle, open_bundle
-from .config import DdimConfig, SamplerConfig, whole_number, with_sampler
+from .config import DdimConfig, SamplerConfig, whole_number
 from .denoiser import Denoiser
 from .engine import Engine, Job
 from .errors import BundleError, ConfigError
@@ -210,10 +210,9 @@ class Pipeline:
         return tuple(self.bundle.class_index(label) for label in labels)
 
     def _sampler(self, wanted: SamplerConfig | str | None, eta: float | None) -> SamplerConfig:
-        own = self.bundle.scheduler
         if wanted is None:
-            wanted = own if eta is None else "ddim"
-        config = with_sampler(own, wanted) if isinstance(wanted, str) else wanted
+            wanted = self.bundle.scheduler if eta is None else "ddim"
+        config = self.bundle.sampler(wanted) if isinstance(wanted, str) else wanted
         if eta is None:
             return config
         if not isinstance(config, DdimConfig):

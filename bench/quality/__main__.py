@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 import ddim_edge
-from ddim_edge.config import changed_options, with_sampler
+from ddim_edge.config import changed_options
 from ddim_edge_export.fashion_mnist.data import load as load_images
 
 from .. import results, tables
@@ -84,7 +84,7 @@ def _for_model(record: Record, pipeline: ddim_edge.Pipeline) -> Record:
     """The record without what another model left in it."""
     bundle = pipeline.bundle
     # What all samplers share; which of them is the model's default does not change a cell.
-    schedule = changed_options(with_sampler(bundle.scheduler, "ddim"))
+    schedule = changed_options(bundle.sampler("ddim"))
     model = {"name": bundle.name, "sha256": bundle.sha256, "scheduler": schedule}
     if record.get("model") == model:
         return record

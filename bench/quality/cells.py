@@ -56,7 +56,7 @@ class Bench:
             num_images=cell.num_images,
             labels=range(10),
             batch_size=self.batch_size,
-            **cell.request(self.pipeline.bundle.scheduler),
+            **cell.request(self.pipeline.bundle),
         )
 
     def _judged(self, request: Request, advance: Advance) -> tuple[NDArray[np.float32], NDArray[np.int64]]:

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
-from ddim_edge.config import SamplerConfig, with_sampler
+from ddim_edge.bundle import Bundle
+from ddim_edge.config import SamplerConfig
 
 SCAN_SCALES = (1.0, 1.5, 2.0)
 SCAN_STEPS = 50
@@ -31,9 +32,9 @@ class Variant:
     fewest_steps: int = 1
     most_steps: int = 1000
 
-    def config(self, own: SamplerConfig) -> SamplerConfig:
-        """The variant for a model whose scheduler is ``own``."""
-        return with_sampler(own, self.sampler).replace(**self.options)
+    def config(self, bundle: Bundle) -> SamplerConfig:
+        """The variant for a model."""
+        return bundle.sampler(self.sampler).replace(**self.options)
 
 
 VARIANTS = {
@@ -42,9 +43,10 @@ VARIANTS = {
     "pndm": Variant("pndm", extra_calls=9, fewest_steps=4),
     "pndm, reduced warm-up": Variant("pndm", {"reduce_warmup": True}, extra_calls=1, fewest_steps=2),
     "lcm": Variant("lcm", most_steps=50),
-    "dpmpp-2m": Variant("dpmpp-2m"),
+    "dpmpp-2m": Variant("dpmpp-2m", {"use_karras_sigmas": False}),
     "dpmpp-2m, Karras": Variant("dpmpp-2m", {"use_karras_sigmas": True}),
-    "unipc": Variant("unipc"),
+    "unipc": Variant("unipc", {"use_karras_sigmas": False}),
+    "unipc, Karras": Variant("unipc", {"use_karras_sigmas": True}),
 }
 
 
@@ -64,9 +66,9 @@ class SamplerCell:
     def num_steps(self) -> int:
         return self.calls - VARIANTS[self.variant].extra_calls
 
-    def request(self, own: SamplerConfig) -> dict[str, Any]:
+    def request(self, bundle: Bundle) -> dict[str, Any]:
         """The options of the run."""
-        return {"num_steps": self.num_steps, "sampler": VARIANTS[self.variant].config(own), "guidance_scale": 1.0}
+        return {"num_steps": self.num_steps, "sampler": VARIANTS[self.variant].config(bundle), "guidance_scale": 1.0}
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ class GuidedCell:
     def calls(self) -> int:
         return self.num_steps
 
-    def request(self, _own: SamplerConfig) -> dict[str, Any]:
+    def request(self, _bundle: Bundle) -> dict[str, Any]:
         """The options of the run."""
         return {"num_steps": self.num_steps, "guidance_scale": LABEL_SCALE, "guidance_interval": self.interval}
 
@@ -108,9 +110,9 @@ class Cell:
     def calls(self) -> int:
         return self.num_steps
 
-    def request(self, own: SamplerConfig) -> dict[str, Any]:
+    def request(self, bundle: Bundle) -> dict[str, Any]:
         """The options of the run."""
-        config = with_sampler(own, "ddim").replace(eta=self.eta)
+        config = bundle.sampler("ddim").replace(eta=self.eta)
         return {"num_steps": self.num_steps, "sampler": config, "guidance_scale": self.guidance_scale}
 
 

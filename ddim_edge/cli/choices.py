@@ -8,7 +8,8 @@ from typing import Any
 
 import click
 
-from ..config import SAMPLERS, SamplerConfig, sampler_config, with_sampler
+from ..bundle import Bundle
+from ..config import SAMPLERS, SamplerConfig, sampler_config
 from ..errors import ConfigError
 from ..inversion import from_latents
 from ..latents import read_latents
@@ -48,7 +49,7 @@ class Choices:
             "labels": split(self.labels),
             "num_steps": self.num_steps,
             "eta": self.eta,
-            "sampler": self._sampler(pipeline.bundle.scheduler),
+            "sampler": self._sampler(pipeline.bundle),
             "strength": self.strength,
         }
         given = {name: value for name, value in options.items() if value is not None}
@@ -58,12 +59,11 @@ class Choices:
         given.setdefault("num_images", len(given["labels"]) if given.get("labels") else DEFAULT_NUM_IMAGES)
         return pipeline.request(origin=origin, **given)
 
-    def _sampler(self, own: SamplerConfig) -> SamplerConfig | str | None:
+    def _sampler(self, bundle: Bundle) -> SamplerConfig | str | None:
         """A config where the options change one, else the name, else None."""
         if not self.scheduler and not self.sampler_config:
             return self.sampler
-        config = sampler_config(self.scheduler) if self.scheduler else own
-        config = with_sampler(config, self.sampler) if self.sampler else config
+        config = sampler_config(self.scheduler or bundle.scheduler_keys, self.sampler)
         return config.replace(**_key_values(self.sampler_config))
 
 

@@ -16,13 +16,21 @@ SAMPLERS: Mapping[str, type[SamplerConfig]] = {config.name: config for config in
 _BY_CLASS = {config.scheduler_class: config for config in SAMPLERS.values()}
 
 
-def sampler_config(source: str | os.PathLike[str] | Mapping[str, Any]) -> SamplerConfig:
-    """Read a ``scheduler_config.json`` (path or dict); its ``_class_name`` chooses the sampler, DDIM without one."""
+def sampler_config(source: str | os.PathLike[str] | Mapping[str, Any], sampler: str | None = None) -> SamplerConfig:
+    """Read a ``scheduler_config.json`` (path or dict); its ``_class_name`` chooses the sampler, DDIM without one.
+
+    With ``sampler``, the options of that one for the same model: what the file says of it counts, though the file is
+    another's, and what the two samplers have in common. Raises ConfigError as ``with_sampler`` does.
+    """
     keys = read_json(source)
     name = str(keys.get("_class_name", "DDIMScheduler"))
     if name not in _BY_CLASS:
         raise ConfigError(choose_from("_class_name", name, _BY_CLASS))
-    return _BY_CLASS[name].from_json(keys)
+    own = _BY_CLASS[name].from_json(keys)
+    if sampler is None:
+        return own
+    config = with_sampler(own, sampler)
+    return own if config is own else config.replace(**type(config).fields_of(keys))
 
 
 def with_sampler(config: SamplerConfig, name: str) -> SamplerConfig:

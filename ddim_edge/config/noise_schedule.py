@@ -94,12 +94,15 @@ class NoiseScheduleConfig:
         Keys that do not concern this sampler are ignored. A value that cannot be honoured, or a key that looks like
         a misspelt one, raises ConfigError naming the key.
         """
-        valid = {field.name for field in dataclasses.fields(cls)}
-        fields = fields_from_diffusers(read_json(source), cls.scheduler_class, valid)
         try:
-            return cls(**fields)
+            return cls(**cls.fields_of(read_json(source)))
         except ConfigError as error:
             raise ConfigError(in_diffusers_words(str(error))) from None
+
+    @classmethod
+    def fields_of(cls, keys: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields of which a scheduler file's ``keys`` speak; ConfigError as for ``from_json``."""
+        return fields_from_diffusers(keys, cls.scheduler_class, {field.name for field in dataclasses.fields(cls)})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -5,15 +5,16 @@ import pytest
 import ddim_edge
 from bench.quality import plan
 from bench.quality.cells import rows_per_image
+from ddim_edge.bundle import open_bundle
 from ddim_edge.config import SAMPLERS
 from ddim_edge.samplers import schedule_of
 
-OWN = ddim_edge.DdimConfig(prediction_type="angular_velocity", timestep_spacing="trailing")
+BUNDLE = open_bundle("fashion-mnist")
 
 
 @pytest.mark.parametrize("cell", plan.samplers(1000), ids=lambda cell: cell.key)
 def test_a_cell_makes_the_calls_that_it_is_listed_under(cell: plan.SamplerCell) -> None:
-    options = cell.request(OWN)
+    options = cell.request(BUNDLE)
     assert len(schedule_of(options["sampler"], options["num_steps"]).timesteps) == cell.calls
 
 

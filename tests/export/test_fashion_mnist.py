@@ -4,10 +4,13 @@ import gzip
 import json
 from pathlib import Path
 
+import diffusers
 import numpy as np
 import pytest
 import torch
 
+from ddim_edge.bundle import open_bundle
+from ddim_edge.config import sampler_config
 from ddim_edge.errors import ConfigError
 from ddim_edge_export.fashion_mnist.__main__ import save_pipeline
 from ddim_edge_export.fashion_mnist.data import load
@@ -78,6 +81,10 @@ def test_the_saved_folder_names_its_classes(tmp_path: Path) -> None:
     assert index["null_class"] == 10
     scheduler = json.loads((tmp_path / "scheduler" / "scheduler_config.json").read_text())
     assert scheduler["prediction_type"] == "v_prediction"
+    bundled = open_bundle("fashion-mnist")
+    assert sampler_config(scheduler) == bundled.scheduler
+    assert scheduler["num_inference_steps"] == bundled.num_steps
+    diffusers.DDIMPipeline.from_pretrained(tmp_path)
 
 
 def test_a_folder_without_the_data_set_is_named(tmp_path: Path) -> None:
