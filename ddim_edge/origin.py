@@ -29,6 +29,9 @@ class Origin:
     def __post_init__(self) -> None:
         if self.latents is not None and self.image is not None:
             raise ConfigError("latents and an image to start from exclude each other: give one of them")
+        for name, array in (("latents", self.latents), ("image", self.image)):
+            if array is not None and not np.size(array):
+                raise ConfigError(f"the {name} are empty: give at least one")
         if self.mask is not None and self.image is None:
             raise ConfigError("a mask says what to change in an image: give the image to start from, too")
 
@@ -48,7 +51,7 @@ class Origin:
         for name, array in (("latents", self.latents), ("image", self.image)):
             if array is None:
                 continue
-            if array.ndim != 4 or array.shape[1:] != shape or not len(array):
+            if array.ndim != 4 or array.shape[1:] != shape:
                 raise ConfigError(f"the {name} have the shape {array.shape}, and the model wants (N, {shape})")
             if not np.isfinite(array).all():
                 raise ConfigError(f"the {name} hold NaN or infinity")

@@ -14,11 +14,11 @@ _EXPORT = _ROOT.parent / "export"
 
 _LAYERS = {
     5: {"cli", "serving"},
-    4: {"engine", "pipeline", "request", "saving"},
+    4: {"engine", "pipeline", "request", "saving", "jobs", "origin", "latents", "inversion"},
     3: {"bundle", "denoiser", "text"},
     2: {"providers", "session", "onnx_file"},
-    1: {"schedule", "samplers", "noise", "guidance", "images"},
-    0: {"config", "errors", "diffusers_keys", "version"},
+    1: {"schedule", "samplers", "noise", "guidance", "images", "limits", "pictures", "interpolation"},
+    0: {"config", "errors", "version"},
 }
 _LAYER_OF = {module: layer for layer, modules in _LAYERS.items() for module in modules}
 

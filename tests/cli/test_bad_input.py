@@ -91,7 +91,7 @@ def test_broken_json(invoke: Invoke, new_bundle: NewBundle, name: str) -> None:
         (["--batch-size", "0"], ["batch_size must be at least 1"]),
         (["--guidance-scale", "nan"], ["guidance_scale must be a number of at least 0"]),
         (["--sampler-config", "eta"], ["--sampler-config wants KEY=VALUE", "'eta'"]),
-        (["--sampler-config", "etta=1"], ["sampler option 'etta' is unknown. Did you mean 'eta'?"]),
+        (["--sampler-config", "etta=1"], ["ddim option 'etta' is unknown. Did you mean 'eta'?"]),
         (["--sampler-config", "beta_schedule=linaer"], ["Did you mean 'linear'?"]),
         (["--sampler-config", "clip_denoised_sample=maybe"], ["must be true or false, not 'maybe'"]),
         (["--scheduler", "none.json"], ["cannot read none.json: No such file"]),

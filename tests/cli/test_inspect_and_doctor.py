@@ -29,7 +29,7 @@ def test_inspect_as_json(invoke: Invoke, tiny_bundle: Path) -> None:
         {"name": "class_labels", "dtype": "int64", "shape": ["batch"]},
     ]
     assert graph["outputs"] == [{"name": "out_sample", "dtype": "float32", "shape": ["batch", 1, 8, 8]}]
-    assert facts["scheduler"] == {"sampler": "DdimConfig"}
+    assert facts["scheduler"] == {"sampler": "ddim"}
 
 
 def test_inspect_as_text(invoke: Invoke, tiny_bundle: Path) -> None:

@@ -21,7 +21,7 @@ def test_without_anything_but_a_model_it_makes_a_grid_of_sixteen(
     outcome = invoke("run", tiny_bundle, "--steps", 2)
     assert outcome.code == 0
     assert outcome.err == ""
-    assert outcome.out.startswith("tiny.png  (16 images, 2 steps on ")
+    assert outcome.out.startswith("tiny.png  (16 images, 2 steps of ddim on ")
     with Image.open(tmp_path / "tiny.png") as picture:
         images = ddim_edge.load(tiny_bundle).generate(num_images=16, num_steps=2).images
         np.testing.assert_array_equal(np.asarray(picture), grid(images)[:, :, 0])
@@ -59,6 +59,7 @@ def test_every_option_reaches_the_recipe(invoke: Invoke, tmp_path: Path, tiny_bu
         "noise": "numpy",
     }
     assert recipe["sampler"] == {
+        "name": "ddim",
         "timestep_spacing": "trailing",
         "eta": 0.5,
         "clip_range": 0.8,

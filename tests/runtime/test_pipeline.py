@@ -77,7 +77,7 @@ def test_the_noise_of_image_k_is_that_of_its_own_seed_bit_for_bit(
 
         return remembered
 
-    monkeypatch.setattr("ddim_edge.pipeline.noise_stream", remembering)
+    monkeypatch.setattr("ddim_edge.jobs.noise_stream", remembering)
     pipeline.generate(num_images=3, num_steps=4, eta=1.0, seed=5, batch_size=2)
     assert sorted(seen) == [5, 6, 7]
     for seed, drawn in seen.items():
@@ -140,8 +140,8 @@ def test_without_a_null_class_guidance_is_an_error(tmp_path: Path) -> None:
 
 def test_eta_overrides_the_models_own(tmp_path: Path) -> None:
     pipeline = ddim_edge.load(write_bundle(tmp_path / "bundle", scheduler={"eta": 0.25}), "cpu")
-    assert pipeline.request().sampler.eta == 0.25
-    assert pipeline.request(eta=0.0).sampler.eta == 0.0
+    assert pipeline.request().sampler == ddim_edge.DdimConfig(eta=0.25)
+    assert pipeline.request(eta=0.0).sampler == ddim_edge.DdimConfig(eta=0.0)
     own = ddim_edge.DdimConfig(timestep_spacing="trailing", eta=0.5)
     assert pipeline.request(sampler=own).sampler is own
     assert pipeline.request(sampler=own, eta=1.0).sampler == own.replace(eta=1.0)
@@ -194,7 +194,7 @@ def test_every_number_of_steps_up_to_the_training_steps_runs(tmp_path: Path) -> 
         pipeline.generate(num_steps=7)
 
 
-@pytest.mark.parametrize("labels", [(), (3,), (-1,), ("dog",), (True,)])
+@pytest.mark.parametrize("labels", [(), (4,), (-1,), ("dog",), (True,)])
 def test_a_request_made_elsewhere_is_checked_against_the_model(pipeline: ddim_edge.Pipeline, labels: Any) -> None:
     with pytest.raises(ddim_edge.ConfigError, match=r"label|classes"):
         pipeline.check(Request(num_images=1, labels=labels, sampler=ddim_edge.DdimConfig()))
@@ -268,5 +268,5 @@ def test_the_recipe_says_everything(pipeline: ddim_edge.Pipeline) -> None:
         "noise": "torch",
         "guidance_scale": 2.0,
         "batch_size": 16,
-        "sampler": {"eta": 0.5},
+        "sampler": {"name": "ddim", "eta": 0.5},
     }
