@@ -65,8 +65,8 @@ def main(
     best_scale = plan.best_scale(_measure(bench, record, plan.scan(scan_images)))
     _measure(bench, record, plan.headline(best_scale, num_images))
     _measure(bench, record, plan.table(table_images))
-    _measure(bench, record, plan.samplers(sampler_images))
     _measure(bench, record, plan.guided(pipeline.bundle.num_steps, sampler_images))
+    _measure(bench, record, plan.samplers(sampler_images))
 
 
 def _classifier_record() -> Record:

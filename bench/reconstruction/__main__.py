@@ -17,15 +17,15 @@ from .. import results, tables
 SUBJECT = "reconstruction"
 PACKAGES = ("ddim-edge", "numpy", "onnxruntime")
 STEPS = (10, 20, 50, 100, 200, 500, 1000)
-WHOLE_UP_TO = 100
+WHOLE_UP_TO = 50
 """Beyond so many steps a row has in proportion fewer images."""
 FEWEST = 20
 
 
 @click.command()
 @click.option("--bundle", default="fashion-mnist", show_default=True, help="A bundled model's name or a folder.")
-@click.option("--num-images", default=1000, show_default=True, help="Test images in a row, up to 100 steps.")
-@click.option("--all-whole", is_flag=True, help="As many images beyond 100 steps, too.")
+@click.option("--num-images", default=1000, show_default=True, help="Test images in a row, up to 50 steps.")
+@click.option("--all-whole", is_flag=True, help="As many images beyond 50 steps, too.")
 @click.option("--batch-size", default=50, show_default=True)
 @click.option("--provider", default="auto", show_default=True)
 def main(bundle: str, num_images: int, all_whole: bool, batch_size: int, provider: str) -> None:

@@ -64,6 +64,9 @@ class PndmConfig(NoiseScheduleConfig):
     alpha_clip_strategy: AlphaClipStrategy = "alpha_zero"
     reduce_warmup: bool = False
     """Begin with one repeated step (one call more than steps) instead of three Runge-Kutta steps (nine more)."""
+    transition: Transition = "fixed_gap"
+    """As DDIM's. With ``trailing`` or ``linspace`` spacing and a number of steps that does not divide T, only ``next``
+    goes where the following step begins."""
 
     def __post_init__(self) -> None:
         super().__post_init__()

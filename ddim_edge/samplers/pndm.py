@@ -9,8 +9,8 @@ steps ago::
 
     ε = (55·e_0 - 59·e_1 + 37·e_2 - 9·e_3) / 24
 
-Its warm-up, with h half a step, is three pseudo Runge-Kutta steps (eq. 13), four calls each, or (reduced, Katherine
-Crowson's PLMS) one step made twice, then formulas of rising order::
+Its warm-up, with h half a step, is three pseudo Runge-Kutta steps (eq. 13), four calls each, or (reduced) one step made
+twice, then formulas of rising order::
 
     ε = (k_1 + 2·k_2 + 2·k_3 + k_4) / 6,    k_1 at t, k_2 and k_3 at t-h, k_4 at t-2h
 
@@ -48,31 +48,26 @@ class Call(NamedTuple):
     next_p: float
 
     def denoised(self, sample: Sample, prediction: Sample) -> Sample:
-        """x_0 as the network sees it."""
         return self.x0_x * sample + self.x0_p * prediction
 
     def carry(self, start: Sample, combined: Sample) -> Sample:
-        """φ: from ``start`` along ``combined``."""
         return self.next_x * start + self.next_p * combined
 
 
 class PndmSchedule:
-    """F-PNDM over ``num_steps`` steps, as one row a call; see ``DdimSchedule`` for the attributes.
-
-    Raises ConfigError for fewer than 4 steps, or than 2 with ``reduce_warmup``.
-    """
+    """F-PNDM over ``num_steps`` steps (4 or more; reduced, 2), as one row a call; see ``DdimSchedule``."""
 
     def __init__(self, config: PndmConfig, num_steps: int, strength: float = 1.0) -> None:
         table = alpha_bars(config)
         steps = select_timesteps(config, num_steps)[first_step(num_steps, strength) :]
         _check_enough(config, len(steps))
         self.reduce_warmup = config.reduce_warmup
-        gap = config.num_train_steps // num_steps
-        self.timesteps, starts, ends = (_reduced if config.reduce_warmup else _full)(steps, gap)
+        gaps = _gaps(config, steps, num_steps)
+        self.timesteps, starts, ends = (_reduced if config.reduce_warmup else _full)(steps, gaps)
         self.levels = table[self.timesteps]
         then = np.where(ends >= 0, table[ends], final_alpha_bar(config, table))
-        columns = np.stack(_columns(config, self.levels, table[starts], then), axis=1)
-        self.calls = [Call(*row) for row in zip(self.timesteps.tolist(), *columns.T.tolist(), strict=True)]
+        columns = (column.tolist() for column in _columns(config, self.levels, table[starts], then))
+        self.calls = [Call(*row) for row in zip(self.timesteps.tolist(), *columns, strict=True)]
 
 
 def pndm(schedule: PndmSchedule, sample: Sample) -> Sampler:
@@ -115,24 +110,31 @@ def _weighted(weights: Sequence[float], answers: Sequence[Sample]) -> Sample:
     return total
 
 
-def _full(steps: Ints, gap: int) -> tuple[Ints, Ints, Ints]:
+def _gaps(config: PndmConfig, steps: Ints, num_steps: int) -> Ints:
+    """How far each step goes; the last to before timestep 0, or as far as the others."""
+    if config.transition == "next":
+        return -np.diff(steps, append=-1)
+    return np.full(len(steps), config.num_train_steps // num_steps)
+
+
+def _full(steps: Ints, gaps: Ints) -> tuple[Ints, Ints, Ints]:
     """What the network is fed, and where φ starts and ends, call by call; diffusers' rounding of half a step."""
-    half, now, then = gap // 2, steps[:3], steps[1:4]
+    half, now, then = gaps[:3] // 2, steps[:3], steps[1:4]
     fed = np.stack((now, then + half, then + half, then), axis=1).ravel()
     ends = np.stack((now - half, then + half, then, then), axis=1).ravel()
     rest = steps[3:]
-    return np.append(fed, rest), np.append(now.repeat(4), rest), np.append(ends, rest - gap)
+    return np.append(fed, rest), np.append(now.repeat(4), rest), np.append(ends, rest - gaps[3:])
 
 
-def _reduced(steps: Ints, gap: int) -> tuple[Ints, Ints, Ints]:
+def _reduced(steps: Ints, gaps: Ints) -> tuple[Ints, Ints, Ints]:
     fed = np.insert(steps, 1, steps[1])
-    starts, ends = fed.copy(), fed - gap
-    starts[1], ends[1] = steps[1] + gap, steps[1]
+    starts, ends = fed.copy(), fed - np.insert(gaps, 1, 0)
+    starts[1] += gaps[0]
     return fed, starts, ends
 
 
 def _columns(config: PndmConfig, asked: Floats, now: Floats, then: Floats) -> tuple[Floats, ...]:
-    """The columns of ``Call`` but for the timestep, from ᾱ where the network is asked and where φ starts and ends."""
+    """The columns of ``Call``, from ᾱ where the network is asked and where φ starts and ends."""
     x0_x, x0_p, _, _ = prediction_columns(config, asked)
     start_x0_x, start_x0_p, start_eps_x, start_eps_p = prediction_columns(config, now)
     signal, direction = np.sqrt(then), np.sqrt(1 - then)
@@ -141,7 +143,8 @@ def _columns(config: PndmConfig, asked: Floats, now: Floats, then: Floats) -> tu
 
 
 def _check_enough(config: PndmConfig, num_steps: int) -> None:
-    needed, kind = (2, "with reduce_warmup") if config.reduce_warmup else (4, "with its Runge-Kutta warm-up")
-    if num_steps < needed:
-        hint = "" if config.reduce_warmup else ", or set reduce_warmup, which needs 2"
-        raise ConfigError(f"pndm {kind} needs at least {needed} steps, not {num_steps}: take more{hint}")
+    if config.reduce_warmup and num_steps < 2:
+        raise ConfigError(f"pndm with reduce_warmup needs at least 2 steps, not {num_steps}: take more")
+    if not config.reduce_warmup and num_steps < 4:
+        hint = "take more, or set reduce_warmup, which needs 2"
+        raise ConfigError(f"pndm with its Runge-Kutta warm-up needs at least 4 steps, not {num_steps}: {hint}")

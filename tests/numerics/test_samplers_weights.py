@@ -120,6 +120,25 @@ def test_an_estimate_stands_in_every_query_but_the_first(name: str) -> None:
         assert query.denoised.shape == SHAPE
 
 
+@pytest.mark.parametrize("reduce_warmup", [False, True])
+@pytest.mark.parametrize("spacing", ["leading", "trailing", "linspace"])
+def test_pndm_can_go_where_the_following_step_begins(reduce_warmup: bool, spacing: Any) -> None:
+    """For x_0 and ε that do not change, φ is exact, so the sample stays on the forward process's path."""
+    config = PndmConfig(reduce_warmup=reduce_warmup, timestep_spacing=spacing, transition="next")
+    x_0, eps = np.random.default_rng(4).standard_normal((2, *SHAPE))
+    schedule = schedule_of(config, 13)
+    begin: Any = np.sqrt(schedule.levels[0]) * x_0 + np.sqrt(1 - schedule.levels[0]) * eps
+    sampler = start(config, 13, begin)
+    query = next(sampler)
+    for level in schedule.levels.tolist()[1:]:
+        query = sampler.send(np.asarray(eps))
+        exact = np.sqrt(level) * x_0 + np.sqrt(1 - level) * eps
+        # Half a step is rounded, so within the warm-up the sample may stand one timestep beside its level.
+        np.testing.assert_allclose(query.sample, exact, atol=0.02)
+    assert query.timestep == schedule.timesteps[-1]
+    np.testing.assert_allclose(query.sample, exact, atol=1e-6)
+
+
 @pytest.mark.parametrize(("reduce_warmup", "extra"), [(False, 9), (True, 1)])
 @given(num_steps=st.integers(4, 200))
 def test_pndm_pays_for_its_warm_up(reduce_warmup: bool, extra: int, num_steps: int) -> None:
