@@ -37,6 +37,8 @@ class Variant:
         return bundle.sampler(self.sampler).replace(**self.options)
 
 
+KARRAS_ENDS = {"use_karras_sigmas": True, "sigma_min": 0.02, "sigma_max": 80.0}
+
 VARIANTS = {
     "ddim": Variant("ddim"),
     "ddpm": Variant("ddpm"),
@@ -46,9 +48,10 @@ VARIANTS = {
     ),
     "lcm": Variant("lcm", most_steps=50),
     "dpmpp-2m": Variant("dpmpp-2m", {"use_karras_sigmas": False}),
-    "dpmpp-2m, Karras": Variant("dpmpp-2m", {"use_karras_sigmas": True}),
+    "dpmpp-2m, Karras": Variant("dpmpp-2m", {"use_karras_sigmas": True, "sigma_min": None, "sigma_max": None}),
+    "dpmpp-2m, Karras 0.02 to 80": Variant("dpmpp-2m", KARRAS_ENDS),
     "unipc": Variant("unipc", {"use_karras_sigmas": False}),
-    "unipc, Karras": Variant("unipc", {"use_karras_sigmas": True}),
+    "unipc, Karras 0.02 to 80": Variant("unipc", KARRAS_ENDS),
 }
 
 

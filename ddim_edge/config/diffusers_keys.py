@@ -25,6 +25,8 @@ _FIELDS: Mapping[str, str] = {
     "original_inference_steps": "num_original_steps",
     "timestep_scaling": "boundary_condition_timestep_scale",
     "use_karras_sigmas": "use_karras_sigmas",
+    "sigma_min": "sigma_min",
+    "sigma_max": "sigma_max",
     "final_sigmas_type": "final_sigma",
     "lower_order_final": "lower_order_final",
     # Not in diffusers' files, where they are arguments of step(); a bundle may fix them under our own names.

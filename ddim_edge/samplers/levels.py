@@ -36,7 +36,7 @@ def noise_levels(config: DpmppConfig | UnipcConfig, num_steps: int) -> Levels:
         return Levels(timesteps, np.append(table[timesteps], final))
     # In float32 as in diffusers: where a position lies next to a whole number, the last digit decides on the timestep.
     sigmas = np.sqrt((1 - table) / table).astype(np.float32)
-    wanted = _karras(float(sigmas[0]), float(sigmas[-1]), num_steps)
+    wanted = _karras(config.sigma_min or float(sigmas[0]), config.sigma_max or float(sigmas[-1]), num_steps)
     positions = np.interp(np.log(wanted), np.log(sigmas), np.arange(len(sigmas)))
     return Levels(_whole(config, positions), np.append(1 / (1 + wanted**2), final))
 

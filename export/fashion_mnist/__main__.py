@@ -45,10 +45,12 @@ SCHEDULER = {
     # turns that against the class.
     "clip_sample": False,
     # The fewest network calls within 10 % of the least Fréchet distance: bench/README.md.
-    "num_inference_steps": 15,
+    "num_inference_steps": 8,
     "num_train_timesteps": DIFFUSION.num_train_steps,
     "prediction_type": "v_prediction",
     "set_alpha_to_one": True,
+    "sigma_max": 80.0,
+    "sigma_min": 0.02,
     "solver_order": 2,
     "solver_type": "midpoint",
     "timestep_spacing": "trailing",
