@@ -8,6 +8,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ddim_edge.version import __version__
+
 BENCH = Path(__file__).parent
 ROOT = BENCH.parent
 CACHE = BENCH / "cache"
@@ -50,6 +52,8 @@ def _cpu_model() -> str:
 
 
 def _version(package: str) -> str:
+    if package == "ddim-edge":
+        return __version__  # it need not be installed
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:

@@ -38,7 +38,10 @@ def noise_levels(config: DpmppConfig | UnipcConfig, num_steps: int) -> Levels:
     sigmas = np.sqrt((1 - table) / table).astype(np.float32)
     wanted = _karras(config.sigma_min or float(sigmas[0]), config.sigma_max or float(sigmas[-1]), num_steps)
     positions = np.interp(np.log(wanted), np.log(sigmas), np.arange(len(sigmas)))
-    return Levels(_whole(config, positions), np.append(1 / (1 + wanted**2), final))
+    reached = 1 / (1 + wanted**2)
+    if config.final_sigma == "sigma_min" and isinstance(config, UnipcConfig):
+        final = reached[-1]  # diffusers' UniPC stays there, where its DPM-Solver goes on to the noise schedule's own
+    return Levels(_whole(config, positions), np.append(reached, final))
 
 
 def half_log_snr(alpha_bar: Floats) -> Floats:
@@ -70,5 +73,5 @@ def _karras(lowest: float, highest: float, num_steps: int) -> Floats:
 
 def _whole(config: DpmppConfig | UnipcConfig, positions: Floats) -> NDArray[np.int64]:
     # diffusers' DPM-Solver truncates with the cosine schedule, where it rounds with the others.
-    truncates = config.name == "dpmpp-2m" and config.beta_schedule == "squared_cosine"
+    truncates = isinstance(config, DpmppConfig) and config.beta_schedule == "squared_cosine"
     return (positions if truncates else positions.round()).astype(np.int64)

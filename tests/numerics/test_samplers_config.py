@@ -133,6 +133,16 @@ def test_fresh_noise_must_be_given(config: SamplerConfig) -> None:
         sampler.send(sample)
 
 
+def test_the_ends_of_the_karras_levels() -> None:
+    config = DpmppConfig(use_karras_sigmas=True, sigma_min=0.1, sigma_max=5.0)
+    levels = schedule_of(config, 9).levels
+    np.testing.assert_allclose(np.sqrt((1 - levels[[0, -1]]) / levels[[0, -1]]), [5.0, 0.1])
+    with pytest.raises(ddim_edge.ConfigError, match="sigma_min 5 must lie below sigma_max 2"):
+        config.replace(sigma_min=5.0, sigma_max=2.0)
+    with pytest.raises(ddim_edge.ConfigError, match="sigma_max must lie in"):
+        UnipcConfig(sigma_max=-1.0)
+
+
 def test_a_last_step_of_second_order_to_no_noise_is_refused() -> None:
     with pytest.raises(ddim_edge.ConfigError, match="final_sigma 'zero' needs lower_order_final"):
         UnipcConfig(lower_order_final=False)

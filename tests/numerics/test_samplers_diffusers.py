@@ -173,11 +173,12 @@ def test_strength_leaves_the_steps_that_diffusers_image_to_image_leaves(name: st
 @pytest.mark.parametrize("name", ["DPMSolverMultistepScheduler", "UniPCMultistepScheduler"])
 @pytest.mark.parametrize("betas", ["linear", "scaled_linear", "squaredcos_cap_v2"])
 @pytest.mark.parametrize("final", ["zero", "sigma_min"])
-def test_karras_levels_are_diffusers(name: str, betas: str, final: str) -> None:
+@pytest.mark.parametrize("ends", [{}, {"sigma_min": 0.03, "sigma_max": 80.0}])
+def test_karras_levels_are_diffusers(name: str, betas: str, final: str, ends: dict[str, float]) -> None:
     compared = 0
     for num_steps in (2, 5, 10, 20, 25):
-        options = {"use_karras_sigmas": True, "beta_schedule": betas, "final_sigmas_type": final}
-        theirs = getattr(diffusers, name)(**options)
+        options = {"use_karras_sigmas": True, "beta_schedule": betas, "final_sigmas_type": final, **ends}
+        theirs = getattr(diffusers, name).from_config(options)
         theirs.set_timesteps(num_steps)
         theirs.set_begin_index(0)  # else theirs leaves the first step out where the second has the same timestep
         config = ddim_edge.sampler_config({"_class_name": name, **options})
