@@ -9,23 +9,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddim_edge import Pipeline, Request
-from ddim_edge.guidance import guided_timesteps
-from ddim_edge.samplers import schedule_of
 
 from .classifier import Classifier, judge, to_signal
 from .frechet import Gaussian, frechet_distance
-from .plan import AnyCell
+from .plan import AnyCell, rows_per_image
 
 Advance = Callable[[int], None]
-
-
-def rows_per_image(request: Request) -> int:
-    """How many rows the network computes for an image: one a call, two where it is guided."""
-    timesteps = schedule_of(request.sampler, request.num_steps, request.strength).timesteps.tolist()
-    if request.guidance_scale == 1:
-        return len(timesteps)
-    where = guided_timesteps(request.sampler, request.guidance_interval)
-    return len(timesteps) + sum(where is None or timestep in where for timestep in timesteps)
 
 
 @dataclass(frozen=True)

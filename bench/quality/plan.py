@@ -4,8 +4,11 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ddim_edge import Request
 from ddim_edge.bundle import Bundle
 from ddim_edge.config import SamplerConfig
+from ddim_edge.guidance import guided_timesteps
+from ddim_edge.samplers import schedule_of
 
 SCAN_SCALES = (1.0, 1.5, 2.0)
 SCAN_STEPS = 50
@@ -159,3 +162,12 @@ def table(num_images: int) -> list[Cell]:
     """S × eta without guidance, with ``num_images`` up to 50 steps, and beyond in proportion fewer (at least 20)."""
     settings = [(steps, eta) for steps in TABLE_STEPS for eta in TABLE_ETAS] + [(SLOW_STEPS, eta) for eta in SLOW_ETAS]
     return [Cell(steps, eta, TABLE_SCALE, max(20, num_images * 50 // max(steps, 50))) for steps, eta in settings]
+
+
+def rows_per_image(request: Request) -> int:
+    """How many rows the network computes for an image: one a call, two where it is guided."""
+    timesteps = schedule_of(request.sampler, request.num_steps, request.strength).timesteps.tolist()
+    if request.guidance_scale == 1:
+        return len(timesteps)
+    where = guided_timesteps(request.sampler, request.guidance_interval)
+    return len(timesteps) + sum(where is None or timestep in where for timestep in timesteps)

@@ -28,7 +28,7 @@ def draw() -> None:
     axes.set_ylabel("Fréchet distance (less is better)")
     axes.set_title(f"The bundled model, without guidance, {most} images a point")
     axes.grid(alpha=0.3)
-    axes.legend()
+    axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
     temporary = PICTURE.with_suffix(".tmp.png")
     figure.savefig(temporary, bbox_inches="tight")
     os.replace(temporary, PICTURE)

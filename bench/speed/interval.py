@@ -6,7 +6,7 @@ from typing import Any
 
 import ddim_edge
 
-from ..quality.cells import rows_per_image
+from ..quality.plan import rows_per_image
 from .processes import Notify, Subject
 
 SCALE = 1.5

@@ -4,7 +4,6 @@ import pytest
 
 import ddim_edge
 from bench.quality import plan
-from bench.quality.cells import rows_per_image
 from ddim_edge.bundle import open_bundle
 from ddim_edge.config import SAMPLERS
 from ddim_edge.samplers import schedule_of
@@ -31,4 +30,4 @@ def test_rows_are_counted_twice_where_an_image_is_guided(
     request = ddim_edge.Request(
         num_images=1, num_steps=10, sampler=config, guidance_scale=scale, guidance_interval=interval
     )
-    assert rows_per_image(request) == rows
+    assert plan.rows_per_image(request) == rows
