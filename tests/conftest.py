@@ -1,6 +1,7 @@
 """What several folders of tests share: tiny bundles, and the command line called in this process."""
 
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -13,6 +14,9 @@ import pytest
 from ddim_edge.cli import main
 
 from .tiny_bundles import tiny_model, write_bundle
+
+# A shell that starts the tests in the background has Ctrl-C ignored, and they could not be interrupted.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 
 COMMAND = [sys.executable, "-c", "from ddim_edge.cli import main; main()"]
 

@@ -17,6 +17,9 @@ from ddim_edge.schedule import alpha_bars
 
 Sample = NDArray[np.float32]
 
+# diffusers hands torch tensors to np.array.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
 _SHAPE = (2, 1, 4, 4)
 _COMMON: dict[str, tuple[Any, ...]] = {
     "prediction_type": ("epsilon", "v_prediction", "sample"),
