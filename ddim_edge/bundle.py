@@ -36,7 +36,7 @@ class Bundle:
         scheduler_keys: what its scheduler file says.
         labels: the class names, "0", "1", … where it has classes without names; empty without classes.
         null_class: the class that stands for "no class", for guidance; None where it has none.
-        num_steps: how many steps the model is usually sampled with.
+        num_steps: how many steps the model is usually sampled with, by its own sampler.
     """
 
     folder: Path
@@ -57,6 +57,10 @@ class Bundle:
     def sampler(self, name: str) -> SamplerConfig:
         """The options of a sampler for this model; ConfigError where it has none or cannot follow the model."""
         return sampler_config(self.scheduler_keys, name)
+
+    def usual_steps(self, config: SamplerConfig) -> int:
+        """How many steps a sampler makes where nobody says: the model's own as many as its file says, others 50."""
+        return self.num_steps if config.name == self.scheduler.name else _usual_steps(config)
 
     @functools.cached_property
     def sha256(self) -> str:
@@ -164,11 +168,15 @@ def _scheduler(path: Path) -> tuple[Mapping[str, Any], SamplerConfig]:
         raise BundleError(f"{path}: {error}") from None
 
 
+def _usual_steps(config: SamplerConfig) -> int:
+    return min(USUAL_LCM_STEPS if config.name == "lcm" else USUAL_STEPS, config.num_train_steps)
+
+
 def _num_steps(keys: Mapping[str, Any], scheduler: SamplerConfig) -> int:
     """The file's own ``num_inference_steps``, which diffusers does not know; else what is usual."""
     steps = keys.get("num_inference_steps")
     if steps is None:
-        return min(USUAL_LCM_STEPS if scheduler.name == "lcm" else USUAL_STEPS, scheduler.num_train_steps)
+        return _usual_steps(scheduler)
     try:
         schedule_of(scheduler, steps)
     except ConfigError as error:

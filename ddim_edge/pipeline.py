@@ -119,17 +119,18 @@ class Pipeline:
         strength: float | None = None,
     ) -> Request:
         """Check options against this model and return the request; see ``generate`` for what they mean."""
+        config = self._sampler(sampler, eta)
         request = Request(
             num_images=num_images if num_images is not None else _usual_count(labels, origin),
             labels=self._classes(labels),
-            num_steps=self.bundle.num_steps if num_steps is None else num_steps,
+            num_steps=self.bundle.usual_steps(config) if num_steps is None else num_steps,
             seed=seed,
             noise=noise,
             guidance_scale=guidance_scale,
             guidance_rescale=guidance_rescale,
             guidance_interval=guidance_interval,
             batch_size=batch_size,
-            sampler=self._sampler(sampler, eta),
+            sampler=config,
             origin=origin,
             strength=_usual_strength(origin) if strength is None else strength,
         )
@@ -142,8 +143,8 @@ class Pipeline:
         All options may be left out:
             num_images: how many; one for each label, or one.
             labels: class names or numbers, repeated where there are fewer than images; all classes in turn without.
-            num_steps: how many, from 1 to the number of training steps; the model's scheduler file says, else 50. A
-                network call each, but for PNDM's warm-up.
+            num_steps: how many, from 1 to the number of training steps; for the model's own sampler its scheduler file
+                says, else 50 (LCM 4). A network call each, but for PNDM's warm-up.
             eta: 0 deterministic DDIM, 1 DDPM-like noise at every step; the model's scheduler file says, else 0. Asks
                 for DDIM where another sampler is the model's own.
             seed: image k is the image of ``seed + k`` (0).

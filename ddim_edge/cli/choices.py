@@ -112,7 +112,7 @@ def _key_values(pairs: Sequence[str]) -> dict[str, Any]:
 OPTIONS: Sequence[Callable[[Any], Any]] = (
     click.option("--num-images", "-n", type=int, help=f"How many.  [default: one a label, or {DEFAULT_NUM_IMAGES}]"),
     click.option("--labels", "-l", metavar="NAME,…", help="Class names, numbers or none, in turn.  [default: all]"),
-    click.option("--num-steps", "--steps", "-s", type=int, help="How many.  [default: the model's, or 50]"),
+    click.option("--num-steps", "--steps", "-s", type=int, help="How many.  [default: its own sampler's, or 50]"),
     click.option("--sampler", metavar="NAME", help=f"{', '.join(SAMPLERS)}; see below.  [default: the model's]"),
     click.option("--eta", type=float, help="0: deterministic DDIM. 1: fresh noise at every step, as in DDPM."),
     click.option("--seed", type=int, default=0, help="Image k is the image of seed SEED + k, whatever runs beside it."),

@@ -70,7 +70,8 @@ def test_the_last_estimate_is_the_image(invoke: Invoke, tmp_path: Path, tiny_bun
 def test_the_models_own_steps_are_the_default(invoke: Invoke, new_bundle: Any) -> None:
     new_bundle(scheduler={"_class_name": "UniPCMultistepScheduler", "num_inference_steps": 7})
     assert "7 steps of unipc" in invoke("run", "bundle").out
-    assert "7 steps of ddim" in invoke("run", "bundle", "--eta", 0.5).out
+    assert "50 steps of ddim" in invoke("run", "bundle", "--eta", 0.5).out
+    assert "4 steps of lcm" in invoke("run", "bundle", "--sampler", "lcm").out
     assert "usually 7 steps" in invoke("inspect", "bundle").out
 
 
