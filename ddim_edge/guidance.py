@@ -22,7 +22,8 @@ def rescale(guided: Sample, conditional: Sample, shares: Sample) -> Sample:
     (B, C, H, W); ``shares``: float32 (B,), one φ a row.
     """
     axes = tuple(range(1, guided.ndim))
-    ratio = conditional.std(axis=axes) / guided.std(axis=axes)
+    wanted, found = conditional.std(axis=axes), guided.std(axis=axes)
+    ratio = np.divide(wanted, found, out=np.ones_like(found), where=found > 0)  # nothing to scale in what is constant
     return guided * _a_row_each(shares * ratio + (1 - shares), guided)
 
 

@@ -45,7 +45,7 @@ def read_latents(path: str | os.PathLike[str]) -> Latents:
             latents = Latents(file["latents"].astype(np.float32), recipe, float(file["alpha_bar"]))
     except FileNotFoundError:
         raise ConfigError(f"{path} is not there") from None
-    except (OSError, KeyError, TypeError, ValueError, AttributeError, zipfile.BadZipFile):
+    except (OSError, EOFError, KeyError, TypeError, ValueError, AttributeError, RuntimeError, zipfile.BadZipFile):
         raise ConfigError(f"{path} holds no latents of `ddim-edge encode`") from None
     if not isinstance(recipe, dict):
         raise ConfigError(f"{path} holds no latents of `ddim-edge encode`")

@@ -49,6 +49,10 @@ class Request:
         _real("guidance_scale", self.guidance_scale, high=1e6)
         _real("guidance_rescale", self.guidance_rescale, high=1)
         self._check_interval()
+        if self.guidance_scale == 1 and (self.guidance_rescale or self.guidance_interval):
+            raise ConfigError(
+                "guidance_rescale and guidance_interval change guidance, and guidance_scale 1 is none: set it"
+            )
         if self.strength != 1 and (self.origin is None or self.origin.image is None):
             raise ConfigError(f"strength {self.strength!r} says how much an image is changed: give the image, too")
 
@@ -108,7 +112,7 @@ _RARE_FIELDS: Mapping[str, Any] = {"guidance_rescale": 0.0, "guidance_interval":
 """Fields that stand in a recipe only where they are not as usual."""
 
 
-def _real(name: str, value: object, high: float = float("inf")) -> None:
+def _real(name: str, value: object, high: float = 1e9) -> None:
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= high:
         limits = "of at least 0" if high > 1 else "from 0 to 1"
         raise ConfigError(f"{name} must be a number {limits}, not {value!r}")
@@ -121,7 +125,9 @@ def sampler_from_json(name: str = "ddim", **options: Any) -> SamplerConfig:
     return SAMPLERS[name]().replace(**options)
 
 
-def _check_origin(wanted: Mapping[str, str], origin: Origin | None) -> None:
+def _check_origin(wanted: Any, origin: Origin | None) -> None:
+    if not isinstance(wanted, Mapping) or not all(isinstance(value, str) for value in wanted.values()):
+        raise ConfigError(f"the recipe's origin must be an object of hashes, not {wanted!r}")
     found = origin.to_json() if origin else {}
     for name in sorted({*wanted, *found}):
         if name not in found:

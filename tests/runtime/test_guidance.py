@@ -33,6 +33,12 @@ def test_rescaling_is_the_papers(share: float) -> None:
         np.testing.assert_allclose(found.std(axis=(1, 2, 3)), conditional.std(axis=(1, 2, 3)), rtol=1e-5)
 
 
+def test_a_constant_prediction_is_left_as_it_is() -> None:
+    guided = np.full((2, 1, 4, 4), 3, np.float32)
+    conditional = np.random.default_rng(0).standard_normal((2, 1, 4, 4), np.float32)
+    np.testing.assert_array_equal(rescale(guided, conditional, np.array([0, 1], np.float32)), guided)
+
+
 @given(low=st.floats(0, 50), width=st.floats(0.5, 100))
 def test_the_guided_timesteps_are_those_between_the_levels(low: float, width: float) -> None:
     config = ddim_edge.DdimConfig()

@@ -91,7 +91,14 @@ def test_latents_that_do_not_belong(pipeline: ddim_edge.Pipeline, tmp_path: Path
         from_latents(pipeline, latents, num_steps=5)
     with pytest.raises(ddim_edge.ConfigError, match="made with another model"):
         from_latents(ddim_edge.load(plain_bundle, "cpu"), latents)
-    for name, contents in {"text": b"no latents", "array": _saved(np.zeros(3)), "npz": _saved(a=np.zeros(3))}.items():
+    cut = latents.to_bytes()[:300]
+    for name, contents in {
+        "cut": cut,
+        "empty": b"",
+        "text": b"no latents",
+        "array": _saved(np.zeros(3)),
+        "npz": _saved(a=np.zeros(3)),
+    }.items():
         (tmp_path / name).write_bytes(contents)
         with pytest.raises(ddim_edge.ConfigError, match="holds no latents of `ddim-edge encode`"):
             read_latents(tmp_path / name)

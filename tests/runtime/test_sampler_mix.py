@@ -44,8 +44,8 @@ class Kind:
             num_steps=self.num_steps,
             seed=self.seed,
             guidance_scale=self.scale,
-            guidance_rescale=self.rescale,
-            guidance_interval=self.interval,
+            guidance_rescale=self.rescale if self.scale != 1 else 0.0,
+            guidance_interval=self.interval if self.scale != 1 else None,
             sampler=SAMPLERS[self.sampler](),
             origin=Origin(image=picture, mask=mask) if self.masked else None,
         )
