@@ -1,5 +1,7 @@
 """Classifier-free guidance (Ho & Salimans 2022, https://arxiv.org/abs/2207.12598), and two refinements of it."""
 
+import functools
+
 import numpy as np
 
 from .config import NoiseScheduleConfig
@@ -27,6 +29,7 @@ def rescale(guided: Sample, conditional: Sample, shares: Sample) -> Sample:
     return guided * _a_row_each(shares * ratio + (1 - shares), guided)
 
 
+@functools.lru_cache(maxsize=64)
 def guided_timesteps(config: NoiseScheduleConfig, interval: tuple[float, float] | None) -> range | None:
     """The timesteps whose noise level σ = sqrt((1-ᾱ)/ᾱ) lies in (low, high] (Kynkäänniemi et al. 2024); None for all.
 

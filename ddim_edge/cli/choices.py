@@ -12,7 +12,7 @@ from ..bundle import Bundle
 from ..config import SAMPLERS, SamplerConfig, sampler_config
 from ..errors import ConfigError
 from ..inversion import from_latents
-from ..latents import read_latents
+from ..latents import Latents
 from ..noise import NoiseKind
 from ..origin import Origin
 from ..pictures import Shape, read_mask, read_picture
@@ -42,7 +42,7 @@ class Choices:
     sampler_config: tuple[str, ...]
     scheduler: Path | None
 
-    def request(self, pipeline: Pipeline, origin: Origin | None, latents: Path | None) -> Request:
+    def request(self, pipeline: Pipeline, origin: Origin | None, latents: Latents | None) -> Request:
         """The request for this model; ConfigError where the choices and the model do not go together."""
         options: dict[str, Any] = {
             "num_images": self.num_images,
@@ -55,7 +55,7 @@ class Choices:
         given = {name: value for name, value in options.items() if value is not None}
         given |= {name: getattr(self, name) for name in _WITH_DEFAULT}
         if latents is not None:
-            return from_latents(pipeline, read_latents(latents), **given)
+            return from_latents(pipeline, latents, **given)
         given.setdefault("num_images", len(given["labels"]) if given.get("labels") else DEFAULT_NUM_IMAGES)
         return pipeline.request(origin=origin, **given)
 
@@ -75,12 +75,12 @@ def split(labels: str | None) -> list[str] | None:
     return None if labels is None else [label for label in labels.split(",") if label.strip()]
 
 
-def read_origin(init_image: Path | None, mask: Path | None, latents: Path | None, shape: Shape) -> Origin | None:
-    """What the files of the command line hold, fitted to a model of ``shape``; None without any."""
+def read_origin(init_image: Path | None, mask: Path | None, latents: Latents | None, shape: Shape) -> Origin | None:
+    """What the command line gives to start from, fitted to a model of ``shape``; None without any."""
     if init_image is None and mask is None and latents is None:
         return None
     return Origin(
-        latents=read_latents(latents).samples if latents else None,
+        latents=latents.samples if latents else None,
         image=read_picture(init_image, shape) if init_image else None,
         mask=read_mask(mask, shape) if mask else None,
     )

@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from .. import providers
 from ..errors import ConfigError
 from ..images import check_drawable, grid, read_recipe
+from ..latents import read_latents
 from ..origin import Origin
 from ..pipeline import Pipeline, load
 from ..request import Request
@@ -72,9 +73,10 @@ def run_command(
     """
     recipe = _read_recipe(from_image, choices) if from_image else {}
     pipeline = load(model or recipe.get("model", DEFAULT_MODEL), provider)
-    origin = read_origin(init_image, mask, latents, pipeline.bundle.sample_shape)
+    encoded = read_latents(latents) if latents else None
+    origin = read_origin(init_image, mask, encoded, pipeline.bundle.sample_shape)
     chosen = Choices(**choices)
-    request = _remake(pipeline, recipe, origin) if recipe else chosen.request(pipeline, origin, latents)
+    request = _remake(pipeline, recipe, origin) if recipe else chosen.request(pipeline, origin, encoded)
     target = output or str(free_name(pipeline.bundle.name, file_format))
     if show and is_folder(target):
         raise ConfigError("--show draws one picture: give a file, not a folder, as --output")
