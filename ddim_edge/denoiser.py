@@ -1,6 +1,7 @@
 """The denoiser: a UNet session that answers many questions in one call, with guidance."""
 
-from collections.abc import Mapping, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -29,7 +30,12 @@ class Row(NamedTuple):
 class Denoiser:
     """Runs rows that stand at different timesteps in one UNet call.
 
-    ``per_row_timesteps`` is False for a graph whose timestep is a scalar: its rows must share one.
+    Attributes:
+        per_row_timesteps: False for a graph whose timestep is a scalar: its rows must share one.
+        on_call: told the rows, without padding, and the seconds of every network call.
+
+    A graph with a fixed batch is called as often as it takes, the last call padded. A provider that compiles for every
+    shape is called with powers of two, padded.
     """
 
     def __init__(self, session: Session) -> None:
@@ -40,19 +46,43 @@ class Denoiser:
             if name not in session.inputs:
                 raise BundleError(f"{session.name} has no input {name!r}: it has {', '.join(session.inputs)}")
         self.per_row_timesteps = len(session.inputs["timestep"].shape) == 1
+        batch = session.inputs["sample"].shape[0]
+        self._fixed_batch = batch if isinstance(batch, int) else None
+        self.on_call: Callable[[int, float], None] = lambda _rows, _seconds: None
 
     def predict(self, rows: Sequence[Row]) -> Sample:
-        """The predictions of ``rows``, float32 (B, C, H, W), from one call of B rows plus one for each guided row."""
+        """The predictions of ``rows``, float32 (B, C, H, W), asking B rows, plus one for each guided row."""
         guided = [index for index, row in enumerate(rows) if row.unconditional is not None]
         extra = [rows[index] for index in guided]
         conditions = [row.conditioning for row in rows] + [row.unconditional or {} for row in extra]
-        answers = self._call([*rows, *extra], conditions)
+        answers = self._ask([*rows, *extra], conditions)
         predictions = answers[: len(rows)]
         if guided:
             predictions[guided] = _guided(extra, predictions[guided], answers[len(rows) :])
         return predictions
 
+    def _ask(self, rows: Sequence[Row], conditions: Sequence[Conditioning]) -> Sample:
+        most = self._fixed_batch or len(rows)
+        if len(rows) <= most:
+            return self._call(rows, conditions)
+        firsts = range(0, len(rows), most)
+        return _stack([self._call(rows[at : at + most], conditions[at : at + most]) for at in firsts])
+
     def _call(self, rows: Sequence[Row], conditions: Sequence[Conditioning]) -> Sample:
+        began = time.perf_counter()
+        feeds = self._feeds(rows, conditions)
+        answers = self.session.run(feeds)[self.output]
+        if answers.shape != feeds["sample"].shape:
+            raise BundleError(
+                f"{self.session.name} returns the shape {answers.shape} for samples of {feeds['sample'].shape}: "
+                "a network that also predicts a variance, or is no denoiser, cannot be sampled here"
+            )
+        self.on_call(len(rows), time.perf_counter() - began)
+        return answers[: len(rows)].astype(np.float32, copy=False)
+
+    def _feeds(self, rows: Sequence[Row], conditions: Sequence[Conditioning]) -> dict[str, Array]:
+        padding = self._padded(len(rows)) - len(rows)
+        rows, conditions = [*rows, *[rows[-1]] * padding], [*conditions, *[conditions[-1]] * padding]
         timesteps = np.array([row.timestep for row in rows])
         feeds = {
             "sample": _stack([row.sample for row in rows]),
@@ -60,13 +90,12 @@ class Denoiser:
         }
         for name in self.conditioning_names:
             feeds[name] = _stack([condition[name] for condition in conditions])
-        answers = self.session.run(feeds)[self.output]
-        if answers.shape != feeds["sample"].shape:
-            raise BundleError(
-                f"{self.session.name} returns the shape {answers.shape} for samples of {feeds['sample'].shape}: "
-                "a network that also predicts a variance, or is no denoiser, cannot be sampled here"
-            )
-        return answers.astype(np.float32, copy=False)
+        return feeds
+
+    def _padded(self, rows: int) -> int:
+        if self._fixed_batch is not None:
+            return self._fixed_batch
+        return 1 << (rows - 1).bit_length() if self.session.static_shapes else rows
 
 
 def _guided(rows: Sequence[Row], conditional: Sample, unconditional: Sample) -> Sample:

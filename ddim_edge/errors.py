@@ -6,6 +6,7 @@
     ├── ConfigError (also a ValueError)   an option, a label, a scheduler file
     ├── BundleError                       a model folder or one of its files
     ├── ProviderError                     the device that was asked for
+    │   └── DeviceMemoryError             too little memory on it for a network call
     ├── OutputError                       a file that cannot be written
     ├── ExportError                       a source that cannot be exported, or a graph that does not match it
     └── PredictionError                   a network that returned NaN or infinity
@@ -33,6 +34,10 @@ class BundleError(DdimEdgeError):
 
 class ProviderError(DdimEdgeError):
     """The execution provider that was asked for cannot run this model."""
+
+
+class DeviceMemoryError(ProviderError):
+    """The device has too little memory for a network call; a call of fewer rows may fit."""
 
 
 class OutputError(DdimEdgeError):

@@ -4,27 +4,19 @@ import os
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple, TypedDict, Unpack
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 
 from .bundle import Bundle, open_bundle
-from .config import DdimConfig, SamplerConfig, whole_number
 from .denoiser import Denoiser
 from .engine import Engine, Job
-from .errors import BundleError, ConfigError
-from .guidance import guided_timesteps
+from .errors import BundleError
 from .images import Pixels, to_pixels
 from .jobs import job_of
-from .noise import NoiseKind
-from .origin import Origin
-from .request import DEFAULT_BATCH_SIZE, Request
-from .samplers import schedule_of
+from .options import Options, check_request, recipe_of, request_of
+from .request import Request
 from .saving import ImageFolder, file_bytes, is_folder, write_file
-from .version import __version__
-
-IMAGE_STRENGTH = 0.8
-"""How much an image to start from is changed where nobody says; with a mask, the masked part wholly."""
 
 
 class Progress(NamedTuple):
@@ -69,24 +61,6 @@ class Result:
         return target
 
 
-class Options(TypedDict, total=False):
-    """What ``Pipeline.generate`` can be told; every option may be left out."""
-
-    num_images: int | None
-    labels: Sequence[str | int] | None
-    num_steps: int | None
-    eta: float | None
-    seed: int
-    noise: NoiseKind
-    guidance_scale: float
-    guidance_rescale: float
-    guidance_interval: tuple[float, float] | None
-    batch_size: int
-    sampler: SamplerConfig | str | None
-    origin: Origin | None
-    strength: float | None
-
-
 class Pipeline:
     """A model, opened on a device.
 
@@ -101,41 +75,9 @@ class Pipeline:
         self.provider = self.denoiser.session.provider
         self._check_conditioning()
 
-    def request(
-        self,
-        *,
-        num_images: int | None = None,
-        labels: Sequence[str | int] | None = None,
-        num_steps: int | None = None,
-        eta: float | None = None,
-        seed: int = 0,
-        noise: NoiseKind = "torch",
-        guidance_scale: float = 1.0,
-        guidance_rescale: float = 0.0,
-        guidance_interval: tuple[float, float] | None = None,
-        batch_size: int = DEFAULT_BATCH_SIZE,
-        sampler: SamplerConfig | str | None = None,
-        origin: Origin | None = None,
-        strength: float | None = None,
-    ) -> Request:
+    def request(self, **options: Unpack[Options]) -> Request:
         """Check options against this model and return the request; see ``generate`` for what they mean."""
-        config = self._sampler(sampler, eta)
-        request = Request(
-            num_images=num_images if num_images is not None else _usual_count(labels, origin),
-            labels=self._classes(labels),
-            num_steps=self.bundle.usual_steps(config) if num_steps is None else num_steps,
-            seed=seed,
-            noise=noise,
-            guidance_scale=guidance_scale,
-            guidance_rescale=guidance_rescale,
-            guidance_interval=guidance_interval,
-            batch_size=batch_size,
-            sampler=config,
-            origin=origin,
-            strength=_usual_strength(origin) if strength is None else strength,
-        )
-        self.check(request)
-        return request
+        return request_of(self.bundle, options)
 
     def generate(self, **options: Unpack[Options]) -> Result:
         """Make images and return them.
@@ -181,44 +123,11 @@ class Pipeline:
 
     def recipe(self, request: Request) -> dict[str, Any]:
         """What it takes to make the images of ``request`` again, as JSON values."""
-        names = [self.bundle.label_name(label) for label in request.labels]
-        model = {"model": self.bundle.name, "model_sha256": self.bundle.sha256, "version": __version__}
-        eta = {"eta": request.sampler.eta} if isinstance(request.sampler, DdimConfig) else {}
-        return {**model, "label_names": names, **eta, **request.to_json()}
+        return recipe_of(self.bundle, request)
 
     def check(self, request: Request) -> None:
         """Refuse a request that this model cannot honour with ConfigError."""
-        schedule_of(request.sampler, request.num_steps, request.strength)
-        guided_timesteps(request.sampler, request.guidance_interval)
-        if request.origin is not None:
-            request.origin.check_shape(self.bundle.sample_shape)
-        if bool(request.labels) != bool(self.bundle.labels):
-            raise ConfigError(f"{self.bundle.name} has {len(self.bundle.labels)} classes, the request {request.labels}")
-        for label in request.labels:
-            if label != self.bundle.null_class:
-                whole_number("a label", label, low=0, high=len(self.bundle.labels) - 1)
-        if request.guidance_scale != 1 and self.bundle.null_class is None:
-            raise ConfigError(
-                f"guidance_scale {request.guidance_scale:g} needs a null class, and {self.bundle.name} has none "
-                "(model_index.json would name it as null_class): leave the guidance at 1"
-            )
-
-    def _classes(self, labels: Sequence[str | int] | None) -> tuple[int, ...]:
-        if labels is None:
-            return tuple(range(len(self.bundle.labels)))
-        if isinstance(labels, str) or not labels:
-            raise ConfigError(f"labels must be a list of class names or numbers, not {labels!r}")
-        return tuple(self.bundle.class_index(label) for label in labels)
-
-    def _sampler(self, wanted: SamplerConfig | str | None, eta: float | None) -> SamplerConfig:
-        if wanted is None:
-            wanted = self.bundle.scheduler if eta is None else "ddim"
-        config = self.bundle.sampler(wanted) if isinstance(wanted, str) else wanted
-        if eta is None:
-            return config
-        if not isinstance(config, DdimConfig):
-            raise ConfigError(f"eta is an option of ddim, and the sampler is {config.name}: leave it out, or take ddim")
-        return config.replace(eta=eta)
+        check_request(self.bundle, request)
 
     def _check_conditioning(self) -> None:
         wanted = set(self.denoiser.conditioning_names)
@@ -236,13 +145,3 @@ def load(model: str | os.PathLike[str] = "fashion-mnist", provider: str = "auto"
     Raises BundleError where the model is not there or broken, ProviderError where the provider does not run.
     """
     return Pipeline(open_bundle(model), provider)
-
-
-def _usual_count(labels: Sequence[str | int] | None, origin: Origin | None) -> int:
-    if labels or origin is None or origin.latents is None:
-        return len(labels or [0])
-    return len(origin.latents)
-
-
-def _usual_strength(origin: Origin | None) -> float:
-    return IMAGE_STRENGTH if origin is not None and origin.image is not None and origin.mask is None else 1.0

@@ -30,6 +30,8 @@ class Provider:
     remedy: str
     library: str | None = None
     """The shared library that holds it, where that is a file of its own."""
+    static_shapes: bool = False
+    """Whether it compiles the graph anew for every shape, so that few shapes should come up."""
 
 
 _CUDA_REMEDY = (
@@ -43,12 +45,13 @@ PROVIDERS = (
         "TensorrtExecutionProvider",
         "install TensorRT 10 and onnxruntime-gpu (after pip uninstall onnxruntime)",
         "onnxruntime_providers_tensorrt",
+        static_shapes=True,
     ),
-    Provider("migraphx", "MIGraphXExecutionProvider", "install AMD's onnxruntime-migraphx"),
+    Provider("migraphx", "MIGraphXExecutionProvider", "install AMD's onnxruntime-migraphx", static_shapes=True),
     Provider(
         "openvino", "OpenVINOExecutionProvider", "pip install onnxruntime-openvino", "onnxruntime_providers_openvino"
     ),
-    Provider("coreml", "CoreMLExecutionProvider", "pip install onnxruntime, on macOS"),
+    Provider("coreml", "CoreMLExecutionProvider", "pip install onnxruntime, on macOS", static_shapes=True),
     Provider("directml", "DmlExecutionProvider", "pip install onnxruntime-directml, on Windows"),
     Provider("cpu", "CPUExecutionProvider", "pip install 'ddim-edge[cpu]'"),
 )

@@ -1,5 +1,6 @@
 """A session: one ONNX graph with named inputs on one device, strict about all three."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,9 +10,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from . import providers
-from .errors import BundleError, ProviderError
+from .errors import BundleError, DeviceMemoryError, ProviderError
 
 Array = NDArray[Any]
+
+# ONNX Runtime has no error of its own for this: its arena, C++, CUDA and cuDNN each say it in their words.
+_OUT_OF_MEMORY = re.compile(r"allocat|bad_alloc|out of memory|ALLOC_FAILED", re.IGNORECASE)
 
 _DTYPES: Mapping[str, type[np.generic]] = {
     "tensor(float)": np.float32,
@@ -47,6 +51,7 @@ class Session:
     Attributes:
         name: the component's name in messages, such as "unet".
         provider: the name of the provider that it really runs on.
+        static_shapes: whether the provider compiles the graph anew for every shape.
         inputs, outputs: what the graph declares, by name.
 
     Raises ProviderError where the provider does not run, BundleError where the file is no usable graph.
@@ -54,7 +59,8 @@ class Session:
 
     def __init__(self, path: Path, provider: str = "auto", *, name: str | None = None) -> None:
         self.name = name or path.parent.name
-        self.provider, self.raw = _open(path, provider)
+        opened, self.raw = _open(path, provider)
+        self.provider, self.static_shapes = opened.name, opened.static_shapes
         self.inputs = {info.name: info for info in self._describe(self.raw.get_inputs())}
         self.outputs = {info.name: info for info in self._describe(self.raw.get_outputs())}
         self._output_names = list(self.outputs)
@@ -63,8 +69,8 @@ class Session:
     def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
         """Run the graph once. Inputs are cast to the types that the graph declares.
 
-        Raises BundleError for an input that is missing, unknown or of another shape, ProviderError where the device
-        fails (out of memory, for instance).
+        Raises BundleError for an input that is missing, unknown or of another shape, DeviceMemoryError where the
+        device has too little memory, ProviderError where it fails otherwise.
         """
         if feeds.keys() != self.inputs.keys():
             raise BundleError(
@@ -74,7 +80,8 @@ class Session:
         try:
             results = self.raw.run(self._output_names, prepared)
         except Exception as error:  # ONNX Runtime's exceptions have no public base but this one
-            raise ProviderError(f"{self.name} failed on {self.provider}: {_first_line(error)}") from error
+            kind = DeviceMemoryError if _OUT_OF_MEMORY.search(str(error)) else ProviderError
+            raise kind(f"{self.name} failed on {self.provider}: {_first_line(error)}") from error
         return dict(zip(self._output_names, results, strict=True))
 
     def _prepare(self, info: TensorInfo, value: Array) -> Array:
@@ -92,13 +99,13 @@ class Session:
             yield TensorInfo(argument.name, np.dtype(_DTYPES[argument.type]), tuple(free))
 
 
-def _open(path: Path, provider: str) -> tuple[str, Any]:
-    """Open the graph on the first provider that loads; return the provider's name and ONNX Runtime's session."""
+def _open(path: Path, provider: str) -> tuple[providers.Provider, Any]:
+    """Open the graph on the first provider that loads; return the provider and ONNX Runtime's session."""
     reasons = []
     for candidate in providers.candidates(provider):
         providers.prepare(candidate)
         try:
-            return candidate.name, _create(path, candidate)
+            return candidate, _create(path, candidate)
         except ProviderError as error:
             reasons.append(str(error))
     raise ProviderError("; ".join(reasons) or providers.NOT_INSTALLED)
