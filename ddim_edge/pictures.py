@@ -24,10 +24,14 @@ _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 def read_picture(path: str | os.PathLike[str], shape: Shape) -> Sample:
     """A picture file as a sample in [-1, 1], float32 (1, C, H, W); ConfigError where it cannot be read."""
+    check_drawable(shape[0])
+    return fit_picture(ImageOps.exif_transpose(_open(path)), shape)
+
+
+def fit_picture(picture: Image.Image, shape: Shape) -> Sample:
+    """An upright picture as a sample in [-1, 1], float32 (1, C, H, W), of a model with 1, 3 or 4 channels."""
     channels, height, width = shape
-    check_drawable(channels)
-    picture = _in_mode(ImageOps.exif_transpose(_open(path)), _MODES[channels])
-    fitted = ImageOps.fit(picture, (width, height), Image.Resampling.LANCZOS)
+    fitted = ImageOps.fit(_in_mode(picture, _MODES[channels]), (width, height), Image.Resampling.LANCZOS)
     pixels = np.asarray(fitted, np.float32).reshape(height, width, channels)
     return (pixels / 127.5 - 1).transpose(2, 0, 1)[None].copy()
 

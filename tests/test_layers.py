@@ -14,7 +14,7 @@ _EXPORT = _ROOT.parent / "export"
 
 _LAYERS = {
     5: {"cli", "serving"},
-    4: {"engine", "pipeline", "request", "saving", "jobs", "origin", "latents", "inversion"},
+    4: {"engine", "pipeline", "options", "request", "saving", "jobs", "origin", "latents", "inversion"},
     3: {"bundle", "denoiser", "text"},
     2: {"providers", "session", "onnx_file"},
     1: {"schedule", "samplers", "noise", "guidance", "images", "limits", "pictures", "interpolation"},
@@ -23,7 +23,7 @@ _LAYERS = {
 _LAYER_OF = {module: layer for layer, modules in _LAYERS.items() for module in modules}
 
 _PACKAGES = {
-    5: {"numpy", "click", "rich", "fastapi", "uvicorn", "starlette", "PIL"},
+    5: {"numpy", "click", "rich", "fastapi", "uvicorn", "starlette", "pydantic", "prometheus_client", "PIL"},
     4: {"numpy"},
     3: {"numpy", "tokenizers"},
     2: {"numpy"},
@@ -105,6 +105,8 @@ def test_packages_are_imported_only_in_their_layers() -> None:
             continue
         if package == "onnxruntime":
             assert module_of(found.file) in {"providers", "session"}, found
+        elif package in {"fastapi", "uvicorn", "starlette", "pydantic", "prometheus_client"}:
+            assert module_of(found.file) == "serving", found
         elif package == "ddim_edge_export":
             assert found.file == _ROOT / "cli" / "export.py", found
             assert found.inside_function, found
@@ -122,7 +124,7 @@ def test_the_exporter_uses_words_and_numerics_only() -> None:
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
-    heavy = {"torch", "onnxruntime", "diffusers", "click", "rich", "ddim_edge_export"}
+    heavy = {"torch", "onnxruntime", "diffusers", "click", "rich", "fastapi", "uvicorn", "ddim_edge_export"}
     code = f"import ddim_edge, sys; print(*({heavy!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=300)
     assert done.stdout.split() == []

@@ -14,6 +14,7 @@ from .export import export_command
 from .inspect import inspect_command
 from .interpolate import interpolate_command
 from .run import run_command
+from .serve import serve_command
 
 INTERRUPTED = 130
 
@@ -42,6 +43,7 @@ for _command in (
     inspect_command,
     doctor_command,
     export_command,
+    serve_command,
 ):
     cli.add_command(_command)
 

@@ -1,0 +1,117 @@
+"""``ddim-edge serve``: models behind HTTP."""
+
+import os
+from pathlib import Path
+
+import click
+
+from .. import providers
+from ..errors import ConfigError
+
+DEFAULT_MODEL = "fashion-mnist"
+KEY_VARIABLE = "DDIM_EDGE_API_KEY"
+
+
+@click.command("serve")
+@click.argument("models", nargs=-1, metavar="[MODEL]…")
+@click.option("--host", default="127.0.0.1", help="The address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, help="0 takes any that is free.")
+@click.option("--provider", "-p", default="auto", help=f"The device: {', '.join(providers.NAMES)}.")
+@click.option("--max-rows", type=int, default=16, help="Rows of one network call; a guided image takes two.")
+@click.option("--max-memory-mb", type=click.IntRange(1), help="How large the process may grow for more rows; "
+              "without it, 80 % of what is free at start.")  # fmt: skip
+@click.option("--max-queue", type=int, default=64, help="Requests that may wait; one more is answered 429.")
+@click.option("--max-models", type=int, default=2, help="Models open at once; the least recently used one leaves.")
+@click.option("--max-images", type=int, default=10, help="Images of one request.")
+@click.option("--max-steps", type=int, default=1000, help="Steps of one request.")
+@click.option("--max-body-mb", type=click.IntRange(1), default=10, help="Megabytes of one request's body.")
+@click.option("--timeout", type=float, default=120.0, help="Seconds that a request may take, waiting included.")
+@click.option("--job-timeout", type=float, default=3600.0, help="The same for a job of /v1/jobs.")
+@click.option("--drain", type=float, default=30.0, help="Seconds to finish what runs after SIGTERM.")
+@click.option("--lazy", is_flag=True, help="Open models at their first use, not at start.")
+@click.option("--api-key-file", type=click.Path(path_type=Path), help=f"A file with the key; else {KEY_VARIABLE}.")
+@click.option("--no-auth", is_flag=True, help="Let everybody who reaches the address use it.")
+@click.option("--cors-origin", "cors_origins", multiple=True, metavar="ORIGIN", envvar="DDIM_EDGE_SERVE_CORS_ORIGIN",
+              help="A web page's origin that may ask; repeatable.")  # fmt: skip
+@click.option("--log-prompts", is_flag=True, help="Write prompts to the access log.")
+def serve_command(
+    models: tuple[str, ...],
+    host: str,
+    port: int,
+    provider: str,
+    max_rows: int,
+    max_memory_mb: int | None,
+    max_queue: int,
+    max_models: int,
+    max_images: int,
+    max_steps: int,
+    max_body_mb: int,
+    timeout: float,
+    job_timeout: float,
+    drain: float,
+    lazy: bool,
+    api_key_file: Path | None,
+    no_auth: bool,
+    cors_origins: tuple[str, ...],
+    log_prompts: bool,
+) -> int:
+    """Serve MODELs (bundled names, folders, NAME=FOLDER; without one: fashion-mnist) over HTTP.
+
+    Requests of any number of steps and any sampler share every network call. The API is OpenAI's for images, and there
+    is a page at /.
+
+    \b
+    Examples:
+      ddim-edge serve
+      ddim-edge serve fashion-mnist faces=my-bundle/ --port 9000
+      ddim-edge serve --host 0.0.0.0 --api-key-file key.txt
+    """
+    try:
+        from ..serving import Settings, create_app
+        from ..serving.server import listen, serve
+        from ..serving.settings import LOOPBACK
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"the server needs {error.name}: pip install 'ddim-edge[serve]'") from None
+    key, local = _api_key(api_key_file), host in LOOPBACK
+    if not local and key is None and not no_auth:
+        raise ConfigError(f"--host {host} is open to others: give --api-key-file or {KEY_VARIABLE}, or say --no-auth")
+    settings = Settings(
+        provider=provider,
+        max_rows=max_rows,
+        max_memory_bytes=None if max_memory_mb is None else max_memory_mb * 2**20,
+        max_queue=max_queue,
+        max_models=max_models,
+        preload=not lazy,
+        max_images=max_images,
+        max_steps=max_steps,
+        max_body_bytes=max_body_mb * 2**20,
+        timeout_s=timeout,
+        job_timeout_s=job_timeout,
+        drain_s=drain,
+        api_key=None if no_auth else key,
+        cors_origins=cors_origins,
+        hosts=LOOPBACK if local else None,
+        log_prompts=log_prompts,
+    )
+    app = create_app(models or (DEFAULT_MODEL,), settings)
+    try:
+        listener = listen(host, port)
+    except OSError as error:
+        raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}. Give another --host or --port") from None
+    shown = f"[{host}]" if ":" in host else host
+    click.echo(f"ddim-edge listens on http://{shown}:{listener.getsockname()[1]}", err=True)
+    return serve(app, listener)
+
+
+def _api_key(file: Path | None) -> str | None:
+    """The key of the file, else of the environment; ConfigError for a file that cannot be read, and an empty key."""
+    if file is None:
+        key = os.environ.get(KEY_VARIABLE)
+    else:
+        try:
+            key = file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError):
+            raise ConfigError(f"--api-key-file {file} cannot be read") from None
+    if key is not None and not key.strip():
+        raise ConfigError("the API key is empty: write one into the file, or leave the option out")
+    return None if key is None else key.strip()

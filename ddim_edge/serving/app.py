@@ -1,0 +1,79 @@
+"""The application: every route over one engine."""
+
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+from fastapi import FastAPI
+from fastapi.openapi.utils import get_openapi
+from starlette.middleware.cors import CORSMiddleware
+
+from ..version import __version__
+from . import edits_api, errors, health, image_store, jobs_api, openai_api, page
+from .access_log import AccessLog
+from .async_engine import AsyncEngine
+from .image_store import ImageStore
+from .models import Models
+from .security import Gate
+from .settings import DEFAULTS, Settings
+from .worker import Clock
+
+
+def create_app(
+    models: Models = ("fashion-mnist",), settings: Settings = DEFAULTS, *, clock: Clock = time.monotonic
+) -> FastAPI:
+    """An ASGI application that serves ``models``: bundled names, folders, NAME=FOLDER; or a folder for each name.
+
+    ``app.state.engine`` is its AsyncEngine. Raises BundleError, ProviderError or ConfigError where a model cannot be
+    served.
+    """
+    engine = AsyncEngine(models, settings, clock=clock)
+    app = FastAPI(title="ddim-edge", version=__version__, docs_url=None, redoc_url=None, lifespan=_lifespan)
+    app.state.engine = engine
+    errors.install(app)
+    started = int(time.time())
+    store = ImageStore(settings.keep_s, settings.keep_images, clock)
+    for router in (
+        openai_api.routes(engine, store, started),
+        edits_api.routes(engine, store),
+        jobs_api.routes(engine, store, clock),
+        image_store.routes(store),
+        health.routes(engine),
+        page.routes(),
+    ):
+        app.include_router(router)
+    app.add_middleware(Gate, settings=settings)
+    if settings.cors_origins:
+        headers = ["Authorization", "Content-Type", "X-Request-Id"]
+        methods = ["GET", "POST", "DELETE"]
+        origins = list(settings.cors_origins)
+        app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=methods, allow_headers=headers)
+    app.add_middleware(AccessLog, metrics=engine.metrics, log_prompts=settings.log_prompts)
+    app.openapi = lambda: _document(app, settings)  # type: ignore[method-assign]
+    return app
+
+
+@contextlib.asynccontextmanager
+async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
+    async with app.state.engine:
+        yield
+
+
+def _document(app: FastAPI, settings: Settings) -> dict[str, Any]:
+    """The OpenAPI document without FastAPI's 422, which is a 400 here, and with the key where one is needed."""
+    if app.openapi_schema is None:
+        document = get_openapi(title=app.title, version=app.version, routes=app.routes)
+        for path, item in document["paths"].items():
+            for operation in item.values():
+                operation["responses"].pop("422", None)
+                if settings.api_key is not None and path.startswith(("/v1", "/v2/models", "/metrics")):
+                    operation["security"] = [{"key": []}]
+                    operation["responses"]["401"] = operation["responses"]["403"] | {"description": "Unauthorized"}
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        for unused in ("HTTPValidationError", "ValidationError"):
+            schemas.pop(unused, None)
+        if settings.api_key is not None:
+            document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
+        app.openapi_schema = document
+    return app.openapi_schema

@@ -1,0 +1,20 @@
+"""Images as the files that clients get."""
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+from ..images import Pixels, png_bytes, to_pillow
+from .wishes import Format
+
+
+def file_of(image: Pixels, form: Format, recipe: Mapping[str, Any]) -> bytes:
+    """One image, uint8 (H, W, C), as a file; a PNG carries its recipe."""
+    if form.name == "png":
+        return png_bytes(image, recipe)
+    picture = to_pillow(image)
+    if form.name == "jpeg" and picture.mode == "RGBA":
+        picture = picture.convert("RGB")
+    buffer = io.BytesIO()
+    picture.save(buffer, form.name, quality=form.quality)
+    return buffer.getvalue()

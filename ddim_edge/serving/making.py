@@ -1,0 +1,93 @@
+"""From a wish to the engine, and from the engine's events to images that a client can be given."""
+
+import asyncio
+import base64
+import time
+from collections.abc import AsyncGenerator, Callable
+from dataclasses import dataclass
+from typing import Any
+
+from ..bundle import Bundle
+from ..images import Pixels
+from ..options import recipe_of
+from ..origin import Origin
+from ..request import Request
+from .async_engine import AsyncEngine, Ticket
+from .encoding import file_of
+from .schemas import Wish
+from .submission import Made
+from .wishes import Format, format_of, size_of, wished
+
+Publish = Callable[[bytes, str], str]
+"""Keeps a file with a suffix and returns its address."""
+
+
+@dataclass(frozen=True)
+class Image:
+    """One image of an answer, whole or on its way, as a file."""
+
+    index: int
+    finished: bool
+    contents: bytes
+    recipe: dict[str, Any]
+
+    @property
+    def b64_json(self) -> str:
+        return base64.b64encode(self.contents).decode("ascii")
+
+
+@dataclass(frozen=True)
+class Making:
+    """A request that the engine has taken."""
+
+    ticket: Ticket
+    request: Request
+    bundle: Bundle
+    form: Format
+    publish: Publish
+
+    async def images(self) -> AsyncGenerator[Image]:
+        """Partial and finished images as they come; raises what ended them."""
+        async for event in self.ticket:
+            yield await self.image(event.image, event.index, finished=isinstance(event, Made))
+
+    async def image(self, pixels: Pixels, index: int, *, finished: bool) -> Image:
+        """Image ``index``, uint8 (H, W, C), as a file; made beside the event loop, for a large one takes long."""
+        recipe = {**recipe_of(self.bundle, self.request), "index": index}
+        return Image(index, finished, await asyncio.to_thread(file_of, pixels, self.form, recipe), recipe)
+
+    async def whole(self) -> dict[str, Any]:
+        """OpenAI's answer with all images."""
+        made = [image async for image in self.images() if image.finished]
+        data = [self._item(image) for image in sorted(made, key=lambda image: image.index)]
+        return {"created": int(time.time()), "data": data, "quality": None, **self.facts()}
+
+    def facts(self) -> dict[str, str]:
+        """What all images have in common."""
+        width, height = size_of(self.bundle)
+        background = "transparent" if self.bundle.sample_shape[0] == 4 else "opaque"
+        return {"output_format": self.form.name, "size": f"{width}x{height}", "background": background}
+
+    def _item(self, image: Image) -> dict[str, Any]:
+        if self.form.as_url:
+            return {"url": self.publish(image.contents, self.form.name), "ddim_edge": image.recipe}
+        return {"b64_json": image.b64_json, "ddim_edge": image.recipe}
+
+
+def begin(
+    engine: AsyncEngine,
+    wish: Wish,
+    publish: Publish,
+    *,
+    origin: Origin | None = None,
+    partial_images: int = 0,
+    longest_s: float | None = None,
+) -> Making:
+    """Check the wish and hand it to the engine; Refusal or ConfigError where that cannot be."""
+    bundle = engine.catalogue.find(wish.model)
+    form = format_of(wish)
+    request = wished(wish, bundle, engine.settings, origin)
+    longest = engine.settings.timeout_s if longest_s is None else longest_s
+    timeout = longest if wish.timeout_s is None else min(wish.timeout_s, longest)
+    ticket = engine.submit(request, bundle.name, timeout_s=timeout, partial_images=partial_images)
+    return Making(ticket, request, bundle, form, publish)

@@ -1,0 +1,88 @@
+"""The process: uvicorn, signals, and the exit code."""
+
+import contextlib
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from types import FrameType
+
+import uvicorn
+from fastapi import FastAPI
+
+from .async_engine import AsyncEngine
+
+FAULT = 1
+
+
+class Server(uvicorn.Server):
+    """Stops on SIGTERM and SIGINT: nothing new is accepted, what runs is finished, up to a limit; then exit code 0.
+
+    Exit code 1 where the engine's thread ended by itself.
+    """
+
+    def __init__(self, config: uvicorn.Config, engine: AsyncEngine) -> None:
+        super().__init__(config)
+        self.engine = engine
+        engine.worker.on_death = self._stop
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Ours in the place of uvicorn's, which raises the signal again at the end."""
+        before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
+        try:
+            yield
+        finally:
+            for number, handler in before.items():
+                signal.signal(number, handler)
+
+    def handle_exit(self, sig: int, _frame: FrameType | None) -> None:
+        """Begin to stop; a second Ctrl-C does not wait."""
+        if self.should_exit and sig == signal.SIGINT:
+            self.force_exit = True
+        self.engine.worker.refuse()
+        self._stop()
+
+    def _stop(self) -> None:
+        self.should_exit = True
+
+
+def serve(app: FastAPI, listener: socket.socket) -> int:
+    """Serve until a signal; returns the exit code."""
+    engine: AsyncEngine = app.state.engine
+    _log_to_stderr()
+    config = uvicorn.Config(
+        app,
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        timeout_graceful_shutdown=max(1, round(engine.settings.drain_s)),
+    )
+    Server(config, engine).run(sockets=[listener])
+    return 0 if engine.worker.alive else FAULT
+
+
+def listen(host: str, port: int) -> socket.socket:
+    """A listening socket; OSError where the address is taken or not ours."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    if sys.platform != "win32":
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+        listener.listen(2048)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _log_to_stderr() -> None:
+    """Access lines as they are; everything else with its logger's name."""
+    access = logging.StreamHandler()
+    access.setFormatter(logging.Formatter("%(message)s"))
+    logging.getLogger("ddim_edge.access").addHandler(access)
+    logging.getLogger("ddim_edge.access").setLevel(logging.INFO)
+    logging.getLogger("ddim_edge.access").propagate = False
+    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
