@@ -73,9 +73,18 @@ def _read(form: FormData, schema: type[Body], wanted: tuple[str, ...]) -> tuple[
     return schema.model_validate(values, strict=False), files
 
 
+def _without_null(field: dict[str, Any]) -> dict[str, Any]:
+    """A form leaves a field out where JSON may say null."""
+    kinds = [kind for kind in field.get("anyOf", []) if kind != {"type": "null"}]
+    if len(kinds) != 1:
+        return field
+    return {**{name: value for name, value in field.items() if name not in ("anyOf", "default")}, **kinds[0]}
+
+
 def _documented(schema: type[BaseModel], files: tuple[str, ...], content: dict[str, Any]) -> dict[str, Any]:
     """What FastAPI cannot see of a form that is read by hand."""
     fields = schema.model_json_schema()
+    fields["properties"] = {name: _without_null(value) for name, value in fields["properties"].items()}
     fields["properties"] |= {name: {"type": "string", "format": "binary"} for name in files}
     fields["required"] = ["image"]
     body = {"required": True, "content": {"multipart/form-data": {"schema": fields}}}

@@ -9,6 +9,7 @@ from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
+from starlette.routing import Match
 from starlette.types import Scope
 
 from ..errors import BundleError, ConfigError, DdimEdgeError, PredictionError
@@ -88,13 +89,19 @@ def answer(scope: Scope, error: Exception) -> Response:
     return Response(json.dumps(body_of(refusal)), refusal.status, headers, "application/json")
 
 
+def _methods(app: FastAPI, scope: Scope) -> set[str]:
+    """What a path may be asked by; Starlette's own answer knows the first of its routes alone."""
+    found = (route for route in app.routes if route.matches(scope)[0] is not Match.NONE)
+    return {method for route in found for method in getattr(route, "methods", None) or ()}
+
+
 def install(app: FastAPI) -> None:
     """Answer every exception that a route raises."""
 
     async def on_error(request: Request, error: Exception) -> Response:
         response = answer(request.scope, error)
-        if isinstance(error, HTTPException) and error.headers and "allow" in error.headers:
-            response.headers["Allow"] = error.headers["allow"]
+        if response.status_code == 405:
+            response.headers["Allow"] = ", ".join(sorted(_methods(app, request.scope)))
         return response
 
     async def on_validation(request: Request, error: Exception) -> Response:

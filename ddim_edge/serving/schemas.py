@@ -5,8 +5,8 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 MAX_PROMPT = 4000
-MAX_SEED = 2**63 - 1 - 10
-"""Image k has the seed ``seed + k``."""
+MAX_SEED = 2**53 - 1 - 10
+"""So that the seeds of ten images are whole numbers in every JSON reader."""
 
 OutputFormat = Literal["png", "jpeg", "webp"]
 Label = Annotated[str, Field(max_length=200)] | Annotated[int, Field(ge=0, le=2**31)]
@@ -35,7 +35,7 @@ class Wish(BaseModel):
     guidance_scale: float | None = Field(None, ge=0, le=1e6)
     sampler: str | None = Field(None, max_length=100)
     eta: float | None = Field(None, ge=0, le=1)
-    timeout_s: float | None = Field(None, gt=0, le=1e9, description="At most the server's own.")
+    timeout_s: float | None = Field(None, ge=1, le=1e9, description="At most the server's own.")
 
 
 class GenerationBody(Wish):

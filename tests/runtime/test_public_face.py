@@ -27,6 +27,7 @@ NAMES = (
     "ConfigError",
     "BundleError",
     "ProviderError",
+    "DeviceMemoryError",
     "PredictionError",
     "OutputError",
     "ExportError",

@@ -4,7 +4,9 @@ import base64
 import io
 import os
 import signal
+import socket
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -58,6 +60,17 @@ def test_openais_client_and_sigterm(server: tuple[subprocess.Popen[str], str]) -
     assert "sneaker" not in log
 
 
+def test_sigterm_waits_for_what_runs(server: tuple[subprocess.Popen[str], str]) -> None:
+    process, address = server
+    client = openai.OpenAI(base_url=f"{address}/v1", api_key=KEY, max_retries=0)
+    own = {"seed": 1, "sampler": "ddim", "num_inference_steps": 100}
+    events = iter(client.images.generate(prompt="bag", stream=True, partial_images=3, extra_body=own))
+    assert next(events).type == "image_generation.partial_image"
+    process.send_signal(signal.SIGTERM)
+    assert [event.type for event in events][-1] == "image_generation.completed"
+    assert process.wait(60) == 0
+
+
 def test_a_killed_server_leaves_no_file(server: tuple[subprocess.Popen[str], str], tmp_path: Path) -> None:
     process, address = server
     client = openai.OpenAI(base_url=f"{address}/v1", api_key=KEY, max_retries=0)
@@ -68,9 +81,53 @@ def test_a_killed_server_leaves_no_file(server: tuple[subprocess.Popen[str], str
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_refused_at_start(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+_DEAD = """
+from ddim_edge.serving import create_app
+from ddim_edge.serving.server import listen, serve
+app = create_app(["fashion-mnist"])
+app.state.engine.worker.turn = lambda: 1 / 0
+listener = listen("127.0.0.1", 0)
+print(listener.getsockname()[1], flush=True)
+raise SystemExit(serve(app, listener))
+"""
+
+
+def test_a_process_whose_engine_dies_ends_for_its_supervisor() -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", _DEAD], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as dead:
+        assert dead.stdout is not None
+        address = f"http://127.0.0.1:{int(dead.stdout.readline())}/v1"
+        with pytest.raises(openai.InternalServerError) as error:
+            openai.OpenAI(base_url=address, api_key="any", max_retries=0).images.generate(prompt="bag")
+        assert error.value.status_code == 503
+        assert error.value.code == "engine_dead"
+        assert dead.wait(60) == 1
+
+
+def test_without_its_packages_it_names_the_extra(tmp_path: Path) -> None:
+    code = "import sys; sys.modules['fastapi'] = None; from ddim_edge.cli import main; sys.exit(main(['serve']))"
+    done = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=120)
+    assert (done.returncode, "pip install 'ddim-edge[serve]'" in done.stderr) == (2, True)
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_address_that_is_taken(invoke: Invoke) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        assert invoke("serve", "--port", taken.getsockname()[1]).failed_with("cannot listen", "--port")
+    assert invoke("serve", "--host", "192.0.2.1", "--no-auth").failed_with("cannot listen", "--host")
+
+
+def test_what_is_refused_at_start(invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("DDIM_EDGE_API_KEY", raising=False)
     assert invoke("serve", "--host", "0.0.0.0").failed_with("--api-key-file", "--no-auth")
     assert invoke("serve", "nowhere").failed_with("no model 'nowhere'")
     assert invoke("serve", "a=x", "a=y").failed_with("two models are called 'a'")
     assert invoke("serve", "--max-queue", "0").failed_with("max_queue")
+    assert invoke("serve", "--drain", "nan").failed_with("drain_s")
+    assert invoke("serve", "--api-key-file", "nowhere").failed_with("cannot be read")
+    assert invoke("serve", "--provider", "gpu").failed_with("provider 'gpu' is unknown")
+    (tmp_path / "key").write_text(" \n")
+    assert invoke("serve", "--api-key-file", tmp_path / "key").failed_with("the API key is empty")

@@ -3,6 +3,8 @@
 import base64
 import io
 import json
+import logging
+import re
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +20,7 @@ from PIL import Image
 import ddim_edge
 from ddim_edge.images import read_recipe
 from ddim_edge.serving import Settings, create_app
+from ddim_edge.serving.settings import LOOPBACK
 from ddim_edge.serving.worker import Worker
 
 from ..tiny_bundles import tiny_model, write_bundle
@@ -32,6 +35,10 @@ def client(tiny_bundle: Path, plain_bundle: Path) -> Iterator[TestClient]:
 
 def pixels(b64: str) -> Any:
     return np.asarray(Image.open(io.BytesIO(base64.b64decode(b64))))
+
+
+def events_of(text: str) -> list[dict[str, Any]]:
+    return [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: ")]
 
 
 def refused(response: Any, status: int, *parts: str) -> bool:
@@ -60,7 +67,7 @@ def test_images_are_those_of_the_pipeline_and_their_recipe_makes_them_again(tmp_
 def test_streaming_sends_partial_images_and_then_the_whole_one(client: TestClient) -> None:
     body = {"prompt": "cat", "seed": 1, "num_inference_steps": 8, "stream": True, "partial_images": 3}
     text = client.post("/v1/images/generations", json=body).text
-    events = [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: ")]
+    events = events_of(text)
     kinds = [event["type"] for event in events]
     assert kinds == ["image_generation.partial_image"] * 3 + ["image_generation.completed"]
     assert [event["partial_image_index"] for event in events[:3]] == [0, 1, 2]
@@ -95,6 +102,7 @@ def test_what_cannot_be_is_refused_in_openais_shape(
 def test_other_refusals_have_the_same_shape(client: TestClient) -> None:
     assert refused(client.get("/nowhere"), 404)
     assert refused(client.get("/v1/images/generations"), 405)
+    assert client.get("/v1/images/generations").headers["Allow"] == "POST"
     assert refused(client.post("/v1/images/generations", content=b"{"), 400)
     assert refused(client.post("/v1/images/generations", content=b" " * 100_001), 413, "100000")
     chunks = (b" " * 60_000 for _ in range(2))
@@ -128,6 +136,13 @@ def test_an_edit_keeps_what_the_mask_does_not_show(client: TestClient) -> None:
     assert (image[:4] != 200).any()
     files["mask"] = picture((9, 9), "RGBA", (0, 0, 0, 0))
     assert refused(client.post("/v1/images/edits", files=files, data=data), 400, "9x9")
+
+
+def test_an_edit_can_be_streamed(client: TestClient) -> None:
+    files = {"image": picture((8, 8), "L")}
+    data = {"prompt": "cat", "num_inference_steps": "8", "seed": "3", "stream": "true", "partial_images": "1"}
+    events = events_of(client.post("/v1/images/edits", files=files, data=data).text)
+    assert [event["type"] for event in events] == ["image_edit.partial_image", "image_edit.completed"]
 
 
 def test_variations_and_uploads_that_are_refused(client: TestClient) -> None:
@@ -173,6 +188,57 @@ def test_a_key_a_page_of_elsewhere_and_another_name(tiny_bundle: Path) -> None:
         good = client.get("/v1/models", headers={**key, "Origin": "https://good"})
         assert good.headers["Access-Control-Allow-Origin"] == "https://good"
         assert refused(client.get("/v1/models", headers={**key, "Host": "evil"}), 403)
+
+
+def test_a_page_of_elsewhere_may_ask_where_it_is_listed(tiny_bundle: Path) -> None:
+    asked = {"Origin": "https://good", "Access-Control-Request-Method": "POST"}
+    with TestClient(create_app({"tiny": tiny_bundle}, Settings(cors_origins=("https://good",)))) as client:
+        answer = client.options("/v1/images/generations", headers=asked)
+        assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (200, "https://good")
+        bad = client.options("/v1/images/generations", headers={**asked, "Origin": "https://bad"})
+        assert "Access-Control-Allow-Origin" not in bad.headers
+    with TestClient(create_app({"tiny": tiny_bundle})) as client:
+        assert client.options("/v1/images/generations", headers=asked).status_code >= 400
+
+
+@pytest.mark.parametrize("host", ["[::", "[", "evil.example", "a@localhost.evil", ""])
+def test_another_name_of_the_host_is_refused(tiny_bundle: Path, host: str) -> None:
+    with TestClient(create_app({"tiny": tiny_bundle}, Settings(hosts=LOOPBACK))) as client:
+        assert refused(client.get("/v1/models", headers={"Host": host}), 403, "Host")
+        for good in ("localhost:8000", "127.0.0.1", "[::1]:80"):
+            assert client.get("/v1/models", headers={"Host": good}).status_code == 200
+
+
+def test_the_page_is_whole_by_itself(client: TestClient) -> None:
+    answer = client.get("/")
+    assert answer.headers["Content-Type"].startswith("text/html")
+    policy = answer.headers["Content-Security-Policy"]
+    assert "default-src 'none'" in policy
+    assert "frame-ancestors 'none'" in policy
+    assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//""", answer.text)
+
+
+@pytest.mark.parametrize("aloud", [False, True])
+def test_the_log_holds_a_prompt_only_where_that_was_asked_for(
+    tiny_bundle: Path, caplog: pytest.LogCaptureFixture, aloud: bool
+) -> None:
+    caplog.set_level("INFO", "ddim_edge.access")
+    logging.getLogger("ddim_edge.access").propagate = True
+    options = Settings(api_key="secret", log_prompts=aloud)
+    with TestClient(create_app({"tiny": tiny_bundle}, options), headers={"Authorization": "Bearer secret"}) as client:
+        body = {"prompt": "cat", "num_inference_steps": 1, "response_format": "url"}
+        url = client.post("/v1/images/generations", json=body, headers={"X-Request-Id": "mine"}).json()["data"][0][
+            "url"
+        ]
+        client.get(url)
+        client.post("/v1/images/generations", json={"prompt": "dgo"})
+    made, fetched, refused = (json.loads(record.message) for record in caplog.records if record.name.endswith("access"))
+    assert (made["request_id"], made["path"], made["status"]) == ("mine", "/v1/images/generations", 200)
+    assert made.get("prompt") == ("cat" if aloud else None)
+    assert fetched["path"] == "/images/…"
+    assert (refused["status"], refused["reason"]) == (400, "invalid_value")
+    assert "secret" not in caplog.text
+    assert "dgo" not in caplog.text
 
 
 def test_a_model_that_fails_fails_alone(tmp_path: Path) -> None:
