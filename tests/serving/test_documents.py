@@ -1,0 +1,55 @@
+"""The examples of the README and of docs/server.md run as they stand."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from ..conftest import COMMAND
+
+ROOT = Path(__file__).parents[2]
+
+
+def examples(document: str, word: str, language: str = "") -> list[str]:
+    """The code blocks of a document that hold ``word``."""
+    blocks = re.findall(r"^```(\w*)\n(.*?)^```$", (ROOT / document).read_text(), re.DOTALL | re.MULTILINE)
+    return [code for found, code in blocks if found == language and word in code]
+
+
+@pytest.fixture(scope="module")
+def port() -> Iterator[str]:
+    env = {name: value for name, value in os.environ.items() if name != "DDIM_EDGE_API_KEY"}
+    command = [*COMMAND, "serve", "--port", "0"]
+    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        yield process.stderr.readline().rpartition(":")[2].strip()
+        process.terminate()
+        process.stderr.read()
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
+def test_the_readmes_curl_line_gives_a_picture(port: str, tmp_path: Path) -> None:
+    (line,) = examples("README.md", "curl -s")
+    subprocess.run(["sh", "-c", line.replace("localhost:8000", f"localhost:{port}")], cwd=tmp_path, check=True)
+    assert Image.open(tmp_path / "sneaker.png").size == (28, 28)
+
+
+def test_the_readmes_client_runs(port: str) -> None:
+    (code,) = examples("README.md", "import openai", "python")
+    code = code.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    kinds = [line.split()[0] for line in done.stdout.splitlines()]
+    assert kinds == ["image_generation.partial_image"] * 2 + ["image_generation.completed"]
+
+
+@pytest.mark.parametrize("word", ["create_app", "AsyncEngine"])
+def test_the_python_examples_run(word: str) -> None:
+    (code,) = examples("docs/server.md", word, "python")
+    checks = {"create_app": "assert app.state.engine", "AsyncEngine": "assert images.shape == (1, 28, 28, 1)"}
+    subprocess.run([sys.executable, "-c", f"{code}\n{checks[word]}"], check=True)
