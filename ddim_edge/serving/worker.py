@@ -29,7 +29,8 @@ class Worker:
         self._changed = threading.Condition()
         self._arrived: deque[Submission] = deque()
         self._peeks: deque[tuple[Submission, Peek]] = deque()
-        self._draining = self._aborting = self._dead = False
+        self._aborting = self._dead = False
+        self._refuses_since: float | None = None
         self._thread = threading.Thread(target=self._main, name="ddim-edge-engine", daemon=True)
 
     def start(self) -> None:
@@ -44,7 +45,7 @@ class Worker:
 
     @property
     def draining(self) -> bool:
-        return self._draining
+        return self._refuses_since is not None
 
     @property
     def queued(self) -> int:
@@ -56,7 +57,7 @@ class Worker:
         with self._changed:
             if self._dead:
                 raise EngineDead("the engine has stopped by an internal fault")
-            if self._draining:
+            if self.draining:
                 raise Draining("the server is stopping: ask another one, or later")
             if self.queued >= self._max_queue:
                 raise QueueFull(f"{self._max_queue} requests wait already: try again later")
@@ -80,16 +81,19 @@ class Worker:
 
     def refuse(self) -> None:
         """Accept nothing more. Takes no lock, so a signal's handler may call it."""
-        self._draining = True
+        if self._refuses_since is None:
+            self._refuses_since = time.monotonic()
 
     def close(self, wait_s: float) -> None:
-        """Refuse; after ``wait_s`` seconds, cancel what is left. The thread has ended then, or is stuck."""
+        """Refuse; ``wait_s`` seconds after that began, cancel what is left. The thread has ended then, or is stuck."""
         self.refuse()
+        assert self._refuses_since is not None
+        left = max(0.0, self._refuses_since + wait_s - time.monotonic())
         if self._thread.ident is None:
             return
         with self._changed:
             self._changed.notify_all()
-        self._thread.join(wait_s)
+        self._thread.join(left)
         with self._changed:
             self._aborting = True
             self._changed.notify_all()
@@ -118,12 +122,12 @@ class Worker:
         """Whether there is something to do; False at the end."""
         with self._changed:
             self._changed.wait_for(self._may_go_on, _OPENING_S if self._dispatcher.waiting else None)
-            return not self._draining or bool(self._arrived or self._peeks or self._dispatcher.submissions())
+            return not self.draining or bool(self._arrived or self._peeks or self._dispatcher.submissions())
 
     def _may_go_on(self) -> bool:
         if self._arrived or self._peeks or not self._dispatcher.is_idle:
             return True
-        return self._draining and not self._dispatcher.submissions()
+        return self.draining and not self._dispatcher.submissions()
 
     def _answer_peeks(self) -> None:
         while self._peeks:

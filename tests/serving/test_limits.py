@@ -1,6 +1,7 @@
 """What the server does when it is asked too much, too long, or in vain."""
 
 import asyncio
+import time
 from pathlib import Path
 from typing import Any
 
@@ -131,12 +132,13 @@ def test_a_server_that_stops_finishes_what_runs_and_takes_nothing_more(tiny_bund
 
 
 def test_a_server_that_may_wait_no_longer_cancels_what_runs(tiny_bundle: Path) -> None:
-    app, gate = gated(tiny_bundle, drain_s=0.0)
+    app, gate = gated(tiny_bundle, drain_s=3600.0)
 
     async def scenario() -> None:
         async with app.state.engine as engine:
             runs = Exchange(app, PATH, CAT)
             await come(gate)
+            engine.worker._refuses_since = time.monotonic() - 3600  # it has been stopping for an hour
             closing = asyncio.ensure_future(engine.aclose())
             while not engine.worker._aborting:
                 await asyncio.sleep(0)

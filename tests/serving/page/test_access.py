@@ -1,0 +1,95 @@
+"""For the keyboard, a screen reader, a phone, and whoever has a key."""
+
+import re
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from .actions import alert, generate, status
+from .conftest import Open
+from .fake_server import FakeServer, fake_server
+
+PHONE = {"width": 360, "height": 740}
+
+
+def test_by_keyboard_alone(page: Page, server: FakeServer) -> None:
+    reached = []
+    for _ in range(9):
+        page.keyboard.press("Tab")
+        reached.append(page.evaluate("document.activeElement.id"))
+        assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
+    assert reached == ["model", "label", "count", "steps", "seed", "random", "sampler", "guidance", "generate"]
+    page.get_by_label("Label").focus()
+    page.keyboard.type("ha")
+    page.get_by_role("button", name="Generate").focus()
+    page.keyboard.press("Enter")
+    expect(page.get_by_role("img", name="preview 3 of 3")).to_be_visible()
+    page.keyboard.press("Tab")
+    expect(page.get_by_role("button", name="Cancel")).to_be_focused()
+    page.keyboard.press("Space")
+    assert server.left.get(timeout=30) == "hangs"
+    expect(page.get_by_role("button", name="Generate")).to_be_focused()
+
+
+def test_every_control_has_a_name(page: Page) -> None:
+    generate(page, count=2)
+    expect(status(page)).to_contain_text("Finished")
+    names = []
+    for control in page.locator("input, select, button, a, progress").filter(visible=True).all():
+        expect(control).to_have_accessible_name(re.compile("."))
+        names.append(control.get_attribute("aria-label"))
+    said = [name for name in names if name]
+    assert len(said) == len(set(said)) == 6
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_a_phone_shows_it_without_scrolling_sideways(server: FakeServer, opened: Open, scheme: Any) -> None:
+    page = opened(server.address, viewport=PHONE, color_scheme=scheme, reduced_motion="reduce")
+    generate(page, "tench, Tinca tinca", count=3)
+    expect(status(page)).to_contain_text("Finished")
+    generate(page, "refused")
+    expect(alert(page)).not_to_be_empty()
+    assert page.evaluate("document.documentElement.scrollWidth") == PHONE["width"]
+    for control in page.locator("input, select, button, a, img").filter(visible=True).all():
+        box = control.bounding_box()
+        assert box
+        assert box["x"] >= 0
+        assert box["x"] + box["width"] <= PHONE["width"]
+
+
+def luminance(colour: str) -> float:
+    """Relative luminance of ``rgb(r, g, b)``, as WCAG has it."""
+    parts = [int(part) / 255 for part in colour.removeprefix("rgb(").removesuffix(")").split(",")]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_stands_out_from_its_ground(server: FakeServer, opened: Open, scheme: Any) -> None:
+    page = opened(server.address, color_scheme=scheme)
+    script = """pairs => pairs.map(([ink, ground]) => [ink, ground].map(name => {
+        document.body.style.color = `var(--${name})`;
+        return getComputedStyle(document.body).color;
+    }))"""
+    texts = [("ink", "paper"), ("ink", "card"), ("quiet", "paper"), ("quiet", "card"), ("accent", "card")]
+    for ink, ground in page.evaluate(script, [*texts, ("on-accent", "accent"), ("alert", "alert-paper")]):
+        dark, light = sorted([luminance(ink), luminance(ground)])
+        assert (light + 0.05) / (dark + 0.05) >= 4.5, (ink, ground)
+
+
+def test_a_key_is_asked_for_and_forgotten(opened: Open) -> None:
+    with fake_server(api_key="right") as server:
+        page = opened(server.address)
+        expect(page.get_by_label("API key")).to_be_focused()
+        expect(alert(page)).to_be_empty()
+        for key, words in (("wrong", "The server says: the API key is missing or wrong."), ("right", "")):
+            page.keyboard.type(key)
+            page.keyboard.press("Enter")
+            expect(alert(page)).to_have_text(words)
+        expect(page.get_by_label("API key")).to_be_hidden()
+        generate(page)
+        expect(status(page)).to_contain_text("Finished")
+        assert page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
+        page.reload()
+        expect(page.get_by_label("API key")).to_be_visible()

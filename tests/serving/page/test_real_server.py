@@ -1,0 +1,60 @@
+"""The page before the server that it is for."""
+
+import re
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import uvicorn
+from playwright.sync_api import expect
+
+from ddim_edge.images import read_recipe
+from ddim_edge.serving import Settings, create_app
+
+from .actions import generate, press, status
+from .conftest import Open
+
+
+@pytest.fixture(scope="module")
+def real_server() -> Iterator[str]:
+    app = create_app(["fashion-mnist"], Settings(api_key="a-key"))
+    server = uvicorn.Server(uvicorn.Config(app, port=0, log_config=None))
+    listening = threading.Event()
+    start = server.startup
+
+    async def startup(*arguments: Any, **options: Any) -> None:
+        await start(*arguments, **options)
+        listening.set()
+
+    server.startup = startup  # type: ignore[method-assign]
+    thread = threading.Thread(target=server.run, daemon=True)
+    thread.start()
+    assert listening.wait(60)
+    yield f"http://127.0.0.1:{server.servers[0].sockets[0].getsockname()[1]}/"
+    server.should_exit = True
+    thread.join(60)
+
+
+def test_the_real_server(real_server: str, opened: Open, tmp_path: Path) -> None:
+    page = opened(real_server)
+    page.get_by_label("API key").fill("a-key")
+    press(page, "Use this key")
+    expect(page.get_by_label("Model")).to_have_value("fashion-mnist")
+    page.get_by_label("Steps").fill("8")
+    page.get_by_label("Seed", exact=True).fill("3")
+    page.get_by_label("Guidance").fill("2")
+    generate(page, "sneaker", count=2)
+    expect(status(page)).to_contain_text("Finished 2 images", timeout=60_000)
+    with page.expect_download() as download:
+        page.get_by_role("link", name="seed 4").click()
+    download.value.save_as(tmp_path / "made.png")
+    recipe = read_recipe(tmp_path / "made.png")
+    assert (recipe["seed"] + recipe["index"], recipe["num_steps"], recipe["guidance_scale"]) == (4, 8, 2)
+    page.get_by_label("Steps").fill("1000")
+    page.get_by_label("Label").select_option("bag")
+    press(page, "Generate")
+    expect(page.get_by_role("img", name=re.compile("preview")).first).to_be_visible(timeout=60_000)
+    press(page, "Cancel")
+    expect(status(page)).to_have_text("Cancelled, 0 finished.")
