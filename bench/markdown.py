@@ -15,34 +15,34 @@ REFERENCES = {
 
 def overhead(record: Record) -> str:
     rows = [
-        (row["batch_size"], row["runs"], f"{row['share']:.2%}", _range(row["range"], ".2%"), f"{row['bar']:.0%}")
+        (row["batch_size"], row["runs"], f"{row['share']:.2%}", as_range(row["range"], ".2%"), f"{row['bar']:.0%}")
         for row in record["rows"]
     ]
-    return _table(("batch", "runs", "share outside, median", "lowest to highest", "wanted at most"), rows)
+    return as_table(("batch", "runs", "share outside, median", "lowest to highest", "wanted at most"), rows)
 
 
 def throughput(record: Record) -> str:
     header = ("batch", "steps", "", "images/s", "ours is faster by", "pair by pair", "wanted at least", "peak memory")
-    return _table(header, [line for row in record["rows"] for line in _throughput_lines(row)])
+    return as_table(header, [line for row in record["rows"] for line in _throughput_lines(row)])
 
 
 def _throughput_lines(row: Record) -> Iterable[Sequence[object]]:
     wanted = {"ours": "", "eager": f"{row['bar']:g}", "compiled": "1"}
     names = {"ours": "ddim-edge", "eager": "diffusers, eager", "compiled": "diffusers, torch.compile"}
     for kind, side in row["sides"].items():
-        ratio, pairs = ("", "") if kind == "ours" else (f"{side['ratio']:.2f}", _range(side["pairs"], ".2f"))
+        ratio, pairs = ("", "") if kind == "ours" else (f"{side['ratio']:.2f}", as_range(side["pairs"], ".2f"))
         speed, peak = f"{side['images_per_second']:.2f}", f"{side['peak_mib']} MiB"
         yield (row["batch_size"], row["num_steps"], names[kind], speed, ratio, pairs, wanted[kind], peak)
 
 
 def startup(record: Record) -> str:
     ours, theirs = record["sides"]["ours"], record["sides"]["diffusers"]
-    ratio, pairs = f"{theirs['ratio']:.1f}", _range(theirs["pairs"], ".1f")
+    ratio, pairs = f"{theirs['ratio']:.1f}", as_range(theirs["pairs"], ".1f")
     rows = [
         ("ddim-edge", f"{ours['seconds']:.2f} s", "", "", "", f"{ours['peak_mib']} MiB"),
         ("diffusers", f"{theirs['seconds']:.2f} s", ratio, pairs, f"{record['bar']:g}", f"{theirs['peak_mib']} MiB"),
     ]
-    return _table(("", "median", "times longer", "pair by pair", "wanted at least", "peak memory"), rows)
+    return as_table(("", "median", "times longer", "pair by pair", "wanted at least", "peak memory"), rows)
 
 
 def size(record: Record) -> str:
@@ -57,7 +57,7 @@ def size(record: Record) -> str:
             f"{record['bar']:g}",
         ),
     ]
-    return _table(("", "site-packages", "packages", "times larger", "wanted at least"), rows)
+    return as_table(("", "site-packages", "packages", "times larger", "wanted at least"), rows)
 
 
 def interval(record: Record) -> str:
@@ -69,10 +69,10 @@ def interval(record: Record) -> str:
             record["rows_per_image"]["interval"],
             f"{record['seconds']['interval']:.3f} s",
             f"{record['saved']:.1%}",
-            _range(record["range"], ".1%"),
+            as_range(record["range"], ".1%"),
         ),
     ]
-    return _table(("guided at σ", "rows an image", "median", "time saved", "pair by pair"), rows)
+    return as_table(("guided at σ", "rows an image", "median", "time saved", "pair by pair"), rows)
 
 
 def quality(record: Record) -> str:
@@ -93,7 +93,7 @@ def _references(record: Record) -> str:
         for count, distance in record["floors"].items()
     ]
     accuracy = f"The classifier's accuracy on the test images is {record['classifier']['test_accuracy']:.2%}."
-    return f"{accuracy}\n\n{_table(('real images', 'Fréchet distance'), rows)}"
+    return f"{accuracy}\n\n{as_table(('real images', 'Fréchet distance'), rows)}"
 
 
 def _scan(record: Record) -> str:
@@ -103,7 +103,7 @@ def _scan(record: Record) -> str:
         for cell in sorted(cells, key=lambda cell: (float(cell["guidance_scale"]), int(cell["num_images"])))
     ]
     title = f"{plan.SCAN_STEPS} steps, eta 0, by guidance scale:"
-    return f"{title}\n\n{_table(('guidance', 'images', 'labels right', 'Fréchet distance'), rows)}"
+    return f"{title}\n\n{as_table(('guidance', 'images', 'labels right', 'Fréchet distance'), rows)}"
 
 
 def reconstruction(record: Record) -> str:
@@ -111,7 +111,7 @@ def reconstruction(record: Record) -> str:
         (steps, row["num_images"], f"{row['error']['squared']:.5f}", f"{row['error']['absolute']:.4f}")
         for steps, row in sorted(record["rows"].items(), key=lambda item: int(item[0]))
     ]
-    return _table(("S", "images", "squared error a dimension", "absolute error a dimension"), rows)
+    return as_table(("S", "images", "squared error a dimension", "absolute error a dimension"), rows)
 
 
 def _ddim_cells(record: Record) -> list[Record]:
@@ -127,7 +127,7 @@ def _sampler_table(record: Record) -> str:
         "Every sampler, without guidance, by network calls; in each cell the Fréchet distance, the labels right, and "
         "the number of images:"
     )
-    return f"{title}\n\n{_table(('sampler', *map(str, plan.SAMPLER_CALLS)), rows)}"
+    return f"{title}\n\n{as_table(('sampler', *map(str, plan.SAMPLER_CALLS)), rows)}"
 
 
 def _guided_table(record: Record) -> str:
@@ -145,7 +145,7 @@ def _guided_table(record: Record) -> str:
     ]
     title = f"Guidance {plan.LABEL_SCALE:g} between two noise levels σ, with the model's own sampler:"
     header = ("guided at σ", "steps", "rows an image", "images", "labels right", "Fréchet distance")
-    return f"{title}\n\n{_table(header, rows)}"
+    return f"{title}\n\n{as_table(header, rows)}"
 
 
 def _paper_table(record: Record) -> str:
@@ -156,18 +156,18 @@ def _paper_table(record: Record) -> str:
     by_place = {(cell["eta"], cell["num_steps"]): _cell(cell) for cell in cells}
     rows = [(f"{eta:g}", *(by_place.get((eta, count), "") for count in steps)) for eta in etas]
     title = "Without guidance; in each cell the Fréchet distance, the labels right, and the number of images:"
-    return f"{title}\n\n{_table(('eta', *(f'S = {count}' for count in steps)), rows)}"
+    return f"{title}\n\n{as_table(('eta', *(f'S = {count}' for count in steps)), rows)}"
 
 
 def _cell(cell: Record) -> str:
     return f"{cell['distance']:.3f} ({cell['label_accuracy']:.1%}, {cell['num_images']})"
 
 
-def _range(ends: Sequence[float], form: str) -> str:
+def as_range(ends: Sequence[float], form: str) -> str:
     low, high = ends
     return f"{low:{form}} to {high:{form}}"
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+def as_table(header: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
     lines = [header, ["---"] * len(header), *rows]
     return "\n".join(f"| {' | '.join(map(str, line))} |" for line in lines)

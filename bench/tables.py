@@ -6,6 +6,7 @@ import re
 from . import results
 from .markdown import interval, overhead, quality, reconstruction, size, startup, throughput
 from .results import Record
+from .serving import markdown as serving
 
 README = results.BENCH / "README.md"
 TABLES = {
@@ -16,6 +17,10 @@ TABLES = {
     "quality": quality,
     "interval": interval,
     "reconstruction": reconstruction,
+    "serving_load": serving.load,
+    "serving_overhead": serving.overhead,
+    "serving_soak": serving.soak,
+    "serving_fuzz": serving.fuzz,
 }
 
 

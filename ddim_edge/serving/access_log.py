@@ -10,9 +10,8 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .errors import answer
+from .errors import Internal, answer, refusal_of
 from .metrics import Metrics
-from .refusals import Refusal
 
 ACCESS = logging.getLogger("ddim_edge.access")
 LOG = logging.getLogger("ddim_edge.serving")
@@ -43,7 +42,7 @@ class AccessLog:
         try:
             await self.app(scope, receive, sending)
         except Exception as error:
-            if not isinstance(error, Refusal):
+            if isinstance(refusal_of(error), Internal):
                 LOG.exception("request %s failed", request_id)
             if status == 499:
                 await answer(scope, error)(scope, receive, sending)

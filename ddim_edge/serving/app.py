@@ -31,18 +31,19 @@ def create_app(
     engine = AsyncEngine(models, settings, clock=clock)
     app = FastAPI(title="ddim-edge", version=__version__, docs_url=None, redoc_url=None, lifespan=_lifespan)
     app.state.engine = engine
-    errors.install(app)
     started = int(time.time())
     store = ImageStore(settings.keep_s, settings.keep_images, clock)
-    for router in (
+    routers = (
         openai_api.routes(engine, store, started),
         edits_api.routes(engine, store),
         jobs_api.routes(engine, store, clock),
         image_store.routes(store),
         health.routes(engine),
         page.routes(),
-    ):
+    )
+    for router in routers:
         app.include_router(router)
+    errors.install(app, [route for router in routers for route in router.routes])
     app.add_middleware(Gate, settings=settings)
     if settings.cors_origins:
         headers = ["Authorization", "Content-Type", "X-Request-Id"]

@@ -2,18 +2,20 @@
 
 import json
 import logging
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from pydantic import ValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.responses import Response
-from starlette.routing import Match
+from starlette.routing import BaseRoute, Match
 from starlette.types import Scope
 
 from ..errors import BundleError, ConfigError, DdimEdgeError, PredictionError
-from .refusals import ModelFailed, NotFound, Refusal, TooLarge, Unfit
+from .refusals import Cancelled, ModelFailed, NotFound, Refusal, TooLarge, Unfit
 
 LOG = logging.getLogger("ddim_edge.serving")
 
@@ -45,6 +47,8 @@ def refusal_of(error: Exception) -> Refusal:
             return ModelFailed(f"the model failed: {error or 'out of memory'}")
         case HTTPException():
             return _of_http(error)
+        case ClientDisconnect():
+            return Cancelled("the client went away")
         case _:
             return Internal("a fault of the server: its log says more, under the id in X-Request-Id")
 
@@ -89,19 +93,19 @@ def answer(scope: Scope, error: Exception) -> Response:
     return Response(json.dumps(body_of(refusal)), refusal.status, headers, "application/json")
 
 
-def _methods(app: FastAPI, scope: Scope) -> set[str]:
+def _methods(routes: Sequence[BaseRoute], scope: Scope) -> set[str]:
     """What a path may be asked by; Starlette's own answer knows the first of its routes alone."""
-    found = (route for route in app.routes if route.matches(scope)[0] is not Match.NONE)
+    found = (route for route in routes if route.matches(scope)[0] is not Match.NONE)
     return {method for route in found for method in getattr(route, "methods", None) or ()}
 
 
-def install(app: FastAPI) -> None:
-    """Answer every exception that a route raises."""
+def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
+    """Answer every exception that one of the application's ``routes`` raises, and the lack of one."""
 
     async def on_error(request: Request, error: Exception) -> Response:
         response = answer(request.scope, error)
         if response.status_code == 405:
-            response.headers["Allow"] = ", ".join(sorted(_methods(app, request.scope)))
+            response.headers["Allow"] = ", ".join(sorted(_methods(routes, request.scope)))
         return response
 
     async def on_validation(request: Request, error: Exception) -> Response:

@@ -86,3 +86,5 @@ def _log_to_stderr() -> None:
     logging.getLogger("ddim_edge.access").setLevel(logging.INFO)
     logging.getLogger("ddim_edge.access").propagate = False
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
+    for name in ("uvicorn.error", "python_multipart"):  # they warn of every malformed request: a client fills the log
+        logging.getLogger(name).setLevel(logging.ERROR)

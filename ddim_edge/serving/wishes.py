@@ -45,7 +45,11 @@ def wished(wish: Wish, bundle: Bundle, settings: Settings, origin: Origin | None
     }
     if wish.guidance_scale is not None:
         options["guidance_scale"] = wish.guidance_scale
-    return request_of(bundle, options)
+    request = request_of(bundle, options)
+    if request.num_steps > settings.max_steps:
+        message = f"num_inference_steps: this server makes at most {settings.max_steps}, not {request.num_steps}"
+        raise Unfit(message, param="num_inference_steps")
+    return request
 
 
 def format_of(wish: Wish) -> Format:
@@ -71,9 +75,6 @@ def _check(wish: Wish, bundle: Bundle, settings: Settings) -> None:
         raise Unfit(f"negative_prompt: {bundle.name} takes no text", param="negative_prompt")
     if (wish.n or 1) > settings.max_images:
         raise Unfit(f"n: this server makes at most {settings.max_images} images a request", param="n")
-    if (wish.num_inference_steps or 1) > settings.max_steps:
-        message = f"num_inference_steps: this server makes at most {settings.max_steps}"
-        raise Unfit(message, param="num_inference_steps")
 
 
 def _labels(wish: Wish, bundle: Bundle, seed: int, count: int, origin: Origin | None) -> Sequence[str | int] | None:

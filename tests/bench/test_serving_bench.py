@@ -1,5 +1,6 @@
 """The server's bench: its trace, its figures, and its malformed requests."""
 
+import itertools
 import json
 import statistics
 
@@ -19,7 +20,7 @@ def test_a_trace_is_a_poisson_process_of_the_mix() -> None:
     asks = trace(20_000)
     assert asks == trace(20_000)
     assert asks != trace(20_000, seed=1)
-    gaps = [later.at - sooner.at for sooner, later in zip(asks, asks[1:], strict=False)]
+    gaps = [later.at - sooner.at for sooner, later in itertools.pairwise(asks)]
     assert min(gaps) > 0
     assert statistics.mean(gaps) == pytest.approx(1, abs=0.03)
     assert statistics.stdev(gaps) == pytest.approx(1, abs=0.05)  # an exponential's deviation is its mean
@@ -28,7 +29,7 @@ def test_a_trace_is_a_poisson_process_of_the_mix() -> None:
     assert statistics.mean(ask.row_calls for ask in asks) == pytest.approx(mixed_row_calls(), rel=0.03)
 
 
-def test_a_longer_trace_begins_in_the_same_way_for_every_load() -> None:
+def test_no_two_requests_of_a_trace_make_the_same_images() -> None:
     assert len({ask.seed for ask in trace(500)}) == 500
 
 
@@ -46,15 +47,17 @@ def test_latency_counts_from_the_schedule_and_throughput_in_the_window() -> None
     # From 10 to 20: the late one of the warm-up, and two of the counted ones.
     assert cell["requests_per_second"] == 0.3
     assert cell["images_per_second"] == 0.6
+    assert cell["offered_per_second"] == 0.3
+    assert cell["to_the_end_per_second"] == pytest.approx(3 / 16, abs=1e-4)
     assert (cell["rejected"], cell["timed_out"], cell["tail_s"]) == (1, 0, 6)
 
 
 def test_what_was_wanted_needs_both_cells() -> None:
-    ours = {"latency_s": {"10": {"p95": 1.0}}, "requests_per_second": 5.0}
-    theirs = {"latency_s": {"10": {"p95": 4.0}}, "requests_per_second": 4.0}
+    ours = {"latency_s": {"10": {"p95": 1.0}}, "requests_per_second": 5.0, "to_the_end_per_second": 3.0}
+    theirs = {"latency_s": {"10": {"p95": 4.0}}, "requests_per_second": 4.0, "to_the_end_per_second": 4.0}
     assert summary.wanted({"step by step 90": ours}) is None
     found = summary.wanted({"step by step 90": ours, "batch by batch 90": theirs})
-    assert found == {"load": 90, "p95_ratio": 0.25, "throughput_ratio": 1.25}
+    assert found == {"load": 90, "p95_ratio": 0.25, "throughput_ratio": 1.25, "to_the_end_ratio": 0.75}
 
 
 def test_malformed_requests_are_the_same_again_and_of_every_kind() -> None:

@@ -46,11 +46,19 @@ class Gate:
 class Exchange:
     """One HTTP exchange with an application, without a socket; the client may leave."""
 
-    def __init__(self, app: FastAPI, path: str, body: dict[str, Any]) -> None:
-        self._contents = json.dumps(body).encode()
-        self._asked, self._left = False, asyncio.Event()
+    def __init__(
+        self,
+        app: FastAPI,
+        path: str,
+        body: dict[str, Any] | bytes,
+        kind: str = "application/json",
+        *,
+        whole: bool = True,
+    ) -> None:
+        self._contents = body if isinstance(body, bytes) else json.dumps(body).encode()
+        self._whole, self._asked, self._left = whole, False, asyncio.Event()
         self.messages: list[Any] = []
-        headers = [(b"content-type", b"application/json"), (b"host", b"testserver")]
+        headers = [(b"content-type", kind.encode()), (b"host", b"testserver")]
         self._scope = {
             "type": "http",
             "asgi": {"version": "3.0", "spec_version": "2.3"},
@@ -73,7 +81,7 @@ class Exchange:
     async def _receive(self) -> dict[str, Any]:
         if not self._asked:
             self._asked = True
-            return {"type": "http.request", "body": self._contents, "more_body": False}
+            return {"type": "http.request", "body": self._contents, "more_body": not self._whole}
         await self._left.wait()
         return {"type": "http.disconnect"}
 

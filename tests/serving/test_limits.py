@@ -149,3 +149,19 @@ def test_a_server_that_may_wait_no_longer_cancels_what_runs(tiny_bundle: Path) -
 
     asyncio.run(scenario())
     assert gate.calls == [1]
+
+
+def test_who_goes_away_in_the_middle_of_a_form_is_no_fault_of_ours(
+    tiny_bundle: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    app, _ = gated(tiny_bundle)
+
+    async def scenario() -> None:
+        async with app.state.engine:
+            exchange = Exchange(app, "/v1/images/edits", b"--x\r\n", "multipart/form-data; boundary=x", whole=False)
+            exchange.leave()
+            await exchange.task
+            assert exchange.status == 499
+
+    asyncio.run(scenario())
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]

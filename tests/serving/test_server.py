@@ -29,7 +29,7 @@ from ..tiny_bundles import tiny_model, write_bundle
 @pytest.fixture(scope="module")
 def client(tiny_bundle: Path, plain_bundle: Path) -> Iterator[TestClient]:
     models = {"tiny": tiny_bundle, "plain": plain_bundle}
-    with TestClient(create_app(models, Settings(max_models=1, max_body_bytes=100_000, max_steps=100))) as client:
+    with TestClient(create_app(models, Settings(max_models=1, max_body_bytes=100_000, max_steps=40))) as client:
         yield client
 
 
@@ -83,7 +83,8 @@ def test_streaming_sends_partial_images_and_then_the_whole_one(client: TestClien
         ({"prompt": "cat", "size": "512x512"}, 400, "8x8"),
         ({"prompt": "cat", "response_format": "url", "stream": True}, 400, "b64_json"),
         ({"prompt": "cat", "negative_prompt": "dog"}, 400, "no text"),
-        ({"prompt": "cat", "num_inference_steps": 101}, 400, "at most 100"),
+        ({"prompt": "cat", "num_inference_steps": 101}, 400, "at most 40"),
+        ({"prompt": "cat", "sampler": "ddpm", "num_inference_steps": None}, 400, "at most 40, not 50"),
         ({"prompt": "cat", "partial_images": 2}, 400, "stream"),
         ({"prompt": "cat", "colour": "red"}, 400, "colour is no option"),
         ({"prompt": "cat", "sampler": "ddimm"}, 400, "Did you mean 'ddim'"),

@@ -1,0 +1,77 @@
+"""``python -m bench.serving load | overhead | soak | fuzz``: the server under load, and under bad clients."""
+
+import json
+import sys
+
+import click
+from rich.console import Console
+
+from .. import tables
+from ..results import Record
+from . import fuzz, load, overhead, soak
+from .malformed import case
+from .trace import SEED
+
+console = Console(stderr=True)
+
+
+@click.group()
+def main() -> None:
+    """Measure the server; each command writes bench/results/serving_*.json and renders bench/README.md."""
+
+
+@main.command("load")
+@click.option("--requests", default=400, show_default=True, help="Requests of a cell, after its warm-up.")
+@click.option("--loads", default="30,60,90,120", show_default=True, help="Percents of the capacity.")
+@click.option("--batch", default=8, show_default=True, help="Requests of a batch, for the rival that makes batches.")
+@click.option("--capacity-seconds", default=30.0, show_default=True, help="How long each of its figures is measured.")
+def load_command(requests: int, loads: str, batch: int, capacity_seconds: float) -> None:
+    """Three ways to serve one engine, under the same trace of Poisson arrivals. Interrupt and run it again at will."""
+    percents = [int(part) for part in loads.split(",")]
+    with console.status("") as status:
+        load.measure(requests, percents, batch, capacity_seconds, lambda text: status.update(text))
+    tables.render()
+
+
+@main.command("overhead")
+@click.option("--rounds", default=6, show_default=True, help="Requests of each of the eight clients.")
+@click.option("--repetitions", default=9, show_default=True)
+def overhead_command(rounds: int, repetitions: int) -> None:
+    """The share of wall time beside the network, at batch 8: over HTTP, and of the AsyncEngine alone."""
+    with console.status("") as status:
+        record = overhead.measure(rounds, repetitions, lambda text: status.update(text))
+    click.echo(json.dumps(record, indent=1))
+    tables.render()
+
+
+@main.command("fuzz")
+@click.option("--requests", default=10_000, show_default=True)
+@click.option("--seed", default=SEED, show_default=True)
+@click.option("--only", type=int, help="Send one request of the seed, to see a failure again.")
+def fuzz_command(requests: int, seed: int, only: int | None) -> None:
+    """Malformed requests against every route; exit code 1 where one of them was answered wrongly."""
+    indices = range(requests) if only is None else [only]
+    if only is not None:
+        console.print(repr(case(seed, only)), markup=False, highlight=False)
+    with console.status("") as status:
+        _end(fuzz.measure(indices, seed, lambda text: status.update(text)))
+
+
+@main.command("soak")
+@click.option("--minutes", default=30.0, show_default=True)
+def soak_command(minutes: float) -> None:
+    """Visitors of every kind at 100 % of the capacity; exit code 1 where something is not as wanted."""
+    with console.status("") as status:
+        _end(soak.measure(minutes, lambda text: status.update(text)))
+
+
+def _end(record: Record) -> None:
+    """Print a record, render the tables; exit code 1 where it holds a failure."""
+    click.echo(json.dumps(record, indent=1))
+    tables.render()
+    well = not record["failures"] and not record.get("logged_500") and record["exit_code"] == 0
+    sys.exit(0 if well else 1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,135 @@
+"""Malformed requests against a real server: never a 500, and it lives on and is right."""
+
+import asyncio
+import contextlib
+import json
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+
+from ..results import Record, circumstances, write
+from . import malformed
+from .client import images_of, open_client
+from .malformed import Case
+from .processes import Server, ours
+from .trace import Ask
+
+SUBJECT = "serving_fuzz"
+PACKAGES = ("ddim-edge", "fastapi", "uvicorn", "httptools")
+AT_ONCE = 8
+LIMITS = ("--max-steps", "8", "--max-body-mb", "1", "--timeout", "60")
+"""What happens to be valid is made, and should not take long."""
+_ANSWER_S, _CUT_OFF_S = 120.0, 0.2
+_CHECK = Ask(0.0, 5, (8,), 7)
+Notify = Callable[[str], None]
+
+
+@dataclass
+class Findings:
+    """What was answered how often, and what must not have been."""
+
+    statuses: Counter[str] = field(default_factory=Counter)
+    failures: list[Record] = field(default_factory=list)
+
+
+def measure(indices: Sequence[int], seed: int, notify: Notify) -> Record:
+    """Send the malformed requests ``indices`` of ``seed``; returns the findings, which are written, too."""
+    with ours(*LIMITS, name="fuzz") as server:
+        findings, unchanged = asyncio.run(_run(server, indices, seed, notify))
+        alive = server.alive
+        exit_code = server.stop()
+        log = server.log.read_text(errors="replace")
+    record = {
+        "seed": seed,
+        "requests": len(indices),
+        "statuses": dict(sorted(findings.statuses.items())),
+        "failures": findings.failures,
+        "alive": alive,
+        "image_unchanged": unchanged,
+        "exit_code": exit_code,
+        "logged_500": _logged_500(log),
+        "tracebacks_in_log": log.count("Traceback (most recent call last)"),
+    }
+    if len(indices) > 1:
+        write(SUBJECT, {**record, **circumstances(*PACKAGES)})
+    return record
+
+
+def _logged_500(log: str) -> Record:
+    """How often the access log tells of a 500, by path: it does so, too, where nobody was left to read the answer."""
+    lines = (json.loads(line) for line in log.splitlines() if line.startswith('{"time"'))
+    return dict(Counter(line["path"] for line in lines if line["status"] == 500))
+
+
+async def _run(server: Server, indices: Sequence[int], seed: int, notify: Notify) -> tuple[Findings, bool]:
+    findings, left = Findings(), iter(indices)
+    async with open_client() as client:
+        before = await images_of(client, server.url, _CHECK)
+        await asyncio.gather(*(_sender(server, left, seed, findings, notify) for _ in range(AT_ONCE)))
+        try:
+            after = await images_of(client, server.url, _CHECK)
+        except Exception as error:  # whatever it was, the server is not right any more
+            findings.failures.append({"index": None, "why": f"no image afterwards: {error}"})
+            return findings, False
+    return findings, before[0].tobytes() == after[0].tobytes()
+
+
+async def _sender(server: Server, left: Iterator[int], seed: int, findings: Findings, notify: Notify) -> None:
+    for index in left:
+        if index % 50 == 0:
+            notify(f"request {index}, {len(findings.failures)} failures")
+        each = malformed.case(seed, index)
+        answer = await exchange(server, each)
+        findings.statuses[f"{each.kind} {_status(answer) or 'cut off'}"] += 1
+        why = fault(each, answer)
+        if why is not None:
+            again = f"python -m bench.serving fuzz --seed {seed} --only {index}"
+            findings.failures.append({"index": index, "kind": each.kind, "why": why, "again": again})
+
+
+async def exchange(server: Server, each: Case) -> bytes:
+    """Send the bytes and read what comes until the server closes, or for a moment where nothing need come."""
+    port = int(server.address.rpartition(":")[2])
+    try:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    except OSError as error:
+        return f"connection refused: {error}".encode()
+    answer = bytearray()
+    try:
+        writer.write(each.payload)
+        with contextlib.suppress(ConnectionError, TimeoutError):
+            async with asyncio.timeout(_ANSWER_S if each.complete else _CUT_OFF_S):
+                while part := await reader.read(2**16):
+                    answer += part
+    finally:
+        writer.close()
+        with contextlib.suppress(ConnectionError):
+            await writer.wait_closed()
+    return bytes(answer)
+
+
+def fault(each: Case, answer: bytes) -> str | None:
+    """What is wrong with an answer, if anything."""
+    status = _status(answer)
+    if status is None:
+        return f"no answer: {answer[:80]!r}" if each.complete or answer else None
+    if status >= 500 and status not in (503, 504):
+        return f"status {status}: {answer[-300:]!r}"
+    head, _, body = answer.partition(b"\r\n\r\n")
+    ours = b"x-request-id" in head.lower()
+    if status >= 400 and ours and not each.payload.startswith(b"HEAD") and not _is_error(body):
+        return f"status {status} without OpenAI's error object: {body[:200]!r}"
+    return None
+
+
+def _status(answer: bytes) -> int | None:
+    """The status of the first answer that is not 100."""
+    lines = (line for line in answer.split(b"\r\n") if line.startswith(b"HTTP/1.1 ") and line[9:12].isdigit())
+    return next((status for line in lines if (status := int(line[9:12])) != 100), None)
+
+
+def _is_error(body: bytes) -> bool:
+    try:
+        return isinstance(json.loads(body)["error"]["message"], str)
+    except (ValueError, KeyError, TypeError):
+        return False

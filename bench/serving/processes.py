@@ -1,0 +1,122 @@
+"""Servers as processes of their own, from start to exit code."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Self
+
+import httpx2
+
+from ..results import CACHE, ROOT
+from .batches import MAX_ROWS
+
+LOGS = CACHE / "serving"
+NO_BOUND = 100_000
+"""Requests that wait: LitServe has no bound, so ours has none either where the two are compared."""
+_START_S = 120.0
+_STOP_S = 60.0
+
+
+class Server:
+    """A server that answers; use it as a context, at whose end it is stopped. Its output goes to ``log``."""
+
+    def __init__(self, name: str, arguments: Sequence[str], path: str, port: int) -> None:
+        self.path, self.address = path, f"http://127.0.0.1:{port}"
+        LOGS.mkdir(parents=True, exist_ok=True)
+        self.log = LOGS / f"{name}.log"
+        command = [sys.executable, *arguments]
+        with open(self.log, "wb") as log:
+            self._process = subprocess.Popen(
+                command, cwd=ROOT, env=_environment(), stdout=log, stderr=log, start_new_session=True
+            )
+        self._wait()
+
+    @property
+    def url(self) -> str:
+        """Where images are asked for."""
+        return self.address + self.path
+
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    def rss_kib(self) -> int:
+        """The resident size of the process, VmRSS of /proc, in KiB."""
+        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+
+    def terminate(self) -> None:
+        """SIGTERM, without waiting."""
+        self._process.terminate()
+
+    def stop(self) -> int:
+        """SIGTERM, and the exit code; a server that does not end is killed, with what it has started."""
+        if self.alive:
+            self.terminate()
+        try:
+            return self._process.wait(_STOP_S)
+        except subprocess.TimeoutExpired:
+            return -signal.SIGKILL
+        finally:
+            self._kill_group()
+
+    def _kill_group(self) -> None:
+        try:
+            os.killpg(self.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            return
+        self._process.wait()
+
+    def _wait(self) -> None:
+        """Until it is healthy."""
+        deadline = time.monotonic() + _START_S
+        while time.monotonic() < deadline and self.alive:
+            try:
+                if httpx2.get(f"{self.address}/health", timeout=5).status_code == 200:
+                    return
+            except httpx2.HTTPError:
+                pass
+            time.sleep(0.1)
+        self.stop()
+        raise RuntimeError(f"the server did not start: {self.log} says why")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+
+def ours(*options: str, name: str = "ddim-edge") -> Server:
+    """``ddim-edge serve`` with MAX_ROWS rows and ``options``."""
+    port = _free_port()
+    program = "from ddim_edge.cli import main; main()"
+    arguments = ["-c", program, "serve", "--provider", "cpu", "--max-rows", str(MAX_ROWS), "--port", str(port)]
+    return Server(name, [*arguments, *options], "/v1/images/generations", port)
+
+
+def rival(requests_a_batch: int) -> Server:
+    """LitServe with batches of so many requests."""
+    port = _free_port()
+    arguments = ["-m", "bench.serving.rivals", str(port), str(requests_a_batch)]
+    return Server(f"litserve-{requests_a_batch}", arguments, "/predict", port)
+
+
+def _environment() -> dict[str, str]:
+    """Ours, without a key."""
+    return {name: value for name, value in os.environ.items() if name != "DDIM_EDGE_API_KEY"}
+
+
+def _free_port() -> int:
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        return int(listener.getsockname()[1])
