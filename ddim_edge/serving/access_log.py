@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .errors import Internal, answer, refusal_of
 from .metrics import Metrics
+from .security import route_path
 
 ACCESS = logging.getLogger("ddim_edge.access")
 LOG = logging.getLogger("ddim_edge.serving")
@@ -72,4 +73,4 @@ class AccessLog:
 def _path(scope: Scope) -> str:
     """What was asked for, but for the name of an image: to know it is to be allowed to see it."""
     path: str = scope["path"]
-    return "/images/…" if path.startswith("/images/") else path
+    return "/images/…" if route_path(scope).startswith("/images/") else path

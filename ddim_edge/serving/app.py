@@ -15,7 +15,7 @@ from .access_log import AccessLog
 from .async_engine import AsyncEngine
 from .image_store import ImageStore
 from .models import Models
-from .security import Gate
+from .security import Gate, needs_key
 from .settings import DEFAULTS, Settings
 from .worker import Clock
 
@@ -68,7 +68,7 @@ def _document(app: FastAPI, settings: Settings) -> dict[str, Any]:
         for path, item in document["paths"].items():
             for operation in item.values():
                 operation["responses"].pop("422", None)
-                if settings.api_key is not None and path.startswith(("/v1", "/v2/models", "/metrics")):
+                if settings.api_key is not None and needs_key(path):
                     operation["security"] = [{"key": []}]
                     operation["responses"]["401"] = operation["responses"]["403"] | {"description": "Unauthorized"}
         schemas = document.setdefault("components", {}).setdefault("schemas", {})

@@ -115,6 +115,7 @@ class AsyncEngine:
         name = self.catalogue.find(model).name
         seconds = self.settings.timeout_s if timeout_s is None else timeout_s
         ticket = Ticket(self.worker, name, request, self.worker.clock() + seconds, partial_images)
+        self.worker.start()  # a mounted application is not told of its server's start
         self.worker.submit(ticket.submission)
         return ticket
 

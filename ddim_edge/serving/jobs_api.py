@@ -32,7 +32,8 @@ def routes(engine: AsyncEngine, images: ImageStore, clock: Clock) -> APIRouter:
     async def create(wish: Wish, http: Request) -> Response:
         job = store.add(begin(engine, wish, publisher(images, http), longest_s=settings.job_timeout_s))
         http.state.prompt = wish.prompt
-        return JSONResponse(job.describe(), 202, {"Location": f"/v1/jobs/{job.id}"})
+        location = f"{http.scope.get('root_path', '')}/v1/jobs/{job.id}"
+        return JSONResponse(job.describe(), 202, {"Location": location})
 
     @router.get("/{job_id}", **known)
     async def read(job_id: str, preview: Annotated[bool, Query()] = False) -> Response:

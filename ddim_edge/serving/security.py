@@ -11,7 +11,7 @@ from .errors import answer
 from .refusals import Refusal, TooLarge
 from .settings import Settings
 
-_NEEDS_KEY = ("/v1", "/v2/models", "/metrics")
+_OPEN = ("/", "/openapi.json", "/health", "/health/live", "/health/ready", "/v2", "/v2/health/live", "/v2/health/ready")
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -51,7 +51,7 @@ class Gate:
 
     def _check(self, scope: Scope, headers: Headers) -> None:
         self._check_names(headers)
-        if scope["path"].startswith(_NEEDS_KEY) and scope["method"] != "OPTIONS":
+        if needs_key(route_path(scope)) and scope["method"] != "OPTIONS":
             self._check_key(headers.get("authorization", ""))
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length[:18]) > self.settings.max_body_bytes:
@@ -75,6 +75,17 @@ class Gate:
         right = hmac.compare_digest(key.strip().encode("utf-8", "replace"), self.settings.api_key.encode())
         if scheme.lower() != "bearer" or not right:
             raise Unauthorised("the API key is missing or wrong: send Authorization: Bearer KEY")
+
+
+def route_path(scope: Scope) -> str:
+    """What was asked for, without the path that the application is mounted at."""
+    path: str = scope["path"]
+    return path.removeprefix(scope.get("root_path", ""))
+
+
+def needs_key(path: str) -> bool:
+    """Whether only who has the key, if there is one, may ask for ``path``: all but what is known to be harmless."""
+    return path not in _OPEN and not path.startswith("/images/")
 
 
 def _name_in(host: str) -> str:

@@ -56,7 +56,9 @@ def test_a_bare_environment_makes_a_picture(wheel: Path, tmp_path: Path) -> None
 def test_a_bare_environment_serves(wheel: Path, tmp_path: Path) -> None:
     venv.create(tmp_path / "venv", with_pip=True)
     binaries = tmp_path / "venv" / "bin"
-    subprocess.run([binaries / "python", "-m", "pip", "install", "--quiet", f"{wheel}[cpu,serve]"], check=True, env=BARE)
+    subprocess.run(
+        [binaries / "python", "-m", "pip", "install", "--quiet", f"{wheel}[cpu,serve]"], check=True, env=BARE
+    )
     command = [binaries / "ddim-edge", "serve", "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=BARE) as server:
         assert server.stderr is not None
