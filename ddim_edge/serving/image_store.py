@@ -51,7 +51,6 @@ class ImageStore:
 
 def publisher(store: ImageStore, http: Request) -> Callable[[bytes, str], str]:
     """What keeps a file with a suffix and returns its address, under the name by which ``http`` called this server."""
-
     here = f"{http.url.scheme}://{http.url.netloc}{http.scope.get('root_path', '')}"
 
     def publish(contents: bytes, suffix: str) -> str:

@@ -59,7 +59,7 @@ def test_a_bare_environment_serves(wheel: Path, tmp_path: Path) -> None:
     subprocess.run(
         [binaries / "python", "-m", "pip", "install", "--quiet", f"{wheel}[cpu,serve]"], check=True, env=BARE
     )
-    command = [binaries / "ddim-edge", "serve", "--port", "0"]
+    command = [str(binaries / "ddim-edge"), "serve", "--port", "0"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=BARE) as server:
         assert server.stderr is not None
         address = server.stderr.readline().split()[-1]
