@@ -46,9 +46,7 @@ def wished(wish: Wish, bundle: Bundle, settings: Settings, origin: Origin | None
     if wish.guidance_scale is not None:
         options["guidance_scale"] = wish.guidance_scale
     request = request_of(bundle, options)
-    if request.num_steps > settings.max_steps:
-        message = f"num_inference_steps: this server makes at most {settings.max_steps}, not {request.num_steps}"
-        raise Unfit(message, param="num_inference_steps")
+    _check_steps(request.num_steps, settings)  # where nobody said how many, the model's file did
     return request
 
 
@@ -73,8 +71,15 @@ def _check(wish: Wish, bundle: Bundle, settings: Settings) -> None:
         raise Unfit(f"size: {bundle.name} makes images of {width}x{height}, not {wish.size}", param="size")
     if wish.negative_prompt is not None:
         raise Unfit(f"negative_prompt: {bundle.name} takes no text", param="negative_prompt")
+    _check_steps(wish.num_inference_steps or 1, settings)
     if (wish.n or 1) > settings.max_images:
         raise Unfit(f"n: this server makes at most {settings.max_images} images a request", param="n")
+
+
+def _check_steps(steps: int, settings: Settings) -> None:
+    if steps > settings.max_steps:
+        message = f"num_inference_steps: this server makes at most {settings.max_steps}, not {steps}"
+        raise Unfit(message, param="num_inference_steps")
 
 
 def _labels(wish: Wish, bundle: Bundle, seed: int, count: int, origin: Origin | None) -> Sequence[str | int] | None:
