@@ -1,5 +1,6 @@
 """What a model folder says of itself, and what is said of a folder that is none."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 import ddim_edge
-from ddim_edge.bundle import open_bundle
+from ddim_edge.bundle import bundled_folder, open_bundle
 
 from ..tiny_bundles import LABELS, NULL_CLASS, tiny_model, write_json
 
@@ -160,3 +161,12 @@ def test_the_hash_is_that_of_the_weights_alone(new_bundle: NewBundle) -> None:
     graph = folder / "unet" / "model.onnx"
     graph.write_bytes(graph.read_bytes().replace(np.float32(0.5).tobytes(), np.float32(0.25).tobytes()))
     assert open_bundle(folder).sha256 != before
+
+
+def test_the_bundled_models_files_are_those_that_were_exported() -> None:
+    folder = bundled_folder()
+    assert folder is not None
+    written = json.loads((folder / "fashion-mnist" / "export.json").read_text())["files"]
+    for name, said in written.items():
+        contents = (folder / "fashion-mnist" / name).read_bytes()
+        assert said == {"sha256": hashlib.sha256(contents).hexdigest(), "size": len(contents)}, name
