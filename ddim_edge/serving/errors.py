@@ -44,7 +44,7 @@ def refusal_of(error: Exception) -> Refusal:
         case BundleError():
             return ModelFailed("the model cannot be run: the server's log says why")
         case DdimEdgeError() | MemoryError():
-            return ModelFailed(f"the model failed: {error or 'out of memory'}")
+            return ModelFailed(f"the model failed: {str(error) or 'out of memory'}")
         case HTTPException():
             return _of_http(error)
         case ClientDisconnect():

@@ -38,7 +38,7 @@ def test_memory_stays_within_the_budget(most: int, budget: int, wishes: list[int
 
 def test_it_rises_only_where_more_is_wanted() -> None:
     memory = Memory()
-    limit = RowLimit(16, AT_FIRST + 8 * A_ROW, memory)
+    limit = RowLimit(16, AT_FIRST + 16 * A_ROW, memory)
     assert [memory.call(limit, 1), memory.call(limit, 2), limit.rows] == [1, 2, 2]
     assert [memory.call(limit, 20) for _ in range(4)] == [2, 4, 8, 8]
 
