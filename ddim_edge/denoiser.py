@@ -69,15 +69,16 @@ class Denoiser:
         return _stack([self._call(rows[at : at + most], conditions[at : at + most]) for at in firsts])
 
     def _call(self, rows: Sequence[Row], conditions: Sequence[Conditioning]) -> Sample:
-        began = time.perf_counter()
         feeds = self._feeds(rows, conditions)
+        began = time.perf_counter()
         answers = self.session.run(feeds)[self.output]
+        seconds = time.perf_counter() - began
         if answers.shape != feeds["sample"].shape:
             raise BundleError(
                 f"{self.session.name} returns the shape {answers.shape} for samples of {feeds['sample'].shape}: "
                 "a network that also predicts a variance, or is no denoiser, cannot be sampled here"
             )
-        self.on_call(len(rows), time.perf_counter() - began)
+        self.on_call(len(rows), seconds)
         return answers[: len(rows)].astype(np.float32, copy=False)
 
     def _feeds(self, rows: Sequence[Row], conditions: Sequence[Conditioning]) -> dict[str, Array]:
