@@ -114,7 +114,6 @@ class Dispatcher:
                 continue
             if job.error is not None:
                 return self._end(submission, job.error, "failed")
-            submission.images_made += 1
             submission.calls_made += job.calls
             self._on_image(submission.model)
             submission.listener(Made(index, to_pixels(job.result())[0]))

@@ -5,13 +5,12 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 from .errors import body_of, refusal_of
 from .making import Making
 from .refusals import Cancelled, NotFound
-
-Status = Literal["queued", "running", "done", "failed", "cancelled"]
+from .submission import State
 
 
 @dataclass(eq=False)
@@ -27,7 +26,7 @@ class StoredJob:
     error: Exception | None = None
 
     @property
-    def status(self) -> Status:
+    def status(self) -> State:
         if self.ended is None:
             return "queued" if self.making.ticket.submission.state == "queued" else "running"
         if self.error is None:

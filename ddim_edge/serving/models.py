@@ -113,11 +113,6 @@ class Residents:
         """The open models that have something to do."""
         return [resident for resident in self._open.values() if resident.running]
 
-    @property
-    def names(self) -> list[str]:
-        """Of the open models, the least recently used one first."""
-        return list(self._open)
-
     def close(self) -> None:
         """Open nothing more."""
         self._loader.shutdown(wait=False, cancel_futures=True)

@@ -4,6 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from .submission import State
+
 MAX_PROMPT = 4000
 MAX_SEED = 2**53 - 1 - 10
 """So that the seeds of ten images are whole numbers in every JSON reader."""
@@ -133,7 +135,7 @@ class JobBody(BaseModel):
     object: Literal["image.job"]
     model: str
     created: int
-    status: Literal["queued", "running", "done", "failed", "cancelled"]
+    status: State
     progress: Progress
     previews: list[str] | None = None
     result: ImagesBody | None = None

@@ -52,7 +52,6 @@ class Submission:
     partial_images: int = 0
     jobs: dict[Job, int] = field(default_factory=dict)
     """The jobs that have not ended, with the index of their image."""
-    images_made: int = 0
     calls_made: int = 0
     """Network calls of the images that have ended."""
     state: State = "queued"

@@ -221,7 +221,7 @@ def opened(desk: Desk, name: str) -> None:
 
 def test_models_run_side_by_side_and_the_least_recently_used_one_leaves(tmp_path: Path) -> None:
     desk = Desk(*(write_bundle(tmp_path / name) for name in ("a", "b", "c")), max_models=2)
-    assert desk.residents.names == ["a", "b"]
+    assert list(desk.residents._open) == ["a", "b"]
     desk.ask("a", num_steps=2)
     desk.ask("b", num_steps=1)
     desk.turn()
@@ -233,7 +233,7 @@ def test_models_run_side_by_side_and_the_least_recently_used_one_leaves(tmp_path
     opened(desk, "c")
     desk.turn()
     assert third.error is None
-    assert desk.residents.names == ["a", "c"]
+    assert list(desk.residents._open) == ["a", "c"]
 
 
 def test_where_all_models_are_busy_the_next_waits_and_holds_up_what_comes_after(tmp_path: Path) -> None:
