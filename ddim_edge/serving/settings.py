@@ -48,14 +48,12 @@ class Settings:
     log_prompts: bool = False
 
     def __post_init__(self) -> None:
-        for name in ("max_rows", "max_models", "max_images", "max_steps", "max_body_bytes", "max_pixels"):
+        for name in ("max_rows", "max_queue", "max_models", "max_steps", "max_body_bytes", "max_pixels", "keep_jobs",
+                     "keep_images"):  # fmt: skip
             whole_number(name, getattr(self, name), low=1)
+        whole_number("max_images", self.max_images, low=1, high=10)
         if self.max_memory_bytes is not None:
             whole_number("max_memory_bytes", self.max_memory_bytes, low=1)
-        whole_number("max_images", self.max_images, low=1, high=10)
-        whole_number("max_queue", self.max_queue, low=1)
-        whole_number("keep_jobs", self.keep_jobs, low=1)
-        whole_number("keep_images", self.keep_images, low=1)
         for name in ("timeout_s", "job_timeout_s", "keep_s", "drain_s"):
             number(name, getattr(self, name), low=0)
         if self.api_key is not None and not self.api_key.strip():
