@@ -1,0 +1,115 @@
+"""The text side of a bundle: a prompt becomes the conditioning that its UNet asks for by name."""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple, Self
+
+import numpy as np
+
+from ..denoiser import Conditioning
+from ..errors import BundleError
+from ..session import Array, TensorInfo
+from .chunks import Chunk, chunks_of
+from .json_files import read_optional
+from .prompt import Prompt
+from .size_hints import BAD_SCORE, GOOD_SCORE, SizeHints
+from .tower import Tower, open_tower
+
+TEXT_INPUTS = ("encoder_hidden_states", "text_embeds", "time_ids")
+"""The UNet's inputs that text gives."""
+_COMPONENTS = {"text_encoder": "tokenizer", "text_encoder_2": "tokenizer_2"}
+
+
+class Conditions(NamedTuple):
+    """A UNet's text inputs for one image, each with a batch axis of 1. The arrays are shared: do not write to them."""
+
+    conditioning: Conditioning
+    unconditional: Conditioning | None
+    """What to guide away from; None where nobody asked for it."""
+
+
+class TextEncoder:
+    """Encodes prompts for one UNet.
+
+    A UNet that asks for ``text_embeds`` gets them from the last encoder, and the hidden states before the last layer
+    of all encoders side by side, as SDXL does; any other gets the last hidden states of the only encoder, as Stable
+    Diffusion 1 and 2 do. What has been encoded lately is not encoded again.
+    """
+
+    def __init__(self, towers: Sequence[Tower], wanted: Mapping[str, TensorInfo], index: Mapping[str, Any]) -> None:
+        """``wanted``: the UNet's inputs; ``index``: what model_index.json says. BundleError where they do not fit."""
+        self._towers = towers
+        self._wanted = [name for name in TEXT_INPUTS if name in wanted]
+        self._scored = bool(index.get("requires_aesthetics_score"))
+        self._zeros = "text_embeds" in wanted and bool(index.get("force_zeros_for_empty_prompt", True))
+        self._check_fit(wanted)
+
+    @classmethod
+    def open(cls, folder: Path, wanted: Mapping[str, TensorInfo], provider: str = "auto") -> Self:
+        """Open the text encoders and tokenizers of a bundle; BundleError or ProviderError where that fails."""
+        index = read_optional(folder / "model_index.json")
+        names = [name for name in _COMPONENTS if _is_there(folder, index, name)]
+        if not names:
+            raise BundleError(f"{folder} has no text_encoder/model.onnx, and its unet asks for text: export it again")
+        penultimate = "text_embeds" in wanted
+        towers = [open_tower(folder, name, _COMPONENTS[name], provider, penultimate=penultimate) for name in names]
+        return cls(towers, wanted, index)
+
+    def encode(self, prompt: Prompt, hints: SizeHints, *, guided: bool = True) -> Conditions:
+        """The text inputs of one image, float32; without ``guided`` those of the prompt alone.
+
+        ``encoder_hidden_states`` is (1, 77 times the number of chunks, width), the same for both. Warns of what is cut
+        off with a TruncationWarning. Raises ConfigError for weights that are none, PredictionError for NaN.
+        """
+        texts = [prompt.text, prompt.negative or ""] if guided else [prompt.text]
+        chunks = chunks_of(prompt, texts, [tower.tokenizer for tower in self._towers])
+        encoded = self._encode(chunks[0])
+        conditioning = self._inputs(encoded, hints, GOOD_SCORE)
+        if not guided:
+            return Conditions(conditioning, None)
+        zeros = prompt.negative is None and self._zeros
+        nothing = [np.zeros_like(output) for output in encoded] if zeros else self._encode(chunks[1])
+        return Conditions(conditioning, self._inputs(nothing, hints, BAD_SCORE))
+
+    def _encode(self, chunks: Sequence[Sequence[Chunk]]) -> list[Array]:
+        """A text's hidden states, (1, tokens, width), and the last encoder's pooled output of the first chunk, if any.
+
+        ``chunks``: for each encoder, its chunks.
+        """
+        encodings = [list(map(tower.encode, found)) for tower, found in zip(self._towers, chunks, strict=True)]
+        hidden = [np.concatenate([encoding.hidden for encoding in found]) for found in encodings]
+        outputs = (np.concatenate(hidden, axis=1), encodings[-1][0].pooled)
+        return [output[np.newaxis] for output in outputs if output is not None]
+
+    def _inputs(self, encoded: Sequence[Array], hints: SizeHints, score: float) -> dict[str, Array]:
+        given = dict(zip(TEXT_INPUTS, encoded, strict=False))
+        given["time_ids"] = hints.time_ids(score if self._scored else None)
+        return {name: given[name] for name in self._wanted}
+
+    def _check_fit(self, wanted: Mapping[str, TensorInfo]) -> None:
+        lengths = {tower.tokenizer.length for tower in self._towers}
+        if len(lengths) > 1:
+            raise BundleError(f"the tokenizers make chunks of {lengths} tokens: one of them is from another model")
+        widths = [tower.width for tower in self._towers]
+        known = [width for width in widths if isinstance(width, int)]
+        given: dict[str, int | str] = {
+            "encoder_hidden_states": sum(known) if len(known) == len(widths) else "?",
+            "text_embeds": self._towers[-1].pooled_width if "text_embeds" in wanted else "?",
+            "time_ids": 5 if self._scored else 6,
+        }
+        for name in self._wanted:
+            want, give = wanted[name].shape[-1], given[name]
+            if isinstance(want, int) and isinstance(give, int) and want != give:
+                raise BundleError(
+                    f"the unet takes {name} of width {want}, and the bundle's text gives {give}: "
+                    "one of its components is from another model"
+                )
+
+
+def _is_there(folder: Path, index: Mapping[str, Any], name: str) -> bool:
+    """Whether the bundle has a component; BundleError where its index names one that is not there."""
+    path = folder / name / "model.onnx"
+    named = index.get(name)  # library and class, or twice null where the model has none
+    if isinstance(named, Sequence) and any(named) and not path.is_file():
+        raise BundleError(f"{path} is missing, and model_index.json names it: export or copy {name} again")
+    return path.is_file()

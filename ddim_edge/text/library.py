@@ -1,0 +1,16 @@
+"""The package ``tokenizers``, loaded when a tokenizer is read."""
+
+from types import ModuleType
+
+from ..errors import BundleError
+
+
+def library() -> ModuleType:
+    """Return the package; BundleError where it is not installed."""
+    try:
+        import tokenizers
+    except ModuleNotFoundError:
+        raise BundleError(
+            "this bundle reads text, and the package tokenizers is not installed: pip install 'ddim-edge[text]'"
+        ) from None
+    return tokenizers

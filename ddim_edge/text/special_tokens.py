@@ -1,0 +1,91 @@
+"""A tokenizer's special tokens: which they are, and how they are matched in a text.
+
+They stand in ``special_tokens_map.json`` and ``added_tokens.json`` in old folders, in ``tokenizer_config.json`` as
+``added_tokens_decoder`` since transformers 4.34, and in ``tokenizer.json`` but for their names since 5. What overrides
+what is transformers' own rule, and the ids depend on it. The ``tokenizer_config.json`` of Stable Diffusion 2 says that
+it pads with ``<|endoftext|>``; its ``special_tokens_map.json`` says ``!``, which wins, and because a special token is
+matched before all others, every ``!`` of a prompt is then the padding token.
+"""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ..errors import BundleError
+from .json_files import read_optional
+from .library import library
+
+if TYPE_CHECKING:
+    from tokenizers import AddedToken, Tokenizer
+
+_EOS = "<|endoftext|>"
+# In transformers' order: of two names for the same token, the later one says how it is matched.
+_USUAL = {"bos_token": "<|startoftext|>", "eos_token": _EOS, "unk_token": _EOS, "pad_token": _EOS}
+_FLAGS = ("single_word", "lstrip", "rstrip", "normalized")
+
+Settings = Mapping[str, Any]
+"""What the folder's JSON files say of its tokenizer."""
+
+
+def read_settings(folder: Path) -> Settings:
+    """Read all settings of a tokenizer folder, those that override others already in their place."""
+    settings = read_optional(folder / "tokenizer_config.json")
+    if settings.get("added_tokens_decoder") is not None:
+        return settings
+    overriding = read_optional(folder / "special_tokens_map.json")
+    return {**settings, **overriding, "added_tokens": read_optional(folder / "added_tokens.json")}
+
+
+def special_names(settings: Settings, folder: Path) -> dict[str, str]:
+    """The tokens that are called bos_token, eos_token, unk_token and pad_token; BundleError for what is no token."""
+    try:
+        return {key: _content(settings.get(key) or usual) for key, usual in _USUAL.items()}
+    except (KeyError, TypeError) as error:
+        raise _unreadable(folder, error) from None
+
+
+def add_special_tokens(tokenizer: "Tokenizer", settings: Settings, folder: Path) -> None:
+    """Let special tokens be matched as they are. Those named but in no vocabulary are left out.
+
+    Raises BundleError for what is no token.
+    """
+    try:
+        listed = {token.content: token for token in _listed(settings)}
+        tokenizer.add_tokens(list(listed.values()))
+        known = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
+        values = {_content(value): value for value in (settings.get(key) or usual for key, usual in _USUAL.items())}
+        fresh = [value for content, value in values.items() if content not in known]
+        there = [value for value in fresh if tokenizer.token_to_id(_content(value)) is not None]
+        tokenizer.add_tokens([_added(value, special=True) for value in there])
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise _unreadable(folder, error) from None
+
+
+def _listed(settings: Settings) -> Iterator["AddedToken"]:
+    """The tokens that are listed with their numbers, in the order of these."""
+    decoder = settings.get("added_tokens_decoder")
+    if decoder is not None:
+        for _, value in sorted(decoder.items(), key=lambda item: int(item[0])):
+            yield _added(value, special=bool(value.get("special")))
+        return
+    special = {_content(settings.get(key) or usual) for key, usual in _USUAL.items()}
+    added: Mapping[str, int] = settings["added_tokens"]
+    for token in sorted(added, key=lambda token: int(added[token])):
+        yield _added({"content": token, "normalized": token not in special}, special=token in special)
+
+
+def _added(value: Any, *, special: bool) -> "AddedToken":
+    flags = {flag: value[flag] for flag in _FLAGS if flag in value} if isinstance(value, Mapping) else {}
+    token: AddedToken = library().AddedToken(_content(value), special=special, **flags)
+    return token
+
+
+def _content(value: Any) -> str:
+    content = value["content"] if isinstance(value, Mapping) else value
+    if not isinstance(content, str):
+        raise TypeError(f"{content!r} is no token")
+    return content
+
+
+def _unreadable(folder: Path, error: Exception) -> BundleError:
+    return BundleError(f"{folder}'s special tokens cannot be read ({type(error).__name__}: {error}): copy it again")

@@ -1,0 +1,38 @@
+"""CLIP's tokenizer: text to token numbers, the same as transformers' CLIPTokenizer gives."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from .tokenizer_files import read_tokenizer
+
+
+class ClipTokenizer:
+    """The tokenizer of one folder.
+
+    Attributes:
+        bos, eos, pad: the numbers of the tokens that begin, end and fill a chunk.
+        length: how many tokens a chunk has, 77 for CLIP.
+        room: how many of them are the text's, 75 for CLIP.
+        size: how many tokens there are, 49,408 for CLIP.
+
+    Raises BundleError where the folder holds none.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        files = read_tokenizer(folder)
+        self._tokenizer = files.tokenizer
+        self.bos, self.eos, self.pad = files.bos, files.eos, files.pad
+        self.length, self.room = files.length, files.length - 2
+        self.size = files.tokenizer.get_vocab_size()
+
+    def tokens(self, text: str) -> list[int]:
+        """The numbers of a text's tokens, without bos, eos and padding."""
+        return self._tokenizer.encode(text, add_special_tokens=False).ids
+
+    def words(self, tokens: Sequence[int]) -> str:
+        """The text of token numbers, in lower case as CLIP reads it."""
+        return self._tokenizer.decode(list(tokens), skip_special_tokens=False).replace("</w>", " ").strip()
+
+    def frame(self, tokens: Sequence[int]) -> tuple[int, ...]:
+        """One chunk: bos, at most ``room`` tokens, eos, and padding up to ``length``."""
+        return (self.bos, *tokens, self.eos, *[self.pad] * (self.room - len(tokens)))

@@ -1,0 +1,88 @@
+"""Reads the tokenizer folder of a bundle, in the layouts that transformers has written over the years."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from ..errors import BundleError
+from .library import library
+from .special_tokens import add_special_tokens, read_settings, special_names
+
+if TYPE_CHECKING:
+    from tokenizers import Tokenizer
+
+_WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
+_USUAL_LENGTH, _LONGEST = 77, 100_000  # transformers writes 10^30 where it knows no length
+
+
+class TokenizerFiles(NamedTuple):
+    """What a tokenizer folder holds."""
+
+    tokenizer: "Tokenizer"
+    bos: int
+    eos: int
+    pad: int
+    length: int
+    """How many tokens the encoder takes, bos and eos included."""
+
+
+def read_tokenizer(folder: Path) -> TokenizerFiles:
+    """Read a tokenizer folder; BundleError where it holds no CLIP tokenizer or a broken one."""
+    settings = read_settings(folder)
+    names = special_names(settings, folder)
+    tokenizer = _read(folder, names["unk_token"])
+    tokenizer.no_padding()
+    tokenizer.no_truncation()
+    add_special_tokens(tokenizer, settings, folder)
+    bos, eos, pad = (_number(tokenizer, key, names, folder) for key in ("bos_token", "eos_token", "pad_token"))
+    return TokenizerFiles(tokenizer, bos, eos, pad, _length(settings, folder))
+
+
+def _read(folder: Path, unknown: str) -> "Tokenizer":
+    whole, vocabulary, merges = (folder / name for name in ("tokenizer.json", "vocab.json", "merges.txt"))
+    try:
+        if whole.is_file():
+            tokenizer: Tokenizer = library().Tokenizer.from_file(str(whole))
+            return tokenizer
+        if vocabulary.is_file() and merges.is_file():
+            return _byte_pairs(str(vocabulary), str(merges), unknown)
+    except BundleError:
+        raise
+    except Exception as error:  # the library's exceptions have no public base but this one
+        raise BundleError(f"{folder} holds no tokenizer that can be read: {error}. Copy it again") from None
+    raise BundleError(
+        f"{folder} holds no tokenizer: it needs tokenizer.json, or vocab.json and merges.txt. "
+        "Copy the one of the model that was exported"
+    )
+
+
+def _byte_pairs(vocabulary: str, merges: str, unknown: str) -> "Tokenizer":
+    """CLIP's tokenizer: words and single digits, their bytes as characters, paired by rank, a word's end marked."""
+    models, normal, pre = library().models, library().normalizers, library().pre_tokenizers
+    pairs = dict(zip(("vocab", "merges"), models.BPE.read_file(vocabulary, merges), strict=True))
+    tokenizer: Tokenizer = library().Tokenizer(models.BPE(**pairs, end_of_word_suffix="</w>", unk_token=unknown))
+    spaces = normal.Replace(library().Regex(r"\s+"), " ")
+    tokenizer.normalizer = normal.Sequence([normal.NFC(), spaces, normal.Lowercase()])
+    words = pre.Split(library().Regex(_WORDS), behavior="removed", invert=True)
+    tokenizer.pre_tokenizer = pre.Sequence([words, pre.ByteLevel(add_prefix_space=False)])
+    tokenizer.decoder = library().decoders.ByteLevel()
+    return tokenizer
+
+
+def _number(tokenizer: "Tokenizer", key: str, names: Mapping[str, str], folder: Path) -> int:
+    number = tokenizer.token_to_id(names[key])
+    if number is None:
+        raise BundleError(f"{folder}'s vocabulary has no {names[key]!r}, which is its {key}: it is no CLIP tokenizer")
+    return number
+
+
+def _length(settings: Mapping[str, Any], folder: Path) -> int:
+    length = settings.get("model_max_length")
+    if length is None or (isinstance(length, (int, float)) and length > _LONGEST):
+        return _USUAL_LENGTH
+    if type(length) is not int or length < 3:
+        raise BundleError(
+            f"{folder / 'tokenizer_config.json'}'s model_max_length must be a whole number of at least 3, "
+            f"not {length!r}: it is {_USUAL_LENGTH} for CLIP"
+        )
+    return length

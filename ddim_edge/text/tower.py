@@ -1,0 +1,128 @@
+"""One text encoder: its tokenizer and its graph."""
+
+import functools
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import BundleError, PredictionError
+from ..onnx_file import check_onnx_file
+from ..session import Session
+from .chunks import Chunk
+from .json_files import read_optional
+from .tokenizer import ClipTokenizer
+from .weights import apply_weights
+
+_CACHED_CHUNKS = 64  # of SDXL's two encoders 40 MB together
+
+
+class Encoding(NamedTuple):
+    """What an encoder says of one chunk. Both are shared: do not write to them."""
+
+    hidden: NDArray[np.float32]
+    """(tokens, width)"""
+    pooled: NDArray[np.float32] | None
+    """(width,): the output ``text_embeds``, of an encoder that projects; else None."""
+
+
+class Tower:
+    """A text encoder with its tokenizer. What it has encoded lately it remembers, chunk by chunk.
+
+    ``penultimate`` takes the hidden states before the last layer, as SDXL does; otherwise the last, normalized ones, as
+    Stable Diffusion 1 and 2 do. Raises BundleError for a graph that does not give them.
+    """
+
+    def __init__(self, tokenizer: ClipTokenizer, session: Session, *, penultimate: bool) -> None:
+        self.tokenizer, self.session = tokenizer, session
+        self._hidden_name = _penultimate(session) if penultimate else _named(session, "last_hidden_state")
+        self._check_input()
+        # Of a function that does not know this object: with a circle, the session would outlive it until a collection.
+        run = functools.partial(_run, session, self._hidden_name)
+        self._encoding = functools.lru_cache(maxsize=_CACHED_CHUNKS)(run)
+
+    @property
+    def width(self) -> int | str:
+        """Of the hidden states; a name where the graph leaves it open."""
+        return self.session.outputs[self._hidden_name].shape[-1]
+
+    @property
+    def pooled_width(self) -> int | str:
+        """Of the pooled output; BundleError for a graph that has none."""
+        return self.session.outputs[_named(self.session, "text_embeds")].shape[-1]
+
+    def encode(self, chunk: Chunk) -> Encoding:
+        """Encode a chunk and apply its weights to the hidden states; the pooled output takes none."""
+        encoding = self._encoding(chunk.tokens)
+        return encoding._replace(hidden=apply_weights(encoding.hidden, chunk.weights))
+
+    def _check_input(self) -> None:
+        length = self.tokenizer.length
+        info = self.session.inputs.get("input_ids")
+        if info is None or len(self.session.inputs) > 1:
+            names = ", ".join(self.session.inputs)
+            raise BundleError(
+                f"{self.session.name} must have the one input input_ids, and it has {names}: export it again"
+            )
+        if not info.fits((1, length)):
+            raise BundleError(
+                f"{self.session.name}'s input {info} does not take the {length} tokens of its tokenizer: "
+                "one of the two is from another model"
+            )
+
+
+def _run(session: Session, hidden_name: str, tokens: tuple[int, ...]) -> Encoding:
+    outputs = session.run({"input_ids": np.array([tokens])})
+    pooled = outputs.get("text_embeds")
+    return Encoding(_row(outputs[hidden_name], session), None if pooled is None else _row(pooled, session))
+
+
+def _row(output: NDArray[np.floating], session: Session) -> NDArray[np.float32]:
+    row: NDArray[np.float32] = output[0].astype(np.float32)
+    if not np.isfinite(row).all():
+        raise PredictionError(
+            f"{session.name} returned NaN or infinity: its weights or its precision are at fault. Export it in fp32"
+        )
+    row.setflags(write=False)
+    return row
+
+
+def open_tower(folder: Path, name: str, tokenizer: str, provider: str, *, penultimate: bool) -> Tower:
+    """Check and open the encoder ``name`` of a bundle, with its tokenizer. Raises BundleError or ProviderError."""
+    path = folder / name / "model.onnx"
+    check_onnx_file(path, folder)
+    reader = ClipTokenizer(folder / tokenizer)
+    _check_config(read_optional(folder / name / "config.json"), reader, name)
+    return Tower(reader, Session(path, provider), penultimate=penultimate)
+
+
+def _check_config(config: Mapping[str, Any], tokenizer: ClipTokenizer, name: str) -> None:
+    """The graph itself fails, obscurely, only at a token or a position that it does not know."""
+    sizes = {"vocab_size": tokenizer.size, "max_position_embeddings": tokenizer.length}
+    for key, needed in sizes.items():
+        known = config.get(key)
+        if isinstance(known, int) and known < needed:
+            raise BundleError(
+                f"{name}/config.json says {key} {known}, and the tokenizer needs {needed}: one of the two is from "
+                "another model"
+            )
+
+
+def _named(session: Session, name: str) -> str:
+    if name not in session.outputs:
+        raise BundleError(f"{session.name} has no output {name}, only {', '.join(session.outputs)}: export it again")
+    return name
+
+
+def _penultimate(session: Session) -> str:
+    """Of hidden_states.0, the embeddings, to hidden_states.N, the last layer's: the last but one."""
+    names = [name for name in session.outputs if re.fullmatch(r"hidden_states\.[0-9]+", name)]
+    if len(names) < 2:
+        raise BundleError(
+            f"{session.name} has no outputs hidden_states.0, hidden_states.1 …, which this UNet's text needs: "
+            "export it again with its hidden states"
+        )
+    return sorted(names, key=lambda name: int(name.rpartition(".")[2]))[-2]

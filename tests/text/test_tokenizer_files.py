@@ -1,0 +1,119 @@
+"""Tokenizer folders that cannot be read, and what is said of them."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ddim_edge.errors import BundleError
+from ddim_edge.text.tokenizer import ClipTokenizer
+
+from ..tiny_bundles import write_json
+
+VOCABULARY = {"a</w>": 0, "<|startoftext|>": 1, "<|endoftext|>": 2}
+
+
+@pytest.fixture
+def small(tmp_path: Path) -> Path:
+    """A tokenizer of one word. The folder has a name of its own, and may be spoilt."""
+    folder = tmp_path / "tokenizer"
+    folder.mkdir()
+    write_json(folder / "vocab.json", VOCABULARY)
+    (folder / "merges.txt").write_text("#version: 0.2\n")
+    return folder
+
+
+def test_the_least_that_is_one(small: Path) -> None:
+    tokenizer = ClipTokenizer(small)
+    assert (tokenizer.bos, tokenizer.eos, tokenizer.pad, tokenizer.length) == (1, 2, 2, 77)
+    assert tokenizer.tokens("A a") == [0, 0]
+
+
+@pytest.mark.parametrize("length", [10**30, 1e30, None])
+def test_a_length_that_is_none_is_the_usual_one(small: Path, length: Any) -> None:
+    write_json(small / "tokenizer_config.json", {"model_max_length": length})
+    assert ClipTokenizer(small).length == 77
+
+
+@pytest.mark.parametrize("length", [0, 2, -1, "77", 7.5, True])
+def test_a_length_without_room_is_an_error(small: Path, length: Any) -> None:
+    write_json(small / "tokenizer_config.json", {"model_max_length": length})
+    with pytest.raises(BundleError, match=r"tokenizer_config\.json's model_max_length must be a whole number"):
+        ClipTokenizer(small)
+
+
+def test_no_tokenizer_says_what_one_needs(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "tokenizer"):
+        with pytest.raises(
+            BundleError, match=r"holds no tokenizer: it needs tokenizer\.json, or vocab\.json and merges"
+        ):
+            ClipTokenizer(folder)
+
+
+def test_half_a_tokenizer_is_none(small: Path) -> None:
+    (small / "merges.txt").unlink()
+    with pytest.raises(BundleError, match="holds no tokenizer: it needs"):
+        ClipTokenizer(small)
+
+
+@pytest.mark.parametrize("name", ["vocab.json", "merges.txt", "tokenizer.json"])
+@pytest.mark.parametrize("text", [b"{", b"\xff\xfe", b"[1, 2]", b"x"])
+def test_broken_files_are_named(small: Path, name: str, text: bytes) -> None:
+    (small / name).write_bytes(text)
+    with pytest.raises(BundleError, match="tokenizer holds no tokenizer that can be read"):
+        ClipTokenizer(small)
+
+
+@pytest.mark.parametrize("name", ["tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"])
+def test_broken_settings_are_named(small: Path, name: str) -> None:
+    (small / name).write_text("{")
+    with pytest.raises(BundleError, match=f"{name} is not JSON"):
+        ClipTokenizer(small)
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        {"added_tokens_decoder": [1]},
+        {"added_tokens_decoder": {"x": {"content": "y"}}},
+        {"added_tokens_decoder": {"3": {}}},
+        {"added_tokens_decoder": {"3": {"content": "y", "lstrip": "no"}}},
+        {"pad_token": {"lstrip": True}},
+        {"pad_token": 3},
+    ],
+)
+def test_settings_of_the_wrong_kind_are_named(small: Path, settings: dict[str, Any]) -> None:
+    write_json(small / "tokenizer_config.json", settings)
+    with pytest.raises(BundleError, match="tokenizer's special tokens cannot be read"):
+        ClipTokenizer(small)
+
+
+@pytest.mark.parametrize("key", ["bos_token", "eos_token", "pad_token"])
+def test_special_tokens_must_be_in_the_vocabulary(small: Path, key: str) -> None:
+    """Those that transformers would add as new are unknown to the encoder."""
+    write_json(small / "tokenizer_config.json", {key: "<new>"})
+    with pytest.raises(BundleError, match=f"vocabulary has no '<new>', which is its {key}"):
+        ClipTokenizer(small)
+
+
+def test_without_the_package_it_is_said_how_to_install_it(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "tokenizers", None)
+    with pytest.raises(BundleError, match=r"tokenizers is not installed: pip install 'ddim-edge\[text\]'"):
+        ClipTokenizer(small)
+
+
+def test_padding_and_truncation_that_a_file_asks_for_are_not_done_twice(small: Path) -> None:
+    import tokenizers
+
+    model = tokenizers.models.BPE(vocab=VOCABULARY, merges=[], end_of_word_suffix="</w>")
+    whole = json.loads(tokenizers.Tokenizer(model).to_str())
+    whole["truncation"] = {"direction": "Right", "max_length": 1, "strategy": "LongestFirst", "stride": 0}
+    whole["padding"] = {
+        "strategy": {"Fixed": 5}, "direction": "Right", "pad_to_multiple_of": None,
+        "pad_id": 2, "pad_type_id": 0, "pad_token": "<|endoftext|>",
+    }  # fmt: skip
+    whole["pre_tokenizer"] = {"type": "WhitespaceSplit"}
+    write_json(small / "tokenizer.json", whole)
+    assert ClipTokenizer(small).tokens("a a a") == [0, 0, 0]
