@@ -4,6 +4,7 @@ from pathlib import Path
 
 from onnxscript import ir
 
+from .concat import promote_concats
 from .group_norm import rewrite_group_norms
 
 _MAX_BYTES_INSIDE = 1_500_000_000
@@ -12,6 +13,7 @@ _MAX_BYTES_INSIDE = 1_500_000_000
 
 def fit(model: ir.Model) -> None:
     """Rewrite what has no fast kernel, and drop what only the tracer needed (stack traces with its paths among it)."""
+    promote_concats(model)
     rewrite_group_norms(model)
     ir.passes.common.RemoveUnusedNodesPass()(model)
     ir.passes.common.ClearMetadataAndDocStringPass()(model)

@@ -1,37 +1,167 @@
-"""A diffusers folder into a bundle."""
+"""A diffusers folder into a bundle, component by component."""
 
 import dataclasses
+import functools
+import json
 import os
+import shutil
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from .atomic import check_free, whole_folder
-from .progress import Stage, ignore_stage
-from .report import Report, write_json, write_report
-from .source import load_network, open_source
-from .unet import export_into
+from ddim_edge.errors import ConfigError, ExportError, choose_from
+
+from .atomic import whole_folder
+from .component import export_into
+from .describe import describe_part
+from .licence import licence_of
+from .load import check_weights, load, weight_files
+from .lora import Lora, check_targets, fuse, read_lora
+from .network import Network
+from .precision import FP32, PRECISIONS, Precision
+from .progress import Progress, Stage, ignore_progress
+from .report import FILE_NAME, Report, describe, folder_size, hashes, read_report, write_json, write_report
+from .source import Part, Source, open_source
+from .unfinished import finish, unfinished_folder
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleReport:
+    """A bundle that was exported: where it lies, and the report of each component by name."""
+
+    path: Path
+    components: Mapping[str, Report]
+
+    @property
+    def size(self) -> int:
+        """Bytes of all files of the bundle."""
+        return folder_size(self.path)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Job:
+    """What all components share."""
+
+    source: Source
+    precision: Precision
+    loras: tuple[Lora, ...]
 
 
 def export_folder(
-    source: str | os.PathLike[str], out: str | os.PathLike[str], *, on_stage: Stage = ignore_stage
-) -> Report:
-    """Export a UNet2DModel folder, or a DDPMPipeline or DDIMPipeline folder, to the new folder ``out``.
+    source: str | os.PathLike[str],
+    out: str | os.PathLike[str],
+    *,
+    components: Collection[str] = (),
+    dtype: str = "fp32",
+    vae: str | os.PathLike[str] | None = None,
+    loras: Sequence[str] = (),
+    allow_pickle: bool = False,
+    on_stage: Progress = ignore_progress,
+) -> BundleReport:
+    """Export a UNet2DModel folder, or a diffusers pipeline folder, to the new folder ``out``.
 
-    ``out`` gets model_index.json (with id2label and null_class where the source has them), unet/, export.json and
-    scheduler/scheduler_config.json: the source's, or diffusers' defaults of DDIM where the source is a bare network.
+    Every network gets a folder with model.onnx, config.json and export.json: unet, vae_encoder, vae_decoder,
+    text_encoder, text_encoder_2, controlnet, controlnet_1 …, safety_checker. Tokenizers are copied. model_index.json
+    comes last, so that an export that was cut short does not look like a bundle; the same call goes on with it.
 
-    ``on_stage`` is called with "load", "export", "fit", "verify", "write" as each begins. Raises ConfigError (the
-    source is something else, or ``out`` is taken), ExportError and OutputError, as ``export_unet`` does; then ``out``
-    is not there.
+    ``components`` names the graphs to make, all if empty. ``dtype`` is "fp32" or "fp16"; a component that fp16 spoils
+    stays in fp32, which its report's ``remark`` says. ``vae`` is a folder with another autoencoder. ``loras`` are files
+    in safetensors, each perhaps with ":SCALE", that are added to the weights. Pickled weights need ``allow_pickle``.
+
+    ``on_stage`` is called with a component and "load", "export", "fit", "verify" or "write" as each begins. Raises
+    ConfigError (the source is something else, an option means nothing to it, or ``out`` is taken), ExportError and
+    OutputError, as ``export_unet`` does.
     """
     out = Path(out).resolve()
-    opened = open_source(Path(source))
-    check_free(out)
-    on_stage("load")
-    module = load_network(opened)
-    with whole_folder(out) as folder:
-        report = export_into(folder, module, opened.config, on_stage)
-        on_stage("write")
-        write_json(folder / "model_index.json", opened.index)
-        write_json(folder / "scheduler" / "scheduler_config.json", opened.scheduler)
-        write_report(folder, report)
-    return dataclasses.replace(report, path=out)
+    if dtype not in PRECISIONS:
+        raise ConfigError(choose_from("dtype", dtype, PRECISIONS))
+    opened = open_source(Path(source), components, None if vae is None else Path(vae))
+    for part in opened.parts:
+        check_weights(part, allow_pickle=allow_pickle)
+        describe_part(part, opened)
+    job = _Job(source=opened, precision=PRECISIONS[dtype], loras=tuple(map(read_lora, loras)))
+    check_targets(job.loras, opened)
+    with unfinished_folder(out, [part.name for part in opened.parts]):
+        reports = {part.name: _component(out / part.name, part, job, on_stage) for part in opened.parts}
+        on_stage("bundle", "write")
+        _complete(out, opened)
+    return BundleReport(path=out, components=reports)
+
+
+def _component(folder: Path, part: Part, job: _Job, on_stage: Progress) -> Report:
+    """Make one component, unless an earlier run has made the same."""
+    made_from = _made_from(part, job)
+    if folder.exists():
+        return _made_before(folder, made_from)
+    with whole_folder(folder) as place:
+        report = dataclasses.replace(_export(place, part, job, on_stage), made_from=made_from)
+        write_report(place, report)
+    return dataclasses.replace(report, path=folder)
+
+
+def _made_from(part: Part, job: _Job) -> dict[str, Any]:
+    files = [part.folder / "config.json", *weight_files(part)]
+    return {
+        "folder": part.folder.name,
+        "class": part.kind,
+        "files": {file.name: describe(file) for file in files},
+        "dtype": job.precision.name,
+        "loras": [lora.to_json() for lora in job.loras],
+        "takes_controls": job.source.has_controlnet and part.name == "unet",
+    }
+
+
+def _made_before(folder: Path, made_from: Mapping[str, Any]) -> Report:
+    report = read_report(folder) if (folder / FILE_NAME).is_file() else None
+    if report is None or report.made_from != json.loads(json.dumps(made_from)):
+        raise ConfigError(
+            f"{folder} is there already, made from other files or with other options: remove {folder.parent} or choose "
+            "another place"
+        )
+    return report
+
+
+def _export(folder: Path, part: Part, job: _Job, on_stage: Progress) -> Report:
+    """Export in the precision that was asked for; where that spoils the network, in float32."""
+    stage = functools.partial(on_stage, part.name)
+    load_part = functools.partial(_network, part, job, stage)
+    spoilt = _known_to_overflow(part, job.source)
+    if job.precision is not FP32 and not spoilt:
+        try:
+            return export_into(folder, load_part, part.config, stage, job.precision)
+        except ExportError as error:
+            spoilt = str(error).partition("; nothing was written")[0]
+    report = export_into(folder, load_part, part.config, stage)
+    return dataclasses.replace(
+        report, remark=f"kept in fp32: {spoilt}" if spoilt and job.precision is not FP32 else None
+    )
+
+
+def _known_to_overflow(part: Part, source: Source) -> str | None:
+    """Why a part is not even tried in fp16. The key is true in nearly every VAE's config; diffusers heeds SDXL's."""
+    is_sdxl = "text_encoder_2" in source.graphs
+    return "its config says force_upcast" if is_sdxl and part.config.get("force_upcast") else None
+
+
+def _network(part: Part, job: _Job, stage: Stage) -> Network:
+    stage("load")
+    module = load(part)
+    for lora in job.loras:
+        fuse(module, lora, part.name)
+    call, signature = describe_part(part, job.source)
+    return Network(module=module, call=call, signature=signature)
+
+
+def _complete(out: Path, source: Source) -> None:
+    """Copy what is no network, then write what makes a bundle of the folder."""
+    for name in source.copied:
+        shutil.rmtree(out / name, ignore_errors=True)
+        shutil.copytree(source.folder / name, out / name)
+    write_json(out / "scheduler" / "scheduler_config.json", source.scheduler)
+    index = out / "model_index.json.part"
+    write_json(index, source.index)
+    entries = {name.removesuffix(".part"): entry for name, entry in hashes(out).items()}
+    record = {"source": source.folder.resolve().name, "licence": licence_of(source.folder), "files": entries}
+    write_json(out / FILE_NAME, record)
+    finish(out, index)

@@ -7,6 +7,9 @@ from contextlib import contextmanager
 from rich.console import Console
 
 Stage = Callable[[str], None]
+"""Is called with the name of each stage as it begins."""
+Progress = Callable[[str, str], None]
+"""Likewise, with the name of the component before it."""
 
 STAGES = {
     "load": "reading the weights",
@@ -21,17 +24,21 @@ def ignore_stage(stage: str) -> None:
     """Show nothing."""
 
 
+def ignore_progress(component: str, stage: str) -> None:
+    """Show nothing."""
+
+
 @contextmanager
-def show_stages() -> Iterator[Stage]:
-    """Yield a function that is called with the name of each stage as it begins, and shows it on stderr."""
+def show_stages() -> Iterator[Progress]:
+    """Yield a function that is called with each component and stage as it begins, and shows them on stderr."""
     # The stream itself: the export redirects sys.stdout, and the console would look sys.stderr up at each line.
     console = Console(file=sys.stderr, highlight=False)
     if not console.is_terminal:
-        yield lambda stage: console.print(_line(stage), soft_wrap=True)
+        yield lambda component, stage: console.print(_line(component, stage), soft_wrap=True)
         return
     with console.status("starting") as status:
-        yield lambda stage: status.update(_line(stage))
+        yield lambda component, stage: status.update(_line(component, stage))
 
 
-def _line(stage: str) -> str:
-    return f"{list(STAGES).index(stage) + 1}/{len(STAGES)} {stage}: {STAGES[stage]}"
+def _line(component: str, stage: str) -> str:
+    return f"{component} {list(STAGES).index(stage) + 1}/{len(STAGES)} {stage}: {STAGES[stage]}"

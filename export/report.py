@@ -1,59 +1,89 @@
-"""export.json: what was exported by what, how well it agrees, and the hash of every file."""
+"""export.json: what was exported from what, by what, how well it agrees, and the hash of every file."""
 
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import onnxruntime
 
-from .verify import TOLERANCE, Case
+from ddim_edge.config import read_json
+
+from .precision import FP32, PRECISIONS, Precision
+from .verify import Case
 
 FILE_NAME = "export.json"
 
-_PACKAGES = ("ddim-edge", "torch", "diffusers", "onnx", "onnxscript")
+_PACKAGES = ("ddim-edge", "torch", "diffusers", "transformers", "onnx", "onnxscript")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """An export that succeeded."""
+    """A network that was exported."""
 
     path: Path
-    """The bundle's folder."""
+    """The folder that its export.json describes."""
     network: str
     """The class of the module."""
     opset: int
     cases: tuple[Case, ...]
+    precision: Precision = FP32
+    remark: str | None = None
+    """What is not as it was asked for."""
+    made_from: Mapping[str, Any] = field(default_factory=dict)
+    """The source's files and the options: the same again would give the same graph."""
 
     @property
     def error(self) -> float:
-        """The worst of the cases, in standard deviations of the output."""
+        """The worst of the cases, by the precision's measure."""
         return max(case.error for case in self.cases)
 
     @property
+    def deviation(self) -> str:
+        """The error, for people."""
+        return f"at most {self.error:.1e} {self.precision.unit} from PyTorch"
+
+    @property
     def size(self) -> int:
-        """Bytes of all files of the bundle."""
-        return sum(file.stat().st_size for file in _files(self.path))
+        """Bytes of all files of the folder."""
+        return folder_size(self.path)
 
 
 def write_report(folder: Path, report: Report) -> None:
     """Write ``export.json`` into ``folder``, which holds all the other files."""
-    contents = {
+    contents: dict[str, Any] = {
         "network": report.network,
         "opset": report.opset,
+        "dtype": report.precision.name,
         "versions": _versions(),
         "verification": {
-            "measure": "max |onnxruntime - torch| / std(torch)",
-            "tolerance": TOLERANCE,
+            "measure": report.precision.formula,
+            "tolerance": report.precision.tolerance,
             "error": report.error,
-            "cases": [asdict(case) for case in report.cases],
+            "cases": [case.to_json() for case in report.cases],
         },
-        "files": {file.relative_to(folder).as_posix(): _describe(file) for file in _files(folder)},
+        "files": hashes(folder),
     }
+    contents |= {"remark": report.remark} if report.remark else {}
+    contents |= {"made_from": report.made_from} if report.made_from else {}
     write_json(folder / FILE_NAME, contents)
+
+
+def read_report(folder: Path) -> Report:
+    """What ``write_report`` wrote. ConfigError where it is no JSON."""
+    contents = read_json(folder / FILE_NAME)
+    return Report(
+        path=folder,
+        network=contents["network"],
+        opset=contents["opset"],
+        cases=tuple(map(Case.from_json, contents["verification"]["cases"])),
+        precision=PRECISIONS[contents["dtype"]],
+        remark=contents.get("remark"),
+        made_from=contents.get("made_from", {}),
+    )
 
 
 def write_json(path: Path, contents: Mapping[str, Any]) -> None:
@@ -62,14 +92,30 @@ def write_json(path: Path, contents: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(contents, indent=2) + "\n", encoding="utf-8")
 
 
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
+def hashes(folder: Path) -> dict[str, dict[str, str | int]]:
+    """The hash and size of every file below ``folder``; what a subfolder's export.json knows is not read again."""
+    known: dict[str, dict[str, str | int]] = {}
+    for record in sorted(folder.glob(f"*/{FILE_NAME}")):
+        files = read_json(record)["files"]
+        known |= {f"{record.parent.name}/{name}": entry for name, entry in files.items()}
+    names = [file.relative_to(folder).as_posix() for file in _files(folder)]
+    return {name: known.get(name) or describe(folder / name) for name in names if name != FILE_NAME}
 
 
-def _describe(file: Path) -> dict[str, str | int]:
+def describe(file: Path) -> dict[str, str | int]:
+    """The hash and size of a file."""
     with file.open("rb") as stream:
         digest = hashlib.file_digest(stream, "sha256").hexdigest()
     return {"sha256": digest, "size": file.stat().st_size}
+
+
+def folder_size(folder: Path) -> int:
+    """Bytes of all files below ``folder``."""
+    return sum(file.stat().st_size for file in _files(folder))
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 def _versions() -> dict[str, str | None]:

@@ -6,45 +6,47 @@ from torch.export import Dim
 
 from ddim_edge.errors import ExportError
 
-from .module import Positional, first_line, to_tensors
-from .signature import Signature
+from .network import Network, Positional, first_line, to_tensors
+from .signature import Input, Signature
 
 OPSET = 23
 """The first with native Attention: half the nodes of opset 20, the same speed, and less memory."""
 
 _EXAMPLE_BATCH = 2  # of 1, the tracer would conclude that the batch is always 1
-_AXES = {0: "batch", 2: "height", 3: "width"}
 
 
-def trace(module: torch.nn.Module, signature: Signature) -> ir.Model:
-    """Trace ``module``, which must be in evaluation mode. ExportError where PyTorch cannot."""
-    inputs = signature.draw(_EXAMPLE_BATCH, signature.sizes[1], seed=0)
+def trace(network: Network) -> ir.Model:
+    """Trace the module, which must be in evaluation mode. ExportError where PyTorch cannot."""
+    signature = network.signature
+    inputs = signature.draw(_EXAMPLE_BATCH, signature.sizes[-1], seed=0)
     try:
         program = torch.onnx.export(
-            Positional(module, signature.names).eval(),
-            to_tensors(module, inputs),
+            Positional(network).eval(),
+            to_tensors(network.module, inputs),
             input_names=list(signature.names),
-            output_names=["out_sample"],
-            dynamic_shapes=(tuple(_free_axes(name) for name in signature.names),),
+            output_names=list(signature.outputs),
+            dynamic_shapes=(tuple(_free_axes(entry) for entry in signature.inputs),),
             opset_version=OPSET,
             dynamo=True,
             verbose=False,
         )
     except (torch.onnx.OnnxExporterError, RuntimeError, ValueError, TypeError) as error:
         reason = first_line(error.__cause__ or error)
-        raise ExportError(f"PyTorch cannot trace this {type(module).__name__} to ONNX: {reason}") from error
+        raise ExportError(f"PyTorch cannot trace this {network.name} to ONNX: {reason}") from error
     assert program is not None
-    return _name_axes(program.model)
+    return _name_axes(program.model, signature)
 
 
-def _free_axes(name: str) -> dict[int, Dim]:
-    return dict.fromkeys(_AXES if name == "sample" else (0,), Dim.DYNAMIC)
+def _free_axes(entry: Input) -> dict[int, Dim]:
+    return {position: Dim.DYNAMIC for position, axis in enumerate(entry.axes) if isinstance(axis, str)}
 
 
-def _name_axes(model: ir.Model) -> ir.Model:
-    """Call the free axes of the inputs and of the output by their names."""
-    for value in (*model.graph.inputs, *model.graph.outputs):
+def _name_axes(model: ir.Model, signature: Signature) -> ir.Model:
+    """Call the free axes of the inputs and of the outputs by their names."""
+    for value, entry in zip(model.graph.inputs, signature.inputs, strict=True):
+        value.shape = ir.Shape(entry.axes)
+    for value, axes in zip(model.graph.outputs, signature.outputs.values(), strict=True):
         assert value.shape is not None
-        axes = _AXES if len(value.shape) == 4 else {0: "batch"}
-        value.shape = ir.Shape([axes.get(axis, length) for axis, length in enumerate(value.shape)])
+        lengths = zip(axes, value.shape, strict=True)
+        value.shape = ir.Shape([axis if isinstance(axis, str) else length for axis, length in lengths])
     return model

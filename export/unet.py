@@ -1,4 +1,4 @@
-"""One network into a bundle: trace, fit, verify."""
+"""One denoising network into a bundle of its own."""
 
 import dataclasses
 import os
@@ -11,14 +11,11 @@ import torch
 from ddim_edge.errors import ExportError
 
 from .atomic import whole_folder
-from .fit import fit, save
-from .module import frozen, predict
+from .component import export_into
+from .network import Network
+from .networks.denoiser import call_unet, read_signature
 from .progress import Stage, ignore_stage
-from .quiet import quiet
-from .report import Report, write_json, write_report
-from .signature import Signature, read_signature
-from .trace import OPSET, trace
-from .verify import verify
+from .report import Report, write_report
 
 
 def export_unet(
@@ -44,32 +41,13 @@ def export_unet(
     """
     out = Path(out).resolve()
     with whole_folder(out) as folder:
-        report = export_into(folder, module, example_config, on_stage)
+        network = Network(module=module, call=call_unet, signature=read_signature(example_config))
+        _check_weights(module)
+        (folder / "unet").mkdir()
+        report = export_into(folder / "unet", lambda: network, example_config, on_stage)
         on_stage("write")
         write_report(folder, report)
     return dataclasses.replace(report, path=out)
-
-
-def export_into(folder: Path, module: torch.nn.Module, config: Mapping[str, Any], on_stage: Stage) -> Report:
-    """Write ``unet/`` into ``folder``, verified; the report of it is returned, not written."""
-    signature = read_signature(config)
-    _check_weights(module)
-    graph = folder / "unet" / "model.onnx"
-    write_json(folder / "unet" / "config.json", {key: value for key, value in config.items() if key != "_name_or_path"})
-    with frozen(module), quiet():
-        _write_graph(module, signature, graph, on_stage)
-        on_stage("verify")
-        cases = verify(module, graph, signature)
-    return Report(path=folder, network=type(module).__name__, opset=OPSET, cases=cases)
-
-
-def _write_graph(module: torch.nn.Module, signature: Signature, path: Path, on_stage: Stage) -> None:
-    on_stage("export")
-    predict(module, signature.draw(2, signature.sizes[1], seed=0))
-    model = trace(module, signature)
-    on_stage("fit")
-    fit(model)
-    save(model, path)
 
 
 def _check_weights(module: torch.nn.Module) -> None:

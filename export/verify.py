@@ -1,47 +1,76 @@
 """Does ONNX Runtime compute what PyTorch computes? Random inputs through both."""
 
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from itertools import product
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnxruntime
-import torch
+from numpy.typing import NDArray
 
 from ddim_edge.errors import ExportError
 
-from .module import first_line, predict
-from .signature import Arrays, Signature
-
-TOLERANCE = 1e-4
-"""The largest absolute error allowed, in standard deviations of PyTorch's output."""
+from .network import Network, first_line, predict
+from .precision import Precision
+from .signature import Arrays, Sizes
 
 _BATCHES = (1, 3, 5)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One comparison: the shape that was run, and max|ONNX Runtime - PyTorch| / std(PyTorch)."""
+    """One comparison: what was run, and how far off it was by the precision's measure."""
 
     batch: int
-    height: int
-    width: int
+    sizes: Sizes
     error: float
 
+    def to_json(self) -> dict[str, Any]:
+        """As in export.json."""
+        return {"batch": self.batch, **self.sizes, "error": self.error}
 
-def verify(module: torch.nn.Module, path: Path, signature: Signature) -> tuple[Case, ...]:
-    """Compare at three batch sizes and two image sizes. ExportError where any case is beyond the tolerance."""
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> "Case":
+        """What ``to_json`` wrote."""
+        sizes = {key: value for key, value in entry.items() if key not in ("batch", "error")}
+        return cls(batch=entry["batch"], sizes=sizes, error=entry["error"])
+
+    def __str__(self) -> str:
+        sizes = dict(self.sizes)
+        image = f", {sizes.pop('height')}x{sizes.pop('width')} pixels" if "height" in sizes else ""
+        return f"batch {self.batch}{image}{''.join(f', {name} {length}' for name, length in sizes.items())}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expectation:
+    """What PyTorch made of random inputs."""
+
+    batch: int
+    sizes: Sizes
+    inputs: Arrays
+    outputs: Arrays
+
+
+def expect(network: Network) -> list[Expectation]:
+    """Run the module, in float32, at three batch sizes and all sizes of its signature."""
+    expectations = []
+    for seed, (sizes, batch) in enumerate(product(network.signature.sizes, _BATCHES), start=1):
+        inputs, outputs = predict(network, batch, sizes, seed)
+        expectations.append(Expectation(batch=batch, sizes=sizes, inputs=inputs, outputs=outputs))
+    return expectations
+
+
+def verify(path: Path, expectations: Iterable[Expectation], precision: Precision) -> tuple[Case, ...]:
+    """Compare the graph with what PyTorch returned. ExportError where any case is beyond the tolerance."""
     session = _open(path)
-    cases = tuple(
-        _compare(module, session, signature.draw(batch, size, seed))
-        for seed, (size, batch) in enumerate(product(signature.sizes, _BATCHES), start=1)
-    )
+    cases = tuple(_compare(session, expectation, precision) for expectation in expectations)
     worst = max(cases, key=lambda case: case.error)
-    if not worst.error <= TOLERANCE:
+    if not worst.error <= precision.tolerance:
         raise ExportError(
-            f"the exported graph is not the network: at batch {worst.batch}, {worst.height}x{worst.width} pixels it is "
-            f"off by {worst.error:.2g} standard deviations of the output, where {TOLERANCE:g} is allowed; nothing was "
-            "written"
+            f"the exported graph is not the network: at {worst} it is off by {worst.error:.2g} {precision.unit}, where "
+            f"{precision.tolerance:g} is allowed; nothing was written"
         )
     return cases
 
@@ -55,17 +84,20 @@ def _open(path: Path) -> onnxruntime.InferenceSession:
         raise ExportError(f"ONNX Runtime does not load the exported graph: {first_line(error)}") from error
 
 
-def _compare(module: torch.nn.Module, session: onnxruntime.InferenceSession, inputs: Arrays) -> Case:
-    expected = predict(module, inputs)
-    batch, _, height, width = inputs["sample"].shape
+def _compare(session: onnxruntime.InferenceSession, expectation: Expectation, precision: Precision) -> Case:
+    feeds = {name: precision.cast(array) for name, array in expectation.inputs.items()}
     try:
-        (got,) = session.run(["out_sample"], inputs)
+        outputs = session.run(list(expectation.outputs), feeds)
     except Exception as error:  # likewise
-        raise ExportError(
-            f"ONNX Runtime cannot run the exported graph at batch {batch}, {height}x{width}: {first_line(error)}"
-        ) from error
+        case = Case(batch=expectation.batch, sizes=expectation.sizes, error=0.0)
+        raise ExportError(f"ONNX Runtime cannot run the exported graph at {case}: {first_line(error)}") from error
+    pairs = zip(outputs, expectation.outputs.values(), strict=True)
+    worst = max(_error(got, expected, precision) for got, expected in pairs)
+    return Case(batch=expectation.batch, sizes=expectation.sizes, error=worst)
+
+
+def _error(got: NDArray[Any], expected: NDArray[Any], precision: Precision) -> float:
     if got.shape != expected.shape:
         raise ExportError(f"the exported graph returns {got.shape} where the network returns {expected.shape}")
-    scale = max(float(expected.std()), float(np.finfo(np.float32).tiny))
-    error_in_stds = float(np.abs(got - expected).max()) / scale
-    return Case(batch=batch, height=height, width=width, error=error_in_stds)
+    error = precision.measure(got.astype(np.float32), expected.astype(np.float32))
+    return error if np.isfinite(error) else float("inf")

@@ -1,41 +1,79 @@
-"""``ddim-edge export``: a trained UNet becomes a bundle."""
+"""``ddim-edge export``: a trained UNet, or a whole diffusers pipeline, becomes a bundle."""
 
 from pathlib import Path
+from typing import Any
 
 import click
 
 from ..errors import ConfigError
 
-_EXTRA = ("torch", "diffusers", "onnx", "onnxscript", "safetensors", "onnxruntime")
+_EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetensors", "onnxruntime")
 
 
 @click.command("export")
 @click.argument("source", type=click.Path(path_type=Path))
 @click.argument("out", type=click.Path(path_type=Path))
-def export_command(source: Path, out: Path) -> None:
+@click.option(
+    "--components",
+    metavar="NAME,…",
+    help="The graphs to make, such as unet,vae_decoder; all of them by default.",
+)
+@click.option(
+    "--dtype",
+    type=click.Choice(["fp32", "fp16"]),
+    default="fp32",
+    show_default=True,
+    help="What weights and values are stored and computed in. fp16 is for GPUs.",
+)
+@click.option(
+    "--vae",
+    type=click.Path(path_type=Path),
+    help="A folder with another autoencoder, such as TAESD, to take in the place of SOURCE's.",
+)
+@click.option(
+    "--lora",
+    "loras",
+    multiple=True,
+    envvar="DDIM_EDGE_EXPORT_LORA",
+    metavar="FILE[:SCALE]",
+    help="A LoRA in safetensors to add to the weights. May be given again.",
+)
+@click.option(
+    "--allow-pickle",
+    is_flag=True,
+    help="Read weights in formats that can run code, too.",
+)
+def export_command(source: Path, out: Path, components: str | None, loras: tuple[str, ...], **options: Any) -> None:
     """Export SOURCE, a folder that diffusers saved, to the new folder OUT, which runs without PyTorch.
 
-    SOURCE holds a UNet2DModel, or a DDPMPipeline or DDIMPipeline. ONNX Runtime is run beside PyTorch before OUT
-    appears; what was measured is in OUT/export.json.
+    SOURCE holds a UNet2DModel, or a pipeline of a UNet with an autoencoder, CLIP text encoders, ControlNets and a
+    safety checker, as far as it has them. ONNX Runtime is run beside PyTorch before a graph appears in OUT; what was
+    measured is in the export.json of each. An export that was interrupted goes on when it is called again.
 
     \b
     Examples:
       ddim-edge export my-unet/ bundle/
-      ddim-edge run bundle/
+      ddim-edge export stable-diffusion/ bundle/ --lora style.safetensors:0.8
+      ddim-edge export stable-diffusion/ bundle/ --vae taesd/ --components unet,text_encoder,vae_decoder
     """
+    names = [name.strip() for name in (components or "").split(",") if name.strip()]
     try:
-        _export(source, out)
+        _export(source, out, components=names, loras=loras, **options)
     except ModuleNotFoundError as error:
         raise ConfigError(_how_to_install(error)) from None
 
 
-def _export(source: Path, out: Path) -> None:
+def _export(source: Path, out: Path, **options: Any) -> None:
     from ddim_edge_export import export_folder, show_stages
 
     with show_stages() as on_stage:
-        report = export_folder(source, out, on_stage=on_stage)
-    off = f"at most {report.error:.1e} standard deviations from PyTorch"
-    click.echo(f"{out}: {report.network}, {report.size / 1e6:.1f} MB, {off}")
+        report = export_folder(source, out, on_stage=on_stage, **options)
+    for name, part in report.components.items():
+        remark = f"; {part.remark}" if part.remark else ""
+        click.echo(
+            f"{name}: {part.network} in {part.precision.name}, {part.size / 1e6:.1f} MB, {part.deviation}{remark}"
+        )
+    click.echo(f"{out}: {report.size / 1e6:.1f} MB")
 
 
 def _how_to_install(error: ModuleNotFoundError) -> str:

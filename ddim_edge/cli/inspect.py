@@ -8,6 +8,7 @@ import click
 
 from ..bundle import Bundle, open_bundle
 from ..config import ClipConfig, DdimConfig, DdpmConfig, LcmConfig, SamplerConfig, ThresholdConfig, changed_options
+from ..integrity import verify_files
 from ..onnx_file import check_onnx_file
 from ..session import Session, TensorInfo
 
@@ -17,15 +18,17 @@ from ..session import Session, TensorInfo
 @click.option(
     "--json", "as_json", is_flag=True, envvar="DDIM_EDGE_INSPECT_JSON", help="Print one machine-readable line."
 )
-def inspect_command(model: str, as_json: bool) -> None:
+@click.option("--verify", is_flag=True, help="Compare every file with the hash that the export wrote down.")
+def inspect_command(model: str, as_json: bool, verify: bool) -> None:
     """Show a MODEL's graphs, inputs, outputs, types and sizes, and what its scheduler file means.
 
     \b
-    Example:
+    Examples:
       ddim-edge inspect fashion-mnist
+      ddim-edge inspect my-bundle/ --verify
     """
     bundle = open_bundle(model)
-    facts = {
+    facts: dict[str, Any] = {
         "model": bundle.name,
         "folder": str(bundle.folder),
         "sha256": bundle.sha256,
@@ -36,6 +39,8 @@ def inspect_command(model: str, as_json: bool) -> None:
         "scheduler": {"sampler": bundle.scheduler.name, **changed_options(bundle.scheduler)},
         "num_steps": bundle.num_steps,
     }
+    if verify:
+        facts["verified"] = verify_files(bundle.folder)
     click.echo(json.dumps(facts) if as_json else _text(facts, bundle))
 
 
@@ -64,7 +69,10 @@ def _text(facts: dict[str, Any], bundle: Bundle) -> str:
     lines.append(f"\nsamples of {height}x{width} pixels, {channels} channel{'s' if channels > 1 else ''}")
     lines.append(f"classes {', '.join(bundle.labels) or 'none'}; {_guidance(bundle)}")
     lines.append("")
-    return "\n".join([*lines, *_meaning(bundle.scheduler, bundle.num_steps)])
+    lines += _meaning(bundle.scheduler, bundle.num_steps)
+    if "verified" in facts:
+        lines.append(f"\nall {facts['verified']} files are as they were exported")
+    return "\n".join(lines)
 
 
 def _shape(dims: list[int | str]) -> str:

@@ -8,7 +8,10 @@ import diffusers
 import pytest
 import torch
 
+from .pipelines import FAMILIES
+
 MakeUnet = Callable[..., Any]
+SourceOf = Callable[[str], Path]
 
 
 class TinyNetwork(torch.nn.Module):
@@ -64,3 +67,16 @@ def unet_folder(make_unet: MakeUnet, tmp_path_factory: pytest.TempPathFactory) -
     folder = tmp_path_factory.mktemp("source") / "unet"
     make_unet(num_class_embeds=3).save_pretrained(folder)
     return folder
+
+
+@pytest.fixture(scope="session")
+def source_of(tmp_path_factory: pytest.TempPathFactory) -> SourceOf:
+    """The folder of a family's tiny pipeline, saved when it is asked for first. Leave it as it is."""
+    folder = tmp_path_factory.mktemp("sources")
+
+    def get(name: str) -> Path:
+        if not (folder / name).exists():
+            FAMILIES[name](folder / name)
+        return folder / name
+
+    return get

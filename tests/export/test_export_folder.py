@@ -61,9 +61,10 @@ def test_the_command_exports_a_unet_folder(unet_folder: Path, tmp_path: Path) ->
     result = CliRunner().invoke(export_command, [str(unet_folder), str(out)], catch_exceptions=False)
 
     assert result.exit_code == 0
-    stages = [line.split()[1] for line in result.stderr.splitlines()]
-    assert stages == ["load:", "export:", "fit:", "verify:", "write:"]
-    assert result.stdout.startswith(f"{out}: UNet2DModel, ")
+    stages = [(line.split()[0], line.split()[2]) for line in result.stderr.splitlines()]
+    assert stages == [("unet", stage) for stage in ("load:", "export:", "fit:", "verify:")] + [("bundle", "write:")]
+    assert result.stdout.startswith("unet: UNet2DModel in fp32, ")
+    assert result.stdout.splitlines()[1].startswith(f"{out}: ")
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
     written = json.loads((out / "export.json").read_text())["files"]
@@ -71,6 +72,7 @@ def test_the_command_exports_a_unet_folder(unet_folder: Path, tmp_path: Path) ->
         "model_index.json",
         "scheduler/scheduler_config.json",
         "unet/config.json",
+        "unet/export.json",
         "unet/model.onnx",
     ]
     for name, entry in written.items():
@@ -100,11 +102,9 @@ def test_a_bare_network_gets_the_defaults_of_ddim(unet_folder: Path, tmp_path: P
 @pytest.mark.usefixtures("untraced")
 def test_a_pipeline_keeps_its_scheduler_and_its_labels(pipeline_folder: Path, tmp_path: Path) -> None:
     export_folder(pipeline_folder, tmp_path / "out")
-    assert json.loads((tmp_path / "out/model_index.json").read_text()) == {
-        "_class_name": "DDPMPipeline",
-        "id2label": {"0": "coat", "1": "bag"},
-        "null_class": 2,
-    }
+    index = json.loads((tmp_path / "out/model_index.json").read_text())
+    assert index == json.loads((pipeline_folder / "model_index.json").read_text())
+    assert (index["id2label"], index["null_class"]) == ({"0": "coat", "1": "bag"}, 2)
     scheduler = "scheduler/scheduler_config.json"
     assert json.loads((tmp_path / "out" / scheduler).read_text()) == json.loads(
         (pipeline_folder / scheduler).read_text()
@@ -130,17 +130,29 @@ def test_a_folder_of_something_else(tmp_path: Path) -> None:
     refused(tmp_path / "source", tmp_path, ConfigError, r"holds neither config\.json .* nor model_index\.json")
 
 
-@pytest.mark.parametrize("name", ["StableDiffusionPipeline", "LDMPipeline", "DiTPipeline", None])
-def test_another_pipeline(name: str | None, pipeline_folder: Path, tmp_path: Path) -> None:
+def test_a_pipeline_with_a_component_that_is_unknown(pipeline_folder: Path, tmp_path: Path) -> None:
     source = copy(pipeline_folder, tmp_path)
-    change(source / "model_index.json", _class_name=name)
-    refused(source, tmp_path, ConfigError, f"holds a {name}; this command exports DDPMPipeline and DDIMPipeline")
+    change(source / "model_index.json", prior=["diffusers", "PriorTransformer"])
+    message = "holds a DDPMPipeline whose prior is a PriorTransformer, which is not supported; .* with --components"
+    refused(source, tmp_path, ConfigError, message)
+
+
+def test_a_pipeline_without_a_unet(pipeline_folder: Path, tmp_path: Path) -> None:
+    source = copy(pipeline_folder, tmp_path)
+    change(source / "model_index.json", unet=[None, None])
+    refused(source, tmp_path, ConfigError, "has no unet: nothing can be sampled")
+
+
+def test_a_component_of_another_class(pipeline_folder: Path, tmp_path: Path) -> None:
+    source = copy(pipeline_folder, tmp_path)
+    change(source / "unet" / "config.json", _class_name="UNet1DModel")
+    refused(source, tmp_path, ConfigError, "holds a UNet1DModel; supported there: UNet2DModel, UNet2DConditionModel")
 
 
 def test_another_network(unet_folder: Path, tmp_path: Path) -> None:
     source = copy(unet_folder, tmp_path)
     change(source / "config.json", _class_name="UNet2DConditionModel")
-    refused(source, tmp_path, ConfigError, "holds a UNet2DConditionModel; this command exports UNet2DModel")
+    refused(source, tmp_path, ConfigError, "holds a UNet2DConditionModel; by itself this command exports UNet2DModel")
 
 
 def test_another_kind_of_class_embedding(unet_folder: Path, tmp_path: Path) -> None:
@@ -198,7 +210,7 @@ def test_a_place_that_is_taken(unet_folder: Path, tmp_path: Path) -> None:
     assert [path.read_text() for path in (tmp_path / "out").iterdir()] == ["mine"]
 
 
-@pytest.mark.parametrize("package", ["torch", "diffusers", "onnxscript", "onnxruntime"])
+@pytest.mark.parametrize("package", ["torch", "onnxscript", "onnxruntime", "safetensors", "diffusers"])
 def test_without_the_extra_one_line_names_it(
     package: str, unet_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ddim_edge_export import export_unet
-from ddim_edge_export.signature import read_signature
+from ddim_edge_export.networks.denoiser import read_signature
 
 from .conftest import MakeUnet
 
@@ -76,8 +76,8 @@ def test_a_random_unet_agrees_with_torch_at_other_shapes(name: str, make_unet: M
     signature = read_signature(unet.config)
     session = onnxruntime.InferenceSession(tmp_path / "bundle/unet/model.onnx", providers=["CPUExecutionProvider"])
     # diffusers' upsampling has a branch for batches of 64 and more, which must not end up in the graph.
-    for seed, (batch, size) in enumerate([(1, (16, 8)), (4, (8, 24)), (65, (8, 8))], start=100):
-        inputs = signature.draw(batch, size, seed)
+    for seed, (batch, height, width) in enumerate([(1, 16, 8), (4, 8, 24), (65, 8, 8)], start=100):
+        inputs = signature.draw(batch, {"height": height, "width": width}, seed)
         with torch.no_grad():
             expected = unet(**{key: torch.from_numpy(value) for key, value in inputs.items()}).sample.numpy()
         (got,) = session.run(["out_sample"], inputs)

@@ -15,8 +15,8 @@ import pytest
 import torch
 from onnxscript import ir
 
+import ddim_edge_export.component
 import ddim_edge_export.fit
-import ddim_edge_export.unet
 from ddim_edge.errors import ConfigError, ExportError
 from ddim_edge_export import export_unet
 
@@ -122,7 +122,7 @@ def test_a_graph_with_another_weight_is_refused(
         assert weight.const_value is not None
         weight.const_value = ir.tensor(weight.const_value.numpy() * np.float32(1.001), name=weight.name)
 
-    monkeypatch.setattr(ddim_edge_export.unet, "fit", tamper)
+    monkeypatch.setattr(ddim_edge_export.component, "fit", tamper)
     with pytest.raises(ExportError, match=r"the exported graph is not the network: .* 0\.0001 is allowed"):
         export_unet(tiny, tiny.config, tmp_path / "out")
     assert list(tmp_path.iterdir()) == []

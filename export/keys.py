@@ -1,0 +1,45 @@
+"""Reading the keys of a network's config.json. ConfigError names the key that cannot be honoured."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ddim_edge.errors import ConfigError
+
+Config = Mapping[str, Any]
+
+
+def count(config: Config, key: str, default: int | None = None) -> int:
+    """A whole number of at least 1; ``default`` where the key is absent or null."""
+    value = config.get(key)
+    value = default if value is None else value
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise ConfigError(f"{key} must be a whole number of at least 1, not {value!r}")
+    return value
+
+
+def widths(config: Config, key: str) -> list[int]:
+    """A list of whole numbers, one a level of the network."""
+    levels = config.get(key)
+    if not isinstance(levels, (list, tuple)) or not levels or not all(isinstance(width, int) for width in levels):
+        raise ConfigError(f"{key} must be a list of whole numbers, not {levels!r}")
+    return list(levels)
+
+
+def per_level(config: Config, key: str, levels: int) -> list[int]:
+    """A whole number for each of ``levels``: the config has a list of them, or one for all."""
+    value = config.get(key)
+    if isinstance(value, int):
+        return [count(config, key)] * levels
+    numbers = widths(config, key)
+    if len(numbers) != levels:
+        raise ConfigError(f"{key} has {len(numbers)} entries for {levels} levels")
+    return numbers
+
+
+def one_of(config: Config, key: str, valid: tuple[str | None, ...]) -> str | None:
+    """A value of ``valid``, null where the key is absent."""
+    value = config.get(key)
+    if value not in valid:
+        known = ", ".join("null" if name is None else repr(name) for name in valid)
+        raise ConfigError(f"{key} {value!r} is not supported; supported: {known}")
+    return None if value is None else str(value)

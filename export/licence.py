@@ -1,0 +1,15 @@
+"""The licence that a source states."""
+
+import re
+from pathlib import Path
+
+
+def licence_of(folder: Path) -> str | None:
+    """The ``license`` of the model card's front matter; None where it has none."""
+    try:
+        card = (folder / "README.md").read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return None
+    front = re.match(r"---\n(.*?)\n---", card, re.DOTALL)
+    found = re.search(r"^license:\s*(\S+)\s*$", front[1], re.MULTILINE) if front else None
+    return found[1].strip("\"'") if found else None

@@ -1,0 +1,121 @@
+"""UNets and ControlNets: what they are fed and return, read from config.json, and how PyTorch's are called with it."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from ..keys import Config, count, one_of, per_level, widths
+from ..signature import Axes, Input, Signature, Sizes, distinct, images
+from .conditioning import BASE_TIME_IDS, labels, text
+from .sizes import two_sizes
+
+_SEQUENCES = (77, 154)
+_DOWN = "down_block_additional_residuals"
+_MIDDLE = "mid_block_additional_residual"
+_ADDED = ("text_embeds", "time_ids")
+
+
+def read_signature(config: Config) -> Signature:
+    """A UNet2DModel, or any network that is called like one: sample, timestep, perhaps class_labels.
+
+    ConfigError names the key of the config that cannot be honoured.
+    """
+    one_of(config, "class_embed_type", (None, "timestep", "identity"))
+    return _unet(config, _base(config))
+
+
+def read_conditional(config: Config, *, time_ids: int = BASE_TIME_IDS, residuals: bool = False) -> Signature:
+    """A UNet2DConditionModel. With ``residuals`` it takes what ControlNets add to it, too."""
+    one_of(config, "encoder_hid_dim_type", (None, "text_proj"))
+    inputs = (*_base(config), *text(config, time_ids))
+    return _unet(config, (*inputs, *_residuals(config)) if residuals else inputs)
+
+
+def read_controlnet(config: Config, *, time_ids: int = BASE_TIME_IDS) -> Signature:
+    """A ControlNetModel: a conditional UNet's inputs and the control image; it returns that UNet's residuals.
+
+    They are at full strength: a weaker control multiplies them, and those of several controls are added.
+    """
+    factor = 2 ** (len(widths(config, "conditioning_embedding_out_channels")) - 1)
+    channels = count(config, "conditioning_channels", default=3)
+    control = images(channels, height=f"height*{factor}", width=f"width*{factor}")
+    pooled = bool(config.get("global_pool_conditions"))
+    return Signature(
+        inputs=(*_base(config), *text(config, time_ids), Input(name="controlnet_cond", axes=control)),
+        outputs={entry.name: (*entry.axes[:2], 1, 1) if pooled else entry.axes for entry in _residuals(config)},
+        sizes=_sizes(config),
+    )
+
+
+def call_unet(module: torch.nn.Module, inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor]:
+    """The prediction."""
+    arguments = _arguments(inputs)
+    return (_sample(module(arguments.pop("sample"), arguments.pop("timestep"), **arguments)),)
+
+
+def call_controlnet(module: torch.nn.Module, inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
+    """The residuals, in the order of the way down, then that of the middle."""
+    down, middle = module(**_arguments(inputs), return_dict=False)
+    return (*down, middle)
+
+
+def _arguments(inputs: Mapping[str, torch.Tensor]) -> dict[str, Any]:
+    """Some inputs are entries of a dict or of a list to diffusers."""
+    arguments: dict[str, Any] = {}
+    for name, value in inputs.items():
+        if name in _ADDED:
+            arguments.setdefault("added_cond_kwargs", {})[name] = value
+        elif name.startswith(_DOWN):
+            arguments.setdefault(_DOWN, []).append(value)
+        else:
+            arguments[name] = value
+    return arguments
+
+
+def _sample(output: Any) -> torch.Tensor:
+    """A UNet returns a tensor, a tuple that begins with it, or an object with ``sample``."""
+    if isinstance(output, torch.Tensor):
+        return output
+    found = getattr(output, "sample", None)
+    if found is None and isinstance(output, (tuple, list)) and output:
+        found = output[0]
+    if not isinstance(found, torch.Tensor):
+        raise TypeError(f"it returned a {type(output).__name__}, not a tensor, a tuple or an object with .sample")
+    return found
+
+
+def _unet(config: Config, inputs: tuple[Input, ...]) -> Signature:
+    return Signature(inputs=inputs, outputs={"out_sample": ("batch", None, "height", "width")}, sizes=_sizes(config))
+
+
+def _sizes(config: Config) -> tuple[Sizes, ...]:
+    sizes: list[Sizes] = [{"height": height, "width": width} for height, width in two_sizes(config)]
+    if "cross_attention_dim" not in config:
+        return tuple(sizes)
+    return tuple({**size, "sequence": length} for size, length in zip(sizes, _SEQUENCES, strict=True))
+
+
+def _base(config: Config) -> tuple[Input, ...]:
+    # Fourier features are of log(t), and the output is divided by t.
+    first = 1 if config.get("time_embedding_type") == "fourier" else 0
+    last = count(config, "num_train_timesteps", default=1000)
+    sample = Input(name="sample", axes=images(count(config, "in_channels")))
+    return sample, Input(name="timestep", axes=("batch",), draw=distinct(first, last)), *labels(config, last)
+
+
+def _residuals(config: Config) -> tuple[Input, ...]:
+    """What a ControlNet adds to the skip connections, in the order of the way down, and to the middle."""
+    channels = widths(config, "block_out_channels")
+    axes = [_level(channels[0], 0)]
+    for level, layers in enumerate(per_level(config, "layers_per_block", len(channels))):
+        axes += [_level(channels[level], level)] * layers
+        if level < len(channels) - 1:
+            axes.append(_level(channels[level], level + 1))
+    down = [Input(name=f"{_DOWN}.{index}", axes=entry) for index, entry in enumerate(axes)]
+    return *down, Input(name=_MIDDLE, axes=_level(channels[-1], len(channels) - 1))
+
+
+def _level(channels: int, level: int) -> Axes:
+    divisor = f"/{2**level}" if level else ""
+    return images(channels, height=f"height{divisor}", width=f"width{divisor}")

@@ -1,0 +1,37 @@
+"""The safety checker of Stable Diffusion, under the names of the ONNX pipelines that diffusers had."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from ..keys import Config, count
+from ..signature import Input, Signature, images
+
+_SIDE = 16
+
+
+def read_safety_checker(config: Config) -> Signature:
+    """CLIP's pixels and the finished images (B, H, W, C) to the images, black where unsafe, and which those are."""
+    side = count(config["vision_config"], "image_size", default=224)
+    pictures = ("batch", "height", "width", 3)
+    return Signature(
+        inputs=(Input(name="clip_input", axes=images(3, height=side, width=side)), Input(name="images", axes=pictures)),
+        outputs={"out_images": pictures, "has_nsfw_concepts": ("batch",)},
+        sizes=({"height": _SIDE, "width": 2 * _SIDE},),
+    )
+
+
+def call_safety_checker(module: torch.nn.Module, inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
+    """What ``forward_onnx`` computes, which writes to its argument and cannot be traced."""
+    checker: Any = module
+    embedding = torch.nn.functional.normalize(checker.visual_projection(checker.vision_model(inputs["clip_input"])[1]))
+    special = _cosines(embedding, checker.special_care_embeds) - checker.special_care_embeds_weights
+    adjustment = (special > 0).any(dim=1, keepdim=True) * 0.01
+    scores = _cosines(embedding, checker.concept_embeds) - checker.concept_embeds_weights + adjustment
+    unsafe = (scores > 0).any(dim=1)
+    return torch.where(unsafe[:, None, None, None], 0.0, inputs["images"]), unsafe
+
+
+def _cosines(embedding: torch.Tensor, concepts: torch.Tensor) -> torch.Tensor:
+    return embedding @ torch.nn.functional.normalize(concepts).T

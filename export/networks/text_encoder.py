@@ -1,0 +1,49 @@
+"""CLIP's text encoders. The names of inputs and outputs are those of optimum, all hidden states among them."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from ..keys import Config, count
+from ..signature import Draw, Input, Signature
+
+_POOLED = {"CLIPTextModel": "pooler_output", "CLIPTextModelWithProjection": "text_embeds"}
+
+
+def read_text_encoder(config: Config) -> Signature:
+    """Token numbers, always as many as there are positions, to what they mean.
+
+    ``hidden_states.0`` is the embedding and ``hidden_states.N`` what the N-th layer returns, before the last norm.
+    """
+    tokens = count(config, "max_position_embeddings", default=77)
+    states = [f"hidden_states.{layer}" for layer in range(count(config, "num_hidden_layers") + 1)]
+    draw = _sentences(count(config, "vocab_size"), config.get("eos_token_id"))
+    hidden = ("batch", tokens, count(config, "hidden_size"))
+    pooled = _POOLED[config["architectures"][0]]
+    return Signature(
+        inputs=(Input(name="input_ids", axes=("batch", tokens), draw=draw),),
+        outputs={"last_hidden_state": hidden, pooled: ("batch", None), **dict.fromkeys(states, hidden)},
+        sizes=({},),
+    )
+
+
+def call_text_encoder(module: torch.nn.Module, inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
+    """The last hidden state, the pooled one, all hidden states."""
+    output: Any = module(input_ids=inputs["input_ids"], output_hidden_states=True, return_dict=True)
+    pooled = output.text_embeds if "text_embeds" in output else output.pooler_output
+    return output.last_hidden_state, pooled, *output.hidden_states
+
+
+def _sentences(vocabulary: int, end: Any) -> Draw:
+    """Draws tokens with the end of the text somewhere in every row: it is there that the text is pooled."""
+
+    def draw(random: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.int64]:
+        tokens = random.integers(0, vocabulary, shape)
+        if isinstance(end, int) and 0 <= end < vocabulary:
+            tokens[np.arange(len(tokens)), random.integers(1, shape[1], len(tokens))] = end
+        return tokens
+
+    return draw

@@ -1,0 +1,63 @@
+"""How precise a graph's weights and values are, and how its agreement with PyTorch in float32 is measured."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+_TINY = float(np.finfo(np.float32).tiny)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Precision:
+    """A type for weights and values; whole numbers stay what they are."""
+
+    name: str
+    torch_dtype: torch.dtype
+    numpy_dtype: type[np.floating[Any]]
+    measure: Callable[[NDArray[np.float32], NDArray[np.float32]], float]
+    formula: str
+    """The measure, for export.json."""
+    unit: str
+    """The measure's unit, for messages."""
+    tolerance: float
+
+    def cast(self, array: NDArray[Any]) -> NDArray[Any]:
+        """The array in this precision, where it is of floating point."""
+        return array.astype(self.numpy_dtype) if np.issubdtype(array.dtype, np.floating) else array
+
+
+def _largest(got: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+    return float(np.abs(got - expected).max()) / max(float(expected.std()), _TINY)
+
+
+def _root_mean_square(got: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
+    return _rms(got - expected) / max(_rms(expected), _TINY)
+
+
+def _rms(values: NDArray[np.float32]) -> float:
+    return float(np.sqrt(np.square(values, dtype=np.float64).mean()))
+
+
+FP32 = Precision(
+    name="fp32",
+    torch_dtype=torch.float32,
+    numpy_dtype=np.float32,
+    measure=_largest,
+    formula="max |onnxruntime - torch| / std(torch)",
+    unit="standard deviations of the output",
+    tolerance=1e-4,
+)
+FP16 = Precision(
+    name="fp16",
+    torch_dtype=torch.float16,
+    numpy_dtype=np.float16,
+    measure=_root_mean_square,
+    formula="rms(onnxruntime in fp16 - torch in fp32) / rms(torch in fp32)",
+    unit="root mean squares of the output",
+    tolerance=1e-2,
+)
+PRECISIONS = {precision.name: precision for precision in (FP32, FP16)}
