@@ -13,13 +13,16 @@ from typing import Any
 
 from .config import SamplerConfig, read_json, sampler_config
 from .errors import BundleError, ConfigError, choose_from
+from .inputs import NO_INPUTS, Shape, UnetInputs, check_sides
 from .onnx_file import check_onnx_file
 from .samplers import schedule_of
 from .session import Session
+from .vae import VaeConfig
 
 BUNDLED_PACKAGE = "ddim_edge_models"
 NO_CLASS = "none"
 """What the null class is called."""
+_MAKERS = ("unet", "text_encoder", "text_encoder_2", "vae_decoder", "vae_encoder")
 USUAL_STEPS = 50
 USUAL_LCM_STEPS = 4
 
@@ -31,12 +34,14 @@ class Bundle:
     Attributes:
         folder: where it lies.
         name: what it is called in recipes and messages.
-        sample_shape: (C, H, W) of one sample.
+        sample_shape: (C, H, W) of one sample, latents where there is an autoencoder, at the size of a usual image.
         scheduler: the sampler that the model was made for.
         scheduler_keys: what its scheduler file says.
         labels: the class names, "0", "1", … where it has classes without names; empty without classes.
         null_class: the class that stands for "no class", for guidance; None where it has none.
         num_steps: how many steps the model is usually sampled with, by its own sampler.
+        inputs: what its UNet is fed.
+        vae: the autoencoder whose latents it makes; None where it makes images themselves.
     """
 
     folder: Path
@@ -47,6 +52,26 @@ class Bundle:
     labels: tuple[str, ...]
     null_class: int | None
     num_steps: int
+    inputs: UnetInputs = NO_INPUTS
+    vae: VaeConfig | None = None
+
+    def image_shape(self, height: int | None = None, width: int | None = None) -> Shape:
+        """(C, H, W) of an image of that size in pixels, each side the usual one where it is None.
+
+        Raises ConfigError, with the nearest valid sides, for one that the networks cannot make.
+        """
+        channels, *usual = self.sample_shape
+        factor = self.vae.factor if self.vae else 1
+        sides = [side * factor if given is None else given for given, side in zip((height, width), usual, strict=True)]
+        if (height, width) != (None, None):
+            check_sides(sides[0], sides[1], factor * self.inputs.multiple)
+        return self.vae.image_channels if self.vae else channels, sides[0], sides[1]
+
+    def shape_of(self, height: int | None = None, width: int | None = None) -> Shape:
+        """(C, H, W) of the sample of such an image; ConfigError as ``image_shape``."""
+        factor = self.vae.factor if self.vae else 1
+        _, *sides = self.image_shape(height, width)
+        return self.sample_shape[0], sides[0] // factor, sides[1] // factor
 
     def open_unet(self, provider: str = "auto") -> Session:
         """Check the UNet's files and open it; BundleError or ProviderError where that fails."""
@@ -64,12 +89,13 @@ class Bundle:
 
     @functools.cached_property
     def sha256(self) -> str:
-        """The hash of the UNet's graph and weights, as hexadecimal."""
-        path = self.folder / "unet" / "model.onnx"
+        """The hash of the graphs and weights that make images, the UNet's first, as hexadecimal."""
+        graphs = [path for name in _MAKERS if (path := self.folder / name / "model.onnx").is_file()]
         digest = hashlib.sha256()
-        for part in (path, *sorted(check_onnx_file(path, self.folder))):
-            with open(part, "rb") as file:
-                digest.update(hashlib.file_digest(file, "sha256").digest())
+        for path in graphs:
+            for part in (path, *sorted(check_onnx_file(path, self.folder))):
+                with open(part, "rb") as file:
+                    digest.update(hashlib.file_digest(file, "sha256").digest())
         return digest.hexdigest()
 
     def class_index(self, label: str | int) -> int:
@@ -118,15 +144,18 @@ def open_bundle(model: str | os.PathLike[str]) -> Bundle:
     unet = _read(folder / "unet" / "config.json")
     labels = _labels(index, unet)
     keys, scheduler = _scheduler(folder / "scheduler" / "scheduler_config.json")
+    vae = _vae(folder, index)
     return Bundle(
         folder=folder,
         name=os.fspath(model),
-        sample_shape=_sample_shape(unet, folder),
+        sample_shape=_sample_shape(unet if vae is None else {**unet, "in_channels": vae.channels}, folder),
         scheduler=scheduler,
         scheduler_keys=keys,
         labels=labels,
         null_class=_null_class(index, unet),
         num_steps=_num_steps(keys, scheduler),
+        inputs=UnetInputs.read(unet, vae),
+        vae=vae,
     )
 
 
@@ -156,6 +185,18 @@ def _read(path: Path, *, required: bool = True) -> Mapping[str, Any]:
         return read_json(path)
     except ConfigError as error:
         raise BundleError(str(error)) from None
+
+
+def _vae(folder: Path, index: Mapping[str, Any]) -> VaeConfig | None:
+    """The autoencoder; BundleError where model_index.json names one whose decoder is not there."""
+    config = VaeConfig.read(folder)
+    named = [name for name in ("vae", "vqvae") if isinstance(index.get(name), list) and any(index[name])]
+    if config is None and named:
+        raise BundleError(
+            f"{folder / 'vae_decoder' / 'model.onnx'} is missing, and model_index.json names a {named[0]}: export or "
+            "copy it again"
+        )
+    return config
 
 
 def _scheduler(path: Path) -> tuple[Mapping[str, Any], SamplerConfig]:

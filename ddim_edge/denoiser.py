@@ -13,6 +13,8 @@ from .session import Array, Session
 
 Conditioning = Mapping[str, Array]
 """A UNet's further inputs for one image, each with a batch axis of 1."""
+EXTRA_CHANNELS = "extra_channels"
+"""What a conditioning calls the channels that an inpainting model takes after those of the sample."""
 
 
 class Row(NamedTuple):
@@ -25,6 +27,12 @@ class Row(NamedTuple):
     """The conditioning of the null class or empty prompt; None where the answer is not guided."""
     guidance_scale: float
     guidance_rescale: float = 0.0
+
+    @property
+    def shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of all that it feeds the network: only rows that are alike share a call."""
+        inputs = {name: value.shape for name, value in self.conditioning.items()}
+        return {**inputs, "sample": self.sample.shape}
 
 
 class Denoiser:
@@ -73,9 +81,10 @@ class Denoiser:
         began = time.perf_counter()
         answers = self.session.run(feeds)[self.output]
         seconds = time.perf_counter() - began
-        if answers.shape != feeds["sample"].shape:
+        wanted = (len(feeds["sample"]), *rows[0].sample.shape[1:])
+        if answers.shape != wanted:
             raise BundleError(
-                f"{self.session.name} returns the shape {answers.shape} for samples of {feeds['sample'].shape}: "
+                f"{self.session.name} returns the shape {answers.shape} for samples of {wanted}: "
                 "a network that also predicts a variance, or is no denoiser, cannot be sampled here"
             )
         self.on_call(len(rows), seconds)
@@ -89,6 +98,9 @@ class Denoiser:
             "sample": _stack([row.sample for row in rows]),
             "timestep": timesteps if self.per_row_timesteps else timesteps[0],
         }
+        if EXTRA_CHANNELS in conditions[0]:
+            extra = _stack([condition[EXTRA_CHANNELS] for condition in conditions])
+            feeds["sample"] = np.concatenate([feeds["sample"], extra], axis=1)
         for name in self.conditioning_names:
             feeds[name] = _stack([condition[name] for condition in conditions])
         return feeds

@@ -106,7 +106,7 @@ class Engine:
         return ended
 
     def _select(self) -> list[Job]:
-        """The longest-waiting jobs that fit into one call, at one timestep where the graph takes only one."""
+        """The longest-waiting jobs that fit into one call: of one shape, at one timestep where it takes only one."""
         batch: list[Job] = []
         rows = 0
         for job in self.jobs:
@@ -118,7 +118,10 @@ class Engine:
         return batch
 
     def _may_share_call(self, first: Job, other: Job) -> bool:
-        return self.denoiser.per_row_timesteps or first.row().timestep == other.row().timestep
+        mine, others = first.row(), other.row()
+        if not self.denoiser.per_row_timesteps and mine.timestep != others.timestep:
+            return False
+        return mine.shapes == others.shapes
 
     def _fail_unless_finite(self, batch: list[Job], predictions: Sample) -> None:
         if np.isfinite(predictions).all():

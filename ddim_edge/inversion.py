@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
+from .conditions import condition
 from .config import DdimConfig
 from .engine import Engine, Job
 from .errors import ConfigError
 from .interpolation import slerp
-from .jobs import condition
 from .latents import Latents, read_latents
 from .noise import noise_stream
 from .origin import Origin
@@ -166,6 +166,10 @@ def _labels(pipeline: Pipeline, labels: Sequence[str | int] | None) -> Sequence[
 
 
 def _samples(pipeline: Pipeline, pictures: Sequence[str | os.PathLike[str]] | Sample) -> Sample:
+    if pipeline.bundle.vae is not None or pipeline.bundle.inputs.text:
+        raise ConfigError(
+            f"{pipeline.bundle.name} is a model of latents or text: pictures cannot be encoded with it yet"
+        )
     if isinstance(pictures, np.ndarray):
         return pictures
     if not pictures:

@@ -1,48 +1,29 @@
 """From a request to the engine's jobs: one an image."""
 
-from functools import partial
-
-import numpy as np
-
 from .bundle import Bundle
-from .denoiser import Conditioning
+from .conditions import conditions_of
 from .engine import Job
 from .guidance import guided_timesteps
 from .noise import noise_stream
-from .origin import Origin, row
+from .parts import Parts
 from .request import Request
-from .samplers import Sampler, schedule_of, start
-from .samplers.query import NoiseSource
-from .samplers.repair import noised, repair
+from .starting import starting_point
+
+_NO_PARTS = Parts()
 
 
-def job_of(bundle: Bundle, request: Request, index: int) -> Job:
-    """The job that makes image ``index`` of ``request``."""
-    shape = (1, *bundle.sample_shape)
-    draw = partial(noise_stream(request.seed + index, request.noise), shape)
-    guided = request.guidance_scale != 1
+def job_of(bundle: Bundle, request: Request, index: int, parts: Parts = _NO_PARTS) -> Job:
+    """The job that makes image ``index`` of ``request``; ``parts`` are the model's networks beside the UNet."""
+    stream = noise_stream(request.seed + index, request.noise)
+    shape = bundle.shape_of(request.height, request.width)
+    sampler, extra = starting_point(request, index, stream, shape, parts.vae, repaints=bundle.inputs.repaints)
+    conditioning, unconditional = conditions_of(bundle, request, index, parts.text)
+    guided = unconditional is not None
     return Job(
-        sampler=_sampler(request, index, draw),
-        conditioning=condition(request.label(index)),
-        unconditional=condition(bundle.null_class) if guided else None,
+        sampler=sampler,
+        conditioning={**conditioning, **extra},
+        unconditional={**unconditional, **extra} if unconditional is not None else None,
         guidance_scale=request.guidance_scale,
         guidance_rescale=request.guidance_rescale,
         guided_timesteps=guided_timesteps(request.sampler, request.guidance_interval) if guided else None,
     )
-
-
-def condition(label: int | None) -> Conditioning:
-    """What a UNet is told of a class; nothing for a model without classes."""
-    return {} if label is None else {"class_labels": np.array([label])}
-
-
-def _sampler(request: Request, index: int, draw: NoiseSource) -> Sampler:
-    """From noise, from latents, or from an image at the noise level of the first step that is made."""
-    origin = request.origin or Origin()
-    begin = partial(start, request.sampler, request.num_steps)
-    if origin.image is None:
-        return begin(draw() if origin.latents is None else row(origin.latents, index), draw)
-    levels = schedule_of(request.sampler, request.num_steps, request.strength).levels
-    image, noise = row(origin.image, index), draw()
-    sampler = begin(noised(image, noise, float(levels[0])), draw, request.strength)
-    return sampler if origin.mask is None else repair(sampler, levels, image, noise, ~origin.mask)

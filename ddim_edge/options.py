@@ -9,12 +9,16 @@ from .errors import ConfigError
 from .guidance import guided_timesteps
 from .noise import NoiseKind
 from .origin import Origin
-from .request import Request
+from .request import DEFAULT_BATCH_SIZE, Request
 from .samplers import schedule_of
 from .version import __version__
 
 IMAGE_STRENGTH = 0.8
 """How much an image to start from is changed where nobody says; with a mask, the masked part wholly."""
+
+TEXT_GUIDANCE, POOLED_TEXT_GUIDANCE, EMBEDDED_GUIDANCE = 7.5, 5.0, 8.5
+LATENT_BATCH_SIZE = 1
+"""Latent models are large, and on a CPU a batch is no faster."""
 
 
 class Options(TypedDict, total=False):
@@ -22,14 +26,20 @@ class Options(TypedDict, total=False):
 
     num_images: int | None
     labels: Sequence[str | int] | None
+    prompt: str | Sequence[str] | None
+    negative_prompt: str | None
+    long_prompt: bool
+    prompt_weights: bool
+    height: int | None
+    width: int | None
     num_steps: int | None
     eta: float | None
     seed: int
     noise: NoiseKind
-    guidance_scale: float
+    guidance_scale: float | None
     guidance_rescale: float
     guidance_interval: tuple[float, float] | None
-    batch_size: int
+    batch_size: int | None
     sampler: SamplerConfig | str | None
     origin: Origin | None
     strength: float | None
@@ -41,14 +51,16 @@ def request_of(bundle: Bundle, options: Options) -> Request:
     See ``Pipeline.generate`` for what they mean and for what takes the place of those that are left out or None.
     """
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
-    labels, origin = given.pop("labels", None), given.get("origin")
+    labels, origin, prompts = given.pop("labels", None), given.get("origin"), _prompts(given.pop("prompt", ()))
     config = _sampler(bundle, given.pop("sampler", None), given.pop("eta", None))
     usual = {
-        "num_images": _usual_count(labels, origin),
+        "num_images": _usual_count(labels or prompts, origin),
         "num_steps": bundle.usual_steps(config),
         "strength": _usual_strength(origin),
+        "guidance_scale": usual_guidance(bundle),
+        "batch_size": LATENT_BATCH_SIZE if bundle.vae else DEFAULT_BATCH_SIZE,
     }
-    request = Request(**{**usual, **given}, labels=_classes(bundle, labels), sampler=config)
+    request = Request(**{**usual, **given}, prompts=prompts, labels=_classes(bundle, labels), sampler=config)
     check_request(bundle, request)
     return request
 
@@ -58,16 +70,41 @@ def check_request(bundle: Bundle, request: Request) -> None:
     schedule_of(request.sampler, request.num_steps, request.strength)
     guided_timesteps(request.sampler, request.guidance_interval)
     if request.origin is not None:
-        request.origin.check_shape(bundle.sample_shape)
+        sizes = request.height, request.width
+        request.origin.check_shape(bundle.shape_of(*sizes), bundle.image_shape(*sizes))
+    bundle.image_shape(request.height, request.width)
+    _check_text(bundle, request)
+    if bundle.inputs.repaints and (request.origin is None or request.origin.mask is None):
+        raise ConfigError(f"{bundle.name} was trained to repaint a part of an image: give an image and a mask")
     if bool(request.labels) != bool(bundle.labels):
         raise ConfigError(f"{bundle.name} has {len(bundle.labels)} classes, the request {request.labels}")
     for label in request.labels:
         if label != bundle.null_class:
             whole_number("a label", label, low=0, high=len(bundle.labels) - 1)
-    if request.guidance_scale != 1 and bundle.null_class is None:
+    if request.guidance_scale != 1 and bundle.null_class is None and not bundle.inputs.text:
         raise ConfigError(
             f"guidance_scale {request.guidance_scale:g} needs a null class, and {bundle.name} has none "
             "(model_index.json would name it as null_class): leave the guidance at 1"
+        )
+
+
+def usual_guidance(bundle: Bundle) -> float:
+    """The guidance scale where nobody says: what diffusers takes for models of text, none for others."""
+    if not bundle.inputs.text:
+        return 1.0
+    if bundle.inputs.guidance_width is not None:
+        return EMBEDDED_GUIDANCE
+    return POOLED_TEXT_GUIDANCE if bundle.inputs.pooled else TEXT_GUIDANCE
+
+
+def _check_text(bundle: Bundle, request: Request) -> None:
+    if bundle.inputs.text and not request.prompts:
+        raise ConfigError(f"{bundle.name} makes images of text: give a prompt, be it empty")
+    if request.prompts and not bundle.inputs.text:
+        raise ConfigError(f"{bundle.name} reads no text: leave the prompt out")
+    if request.negative_prompt is not None and bundle.inputs.guidance_width is not None:
+        raise ConfigError(
+            f"{bundle.name} has its guidance built in, and does not guide away from anything: leave negative_prompt out"
         )
 
 
@@ -77,6 +114,14 @@ def recipe_of(bundle: Bundle, request: Request) -> dict[str, Any]:
     model = {"model": bundle.name, "model_sha256": bundle.sha256, "version": __version__}
     eta = {"eta": request.sampler.eta} if isinstance(request.sampler, DdimConfig) else {}
     return {**model, "label_names": names, **eta, **request.to_json()}
+
+
+def _prompts(prompt: object) -> tuple[str, ...]:
+    if isinstance(prompt, str):
+        return (prompt,)
+    if not isinstance(prompt, Sequence) or not all(isinstance(text, str) for text in prompt):
+        raise ConfigError(f"prompt must be a text or a list of texts, not {prompt!r}")
+    return tuple(prompt)
 
 
 def _classes(bundle: Bundle, labels: Sequence[str | int] | None) -> tuple[int, ...]:

@@ -16,8 +16,8 @@ class Origin:
 
     Attributes:
         latents: x_T, float32 (N, C, H, W), in the place of the noise that a seed draws.
-        image: float32 (N, C, H, W) in [-1, 1], to be noised and changed.
-        mask: bool (1, 1, H, W), True where ``image`` is made new; all of it without a mask.
+        image: float32 (N, C, H, W) in [-1, 1], of the size of the images, to be noised and changed.
+        mask: bool (1, 1, H, W), of that size, too, True where ``image`` is made new; all of it without a mask.
 
     Origins of the same contents are equal. Raises ConfigError for a mask without an image, and for both others at once.
     """
@@ -46,17 +46,17 @@ class Origin:
     def __hash__(self) -> int:
         return hash(tuple(self.to_json().items()))
 
-    def check_shape(self, shape: tuple[int, int, int]) -> None:
-        """Refuse arrays that are not made of samples of ``shape`` (C, H, W), and values that are not finite."""
-        for name, array in (("latents", self.latents), ("image", self.image)):
+    def check_shape(self, sample: tuple[int, int, int], image: tuple[int, int, int]) -> None:
+        """Refuse arrays that do not fit samples and images of these shapes (C, H, W), and NaN or infinity."""
+        for name, array, shape in (("latents", self.latents, sample), ("image", self.image, image)):
             if array is None:
                 continue
             if array.ndim != 4 or array.shape[1:] != shape:
                 raise ConfigError(f"the {name} have the shape {array.shape}, and the model wants (N, {shape})")
             if not np.isfinite(array).all():
                 raise ConfigError(f"the {name} hold NaN or infinity")
-        if self.mask is not None and self.mask.shape != (1, 1, *shape[1:]):
-            raise ConfigError(f"the mask has the shape {self.mask.shape}, and the model wants (1, 1, {shape[1:]})")
+        if self.mask is not None and self.mask.shape != (1, 1, *image[1:]):
+            raise ConfigError(f"the mask has the shape {self.mask.shape}, and the model wants (1, 1, {image[1:]})")
 
 
 def row(array: NDArray[np.float32], index: int) -> Sample:

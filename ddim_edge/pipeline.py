@@ -1,7 +1,7 @@
 """The pipeline: a request becomes jobs, the engine steps them, and samples become images."""
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Unpack
@@ -11,12 +11,14 @@ import numpy as np
 from .bundle import Bundle, open_bundle
 from .denoiser import Denoiser
 from .engine import Engine, Job
-from .errors import BundleError
+from .errors import BundleError, ConfigError
 from .images import Pixels, to_pixels
 from .jobs import job_of
 from .options import Options, check_request, recipe_of, request_of
+from .parts import Parts
 from .request import Request
 from .saving import ImageFolder, file_bytes, is_folder, write_file
+from .schedule import Sample
 
 
 class Progress(NamedTuple):
@@ -30,6 +32,15 @@ class Progress(NamedTuple):
     """The batch's jobs, one an image, in the order of ``indices``."""
     images: Pixels | None
     """The batch's finished images, uint8 (B, H, W, C), at its last step; None before."""
+    pixels: Callable[[Sample], Pixels] = to_pixels
+    """Makes images, uint8 (B, H, W, C), of samples, float32 (B, …)."""
+
+    def estimates(self) -> Pixels:
+        """The batch's predicted x_0 as images: what the finished ones look like from here."""
+        if self.images is not None:
+            return self.images
+        queries = [job.query for job in self.jobs if job.query is not None]
+        return self.pixels(np.concatenate([query.denoised for query in queries if query.denoised is not None]))
 
 
 @dataclass(frozen=True)
@@ -74,10 +85,13 @@ class Pipeline:
         self.denoiser = Denoiser(bundle.open_unet(provider))
         self.provider = self.denoiser.session.provider
         self._check_conditioning()
+        self.parts = Parts.open(bundle, self.denoiser.session.inputs, provider)
 
     def request(self, **options: Unpack[Options]) -> Request:
         """Check options against this model and return the request; see ``generate`` for what they mean."""
-        return request_of(self.bundle, options)
+        request = request_of(self.bundle, options)
+        self._check_size(request)
+        return request
 
     def generate(self, **options: Unpack[Options]) -> Result:
         """Make images and return them.
@@ -85,16 +99,23 @@ class Pipeline:
         All options may be left out:
             num_images: how many; one for each label, or one.
             labels: class names or numbers, repeated where there are fewer than images; all classes in turn without.
+            prompt: a text, or several, repeated where there are fewer than images; a model of text needs one.
+            negative_prompt: what to guide away from (what the model takes as nothing).
+            long_prompt: read prompts beyond the text encoder's length; they are cut off otherwise, with a warning (no).
+            prompt_weights: read ``(word:1.3)`` and ``[word]`` in prompts as weights (no).
+            height: of the images, in pixels (the model's usual one).
+            width: likewise.
             num_steps: how many, from 1 to the number of training steps; for the model's own sampler its scheduler file
                 says, else 50 (LCM 4). A network call each, but for PNDM's warm-up.
             eta: 0 deterministic DDIM, 1 DDPM-like noise at every step; the model's scheduler file says, else 0. Asks
                 for DDIM where another sampler is the model's own.
             seed: image k is the image of ``seed + k`` (0).
             noise: "torch" (what torch draws from the seed) or "numpy".
-            guidance_scale: classifier-free guidance; 1 is none (1).
+            guidance_scale: classifier-free guidance; 1 is none (1; as in diffusers for models of text: 7.5, 5 for SDXL,
+                8.5 where the guidance is built in).
             guidance_rescale: how much of the contrast that guidance adds is taken back, from 0 to 1 (0).
             guidance_interval: the two noise levels σ between which to guide; all where None (None).
-            batch_size: how many images step together (16).
+            batch_size: how many images step together (16; 1 for latent models).
             sampler: a name or a config that takes the place of the model's own.
             origin: an image to change, a mask for it, or latents in the place of noise (none).
             strength: how much of the image to change, up to 1 (0.8; with a mask 1).
@@ -111,15 +132,16 @@ class Pipeline:
         ``chunks`` limits the run to some of the request's batches. Memory does not grow with the number of images.
         """
         for indices in chunks if chunks is not None else request.chunks():
-            jobs = [job_of(self.bundle, request, index) for index in indices]
+            jobs = [job_of(self.bundle, request, index, self.parts) for index in indices]
             engine = Engine(self.denoiser, max_rows=2 * len(jobs))
             for job in jobs:
                 engine.add(job)
             while engine.jobs:
                 for job in engine.step():
                     job.result()  # raises now what would otherwise be seen only when the whole batch has ended
-                images = None if engine.jobs else to_pixels(np.concatenate([job.result() for job in jobs]))
-                yield Progress(indices, max(job.calls for job in jobs), jobs, images)
+                done = None if engine.jobs else np.concatenate([job.result() for job in jobs])
+                images = None if done is None else self.parts.pixels(done)
+                yield Progress(indices, max(job.calls for job in jobs), jobs, images, self.parts.pixels)
 
     def recipe(self, request: Request) -> dict[str, Any]:
         """What it takes to make the images of ``request`` again, as JSON values."""
@@ -128,14 +150,26 @@ class Pipeline:
     def check(self, request: Request) -> None:
         """Refuse a request that this model cannot honour with ConfigError."""
         check_request(self.bundle, request)
+        self._check_size(request)
+
+    def _check_size(self, request: Request) -> None:
+        """Refuse a size that the graph was not exported for."""
+        shape = self.bundle.shape_of(request.height, request.width)
+        fixed = self.denoiser.session.inputs["sample"].shape[2:]
+        if any(isinstance(side, int) and side != wanted for side, wanted in zip(fixed, shape[1:], strict=True)):
+            _, height, width = self.bundle.image_shape()
+            raise ConfigError(
+                f"{self.bundle.name}'s unet takes samples of {fixed[0]}x{fixed[1]} alone, not {shape[1]}x{shape[2]}: "
+                f"leave height and width out ({height} and {width} are usual), or export it without fixed sizes"
+            )
 
     def _check_conditioning(self) -> None:
         wanted = set(self.denoiser.conditioning_names)
-        known = {"class_labels"} if self.bundle.labels else set()
+        known = self.bundle.inputs.names or ({"class_labels"} if self.bundle.labels else set())
         if wanted != known:
             raise BundleError(
                 f"{self.bundle.name}'s unet wants the conditioning {', '.join(sorted(wanted)) or 'none'}, and what the "
-                f"bundle says of itself gives {', '.join(known) or 'none'}"
+                f"bundle says of itself gives {', '.join(sorted(known)) or 'none'}"
             )
 
 

@@ -9,8 +9,10 @@ from .config import SAMPLERS, SamplerConfig, changed_options, whole_number
 from .errors import ConfigError, choose_from
 from .noise import NoiseKind
 from .origin import Origin
+from .text import Prompt
 
 DEFAULT_BATCH_SIZE = 16
+LARGEST_SIDE = 16384
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +25,17 @@ class Request:
     num_images: int
     labels: tuple[int, ...] = ()
     """Class numbers, repeated as often as needed; empty for a model without classes."""
+    prompts: tuple[str, ...] = ()
+    """Texts, repeated as often as needed; empty for a model that reads none."""
+    negative_prompt: str | None = None
+    """What to guide away from; None for what the model takes as nothing."""
+    long_prompt: bool = False
+    """Whether to read what is longer than the text encoder takes, in chunks; it is cut off otherwise."""
+    prompt_weights: bool = False
+    """Whether ``(word:1.3)`` and ``[word]`` are weights."""
+    height: int | None = None
+    """In pixels, as ``width``; None for the model's usual size."""
+    width: int | None = None
     num_steps: int = 50
     seed: int = 0
     noise: NoiseKind = "torch"
@@ -49,12 +62,26 @@ class Request:
         _real("guidance_scale", self.guidance_scale, high=1e6)
         _real("guidance_rescale", self.guidance_rescale, high=1)
         self._check_interval()
+        self._check_text()
+        for name in ("height", "width"):
+            if getattr(self, name) is not None:
+                whole_number(name, getattr(self, name), low=1, high=LARGEST_SIDE)
         if self.guidance_scale == 1 and (self.guidance_rescale or self.guidance_interval):
             raise ConfigError(
                 "guidance_rescale and guidance_interval change guidance, and guidance_scale 1 is none: set it"
             )
         if self.strength != 1 and (self.origin is None or self.origin.image is None):
             raise ConfigError(f"strength {self.strength!r} says how much an image is changed: give the image, too")
+
+    def _check_text(self) -> None:
+        for index in range(len(self.prompts)):
+            self.prompt(index)
+        if not self.prompts and (self.negative_prompt is not None or self.long_prompt or self.prompt_weights):
+            raise ConfigError("negative_prompt, long_prompt and prompt_weights go with a prompt: give one")
+        if self.negative_prompt is not None and self.guidance_scale == 1:
+            raise ConfigError(
+                "negative_prompt says what to guide away from, and guidance_scale 1 is no guidance: set it above 1"
+            )
 
     def _check_interval(self) -> None:
         interval = self.guidance_interval
@@ -82,6 +109,13 @@ class Request:
         """The class of image ``index``; None for a model without classes."""
         return self.labels[index % len(self.labels)] if self.labels else None
 
+    def prompt(self, index: int) -> Prompt | None:
+        """The text of image ``index``; None for a model that reads none."""
+        if not self.prompts:
+            return None
+        text = self.prompts[index % len(self.prompts)]
+        return Prompt(text=text, negative=self.negative_prompt, long=self.long_prompt, weighted=self.prompt_weights)
+
     def to_json(self) -> dict[str, Any]:
         """The request as JSON values, of which ``from_json`` makes the same request again.
 
@@ -89,6 +123,8 @@ class Request:
         """
         values = {name: getattr(self, name) for name in _PLAIN_FIELDS}
         values |= {name: getattr(self, name) for name, usual in _RARE_FIELDS.items() if getattr(self, name) != usual}
+        if self.prompts:
+            values["prompts"] = list(self.prompts)
         if self.origin is not None:
             values["origin"] = self.origin.to_json()
         sampler = {"name": self.sampler.name, **changed_options(self.sampler)}
@@ -108,7 +144,17 @@ class Request:
 
 
 _PLAIN_FIELDS = ("num_images", "num_steps", "seed", "noise", "guidance_scale", "batch_size")
-_RARE_FIELDS: Mapping[str, Any] = {"guidance_rescale": 0.0, "guidance_interval": None, "strength": 1.0}
+_RARE_FIELDS: Mapping[str, Any] = {
+    "guidance_rescale": 0.0,
+    "guidance_interval": None,
+    "strength": 1.0,
+    "prompts": (),
+    "negative_prompt": None,
+    "long_prompt": False,
+    "prompt_weights": False,
+    "height": None,
+    "width": None,
+}
 """Fields that stand in a recipe only where they are not as usual."""
 
 

@@ -14,8 +14,20 @@ _EXPORT = _ROOT.parent / "export"
 
 _LAYERS = {
     5: {"cli", "serving"},
-    4: {"engine", "pipeline", "options", "request", "saving", "jobs", "origin", "latents", "inversion"},
-    3: {"bundle", "denoiser", "text"},
+    4: {
+        "engine",
+        "pipeline",
+        "options",
+        "request",
+        "saving",
+        "jobs",
+        "conditions",
+        "starting",
+        "origin",
+        "latents",
+        "inversion",
+    },
+    3: {"bundle", "inputs", "denoiser", "integrity", "text", "vae", "parts"},
     2: {"providers", "session", "onnx_file"},
     1: {"schedule", "samplers", "noise", "guidance", "images", "limits", "pictures", "interpolation"},
     0: {"config", "errors", "version"},
@@ -124,7 +136,23 @@ def test_the_exporter_uses_words_and_numerics_only() -> None:
 
 
 def test_importing_the_package_loads_nothing_heavy() -> None:
-    heavy = {"torch", "onnxruntime", "diffusers", "click", "rich", "fastapi", "uvicorn", "ddim_edge_export"}
+    heavy = {
+        "torch",
+        "onnxruntime",
+        "tokenizers",
+        "diffusers",
+        "click",
+        "rich",
+        "fastapi",
+        "uvicorn",
+        "ddim_edge_export",
+    }
     code = f"import ddim_edge, sys; print(*({heavy!r} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=300)
     assert done.stdout.split() == []
+
+
+def test_the_text_layer_loads_tokenizers_only_when_it_reads_a_tokenizer() -> None:
+    code = "import ddim_edge.text, sys; print('tokenizers' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=300)
+    assert done.stdout.split() == ["False"]

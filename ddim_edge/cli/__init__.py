@@ -2,7 +2,9 @@
 
 import os
 import sys
+import warnings
 from collections.abc import Sequence
+from typing import TextIO
 
 import click
 
@@ -54,6 +56,24 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    with warnings.catch_warnings(record=False):
+        warnings.showwarning = _show_warning
+        return _run_command(arguments)
+
+
+def _show_warning(
+    message: Warning | str,
+    category: type[Warning],  # noqa: ARG001
+    filename: str,  # noqa: ARG001
+    lineno: int,  # noqa: ARG001
+    file: TextIO | None = None,  # noqa: ARG001
+    line: str | None = None,  # noqa: ARG001
+) -> None:
+    """One line on stderr, of our own warnings and of others; the arguments are those of warnings.showwarning."""
+    click.echo(f"ddim-edge: warning: {' '.join(str(message).split())}", err=True)
+
+
+def _run_command(arguments: Sequence[str] | None) -> int:
     try:
         code = cli.main(arguments, prog_name="ddim-edge", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:

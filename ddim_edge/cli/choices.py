@@ -14,6 +14,7 @@ from ..errors import ConfigError
 from ..inversion import from_latents
 from ..latents import Latents
 from ..noise import NoiseKind
+from ..options import LATENT_BATCH_SIZE
 from ..origin import Origin
 from ..pictures import Shape, read_mask, read_picture
 from ..pipeline import Pipeline
@@ -21,6 +22,7 @@ from ..request import DEFAULT_BATCH_SIZE, Request
 
 DEFAULT_NUM_IMAGES = 16
 _FILE = click.Path(path_type=Path)
+_BATCH_HELP = f"How many images step together.  [default: {DEFAULT_BATCH_SIZE}; {LATENT_BATCH_SIZE} for latent models]"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,15 +31,22 @@ class Choices:
 
     num_images: int | None
     labels: str | None
+    prompt: tuple[str, ...]
+    prompts: Path | None
+    negative_prompt: str | None
+    long_prompt: bool
+    prompt_weights: bool
+    height: int | None
+    width: int | None
     num_steps: int | None
     sampler: str | None
     eta: float | None
     seed: int
-    guidance_scale: float
+    guidance_scale: float | None
     guidance_rescale: float
     guidance_interval: tuple[float, float] | None
     strength: float | None
-    batch_size: int
+    batch_size: int | None
     noise: NoiseKind
     sampler_config: tuple[str, ...]
     scheduler: Path | None
@@ -51,12 +60,21 @@ class Choices:
             "eta": self.eta,
             "sampler": self._sampler(pipeline.bundle),
             "strength": self.strength,
+            "guidance_scale": self.guidance_scale,
+            "batch_size": self.batch_size,
+            "negative_prompt": self.negative_prompt,
+            "height": self.height,
+            "width": self.width,
         }
         given = {name: value for name, value in options.items() if value is not None}
         given |= {name: getattr(self, name) for name in _WITH_DEFAULT}
+        if self.prompt or self.prompts:
+            given["prompt"] = read_prompts(self.prompt, self.prompts)
         if latents is not None:
             return from_latents(pipeline, latents, **given)
-        given.setdefault("num_images", len(given["labels"]) if given.get("labels") else DEFAULT_NUM_IMAGES)
+        usual = len(given.get("labels") or given.get("prompt") or ())
+        if not pipeline.bundle.inputs.text:
+            given.setdefault("num_images", usual or DEFAULT_NUM_IMAGES)
         return pipeline.request(origin=origin, **given)
 
     def _sampler(self, bundle: Bundle) -> SamplerConfig | str | None:
@@ -67,7 +85,7 @@ class Choices:
         return config.replace(**_key_values(self.sampler_config))
 
 
-_WITH_DEFAULT = ("seed", "guidance_scale", "guidance_rescale", "guidance_interval", "batch_size", "noise")
+_WITH_DEFAULT = ("seed", "guidance_rescale", "guidance_interval", "noise", "long_prompt", "prompt_weights")
 
 
 def split(labels: str | None) -> list[str] | None:
@@ -75,8 +93,28 @@ def split(labels: str | None) -> list[str] | None:
     return None if labels is None else [label for label in labels.split(",") if label.strip()]
 
 
+def read_prompts(prompts: Sequence[str], path: Path | None) -> list[str]:
+    """The prompts of the command line, or of a file or of standard input (``-``), a line each.
+
+    Empty lines count for nothing. ConfigError where there are none, and for a file that cannot be read.
+    """
+    if path is None:
+        return list(prompts)
+    if prompts:
+        raise ConfigError("--prompt and --prompts exclude each other: give one of them")
+    try:
+        with click.open_file(str(path), encoding="utf-8") as file:
+            lines = [line.strip() for line in file]
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} cannot be read as prompts, a line each: {error}") from None
+    found = [line for line in lines if line]
+    if not found:
+        raise ConfigError(f"{path} holds no prompt: write one a line")
+    return found
+
+
 def read_origin(init_image: Path | None, mask: Path | None, latents: Latents | None, shape: Shape) -> Origin | None:
-    """What the command line gives to start from, fitted to a model of ``shape``; None without any."""
+    """What the command line gives to start from, fitted to images of ``shape``; None without any."""
     if init_image is None and mask is None and latents is None:
         return None
     return Origin(
@@ -112,11 +150,18 @@ def _key_values(pairs: Sequence[str]) -> dict[str, Any]:
 OPTIONS: Sequence[Callable[[Any], Any]] = (
     click.option("--num-images", "-n", type=int, help=f"How many.  [default: one a label, or {DEFAULT_NUM_IMAGES}]"),
     click.option("--labels", "-l", metavar="NAME,…", help="Class names, numbers or none, in turn.  [default: all]"),
+    click.option("--prompt", multiple=True, metavar="TEXT", help="What to show, for models of text; repeatable."),
+    click.option("--prompts", type=_FILE, help="Prompts of a file, or - for standard input: an image a line."),
+    click.option("--negative-prompt", metavar="TEXT", help="What to guide away from."),
+    click.option("--long-prompt", is_flag=True, help="Read prompts beyond 75 tokens."),
+    click.option("--prompt-weights", is_flag=True, help="Read (word:1.3) and [word] as weights."),
+    click.option("--height", type=int, help="Of the images, in pixels.  [default: the model's]"),
+    click.option("--width", type=int, help="Likewise."),
     click.option("--num-steps", "--steps", "-s", type=int, help="How many.  [default: its own sampler's, or 50]"),
     click.option("--sampler", metavar="NAME", help=f"{', '.join(SAMPLERS)}; see below.  [default: the model's]"),
     click.option("--eta", type=float, help="0: deterministic DDIM. 1: fresh noise at every step, as in DDPM."),
     click.option("--seed", type=int, default=0, help="Image k is the image of seed SEED + k, whatever runs beside it."),
-    click.option("--guidance-scale", "-g", type=float, default=1.0, help="Classifier-free guidance; 1 is none."),
+    click.option("--guidance-scale", "-g", type=float, help="1 is none.  [default: 1; for text 7.5, 5 or 8.5]"),
     click.option("--guidance-rescale", type=float, default=0.0, help="Take back its contrast: 0 nothing, 1 all."),
     click.option(
         "--guidance-interval", metavar="LOW,HIGH", callback=_interval, help="Guide between two levels σ only."
@@ -127,7 +172,7 @@ OPTIONS: Sequence[Callable[[Any], Any]] = (
     click.option("--latents", type=_FILE, help="What `ddim-edge encode` wrote, in the place of noise."),
     click.option("--sampler-config", "-c", multiple=True, metavar="KEY=VALUE", help="A sampler's option; repeatable."),
     click.option("--scheduler", type=_FILE, help="A scheduler_config.json in place of the model's."),
-    click.option("--batch-size", "-b", type=int, default=DEFAULT_BATCH_SIZE, help="How many images step together."),
+    click.option("--batch-size", "-b", type=int, help=_BATCH_HELP),
     click.option("--noise", type=click.Choice(["torch", "numpy"]), default="torch", help="Whose normals a seed draws."),
 )
 

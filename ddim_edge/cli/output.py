@@ -7,18 +7,23 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..config import whole_number
-from ..images import Pixels, gif_bytes, grid, png_bytes, to_pixels
+from ..images import Pixels, gif_bytes, grid, png_bytes
 from ..pipeline import Progress
 from ..request import Request
 from ..saving import ImageFolder, check_can_write, check_suffix, file_bytes, write_file
 
 
 def free_name(model: str, file_format: str) -> Path:
-    """The first of model.png, model-2.png, … that is not taken in the current folder, nor is its animation."""
+    """The first of model.png, model-2.png, … that is not taken in the current folder, nor is its animation.
+
+    Without a format, a folder's name: model-images, model-images-2, …
+    """
     stem = Path(model).resolve().name
-    path, number = Path(f"{stem}.{file_format}"), 2
+    suffix = f".{file_format}" if file_format else ""
+    stem = stem if file_format else f"{stem.replace('.', '-')}-images"
+    path, number = Path(f"{stem}{suffix}"), 2
     while path.exists() or path.with_suffix(".gif").exists():
-        path, number = Path(f"{stem}-{number}.{file_format}"), number + 1
+        path, number = Path(f"{stem}-{number}{suffix}"), number + 1
     return path
 
 
@@ -70,7 +75,7 @@ class OnePicture:
 
     def take(self, progress: Progress) -> None:
         if self.watch.wants(progress.calls):
-            self._frames.setdefault(progress.calls, []).append(self._mine(progress, _estimates(progress)))
+            self._frames.setdefault(progress.calls, []).append(self._mine(progress, progress.estimates()))
         if progress.images is not None:
             self._batches.append(self._mine(progress, progress.images))
 
@@ -108,7 +113,7 @@ class OneFilePerImage:
 
     def take(self, progress: Progress) -> None:
         if self.watch.saves(progress.calls):
-            for index, estimate in zip(progress.indices, _estimates(progress), strict=True):
+            for index, estimate in zip(progress.indices, progress.estimates(), strict=True):
                 path = _estimate_path(self._folder.path(index), progress.calls)
                 write_file(path, png_bytes(estimate, {"estimate_after": progress.calls}))
         if progress.images is None:
@@ -127,11 +132,3 @@ class OneFilePerImage:
 
 def _estimate_path(path: Path, calls: int) -> Path:
     return path.with_name(f"{path.stem}-call-{calls:04d}.png")
-
-
-def _estimates(progress: Progress) -> Pixels:
-    """The batch's predicted x_0 as pixels: what the finished images look like from here."""
-    if progress.images is not None:
-        return progress.images
-    queries = [job.query for job in progress.jobs if job.query is not None]
-    return to_pixels(np.concatenate([query.denoised for query in queries if query.denoised is not None]))

@@ -68,21 +68,25 @@ def run_command(
       ddim-edge run
       ddim-edge run --labels sneaker,bag --num-images 8 --guidance-scale 2 --output shoes.png
       ddim-edge run my-bundle --num-images 50000 --output images/
+      ddim-edge run stable-diffusion --prompt "a red fox in the snow" --negative-prompt blurry --width 768
+      ddim-edge run stable-diffusion --prompts prompts.txt --output images/
       ddim-edge run --init-image coat.png --strength 0.6 --labels coat
       ddim-edge run --from-image shoes.png --output again.png
     """
     recipe = _read_recipe(from_image, choices) if from_image else {}
     pipeline = load(model or recipe.get("model", DEFAULT_MODEL), provider)
     encoded = read_latents(latents) if latents else None
-    origin = read_origin(init_image, mask, encoded, pipeline.bundle.sample_shape)
+    sizes = recipe if recipe else choices
+    shape = pipeline.bundle.image_shape(sizes.get("height"), sizes.get("width"))
+    origin = read_origin(init_image, mask, encoded, shape)
     chosen = Choices(**choices)
     request = _remake(pipeline, recipe, origin) if recipe else chosen.request(pipeline, origin, encoded)
-    target = output or str(free_name(pipeline.bundle.name, file_format))
+    target = output or str(free_name(pipeline.bundle.name, "" if chosen.prompts else file_format))
     if show and is_folder(target):
         raise ConfigError("--show draws one picture: give a file, not a folder, as --output")
     suffix = f".{file_format}" if is_folder(target) else Path(target).suffix
     if gif or show or save_every or suffix == ".png":
-        check_drawable(pipeline.bundle.sample_shape[0])
+        check_drawable(shape[0])
     watch = Watch(animate=gif, every=save_every)
     destination = _destination(target, pipeline.recipe(request), recipe.get("index"), file_format, watch)
     seconds = _run(pipeline, request, destination, visible=not quiet)

@@ -31,7 +31,9 @@ class Catalogue:
         if not self.bundles:
             raise ConfigError("there is no model to serve: name one")
         for bundle in self.bundles.values():
-            check_drawable(bundle.sample_shape[0])
+            check_drawable(bundle.image_shape()[0])
+            if bundle.vae is not None or bundle.inputs.text:
+                raise ConfigError(f"{bundle.name} is a model of latents or text, which only `ddim-edge run` makes yet")
 
     @property
     def names(self) -> list[str]:

@@ -1,0 +1,52 @@
+"""Families of latent models, as diffusers has them and as bundles, made when they are asked for first."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
+
+import ddim_edge
+from ddim_edge_export import export_folder
+
+from ..export.pipelines import Diffusers
+from .families import ALL
+
+
+class Family(NamedTuple):
+    """A pipeline's folder, and the same as a bundle."""
+
+    source: Path
+    bundle: Path
+    pipeline: ddim_edge.Pipeline
+
+    def diffusers(self, kind: str = "DiffusionPipeline") -> Any:
+        """The pipeline in PyTorch, of a class by its name, without its safety checker."""
+        options: dict[str, Any] = {"local_files_only": True}
+        if (self.source / "safety_checker").exists():
+            options |= {"safety_checker": None, "requires_safety_checker": False}
+        pipeline = getattr(Diffusers, kind).from_pretrained(self.source, **options)
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline
+
+
+FamilyOf = Callable[[str], Family]
+
+# A network takes seconds to trace, and these do not differ from one family to the next.
+_COMPONENTS = {"stable-diffusion": ("unet", "text_encoder", "vae_decoder", "vae_encoder")}
+
+
+@pytest.fixture(scope="session")
+def family_of(tmp_path_factory: pytest.TempPathFactory) -> FamilyOf:
+    """A family by its name. Leave its folders as they are."""
+    root, made = tmp_path_factory.mktemp("families"), dict[str, Family]()
+
+    def get(name: str) -> Family:
+        if name not in made:
+            source, bundle = root / name, root / f"{name}-bundle"
+            ALL[name](source)
+            export_folder(source, bundle, components=_COMPONENTS.get(name, ()))
+            made[name] = Family(source, bundle, ddim_edge.load(bundle, "cpu"))
+        return made[name]
+
+    return get

@@ -1,0 +1,51 @@
+"""Tiny pipelines of random weights that only the run-time tests need."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ..export.pipelines import FAMILIES, Diffusers, text_encoder, tokenizer, unet, vae
+
+_SCHEDULER: dict[str, Any] = {
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "clip_sample": False,
+    "set_alpha_to_one": False,
+    "steps_offset": 1,
+}
+
+
+def unconditional(folder: Path) -> None:
+    """A UNet2DModel without classes, with an autoencoder behind it."""
+    torch.manual_seed(0)
+    network = Diffusers.UNet2DModel(
+        sample_size=16,
+        in_channels=4,
+        out_channels=4,
+        layers_per_block=1,
+        block_out_channels=(8, 16),
+        down_block_types=("DownBlock2D", "DownBlock2D"),
+        up_block_types=("UpBlock2D", "UpBlock2D"),
+        norm_num_groups=4,
+    )
+    parts = {"vqvae": vae(), "unet": network, "scheduler": Diffusers.DDIMScheduler(**_SCHEDULER)}
+    Diffusers.LDMPipeline(**parts).save_pretrained(folder)
+
+
+def inpainting(folder: Path) -> None:
+    """A UNet that takes the mask and the masked image beside the sample."""
+    parts = {
+        "unet": unet(in_channels=9),
+        "vae": vae(),
+        "text_encoder": text_encoder(),
+        "tokenizer": tokenizer(),
+        "scheduler": Diffusers.DDIMScheduler(**_SCHEDULER),
+    }
+    unused = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    Diffusers.StableDiffusionInpaintPipeline(**parts, **unused).save_pretrained(folder)
+
+
+ALL: Mapping[str, Callable[[Path], None]] = {**FAMILIES, "unconditional": unconditional, "inpainting": inpainting}

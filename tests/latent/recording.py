@@ -1,0 +1,113 @@
+"""A diffusers pipeline's run, step by step, and ours fed the same samples."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+import ddim_edge
+from ddim_edge.denoiser import Row
+from ddim_edge.jobs import job_of
+
+Array = NDArray[np.float32]
+CLOSE = 1e-4
+
+
+class Step(NamedTuple):
+    """One question to diffusers' UNet, and its answer after guidance."""
+
+    sample: Array
+    timestep: int
+    inputs: dict[str, Array]
+    """What it was told besides, the guided half last."""
+    prediction: Array
+
+
+class Recording:
+    """What a run of diffusers asked and answered."""
+
+    def __init__(self) -> None:
+        self.steps: list[Step] = []
+        self.latents: Array | None = None
+        """What was decoded, as the sampler returned it."""
+        self.decoded: Array | None = None
+
+
+@contextmanager
+def recording(pipeline: Any, scale: float, channels: int = 4) -> Iterator[Recording]:
+    """Record the calls of the pipeline's UNet, and of its decoder. ``scale``: its guidance."""
+    record = Recording()
+    vae = getattr(pipeline, "vae", None) or pipeline.vqvae
+
+    def asked(_module: Any, arguments: Any, named: Any, output: Any) -> None:
+        sample = arguments[0] if arguments else named["sample"]
+        timestep = arguments[1] if len(arguments) > 1 else named["timestep"]
+        answer = output[0] if isinstance(output, tuple) else output.sample
+        if len(sample) == 2:
+            nothing, wanted = answer.chunk(2)
+            answer = nothing + scale * (wanted - nothing)
+        record.steps.append(Step(sample[-1:, :channels].numpy(), int(timestep), _inputs(named), answer.numpy()))
+
+    decode = vae.decode
+
+    def decoding(latents: torch.Tensor, *arguments: Any, **named: Any) -> Any:
+        output = decode(latents, *arguments, **named)
+        record.latents = (latents * vae.config.scaling_factor).numpy()
+        record.decoded = (output[0] if isinstance(output, tuple) else output.sample).numpy()
+        return output
+
+    hook = pipeline.unet.register_forward_hook(asked, with_kwargs=True)
+    vae.decode = decoding
+    try:
+        with torch.no_grad():
+            yield record
+    finally:
+        hook.remove()
+        vae.decode = decode
+
+
+def _inputs(named: Any) -> dict[str, Array]:
+    flat = {**named, **(named.get("added_cond_kwargs") or {})}
+    names = ("encoder_hidden_states", "text_embeds", "time_ids", "timestep_cond", "class_labels")
+    return {name: flat[name].numpy() for name in names if flat.get(name) is not None}
+
+
+def check_alike(pipeline: ddim_edge.Pipeline, request: ddim_edge.Request, record: Recording) -> None:
+    """Every question, answer and step of ours, fed the samples of the record, and the decoded image."""
+    assert record.latents is not None
+    assert record.decoded is not None
+    job = job_of(pipeline.bundle, request, 0, pipeline.parts)
+    job.query = next(job.sampler)
+    samples = [step.sample for step in record.steps] + [record.latents]
+    close(job.query.sample, samples[0])
+    for step, following in zip(record.steps, samples[1:], strict=True):
+        assert job.query is not None
+        assert job.query.timestep == step.timestep
+        job.query.sample[:] = step.sample
+        row = job.row()
+        check_inputs(row, step.inputs)
+        prediction = pipeline.denoiser.predict([row])
+        close(prediction, step.prediction)
+        job.advance(prediction)
+        close(job.result() if job.query is None else job.query.sample, following)
+    assert pipeline.parts.vae is not None
+    close(pipeline.parts.vae.decode(record.latents), record.decoded)
+
+
+def check_inputs(row: Row, wanted: dict[str, Array]) -> None:
+    """The conditioning, the unconditional half first, as diffusers has it."""
+    found = {name: value for name, value in row.conditioning.items() if name in wanted}
+    assert found.keys() == wanted.keys()
+    for name, value in wanted.items():
+        close(found[name], value[-1:])
+        if len(value) == 2:
+            assert row.unconditional is not None
+            close(row.unconditional[name], value[:1])
+
+
+def close(found: Array, wanted: Array) -> None:
+    assert found.shape == wanted.shape
+    np.testing.assert_allclose(found, wanted, atol=CLOSE, rtol=0)
