@@ -11,8 +11,9 @@ from itertools import zip_longest
 
 from ..engine import Job
 from ..errors import DeviceMemoryError
-from ..images import Pixels, to_pixels
+from ..images import Pixels
 from ..jobs import job_of
+from ..parts import Parts
 from .models import Resident, Residents
 from .refusals import Cancelled, DeadlinePassed
 from .submission import Made, Partial, State, Submission
@@ -42,6 +43,14 @@ class Dispatcher:
     def submissions(self) -> list[Submission]:
         """All that have not ended."""
         return [*self.waiting, *(one for each in self._residents.busy() for one in each.running)]
+
+    def estimates(self, submission: Submission) -> dict[int, Pixels]:
+        """What its running images look like from here, uint8 (H, W, C), by index."""
+        resident = next((each for each in self._residents.busy() if submission in each.running), None)
+        if resident is None:
+            return {}
+        images = {index: _estimate(job, resident.parts) for job, index in submission.jobs.items()}
+        return {index: image for index, image in images.items() if image is not None}
 
     def _drop(self, now: float) -> None:
         """End what was cancelled and what is late."""
@@ -76,7 +85,7 @@ class Dispatcher:
         submission.state = "running"
         try:
             for index in range(submission.request.num_images):
-                job = job_of(resident.bundle, submission.request, index)
+                job = job_of(resident.bundle, submission.request, index, resident.parts)
                 submission.jobs[job] = index
                 resident.engine.add(job)
         except Exception as error:  # memory, for instance: it fails alone
@@ -95,7 +104,7 @@ class Dispatcher:
             return
         limit.after_call(rows, self._wanted(resident))
         for submission in tuple(resident.running):
-            self._report(submission, ended)
+            self._report(resident, submission, ended)
 
     def _wanted(self, resident: Resident) -> int:
         """The rows of all that runs on a model, and one image of all that waits for it."""
@@ -107,7 +116,7 @@ class Dispatcher:
         for submission in tuple(resident.running):
             self._end(submission, error, "failed")
 
-    def _report(self, submission: Submission, ended: Sequence[Job]) -> None:
+    def _report(self, resident: Resident, submission: Submission, ended: Sequence[Job]) -> None:
         for job in ended:
             index = submission.jobs.pop(job, None)
             if index is None:
@@ -116,10 +125,10 @@ class Dispatcher:
                 return self._end(submission, job.error, "failed")
             submission.calls_made += job.calls
             self._on_image(submission.model)
-            submission.listener(Made(index, to_pixels(job.result())[0]))
+            submission.listener(Made(index, resident.parts.pixels(job.result())[0]))
         if not submission.jobs:
             return self._end(submission, None, "done")
-        return _show(submission)
+        return _show(submission, resident.parts)
 
     def _end(self, submission: Submission, error: Exception | None, state: State) -> None:
         """Take it out of wherever it is and tell its listener."""
@@ -133,13 +142,13 @@ class Dispatcher:
         submission.end(state, error)
 
 
-def _show(submission: Submission) -> None:
+def _show(submission: Submission, parts: Parts) -> None:
     """Tell of the images whose number of calls is one after which they are to be shown."""
     for job, index in submission.jobs.items():
         now = (index, job.calls)
         if job.calls in submission.partial_after and now not in submission.shown:
             submission.shown.add(now)
-            image = estimate(job)
+            image = _estimate(job, parts)
             if image is not None:
                 submission.listener(Partial(index, job.calls, image))
 
@@ -150,10 +159,10 @@ def fair_order(running: Sequence[Submission]) -> list[Job]:
     return [job for turn in turns for job in turn if job is not None]
 
 
-def estimate(job: Job) -> Pixels | None:
+def _estimate(job: Job, parts: Parts) -> Pixels | None:
     """What its image looks like from here, uint8 (H, W, C); None before its first prediction."""
     query = job.query
-    return None if query is None or query.denoised is None else to_pixels(query.denoised)[0]
+    return None if query is None or query.denoised is None else parts.pixels(query.denoised)[0]
 
 
 def _tries_fewer_rows(resident: Resident, rows: int, error: Exception) -> bool:

@@ -17,6 +17,7 @@ from .openai_api import EVENTS, MAKING_ERRORS, partials_of
 from .refusals import Unfit
 from .schemas import EditBody, ImagesBody, VariationBody, Wish, errors
 from .uploads import origin_of
+from .wishes import sides_of
 
 _FILES = ("image", "mask")
 _MAX_FIELDS = 64
@@ -50,7 +51,8 @@ def routes(engine: AsyncEngine, store: ImageStore) -> APIRouter:
 async def _origin(engine: AsyncEngine, body: Wish, files: dict[str, UploadFile]) -> Origin:
     if "image" not in files:
         raise Unfit("image: send the picture as a file of a multipart form", param="image")
-    shape = engine.catalogue.find(body.model).sample_shape
+    bundle = engine.catalogue.find(body.model)
+    shape = bundle.image_shape(*sides_of(body, bundle))
     image = await files["image"].read()
     mask = await files["mask"].read() if "mask" in files else None
     return await asyncio.to_thread(origin_of, image, mask, shape, engine.settings.max_pixels)

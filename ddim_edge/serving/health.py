@@ -44,7 +44,7 @@ def routes(engine: AsyncEngine) -> APIRouter:
 
     @router.get("/v2/models/{model}", summary="KServe: a model", responses=errors(400, 403, 404))
     def model(model: str) -> dict[str, Any]:
-        shape = engine.catalogue.find(model).sample_shape
+        shape = engine.catalogue.find(model).image_shape()
         images = {"name": "images", "datatype": "UINT8", "shape": [-1, *shape[1:], shape[0]]}
         return {"name": model, "versions": [], "platform": "onnx", "inputs": [], "outputs": [images]}
 

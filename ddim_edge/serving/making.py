@@ -16,7 +16,7 @@ from .async_engine import AsyncEngine, Ticket
 from .encoding import file_of
 from .schemas import Wish
 from .submission import Made
-from .wishes import Format, format_of, size_of, wished
+from .wishes import Format, format_of, wished
 
 Publish = Callable[[bytes, str], str]
 """Keeps a file with a suffix and returns its address."""
@@ -64,8 +64,8 @@ class Making:
 
     def facts(self) -> dict[str, str]:
         """What all images have in common."""
-        width, height = size_of(self.bundle)
-        background = "transparent" if self.bundle.sample_shape[0] == 4 else "opaque"
+        channels, height, width = self.bundle.image_shape(self.request.height, self.request.width)
+        background = "transparent" if channels == 4 else "opaque"
         return {"output_format": self.form.name, "size": f"{width}x{height}", "background": background}
 
     def _item(self, image: Image) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from ..bundle import Bundle, open_bundle
 from ..engine import Engine
 from ..errors import ConfigError, choose_from
 from ..images import check_drawable
+from ..parts import Parts
 from ..pipeline import Pipeline
 from .refusals import NotFound
 from .row_limit import RowLimit, used_bytes
@@ -32,8 +33,6 @@ class Catalogue:
             raise ConfigError("there is no model to serve: name one")
         for bundle in self.bundles.values():
             check_drawable(bundle.image_shape()[0])
-            if bundle.vae is not None or bundle.inputs.text:
-                raise ConfigError(f"{bundle.name} is a model of latents or text, which only `ddim-edge run` makes yet")
 
     @property
     def names(self) -> list[str]:
@@ -67,6 +66,7 @@ class Resident:
 
     bundle: Bundle
     engine: Engine
+    parts: Parts
     limit: RowLimit
     running: list[Submission] = field(default_factory=list)
 
@@ -130,7 +130,7 @@ class Residents:
 
 def open_resident(bundle: Bundle, provider: str, max_rows: int, budget: int | None, on_call: OnCall) -> Resident:
     """Open a model; BundleError or ProviderError where that fails."""
-    denoiser = Pipeline(bundle, provider).denoiser
-    denoiser.on_call = partial(on_call, bundle.name)
+    pipeline = Pipeline(bundle, provider)
+    pipeline.denoiser.on_call = partial(on_call, bundle.name)
     _ = bundle.sha256  # it is cached: recipes need it, and here nobody waits for the event loop
-    return Resident(bundle, Engine(denoiser), RowLimit(max_rows, budget, used_bytes))
+    return Resident(bundle, Engine(pipeline.denoiser), pipeline.parts, RowLimit(max_rows, budget, used_bytes))

@@ -6,14 +6,14 @@ from starlette.responses import Response
 from ..bundle import Bundle
 from ..config import SAMPLERS
 from ..errors import ConfigError
-from ..options import request_of
+from ..options import usual_guidance
+from ..samplers import schedule_of
 from . import answers
 from .async_engine import AsyncEngine
 from .image_store import ImageStore, publisher
 from .making import begin
 from .refusals import Unfit
 from .schemas import GenerationBody, ImagesBody, ModelBody, ModelExtension, ModelList, errors
-from .wishes import size_of
 
 MAKING_ERRORS = (400, 403, 413, 429, 500, 503, 504)
 
@@ -61,13 +61,17 @@ EVENTS = {"text/event-stream": {"schema": {"type": "string"}}}
 
 def describe(bundle: Bundle, started: int) -> ModelBody:
     """A model in OpenAI's shape, with what it can be asked."""
+    _, height, width = bundle.image_shape()
     extension = ModelExtension(
+        text=bundle.inputs.text,
         labels=list(bundle.labels),
         samplers=[name for name in SAMPLERS if _can(bundle, name)],
         sampler=bundle.scheduler.name,
         num_inference_steps=bundle.num_steps,
-        guidance=bundle.null_class is not None,
-        size=size_of(bundle),
+        guidance=bundle.null_class is not None or bundle.inputs.text,
+        guidance_scale=usual_guidance(bundle),
+        negative_prompt=bundle.inputs.text and bundle.inputs.guidance_width is None,
+        size=(width, height),
     )
     return ModelBody(id=bundle.name, object="model", created=started, owned_by="ddim-edge", ddim_edge=extension)
 
@@ -75,7 +79,8 @@ def describe(bundle: Bundle, started: int) -> ModelBody:
 def _can(bundle: Bundle, sampler: str) -> bool:
     """Whether the model's noise schedule suits a sampler."""
     try:
-        request_of(bundle, {"sampler": sampler})
+        config = bundle.sampler(sampler)
+        schedule_of(config, bundle.usual_steps(config))
     except ConfigError:
         return False
     return True

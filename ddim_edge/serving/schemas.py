@@ -11,6 +11,7 @@ MAX_SEED = 2**53 - 1 - 10
 """So that the seeds of ten images are whole numbers in every JSON reader."""
 
 OutputFormat = Literal["png", "jpeg", "webp"]
+_PROMPT = "A text; for a model of classes their names between commas, and empty or `random` for any."
 Label = Annotated[str, Field(max_length=200)] | Annotated[int, Field(ge=0, le=2**31)]
 
 
@@ -19,10 +20,10 @@ class Wish(BaseModel):
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
-    prompt: str = Field("", max_length=MAX_PROMPT, description="Class names between commas; empty or `random`: any.")
+    prompt: str = Field("", max_length=MAX_PROMPT, description=_PROMPT)
     model: str | None = Field(None, max_length=200)
     n: int | None = Field(None, ge=1, le=10)
-    size: str | None = Field(None, max_length=20, description="`auto`, or the model's own, such as `28x28`.")
+    size: str | None = Field(None, max_length=20, description="`auto`: the model's own; or such as `512x512`.")
     response_format: Literal["b64_json", "url"] | None = Field(None, description="`url`: kept here for a time.")
     output_format: OutputFormat | None = None
     output_compression: int | None = Field(None, ge=0, le=100, description="The quality of JPEG and WebP.")
@@ -30,7 +31,9 @@ class Wish(BaseModel):
     background: Literal["auto", "opaque"] | None = None
     moderation: Literal["auto", "low"] | None = None
     user: str | None = Field(None, max_length=1000, description="Ignored.")
-    negative_prompt: str | None = Field(None, max_length=MAX_PROMPT, description="For models with text.")
+    negative_prompt: str | None = Field(None, max_length=MAX_PROMPT, description="What to avoid; for models of text.")
+    long_prompt: bool | None = Field(None, description="Read a prompt beyond the text encoder's length.")
+    prompt_weights: bool | None = Field(None, description="Read `(word:1.3)` and `[word]` as weights.")
     labels: list[Label] | None = Field(None, min_length=1, max_length=10, description="Classes, in place of a prompt.")
     seed: int | None = Field(None, ge=0, le=MAX_SEED)
     num_inference_steps: int | None = Field(None, ge=1, le=100_000)
@@ -96,11 +99,14 @@ class ImagesBody(BaseModel):
 class ModelExtension(BaseModel):
     """What a model can be asked."""
 
+    text: bool
     labels: list[str]
     samplers: list[str]
     sampler: str
     num_inference_steps: int
     guidance: bool
+    guidance_scale: float
+    negative_prompt: bool
     size: tuple[int, int]
 
 

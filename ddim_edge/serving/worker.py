@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Callable
 
 from ..images import Pixels
-from .dispatcher import Dispatcher, estimate
+from .dispatcher import Dispatcher
 from .refusals import Draining, EngineDead, QueueFull
 from .submission import Submission
 
@@ -132,7 +132,7 @@ class Worker:
     def _answer_peeks(self) -> None:
         while self._peeks:
             submission, take = self._peeks.popleft()
-            take({index: image for job, index in submission.jobs.items() if (image := estimate(job)) is not None})
+            take(self._dispatcher.estimates(submission))
 
     def _die(self) -> None:
         with self._changed:

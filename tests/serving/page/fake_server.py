@@ -24,6 +24,7 @@ LABELS = ["sneaker", "tench, Tinca tinca", "hangs", "breaks", "refused", "full",
 _MODELS: list[dict[str, Any]] = [
     {"id": "small", "labels": LABELS, "samplers": ["ddim", "pndm"], "guidance": True, "size": [28, 28]},
     {"id": "plain", "labels": [], "samplers": ["ddim"], "guidance": False, "size": [256, 192]},
+    {"id": "words", "labels": [], "samplers": ["ddim"], "guidance": True, "size": [64, 64], "text": True},
 ]
 
 
@@ -117,6 +118,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 
 def _described(id: str, **extension: Any) -> dict[str, Any]:
+    text = extension.setdefault("text", False)
+    extension |= {"negative_prompt": text, "guidance_scale": 7.5 if text else 1.0}
     extension |= {"sampler": extension["samplers"][-1], "num_inference_steps": 20}
     return {"id": id, "object": "model", "ddim_edge": extension}
 

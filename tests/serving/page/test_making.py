@@ -47,6 +47,19 @@ def test_a_model_without_labels_and_guidance_is_asked_for_neither(page: Page, se
     expect(page.get_by_role("img")).not_to_have_css("image-rendering", "pixelated")
 
 
+def test_a_model_of_text_is_asked_for_a_prompt_and_what_to_avoid(page: Page, server: FakeServer) -> None:
+    page.get_by_label("Model").select_option("words")
+    expect(page.get_by_label("Label")).to_be_hidden()
+    expect(page.get_by_label("Guidance")).to_have_value("7.5")
+    page.get_by_label("Prompt").fill("a red cat")
+    page.get_by_label("What to avoid").fill("blue")
+    press(page, "Generate")
+    expect(status(page)).to_contain_text("Finished 1 image")
+    asked = {name: server.bodies[0].get(name) for name in ("prompt", "negative_prompt", "guidance_scale", "labels")}
+    assert asked == {"prompt": "a red cat", "negative_prompt": "blue", "guidance_scale": 7.5, "labels": None}
+    expect(page.get_by_role("img")).to_have_attribute("alt", re.compile("a red cat"))
+
+
 def test_previews_are_shown_and_cancel_stops_the_request(page: Page, server: FakeServer) -> None:
     generate(page, "hangs")
     expect(page.get_by_role("img", name="preview 3 of 3")).to_be_visible()

@@ -1,0 +1,88 @@
+"""The server with a model of latents and text: the same images as the pipeline's, at any size that the model makes."""
+
+import base64
+import io
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import pytest
+from fastapi.testclient import TestClient
+from PIL import Image
+
+from ddim_edge.serving import Settings, create_app
+
+from .conftest import Family, FamilyOf
+
+BODY = {"prompt": "a red cat", "negative_prompt": "blue", "seed": 5, "num_inference_steps": 2, "guidance_scale": 3.0}
+
+
+@pytest.fixture(scope="module")
+def family(family_of: FamilyOf) -> Family:
+    return family_of("stable-diffusion")
+
+
+@pytest.fixture(scope="module")
+def client(family: Family) -> Iterator[TestClient]:
+    with TestClient(create_app({"sd": family.bundle}, Settings())) as client:
+        yield client
+
+
+def pixels(item: dict[str, Any]) -> Any:
+    return np.asarray(Image.open(io.BytesIO(base64.b64decode(item["b64_json"]))))
+
+
+def wanted(family: Family, **changes: Any) -> Any:
+    options = {"prompt": "a red cat", "negative_prompt": "blue", "seed": 5, "num_steps": 2, "guidance_scale": 3.0}
+    return family.pipeline.generate(**{**options, **changes}, batch_size=1).images
+
+
+def test_a_prompt_gives_the_pipelines_image_at_the_wanted_size(client: TestClient, family: Family) -> None:
+    usual = family.pipeline.bundle.image_shape()[1]
+    answer = client.post("/v1/images/generations", json={**BODY, "n": 2}).json()
+    for item, image in zip(answer["data"], wanted(family, num_images=2), strict=True):
+        np.testing.assert_array_equal(pixels(item), image)
+    body = {**BODY, "size": f"{2 * usual}x{usual}", "prompt_weights": True, "prompt": "a (red:1.3) cat"}
+    wide = client.post("/v1/images/generations", json=body).json()
+    same = wanted(family, width=2 * usual, height=usual, prompt="a (red:1.3) cat", prompt_weights=True)
+    np.testing.assert_array_equal(pixels(wide["data"][0]), same[0])
+    assert wide["size"] == f"{2 * usual}x{usual}"
+
+
+def test_previews_of_latents_are_decoded(client: TestClient) -> None:
+    body = {**BODY, "num_inference_steps": 4, "stream": True, "partial_images": 1}
+    text = client.post("/v1/images/generations", json=body).text
+    assert text.count("image_generation.partial_image") == 2  # the event's name, and its type in the data
+    job = client.post("/v1/jobs", json=BODY).json()
+    assert job["model"] == "sd"
+
+
+def test_an_edit_changes_a_picture_by_a_prompt(client: TestClient, family: Family) -> None:
+    usual = family.pipeline.bundle.image_shape()[1]
+    buffer = io.BytesIO()
+    Image.new("RGB", (usual + 7, usual), (200, 30, 30)).save(buffer, "PNG")
+    data = {"prompt": "a cat", "num_inference_steps": "4", "seed": "3", "strength": "0.5"}
+    answer = client.post("/v1/images/edits", files={"image": buffer.getvalue()}, data=data)
+    assert answer.status_code == 200, answer.text
+    assert pixels(answer.json()["data"][0]).shape == (usual, usual, 3)
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"size": "33x32"}, "take"),
+        ({"size": "9999x9999"}, "more than 4 times"),
+        ({"size": "large"}, "WIDTHxHEIGHT"),
+        ({"labels": ["cat"], "prompt": ""}, "say it in the prompt"),
+        ({"guidance_scale": 1.0}, "negative_prompt"),
+    ],
+)
+def test_what_a_model_of_text_cannot_do_is_refused(client: TestClient, change: dict[str, Any], words: str) -> None:
+    answer = client.post("/v1/images/generations", json={**BODY, **change})
+    assert answer.status_code == 400
+    assert words in answer.json()["error"]["message"]
+
+
+def test_the_model_says_that_it_reads_text(client: TestClient) -> None:
+    extension = client.get("/v1/models/sd").json()["ddim_edge"]
+    assert (extension["text"], extension["negative_prompt"], extension["guidance_scale"]) == (True, True, 7.5)
