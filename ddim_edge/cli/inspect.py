@@ -10,6 +10,7 @@ from ..bundle import Bundle, open_bundle
 from ..config import ClipConfig, DdimConfig, DdpmConfig, LcmConfig, SamplerConfig, ThresholdConfig, changed_options
 from ..integrity import verify_files
 from ..onnx_file import check_onnx_file
+from ..options import usual_guidance
 from ..session import Session, TensorInfo
 
 
@@ -33,6 +34,8 @@ def inspect_command(model: str, as_json: bool, verify: bool) -> None:
         "folder": str(bundle.folder),
         "sha256": bundle.sha256,
         "sample_shape": list(bundle.sample_shape),
+        "image_shape": list(bundle.image_shape()),
+        "text": bundle.inputs.text,
         "labels": list(bundle.labels),
         "null_class": bundle.null_class,
         "graphs": [_graph(path, bundle.folder) for path in sorted(bundle.folder.glob("*/model.onnx"))],
@@ -65,10 +68,7 @@ def _text(facts: dict[str, Any], bundle: Bundle) -> str:
         lines.append(f"\n{graph['name']}  {graph['bytes'] / 1e6:.1f} MB")
         for role in ("inputs", "outputs"):
             lines += [f"  {role[:-1]:7}{t['name']}  {t['dtype']} {_shape(t['shape'])}" for t in graph[role]]
-    channels, height, width = bundle.sample_shape
-    lines.append(f"\nsamples of {height}x{width} pixels, {channels} channel{'s' if channels > 1 else ''}")
-    lines.append(f"classes {', '.join(bundle.labels) or 'none'}; {_guidance(bundle)}")
-    lines.append("")
+    lines += ["", *_what_it_makes(bundle), ""]
     lines += _meaning(bundle.scheduler, bundle.num_steps)
     if "verified" in facts:
         lines.append(f"\nall {facts['verified']} files are as they were exported")
@@ -79,7 +79,23 @@ def _shape(dims: list[int | str]) -> str:
     return f"({', '.join(map(str, dims))})"
 
 
+def _what_it_makes(bundle: Bundle) -> list[str]:
+    """The images, and what decides on them, in words."""
+    channels, height, width = bundle.image_shape()
+    made = f"images of {height}x{width} pixels, {channels} channel{'s' if channels > 1 else ''}"
+    if bundle.vae is not None:
+        latents = bundle.sample_shape
+        made += f", from latents of {latents[1]}x{latents[2]}, {latents[0]} channels"
+    if bundle.inputs.text:
+        return [made, f"made of a prompt; {_guidance(bundle)}"]
+    return [made, f"classes {', '.join(bundle.labels) or 'none'}; {_guidance(bundle)}"]
+
+
 def _guidance(bundle: Bundle) -> str:
+    if bundle.inputs.guidance_width is not None:
+        return f"guidance is built into the network, usually {usual_guidance(bundle):g}"
+    if bundle.inputs.text:
+        return f"guidance usually {usual_guidance(bundle):g}, away from a negative prompt"
     if bundle.null_class is None:
         return "no null class, so no guidance"
     return f"guidance with the null class {bundle.null_class}"

@@ -163,7 +163,8 @@ def _report(
     }
     if as_json:
         return json.dumps({**facts, "recipe": pipeline.recipe(request)})
+    images = f"{made} image{'s' if made != 1 else ''}"
     return (
-        f"{facts['file']}  ({made} images, {request.num_steps} steps of {request.sampler.name} on {pipeline.provider} "
+        f"{facts['file']}  ({images}, {request.num_steps} steps of {request.sampler.name} on {pipeline.provider} "
         f"in {seconds:.2f} s, {made / seconds:.2f} images/s)"
     )

@@ -64,7 +64,7 @@ def _shorten(of_text: Sequence[Weighted], tokenizers: Sequence[ClipTokenizer]) -
     if lost:
         warnings.warn(
             f"a prompt has more than {tokenizers[0].room} tokens, and its end was cut off: {lost!r}. Shorten it, or "
-            "ask for long prompts",
+            "set long_prompt (--long-prompt)",
             TruncationWarning,
             stacklevel=2,
         )

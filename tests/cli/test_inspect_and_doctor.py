@@ -39,7 +39,7 @@ def test_inspect_as_text(invoke: Invoke, tiny_bundle: Path) -> None:
         "sample  float32 (batch, 1, 8, 8)",
         "timestep  int64 (batch)",
         "out_sample  float32",
-        "samples of 8x8 pixels, 1 channel\n",
+        "images of 8x8 pixels, 1 channel\n",
         "classes cat, dog, Ångström; guidance with the null class 3",
         "the network predicts the noise ε",
         "trained on 1000 timesteps, betas linear, visited in leading spacing",
