@@ -9,7 +9,7 @@ from .denoiser import EXTRA_CHANNELS, Conditioning
 from .noise import Draw
 from .origin import Origin, row
 from .request import Request
-from .samplers import NoiseSource, Sampler, schedule_of, start
+from .samplers import NoiseSource, Sampler, first_sample, schedule_of, start
 from .samplers.repair import Mask, noised, repair
 from .schedule import Sample
 from .vae import Vae
@@ -34,7 +34,7 @@ def starting_point(
     origin = request.origin or Origin()
     if origin.image is None:
         sample = draw() if origin.latents is None else row(origin.latents, index)
-        return Start(start(request.sampler, request.num_steps, sample, draw), {})
+        return Start(_all_new(request, sample, draw), {})
     image = row(origin.image, index)
     if vae is None:
         return Start(_change(request, image, draw(), origin.mask, draw), {})
@@ -81,7 +81,8 @@ def _repaint(request: Request, image: Sample, mask: Mask | None, draw: NoiseSour
 
 def _all_new(request: Request, noise: Sample, draw: NoiseSource) -> Sampler:
     """At strength 1 nothing of the image is in the first sample."""
-    return start(request.sampler, request.num_steps, noise, draw)
+    begin = first_sample(request.sampler, request.num_steps, noise)
+    return start(request.sampler, request.num_steps, begin, draw)
 
 
 def _shrunk(mask: Mask, vae: Vae) -> Mask:

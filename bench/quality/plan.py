@@ -50,6 +50,8 @@ VARIANTS = {
         "pndm", {"transition": "next", "reduce_warmup": True}, extra_calls=1, fewest_steps=2
     ),
     "lcm": Variant("lcm", most_steps=50),
+    "euler": Variant("euler", {"use_karras_sigmas": False}),
+    "euler-a": Variant("euler-a"),
     "dpmpp-2m": Variant("dpmpp-2m", {"use_karras_sigmas": False}),
     "dpmpp-2m, Karras": Variant("dpmpp-2m", {"use_karras_sigmas": True, "sigma_min": None, "sigma_max": None}),
     "dpmpp-2m, Karras 0.02 to 80": Variant("dpmpp-2m", KARRAS_ENDS),

@@ -7,7 +7,16 @@ from typing import Any
 import click
 
 from ..bundle import Bundle, open_bundle
-from ..config import ClipConfig, DdimConfig, DdpmConfig, LcmConfig, SamplerConfig, ThresholdConfig, changed_options
+from ..config import (
+    ClipConfig,
+    DdimConfig,
+    DdpmConfig,
+    EulerAncestralConfig,
+    LcmConfig,
+    SamplerConfig,
+    ThresholdConfig,
+    changed_options,
+)
 from ..integrity import verify_files
 from ..onnx_file import check_onnx_file
 from ..options import usual_guidance
@@ -116,7 +125,8 @@ def _meaning(config: SamplerConfig, num_steps: int) -> list[str]:
 def _stochasticity(config: SamplerConfig) -> str:
     if isinstance(config, DdimConfig):
         return f"eta {config.eta:g} ({'deterministic' if config.eta == 0 else 'fresh noise at every step'})"
-    return "fresh noise at every step" if isinstance(config, DdpmConfig | LcmConfig) else "deterministic"
+    is_random = isinstance(config, DdpmConfig | LcmConfig | EulerAncestralConfig)
+    return "fresh noise at every step" if is_random else "deterministic"
 
 
 def _limits(config: SamplerConfig) -> str:

@@ -61,15 +61,25 @@ _BY_CLASS: Mapping[str, Mapping[str, tuple[str, Mapping[Any, Any]]]] = {
 }
 """Keys that mean something for one scheduler only: the field, and its values."""
 
-_ODE_SOLVER: Mapping[str, tuple[Any, ...]] = {
-    "solver_order": (2,),
+_LEVELS: Mapping[str, tuple[Any, ...]] = {
     "use_exponential_sigmas": (False, None),
     "use_beta_sigmas": (False, None),
+}
+
+_ODE_SOLVER: Mapping[str, tuple[Any, ...]] = {
+    **_LEVELS,
+    "solver_order": (2,),
     "use_flow_sigmas": (False, None),
     "use_dynamic_shifting": (False, None),
 }
 
 _ONLY: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
+    "EulerDiscreteScheduler": {
+        **_LEVELS,
+        "interpolation_type": ("linear",),
+        "timestep_type": ("discrete",),
+        "s_churn": (0.0, None),
+    },
     "DPMSolverMultistepScheduler": {
         **_ODE_SOLVER,
         "algorithm_type": ("dpmsolver++", "deis"),

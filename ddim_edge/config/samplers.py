@@ -104,8 +104,8 @@ class LcmConfig(ClipConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _SolverConfig(ThresholdConfig):
-    """What the two solvers of the ODE in log-SNR time share."""
+class _LevelsConfig(ThresholdConfig):
+    """Which noise levels σ a run walks down."""
 
     timestep_spacing: TimestepSpacing = "linspace"
     use_karras_sigmas: bool = False
@@ -115,8 +115,6 @@ class _SolverConfig(ThresholdConfig):
     """The ends of the Karras levels; without them the noise schedule's, and a cosine's begins too high to be useful."""
     final_sigma: FinalSigma = "zero"
     """Where the last step ends: at σ = ``zero``, or at the first timestep's σ (``sigma_min``)."""
-    lower_order_final: bool = True
-    """End with a first-order step, which is steadier where steps are few."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -126,6 +124,37 @@ class _SolverConfig(ThresholdConfig):
                 number(name, level, low=0, open_interval=True)
         if self.sigma_min is not None and self.sigma_max is not None and self.sigma_min >= self.sigma_max:
             raise ConfigError(f"sigma_min {self.sigma_min:g} must lie below sigma_max {self.sigma_max:g}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class EulerConfig(_LevelsConfig):
+    """Options of Euler's method in σ (Karras et al. 2022, https://arxiv.org/abs/2206.00364, algorithm 2 without churn).
+
+    Without their ends, the Karras levels go from the σ of the run's first timestep to that of its last.
+    """
+
+    name: ClassVar[str] = "euler"
+    summary: ClassVar[str] = "deterministic: DDIM over levels of any spacing (Karras et al. 2022)"
+    scheduler_class: ClassVar[str] = "EulerDiscreteScheduler"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EulerAncestralConfig(ThresholdConfig):
+    """Options of Euler's method with fresh noise at every step but the last (k-diffusion's ``euler_ancestral``)."""
+
+    name: ClassVar[str] = "euler-a"
+    summary: ClassVar[str] = "Euler with fresh noise; 1 to 4 steps for Turbo models"
+    scheduler_class: ClassVar[str] = "EulerAncestralDiscreteScheduler"
+
+    timestep_spacing: TimestepSpacing = "linspace"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _SolverConfig(_LevelsConfig):
+    """What the two solvers of the ODE in log-SNR time share."""
+
+    lower_order_final: bool = True
+    """End with a first-order step, which is steadier where steps are few."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -160,4 +189,6 @@ class UnipcConfig(_SolverConfig):
             )
 
 
-SamplerConfig = DdimConfig | DdpmConfig | PndmConfig | LcmConfig | DpmppConfig | UnipcConfig
+SamplerConfig = (
+    DdimConfig | DdpmConfig | PndmConfig | LcmConfig | EulerConfig | EulerAncestralConfig | DpmppConfig | UnipcConfig
+)

@@ -2,17 +2,37 @@
 
 import functools
 
-from ..config import DdimConfig, DdpmConfig, DpmppConfig, LcmConfig, PndmConfig, SamplerConfig
+from ..config import (
+    DdimConfig,
+    DdpmConfig,
+    DpmppConfig,
+    EulerAncestralConfig,
+    EulerConfig,
+    LcmConfig,
+    PndmConfig,
+    SamplerConfig,
+)
 from ..schedule import Sample
 from .ddim import DdimSchedule, ddim
 from .ddpm import DdpmSchedule, ddpm
 from .dpmpp import DpmppSchedule, dpmpp_2m
+from .euler import EulerSchedule, euler
 from .lcm import LcmSchedule, lcm
 from .pndm import PndmSchedule, pndm
 from .query import NoiseSource, Query, Sampler, Schedule
 from .unipc import UnipcSchedule, unipc
 
-__all__ = ["DdimSchedule", "NoiseSource", "Query", "Sampler", "Schedule", "ddim", "schedule_of", "start"]
+__all__ = [
+    "DdimSchedule",
+    "NoiseSource",
+    "Query",
+    "Sampler",
+    "Schedule",
+    "ddim",
+    "first_sample",
+    "schedule_of",
+    "start",
+]
 
 
 @functools.lru_cache(maxsize=64)
@@ -30,10 +50,18 @@ def schedule_of(config: SamplerConfig, num_steps: int, strength: float = 1.0) ->
             return PndmSchedule(config, num_steps, strength)
         case LcmConfig():
             return LcmSchedule(config, num_steps, strength)
+        case EulerConfig() | EulerAncestralConfig():
+            return EulerSchedule(config, num_steps, strength)
         case DpmppConfig():
             return DpmppSchedule(config, num_steps, strength)
         case _:
             return UnipcSchedule(config, num_steps, strength)
+
+
+def first_sample(config: SamplerConfig, num_steps: int, noise: Sample) -> Sample:
+    """x_T as diffusers makes it of standard normal ``noise``, float32 of any shape: mostly, ``noise`` itself."""
+    schedule = schedule_of(config, num_steps)
+    return schedule.first_sample(noise) if isinstance(schedule, EulerSchedule) else noise
 
 
 def start(
@@ -58,6 +86,8 @@ def start(
             return pndm(schedule, sample)
         case LcmSchedule() as schedule:
             return lcm(schedule, sample, noise)
+        case EulerSchedule() as schedule:
+            return euler(schedule, sample, noise)
         case DpmppSchedule() as schedule:
             return dpmpp_2m(schedule, sample)
         case UnipcSchedule() as schedule:

@@ -36,7 +36,7 @@ def noise_levels(config: DpmppConfig | UnipcConfig, num_steps: int) -> Levels:
         return Levels(timesteps, np.append(table[timesteps], final))
     # In float32 as in diffusers: where a position lies next to a whole number, the last digit decides on the timestep.
     sigmas = np.sqrt((1 - table) / table).astype(np.float32)
-    wanted = _karras(config.sigma_min or float(sigmas[0]), config.sigma_max or float(sigmas[-1]), num_steps)
+    wanted = karras(config.sigma_min or float(sigmas[0]), config.sigma_max or float(sigmas[-1]), num_steps)
     positions = np.interp(np.log(wanted), np.log(sigmas), np.arange(len(sigmas)))
     reached = 1 / (1 + wanted**2)
     if config.final_sigma == "sigma_min" and isinstance(config, UnipcConfig):
@@ -63,7 +63,7 @@ def _timesteps(config: DpmppConfig | UnipcConfig, num_steps: int) -> NDArray[np.
     return select_timesteps(config, num_steps + 1)[:-1]
 
 
-def _karras(lowest: float, highest: float, num_steps: int) -> Floats:
+def karras(lowest: float, highest: float, num_steps: int) -> Floats:
     """Karras et al. 2022 (https://arxiv.org/abs/2206.00364), eq. 5 without its final zero."""
     ramp = np.linspace(0, 1, num_steps)
     start, end = highest ** (1 / KARRAS_RHO), lowest ** (1 / KARRAS_RHO)

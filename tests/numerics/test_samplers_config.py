@@ -7,7 +7,17 @@ import numpy as np
 import pytest
 
 import ddim_edge
-from ddim_edge import DdimConfig, DdpmConfig, DpmppConfig, LcmConfig, PndmConfig, SamplerConfig, UnipcConfig
+from ddim_edge import (
+    DdimConfig,
+    DdpmConfig,
+    DpmppConfig,
+    EulerAncestralConfig,
+    EulerConfig,
+    LcmConfig,
+    PndmConfig,
+    SamplerConfig,
+    UnipcConfig,
+)
 from ddim_edge.config import SAMPLERS, changed_options, with_sampler
 from ddim_edge.samplers import schedule_of
 
@@ -19,6 +29,8 @@ from ddim_edge.samplers import schedule_of
         ("DDPMScheduler", DdpmConfig()),
         ("PNDMScheduler", PndmConfig()),
         ("LCMScheduler", LcmConfig()),
+        ("EulerDiscreteScheduler", EulerConfig()),
+        ("EulerAncestralDiscreteScheduler", EulerAncestralConfig()),
         ("DPMSolverMultistepScheduler", DpmppConfig()),
         ("UniPCMultistepScheduler", UnipcConfig()),
     ],
@@ -47,6 +59,11 @@ def test_a_files_keys_become_fields(name: str, keys: dict[str, Any], fields: dic
 @pytest.mark.parametrize(
     ("name", "key", "value"),
     [
+        ("EulerDiscreteScheduler", "interpolation_type", "log_linear"),
+        ("EulerDiscreteScheduler", "timestep_type", "continuous"),
+        ("EulerDiscreteScheduler", "use_exponential_sigmas", True),
+        ("EulerDiscreteScheduler", "use_beta_sigmas", True),
+        ("EulerDiscreteScheduler", "s_churn", 0.5),
         ("DPMSolverMultistepScheduler", "solver_order", 3),
         ("DPMSolverMultistepScheduler", "algorithm_type", "sde-dpmsolver++"),
         ("DPMSolverMultistepScheduler", "algorithm_type", "dpmsolver"),
@@ -124,7 +141,7 @@ def test_steps_that_a_sampler_cannot_make(config: SamplerConfig, num_steps: int,
         schedule_of(config, num_steps, strength)
 
 
-@pytest.mark.parametrize("config", [DdpmConfig(), LcmConfig()])
+@pytest.mark.parametrize("config", [DdpmConfig(), LcmConfig(), EulerAncestralConfig()])
 def test_fresh_noise_must_be_given(config: SamplerConfig) -> None:
     sample = np.zeros((1, 1, 2, 2), np.float32)
     sampler = ddim_edge.start(config, 4, sample)
@@ -133,8 +150,36 @@ def test_fresh_noise_must_be_given(config: SamplerConfig) -> None:
         sampler.send(sample)
 
 
-def test_the_ends_of_the_karras_levels() -> None:
-    config = DpmppConfig(use_karras_sigmas=True, sigma_min=0.1, sigma_max=5.0)
+def test_files_as_sdxl_and_its_turbo_model_have_them() -> None:
+    common = {
+        "beta_end": 0.012,
+        "beta_schedule": "scaled_linear",
+        "beta_start": 0.00085,
+        "clip_sample": False,
+        "interpolation_type": "linear",
+        "num_train_timesteps": 1000,
+        "prediction_type": "epsilon",
+        "sample_max_value": 1.0,
+        "set_alpha_to_one": False,
+        "skip_prk_steps": True,
+        "steps_offset": 1,
+        "trained_betas": None,
+        "use_karras_sigmas": False,
+    }
+    base = {**common, "_class_name": "EulerDiscreteScheduler", "timestep_spacing": "leading"}
+    turbo = {**common, "_class_name": "EulerAncestralDiscreteScheduler", "timestep_spacing": "trailing"}
+    ours = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "quadratic", "timesteps_offset": 1}
+    clip: dict[str, Any] = {"alpha_clip_strategy": "alpha_zero", **ours}
+    assert ddim_edge.sampler_config(base) == EulerConfig(timestep_spacing="leading", **clip)
+    assert ddim_edge.sampler_config(turbo) == EulerAncestralConfig(timestep_spacing="trailing", **clip)
+    assert schedule_of(ddim_edge.sampler_config(base), 4).timesteps.tolist() == [751, 501, 251, 1]
+    assert schedule_of(ddim_edge.sampler_config(turbo), 4).timesteps.tolist() == [999, 749, 499, 249]
+    assert schedule_of(ddim_edge.sampler_config(turbo), 1).timesteps.tolist() == [999]
+
+
+@pytest.mark.parametrize("kind", [DpmppConfig, EulerConfig])
+def test_the_ends_of_the_karras_levels(kind: Any) -> None:
+    config = kind(use_karras_sigmas=True, sigma_min=0.1, sigma_max=5.0)
     levels = schedule_of(config, 9).levels
     np.testing.assert_allclose(np.sqrt((1 - levels[[0, -1]]) / levels[[0, -1]]), [5.0, 0.1])
     with pytest.raises(ddim_edge.ConfigError, match="sigma_min 5 must lie below sigma_max 2"):

@@ -7,7 +7,16 @@ import numpy as np
 import pytest
 
 import ddim_edge
-from ddim_edge import DdimConfig, DdpmConfig, DpmppConfig, LcmConfig, PndmConfig, SamplerConfig, UnipcConfig
+from ddim_edge import (
+    DdimConfig,
+    DdpmConfig,
+    DpmppConfig,
+    EulerConfig,
+    LcmConfig,
+    PndmConfig,
+    SamplerConfig,
+    UnipcConfig,
+)
 from ddim_edge.samplers import schedule_of
 from ddim_edge.schedule import alpha_bars
 
@@ -21,7 +30,8 @@ _SMOOTH: dict[str, Any] = {
     "trained_betas": (0.3, *np.linspace(0.0001 / 8, 0.02 / 8, 7_999).tolist()),
     "alpha_clip_strategy": "alpha_zero",
 }
-_KARRAS: dict[str, Any] = {"use_karras_sigmas": True, "final_sigma": "sigma_min", "lower_order_final": False, **_DENSE}
+_LEVELS: dict[str, Any] = {"use_karras_sigmas": True, "final_sigma": "sigma_min", **_DENSE}
+_KARRAS: dict[str, Any] = {"lower_order_final": False, **_LEVELS}
 
 
 def error_after(config: SamplerConfig, num_steps: int) -> float:
@@ -30,6 +40,8 @@ def error_after(config: SamplerConfig, num_steps: int) -> float:
     ends_clean = getattr(config, "final_sigma", "zero") == "zero" and config.alpha_clip_strategy == "one"
     end = 1.0 if ends_clean else float(alpha_bars(config)[0])
     exact = gaussian.flow(float(schedule_of(config, num_steps).levels[0]), end, start)
+    if isinstance(config, EulerConfig):
+        exact /= np.sqrt(end)  # its result is x/sqrt(ᾱ)
     return float(np.sqrt(np.mean((gaussian.run(config, num_steps, start) - exact) ** 2)))
 
 
@@ -47,6 +59,8 @@ def error_after_calls(config: SamplerConfig, calls: int) -> float:
         (PndmConfig(reduce_warmup=True, **_SMOOTH), 2),
         # Weights that hold for ε do not for v, which turns with t.
         (PndmConfig(prediction_type="angular_velocity", **_SMOOTH), 1),
+        (EulerConfig(**_LEVELS), 1),
+        (EulerConfig(prediction_type="angular_velocity", **_LEVELS), 1),
         (DpmppConfig(**_KARRAS), 2),
         (DpmppConfig(prediction_type="angular_velocity", **_KARRAS), 2),
         (UnipcConfig(**_KARRAS), 3),

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from ddim_edge import DpmppConfig, PndmConfig, SamplerConfig, UnipcConfig, start
+from ddim_edge import DpmppConfig, EulerConfig, PndmConfig, SamplerConfig, UnipcConfig, start
 from ddim_edge.config import SAMPLERS, PredictionType
 from ddim_edge.samplers import schedule_of
 from ddim_edge.samplers.pndm import MULTISTEP, RUNGE_KUTTA
@@ -59,11 +59,11 @@ def drive(
     raise AssertionError("the sampler asks more often than its schedule says")
 
 
-@pytest.mark.parametrize("config", [DpmppConfig(), DpmppConfig(use_karras_sigmas=True), UnipcConfig()])
+@pytest.mark.parametrize("config", [DpmppConfig(), DpmppConfig(use_karras_sigmas=True), UnipcConfig(), EulerConfig()])
 @pytest.mark.parametrize("kind", get_args(PredictionType))
 @pytest.mark.parametrize("num_steps", [1, 2, 7, 30])
 def test_a_network_that_always_sees_one_x_0_is_followed_exactly(
-    config: DpmppConfig | UnipcConfig, kind: PredictionType, num_steps: int
+    config: DpmppConfig | UnipcConfig | EulerConfig, kind: PredictionType, num_steps: int
 ) -> None:
     target = np.random.default_rng(1).uniform(-1, 1, SHAPE)
 
@@ -92,7 +92,7 @@ def test_the_same_noise_gives_the_same_result_bit_for_bit(name: str) -> None:
     first, again, other = (drive(SAMPLERS[name](), 9, sample, network, seed)[0] for seed in (0, 0, 1))
     np.testing.assert_array_equal(first, again)
     assert first.dtype == np.float32
-    assert (first != other).any() == (name in ("ddpm", "lcm"))
+    assert (first != other).any() == (name in ("ddpm", "lcm", "euler-a"))
 
 
 @pytest.mark.parametrize("name", SAMPLERS)

@@ -109,7 +109,7 @@ wishes = st.fixed_dictionaries(
         "num_images": st.integers(1, 5),
         "num_steps": st.integers(4, 8),
         "guidance_scale": st.sampled_from([1.0, 2.0]),
-        "sampler": st.sampled_from(["ddim", "ddpm", "pndm", "dpmpp-2m", "unipc"]),
+        "sampler": st.sampled_from(["ddim", "ddpm", "pndm", "euler", "euler-a", "dpmpp-2m", "unipc"]),
         "seed": st.integers(0, 50),
         "labels": st.lists(st.sampled_from(["cat", "dog"]), min_size=1, max_size=2),
     }
