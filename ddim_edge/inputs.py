@@ -20,7 +20,8 @@ class UnetInputs:
         pooled: whether it also reads the text's pooled embedding and micro-conditioning, as SDXL does.
         guidance_width: the width of an embedded guidance scale; None where guidance is not embedded.
         repaints: whether it takes a mask and the masked image beside the sample, as inpainting models do.
-        multiple: what height and width of a sample must be multiples of: each level but the first halves them.
+        multiple: what height and width of a sample must be multiples of: each level but the first halves them, and a
+            graph that was not traced for other sizes cannot join them again.
     """
 
     text: bool = False
@@ -38,13 +39,12 @@ class UnetInputs:
                 f"the unet takes {channels} channels, and the autoencoder's latents have {vae.channels}: it must take "
                 f"as many, or {2 * vae.channels + 1} to repaint"
             )
-        levels = config.get("block_out_channels")
         return cls(
             text=config.get("cross_attention_dim") is not None,
             pooled=config.get("addition_embed_type") == "text_time",
             guidance_width=config.get("time_cond_proj_dim"),
             repaints=vae is not None and channels != vae.channels,
-            multiple=int(2 ** (len(levels) - 1)) if isinstance(levels, list) and levels else 1,
+            multiple=_multiple(config),
         )
 
     @property
@@ -57,6 +57,14 @@ class UnetInputs:
             "timestep_cond": self.guidance_width is not None,
         }
         return {name for name, there in wanted.items() if there}
+
+
+def _multiple(config: Mapping[str, Any]) -> int:
+    """``size_multiple`` is our exporter's word, which diffusers does not know."""
+    levels, multiple = config.get("block_out_channels"), config.get("size_multiple")
+    if isinstance(multiple, int) and multiple > 0:
+        return multiple
+    return int(2 ** (len(levels) - 1)) if isinstance(levels, list) and levels else 1
 
 
 NO_INPUTS = UnetInputs()

@@ -25,6 +25,9 @@ from .report import FILE_NAME, Report, describe, folder_size, hashes, read_repor
 from .source import Part, Source, open_source
 from .unfinished import finish, unfinished_folder
 
+ANY_SIZE = {"size_multiple": 1}
+"""For a UNet's config.json: what sides of a sample are multiples of; 2 for each level but the first."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class BundleReport:
@@ -127,12 +130,13 @@ def _export(folder: Path, part: Part, job: _Job, on_stage: Progress) -> Report:
     stage = functools.partial(on_stage, part.name)
     load_part = functools.partial(_network, part, job, stage)
     spoilt = _known_to_overflow(part, job.source)
+    config = {**part.config, **ANY_SIZE} if part.kind == "UNet2DConditionModel" else part.config
     if job.precision is not FP32 and not spoilt:
         try:
-            return export_into(folder, load_part, part.config, stage, job.precision)
+            return export_into(folder, load_part, config, stage, job.precision)
         except ExportError as error:
             spoilt = str(error).partition("; nothing was written")[0]
-    report = export_into(folder, load_part, part.config, stage)
+    report = export_into(folder, load_part, config, stage)
     return dataclasses.replace(
         report, remark=f"kept in fp32: {spoilt}" if spoilt and job.precision is not FP32 else None
     )

@@ -11,7 +11,7 @@ Arrays = dict[str, NDArray[Any]]
 Sizes = Mapping[str, int]
 """The lengths of the free axes but the batch, by name: height, width, sequence."""
 Axes = tuple[int | str, ...]
-"""A shape. A name is a free axis; "height/8" and "height*8" follow from another one."""
+"""A shape. A name is a free axis; "height/8", rounded up, and "height*8" follow from another one."""
 Draw = Callable[[np.random.Generator, tuple[int, ...]], NDArray[Any]]
 
 
@@ -86,4 +86,4 @@ def _length(axis: int | str, lengths: Mapping[str, int]) -> int:
         name, factor = axis.split("*")
         return lengths[name] * int(factor)
     name, _, divisor = axis.partition("/")
-    return lengths[name] // int(divisor or 1)
+    return -(-lengths[name] // int(divisor or 1))

@@ -90,9 +90,11 @@ def _unet(config: Config, inputs: tuple[Input, ...]) -> Signature:
 
 
 def _sizes(config: Config) -> tuple[Sizes, ...]:
-    sizes: list[Sizes] = [{"height": height, "width": width} for height, width in two_sizes(config)]
     if "cross_attention_dim" not in config:
-        return tuple(sizes)
+        return tuple({"height": height, "width": width} for height, width in two_sizes(config))
+    # Traced at odd sizes, the network scales up to the size of what it skipped, and takes all sizes.
+    (height, width), small = two_sizes(config)
+    sizes: list[Sizes] = [{"height": height, "width": width}, {"height": small[0] + 1, "width": small[1] + 3}]
     return tuple({**size, "sequence": length} for size, length in zip(sizes, _SEQUENCES, strict=True))
 
 

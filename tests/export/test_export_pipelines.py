@@ -29,7 +29,7 @@ COMPONENTS: Mapping[str, tuple[str, ...]] = {
     "controlnet": ("unet", "controlnet"),
     "latent-classes": ("unet", "vae_decoder"),
 }
-SHAPES = [(2, 16, 8), (4, 8, 24)]
+SHAPES = [(2, 16, 8), (4, 9, 23)]
 
 
 class Family:
@@ -159,7 +159,7 @@ def test_two_controls_of_other_strengths(shape: tuple[int, int, int], export: Ex
     agree(family.run("unet", inputs | residuals)["out_sample"], expected)
 
 
-@pytest.mark.parametrize("shape", SHAPES)
+@pytest.mark.parametrize("shape", [(2, 16, 8), (4, 8, 24)])
 def test_class_conditional_latents(shape: tuple[int, int, int], export: Export) -> None:
     inputs = {name: value for name, value in question(*shape, 16).items() if name != "encoder_hidden_states"}
     check_unet(export("latent-classes"), inputs | {"class_labels": np.arange(shape[0]) % 3})
@@ -268,6 +268,7 @@ def test_the_bundle_is_whole(export: Export) -> None:
         assert {path.name: path.read_bytes() for path in (folder / name).iterdir()} == copied
     for name, original in {"unet": "unet", "vae_decoder": "vae", "text_encoder": "text_encoder"}.items():
         kept = json.loads((folder / name / "config.json").read_text())
+        assert kept.pop("size_multiple", None) == (1 if name == "unet" else None)
         assert kept == {
             key: value
             for key, value in json.loads((source / original / "config.json").read_text()).items()

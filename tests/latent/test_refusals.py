@@ -27,8 +27,8 @@ REFUSED: Mapping[str, tuple[str, dict[str, Any], str]] = {
         {"prompt": "a", "negative_prompt": "b", "guidance_scale": 1},
         "guidance_scale 1 is no guidance",
     ),
-    "a side": ("stable-diffusion", {"prompt": "a", "height": 34}, "height 34 is no multiple of 4, .* take 32 or 36"),
-    "a small side": ("stable-diffusion", {"prompt": "a", "width": 3}, "width 3 is no multiple of 4, .* take 4"),
+    "a side": ("stable-diffusion", {"prompt": "a", "height": 33}, "height 33 is no multiple of 2, .* take 32 or 34"),
+    "a small side": ("stable-diffusion", {"prompt": "a", "width": 1}, "width 1 is no multiple of 2, .* take 2"),
     "no side": ("stable-diffusion", {"prompt": "a", "width": 0}, "width must be"),
     "an image": (
         "stable-diffusion",
