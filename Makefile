@@ -1,11 +1,13 @@
 # make run     a picture from the bundled model, in a virtual environment with the runtime alone (no PyTorch)
 # make test    everything that the tests need, then all of them
 # make check   linters and type checker
+# make test-optimum   bundles of optimum-onnx beside its own pipelines, which run in an environment of their own
 PYTHON ?= python3
 RUNTIME := .venv
 DEV := .venv-dev
+OPTIMUM := .venv-optimum
 
-.PHONY: run test check clean
+.PHONY: run test check test-optimum clean
 
 run: $(RUNTIME)/.installed
 	$(RUNTIME)/bin/ddim-edge run --guidance-scale 1.5 --output fashion-mnist.png
@@ -18,6 +20,9 @@ check: $(DEV)/.installed
 	$(DEV)/bin/ruff format --check .
 	$(DEV)/bin/mypy
 
+test-optimum: $(DEV)/.installed $(OPTIMUM)/.installed
+	DDIM_EDGE_OPTIMUM_PYTHON=$(abspath $(OPTIMUM)/bin/python) $(DEV)/bin/python -m pytest tests/optimum
+
 $(RUNTIME)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(RUNTIME)
 	$(RUNTIME)/bin/python -m pip install --quiet --editable '.[cpu]'
@@ -28,5 +33,10 @@ $(DEV)/.installed: pyproject.toml constraints.txt
 	$(DEV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
+$(OPTIMUM)/.installed: tests/optimum/requirements.txt
+	$(PYTHON) -m venv $(OPTIMUM)
+	$(OPTIMUM)/bin/python -m pip install --quiet --requirement $<
+	touch $@
+
 clean:
-	rm -rf $(RUNTIME) $(DEV) build dist *.egg-info
+	rm -rf $(RUNTIME) $(DEV) $(OPTIMUM) build dist *.egg-info

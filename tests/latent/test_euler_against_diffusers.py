@@ -19,6 +19,9 @@ from .recording import check_alike, close, recording
 from .test_editing_against_diffusers import check as check_editing
 from .test_families_against_diffusers import PROMPT, SEED, generator
 
+# diffusers hands torch tensors to np.array.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
 EULER, ANCESTRAL = "EulerDiscreteScheduler", "EulerAncestralDiscreteScheduler"
 _NOISE: dict[str, Any] = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "scaled_linear", "steps_offset": 1}
 
