@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from .config import SamplerConfig, read_json, sampler_config
+from .controlnet import ControlConfig
 from .errors import BundleError, ConfigError, choose_from
 from .inputs import NO_INPUTS, Shape, UnetInputs, check_sides
 from .onnx_file import check_onnx_file
@@ -22,7 +23,7 @@ from .vae import VaeConfig
 BUNDLED_PACKAGE = "ddim_edge_models"
 NO_CLASS = "none"
 """What the null class is called."""
-_MAKERS = ("unet", "text_encoder", "text_encoder_2", "vae_decoder", "vae_encoder")
+_MAKERS = ("unet", "text_encoder", "text_encoder_2", "vae_decoder", "vae_encoder", "safety_checker")
 USUAL_STEPS = 50
 USUAL_LCM_STEPS = 4
 
@@ -42,6 +43,7 @@ class Bundle:
         num_steps: how many steps the model is usually sampled with, by its own sampler.
         inputs: what its UNet is fed.
         vae: the autoencoder whose latents it makes; None where it makes images themselves.
+        controls: its ControlNets.
     """
 
     folder: Path
@@ -54,6 +56,7 @@ class Bundle:
     num_steps: int
     inputs: UnetInputs = NO_INPUTS
     vae: VaeConfig | None = None
+    controls: tuple[ControlConfig, ...] = ()
 
     def image_shape(self, height: int | None = None, width: int | None = None) -> Shape:
         """(C, H, W) of an image of that size in pixels, each side the usual one where it is None.
@@ -73,6 +76,10 @@ class Bundle:
         _, *sides = self.image_shape(height, width)
         return self.sample_shape[0], sides[0] // factor, sides[1] // factor
 
+    @property
+    def has_safety_checker(self) -> bool:
+        return (self.folder / "safety_checker" / "model.onnx").is_file()
+
     def open_unet(self, provider: str = "auto") -> Session:
         """Check the UNet's files and open it; BundleError or ProviderError where that fails."""
         path = self.folder / "unet" / "model.onnx"
@@ -90,7 +97,8 @@ class Bundle:
     @functools.cached_property
     def sha256(self) -> str:
         """The hash of the graphs and weights that make images, the UNet's first, as hexadecimal."""
-        graphs = [path for name in _MAKERS if (path := self.folder / name / "model.onnx").is_file()]
+        makers = (*_MAKERS, *(control.name for control in self.controls))
+        graphs = [path for name in makers if (path := self.folder / name / "model.onnx").is_file()]
         digest = hashlib.sha256()
         for path in graphs:
             for part in (path, *sorted(check_onnx_file(path, self.folder))):
@@ -156,6 +164,7 @@ def open_bundle(model: str | os.PathLike[str]) -> Bundle:
         num_steps=_num_steps(keys, scheduler),
         inputs=UnetInputs.read(unet, vae),
         vae=vae,
+        controls=_controls(folder, index),
     )
 
 
@@ -197,6 +206,19 @@ def _vae(folder: Path, index: Mapping[str, Any]) -> VaeConfig | None:
             "copy it again"
         )
     return config
+
+
+def _controls(folder: Path, index: Mapping[str, Any]) -> tuple[ControlConfig, ...]:
+    """The ControlNets; BundleError where model_index.json names one and none is there."""
+    try:
+        controls = ControlConfig.read_all(folder)
+    except (ConfigError, TypeError, ValueError) as error:
+        raise BundleError(f"the bundle's ControlNets cannot be read ({error}): export them again") from None
+    if not controls and isinstance(index.get("controlnet"), list) and any(index["controlnet"]):
+        raise BundleError(
+            f"{folder / 'controlnet' / 'model.onnx'} is missing, and model_index.json names it: export or copy it again"
+        )
+    return controls
 
 
 def _scheduler(path: Path) -> tuple[Mapping[str, Any], SamplerConfig]:

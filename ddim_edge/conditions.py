@@ -15,7 +15,7 @@ from .text import Conditions, SizeHints, TextEncoder
 def conditions_of(bundle: Bundle, request: Request, index: int, text: TextEncoder | None) -> Conditions:
     """The conditioning of image ``index``, and what to guide away from where it is guided by two answers."""
     width = bundle.inputs.guidance_width
-    guided = request.guidance_scale != 1 and width is None
+    guided = request.guided and width is None
     prompt = request.prompt(index)
     if prompt is None or text is None:
         nothing = condition(bundle.null_class) if guided else None

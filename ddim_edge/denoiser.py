@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from .controlnet import RESIDUALS, ControlNets
 from .errors import BundleError
 from .guidance import guide, rescale
 from .schedule import Sample
@@ -46,10 +47,11 @@ class Denoiser:
     shape is called with powers of two, padded.
     """
 
-    def __init__(self, session: Session) -> None:
-        self.session = session
+    def __init__(self, session: Session, controls: ControlNets | None = None) -> None:
+        self.session, self._controls = session, controls
         self.output = "out_sample" if "out_sample" in session.outputs else next(iter(session.outputs))
-        self.conditioning_names = tuple(name for name in session.inputs if name not in ("sample", "timestep"))
+        names = (name for name in session.inputs if name not in ("sample", "timestep"))
+        self.conditioning_names = tuple(name for name in names if not name.startswith(RESIDUALS))
         for name in ("sample", "timestep"):
             if name not in session.inputs:
                 raise BundleError(f"{session.name} has no input {name!r}: it has {', '.join(session.inputs)}")
@@ -77,9 +79,12 @@ class Denoiser:
         return _stack([self._call(rows[at : at + most], conditions[at : at + most]) for at in firsts])
 
     def _call(self, rows: Sequence[Row], conditions: Sequence[Conditioning]) -> Sample:
-        feeds = self._feeds(rows, conditions)
+        padding = self._padded(len(rows)) - len(rows)
+        conditions = [*conditions, *[conditions[-1]] * padding]
+        feeds = self._feeds([*rows, *[rows[-1]] * padding], conditions)
         began = time.perf_counter()
-        answers = self.session.run(feeds)[self.output]
+        added = self._controls.residuals(feeds, conditions) if self._controls else {}
+        answers = self.session.run({**feeds, **added})[self.output]
         seconds = time.perf_counter() - began
         wanted = (len(feeds["sample"]), *rows[0].sample.shape[1:])
         if answers.shape != wanted:
@@ -91,8 +96,6 @@ class Denoiser:
         return answers[: len(rows)].astype(np.float32, copy=False)
 
     def _feeds(self, rows: Sequence[Row], conditions: Sequence[Conditioning]) -> dict[str, Array]:
-        padding = self._padded(len(rows)) - len(rows)
-        rows, conditions = [*rows, *[rows[-1]] * padding], [*conditions, *[conditions[-1]] * padding]
         timesteps = np.array([row.timestep for row in rows])
         feeds = {
             "sample": _stack([row.sample for row in rows]),

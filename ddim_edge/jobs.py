@@ -2,6 +2,7 @@
 
 from .bundle import Bundle
 from .conditions import conditions_of
+from .controls import control_conditions
 from .engine import Job
 from .guidance import guided_timesteps
 from .noise import noise_stream
@@ -18,11 +19,12 @@ def job_of(bundle: Bundle, request: Request, index: int, parts: Parts = _NO_PART
     shape = bundle.shape_of(request.height, request.width)
     sampler, extra = starting_point(request, index, stream, shape, parts.vae, repaints=bundle.inputs.repaints)
     conditioning, unconditional = conditions_of(bundle, request, index, parts.text)
+    controls, controls_unconditional = control_conditions(bundle, request, index)
     guided = unconditional is not None
     return Job(
         sampler=sampler,
-        conditioning={**conditioning, **extra},
-        unconditional={**unconditional, **extra} if unconditional is not None else None,
+        conditioning={**conditioning, **extra, **controls},
+        unconditional={**unconditional, **extra, **controls_unconditional} if unconditional is not None else None,
         guidance_scale=request.guidance_scale,
         guidance_rescale=request.guidance_rescale,
         guided_timesteps=guided_timesteps(request.sampler, request.guidance_interval) if guided else None,

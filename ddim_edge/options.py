@@ -5,6 +5,7 @@ from typing import Any, TypedDict
 
 from .bundle import Bundle
 from .config import DdimConfig, SamplerConfig, whole_number
+from .controls import ControlImage, check_controls, control_scales, with_controls
 from .errors import ConfigError
 from .guidance import guided_timesteps
 from .noise import NoiseKind
@@ -43,6 +44,9 @@ class Options(TypedDict, total=False):
     sampler: SamplerConfig | str | None
     origin: Origin | None
     strength: float | None
+    control_images: ControlImage | Sequence[ControlImage] | None
+    control_scale: float | Sequence[float] | None
+    safety_checker: bool
 
 
 def request_of(bundle: Bundle, options: Options) -> Request:
@@ -53,14 +57,18 @@ def request_of(bundle: Bundle, options: Options) -> Request:
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     labels, origin, prompts = given.pop("labels", None), given.get("origin"), _prompts(given.pop("prompt", ()))
     config = _sampler(bundle, given.pop("sampler", None), given.pop("eta", None))
+    images, scale = given.pop("control_images", None), given.pop("control_scale", None)
     usual = {
         "num_images": _usual_count(labels or prompts, origin),
         "num_steps": bundle.usual_steps(config),
         "strength": _usual_strength(origin),
+        "control_scale": control_scales(bundle, scale),
         "guidance_scale": usual_guidance(bundle),
         "batch_size": LATENT_BATCH_SIZE if bundle.vae else DEFAULT_BATCH_SIZE,
     }
     request = Request(**{**usual, **given}, prompts=prompts, labels=_classes(bundle, labels), sampler=config)
+    if images is not None:
+        request = with_controls(bundle, request, images)
     check_request(bundle, request)
     return request
 
@@ -74,6 +82,9 @@ def check_request(bundle: Bundle, request: Request) -> None:
         request.origin.check_shape(bundle.shape_of(*sizes), bundle.image_shape(*sizes))
     bundle.image_shape(request.height, request.width)
     _check_text(bundle, request)
+    check_controls(bundle, request)
+    if not request.safety_checker and not bundle.has_safety_checker:
+        raise ConfigError(f"{bundle.name} has no safety checker that could be turned off: leave safety_checker out")
     if bundle.inputs.repaints and (request.origin is None or request.origin.mask is None):
         raise ConfigError(f"{bundle.name} was trained to repaint a part of an image: give an image and a mask")
     if bool(request.labels) != bool(bundle.labels):

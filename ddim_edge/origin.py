@@ -1,4 +1,4 @@
-"""What images are made from besides noise: an image to change, a mask, or latents that stand in for the noise."""
+"""What images are made from besides noise: an image to change, a mask, latents in the noise's place, control images."""
 
 import hashlib
 from dataclasses import dataclass
@@ -18,6 +18,7 @@ class Origin:
         latents: x_T, float32 (N, C, H, W), in the place of the noise that a seed draws.
         image: float32 (N, C, H, W) in [-1, 1], of the size of the images, to be noised and changed.
         mask: bool (1, 1, H, W), of that size, too, True where ``image`` is made new; all of it without a mask.
+        controls: what each ControlNet is shown, float32 (N, C, H, W) in [0, 1], of that size, too.
 
     Origins of the same contents are equal. Raises ConfigError for a mask without an image, and for both others at once.
     """
@@ -25,6 +26,7 @@ class Origin:
     latents: Sample | None = None
     image: Sample | None = None
     mask: NDArray[np.bool_] | None = None
+    controls: tuple[Sample, ...] = ()
 
     def __post_init__(self) -> None:
         if self.latents is not None and self.image is not None:
@@ -38,6 +40,7 @@ class Origin:
     def to_json(self) -> dict[str, str]:
         """The hash of each array, by its name: what a recipe can hold of them."""
         arrays = {"latents": self.latents, "image": self.image, "mask": self.mask}
+        arrays |= {control_name(index): array for index, array in enumerate(self.controls)}
         return {name: _sha256(array) for name, array in arrays.items() if array is not None}
 
     def __eq__(self, other: object) -> bool:
@@ -49,14 +52,23 @@ class Origin:
     def check_shape(self, sample: tuple[int, int, int], image: tuple[int, int, int]) -> None:
         """Refuse arrays that do not fit samples and images of these shapes (C, H, W), and NaN or infinity."""
         for name, array, shape in (("latents", self.latents, sample), ("image", self.image, image)):
-            if array is None:
-                continue
-            if array.ndim != 4 or array.shape[1:] != shape:
-                raise ConfigError(f"the {name} have the shape {array.shape}, and the model wants (N, {shape})")
-            if not np.isfinite(array).all():
-                raise ConfigError(f"the {name} hold NaN or infinity")
+            if array is not None:
+                check_array(name, array, shape)
         if self.mask is not None and self.mask.shape != (1, 1, *image[1:]):
             raise ConfigError(f"the mask has the shape {self.mask.shape}, and the model wants (1, 1, {image[1:]})")
+
+
+def control_name(index: int) -> str:
+    """What a recipe and messages call a control image."""
+    return f"control_image_{index}" if index else "control_image"
+
+
+def check_array(name: str, array: Sample, shape: tuple[int, int, int]) -> None:
+    """Refuse an array that is not (N, *shape) and finite with ConfigError."""
+    if array.ndim != 4 or array.shape[1:] != shape or not len(array):
+        raise ConfigError(f"the {name} have the shape {array.shape}, and the model wants (N, {shape})")
+    if not np.isfinite(array).all():
+        raise ConfigError(f"the {name} hold NaN or infinity")
 
 
 def row(array: NDArray[np.float32], index: int) -> Sample:

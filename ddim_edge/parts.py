@@ -1,19 +1,15 @@
-"""The networks beside the UNet: what reads a prompt, and what turns latents into images."""
+"""The networks beside the UNet: what reads a prompt, what turns latents into images, what looks at those."""
 
-import warnings
 from collections.abc import Mapping
 from typing import NamedTuple, Self
 
 from .bundle import Bundle
 from .images import Pixels, to_pixels
+from .safety import Checked, SafetyChecker
 from .schedule import Sample
 from .session import TensorInfo
 from .text import TextEncoder
 from .vae import Vae
-
-
-class UncheckedWarning(UserWarning):
-    """A bundle has a safety checker, and it is not run."""
 
 
 class Parts(NamedTuple):
@@ -21,22 +17,23 @@ class Parts(NamedTuple):
 
     text: TextEncoder | None = None
     vae: Vae | None = None
+    safety: SafetyChecker | None = None
 
     @classmethod
     def open(cls, bundle: Bundle, unet_inputs: Mapping[str, TensorInfo], provider: str) -> Self:
         """Open what the bundle has; BundleError or ProviderError where that fails."""
         wants_text, vae = bundle.inputs.text, bundle.vae
-        if (bundle.folder / "safety_checker" / "model.onnx").is_file():
-            warnings.warn(
-                f"{bundle.name} has a safety checker, which is not run yet: its images are unchecked",
-                UncheckedWarning,
-                stacklevel=2,
-            )
         return cls(
             text=TextEncoder.open(bundle.folder, unet_inputs, provider) if wants_text else None,
             vae=Vae(bundle.folder, vae, provider) if vae else None,
+            safety=SafetyChecker.open(bundle.folder, provider),
         )
 
-    def pixels(self, samples: Sample) -> Pixels:
-        """Finished samples, float32 (B, C, H, W), as images, uint8 (B, H', W', C')."""
-        return to_pixels(self.vae.decode(samples) if self.vae else samples)
+    def pixels(self, samples: Sample, *, check: bool = True) -> Pixels:
+        """Samples, float32 (B, C, H, W), as images, uint8 (B, H', W', C')."""
+        return self.finish(samples, check=check).images
+
+    def finish(self, samples: Sample, *, check: bool = True) -> Checked:
+        """The same, and which of them are safe; unsafe ones are black. Without ``check`` nobody looks."""
+        images = to_pixels(self.vae.decode(samples) if self.vae else samples)
+        return self.safety.check(images) if check and self.safety else Checked(images, None)

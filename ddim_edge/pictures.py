@@ -28,12 +28,22 @@ def read_picture(path: str | os.PathLike[str], shape: Shape) -> Sample:
     return fit_picture(ImageOps.exif_transpose(_open(path)), shape)
 
 
+def read_control(path: str | os.PathLike[str], shape: Shape) -> Sample:
+    """A picture file as a control image in [0, 1], float32 (1, C, H, W); ConfigError where it cannot be read."""
+    check_drawable(shape[0])
+    return _fitted(ImageOps.exif_transpose(_open(path)), shape) / np.float32(255)
+
+
 def fit_picture(picture: Image.Image, shape: Shape) -> Sample:
     """An upright picture as a sample in [-1, 1], float32 (1, C, H, W), of a model with 1, 3 or 4 channels."""
+    return _fitted(picture, shape) / 127.5 - 1
+
+
+def _fitted(picture: Image.Image, shape: Shape) -> Sample:
     channels, height, width = shape
     fitted = ImageOps.fit(_in_mode(picture, _MODES[channels]), (width, height), Image.Resampling.LANCZOS)
     pixels = np.asarray(fitted, np.float32).reshape(height, width, channels)
-    return (pixels / 127.5 - 1).transpose(2, 0, 1)[None].copy()
+    return pixels.transpose(2, 0, 1)[None].copy()
 
 
 def read_mask(path: str | os.PathLike[str], shape: Shape) -> NDArray[np.bool_]:

@@ -1,14 +1,17 @@
 """The pipeline: a request becomes jobs, the engine steps them, and samples become images."""
 
+import itertools
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 
 from .bundle import Bundle, open_bundle
+from .controlnet import ControlNets
 from .denoiser import Denoiser
 from .engine import Engine, Job
 from .errors import BundleError, ConfigError
@@ -17,6 +20,7 @@ from .jobs import job_of
 from .options import Options, check_request, recipe_of, request_of
 from .parts import Parts
 from .request import Request
+from .safety import warn_unchecked, warn_unsafe
 from .saving import ImageFolder, file_bytes, is_folder, write_file
 from .schedule import Sample
 
@@ -34,6 +38,8 @@ class Progress(NamedTuple):
     """The batch's finished images, uint8 (B, H, W, C), at its last step; None before."""
     pixels: Callable[[Sample], Pixels] = to_pixels
     """Makes images, uint8 (B, H, W, C), of samples, float32 (B, …)."""
+    is_safe: tuple[bool, ...] | None = None
+    """Which of the finished images the model's safety checker let pass; None where nobody looked."""
 
     def estimates(self) -> Pixels:
         """The batch's predicted x_0 as images: what the finished ones look like from here."""
@@ -51,11 +57,13 @@ class Result:
         images: uint8 (N, H, W, C).
         recipe: the JSON object that every saved PNG carries.
         provider: what the network ran on.
+        is_safe: which of them the model's safety checker let pass, the others being black; None where nobody looked.
     """
 
     images: Pixels
     recipe: dict[str, Any]
     provider: str
+    is_safe: tuple[bool, ...] | None = None
 
     def save(self, path: str | os.PathLike[str]) -> Path:
         """Write one grid to a ``.png`` file, all images to a ``.npy`` file, or one PNG an image to a folder.
@@ -82,7 +90,9 @@ class Pipeline:
 
     def __init__(self, bundle: Bundle, provider: str = "auto") -> None:
         self.bundle = bundle
-        self.denoiser = Denoiser(bundle.open_unet(provider))
+        controls = ControlNets(bundle.folder, bundle.controls, provider)
+        self.denoiser = Denoiser(bundle.open_unet(provider), controls)
+        controls.check_fit(self.denoiser.session)
         self.provider = self.denoiser.session.provider
         self._check_conditioning()
         self.parts = Parts.open(bundle, self.denoiser.session.inputs, provider)
@@ -112,25 +122,37 @@ class Pipeline:
             seed: image k is the image of ``seed + k`` (0).
             noise: "torch" (what torch draws from the seed) or "numpy".
             guidance_scale: classifier-free guidance; 1 is none (1; as in diffusers for models of text: 7.5, 5 for SDXL,
-                8.5 where the guidance is built in).
+                8.5 where the guidance is built in). For text, less than 1 is none, too: Turbo models' cards say 0. For
+                classes, 0 is the prediction without a class.
             guidance_rescale: how much of the contrast that guidance adds is taken back, from 0 to 1 (0).
             guidance_interval: the two noise levels σ between which to guide; all where None (None).
             batch_size: how many images step together (16; 1 for latent models).
             sampler: a name or a config that takes the place of the model's own.
             origin: an image to change, a mask for it, or latents in the place of noise (none).
             strength: how much of the image to change, up to 1 (0.8; with a mask 1).
+            control_images: what each ControlNet is shown, in their order, a single one not in a list: a picture's file,
+                fitted to the images, or float32 (N, C, H, W) in [0, 1] of their size, used in turn for them.
+            control_scale: how strongly each acts, diffusers' controlnet_conditioning_scale; one number for all (1).
+            safety_checker: False makes the images, with an UncheckedWarning, without the model's safety checker (True).
 
         Raises ConfigError for options that mean nothing for this model, PredictionError where the network returns NaN.
         """
         request = self.request(**options)
-        batches = [progress.images for progress in self.run(request) if progress.images is not None]
-        return Result(np.concatenate(batches), self.recipe(request), self.provider)
+        ends = [(end.images, end.is_safe or ()) for end in self.run(request) if end.images is not None]
+        images, flags = zip(*ends, strict=True)
+        is_safe = tuple(itertools.chain(*flags)) or None
+        return Result(np.concatenate(images), self.recipe(request), self.provider, is_safe)
 
     def run(self, request: Request, chunks: Iterable[range] | None = None) -> Iterator[Progress]:
         """Make the images of ``request`` batch by batch, yielding after every network call.
 
         ``chunks`` limits the run to some of the request's batches. Memory does not grow with the number of images.
+        Warns of images that nobody checks, though the model can, with an UncheckedWarning, and of every one that was
+        found unsafe with an UnsafeWarning.
         """
+        if not request.safety_checker:
+            warn_unchecked(self.bundle.name)
+        pixels = partial(self.parts.pixels, check=request.safety_checker)
         for indices in chunks if chunks is not None else request.chunks():
             jobs = [job_of(self.bundle, request, index, self.parts) for index in indices]
             engine = Engine(self.denoiser, max_rows=2 * len(jobs))
@@ -139,9 +161,15 @@ class Pipeline:
             while engine.jobs:
                 for job in engine.step():
                     job.result()  # raises now what would otherwise be seen only when the whole batch has ended
-                done = None if engine.jobs else np.concatenate([job.result() for job in jobs])
-                images = None if done is None else self.parts.pixels(done)
-                yield Progress(indices, max(job.calls for job in jobs), jobs, images, self.parts.pixels)
+                progress = Progress(indices, max(job.calls for job in jobs), jobs, None, pixels)
+                yield progress if engine.jobs else self._finished(progress, request)
+
+    def _finished(self, progress: Progress, request: Request) -> Progress:
+        """The progress of a batch whose jobs have ended, with their images."""
+        samples = np.concatenate([job.result() for job in progress.jobs])
+        images, is_safe = self.parts.finish(samples, check=request.safety_checker)
+        warn_unsafe(progress.indices, is_safe, request.seed)
+        return progress._replace(images=images, is_safe=is_safe)
 
     def recipe(self, request: Request) -> dict[str, Any]:
         """What it takes to make the images of ``request`` again, as JSON values."""

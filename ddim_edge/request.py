@@ -49,6 +49,10 @@ class Request:
     batch_size: int = DEFAULT_BATCH_SIZE
     """How many images step together. It can change an image by a rounding error, so it belongs to the recipe."""
     sampler: SamplerConfig
+    control_scale: tuple[float, ...] = ()
+    """How strongly each ControlNet acts, in their order."""
+    safety_checker: bool = True
+    """Whether the images are shown to the model's safety checker, if it has one."""
     origin: Origin | None = None
     """What the images are made from besides noise."""
 
@@ -61,14 +65,17 @@ class Request:
             raise ConfigError(choose_from("noise", self.noise, get_args(NoiseKind)))
         _real("guidance_scale", self.guidance_scale, high=1e6)
         _real("guidance_rescale", self.guidance_rescale, high=1)
+        for scale in self.control_scale:
+            _real("control_scale", scale)
         self._check_interval()
         self._check_text()
         for name in ("height", "width"):
             if getattr(self, name) is not None:
                 whole_number(name, getattr(self, name), low=1, high=LARGEST_SIDE)
-        if self.guidance_scale == 1 and (self.guidance_rescale or self.guidance_interval):
+        if not self.guided and (self.guidance_rescale or self.guidance_interval):
             raise ConfigError(
-                "guidance_rescale and guidance_interval change guidance, and guidance_scale 1 is none: set it"
+                "guidance_rescale and guidance_interval change guidance, and guidance_scale "
+                f"{self.guidance_scale:g} is none: set it"
             )
         if self.strength != 1 and (self.origin is None or self.origin.image is None):
             raise ConfigError(f"strength {self.strength!r} says how much an image is changed: give the image, too")
@@ -78,9 +85,10 @@ class Request:
             self.prompt(index)
         if not self.prompts and (self.negative_prompt is not None or self.long_prompt or self.prompt_weights):
             raise ConfigError("negative_prompt, long_prompt and prompt_weights go with a prompt: give one")
-        if self.negative_prompt is not None and self.guidance_scale == 1:
+        if self.negative_prompt is not None and not self.guided:
             raise ConfigError(
-                "negative_prompt says what to guide away from, and guidance_scale 1 is no guidance: set it above 1"
+                f"negative_prompt says what to guide away from, and guidance_scale {self.guidance_scale:g} is no "
+                "guidance: set it above 1"
             )
 
     def _check_interval(self) -> None:
@@ -94,6 +102,11 @@ class Request:
         _real("guidance_interval's upper level", high)
         if low >= high:
             raise ConfigError(f"guidance_interval must go from a lower to a higher level, not from {low:g} to {high:g}")
+
+    @property
+    def guided(self) -> bool:
+        """Whether the guidance scale asks for guidance: any but 1, and for text only above 1, as in diffusers."""
+        return self.guidance_scale > 1 if self.prompts else self.guidance_scale != 1
 
     def chunks(self) -> Iterator[range]:
         """The indices of the images that step together, batch by batch."""
@@ -123,6 +136,8 @@ class Request:
         """
         values = {name: getattr(self, name) for name in _PLAIN_FIELDS}
         values |= {name: getattr(self, name) for name, usual in _RARE_FIELDS.items() if getattr(self, name) != usual}
+        if self.control_scale:
+            values["control_scale"] = list(self.control_scale)
         if self.prompts:
             values["prompts"] = list(self.prompts)
         if self.origin is not None:
@@ -154,6 +169,8 @@ _RARE_FIELDS: Mapping[str, Any] = {
     "prompt_weights": False,
     "height": None,
     "width": None,
+    "control_scale": (),
+    "safety_checker": True,
 }
 """Fields that stand in a recipe only where they are not as usual."""
 

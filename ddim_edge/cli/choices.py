@@ -19,9 +19,11 @@ from ..origin import Origin
 from ..pictures import Shape, read_mask, read_picture
 from ..pipeline import Pipeline
 from ..request import DEFAULT_BATCH_SIZE, Request
+from ..schedule import Sample
 
 DEFAULT_NUM_IMAGES = 16
 _FILE = click.Path(path_type=Path)
+_GUIDANCE_HELP = "1 is none; for text, neither is less.  [default: 1; for text 7.5, 5 or 8.5]"
 _BATCH_HELP = f"How many images step together.  [default: {DEFAULT_BATCH_SIZE}; {LATENT_BATCH_SIZE} for latent models]"
 
 
@@ -50,6 +52,8 @@ class Choices:
     noise: NoiseKind
     sampler_config: tuple[str, ...]
     scheduler: Path | None
+    control_scale: tuple[float, ...]
+    no_safety_checker: bool
 
     def request(self, pipeline: Pipeline, origin: Origin | None, latents: Latents | None) -> Request:
         """The request for this model; ConfigError where the choices and the model do not go together."""
@@ -68,6 +72,10 @@ class Choices:
         }
         given = {name: value for name, value in options.items() if value is not None}
         given |= {name: getattr(self, name) for name in _WITH_DEFAULT}
+        if self.control_scale:
+            given["control_scale"] = self.control_scale
+        if self.no_safety_checker:
+            given["safety_checker"] = False
         if self.prompt or self.prompts:
             given["prompt"] = read_prompts(self.prompt, self.prompts)
         if latents is not None:
@@ -113,14 +121,21 @@ def read_prompts(prompts: Sequence[str], path: Path | None) -> list[str]:
     return found
 
 
-def read_origin(init_image: Path | None, mask: Path | None, latents: Latents | None, shape: Shape) -> Origin | None:
+def read_origin(
+    init_image: Path | None,
+    mask: Path | None,
+    latents: Latents | None,
+    shape: Shape,
+    controls: tuple[Sample, ...] = (),
+) -> Origin | None:
     """What the command line gives to start from, fitted to images of ``shape``; None without any."""
-    if init_image is None and mask is None and latents is None:
+    if init_image is None and mask is None and latents is None and not controls:
         return None
     return Origin(
         latents=latents.samples if latents else None,
         image=read_picture(init_image, shape) if init_image else None,
         mask=read_mask(mask, shape) if mask else None,
+        controls=controls,
     )
 
 
@@ -161,7 +176,7 @@ OPTIONS: Sequence[Callable[[Any], Any]] = (
     click.option("--sampler", metavar="NAME", help=f"{', '.join(SAMPLERS)}; see below.  [default: the model's]"),
     click.option("--eta", type=float, help="0: deterministic DDIM. 1: fresh noise at every step, as in DDPM."),
     click.option("--seed", type=int, default=0, help="Image k is the image of seed SEED + k, whatever runs beside it."),
-    click.option("--guidance-scale", "-g", type=float, help="1 is none.  [default: 1; for text 7.5, 5 or 8.5]"),
+    click.option("--guidance-scale", "-g", type=float, help=_GUIDANCE_HELP),
     click.option("--guidance-rescale", type=float, default=0.0, help="Take back its contrast: 0 nothing, 1 all."),
     click.option(
         "--guidance-interval", metavar="LOW,HIGH", callback=_interval, help="Guide between two levels σ only."
@@ -170,6 +185,13 @@ OPTIONS: Sequence[Callable[[Any], Any]] = (
     click.option("--strength", type=float, help="How much of it to change.  [default: 0.8, with a mask 1]"),
     click.option("--mask", type=_FILE, help="A picture of the model's size: only its white part is made new."),
     click.option("--latents", type=_FILE, help="What `ddim-edge encode` wrote, in the place of noise."),
+    click.option(
+        "--control-image", multiple=True, type=_FILE, help="A picture for a ControlNet; repeatable, in order."
+    ),
+    click.option(
+        "--control-scale", multiple=True, type=float, help="How strongly each acts; repeatable.  [default: 1]"
+    ),
+    click.option("--no-safety-checker", is_flag=True, help="Do not show the images to the model's safety checker."),
     click.option("--sampler-config", "-c", multiple=True, metavar="KEY=VALUE", help="A sampler's option; repeatable."),
     click.option("--scheduler", type=_FILE, help="A scheduler_config.json in place of the model's."),
     click.option("--batch-size", "-b", type=int, help=_BATCH_HELP),

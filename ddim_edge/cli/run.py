@@ -10,6 +10,7 @@ import click
 from click.core import ParameterSource
 
 from .. import providers
+from ..controls import control_samples
 from ..errors import ConfigError
 from ..images import check_drawable, grid, read_recipe
 from ..latents import read_latents
@@ -54,6 +55,7 @@ def run_command(
     init_image: Path | None,
     mask: Path | None,
     latents: Path | None,
+    control_image: tuple[Path, ...],
     gif: bool,
     save_every: int | None,
     show: bool,
@@ -71,6 +73,7 @@ def run_command(
       ddim-edge run stable-diffusion --prompt "a red fox in the snow" --negative-prompt blurry --width 768
       ddim-edge run stable-diffusion --prompts prompts.txt --output images/
       ddim-edge run --init-image coat.png --strength 0.6 --labels coat
+      ddim-edge run controlled --prompt "a house" --control-image edges.png --control-scale 0.8
       ddim-edge run --from-image shoes.png --output again.png
     """
     recipe = _read_recipe(from_image, choices) if from_image else {}
@@ -78,7 +81,8 @@ def run_command(
     encoded = read_latents(latents) if latents else None
     sizes = recipe if recipe else choices
     shape = pipeline.bundle.image_shape(sizes.get("height"), sizes.get("width"))
-    origin = read_origin(init_image, mask, encoded, shape)
+    controls = control_samples(pipeline.bundle, control_image, shape)
+    origin = read_origin(init_image, mask, encoded, shape, controls)
     chosen = Choices(**choices)
     request = _remake(pipeline, recipe, origin) if recipe else chosen.request(pipeline, origin, encoded)
     target = output or str(free_name(pipeline.bundle.name, "" if chosen.prompts else file_format))

@@ -154,7 +154,7 @@ def sdxl_refiner(folder: Path) -> None:
 def controlled(folder: Path) -> None:
     """Stable Diffusion 1 with two ControlNets."""
     denoiser = unet()
-    controls = [_controlnet(denoiser, seed) for seed in (4, 5)]
+    controls = [controlnet(denoiser, seed) for seed in (4, 5)]
     parts = _text_parts(unet=denoiser)
     Diffusers.StableDiffusionControlNetPipeline(**parts, **_unchecked(), controlnet=controls).save_pretrained(folder)
 
@@ -215,7 +215,7 @@ def _second_text() -> dict[str, Any]:
     return {"text_encoder_2": encoder, "tokenizer_2": tokenizer()}
 
 
-def _controlnet(denoiser: Any, seed: int) -> Any:
+def controlnet(denoiser: Any, seed: int) -> Any:
     """A ControlNet whose last layers, which are made as zeros, are random, too."""
     torch.manual_seed(seed)
     network = Diffusers.ControlNetModel.from_unet(denoiser, conditioning_embedding_out_channels=(4, 8))

@@ -12,7 +12,7 @@ import pytest
 import ddim_edge
 from ddim_edge.engine import Engine
 from ddim_edge.jobs import job_of
-from ddim_edge.parts import UncheckedWarning
+from ddim_edge.safety import UncheckedWarning
 from ddim_edge.text import TruncationWarning
 
 from .conftest import FamilyOf

@@ -1,0 +1,112 @@
+"""ControlNets (Zhang et al. 2023, https://arxiv.org/abs/2302.05543): what an image adds inside the UNet.
+
+Each is asked what the UNet is asked, and its image besides; what it returns, times its strength, is added to the UNet's
+skip connections and middle. The graphs return it under the names of the UNet's inputs. Several are summed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+
+from .config import read_json
+from .errors import BundleError
+from .onnx_file import check_onnx_file
+from .session import Array, Session
+
+RESIDUALS = ("down_block_additional_residuals", "mid_block_additional_residual")
+"""What the UNet's inputs that a ControlNet fills begin with."""
+_IMAGE = "controlnet_cond"
+
+
+@dataclass(frozen=True)
+class ControlConfig:
+    """What a ControlNet's config.json says.
+
+    Attributes:
+        name: of its folder: controlnet, controlnet_1, …
+        channels: of its image.
+        pooled: whether it returns one number a channel; diffusers lets such a one control the guided half alone.
+    """
+
+    name: str
+    channels: int = 3
+    pooled: bool = False
+
+    @classmethod
+    def read_all(cls, folder: Path) -> tuple[Self, ...]:
+        """All of a bundle, in their order; ConfigError for a config.json that cannot be read."""
+        names, found = ["controlnet"], list[Self]()
+        while (folder / names[-1] / "model.onnx").is_file():
+            found.append(cls._read(names[-1], read_json(folder / names[-1] / "config.json")))
+            names.append(f"controlnet_{len(names)}")
+        return tuple(found)
+
+    @classmethod
+    def _read(cls, name: str, keys: Mapping[str, Any]) -> Self:
+        return cls(name, int(keys.get("conditioning_channels", 3)), bool(keys.get("global_pool_conditions")))
+
+    @property
+    def image_key(self) -> str:
+        """What a conditioning calls its image, float32 (1, C, H, W) in [0, 1]."""
+        return f"{self.name}.image"
+
+    @property
+    def scale_key(self) -> str:
+        """What a conditioning calls its strength, float32 (1,)."""
+        return f"{self.name}.scale"
+
+
+class ControlNets:
+    """The ControlNets of a bundle, none or several. BundleError or ProviderError where one cannot be opened."""
+
+    def __init__(self, folder: Path, configs: Sequence[ControlConfig], provider: str = "auto") -> None:
+        self._nets = [(config, _open(folder / config.name / "model.onnx", provider)) for config in configs]
+
+    def check_fit(self, unet: Session) -> None:
+        """BundleError unless they return what the UNet takes and want nothing else than it does."""
+        wanted = {name for name in unet.inputs if name.startswith(RESIDUALS)}
+        if wanted and not self._nets:
+            raise BundleError(
+                "the unet takes what a ControlNet returns, and the bundle has no controlnet/model.onnx: export or copy "
+                "controlnet again"
+            )
+        for config, session in self._nets:
+            if not wanted:
+                raise BundleError(f"the unet takes nothing of {config.name}: export both together")
+            if session.outputs.keys() != wanted or session.inputs.keys() - unet.inputs.keys() != {_IMAGE}:
+                raise BundleError(
+                    f"{config.name} takes {', '.join(session.inputs)} and returns {len(session.outputs)} outputs, which "
+                    "does not fit the unet: it is from another model"
+                )
+
+    def residuals(self, feeds: Mapping[str, Array], conditions: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+        """What they add to the UNet that is fed ``feeds``, by the names of its inputs; nothing where there are none.
+
+        ``conditions``: for each row of the feeds, each ControlNet's image and strength.
+        """
+        total: dict[str, Array] = {}
+        for config, session in self._nets:
+            images, scales = (
+                np.concatenate([condition[key] for condition in conditions])
+                for key in (config.image_key, config.scale_key)
+            )
+            for name, value in session.run(_own_feeds(session, feeds, images)).items():
+                part = scales.reshape(-1, 1, 1, 1) * value
+                total[name] = total[name] + part if name in total else part
+        return total
+
+
+def _own_feeds(session: Session, feeds: Mapping[str, Array], images: Array) -> dict[str, Array]:
+    """A ControlNet is not told of the channels that an inpainting UNet takes after those of the sample."""
+    channels = session.inputs["sample"].shape[1]
+    sample = feeds["sample"][:, :channels] if isinstance(channels, int) else feeds["sample"]
+    given = {**feeds, "sample": sample, _IMAGE: images}
+    return {name: given[name] for name in session.inputs}
+
+
+def _open(path: Path, provider: str) -> Session:
+    check_onnx_file(path, path.parent.parent)
+    return Session(path, provider)
