@@ -24,7 +24,7 @@ class ClipPixels:
 
     Attributes:
         size: the shortest side's length in pixels, or height and width; None for as they are.
-        crop: height and width of what is cut out of the middle, with black around it where that is larger; None for all.
+        crop: height and width of what is cut out of the middle, black around it where that is larger; None for all.
         resample: Pillow's filter.
         factor: what the pixels, 0 to 255, are multiplied by.
         mean, deviation: of each channel, subtracted and divided by.

@@ -78,8 +78,8 @@ class ControlNets:
                 raise BundleError(f"the unet takes nothing of {config.name}: export both together")
             if session.outputs.keys() != wanted or session.inputs.keys() - unet.inputs.keys() != {_IMAGE}:
                 raise BundleError(
-                    f"{config.name} takes {', '.join(session.inputs)} and returns {len(session.outputs)} outputs, which "
-                    "does not fit the unet: it is from another model"
+                    f"{config.name} takes {', '.join(session.inputs)} and returns {', '.join(session.outputs)}: "
+                    "that does not fit the unet, one of them is from another model"
                 )
 
     def residuals(self, feeds: Mapping[str, Array], conditions: Sequence[Mapping[str, Array]]) -> dict[str, Array]:

@@ -1,5 +1,6 @@
 """Families of latent models, as diffusers has them and as bundles, made when they are asked for first."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -33,7 +34,14 @@ class Family(NamedTuple):
 FamilyOf = Callable[[str], Family]
 
 # A network takes seconds to trace, and these do not differ from one family to the next.
-_COMPONENTS = {"stable-diffusion": ("unet", "text_encoder", "vae_decoder", "vae_encoder")}
+_COMPONENTS = {
+    "stable-diffusion": ("unet", "text_encoder", "vae_decoder", "vae_encoder"),
+    "checked": ("safety_checker",),
+    "controlled": ("unet", "controlnet", "controlnet_1"),
+    "sdxl-controlled": ("unet", "controlnet"),
+}
+_BORROWS_FROM = {"checked": "stable-diffusion", "controlled": "stable-diffusion", "sdxl-controlled": "sdxl"}
+"""The families whose other components, of the same weights, are copied."""
 
 
 @pytest.fixture(scope="session")
@@ -46,7 +54,15 @@ def family_of(tmp_path_factory: pytest.TempPathFactory) -> FamilyOf:
             source, bundle = root / name, root / f"{name}-bundle"
             ALL[name](source)
             export_folder(source, bundle, components=_COMPONENTS.get(name, ()))
+            if name in _BORROWS_FROM:
+                _borrow(bundle, get(_BORROWS_FROM[name]).bundle)
             made[name] = Family(source, bundle, ddim_edge.load(bundle, "cpu"))
         return made[name]
 
     return get
+
+
+def _borrow(bundle: Path, other: Path) -> None:
+    for part in other.iterdir():
+        if part.is_dir() and not (bundle / part.name).exists():
+            shutil.copytree(part, bundle / part.name)

@@ -6,7 +6,16 @@ from typing import Any
 
 import torch
 
-from ..export.pipelines import FAMILIES, Diffusers, text_encoder, tokenizer, unet, vae
+from ..export.pipelines import (
+    FAMILIES,
+    Diffusers,
+    controlnet,
+    stable_diffusion,
+    text_encoder,
+    tokenizer,
+    unet,
+    vae,
+)
 
 _SCHEDULER: dict[str, Any] = {
     "beta_start": 0.00085,
@@ -15,6 +24,12 @@ _SCHEDULER: dict[str, Any] = {
     "clip_sample": False,
     "set_alpha_to_one": False,
     "steps_offset": 1,
+}
+_ONE_LEVEL: dict[str, Any] = {
+    "block_out_channels": (8,),
+    "down_block_types": ("CrossAttnDownBlock2D",),
+    "up_block_types": ("CrossAttnUpBlock2D",),
+    "attention_head_dim": 2,
 }
 
 
@@ -48,4 +63,49 @@ def inpainting(folder: Path) -> None:
     Diffusers.StableDiffusionInpaintPipeline(**parts, **unused).save_pretrained(folder)
 
 
-ALL: Mapping[str, Callable[[Path], None]] = {**FAMILIES, "unconditional": unconditional, "inpainting": inpainting}
+def controlled(folder: Path) -> None:
+    """Stable Diffusion 1 with two ControlNets, of one level."""
+    denoiser = unet(**_ONE_LEVEL)
+    parts = {
+        "unet": denoiser,
+        "controlnet": [controlnet(denoiser, seed) for seed in (4, 5)],
+        "vae": vae(),
+        "text_encoder": text_encoder(),
+        "tokenizer": tokenizer(),
+        "scheduler": Diffusers.DDIMScheduler(**_SCHEDULER),
+    }
+    unused = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+    Diffusers.StableDiffusionControlNetPipeline(**parts, **unused).save_pretrained(folder)
+
+
+def sdxl_controlled(folder: Path) -> None:
+    """SDXL with a ControlNet, of one level."""
+    denoiser = unet(
+        **_ONE_LEVEL,
+        use_linear_projection=True,
+        addition_embed_type="text_time",
+        addition_time_embed_dim=8,
+        projection_class_embeddings_input_dim=6 * 8 + 16,
+        cross_attention_dim=32,
+    )
+    parts = {
+        "unet": denoiser,
+        "controlnet": controlnet(denoiser, 4),
+        "vae": vae(force_upcast=True),
+        "text_encoder": text_encoder(),
+        "tokenizer": tokenizer(),
+        "text_encoder_2": text_encoder("CLIPTextModelWithProjection", hidden_act="gelu", projection_dim=16),
+        "tokenizer_2": tokenizer(),
+        "scheduler": Diffusers.DDIMScheduler(**_SCHEDULER),
+    }
+    Diffusers.StableDiffusionXLControlNetPipeline(**parts).save_pretrained(folder)
+
+
+ALL: Mapping[str, Callable[[Path], None]] = {
+    **FAMILIES,
+    "unconditional": unconditional,
+    "inpainting": inpainting,
+    "controlled": controlled,
+    "sdxl-controlled": sdxl_controlled,
+    "checked": stable_diffusion,
+}

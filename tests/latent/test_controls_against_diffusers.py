@@ -44,13 +44,18 @@ def tensors(*images: NDArray[np.float32]) -> list[torch.Tensor]:
 
 def test_two_controls(family_of: FamilyOf) -> None:
     family, images = family_of("controlled"), (control(), control(period=3))
-    theirs = {
+    theirs: dict[str, Any] = {
         "image": tensors(*images),
         "controlnet_conditioning_scale": [0.7, 0.4],
         "num_inference_steps": 3,
         "negative_prompt": "ugly",
     }
-    ours = {"control_images": images, "control_scale": [0.7, 0.4], "num_steps": 3, "negative_prompt": "ugly"}
+    ours: dict[str, Any] = {
+        "control_images": images,
+        "control_scale": [0.7, 0.4],
+        "num_steps": 3,
+        "negative_prompt": "ugly",
+    }
     found = check(family.diffusers(CONTROLLED), family.pipeline, 4.0, theirs, ours)
     swapped = family.pipeline.generate(
         prompt=PROMPT, seed=SEED, guidance_scale=4.0, **ours | {"control_scale": [0.4, 0.7]}
@@ -63,21 +68,25 @@ def test_one_control_at_another_size(scale: float, family_of: FamilyOf, tmp_path
     family, image = family_of("controlled"), control(48, 24)
     pipeline = family.diffusers(CONTROLLED)
     pipeline.controlnet = pipeline.controlnet.nets[0]
-    theirs = {"image": tensors(image)[0], "num_inference_steps": 2}
-    ours = {"control_images": image, "height": 48, "width": 24, "num_steps": 2}
+    theirs: dict[str, Any] = {"image": tensors(image)[0], "num_inference_steps": 2}
+    ours: dict[str, Any] = {"control_images": image, "height": 48, "width": 24, "num_steps": 2}
     check(pipeline, without_the_second(family, tmp_path), scale, theirs, ours)
 
 
 def test_sdxl(family_of: FamilyOf) -> None:
     family: Family = family_of("sdxl-controlled")
-    theirs = {"image": tensors(control())[0], "controlnet_conditioning_scale": 0.6, "num_inference_steps": 3}
-    ours = {"control_images": [control()], "control_scale": 0.6, "num_steps": 3}
+    theirs: dict[str, Any] = {
+        "image": tensors(control())[0],
+        "controlnet_conditioning_scale": 0.6,
+        "num_inference_steps": 3,
+    }
+    ours: dict[str, Any] = {"control_images": [control()], "control_scale": 0.6, "num_steps": 3}
     check(family.diffusers("StableDiffusionXLControlNetPipeline"), family.pipeline, 5.0, theirs, ours)
 
 
 def test_an_image_is_changed_under_control(family_of: FamilyOf) -> None:
     family, images = family_of("controlled"), (control(), control(period=3))
-    theirs = {
+    theirs: dict[str, Any] = {
         "image": torch.from_numpy(picture()),
         "control_image": tensors(*images),
         "controlnet_conditioning_scale": [1.0, 1.0],
@@ -85,5 +94,5 @@ def test_an_image_is_changed_under_control(family_of: FamilyOf) -> None:
         "strength": 0.5,
     }
     origin = ddim_edge.Origin(image=picture() * 2 - 1)
-    ours = {"origin": origin, "control_images": images, "num_steps": 4, "strength": 0.5}
+    ours: dict[str, Any] = {"origin": origin, "control_images": images, "num_steps": 4, "strength": 0.5}
     check(family.diffusers("StableDiffusionControlNetImg2ImgPipeline"), family.pipeline, 4.0, theirs, ours)
