@@ -97,7 +97,7 @@ def test_the_model_is_also_its_controlnets(family_of: FamilyOf, tmp_path: Path) 
 
 
 def test_a_recipe_holds_hashes_and_strengths(family_of: FamilyOf) -> None:
-    pipeline, images = family_of("controlled").pipeline, (FLAT, FLAT / 2)
+    pipeline, images = family_of("controlled").pipeline, (FLAT, FLAT / np.float32(2))
     result = pipeline.generate(prompt="a", num_steps=1, control_images=images, control_scale=0.5)
     assert result.recipe["control_scale"] == [0.5, 0.5]
     assert sorted(result.recipe["origin"]) == ["control_image", "control_image_1"]

@@ -33,7 +33,7 @@ def check(
         image = pipeline(prompt=PROMPT, guidance_scale=scale, generator=generator(), output_type="np", **theirs).images
     options = {"prompt": PROMPT, "guidance_scale": scale, "seed": SEED, **options}
     check_alike(ours, ours.request(**options), record)
-    found = ours.generate(**options).images[0]
+    found: NDArray[np.uint8] = ours.generate(**options).images[0]
     assert np.abs(found - np.round(image[0] * 255)).max() <= 1
     return found
 

@@ -45,6 +45,14 @@ def test_another_size_and_no_guidance(name: str, family_of: FamilyOf) -> None:
     check(family_of(name), 1.0, theirs, ours)
 
 
+@pytest.mark.parametrize("scale", [0.0, 0.5])
+@pytest.mark.parametrize("name", ["stable-diffusion", "sdxl"])
+def test_a_scale_below_1_is_no_guidance(name: str, scale: float, family_of: FamilyOf) -> None:
+    """Turbo models' cards say 0."""
+    theirs = {"prompt": PROMPT, "num_inference_steps": 2, "guidance_scale": scale}
+    check(family_of(name), 1.0, theirs, {"prompt": PROMPT, "num_steps": 2, "guidance_scale": scale})
+
+
 def test_fresh_noise_is_drawn_in_the_same_order(family_of: FamilyOf) -> None:
     theirs = {"prompt": PROMPT, "num_inference_steps": 3, "guidance_scale": 1.0, "eta": 0.7}
     check(

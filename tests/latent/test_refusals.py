@@ -12,7 +12,6 @@ import pytest
 import ddim_edge
 from ddim_edge.engine import Engine
 from ddim_edge.jobs import job_of
-from ddim_edge.safety import UncheckedWarning
 from ddim_edge.text import TruncationWarning
 
 from .conftest import FamilyOf
@@ -29,6 +28,21 @@ REFUSED: Mapping[str, tuple[str, dict[str, Any], str]] = {
     ),
     "a side": ("stable-diffusion", {"prompt": "a", "height": 33}, "height 33 is no multiple of 2, .* take 32 or 34"),
     "a small side": ("stable-diffusion", {"prompt": "a", "width": 1}, "width 1 is no multiple of 2, .* take 2"),
+    "negative with a scale of 0": (
+        "stable-diffusion",
+        {"prompt": "a", "negative_prompt": "b", "guidance_scale": 0},
+        "guidance_scale 0 is no guidance: set it above 1",
+    ),
+    "what changes guidance": (
+        "stable-diffusion",
+        {"prompt": "a", "guidance_rescale": 0.7, "guidance_scale": 0.5},
+        "guidance_scale 0.5 is none: set it",
+    ),
+    "no checker": (
+        "stable-diffusion",
+        {"prompt": "a", "safety_checker": False},
+        "has no safety checker that could be turned off",
+    ),
     "no side": ("stable-diffusion", {"prompt": "a", "width": 0}, "width must be"),
     "an image": (
         "stable-diffusion",
@@ -87,13 +101,6 @@ def test_an_autoencoder_of_other_channels(family_of: FamilyOf, tmp_path: Path) -
     path = tmp_path / "bundle" / "vae_decoder" / "config.json"
     path.write_text(json.dumps(json.loads(path.read_text()) | {"latent_channels": 16}))
     with pytest.raises(ddim_edge.BundleError, match="takes 4 channels, and the autoencoder's latents have 16"):
-        ddim_edge.load(tmp_path / "bundle", "cpu")
-
-
-def test_a_safety_checker_is_not_passed_over_in_silence(family_of: FamilyOf, tmp_path: Path) -> None:
-    shutil.copytree(family_of("stable-diffusion").bundle, tmp_path / "bundle")
-    shutil.copytree(tmp_path / "bundle" / "vae_decoder", tmp_path / "bundle" / "safety_checker")
-    with pytest.warns(UncheckedWarning, match="its images are unchecked"):
         ddim_edge.load(tmp_path / "bundle", "cpu")
 
 
