@@ -17,7 +17,7 @@ from .errors import BundleError, ConfigError, choose_from
 from .inputs import NO_INPUTS, Shape, UnetInputs, check_sides
 from .onnx_file import check_onnx_file
 from .samplers import schedule_of
-from .session import Session
+from .session import Session, Turns
 from .vae import VaeConfig
 
 BUNDLED_PACKAGE = "ddim_edge_models"
@@ -80,11 +80,11 @@ class Bundle:
     def has_safety_checker(self) -> bool:
         return (self.folder / "safety_checker" / "model.onnx").is_file()
 
-    def open_unet(self, provider: str = "auto") -> Session:
+    def open_unet(self, provider: str = "auto", turns: Turns | None = None) -> Session:
         """Check the UNet's files and open it; BundleError or ProviderError where that fails."""
         path = self.folder / "unet" / "model.onnx"
         check_onnx_file(path, self.folder)
-        return Session(path, provider)
+        return Session(path, provider, turns=turns)
 
     def sampler(self, name: str) -> SamplerConfig:
         """The options of a sampler for this model; ConfigError where it has none or cannot follow the model."""

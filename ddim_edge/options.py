@@ -1,5 +1,6 @@
 """Options: what a model can be told to make, and the request that they become. No network is needed for that."""
 
+import dataclasses
 from collections.abc import Sequence
 from typing import Any, TypedDict
 
@@ -21,6 +22,9 @@ TEXT_GUIDANCE, POOLED_TEXT_GUIDANCE, EMBEDDED_GUIDANCE = 7.5, 5.0, 8.5
 LATENT_BATCH_SIZE = 1
 """Latent models are large, and on a CPU a batch is no faster."""
 
+UNTILED_PIXELS = 1024 * 1024
+"""The largest image that is decoded whole where nobody says."""
+
 
 class Options(TypedDict, total=False):
     """What ``Pipeline.generate`` can be told; every option may be left out."""
@@ -33,6 +37,7 @@ class Options(TypedDict, total=False):
     prompt_weights: bool
     height: int | None
     width: int | None
+    vae_tiling: bool | None
     num_steps: int | None
     eta: float | None
     seed: int
@@ -56,6 +61,7 @@ def request_of(bundle: Bundle, options: Options) -> Request:
     """
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     labels, origin, prompts = given.pop("labels", None), given.get("origin"), _prompts(given.pop("prompt", ()))
+    tiling = given.pop("vae_tiling", None)
     config = _sampler(bundle, given.pop("sampler", None), given.pop("eta", None))
     images, scale = given.pop("control_images", None), given.pop("control_scale", None)
     usual = {
@@ -70,7 +76,7 @@ def request_of(bundle: Bundle, options: Options) -> Request:
     if images is not None:
         request = with_controls(bundle, request, images)
     check_request(bundle, request)
-    return request
+    return dataclasses.replace(request, vae_tiling=_tiling(bundle, request, tiling))
 
 
 def check_request(bundle: Bundle, request: Request) -> None:
@@ -85,6 +91,8 @@ def check_request(bundle: Bundle, request: Request) -> None:
     check_controls(bundle, request)
     if not request.safety_checker and not bundle.has_safety_checker:
         raise ConfigError(f"{bundle.name} has no safety checker that could be turned off: leave safety_checker out")
+    if request.vae_tiling and bundle.vae is None:
+        raise _no_autoencoder(bundle)
     if bundle.inputs.repaints and (request.origin is None or request.origin.mask is None):
         raise ConfigError(f"{bundle.name} was trained to repaint a part of an image: give an image and a mask")
     if bool(request.labels) != bool(bundle.labels):
@@ -97,6 +105,22 @@ def check_request(bundle: Bundle, request: Request) -> None:
             f"guidance_scale {request.guidance_scale:g} needs a null class, and {bundle.name} has none "
             "(model_index.json would name it as null_class): leave the guidance at 1"
         )
+
+
+def _tiling(bundle: Bundle, request: Request, wanted: bool | None) -> bool:
+    """Whether the autoencoder is to work in tiles: only images that are larger than one."""
+    if bundle.vae is None:
+        if wanted:
+            raise _no_autoencoder(bundle)
+        return False
+    _, height, width = bundle.image_shape(request.height, request.width)
+    if wanted is None:
+        wanted = height * width > UNTILED_PIXELS
+    return bool(wanted) and max(height, width) > bundle.vae.tile
+
+
+def _no_autoencoder(bundle: Bundle) -> ConfigError:
+    return ConfigError(f"{bundle.name} has no autoencoder that could work in tiles: leave vae_tiling out")
 
 
 def usual_guidance(bundle: Bundle) -> float:

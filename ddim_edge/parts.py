@@ -7,7 +7,7 @@ from .bundle import Bundle
 from .images import Pixels, to_pixels
 from .safety import Checked, SafetyChecker
 from .schedule import Sample
-from .session import TensorInfo
+from .session import TensorInfo, Turns
 from .text import TextEncoder
 from .vae import Vae
 
@@ -20,20 +20,25 @@ class Parts(NamedTuple):
     safety: SafetyChecker | None = None
 
     @classmethod
-    def open(cls, bundle: Bundle, unet_inputs: Mapping[str, TensorInfo], provider: str) -> Self:
+    def open(
+        cls, bundle: Bundle, unet_inputs: Mapping[str, TensorInfo], provider: str, turns: Turns | None = None
+    ) -> Self:
         """Open what the bundle has; BundleError or ProviderError where that fails."""
         wants_text, vae = bundle.inputs.text, bundle.vae
         return cls(
-            text=TextEncoder.open(bundle.folder, unet_inputs, provider) if wants_text else None,
-            vae=Vae(bundle.folder, vae, provider) if vae else None,
-            safety=SafetyChecker.open(bundle.folder, provider),
+            text=TextEncoder.open(bundle.folder, unet_inputs, provider, turns) if wants_text else None,
+            vae=Vae(bundle.folder, vae, provider, turns) if vae else None,
+            safety=SafetyChecker.open(bundle.folder, provider, turns),
         )
 
-    def pixels(self, samples: Sample, *, check: bool = True) -> Pixels:
+    def pixels(self, samples: Sample, *, check: bool = True, tiles: bool = False) -> Pixels:
         """Samples, float32 (B, C, H, W), as images, uint8 (B, H', W', C')."""
-        return self.finish(samples, check=check).images
+        return self.finish(samples, check=check, tiles=tiles).images
 
-    def finish(self, samples: Sample, *, check: bool = True) -> Checked:
-        """The same, and which of them are safe; unsafe ones are black. Without ``check`` nobody looks."""
-        images = to_pixels(self.vae.decode(samples) if self.vae else samples)
+    def finish(self, samples: Sample, *, check: bool = True, tiles: bool = False) -> Checked:
+        """The same, and which of them are safe; unsafe ones are black. Without ``check`` nobody looks.
+
+        They are decoded in ``tiles`` or whole.
+        """
+        images = to_pixels(self.vae.decode(samples, tiles=tiles) if self.vae else samples)
         return self.safety.check(images) if check and self.safety else Checked(images, None)

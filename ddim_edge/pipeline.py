@@ -23,6 +23,7 @@ from .request import Request
 from .safety import warn_unchecked, warn_unsafe
 from .saving import ImageFolder, file_bytes, is_folder, write_file
 from .schedule import Sample
+from .session import Turns
 
 
 class Progress(NamedTuple):
@@ -88,14 +89,15 @@ class Pipeline:
         provider: the name of the provider that the network really runs on.
     """
 
-    def __init__(self, bundle: Bundle, provider: str = "auto") -> None:
+    def __init__(self, bundle: Bundle, provider: str = "auto", *, low_memory: bool = False) -> None:
+        turns = Turns() if low_memory else None
         self.bundle = bundle
         controls = ControlNets(bundle.folder, bundle.controls, provider)
-        self.denoiser = Denoiser(bundle.open_unet(provider), controls)
+        self.denoiser = Denoiser(bundle.open_unet(provider, turns), controls)
         controls.check_fit(self.denoiser.session)
         self.provider = self.denoiser.session.provider
         self._check_conditioning()
-        self.parts = Parts.open(bundle, self.denoiser.session.inputs, provider)
+        self.parts = Parts.open(bundle, self.denoiser.session.inputs, provider, turns)
 
     def request(self, **options: Unpack[Options]) -> Request:
         """Check options against this model and return the request; see ``generate`` for what they mean."""
@@ -115,6 +117,8 @@ class Pipeline:
             prompt_weights: read ``(word:1.3)`` and ``[word]`` in prompts as weights (no).
             height: of the images, in pixels (the model's usual one).
             width: likewise.
+            vae_tiling: decode, and encode, images larger than a tile of the autoencoder in overlapping tiles, which
+                bounds the memory and changes pixels a little (above 1024x1024 pixels).
             num_steps: how many, from 1 to the number of training steps; for the model's own sampler its scheduler file
                 says, else 50 (LCM 4). A network call each, but for PNDM's warm-up.
             eta: 0 deterministic DDIM, 1 DDPM-like noise at every step; the model's scheduler file says, else 0. Asks
@@ -152,7 +156,7 @@ class Pipeline:
         """
         if not request.safety_checker:
             warn_unchecked(self.bundle.name)
-        pixels = partial(self.parts.pixels, check=request.safety_checker)
+        pixels = partial(self.parts.pixels, check=request.safety_checker, tiles=request.vae_tiling)
         for indices in chunks if chunks is not None else request.chunks():
             jobs = [job_of(self.bundle, request, index, self.parts) for index in indices]
             engine = Engine(self.denoiser, max_rows=2 * len(jobs))
@@ -167,7 +171,7 @@ class Pipeline:
     def _finished(self, progress: Progress, request: Request) -> Progress:
         """The progress of a batch whose jobs have ended, with their images."""
         samples = np.concatenate([job.result() for job in progress.jobs])
-        images, is_safe = self.parts.finish(samples, check=request.safety_checker)
+        images, is_safe = self.parts.finish(samples, check=request.safety_checker, tiles=request.vae_tiling)
         warn_unsafe(progress.indices, is_safe, request.seed)
         return progress._replace(images=images, is_safe=is_safe)
 
@@ -201,9 +205,14 @@ class Pipeline:
             )
 
 
-def load(model: str | os.PathLike[str] = "fashion-mnist", provider: str = "auto") -> Pipeline:
+def load(
+    model: str | os.PathLike[str] = "fashion-mnist", provider: str = "auto", *, low_memory: bool = False
+) -> Pipeline:
     """Open a bundled model by its name, or a bundle by its folder, on ``provider``.
+
+    With ``low_memory`` one network is in memory at a time: each is opened when it is due, and dropped for the next, but
+    for ControlNets, which stay. The images are the same. Every batch opens them again, so a larger ``batch_size`` opens them less often.
 
     Raises BundleError where the model is not there or broken, ProviderError where the provider does not run.
     """
-    return Pipeline(open_bundle(model), provider)
+    return Pipeline(open_bundle(model), provider, low_memory=low_memory)

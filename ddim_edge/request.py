@@ -36,6 +36,8 @@ class Request:
     height: int | None = None
     """In pixels, as ``width``; None for the model's usual size."""
     width: int | None = None
+    vae_tiling: bool = False
+    """Whether the autoencoder works in tiles, which changes the pixels a little."""
     num_steps: int = 50
     seed: int = 0
     noise: NoiseKind = "torch"
@@ -171,6 +173,7 @@ _RARE_FIELDS: Mapping[str, Any] = {
     "width": None,
     "control_scale": (),
     "safety_checker": True,
+    "vae_tiling": False,
 }
 """Fields that stand in a recipe only where they are not as usual."""
 

@@ -45,24 +45,42 @@ class TensorInfo:
         return f"{self.name} {self.dtype} ({', '.join(map(str, self.shape))})"
 
 
+class Turns:
+    """Sessions that take turns in memory: the one that runs is there, and the one before it is dropped."""
+
+    def __init__(self) -> None:
+        self._holder: Session | None = None
+
+    def take(self, session: "Session") -> None:
+        """Drop whichever session is there, unless it is this one."""
+        if self._holder is not None and self._holder is not session:
+            self._holder.raw = None
+        self._holder = session
+
+
 class Session:
-    """One graph on one provider.
+    """One graph on one provider. With ``turns`` it is opened when it runs, and again after another has run.
 
     Attributes:
         name: the component's name in messages, such as "unet".
         provider: the name of the provider that it really runs on.
         static_shapes: whether the provider compiles the graph anew for every shape.
         inputs, outputs: what the graph declares, by name.
+        raw: ONNX Runtime's session; None while it is not open.
 
     Raises ProviderError where the provider does not run, BundleError where the file is no usable graph.
     """
 
-    def __init__(self, path: Path, provider: str = "auto", *, name: str | None = None) -> None:
+    def __init__(
+        self, path: Path, provider: str = "auto", *, name: str | None = None, turns: Turns | None = None
+    ) -> None:
         self.name = name or path.parent.name
-        opened, self.raw = _open(path, provider)
+        opened, raw = _open(path, provider, as_is=turns is not None)
         self.provider, self.static_shapes = opened.name, opened.static_shapes
-        self.inputs = {info.name: info for info in self._describe(self.raw.get_inputs())}
-        self.outputs = {info.name: info for info in self._describe(self.raw.get_outputs())}
+        self.inputs = {info.name: info for info in self._describe(raw.get_inputs())}
+        self.outputs = {info.name: info for info in self._describe(raw.get_outputs())}
+        self.raw: Any = raw if turns is None else None
+        self._path, self._opened, self._turns = path, opened, turns
         self._output_names = list(self.outputs)
         self._fitting: dict[str, tuple[int, ...]] = {}
 
@@ -77,12 +95,21 @@ class Session:
                 f"{self.name} wants the inputs {', '.join(self.inputs)}, and was given {', '.join(feeds) or 'none'}"
             )
         prepared = {name: self._prepare(self.inputs[name], value) for name, value in feeds.items()}
+        raw = self._ready()
         try:
-            results = self.raw.run(self._output_names, prepared)
+            results = raw.run(self._output_names, prepared)
         except Exception as error:  # ONNX Runtime's exceptions have no public base but this one
             kind = DeviceMemoryError if _OUT_OF_MEMORY.search(str(error)) else ProviderError
             raise kind(f"{self.name} failed on {self.provider}: {_first_line(error)}") from error
         return dict(zip(self._output_names, results, strict=True))
+
+    def _ready(self) -> Any:
+        """ONNX Runtime's session, made now where it is not open."""
+        if self._turns is not None:
+            self._turns.take(self)
+            if self.raw is None:
+                self.raw = _create(self._path, self._opened)
+        return self.raw
 
     def _prepare(self, info: TensorInfo, value: Array) -> Array:
         if self._fitting.get(info.name) != value.shape:  # a run asks for the same shapes again and again
@@ -99,22 +126,28 @@ class Session:
             yield TensorInfo(argument.name, np.dtype(_DTYPES[argument.type]), tuple(free))
 
 
-def _open(path: Path, provider: str) -> tuple[providers.Provider, Any]:
-    """Open the graph on the first provider that loads; return the provider and ONNX Runtime's session."""
+def _open(path: Path, provider: str, *, as_is: bool) -> tuple[providers.Provider, Any]:
+    """Open the graph on the first provider that loads; return the provider and ONNX Runtime's session.
+
+    ``as_is``: to look at it, not to run it, which is a matter of milliseconds and of hardly any memory.
+    """
     reasons = []
     for candidate in providers.candidates(provider):
         providers.prepare(candidate)
         try:
-            return candidate, _create(path, candidate)
+            return candidate, _create(path, candidate, as_is=as_is)
         except ProviderError as error:
             reasons.append(str(error))
     raise ProviderError("; ".join(reasons) or providers.NOT_INSTALLED)
 
 
-def _create(path: Path, provider: providers.Provider) -> Any:
+def _create(path: Path, provider: providers.Provider, *, as_is: bool = False) -> Any:
     runtime = providers.runtime()
     options = runtime.SessionOptions()
     options.log_severity_level = 4  # what goes wrong is raised; the same again on stderr helps nobody
+    if as_is:  # weights in a file of their own stay there: neither laid out anew nor packed
+        options.graph_optimization_level = runtime.GraphOptimizationLevel.ORT_DISABLE_ALL
+        options.add_session_config_entry("session.disable_prepacking", "1")
     try:
         session = runtime.InferenceSession(path, options, providers=[provider.ort_name], enable_fallback=0)
     except Exception as error:  # ONNX Runtime's exceptions have no public base but this one

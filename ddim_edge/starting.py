@@ -40,7 +40,7 @@ def starting_point(
         return Start(_change(request, image, draw(), origin.mask, draw), {})
     if repaints:
         return _repaint(request, image, origin.mask, draw, stream, vae)
-    latents, noise = vae.encode(image, stream), draw()
+    latents, noise = vae.encode(image, stream, tiles=request.vae_tiling), draw()
     if origin.mask is None:
         return Start(_change(request, latents, noise, None, draw), {})
     if vae.is_drawn:
@@ -72,9 +72,9 @@ def _repaint(request: Request, image: Sample, mask: Mask | None, draw: NoiseSour
     if request.strength == 1:
         sampler = _all_new(request, draw(), draw)
     else:
-        latents = vae.encode(image, stream)
+        latents = vae.encode(image, stream, tiles=request.vae_tiling)
         sampler = _change(request, latents, draw(), None, draw)
-    masked = vae.encode(np.where(mask, np.float32(0), image), stream)
+    masked = vae.encode(np.where(mask, np.float32(0), image), stream, tiles=request.vae_tiling)
     extra = np.concatenate([_shrunk(mask, vae).astype(np.float32), masked], axis=1)
     return Start(sampler, {EXTRA_CHANNELS: extra})
 

@@ -8,6 +8,7 @@ What diffusers calls latents are the encoder's, shifted and scaled to a deviatio
 import functools
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from pathlib import Path
 from typing import Any, Self
 
@@ -18,10 +19,12 @@ from .errors import BundleError, ConfigError, PredictionError
 from .noise import Draw
 from .onnx_file import check_onnx_file
 from .schedule import Sample
-from .session import Session
+from .session import Session, Turns
+from .tiling import tiled
 
 _LOG_VARIANCE = (-30.0, 20.0)
 _USUAL_SCALE = 0.18215
+_USUAL_TILE = 512
 _PARAMETERS = "latent_parameters"
 """The output of a variational encoder: mean and logarithm of the variance, side by side."""
 
@@ -35,6 +38,7 @@ class VaeConfig:
         channels: of the latents.
         image_channels: of the images.
         scale, shift: as the module says; one number each, or one for every channel.
+        tile: the side of a tile, in pixels; an image no larger than it is never tiled.
     """
 
     factor: int
@@ -42,6 +46,7 @@ class VaeConfig:
     image_channels: int
     scale: tuple[float, ...]
     shift: tuple[float, ...]
+    tile: int = _USUAL_TILE
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
@@ -68,6 +73,7 @@ class VaeConfig:
             image_channels=int(keys.get("out_channels", 3)),
             scale=tuple(scale / value for value in deviation),
             shift=tuple(float(value) for value in mean),
+            tile=_tile(keys, 4 * 2 ** (len(levels) - 1)),
         )
 
 
@@ -80,32 +86,44 @@ def _scale(keys: Mapping[str, Any]) -> float:
     return float(value)
 
 
+def _tile(keys: Mapping[str, Any], multiple: int) -> int:
+    """The side of the images that it was trained on, where its file says so; a quarter of it must be whole latents."""
+    side = keys.get("sample_size") or _USUAL_TILE
+    pixels = int(side if not isinstance(side, Sequence) else min(side))
+    return max(pixels - pixels % multiple, multiple)
+
+
 class Vae:
     """The autoencoder's graphs. The encoder is opened when it is first needed.
 
     Raises BundleError or ProviderError where a graph cannot be opened.
     """
 
-    def __init__(self, folder: Path, config: VaeConfig, provider: str = "auto") -> None:
-        self.config, self._folder, self._provider = config, folder, provider
+    def __init__(self, folder: Path, config: VaeConfig, provider: str = "auto", turns: Turns | None = None) -> None:
+        self.config, self._folder, self._provider, self._turns = config, folder, provider, turns
         self._decoder = self._open("vae_decoder")
 
-    def decode(self, latents: Sample) -> Sample:
+    def decode(self, latents: Sample, *, tiles: bool = False) -> Sample:
         """Images in [-1, 1], or a little beyond, float32 (B, C, H, W), of latents (B, C', H/f, W/f).
 
-        One at a time: an image does not depend on those beside it, and neither does the memory. Raises PredictionError
-        for NaN.
+        One at a time: an image does not depend on those beside it, and neither does the memory. Large ones in
+        ``tiles``, where that is wanted. Raises PredictionError for NaN.
         """
         inner = latents / _column(self.config.scale) + _column(self.config.shift)
-        return np.concatenate([self._run(self._decoder, inner[index : index + 1]) for index in range(len(inner))])
+        run = functools.partial(self._run, self._decoder)
+        if tiles:
+            side, scale = self.config.tile // self.config.factor, Fraction(self.config.factor)
+            run = functools.partial(tiled, run, side=side, scale=scale)
+        return np.concatenate([run(inner[index : index + 1]) for index in range(len(inner))])
 
-    def encode(self, image: Sample, draw: Draw) -> Sample:
+    def encode(self, image: Sample, draw: Draw, *, tiles: bool = False) -> Sample:
         """Latents, float32 (1, C', H/f, W/f), of an image in [-1, 1], float32 (1, C, H, W).
 
         They are drawn from the encoder's distribution with noise of ``draw``, as diffusers' img2img does, not its mean;
-        an encoder that gives one answer draws nothing.
+        an encoder that gives one answer draws nothing. ``tiles`` as in ``decode``.
         """
-        output = self._run(self._encoder, image)
+        run = functools.partial(self._run, self._encoder)
+        output = tiled(run, image, self.config.tile, Fraction(1, self.config.factor)) if tiles else run(image)
         if self.is_drawn:
             mean, log_variance = np.split(output, 2, axis=1)
             deviation = np.exp(np.clip(log_variance, *_LOG_VARIANCE) / 2).astype(np.float32)
@@ -127,7 +145,7 @@ class Vae:
         if not path.is_file():
             raise BundleError(f"{path} is missing, and this needs it: export or copy {name} again")
         check_onnx_file(path, self._folder)
-        return Session(path, self._provider)
+        return Session(path, self._provider, turns=self._turns)
 
     def _run(self, session: Session, array: Sample) -> Sample:
         outputs = session.run({next(iter(session.inputs)): array})

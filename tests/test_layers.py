@@ -30,7 +30,18 @@ _LAYERS = {
     },
     3: {"bundle", "inputs", "denoiser", "integrity", "text", "vae", "parts", "controlnet", "safety"},
     2: {"providers", "session", "onnx_file"},
-    1: {"schedule", "samplers", "noise", "guidance", "images", "limits", "pictures", "interpolation", "clip_pixels"},
+    1: {
+        "schedule",
+        "samplers",
+        "noise",
+        "guidance",
+        "images",
+        "limits",
+        "pictures",
+        "interpolation",
+        "tiling",
+        "clip_pixels",
+    },
     0: {"config", "errors", "version"},
 }
 _LAYER_OF = {module: layer for layer, modules in _LAYERS.items() for module in modules}

@@ -40,6 +40,7 @@ class Choices:
     prompt_weights: bool
     height: int | None
     width: int | None
+    vae_tiling: bool | None
     num_steps: int | None
     sampler: str | None
     eta: float | None
@@ -69,6 +70,7 @@ class Choices:
             "negative_prompt": self.negative_prompt,
             "height": self.height,
             "width": self.width,
+            "vae_tiling": self.vae_tiling,
         }
         given = {name: value for name, value in options.items() if value is not None}
         given |= {name: getattr(self, name) for name in _WITH_DEFAULT}
@@ -172,6 +174,9 @@ OPTIONS: Sequence[Callable[[Any], Any]] = (
     click.option("--prompt-weights", is_flag=True, help="Read (word:1.3) and [word] as weights."),
     click.option("--height", type=int, help="Of the images, in pixels.  [default: the model's]"),
     click.option("--width", type=int, help="Likewise."),
+    click.option(
+        "--vae-tiling/--no-vae-tiling", default=None, help="Decode in tiles: less memory.  [default: above 1024x1024]"
+    ),
     click.option("--num-steps", "--steps", "-s", type=int, help="How many.  [default: its own sampler's, or 50]"),
     click.option("--sampler", metavar="NAME", help=f"{', '.join(SAMPLERS)}; see below.  [default: the model's]"),
     click.option("--eta", type=float, help="0: deterministic DDIM. 1: fresh noise at every step, as in DDPM."),

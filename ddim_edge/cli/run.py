@@ -31,6 +31,7 @@ DEFAULT_MODEL = "fashion-mnist"
 @click.argument("model", required=False)
 @image_options
 @click.option("--provider", "-p", default="auto", help=f"The device: {', '.join(providers.NAMES)}.")
+@click.option("--low-memory", is_flag=True, help="One network in memory at a time, opened anew for every batch.")
 @click.option("--output", "-o", metavar="PATH", help="A .png or .npy file, or a folder (DIR/) for a file an image.")
 @click.option(
     "--format",
@@ -49,6 +50,7 @@ DEFAULT_MODEL = "fashion-mnist"
 def run_command(
     model: str | None,
     provider: str,
+    low_memory: bool,
     output: str | None,
     file_format: str,
     from_image: Path | None,
@@ -77,7 +79,7 @@ def run_command(
       ddim-edge run --from-image shoes.png --output again.png
     """
     recipe = _read_recipe(from_image, choices) if from_image else {}
-    pipeline = load(model or recipe.get("model", DEFAULT_MODEL), provider)
+    pipeline = load(model or recipe.get("model", DEFAULT_MODEL), provider, low_memory=low_memory)
     encoded = read_latents(latents) if latents else None
     sizes = recipe if recipe else choices
     shape = pipeline.bundle.image_shape(sizes.get("height"), sizes.get("width"))
