@@ -21,6 +21,10 @@ class Opened:
     """Which of ONNX Runtime's sessions were opened to be run, and how many of them were there together at most."""
 
     def __init__(self) -> None:
+        self.forget()
+
+    def forget(self) -> None:
+        """Begin anew: what was opened until now does not count."""
         self.names: list[str] = []
         self.most = 0
         self._alive: weakref.WeakSet[Any] = weakref.WeakSet()
@@ -46,7 +50,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
     return watch
 
 
-ORIGINS = {"an image of nothing": None, "an image": ddim_edge.Origin(image=picture() * 2 - 1)}
+ORIGINS = {"noise": None, "an image": ddim_edge.Origin(image=picture() * 2 - 1)}
 
 
 @pytest.mark.parametrize("name", ["stable-diffusion", "sdxl"])
@@ -55,7 +59,7 @@ def test_one_at_a_time_and_the_same_images(name: str, origin: str, family_of: Fa
     family = family_of(name)
     options: dict[str, Any] = {"prompt": ["a cab", "b"], "num_steps": 4, "origin": ORIGINS[origin]}
     wanted = family.pipeline.generate(**options)
-    opened.names.clear()
+    opened.forget()
     found = ddim_edge.load(family.bundle, "cpu", low_memory=True).generate(**options)
     np.testing.assert_array_equal(found.images, wanted.images)
     assert found.recipe == {**wanted.recipe, "model": found.recipe["model"]}
@@ -66,7 +70,9 @@ def test_one_at_a_time_and_the_same_images(name: str, origin: str, family_of: Fa
 
 
 def test_a_network_is_opened_once_a_batch_and_no_text_twice(family_of: FamilyOf, opened: Opened) -> None:
-    pipeline = ddim_edge.load(family_of("stable-diffusion").bundle, "cpu", low_memory=True)
+    bundle = family_of("stable-diffusion").bundle
+    opened.forget()
+    pipeline = ddim_edge.load(bundle, "cpu", low_memory=True)
     assert opened.names == []
     pipeline.generate(prompt="a", num_images=4, batch_size=2, num_steps=3)
     assert opened.names == ["text_encoder", "unet", "vae_decoder", "unet", "vae_decoder"]
@@ -85,6 +91,7 @@ def test_a_graph_that_cannot_be_opened_is_named_at_once(family_of: FamilyOf, tmp
 
 def test_on_the_command_line(family_of: FamilyOf, invoke: Invoke, opened: Opened, tmp_path: Path) -> None:
     options = ["run", family_of("stable-diffusion").bundle, "--prompt", "a", "-s", 1]
+    opened.forget()
     assert invoke(*options, "--low-memory", "-o", "low.png").code == 0
     assert opened.most == 1
     assert invoke(*options, "-o", "high.png").code == 0
