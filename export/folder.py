@@ -13,10 +13,13 @@ from typing import Any
 from ddim_edge.errors import ConfigError, ExportError, choose_from
 
 from .atomic import whole_folder
+from .checkpoint import stated_licence
 from .component import export_into
 from .describe import describe_part
+from .hub import fetch_weights
 from .licence import licence_of
 from .load import check_weights, load, weight_files
+from .locate import Location, locate
 from .lora import Lora, check_targets, fuse, read_lora
 from .network import Network
 from .precision import FP32, PRECISIONS, Precision
@@ -55,6 +58,7 @@ def export_folder(
     source: str | os.PathLike[str],
     out: str | os.PathLike[str],
     *,
+    config: str | None = None,
     components: Collection[str] = (),
     dtype: str = "fp32",
     vae: str | os.PathLike[str] | None = None,
@@ -62,7 +66,11 @@ def export_folder(
     allow_pickle: bool = False,
     on_stage: Progress = ignore_progress,
 ) -> BundleReport:
-    """Export a UNet2DModel folder, or a diffusers pipeline folder, to the new folder ``out``.
+    """Export a UNet2DModel, or a diffusers pipeline, to the new folder ``out``.
+
+    ``source`` is a folder that diffusers saved, the OWNER/NAME of a repository on the Hugging Face hub, or a
+    single-file checkpoint in safetensors. Such a file has no configs: ``config`` is a folder, or a repository, that has
+    those of the same kind of pipeline; by default, the repository that diffusers takes for it.
 
     Every network gets a folder with model.onnx, config.json and export.json: unet, vae_encoder, vae_decoder,
     text_encoder, text_encoder_2, controlnet, controlnet_1 …, safety_checker. Tokenizers are copied. model_index.json
@@ -79,17 +87,29 @@ def export_folder(
     out = Path(out).resolve()
     if dtype not in PRECISIONS:
         raise ConfigError(choose_from("dtype", dtype, PRECISIONS))
-    opened = open_source(Path(source), components, None if vae is None else Path(vae))
+    location = locate(os.fspath(source), config)
+    opened = open_source(
+        location.folder, components, vae=None if vae is None else Path(vae), checkpoint=location.checkpoint
+    )
+    for part in opened.parts:
+        describe_part(part, opened)
+    _fetch(location, opened, allow_pickle=allow_pickle)
     for part in opened.parts:
         check_weights(part, allow_pickle=allow_pickle)
-        describe_part(part, opened)
     job = _Job(source=opened, precision=PRECISIONS[dtype], loras=tuple(map(read_lora, loras)))
     check_targets(job.loras, opened)
     with unfinished_folder(out, [part.name for part in opened.parts]):
         reports = {part.name: _component(out / part.name, part, job, on_stage) for part in opened.parts}
         on_stage("bundle", "write")
-        _complete(out, opened)
+        _complete(out, opened, location)
     return BundleReport(path=out, components=reports)
+
+
+def _fetch(location: Location, source: Source, *, allow_pickle: bool) -> None:
+    """Fetch the weights of a repository, of the parts that are wanted."""
+    if location.repository is not None:
+        folders = [part.folder for part in source.parts if part.folder.is_relative_to(location.folder)]
+        fetch_weights(location.repository, location.folder, folders, allow_pickle=allow_pickle)
 
 
 def _component(folder: Path, part: Part, job: _Job, on_stage: Progress) -> Report:
@@ -157,7 +177,7 @@ def _network(part: Part, job: _Job, stage: Stage) -> Network:
     return Network(module=module, call=call, signature=signature)
 
 
-def _complete(out: Path, source: Source) -> None:
+def _complete(out: Path, source: Source, location: Location) -> None:
     """Copy what is no network, then write what makes a bundle of the folder."""
     for name in source.copied:
         shutil.rmtree(out / name, ignore_errors=True)
@@ -166,6 +186,14 @@ def _complete(out: Path, source: Source) -> None:
     index = out / "model_index.json.part"
     write_json(index, source.index)
     entries = {name.removesuffix(".part"): entry for name, entry in hashes(out).items()}
-    record = {"source": source.folder.resolve().name, "licence": licence_of(source.folder), "files": entries}
-    write_json(out / FILE_NAME, record)
+    write_json(out / FILE_NAME, {**_origin(location), "files": entries})
     finish(out, index)
+
+
+def _origin(location: Location) -> dict[str, str | None]:
+    """Where a bundle comes from, for its export.json."""
+    if location.checkpoint is not None:
+        return {"source": location.name, "licence": stated_licence(location.checkpoint)}
+    origin = {"source": location.name, "licence": licence_of(location.folder)}
+    # The cache calls its folders by their commits.
+    return origin | ({"revision": location.folder.name} if location.repository else {})

@@ -7,6 +7,7 @@ import torch
 
 from ddim_edge.errors import ConfigError, ExportError
 
+from .checkpoint import check_part, load_from_checkpoint
 from .network import first_line
 from .quiet import quiet
 from .source import Part
@@ -16,6 +17,9 @@ _TRANSFORMERS = ("CLIPTextModel", "CLIPTextModelWithProjection")
 
 def check_weights(part: Part, *, allow_pickle: bool) -> None:
     """ConfigError where a part has no weights that may be read."""
+    if part.checkpoint is not None:
+        check_part(part)
+        return
     if any(part.folder.glob("*.safetensors")):
         return
     pickled = any(part.folder.glob("*.bin"))
@@ -30,6 +34,8 @@ def check_weights(part: Part, *, allow_pickle: bool) -> None:
 
 def weight_files(part: Part) -> list[Path]:
     """The files that ``load`` reads weights from."""
+    if part.checkpoint is not None:
+        return [part.checkpoint]
     variant = _variant(part.folder)
     names = part.folder.glob(f"*.{variant}*.safetensors" if variant else "*.safetensors")
     safe = sorted(path for path in names if variant or path.name.count(".") == 1)
@@ -38,6 +44,8 @@ def weight_files(part: Part) -> list[Path]:
 
 def load(part: Part) -> torch.nn.Module:
     """Load a network. ExportError where the weights do not fit the config."""
+    if part.checkpoint is not None:
+        return load_from_checkpoint(part, _loader(part.kind))
     safe = any(part.folder.glob("*.safetensors"))
     options: dict[str, Any] = {"variant": _variant(part.folder)} if _variant(part.folder) else {}
     with quiet():

@@ -35,6 +35,8 @@ _GRAPHS = {
     "safety_checker": ("safety_checker",),
 }
 """A pipeline's components that are networks, and the graphs that become of them."""
+CHECKPOINT_GRAPHS = ("unet", "vae_encoder", "vae_decoder", "text_encoder", "text_encoder_2")
+"""Those whose weights a single-file checkpoint holds."""
 _COPIED = ("tokenizer", "tokenizer_2", "feature_extractor")
 _CLASSES = {
     "unet": ("UNet2DModel", "UNet2DConditionModel"),
@@ -56,6 +58,8 @@ class Part:
     config: Config
     kind: str
     """The name of its class."""
+    checkpoint: Path | None = None
+    """A file with the weights of a whole pipeline, which are not in ``folder`` then."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -77,10 +81,13 @@ class Source:
         return any(part.kind == "ControlNetModel" for part in self.parts)
 
 
-def open_source(folder: Path, components: Collection[str] = (), vae: Path | None = None) -> Source:
+def open_source(
+    folder: Path, components: Collection[str] = (), vae: Path | None = None, checkpoint: Path | None = None
+) -> Source:
     """Look at a UNet2DModel folder or a pipeline folder; ``components`` are the graphs that are wanted, all if empty.
 
-    ``vae`` is a folder with another autoencoder. ConfigError says what the folder is instead, and what was expected.
+    ``vae`` is a folder with another autoencoder, ``checkpoint`` a file with the weights. ConfigError says what the
+    folder is instead, and what was expected.
     """
     if not folder.is_dir():
         raise ConfigError(f"there is no folder {folder}: give a folder that diffusers' save_pretrained wrote")
@@ -89,6 +96,8 @@ def open_source(folder: Path, components: Collection[str] = (), vae: Path | None
             raise ConfigError(f"{folder} holds neither config.json (a UNet2DModel) nor model_index.json (a pipeline)")
         return _bare_network(folder)
     source = _pipeline(folder, components)
+    if checkpoint is not None:
+        source = _with_weights_from(source, checkpoint, components)
     return source if vae is None else _with_vae(source, vae)
 
 
@@ -160,3 +169,18 @@ def _with_vae(source: Source, vae: Path) -> Source:
     replaced = tuple(parts)
     kind = next(part.kind for part in replaced if part.name.startswith("vae_"))
     return dataclasses.replace(source, parts=replaced, index={**source.index, key: ["diffusers", kind]})
+
+
+def _with_weights_from(source: Source, checkpoint: Path, components: Collection[str]) -> Source:
+    """The same source with the weights of a single file, which holds neither a safety checker nor ControlNets."""
+    parts = [
+        dataclasses.replace(part, checkpoint=checkpoint) if part.name in CHECKPOINT_GRAPHS else part
+        for part in source.parts
+    ]
+    bare = {part.name for part in parts if part.checkpoint is None and not any(part.folder.glob("*.safetensors"))}
+    dropped = set() if components else bare
+    return dataclasses.replace(
+        source,
+        parts=tuple(part for part in parts if part.name not in dropped),
+        index={key: [None, None] if key in dropped else value for key, value in source.index.items()},
+    )

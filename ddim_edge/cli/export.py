@@ -11,8 +11,13 @@ _EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetenso
 
 
 @click.command("export")
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("source")
 @click.argument("out", type=click.Path(path_type=Path))
+@click.option(
+    "--config",
+    metavar="FOLDER",
+    help="For a checkpoint: where the configs are, a pipeline's folder or OWNER/NAME; its weights are not needed.",
+)
 @click.option(
     "--components",
     metavar="NAME,…",
@@ -43,17 +48,24 @@ _EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetenso
     is_flag=True,
     help="Read weights in formats that can run code, too.",
 )
-def export_command(source: Path, out: Path, components: str | None, loras: tuple[str, ...], **options: Any) -> None:
-    """Export SOURCE, a folder that diffusers saved, to the new folder OUT, which runs without PyTorch.
+def export_command(source: str, out: Path, components: str | None, loras: tuple[str, ...], **options: Any) -> None:
+    """Export SOURCE to the new folder OUT, which runs without PyTorch.
 
-    SOURCE holds a UNet2DModel, or a pipeline of a UNet with an autoencoder, CLIP text encoders, ControlNets and a
-    safety checker, as far as it has them. ONNX Runtime is run beside PyTorch before a graph appears in OUT; what was
+    SOURCE is a folder that diffusers saved, a single-file checkpoint in safetensors, or the OWNER/NAME of a repository
+    on the Hugging Face hub, which is fetched into the hub's cache. It holds a UNet2DModel, or a pipeline of a UNet with
+    an autoencoder, CLIP text encoders, ControlNets and a safety checker, as far as it has them.
+
+    A checkpoint has weights only. Its configs are those of --config, or of the repository that diffusers takes for it.
+
+    ONNX Runtime is run beside PyTorch before a graph appears in OUT; what was
     measured is in the export.json of each. An export that was interrupted goes on when it is called again.
 
     \b
     Examples:
       ddim-edge export my-unet/ bundle/
       ddim-edge export stable-diffusion/ bundle/ --lora style.safetensors:0.8
+      ddim-edge export dreams.safetensors bundle/ --config stable-diffusion/
+      ddim-edge export stable-diffusion-v1-5/stable-diffusion-v1-5 bundle/
       ddim-edge export stable-diffusion/ bundle/ --vae taesd/ --components unet,text_encoder,vae_decoder
     """
     names = [name.strip() for name in (components or "").split(",") if name.strip()]
@@ -63,7 +75,7 @@ def export_command(source: Path, out: Path, components: str | None, loras: tuple
         raise ConfigError(_how_to_install(error)) from None
 
 
-def _export(source: Path, out: Path, **options: Any) -> None:
+def _export(source: str, out: Path, **options: Any) -> None:
     from ddim_edge_export import export_folder, show_stages
 
     with show_stages() as on_stage:

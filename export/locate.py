@@ -1,0 +1,71 @@
+"""What SOURCE is: a folder, a single-file checkpoint, or the name of a repository on the Hugging Face hub."""
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+
+from ddim_edge.errors import ConfigError
+
+from .checkpoint import check_file, standard_configs
+from .hub import fetch_configs
+
+_HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
+_EXPECTED = (
+    "give a folder that diffusers' save_pretrained wrote, a single-file checkpoint in safetensors, or the OWNER/NAME "
+    "of a repository on the Hugging Face hub"
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Location:
+    """Where a source's configs are, and its weights."""
+
+    name: str
+    """What export.json calls the source."""
+    folder: Path
+    """The configs, in diffusers' layout; the weights too, if nothing else is said."""
+    checkpoint: Path | None = None
+    """One file with the weights of all networks."""
+    repository: str | None = None
+    """The repository that the folder is the cache of: its weights are still to be fetched."""
+
+
+def locate(source: str, config: str | None = None) -> Location:
+    """Find ``source``. ``config`` says where the configs of a checkpoint are; by default, on the hub.
+
+    ConfigError where it is nothing of the kind, or the hub can neither be reached nor has it been fetched before.
+    """
+    path = Path(source)
+    if path.is_file():
+        return _checkpoint(path, config)
+    if config is not None:
+        raise ConfigError(f"--config says where the configs of a single-file checkpoint are, which {source} is not")
+    return _folder(source)
+
+
+def _folder(source: str) -> Location:
+    path = Path(source)
+    if path.is_dir():
+        return Location(name=path.resolve().name, folder=path)
+    if _HUB_ID.fullmatch(source):
+        try:
+            return Location(name=source, folder=fetch_configs(source), repository=source)
+        except ConfigError as error:
+            raise ConfigError(f"there is no folder {source}, and as a repository: {error}") from None
+    raise ConfigError(f"there is no folder {source}: {_EXPECTED}")
+
+
+def _checkpoint(path: Path, config: str | None) -> Location:
+    check_file(path)
+    if config is None:
+        repository = standard_configs(path)
+        try:
+            folder = fetch_configs(repository)
+        except ConfigError as error:
+            raise ConfigError(
+                f"a checkpoint has no configs, and {path} looks as if those of {repository} fit: {error}; give "
+                "--config FOLDER, a pipeline of the same kind that diffusers saved (its weights are not needed)"
+            ) from None
+    else:
+        folder = _folder(config).folder
+    return Location(name=path.name, folder=folder, checkpoint=path)
