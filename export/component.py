@@ -9,13 +9,16 @@ from ddim_edge.errors import ExportError
 
 from .fit import fit, save
 from .network import Network, frozen
+from .options import Options
 from .overflow import LARGEST, peak_of
-from .precision import FP16, FP32, Precision
+from .precision import FP16, Precision
 from .progress import Stage
 from .quiet import quiet
 from .report import Report, write_json
-from .trace import OPSET, trace
+from .trace import trace
 from .verify import Expectation, expect, verify
+
+_DEFAULTS = Options()
 
 
 def export_into(
@@ -23,36 +26,36 @@ def export_into(
     load: Callable[[], Network],
     config: Mapping[str, Any],
     on_stage: Stage,
-    precision: Precision = FP32,
+    options: Options = _DEFAULTS,
 ) -> Report:
     """Write model.onnx, verified, and config.json into ``folder``; the report of it is returned, not written.
 
-    The weights of what ``load`` returns must be float32; with another precision, they are rounded to it. ExportError
-    where that spoils the network.
+    The weights of what ``load`` returns must be float32; ``options`` may have them rounded. ExportError where that
+    spoils the network.
     """
     write_json(folder / "config.json", {key: value for key, value in config.items() if key != "_name_or_path"})
     graph = folder / "model.onnx"
-    name, expectations = _write_graph(graph, load, on_stage, precision)
+    name, expectations = _write_graph(graph, load, on_stage, options)
     # What was loaded for this graph alone is gone before ONNX Runtime reads the same weights again.
     gc.collect()
     on_stage("verify")
     with quiet():
-        cases = verify(graph, expectations, precision)
-    return Report(path=folder, network=name, opset=OPSET, precision=precision, cases=cases)
+        cases = verify(graph, expectations, options.precision)
+    return Report(path=folder, network=name, options=options, cases=cases)
 
 
 def _write_graph(
-    path: Path, load: Callable[[], Network], on_stage: Stage, precision: Precision
+    path: Path, load: Callable[[], Network], on_stage: Stage, options: Options
 ) -> tuple[str, list[Expectation]]:
     """Write the graph; return the network's name, and what it makes of random inputs."""
     network = load()
     with frozen(network.module), quiet():
         on_stage("export")
-        expectations = _expect(network, precision)
-        network.module.to(precision.torch_dtype)
-        model = trace(network)
+        expectations = _expect(network, options.precision)
+        network.module.to(options.precision.torch_dtype)
+        model = trace(network, options.opset)
         on_stage("fit")
-        fit(model)
+        fit(model, options.target)
         save(model, path)
     return network.name, expectations
 

@@ -11,15 +11,21 @@ _MAX_BYTES_INSIDE = 1_500_000_000
 """Protobuf ends at 2 GB; larger weights go to a file of their own."""
 
 
-def fit(model: ir.Model) -> None:
-    """Rewrite what has no fast kernel, and drop what only the tracer needed (stack traces with its paths among it)."""
+def fit(model: ir.Model, target: str = "cpu") -> None:
+    """Rewrite what has no fast kernel on ``target``, and drop what only the tracer needed (paths in it among that)."""
     promote_concats(model)
-    rewrite_group_norms(model)
+    if _wants_instance_norms(model, target):
+        rewrite_group_norms(model)
     ir.passes.common.RemoveUnusedNodesPass()(model)
     ir.passes.common.ClearMetadataAndDocStringPass()(model)
     for value in (*model.graph.inputs, *model.graph.outputs, *model.graph.initializers.values()):
         value.metadata_props.clear()
     _forget_shapes(model)
+
+
+def _wants_instance_norms(model: ir.Model, target: str) -> bool:
+    """CUDA has no kernel of either norm of opset 22, but of the operators that ONNX Runtime expands a group norm to."""
+    return target == "cpu" or (target == "cuda" and (model.opset_imports[""] or 0) < 22)
 
 
 def save(model: ir.Model, path: Path) -> None:

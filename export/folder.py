@@ -10,22 +10,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ddim_edge.errors import ConfigError, ExportError, choose_from
+from ddim_edge.errors import ConfigError, ExportError
 
 from .atomic import whole_folder
 from .checkpoint import stated_licence
 from .component import export_into
 from .describe import describe_part
 from .hub import fetch_weights
+from .keys import Config
 from .licence import licence_of
 from .load import check_weights, load, weight_files
 from .locate import Location, locate
 from .lora import Lora, check_targets, fuse, read_lora
-from .network import Network
-from .precision import FP32, PRECISIONS, Precision
+from .network import Call, Network
+from .options import OPSET, Options, read_options
+from .precision import FP32
 from .progress import Progress, Stage, ignore_progress
 from .report import FILE_NAME, Report, describe, folder_size, hashes, read_report, write_json, write_report
+from .signature import Signature
 from .source import Part, Source, open_source
+from .static import fix
 from .unfinished import finish, unfinished_folder
 
 ANY_SIZE = {"size_multiple": 1}
@@ -50,7 +54,7 @@ class _Job:
     """What all components share."""
 
     source: Source
-    precision: Precision
+    options: Options
     loras: tuple[Lora, ...]
 
 
@@ -61,6 +65,10 @@ def export_folder(
     config: str | None = None,
     components: Collection[str] = (),
     dtype: str = "fp32",
+    quantize: str | None = None,
+    opset: int = OPSET,
+    static: str | None = None,
+    target: str = "cpu",
     vae: str | os.PathLike[str] | None = None,
     loras: Sequence[str] = (),
     allow_pickle: bool = False,
@@ -77,7 +85,9 @@ def export_folder(
     comes last, so that an export that was cut short does not look like a bundle; the same call goes on with it.
 
     ``components`` names the graphs to make, all if empty. ``dtype`` is "fp32" or "fp16"; a component that fp16 spoils
-    stays in fp32, which its report's ``remark`` says. ``vae`` is a folder with another autoencoder. ``loras`` are files
+    stays in fp32, which its report's ``remark`` says. ``opset`` is 18 to 23, ``target`` "cpu", "cuda" or "tensorrt":
+    what the operators are chosen for. ``static`` is "BxHxW": the batch of the UNet, and the size in pixels, that all graphs
+    are fixed to. ``vae`` is a folder with another autoencoder. ``loras`` are files
     in safetensors, each perhaps with ":SCALE", that are added to the weights. Pickled weights need ``allow_pickle``.
 
     ``on_stage`` is called with a component and "load", "export", "fit", "verify" or "write" as each begins. Raises
@@ -85,18 +95,17 @@ def export_folder(
     OutputError, as ``export_unet`` does.
     """
     out = Path(out).resolve()
-    if dtype not in PRECISIONS:
-        raise ConfigError(choose_from("dtype", dtype, PRECISIONS))
+    options = read_options(dtype=dtype, opset=opset, target=target, quantize=quantize, static=static)
     location = locate(os.fspath(source), config)
     opened = open_source(
         location.folder, components, vae=None if vae is None else Path(vae), checkpoint=location.checkpoint
     )
     for part in opened.parts:
-        describe_part(part, opened)
+        _signature(part, opened, options)
     _fetch(location, opened, allow_pickle=allow_pickle)
     for part in opened.parts:
         check_weights(part, allow_pickle=allow_pickle)
-    job = _Job(source=opened, precision=PRECISIONS[dtype], loras=tuple(map(read_lora, loras)))
+    job = _Job(source=opened, options=options, loras=tuple(map(read_lora, loras)))
     check_targets(job.loras, opened)
     with unfinished_folder(out, [part.name for part in opened.parts]):
         reports = {part.name: _component(out / part.name, part, job, on_stage) for part in opened.parts}
@@ -129,7 +138,7 @@ def _made_from(part: Part, job: _Job) -> dict[str, Any]:
         "folder": part.folder.name,
         "class": part.kind,
         "files": {file.name: describe(file) for file in files},
-        "dtype": job.precision.name,
+        **job.options.to_json(),
         "loras": [lora.to_json() for lora in job.loras],
         "takes_controls": job.source.has_controlnet and part.name == "unet",
     }
@@ -150,16 +159,27 @@ def _export(folder: Path, part: Part, job: _Job, on_stage: Progress) -> Report:
     stage = functools.partial(on_stage, part.name)
     load_part = functools.partial(_network, part, job, stage)
     spoilt = _known_to_overflow(part, job.source)
-    config = {**part.config, **ANY_SIZE} if part.kind == "UNet2DConditionModel" else part.config
-    if job.precision is not FP32 and not spoilt:
+    config = _config(part, job)
+    if job.options.precision is not FP32 and not spoilt:
         try:
-            return export_into(folder, load_part, config, stage, job.precision)
+            return export_into(folder, load_part, config, stage, job.options)
         except ExportError as error:
             spoilt = str(error).partition("; nothing was written")[0]
-    report = export_into(folder, load_part, config, stage)
+    report = export_into(folder, load_part, config, stage, dataclasses.replace(job.options, precision=FP32))
     return dataclasses.replace(
-        report, remark=f"kept in fp32: {spoilt}" if spoilt and job.precision is not FP32 else None
+        report, remark=f"kept in fp32: {spoilt}" if spoilt and job.options.precision is not FP32 else None
     )
+
+
+def _config(part: Part, job: _Job) -> Config:
+    """The part's config; a UNet says which sizes it is for."""
+    if part.name != "unet":
+        return part.config
+    if job.options.static is None:
+        return {**part.config, **ANY_SIZE} if part.kind == "UNet2DConditionModel" else part.config
+    _, signature = _signature(part, job.source, job.options)
+    (size,) = signature.sizes
+    return {**part.config, "sample_size": [size["height"], size["width"]]}
 
 
 def _known_to_overflow(part: Part, source: Source) -> str | None:
@@ -173,8 +193,13 @@ def _network(part: Part, job: _Job, stage: Stage) -> Network:
     module = load(part)
     for lora in job.loras:
         fuse(module, lora, part.name)
-    call, signature = describe_part(part, job.source)
+    call, signature = _signature(part, job.source, job.options)
     return Network(module=module, call=call, signature=signature)
+
+
+def _signature(part: Part, source: Source, options: Options) -> tuple[Call, Signature]:
+    call, signature = describe_part(part, source)
+    return call, signature if options.static is None else fix(signature, part, source, options.static)
 
 
 def _complete(out: Path, source: Source, location: Location) -> None:

@@ -12,7 +12,8 @@ import onnxruntime
 
 from ddim_edge.config import read_json
 
-from .precision import FP32, PRECISIONS, Precision
+from .options import Options, read_options
+from .precision import Precision
 from .verify import Case
 
 FILE_NAME = "export.json"
@@ -28,13 +29,17 @@ class Report:
     """The folder that its export.json describes."""
     network: str
     """The class of the module."""
-    opset: int
     cases: tuple[Case, ...]
-    precision: Precision = FP32
+    options: Options = field(default_factory=Options)
     remark: str | None = None
     """What is not as it was asked for."""
     made_from: Mapping[str, Any] = field(default_factory=dict)
     """The source's files and the options: the same again would give the same graph."""
+
+    @property
+    def precision(self) -> Precision:
+        """What weights and values are stored in, and how they were compared."""
+        return self.options.precision
 
     @property
     def error(self) -> float:
@@ -56,8 +61,7 @@ def write_report(folder: Path, report: Report) -> None:
     """Write ``export.json`` into ``folder``, which holds all the other files."""
     contents: dict[str, Any] = {
         "network": report.network,
-        "opset": report.opset,
-        "dtype": report.precision.name,
+        **report.options.to_json(),
         "versions": _versions(),
         "verification": {
             "measure": report.precision.formula,
@@ -78,9 +82,8 @@ def read_report(folder: Path) -> Report:
     return Report(
         path=folder,
         network=contents["network"],
-        opset=contents["opset"],
         cases=tuple(map(Case.from_json, contents["verification"]["cases"])),
-        precision=PRECISIONS[contents["dtype"]],
+        options=read_options(**{key: contents[key] for key in Options().to_json()}),
         remark=contents.get("remark"),
         made_from=contents.get("made_from", {}),
     )

@@ -1,5 +1,6 @@
 """What a network is fed and what it returns: names, axes, and how to draw inputs for a comparison."""
 
+import dataclasses
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -38,11 +39,23 @@ class Signature:
     """The axes of every output; None where the length does not matter here."""
     sizes: tuple[Sizes, ...]
     """What to compare at; the last is what to trace with."""
+    batch: int | None = None
+    """The only batch, where it is not free."""
 
     @property
     def names(self) -> tuple[str, ...]:
         """The inputs in their order."""
         return tuple(entry.name for entry in self.inputs)
+
+    def fixed(self, batch: int, lengths: Sizes) -> "Signature":
+        """The same signature with no free axes left: at one ``batch``, and one length of each axis."""
+        known = {"batch": batch, **lengths}
+        return Signature(
+            inputs=tuple(dataclasses.replace(entry, axes=_shape(entry.axes, known)) for entry in self.inputs),
+            outputs={name: self.shape_of(name, known) for name in self.outputs},
+            sizes=(lengths,),
+            batch=batch,
+        )
 
     def draw(self, batch: int, sizes: Sizes, seed: int) -> Arrays:
         """Random inputs by name."""

@@ -74,6 +74,8 @@ class Source:
     """All graphs that could be made of it, wanted or not."""
     copied: tuple[str, ...] = ()
     """Subfolders that are taken over as they are."""
+    autoencoder: Config | None = None
+    """Its config, wanted or not."""
 
     @property
     def has_controlnet(self) -> bool:
@@ -128,6 +130,7 @@ def _pipeline(folder: Path, components: Collection[str]) -> Source:
         parts=tuple(_part(name, source) for name, source in wanted.items()),
         graphs=tuple(graphs),
         copied=tuple(name for name in _COPIED if name in present and (folder / name).is_dir()),
+        autoencoder=read_json(graphs["vae_decoder"] / "config.json") if "vae_decoder" in graphs else None,
     )
 
 
@@ -167,8 +170,9 @@ def _with_vae(source: Source, vae: Path) -> Source:
     parts = (_part(part.name, vae) if part.name.startswith("vae_") else part for part in source.parts)
     key = "vqvae" if source.index.get("vqvae") else "vae"
     replaced = tuple(parts)
-    kind = next(part.kind for part in replaced if part.name.startswith("vae_"))
-    return dataclasses.replace(source, parts=replaced, index={**source.index, key: ["diffusers", kind]})
+    new = next(part for part in replaced if part.name.startswith("vae_"))
+    index = {**source.index, key: ["diffusers", new.kind]}
+    return dataclasses.replace(source, parts=replaced, index=index, autoencoder=new.config)
 
 
 def _with_weights_from(source: Source, checkpoint: Path, components: Collection[str]) -> Source:

@@ -31,6 +31,25 @@ _EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetenso
     help="What weights and values are stored and computed in. fp16 is for GPUs.",
 )
 @click.option(
+    "--static",
+    metavar="BxHxW",
+    help="Fix all graphs to one batch of the UNet and one image size in pixels, such as 2x512x512.",
+)
+@click.option(
+    "--opset",
+    type=click.IntRange(18, 23),
+    default=23,
+    show_default=True,
+    help="The version of ONNX's operators. Below 23, attention is written in other operators.",
+)
+@click.option(
+    "--target",
+    type=click.Choice(["cpu", "cuda", "tensorrt"]),
+    default="cpu",
+    show_default=True,
+    help="What the operators are chosen for. The others run such a graph, too, but slower.",
+)
+@click.option(
     "--vae",
     type=click.Path(path_type=Path),
     help="A folder with another autoencoder, such as TAESD, to take in the place of SOURCE's.",

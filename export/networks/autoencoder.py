@@ -17,23 +17,23 @@ _SIDES = ((8, 8), (8, 12))
 
 def read_decoder(config: Config) -> Signature:
     """Latents, already divided by the scaling factor, to pixels in [-1, 1]."""
-    factor = _factor(config, "num_decoder_blocks")
+    side = factor(config)
     # Latents that come from a sampler have a deviation of about 1 before they are divided.
     latents = Input(name="latent_sample", axes=images(_latent_channels(config)), draw=scaled(1 / _scaling(config)))
-    pixels = images(count(config, "out_channels", default=3), height=f"height*{factor}", width=f"width*{factor}")
+    pixels = images(count(config, "out_channels", default=3), height=f"height*{side}", width=f"width*{side}")
     return Signature(inputs=(latents,), outputs={"sample": pixels}, sizes=_sizes(1))
 
 
 def read_encoder(config: Config) -> Signature:
     """Pixels in [-1, 1] to latents, or to the mean and variance of latents."""
-    factor = _factor(config, "num_encoder_blocks")
+    side = factor(config, "num_encoder_blocks")
     channels = _latent_channels(config)
-    latents = images(channels, height=f"height/{factor}", width=f"width/{factor}")
+    latents = images(channels, height=f"height/{side}", width=f"width/{side}")
     parameters: Axes = ("batch", 2 * channels, *latents[2:])
     return Signature(
         inputs=(Input(name="sample", axes=images(count(config, "in_channels", default=3)), draw=scaled(0.5)),),
         outputs={"latent_parameters": parameters} if _is_variational(config) else {"latent_sample": latents},
-        sizes=_sizes(factor),
+        sizes=_sizes(side),
     )
 
 
@@ -50,6 +50,11 @@ def call_encoder(module: torch.nn.Module, inputs: Mapping[str, torch.Tensor]) ->
     return (encoded.latent_dist.parameters if hasattr(encoded, "latent_dist") else encoded.latents,)
 
 
+def factor(config: Config, blocks: str = "num_decoder_blocks") -> int:
+    """How many pixels a latent stands for along each side; a tiny autoencoder has a list of ``blocks`` a level."""
+    return int(2 ** (len(widths(config, blocks if blocks in config else "block_out_channels")) - 1))
+
+
 def _is_variational(config: Config) -> bool:
     return config.get("_class_name") == "AutoencoderKL"
 
@@ -62,10 +67,5 @@ def _scaling(config: Config) -> float:
     return float(config.get("scaling_factor") or 1.0)
 
 
-def _factor(config: Config, blocks: str) -> int:
-    """How many pixels a latent stands for along each side; a tiny autoencoder has a list of ``blocks`` a level."""
-    return int(2 ** (len(widths(config, blocks if blocks in config else "block_out_channels")) - 1))
-
-
-def _sizes(factor: int) -> tuple[Sizes, ...]:
-    return tuple({"height": factor * height, "width": factor * width} for height, width in _SIDES)
+def _sizes(side: int) -> tuple[Sizes, ...]:
+    return tuple({"height": side * height, "width": side * width} for height, width in _SIDES)

@@ -42,7 +42,7 @@ def untraced(monkeypatch: pytest.MonkeyPatch) -> None:
     """Leave out the seconds of tracing where a test is about the other files."""
 
     def export_into(folder: Path, *_: Any) -> Report:
-        return Report(path=folder, network="UNet2DModel", opset=23, cases=())
+        return Report(path=folder, network="UNet2DModel", cases=())
 
     monkeypatch.setattr(ddim_edge_export.folder, "export_into", export_into)
     monkeypatch.setattr(Report, "error", 0.0)

@@ -17,7 +17,8 @@ from ddim_edge_export.component import export_into
 from ddim_edge_export.concat import promote_concats
 from ddim_edge_export.network import Network
 from ddim_edge_export.networks.denoiser import call_unet, read_signature
-from ddim_edge_export.precision import FP16, FP32
+from ddim_edge_export.options import Options
+from ddim_edge_export.precision import FP16
 from ddim_edge_export.progress import ignore_stage
 
 from .conftest import MakeUnet, TinyNetwork
@@ -36,7 +37,7 @@ def test_a_graph_in_fp16(make_unet: MakeUnet, tmp_path: Path) -> None:
         expected = unet(**{name: torch.from_numpy(array) for name, array in inputs.items()}).sample.numpy()
 
     network = Network(module=unet, call=call_unet, signature=signature)
-    report = export_into(tmp_path, lambda: network, unet.config, ignore_stage, FP16)
+    report = export_into(tmp_path, lambda: network, unet.config, ignore_stage, Options(precision=FP16))
     assert 1e-5 < report.error < 5e-3
     session = onnxruntime.InferenceSession(tmp_path / "model.onnx", providers=["CPUExecutionProvider"])
     types = {value.name: value.type for value in (*session.get_inputs(), *session.get_outputs())}
@@ -48,9 +49,9 @@ def test_a_graph_in_fp16(make_unet: MakeUnet, tmp_path: Path) -> None:
 def test_values_that_would_overflow(tiny: TinyNetwork, tmp_path: Path) -> None:
     """The norm behind the first layer hides them from the output."""
     tiny.down.weight.data *= 1e5
-    assert export_into(tmp_path / "fp32", loader(tiny), tiny.config, ignore_stage, FP32).error <= 1e-4
+    assert export_into(tmp_path / "fp32", loader(tiny), tiny.config, ignore_stage).error <= 1e-4
     with pytest.raises(ExportError, match=r"values within the TinyNetwork reach 2\.15e\+05, too much for fp16"):
-        export_into(tmp_path / "fp16", loader(tiny), tiny.config, ignore_stage, FP16)
+        export_into(tmp_path / "fp16", loader(tiny), tiny.config, ignore_stage, Options(precision=FP16))
 
 
 def mixed(types: tuple[int, ...]) -> ir.Model:

@@ -16,6 +16,7 @@ from ddim_edge.errors import BundleError, ConfigError, DdimEdgeError, ExportErro
 from ddim_edge.integrity import verify_files
 from ddim_edge_export import Report, export_folder
 from ddim_edge_export.network import Network
+from ddim_edge_export.options import Options
 from ddim_edge_export.precision import FP16, FP32, Precision
 from ddim_edge_export.report import write_json
 from ddim_edge_export.verify import Case
@@ -35,13 +36,13 @@ def exported(monkeypatch: pytest.MonkeyPatch) -> Exported:
     """The networks that were exported, without the seconds of tracing; a graph is but its name."""
     calls: Exported = []
 
-    def export_into(folder: Path, load: Load, config: Any, _stage: Any, precision: Precision = FP32) -> Report:
+    def export_into(folder: Path, load: Load, config: Any, _stage: Any, options: Options) -> Report:
         network = load()
-        calls.append((folder.name, network, precision))
+        calls.append((folder.name, network, options.precision))
         write_json(folder / "config.json", config)
         (folder / "model.onnx").write_text(folder.name)
         cases = (Case(batch=1, sizes={}, error=0.0),)
-        return Report(path=folder, network=network.name, opset=23, precision=precision, cases=cases)
+        return Report(path=folder, network=network.name, options=options, cases=cases)
 
     monkeypatch.setattr(ddim_edge_export.folder, "export_into", export_into)
     return calls
@@ -139,11 +140,11 @@ def test_a_component_that_fp16_spoils_stays_in_fp32(
 ) -> None:
     plain = ddim_edge_export.folder.export_into
 
-    def spoilt(folder: Path, load: Load, config: Any, stage: Any, precision: Precision = FP32) -> Report:
-        if folder.name == "vae_decoder" and precision is FP16:
+    def spoilt(folder: Path, load: Load, config: Any, stage: Any, options: Options) -> Report:
+        if folder.name == "vae_decoder" and options.precision is FP16:
             load().module.half()
             raise ExportError("values within the AutoencoderKL reach 1e+05, too much for fp16")
-        return plain(folder, load, config, stage, precision)
+        return plain(folder, load, config, stage, options)
 
     monkeypatch.setattr(ddim_edge_export.folder, "export_into", spoilt)
     report = export_folder(source, tmp_path / "out", components=["unet", "vae_decoder"], dtype="fp16")

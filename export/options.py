@@ -1,0 +1,77 @@
+"""How a graph is to be made: its numbers, its operators, its shapes, and what it is to run on."""
+
+import re
+from dataclasses import dataclass
+from typing import Any
+
+from ddim_edge.errors import ConfigError, choose_from
+
+from .precision import FP32, PRECISIONS, Precision
+
+OPSET = 23
+"""The first with native Attention: half the nodes of opset 20, the same speed, and less memory."""
+OPSETS = range(18, OPSET + 1)
+"""What PyTorch can write. GroupNormalization is native from 21 on; before, PyTorch writes it in other operators."""
+TARGETS = ("cpu", "cuda", "tensorrt")
+QUANTIZATIONS = ("int8-weights",)
+_FIRST_BF16 = 22
+
+
+@dataclass(frozen=True, kw_only=True)
+class Static:
+    """The one batch, and the one size of the image in pixels, that all graphs are to be fixed to."""
+
+    batch: int
+    height: int
+    width: int
+
+    def __str__(self) -> str:
+        return f"{self.batch}x{self.height}x{self.width}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What all graphs of a bundle share."""
+
+    precision: Precision = FP32
+    opset: int = OPSET
+    target: str = "cpu"
+    quantize: str | None = None
+    static: Static | None = None
+
+    def to_json(self) -> dict[str, Any]:
+        """As in export.json."""
+        return {
+            "dtype": self.precision.name,
+            "opset": self.opset,
+            "target": self.target,
+            "quantize": self.quantize,
+            "static": None if self.static is None else str(self.static),
+        }
+
+
+def read_options(*, dtype: str, opset: int, target: str, quantize: str | None, static: str | None) -> Options:
+    """What was asked for. ConfigError names the option that means nothing."""
+    if dtype not in PRECISIONS:
+        raise ConfigError(choose_from("dtype", dtype, PRECISIONS))
+    if target not in TARGETS:
+        raise ConfigError(choose_from("target", target, TARGETS))
+    if quantize is not None and quantize not in QUANTIZATIONS:
+        raise ConfigError(choose_from("quantization", quantize, QUANTIZATIONS))
+    if opset not in OPSETS:
+        raise ConfigError(f"opset {opset} is not supported: choose from {OPSETS.start} to {OPSETS.stop - 1}")
+    if dtype == "bf16" and opset < _FIRST_BF16:
+        raise ConfigError(f"bf16 needs opset {_FIRST_BF16} or more, where convolutions take it, not {opset}")
+    return Options(
+        precision=PRECISIONS[dtype], opset=opset, target=target, quantize=quantize, static=_read_static(static)
+    )
+
+
+def _read_static(text: str | None) -> Static | None:
+    if text is None:
+        return None
+    match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)x([1-9]\d*)", text)
+    if match is None:
+        raise ConfigError(f"static {text!r} is no BxHxW: give batch, height and width in pixels, such as 2x512x512")
+    batch, height, width = map(int, match.groups())
+    return Static(batch=batch, height=height, width=width)
