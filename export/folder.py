@@ -86,9 +86,9 @@ def export_folder(
 
     ``components`` names the graphs to make, all if empty. ``dtype`` is "fp32" or "fp16"; a component that fp16 spoils
     stays in fp32, which its report's ``remark`` says. ``opset`` is 18 to 23, ``target`` "cpu", "cuda" or "tensorrt":
-    what the operators are chosen for. ``static`` is "BxHxW": the batch of the UNet, and the size in pixels, that all graphs
-    are fixed to. ``vae`` is a folder with another autoencoder. ``loras`` are files
-    in safetensors, each perhaps with ":SCALE", that are added to the weights. Pickled weights need ``allow_pickle``.
+    what the operators are chosen for. ``static`` is "BxHxW": the batch of the UNet, and the size in pixels, that all
+    graphs are fixed to. ``vae`` is a folder with another autoencoder. ``loras`` are files in safetensors, each perhaps
+    with ":SCALE", that are added to the weights. Pickled weights need ``allow_pickle``.
 
     ``on_stage`` is called with a component and "load", "export", "fit", "verify" or "write" as each begins. Raises
     ConfigError (the source is something else, an option means nothing to it, or ``out`` is taken), ExportError and
