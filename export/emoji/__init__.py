@@ -1,0 +1,1 @@
+"""The recipe of a small text-to-image model: colour emoji from their Unicode names."""
