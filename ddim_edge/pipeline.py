@@ -211,7 +211,8 @@ def load(
     """Open a bundled model by its name, or a bundle by its folder, on ``provider``.
 
     With ``low_memory`` one network is in memory at a time: each is opened when it is due, and dropped for the next, but
-    for ControlNets, which stay. The images are the same. Every batch opens them again, so a larger ``batch_size`` opens them less often.
+    for ControlNets, which stay. The images are the same. Every batch opens them again, so a larger ``batch_size`` opens
+    them less often.
 
     Raises BundleError where the model is not there or broken, ProviderError where the provider does not run.
     """
