@@ -3,10 +3,11 @@
 import os
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 
+from .bundle import Bundle
 from .conditions import condition
 from .config import DdimConfig
 from .engine import Engine, Job
@@ -14,6 +15,7 @@ from .errors import ConfigError
 from .interpolation import slerp
 from .latents import Latents, read_latents
 from .noise import noise_stream
+from .options import Options, request_of
 from .origin import Origin
 from .pictures import read_picture
 from .pipeline import Pipeline
@@ -65,8 +67,15 @@ def from_latents(pipeline: Pipeline, latents: Latents, **options: Any) -> Reques
 
     Raises ConfigError for latents of another model, and for steps that begin at another noise level.
     """
-    if latents.recipe.get("model_sha256") != pipeline.bundle.sha256:
-        raise ConfigError(f"the latents were made with another model than {pipeline.bundle.name}: encode with this one")
+    request = request_from_latents(pipeline.bundle, latents, **options)
+    pipeline.check(request)
+    return request
+
+
+def request_from_latents(bundle: Bundle, latents: Latents, **options: Any) -> Request:
+    """The same for a model whose networks are not open."""
+    if latents.recipe.get("model_sha256") != bundle.sha256:
+        raise ConfigError(f"the latents were made with another model than {bundle.name}: encode with this one")
     try:
         own = {
             "labels": latents.recipe["label_names"] or None,
@@ -76,7 +85,7 @@ def from_latents(pipeline: Pipeline, latents: Latents, **options: Any) -> Reques
         }
     except (KeyError, TypeError) as error:
         raise ConfigError(f"the latents' recipe is incomplete or of another version: {error}") from None
-    request = pipeline.request(**{**own, **options, "origin": Origin(latents=latents.samples)})
+    request = request_of(bundle, cast(Options, {**own, **options, "origin": Origin(latents=latents.samples)}))
     _check_level(request, latents.alpha_bar)
     return request
 

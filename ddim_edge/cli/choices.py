@@ -4,20 +4,19 @@ import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import click
 
 from ..bundle import Bundle
 from ..config import SAMPLERS, SamplerConfig, sampler_config
 from ..errors import ConfigError
-from ..inversion import from_latents
+from ..inversion import request_from_latents
 from ..latents import Latents
 from ..noise import NoiseKind
-from ..options import LATENT_BATCH_SIZE
+from ..options import LATENT_BATCH_SIZE, Options, request_of
 from ..origin import Origin
 from ..pictures import Shape, read_mask, read_picture
-from ..pipeline import Pipeline
 from ..request import DEFAULT_BATCH_SIZE, Request
 from ..schedule import Sample
 
@@ -56,14 +55,14 @@ class Choices:
     control_scale: tuple[float, ...]
     no_safety_checker: bool
 
-    def request(self, pipeline: Pipeline, origin: Origin | None, latents: Latents | None) -> Request:
+    def request(self, bundle: Bundle, origin: Origin | None, latents: Latents | None) -> Request:
         """The request for this model; ConfigError where the choices and the model do not go together."""
         options: dict[str, Any] = {
             "num_images": self.num_images,
             "labels": split(self.labels),
             "num_steps": self.num_steps,
             "eta": self.eta,
-            "sampler": self._sampler(pipeline.bundle),
+            "sampler": self._sampler(bundle),
             "strength": self.strength,
             "guidance_scale": self.guidance_scale,
             "batch_size": self.batch_size,
@@ -81,11 +80,11 @@ class Choices:
         if self.prompt or self.prompts:
             given["prompt"] = read_prompts(self.prompt, self.prompts)
         if latents is not None:
-            return from_latents(pipeline, latents, **given)
+            return request_from_latents(bundle, latents, **given)
         usual = len(given.get("labels") or given.get("prompt") or ())
-        if not pipeline.bundle.inputs.text:
+        if not bundle.inputs.text:
             given.setdefault("num_images", usual or DEFAULT_NUM_IMAGES)
-        return pipeline.request(origin=origin, **given)
+        return request_of(bundle, cast(Options, {"origin": origin, **given}))
 
     def _sampler(self, bundle: Bundle) -> SamplerConfig | str | None:
         """A config where the options change one, else the name, else None."""

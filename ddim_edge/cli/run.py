@@ -10,12 +10,14 @@ import click
 from click.core import ParameterSource
 
 from .. import providers
+from ..bundle import Bundle, open_bundle
 from ..controls import control_samples
 from ..errors import ConfigError
 from ..images import check_drawable, grid, read_recipe
 from ..latents import read_latents
+from ..options import check_request, recipe_of
 from ..origin import Origin
-from ..pipeline import Pipeline, load
+from ..pipeline import Pipeline
 from ..request import Request
 from ..samplers import schedule_of
 from ..saving import is_folder
@@ -79,22 +81,25 @@ def run_command(
       ddim-edge run --from-image shoes.png --output again.png
     """
     recipe = _read_recipe(from_image, choices) if from_image else {}
-    pipeline = load(model or recipe.get("model", DEFAULT_MODEL), provider, low_memory=low_memory)
+    bundle = open_bundle(model or recipe.get("model", DEFAULT_MODEL))
     encoded = read_latents(latents) if latents else None
     sizes = recipe if recipe else choices
-    shape = pipeline.bundle.image_shape(sizes.get("height"), sizes.get("width"))
-    controls = control_samples(pipeline.bundle, control_image, shape)
+    shape = bundle.image_shape(sizes.get("height"), sizes.get("width"))
+    controls = control_samples(bundle, control_image, shape)
     origin = read_origin(init_image, mask, encoded, shape, controls)
     chosen = Choices(**choices)
-    request = _remake(pipeline, recipe, origin) if recipe else chosen.request(pipeline, origin, encoded)
-    target = output or str(free_name(pipeline.bundle.name, "" if chosen.prompts else file_format))
+    request = _remake(bundle, recipe, origin) if recipe else chosen.request(bundle, origin, encoded)
+    target = output or str(free_name(bundle.name, "" if chosen.prompts else file_format))
     if show and is_folder(target):
         raise ConfigError("--show draws one picture: give a file, not a folder, as --output")
     suffix = f".{file_format}" if is_folder(target) else Path(target).suffix
     if gif or show or save_every or suffix == ".png":
         check_drawable(shape[0])
     watch = Watch(animate=gif, every=save_every)
-    destination = _destination(target, pipeline.recipe(request), recipe.get("index"), file_format, watch)
+    destination = _destination(target, recipe_of(bundle, request), recipe.get("index"), file_format, watch)
+    # Networks of gigabytes are opened only now that all else is known to be right.
+    pipeline = Pipeline(bundle, provider, low_memory=low_memory)
+    pipeline.check(request)
     seconds = _run(pipeline, request, destination, visible=not quiet)
     if show and isinstance(destination, OnePicture):
         click.echo(half_blocks(grid(destination.images)), color=True)
@@ -140,16 +145,16 @@ def _calls(request: Request) -> int:
     return len(schedule_of(request.sampler, request.num_steps, request.strength).timesteps)
 
 
-def _remake(pipeline: Pipeline, recipe: Mapping[str, Any], origin: Origin | None) -> Request:
+def _remake(bundle: Bundle, recipe: Mapping[str, Any], origin: Origin | None) -> Request:
     if "interpolated" in recipe:
         raise ConfigError(f"the picture was made by `ddim-edge interpolate {recipe['interpolated']}`: run that again")
-    if recipe.get("model_sha256") != pipeline.bundle.sha256:
+    if recipe.get("model_sha256") != bundle.sha256:
         raise ConfigError(
             f"the picture was made by another model: its hash is {str(recipe.get('model_sha256'))[:12]}…, that of "
-            f"{pipeline.bundle.name} is {pipeline.bundle.sha256[:12]}…"
+            f"{bundle.name} is {bundle.sha256[:12]}…"
         )
     request = Request.from_json(recipe, origin)
-    pipeline.check(request)
+    check_request(bundle, request)
     return request
 
 
@@ -170,7 +175,8 @@ def _report(
     if as_json:
         return json.dumps({**facts, "recipe": pipeline.recipe(request)})
     images = f"{made} image{'s' if made != 1 else ''}"
+    steps = f"{request.num_steps} step{'s' if request.num_steps != 1 else ''}"
     return (
-        f"{facts['file']}  ({images}, {request.num_steps} steps of {request.sampler.name} on {pipeline.provider} "
+        f"{facts['file']}  ({images}, {steps} of {request.sampler.name} on {pipeline.provider} "
         f"in {seconds:.2f} s, {made / seconds:.2f} images/s)"
     )
