@@ -23,6 +23,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ..config import EulerAncestralConfig, EulerConfig
+from ..errors import ConfigError
 from ..limits import limit_of
 from ..schedule import Floats, Sample, alpha_bars, first_step, prediction_columns, select_timesteps
 from .levels import NEARLY_ZERO, karras
@@ -40,7 +41,10 @@ class Row(NamedTuple):
 
 
 class EulerSchedule:
-    """Euler, ancestral or not, over ``num_steps`` steps; see ``DdimSchedule`` for the attributes."""
+    """Euler, ancestral or not, over ``num_steps`` steps; see ``DdimSchedule`` for the attributes.
+
+    Raises ConfigError where the ancestral form would have to go to more noise.
+    """
 
     def __init__(self, config: EulerConfig | EulerAncestralConfig, num_steps: int, strength: float = 1.0) -> None:
         positions, sigmas = _levels(config, num_steps)
@@ -90,12 +94,22 @@ def _levels(config: EulerConfig | EulerAncestralConfig, num_steps: int) -> tuple
     positions = _positions(config, num_steps)
     sigmas = np.interp(positions, every, table)
     if isinstance(config, EulerAncestralConfig):
+        _check_falling(sigmas)
         return positions, np.append(sigmas, 0.0)
     if config.use_karras_sigmas:
         sigmas = karras(config.sigma_min or float(sigmas[-1]), config.sigma_max or float(sigmas[0]), num_steps)
         rising = np.maximum.accumulate(table)  # the stand-in may lie below its neighbours
         positions = np.interp(np.log(sigmas), np.log(rising), every)
     return positions, np.append(sigmas, 0.0 if config.final_sigma == "zero" else table[0])
+
+
+def _check_falling(sigmas: Floats) -> None:
+    """The stand-in for ᾱ_T = 0 may lie above its neighbours' ᾱ; σ_up has no value on the way from it to them."""
+    if np.any(np.diff(sigmas) > 0):
+        raise ConfigError(
+            f"euler-a goes from more noise to less, and {len(sigmas)} steps of this zero_terminal_snr schedule begin "
+            "with a step to more: take fewer, or another sampler"
+        )
 
 
 def _positions(config: EulerConfig | EulerAncestralConfig, num_steps: int) -> Floats:

@@ -133,6 +133,12 @@ def test_the_changed_options_make_the_config_again(name: str) -> None:
         (DdimConfig(), 10, 1.5, r"strength must lie in \[0, 1\]"),
         (DdimConfig(), 10, math.nan, "strength must be a finite number"),
         (DpmppConfig(), 1000, 1.0, "dpmpp-2m with linspace spacing makes at most 999 steps"),
+        (
+            EulerAncestralConfig(zero_terminal_snr=True),
+            500,
+            1.0,
+            "500 steps of this zero_terminal_snr schedule begin with a step to more",
+        ),
         (UnipcConfig(timestep_spacing="leading"), 1000, 1.0, "unipc with leading spacing makes at most 999 steps"),
     ],
 )
