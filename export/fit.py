@@ -29,9 +29,12 @@ def _wants_instance_norms(model: ir.Model, target: str) -> bool:
 
 
 def save(model: ir.Model, path: Path) -> None:
-    """Write ``model.onnx``; with weights of 1.5 GB or more also ``model.onnx_data`` beside it."""
+    """Write ``model.onnx``; with weights of 1.5 GB or more also ``model.onnx_data`` beside it. The model loses them."""
     size = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None)
     ir.save(model, path, external_data=f"{path.name}_data" if size >= _MAX_BYTES_INSIDE else None)
+    # onnxscript's rewriter keeps the last graph that each of its rules matched, and so would keep the network alive.
+    for value in model.graph.initializers.values():
+        value.const_value = None
 
 
 def _forget_shapes(model: ir.Model) -> None:
