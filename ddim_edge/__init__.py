@@ -33,8 +33,9 @@ from .inversion import encode, from_latents, interpolate
 from .latents import Latents, read_latents
 from .origin import Origin
 from .pictures import read_mask, read_picture
-from .pipeline import Pipeline, Progress, Result, load
+from .pipeline import Pipeline, load
 from .request import Request
+from .results import Progress, Result
 from .samplers import DdimSchedule, Query, Sampler, ddim, start
 from .session import Session
 from .version import __version__

@@ -1,7 +1,9 @@
 """What images are made from besides noise: an image to change, a mask, latents in the noise's place, control images."""
 
 import hashlib
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -56,6 +58,20 @@ class Origin:
                 check_array(name, array, shape)
         if self.mask is not None and self.mask.shape != (1, 1, *image[1:]):
             raise ConfigError(f"the mask has the shape {self.mask.shape}, and the model wants (1, 1, {image[1:]})")
+
+
+def check_same_origin(wanted: Any, origin: Origin | None) -> None:
+    """ConfigError unless ``origin`` is what a recipe's hashes, ``wanted``, stand for."""
+    if not isinstance(wanted, Mapping) or not all(isinstance(value, str) for value in wanted.values()):
+        raise ConfigError(f"the recipe's origin must be an object of hashes, not {wanted!r}")
+    found = origin.to_json() if origin else {}
+    for name in sorted({*wanted, *found}):
+        if name not in found:
+            raise ConfigError(f"the images were made from {name}, of which a recipe holds only the hash: give it, too")
+        if name not in wanted:
+            raise ConfigError(f"the images were not made from any {name}: leave it out")
+        if wanted[name] != found[name]:
+            raise ConfigError(f"the images were made from another {name}: its hash is {wanted[name][:12]}…")
 
 
 def control_name(index: int) -> str:

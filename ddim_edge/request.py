@@ -8,7 +8,7 @@ from typing import Any, Self, get_args
 from .config import SAMPLERS, SamplerConfig, changed_options, whole_number
 from .errors import ConfigError, choose_from
 from .noise import NoiseKind
-from .origin import Origin
+from .origin import Origin, check_same_origin
 from .text import Prompt
 
 DEFAULT_BATCH_SIZE = 16
@@ -155,7 +155,7 @@ class Request:
             labels, sampler = tuple(values["labels"]), sampler_from_json(**values["sampler"])
         except (KeyError, TypeError) as error:
             raise ConfigError(f"the recipe is incomplete or of another version: {error}") from None
-        _check_origin(values.get("origin", {}), origin)
+        check_same_origin(values.get("origin", {}), origin)
         rare = {name: _tupled(values.get(name, usual)) for name, usual in _RARE_FIELDS.items()}
         return cls(**plain, **rare, labels=labels, sampler=sampler, origin=origin)
 
@@ -189,19 +189,6 @@ def sampler_from_json(name: str = "ddim", **options: Any) -> SamplerConfig:
     if name not in SAMPLERS:
         raise ConfigError(choose_from("sampler", name, SAMPLERS))
     return SAMPLERS[name]().replace(**options)
-
-
-def _check_origin(wanted: Any, origin: Origin | None) -> None:
-    if not isinstance(wanted, Mapping) or not all(isinstance(value, str) for value in wanted.values()):
-        raise ConfigError(f"the recipe's origin must be an object of hashes, not {wanted!r}")
-    found = origin.to_json() if origin else {}
-    for name in sorted({*wanted, *found}):
-        if name not in found:
-            raise ConfigError(f"the images were made from {name}, of which a recipe holds only the hash: give it, too")
-        if name not in wanted:
-            raise ConfigError(f"the images were not made from any {name}: leave it out")
-        if wanted[name] != found[name]:
-            raise ConfigError(f"the images were made from another {name}: its hash is {wanted[name][:12]}…")
 
 
 def _tupled(value: Any) -> Any:

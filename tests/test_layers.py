@@ -23,6 +23,7 @@ _LAYERS = {
         "jobs",
         "conditions",
         "controls",
+        "results",
         "starting",
         "origin",
         "latents",

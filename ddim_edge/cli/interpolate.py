@@ -11,7 +11,8 @@ from .. import providers
 from ..errors import ConfigError
 from ..images import check_drawable, gif_bytes
 from ..inversion import ENCODE_STEPS, Endpoint, interpolate
-from ..pipeline import Result, load
+from ..pipeline import load
+from ..results import Result
 from ..saving import check_can_write, check_suffix, is_folder, write_file
 from .choices import split
 from .output import free_name

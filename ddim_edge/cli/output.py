@@ -8,8 +8,8 @@ import numpy as np
 
 from ..config import whole_number
 from ..images import Pixels, gif_bytes, grid, png_bytes
-from ..pipeline import Progress
 from ..request import Request
+from ..results import Progress
 from ..saving import ImageFolder, check_can_write, check_suffix, file_bytes, write_file
 
 
