@@ -2,6 +2,7 @@
 
 import itertools
 import os
+import warnings
 from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import Any, Unpack
@@ -22,6 +23,10 @@ from .safety import warn_unchecked, warn_unsafe
 from .session import Turns
 
 
+class SlowWarning(UserWarning):
+    """A model runs, but not as it should on this device."""
+
+
 class Pipeline:
     """A model, opened on a device.
 
@@ -37,6 +42,7 @@ class Pipeline:
         self.denoiser = Denoiser(bundle.open_unet(provider, turns), controls)
         controls.check_fit(self.denoiser.session)
         self.provider = self.denoiser.session.provider
+        self._warn_if_slow()
         self._check_conditioning()
         self.parts = Parts.open(bundle, self.denoiser.session.inputs, provider, turns)
 
@@ -124,6 +130,16 @@ class Pipeline:
         """Refuse a request that this model cannot honour with ConfigError."""
         check_request(self.bundle, request)
         self._check_size(request)
+
+    def _warn_if_slow(self) -> None:
+        """fp16 is for GPUs: ONNX Runtime's CPU casts most of it to fp32, and back, at every node."""
+        precision = self.denoiser.session.inputs["sample"].dtype
+        if self.provider == "cpu" and precision == np.float16:
+            warnings.warn(
+                f"{self.bundle.name} is in fp16, which a CPU runs slower than fp32: export it with --dtype fp32",
+                SlowWarning,
+                stacklevel=3,
+            )
 
     def _check_size(self, request: Request) -> None:
         """Refuse a size that the graph was not exported for."""
