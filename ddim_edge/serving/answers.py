@@ -74,5 +74,5 @@ def _event(making: Making, prefix: str, image: Image, number: int) -> dict[str, 
         **making.facts(),
     }
     if image.finished:
-        return {**event, "usage": _USAGE, "ddim_edge": image.recipe}
+        return {**event, "usage": _USAGE, **image.facts}
     return {**event, "partial_image_index": number}

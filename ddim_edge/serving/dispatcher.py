@@ -14,6 +14,7 @@ from ..errors import DeviceMemoryError
 from ..images import Pixels
 from ..jobs import job_of
 from ..parts import Parts
+from ..request import Request
 from .models import Resident, Residents
 from .refusals import Cancelled, DeadlinePassed
 from .submission import Made, Partial, State, Submission
@@ -49,7 +50,7 @@ class Dispatcher:
         resident = next((each for each in self._residents.busy() if submission in each.running), None)
         if resident is None:
             return {}
-        images = {index: _estimate(job, resident.parts) for job, index in submission.jobs.items()}
+        images = {index: _estimate(job, submission.request, resident.parts) for job, index in submission.jobs.items()}
         return {index: image for index, image in images.items() if image is not None}
 
     def _drop(self, now: float) -> None:
@@ -125,7 +126,7 @@ class Dispatcher:
                 return self._end(submission, job.error, "failed")
             submission.calls_made += job.calls
             self._on_image(submission.model)
-            submission.listener(Made(index, resident.parts.pixels(job.result())[0]))
+            submission.listener(_made(index, job, submission.request, resident.parts))
         if not submission.jobs:
             return self._end(submission, None, "done")
         return _show(submission, resident.parts)
@@ -148,7 +149,7 @@ def _show(submission: Submission, parts: Parts) -> None:
         now = (index, job.calls)
         if job.calls in submission.partial_after and now not in submission.shown:
             submission.shown.add(now)
-            image = _estimate(job, parts)
+            image = _estimate(job, submission.request, parts)
             if image is not None:
                 submission.listener(Partial(index, job.calls, image))
 
@@ -159,10 +160,18 @@ def fair_order(running: Sequence[Submission]) -> list[Job]:
     return [job for turn in turns for job in turn if job is not None]
 
 
-def _estimate(job: Job, parts: Parts) -> Pixels | None:
+def _estimate(job: Job, request: Request, parts: Parts) -> Pixels | None:
     """What its image looks like from here, uint8 (H, W, C); None before its first prediction."""
     query = job.query
-    return None if query is None or query.denoised is None else parts.pixels(query.denoised)[0]
+    if query is None or query.denoised is None:
+        return None
+    image: Pixels = parts.pixels(query.denoised, tiles=request.vae_tiling)[0]
+    return image
+
+
+def _made(index: int, job: Job, request: Request, parts: Parts) -> Made:
+    images, is_safe = parts.finish(job.result(), tiles=request.vae_tiling)
+    return Made(index, images[0], None if is_safe is None else is_safe[0])
 
 
 def _tries_fewer_rows(resident: Resident, rows: int, error: Exception) -> bool:

@@ -4,7 +4,7 @@ import asyncio
 import base64
 import time
 from collections.abc import AsyncGenerator, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ..bundle import Bundle
@@ -30,6 +30,12 @@ class Image:
     finished: bool
     contents: bytes
     recipe: dict[str, Any]
+    is_safe: bool | None = None
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """What is said of a finished one."""
+        return {"ddim_edge": self.recipe, **({} if self.is_safe is None else {"is_safe": self.is_safe})}
 
     @property
     def b64_json(self) -> str:
@@ -49,7 +55,8 @@ class Making:
     async def images(self) -> AsyncGenerator[Image]:
         """Partial and finished images as they come; raises what ended them."""
         async for event in self.ticket:
-            yield await self.image(event.image, event.index, finished=isinstance(event, Made))
+            image = await self.image(event.image, event.index, finished=isinstance(event, Made))
+            yield replace(image, is_safe=event.is_safe) if isinstance(event, Made) else image
 
     async def image(self, pixels: Pixels, index: int, *, finished: bool) -> Image:
         """Image ``index``, uint8 (H, W, C), as a file; made beside the event loop, for a large one takes long."""
@@ -70,8 +77,8 @@ class Making:
 
     def _item(self, image: Image) -> dict[str, Any]:
         if self.form.as_url:
-            return {"url": self.publish(image.contents, self.form.name), "ddim_edge": image.recipe}
-        return {"b64_json": image.b64_json, "ddim_edge": image.recipe}
+            return {"url": self.publish(image.contents, self.form.name), **image.facts}
+        return {"b64_json": image.b64_json, **image.facts}
 
 
 def begin(

@@ -33,6 +33,8 @@ class Catalogue:
             raise ConfigError("there is no model to serve: name one")
         for bundle in self.bundles.values():
             check_drawable(bundle.image_shape()[0])
+            if bundle.controls:
+                raise ConfigError(f"{bundle.name} has a ControlNet, whose image only `ddim-edge run` takes yet")
 
     @property
     def names(self) -> list[str]:

@@ -82,6 +82,8 @@ class ImageItem(BaseModel):
 
     b64_json: str | None = None
     url: str | None = None
+    is_safe: bool | None = None
+    """Only of models with a safety checker; an unsafe image is black."""
     ddim_edge: dict[str, Any]
 
 

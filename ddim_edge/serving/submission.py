@@ -27,6 +27,8 @@ class Made:
 
     index: int
     image: Pixels
+    is_safe: bool | None = None
+    """Whether the model's safety checker let it pass, and it is not black; None where the model has none."""
 
 
 @dataclass(frozen=True)

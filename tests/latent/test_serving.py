@@ -10,9 +10,11 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from ddim_edge.safety import UnsafeWarning
 from ddim_edge.serving import Settings, create_app
 
 from .conftest import Family, FamilyOf
+from .test_families_against_diffusers import PROMPT
 
 BODY = {"prompt": "a red cat", "negative_prompt": "blue", "seed": 5, "num_inference_steps": 2, "guidance_scale": 3.0}
 
@@ -86,3 +88,16 @@ def test_what_a_model_of_text_cannot_do_is_refused(client: TestClient, change: d
 def test_the_model_says_that_it_reads_text(client: TestClient) -> None:
     extension = client.get("/v1/models/sd").json()["ddim_edge"]
     assert (extension["text"], extension["negative_prompt"], extension["guidance_scale"]) == (True, True, 7.5)
+
+
+def test_an_unsafe_image_is_black_and_said_to_be(family_of: FamilyOf) -> None:
+    checked = family_of("checked")
+    with pytest.warns(UnsafeWarning):
+        wanted = checked.pipeline.generate(prompt=PROMPT, num_images=6, num_steps=2, guidance_scale=4.0)
+    assert set(wanted.is_safe or ()) == {True, False}
+    body = {"prompt": PROMPT, "n": 6, "seed": 0, "num_inference_steps": 2, "guidance_scale": 4.0}
+    with TestClient(create_app({"checked": checked.bundle}, Settings())) as client:
+        items = client.post("/v1/images/generations", json=body).json()["data"]
+    assert tuple(item["is_safe"] for item in items) == wanted.is_safe
+    for item, image in zip(items, wanted.images, strict=True):
+        np.testing.assert_array_equal(pixels(item), image)
