@@ -114,6 +114,14 @@ def reconstruction(record: Record) -> str:
     return as_table(("S", "images", "squared error a dimension", "absolute error a dimension"), rows)
 
 
+def emoji(record: Record) -> str:
+    row = (record["num_images"], record["num_steps"], f"{record['guidance_scale']:g}")
+    shares = (f"{record['top_1']:.1%}", f"{record['top_5']:.1%}", "60%", f"{record['median_rank']:g}")
+    return as_table(
+        ("images", "steps", "guidance", "top-1", "top-5", "wanted at least", "median rank"), [(*row, *shares)]
+    )
+
+
 def _ddim_cells(record: Record) -> list[Record]:
     return [cell for cell in record["cells"].values() if "eta" in cell]
 

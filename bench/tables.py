@@ -4,7 +4,7 @@ import os
 import re
 
 from . import results
-from .markdown import interval, overhead, quality, reconstruction, size, startup, throughput
+from .markdown import emoji, interval, overhead, quality, reconstruction, size, startup, throughput
 from .results import Record
 from .serving import markdown as serving
 
@@ -17,6 +17,7 @@ TABLES = {
     "quality": quality,
     "interval": interval,
     "reconstruction": reconstruction,
+    "emoji": emoji,
     "serving_load": serving.load,
     "serving_overhead": serving.overhead,
     "serving_soak": serving.soak,
