@@ -1,22 +1,24 @@
 """One network into the folder that it has in a bundle: load, trace, fit, verify."""
 
 import gc
+import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ddim_edge.errors import ExportError
 
+from .bfloat import widen
 from .fit import fit, save
-from .network import Network, frozen
+from .network import Network, dispose, frozen
 from .options import Options
 from .overflow import LARGEST, peak_of
-from .precision import FP16, Precision
+from .precision import BF16, FP16, Precision
 from .progress import Stage
 from .quiet import quiet
 from .report import Report, write_json
 from .trace import trace
-from .verify import Expectation, expect, verify
+from .verify import Case, Expectation, expect, verify
 
 _DEFAULTS = Options()
 
@@ -40,8 +42,17 @@ def export_into(
     gc.collect()
     on_stage("verify")
     with quiet():
-        cases = verify(graph, expectations, options.precision)
+        cases = _verify(graph, expectations, options.comparison)
     return Report(path=folder, network=name, options=options, cases=cases)
+
+
+def _verify(graph: Path, expectations: list[Expectation], precision: Precision) -> tuple[Case, ...]:
+    if precision is not BF16:
+        return verify(graph, expectations, precision)
+    with tempfile.TemporaryDirectory(dir=graph.parent) as place:
+        widened = Path(place) / graph.name
+        widen(graph, widened)
+        return verify(widened, expectations, precision)
 
 
 def _write_graph(
@@ -55,8 +66,9 @@ def _write_graph(
         network.module.to(options.precision.torch_dtype)
         model = trace(network, options.opset)
         on_stage("fit")
-        fit(model, options.target)
+        fit(model, options)
         save(model, path)
+    dispose(network)
     return network.name, expectations
 
 

@@ -7,7 +7,7 @@ from onnxscript import ir
 
 
 def promote_concats(model: ir.Model) -> int:
-    """Cast, in place, the inputs of every Concat of fp16 with fp32 to fp32; return how many such there were."""
+    """Cast, in place, the inputs of every Concat of fp16 or bf16 with fp32 to fp32; return how many such there were."""
     mixed = [node for node in model.graph if node.op_type == "Concat" and _is_mixed(node)]
     for node in mixed:
         for position, value in enumerate(node.inputs):
@@ -21,4 +21,4 @@ def promote_concats(model: ir.Model) -> int:
 
 def _is_mixed(node: ir.Node) -> bool:
     types = {value.dtype for value in node.inputs if value is not None}
-    return len(types) > 1 and types <= {ir.DataType.FLOAT, ir.DataType.FLOAT16}
+    return len(types) > 1 and types <= {ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16}

@@ -4,18 +4,26 @@ from pathlib import Path
 
 from onnxscript import ir
 
+from .bfloat import surround_with_float
 from .concat import promote_concats
 from .group_norm import rewrite_group_norms
+from .options import Options
+from .precision import BF16
+from .quantize import quantize_weights
 
 _MAX_BYTES_INSIDE = 1_500_000_000
 """Protobuf ends at 2 GB; larger weights go to a file of their own."""
 
 
-def fit(model: ir.Model, target: str = "cpu") -> None:
-    """Rewrite what has no fast kernel on ``target``, and drop what only the tracer needed (paths in it among that)."""
+def fit(model: ir.Model, options: Options) -> None:
+    """Rewrite what has no fast kernel, quantize if that is wanted, and drop what only the tracer needed (paths in it)."""
     promote_concats(model)
-    if _wants_instance_norms(model, target):
+    if _wants_instance_norms(options):
         rewrite_group_norms(model)
+    if options.quantize is not None:
+        quantize_weights(model)
+    if options.precision is BF16:
+        surround_with_float(model)
     ir.passes.common.RemoveUnusedNodesPass()(model)
     ir.passes.common.ClearMetadataAndDocStringPass()(model)
     for value in (*model.graph.inputs, *model.graph.outputs, *model.graph.initializers.values()):
@@ -23,16 +31,16 @@ def fit(model: ir.Model, target: str = "cpu") -> None:
     _forget_shapes(model)
 
 
-def _wants_instance_norms(model: ir.Model, target: str) -> bool:
+def _wants_instance_norms(options: Options) -> bool:
     """CUDA has no kernel of either norm of opset 22, but of the operators that ONNX Runtime expands a group norm to."""
-    return target == "cpu" or (target == "cuda" and (model.opset_imports[""] or 0) < 22)
+    return options.target == "cpu" or (options.target == "cuda" and options.opset < 22)
 
 
 def save(model: ir.Model, path: Path) -> None:
     """Write ``model.onnx``; with weights of 1.5 GB or more also ``model.onnx_data`` beside it. The model loses them."""
     size = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None)
     ir.save(model, path, external_data=f"{path.name}_data" if size >= _MAX_BYTES_INSIDE else None)
-    # onnxscript's rewriter keeps the last graph that each of its rules matched, and so would keep the network alive.
+    # Somebody keeps the graph: the last ones that its rules matched stay with onnxscript's rewriter.
     for value in model.graph.initializers.values():
         value.const_value = None
 

@@ -194,7 +194,7 @@ def _network(part: Part, job: _Job, stage: Stage) -> Network:
     for lora in job.loras:
         fuse(module, lora, part.name)
     call, signature = _signature(part, job.source, job.options)
-    return Network(module=module, call=call, signature=signature)
+    return Network(module=module, call=call, signature=signature, disposable=True)
 
 
 def _signature(part: Part, source: Source, options: Options) -> tuple[Call, Signature]:

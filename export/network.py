@@ -23,6 +23,8 @@ class Network:
     module: torch.nn.Module
     call: Call
     signature: Signature
+    disposable: bool = False
+    """Whether it was loaded for one graph alone, and its weights may go once that is written."""
 
     @property
     def name(self) -> str:
@@ -57,6 +59,17 @@ def frozen(module: torch.nn.Module) -> Iterator[None]:
             part.training = flag
         for parameter in trainable:
             parameter.requires_grad_(True)
+
+
+def dispose(network: Network) -> None:
+    """Free the weights of a network that nobody else needs.
+
+    Letting go of the module is not enough: the rules of onnxscript's rewriter keep what they matched last, and one weight
+    of a mapped file keeps the whole file mapped.
+    """
+    if network.disposable:
+        for tensor in (*network.module.parameters(), *network.module.buffers()):
+            tensor.data = torch.empty(0, dtype=tensor.dtype)
 
 
 def to_tensors(module: torch.nn.Module, inputs: Mapping[str, NDArray[Any]]) -> tuple[torch.Tensor, ...]:

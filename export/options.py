@@ -6,7 +6,7 @@ from typing import Any
 
 from ddim_edge.errors import ConfigError, choose_from
 
-from .precision import FP32, PRECISIONS, Precision
+from .precision import FP32, INT8_WEIGHTS, PRECISIONS, Precision
 
 OPSET = 23
 """The first with native Attention: half the nodes of opset 20, the same speed, and less memory."""
@@ -39,6 +39,11 @@ class Options:
     quantize: str | None = None
     static: Static | None = None
 
+    @property
+    def comparison(self) -> Precision:
+        """How agreement with PyTorch is measured."""
+        return self.precision if self.quantize is None else INT8_WEIGHTS
+
     def to_json(self) -> dict[str, Any]:
         """As in export.json."""
         return {
@@ -58,6 +63,8 @@ def read_options(*, dtype: str, opset: int, target: str, quantize: str | None, s
         raise ConfigError(choose_from("target", target, TARGETS))
     if quantize is not None and quantize not in QUANTIZATIONS:
         raise ConfigError(choose_from("quantization", quantize, QUANTIZATIONS))
+    if quantize is not None and dtype != "fp32":
+        raise ConfigError(f"quantized weights are computed with in fp32: leave out --quantize, or --dtype {dtype}")
     if opset not in OPSETS:
         raise ConfigError(f"opset {opset} is not supported: choose from {OPSETS.start} to {OPSETS.stop - 1}")
     if dtype == "bf16" and opset < _FIRST_BF16:

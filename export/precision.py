@@ -18,6 +18,7 @@ class Precision:
     name: str
     torch_dtype: torch.dtype
     numpy_dtype: type[np.floating[Any]]
+    """Of the graph's inputs and outputs."""
     measure: Callable[[NDArray[np.float32], NDArray[np.float32]], float]
     formula: str
     """The measure, for export.json."""
@@ -60,4 +61,22 @@ FP16 = Precision(
     unit="root mean squares of the output",
     tolerance=1e-2,
 )
-PRECISIONS = {precision.name: precision for precision in (FP32, FP16)}
+BF16 = Precision(
+    name="bf16",
+    torch_dtype=torch.bfloat16,
+    numpy_dtype=np.float32,
+    measure=_root_mean_square,
+    formula="rms(onnxruntime in fp32 with the weights rounded to bf16 - torch in fp32) / rms(torch in fp32)",
+    unit="root mean squares of the output",
+    tolerance=5e-2,
+)
+INT8_WEIGHTS = Precision(
+    name="int8-weights",
+    torch_dtype=torch.float32,
+    numpy_dtype=np.float32,
+    measure=_root_mean_square,
+    formula="rms(onnxruntime with int8 weights - torch in fp32) / rms(torch in fp32)",
+    unit="root mean squares of the output",
+    tolerance=5e-2,
+)
+PRECISIONS = {precision.name: precision for precision in (FP32, FP16, BF16)}

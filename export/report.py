@@ -38,8 +38,8 @@ class Report:
 
     @property
     def precision(self) -> Precision:
-        """What weights and values are stored in, and how they were compared."""
-        return self.options.precision
+        """What weights are stored in, and how the graph was compared."""
+        return self.options.comparison
 
     @property
     def error(self) -> float:

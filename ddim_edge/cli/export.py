@@ -25,10 +25,15 @@ _EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetenso
 )
 @click.option(
     "--dtype",
-    type=click.Choice(["fp32", "fp16"]),
+    type=click.Choice(["fp32", "fp16", "bf16"]),
     default="fp32",
     show_default=True,
-    help="What weights and values are stored and computed in. fp16 is for GPUs.",
+    help="What weights and values are stored and computed in. fp16 and bf16 are for GPUs.",
+)
+@click.option(
+    "--quantize",
+    type=click.Choice(["int8-weights"]),
+    help="Store the weights of matrix products in 8 bits, and compute in fp32.",
 )
 @click.option(
     "--static",

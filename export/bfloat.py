@@ -1,0 +1,89 @@
+"""Graphs in bfloat16: float32 at their ends, casts where there are no kernels, and how to compare one on a CPU.
+
+NumPy has no bfloat16, so that inputs and outputs are float32. ONNX Runtime's CPU has next to no kernels of it: what is
+compared is the same graph, with the same rounded weights, computed in float32.
+"""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+from onnxscript import ir
+
+_NO_KERNELS = ("Resize", "Pad", "ConvTranspose", "GatherND", "ReduceMean", "InstanceNormalization")
+"""Operators that ONNX Runtime's CUDA provider has kernels of, but not in bfloat16."""
+_FLOAT, _BFLOAT = ir.DataType.FLOAT, ir.DataType.BFLOAT16
+
+
+def surround_with_float(model: ir.Model) -> None:
+    """Make inputs and outputs float32, and compute in float32 what has no kernel, all in place."""
+    graph = model.graph
+    for node in [node for node in graph if node.op_type in _NO_KERNELS]:
+        _in_float(graph, node)
+    for value in [value for value in graph.inputs if value.dtype == _BFLOAT]:
+        value.type = ir.TensorType(_FLOAT)
+        users = list(value.uses())
+        cast = _cast(value, _BFLOAT)
+        graph.insert_before(graph[0], cast)
+        for node, position in users:
+            node.replace_input_with(position, cast.outputs[0])
+    for position, value in enumerate(graph.outputs):
+        if value.dtype == _BFLOAT:
+            graph.outputs[position] = _float_output(graph, value)
+
+
+def widen(source: Path, out: Path) -> None:
+    """Write the graph in ``source`` to ``out`` with everything that is bfloat16 as float32, weights included."""
+    model = ir.load(source)
+    for value in model.graph.initializers.values():
+        if value.const_value is not None and value.const_value.dtype == _BFLOAT:
+            value.const_value = _widened(value.const_value)
+            value.type = ir.TensorType(_FLOAT)
+    for node in model.graph:
+        for name, attribute in list(node.attributes.items()):
+            if name == "to" and attribute.as_int() == _BFLOAT:
+                node.attributes[name] = ir.AttrInt64(name, _FLOAT)
+            if attribute.type == ir.AttributeType.TENSOR and attribute.as_tensor().dtype == _BFLOAT:
+                node.attributes[name] = ir.AttrTensor(name, _widened(attribute.as_tensor()))
+    size = sum(tensor.nbytes for tensor in _weights(model))
+    ir.save(model, out, external_data=f"{out.name}_data" if size >= 1_500_000_000 else None)
+
+
+def _in_float(graph: ir.Graph, node: ir.Node) -> None:
+    for position, value in enumerate(node.inputs):
+        if value is not None and value.dtype == _BFLOAT:
+            cast = _cast(value, _FLOAT)
+            graph.insert_before(node, cast)
+            node.replace_input_with(position, cast.outputs[0])
+    for value in node.outputs:
+        if value.dtype == _BFLOAT:
+            users = list(value.uses())
+            value.type = ir.TensorType(_FLOAT)
+            back = _cast(value, _BFLOAT)
+            graph.insert_after(node, back)
+            for user, position in users:
+                user.replace_input_with(position, back.outputs[0])
+
+
+def _float_output(graph: ir.Graph, value: ir.Value) -> ir.Value:
+    cast = _cast(value, _FLOAT)
+    graph.append(cast)
+    cast.outputs[0].name, value.name = value.name, f"{value.name}.bfloat16"
+    cast.outputs[0].shape = value.shape
+    return cast.outputs[0]
+
+
+def _cast(value: ir.Value, kind: ir.DataType) -> ir.Node:
+    node = ir.node("Cast", [value], {"to": kind.value})
+    node.outputs[0].type = ir.TensorType(kind)
+    return node
+
+
+def _widened(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
+    return ir.LazyTensor(
+        lambda: ir.tensor(tensor.numpy().astype(np.float32)), dtype=_FLOAT, shape=tensor.shape, name=tensor.name
+    )
+
+
+def _weights(model: ir.Model) -> Iterator[ir.TensorProtocol]:
+    return (value.const_value for value in model.graph.initializers.values() if value.const_value is not None)
