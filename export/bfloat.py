@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from onnxscript import ir
 
-_NO_KERNELS = ("Resize", "Pad", "ConvTranspose", "GatherND", "ReduceMean", "InstanceNormalization")
+_NO_KERNELS = ("Resize", "Pad", "ConvTranspose", "ReduceMean", "InstanceNormalization")
 """Operators that ONNX Runtime's CUDA provider has kernels of, but not in bfloat16."""
 _FLOAT, _BFLOAT = ir.DataType.FLOAT, ir.DataType.BFLOAT16
 

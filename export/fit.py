@@ -16,7 +16,7 @@ _MAX_BYTES_INSIDE = 1_500_000_000
 
 
 def fit(model: ir.Model, options: Options) -> None:
-    """Rewrite what has no fast kernel, quantize if that is wanted, and drop what only the tracer needed (paths in it)."""
+    """Rewrite what has no fast kernel, quantize if wanted, and drop what only the tracer needed (paths in it)."""
     promote_concats(model)
     if _wants_instance_norms(options):
         rewrite_group_norms(model)

@@ -64,8 +64,8 @@ def frozen(module: torch.nn.Module) -> Iterator[None]:
 def dispose(network: Network) -> None:
     """Free the weights of a network that nobody else needs.
 
-    Letting go of the module is not enough: the rules of onnxscript's rewriter keep what they matched last, and one weight
-    of a mapped file keeps the whole file mapped.
+    Letting go of the module is not enough: the rules of onnxscript's rewriter keep what they matched last, and one
+    weight of a mapped file keeps the whole file mapped.
     """
     if network.disposable:
         for tensor in (*network.module.parameters(), *network.module.buffers()):

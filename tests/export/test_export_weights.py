@@ -1,0 +1,141 @@
+"""bfloat16, and weights in 8 bits: what is stored, and what is computed."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from onnx import TensorProto, helper, numpy_helper
+from onnxscript import ir
+
+from ddim_edge.errors import ConfigError
+from ddim_edge_export.component import export_into
+from ddim_edge_export.network import Network
+from ddim_edge_export.options import Options, read_options
+from ddim_edge_export.precision import BF16
+from ddim_edge_export.progress import ignore_stage
+from ddim_edge_export.quantize import quantize_weights, quantized_along
+from ddim_edge_export.signature import Input, Signature
+
+
+class Block(torch.nn.Module):
+    """A matrix product, a convolution and an upsampling."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        torch.manual_seed(0)
+        self.linear = torch.nn.Linear(24, 64)
+        self.conv = torch.nn.Conv2d(64, 4, 3, padding=1)
+
+    def forward(self, sample: torch.Tensor) -> torch.Tensor:
+        hidden = self.linear(sample.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
+        return self.conv(torch.nn.functional.interpolate(hidden, scale_factor=2.0))
+
+
+def block() -> Network:
+    axes = ("batch", 24, "height", "width")
+    signature = Signature(
+        inputs=(Input(name="sample", axes=axes),),
+        outputs={"out_sample": ("batch", None, "height*2", "width*2")},
+        sizes=({"height": 4, "width": 6},),
+    )
+    return Network(module=Block(), call=lambda module, inputs: (module(**inputs),), signature=signature)
+
+
+def export(folder: Path, options: Options) -> tuple[onnx.ModelProto, float]:
+    report = export_into(folder, block, {}, ignore_stage, options)
+    assert [path.name for path in sorted(folder.iterdir())] == ["config.json", "model.onnx"]
+    return onnx.load(folder / "model.onnx"), report.error
+
+
+def types(values: Any) -> list[int]:
+    return [value.type.tensor_type.elem_type for value in values]
+
+
+def test_a_graph_in_bf16(tmp_path: Path) -> None:
+    model, error = export(tmp_path, Options(precision=BF16, target="cuda"))
+    assert 1e-4 < error < 1e-2
+    onnx.checker.check_model(model, full_check=True)
+    assert types(model.graph.input) == types(model.graph.output) == [TensorProto.FLOAT]
+    weights = {tensor.name: tensor for tensor in model.graph.initializer}
+    assert weights["network.conv.weight"].data_type == TensorProto.BFLOAT16
+    # CUDA has no kernel of Resize in bfloat16: it stands between two casts.
+    producer = {name: node for node in model.graph.node for name in node.output}
+    (resize,) = (node for node in model.graph.node if node.op_type == "Resize")
+    (after,) = (node for node in model.graph.node if resize.output[0] in node.input)
+    assert [producer[resize.input[0]].attribute[0].i, after.attribute[0].i] == [TensorProto.FLOAT, TensorProto.BFLOAT16]
+
+
+def test_matrices_in_8_bits(tmp_path: Path) -> None:
+    model, error = export(tmp_path / "int8", Options(quantize="int8-weights"))
+    plain, exact = export(tmp_path / "fp32", Options())
+    assert exact < 1e-5 < error < 2e-2
+    kinds = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
+    assert list(kinds.values()).count(TensorProto.INT8) == 1
+    assert kinds["network.conv.weight"] == TensorProto.FLOAT
+    # 24 times 64 values of 4 bytes are of 1 byte, and there are 64 scales.
+    saved = len(plain.SerializeToString()) - len(model.SerializeToString())
+    assert saved == pytest.approx(24 * 64 * 3 - 64 * 4, abs=400)
+
+
+@settings(deadline=None, max_examples=40)
+@given(
+    shape=st.tuples(st.integers(1, 6), st.integers(1, 6)),
+    axis=st.integers(0, 1),
+    zero=st.booleans(),
+    seed=st.integers(0, 99),
+)
+def test_the_error_is_at_most_half_a_step(shape: tuple[int, int], axis: int, zero: bool, seed: int) -> None:
+    matrix = np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+    if zero:
+        matrix.swapaxes(0, axis)[0] = 0
+    quantized, scales = quantized_along(matrix, axis)
+    assert scales.shape == (shape[axis],)
+    step = np.expand_dims(scales, 1 - axis)
+    assert np.all(np.abs(quantized * step - matrix) <= step * 0.5001)
+    assert np.abs(quantized.astype(int)).max() <= 127
+
+
+@pytest.mark.parametrize("transposed", [0, 1])
+def test_a_weight_of_two_products(transposed: int) -> None:
+    """MatMul has its outputs in columns, a transposed Gemm in rows; each gets the scales that are right for it."""
+    matrix = np.random.default_rng(0).standard_normal((5, 5), dtype=np.float32)
+    graph = helper.make_graph(
+        [
+            helper.make_node("MatMul", ["x", "w"], ["y"]),
+            helper.make_node("Gemm", ["x", "w"], ["z"], transB=transposed),
+            helper.make_node("MatMul", ["w", "x"], ["left"]),
+        ],
+        "products",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [5, 5])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [5, 5]) for name in ("y", "z", "left")],
+        [numpy_helper.from_array(matrix, "w")],
+    )
+    model = ir.serde.deserialize_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)]))
+    assert quantize_weights(model) == 1 + transposed
+    proto = ir.serde.serialize_model(model)
+    onnx.checker.check_model(proto, full_check=True)
+    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
+    y, z, left = session.run(["y", "z", "left"], {"x": np.eye(5, dtype=np.float32)})
+    columns, rows = quantized_along(matrix, 1), quantized_along(matrix, 0)
+    np.testing.assert_allclose(y, columns[0] * columns[1], rtol=1e-6)
+    np.testing.assert_allclose(z, (rows[0] * rows[1][:, None]).T if transposed else y, rtol=1e-6)
+    np.testing.assert_array_equal(left, matrix)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"dtype": "fp16", "quantize": "int8-weights"}, "computed with in fp32: leave out --quantize, or --dtype fp16"),
+        ({"dtype": "bf16", "opset": 21}, "bf16 needs opset 22 or more"),
+    ],
+)
+def test_what_does_not_go_together(options: dict[str, Any], message: str) -> None:
+    defaults: dict[str, Any] = {"dtype": "fp32", "opset": 23, "target": "cpu", "quantize": None, "static": None}
+    with pytest.raises(ConfigError, match=message):
+        read_options(**defaults | options)
