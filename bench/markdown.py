@@ -75,6 +75,29 @@ def interval(record: Record) -> str:
     return as_table(("guided at σ", "rows an image", "median", "time saved", "pair by pair"), rows)
 
 
+def stable_diffusion(record: Record) -> str:
+    names = {"ours": "ddim-edge", "low-memory": "ddim-edge, --low-memory", "diffusers": "diffusers"}
+    rows = [
+        (
+            names[kind],
+            f"{side['load_seconds']:.0f} s",
+            f"{side['run_seconds']:.0f} s",
+            " and ".join(f"{taken:.1f} s" for taken in side["step_seconds"]),
+            f"{side['peak_mib']} MiB ({side['peak_mib'] / record['weights_mib']:.2f})",
+            f"{side['peak_anonymous_mib']} MiB",
+        )
+        for kind, side in record["sides"].items()
+    ]
+    header = ("", "load", "run", "steps", "peak memory (times the weights)", "of it no file's")
+    parity = record["parity"]
+    same = "equal" if record["low_memory_is_equal"] else "not equal"
+    return (
+        f"{as_table(header, rows)}\n\nThe weights take {record['weights_mib']} MiB. From diffusers the sample differs by "
+        f"{parity['first_step']:.1e} at most after the first step and by {parity['last_step']:.1e} after the last, the "
+        f"image by {parity['image']:.0f} grey levels of 255; with and without --low-memory samples and images are {same}."
+    )
+
+
 def quality(record: Record) -> str:
     parts = [_references(record)]
     if record.get("cells"):

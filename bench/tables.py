@@ -4,7 +4,7 @@ import os
 import re
 
 from . import results
-from .markdown import emoji, interval, overhead, quality, reconstruction, size, startup, throughput
+from .markdown import emoji, interval, overhead, quality, reconstruction, size, stable_diffusion, startup, throughput
 from .results import Record
 from .serving import markdown as serving
 
@@ -18,6 +18,7 @@ TABLES = {
     "interval": interval,
     "reconstruction": reconstruction,
     "emoji": emoji,
+    "stable_diffusion": stable_diffusion,
     "serving_load": serving.load,
     "serving_overhead": serving.overhead,
     "serving_soak": serving.soak,

@@ -145,7 +145,7 @@ class Vae:
         if not path.is_file():
             raise BundleError(f"{path} is missing, and this needs it: export or copy {name} again")
         check_onnx_file(path, self._folder)
-        return Session(path, self._provider, turns=self._turns)
+        return Session(path, self._provider, turns=self._turns, spins=False)
 
     def _run(self, session: Session, array: Sample) -> Sample:
         outputs = session.run({next(iter(session.inputs)): array})

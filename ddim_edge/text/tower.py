@@ -98,7 +98,7 @@ def open_tower(
     check_onnx_file(path, folder)
     reader = ClipTokenizer(folder / tokenizer)
     _check_config(read_optional(folder / name / "config.json"), reader, name)
-    return Tower(reader, Session(path, provider, turns=turns), penultimate=penultimate)
+    return Tower(reader, Session(path, provider, turns=turns, spins=False), penultimate=penultimate)
 
 
 def _check_config(config: Mapping[str, Any], tokenizer: ClipTokenizer, name: str) -> None:

@@ -53,7 +53,7 @@ def test_what_was_cut_off_is_one_line(bundle: Path, invoke: Invoke) -> None:
     ("options", "message"),
     [
         ([], "give a prompt"),
-        (["--prompt", "a", "--width", 33], "take 32 or 36"),
+        (["--prompt", "a", "--width", 33], "take 32 or 34"),
         (["--prompts", "not-there.txt"], "cannot be read as prompts"),
         (["--prompts", "empty.txt"], "holds no prompt"),
         (["--prompt", "a", "--prompts", "empty.txt"], "exclude each other"),

@@ -40,9 +40,9 @@ class Opened:
 def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
     watch, create = Opened(), session._create
 
-    def watched(path: Path, provider: Any, *, as_is: bool = False) -> Any:
-        made = create(path, provider, as_is=as_is)
-        if not as_is:
+    def watched(path: Path, provider: Any, use: session._Use, *, spins: bool) -> Any:
+        made = create(path, provider, use, spins=spins)
+        if use is not session._Use.LOOKING:
             watch.add(path.parent.name, made)
         return made
 
