@@ -35,7 +35,7 @@ CONFIGS: dict[str, dict[str, Any]] = {
 
 @pytest.mark.parametrize("name", CONFIGS)
 @given(height=st.integers(1, 60), width=st.integers(1, 60), seed=st.integers(0, 9))
-@settings(max_examples=20)
+@settings(max_examples=20, deadline=None)
 def test_pixels_are_those_of_transformers(name: str, height: int, width: int, seed: int) -> None:
     image = np.random.default_rng(seed).integers(0, 256, (height, width, 3), np.uint8)
     theirs = Transformers.CLIPImageProcessorPil(**CONFIGS[name])(
