@@ -1,4 +1,4 @@
-"""``python -m bench.emoji BUNDLE``: does the picture of a training name come when its name is asked for?
+"""``python -m bench.emoji BUNDLE``: whether the picture of a training name comes when it is asked for.
 
 One picture a name is generated, and all training pictures are put in the order of their distance to it: the root of
 the summed squares over all pixels, as they are seen, uint8. Top-1 is the share of names whose own picture is the
