@@ -6,13 +6,16 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import torch
+
 from ddim_edge.errors import ExportError
 
 from .bfloat import widen
 from .fit import fit, save
 from .network import Network, dispose, frozen
 from .options import Options
-from .overflow import LARGEST, peak_of
+from .overflow import LARGEST, Peaks, halve_but, layers_of, peaks_of
 from .precision import BF16, FP16, Precision
 from .progress import Stage
 from .quiet import quiet
@@ -37,13 +40,13 @@ def export_into(
     """
     write_json(folder / "config.json", {key: value for key, value in config.items() if key != "_name_or_path"})
     graph = folder / "model.onnx"
-    name, expectations = _write_graph(graph, load, on_stage, options)
+    name, expectations, remark = _write_graph(graph, load, on_stage, options)
     # What was loaded for this graph alone is gone before ONNX Runtime reads the same weights again.
     gc.collect()
     on_stage("verify")
     with quiet():
         cases = _verify(graph, expectations, options.comparison)
-    return Report(path=folder, network=name, options=options, cases=cases)
+    return Report(path=folder, network=name, options=options, cases=cases, remark=remark)
 
 
 def _verify(graph: Path, expectations: list[Expectation], precision: Precision) -> tuple[Case, ...]:
@@ -57,26 +60,32 @@ def _verify(graph: Path, expectations: list[Expectation], precision: Precision) 
 
 def _write_graph(
     path: Path, load: Callable[[], Network], on_stage: Stage, options: Options
-) -> tuple[str, list[Expectation]]:
-    """Write the graph; return the network's name, and what it makes of random inputs."""
+) -> tuple[str, list[Expectation], str | None]:
+    """Write the graph; return the network's name, what it makes of random inputs, and what is not as it was asked."""
     network = load()
     with frozen(network.module), quiet():
         on_stage("export")
-        expectations = _expect(network, options.precision)
-        network.module.to(options.precision.torch_dtype)
+        with peaks_of(network.module) as peaks:
+            expectations = expect(network)
+        remark = _round(network.module, options.precision, peaks)
         model = trace(network, options.opset)
         on_stage("fit")
         fit(model, options)
         save(model, path)
     dispose(network)
-    return network.name, expectations
+    return network.name, expectations, remark
 
 
-def _expect(network: Network, precision: Precision) -> list[Expectation]:
+def _round(module: torch.nn.Module, precision: Precision, peaks: Peaks) -> str | None:
+    """Round the weights; say which layers were spared."""
+    kept = peaks.layers() if precision is FP16 else {}
     if precision is not FP16:
-        return expect(network)
-    with peak_of(network.module) as peak:
-        expectations = expect(network)
-    if not peak.value <= LARGEST:
-        raise ExportError(f"values within the {network.name} reach {peak.value:.3g}, too much for fp16")
-    return expectations
+        module.to(precision.torch_dtype)
+        return None
+    total = len(layers_of(module))
+    if not np.isfinite(peaks.largest) or len(kept) == total or (not kept and peaks.largest > LARGEST):
+        raise ExportError(f"values within the {type(module).__name__} reach {peaks.largest:.3g}, too much for fp16")
+    halve_but(module, kept)
+    if not kept:
+        return None
+    return f"{len(kept)} of {total} layers kept in fp32, whose values reach {peaks.largest:.3g}: {', '.join(kept)}"

@@ -166,9 +166,8 @@ def _export(folder: Path, part: Part, job: _Job, on_stage: Progress) -> Report:
         except ExportError as error:
             spoilt = str(error).partition("; nothing was written")[0]
     report = export_into(folder, load_part, config, stage, dataclasses.replace(job.options, precision=FP32))
-    return dataclasses.replace(
-        report, remark=f"kept in fp32: {spoilt}" if spoilt and job.options.precision is not FP32 else None
-    )
+    remark = f"kept in fp32: {spoilt}" if spoilt and job.options.precision is not FP32 else report.remark
+    return dataclasses.replace(report, remark=remark)
 
 
 def _config(part: Part, job: _Job) -> Config:

@@ -73,8 +73,8 @@ def dispose(network: Network) -> None:
 
 
 def to_tensors(module: torch.nn.Module, inputs: Mapping[str, NDArray[Any]]) -> tuple[torch.Tensor, ...]:
-    """The inputs in their order, where the module's weights are, and as precise as those."""
-    weight = next(module.parameters(), torch.empty(0))
+    """The inputs in their order, where the module's weights are, and as precise as the least precise of those."""
+    weight = min(module.parameters(), key=lambda parameter: parameter.element_size(), default=torch.empty(0))
     tensors = (torch.from_numpy(array).to(weight.device) for array in inputs.values())
     return tuple(tensor.to(weight.dtype) if tensor.is_floating_point() else tensor for tensor in tensors)
 

@@ -1,5 +1,6 @@
 """fp16: what it is compared by, what it refuses, and the one thing that the tracer gets wrong."""
 
+import copy
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from ddim_edge_export.concat import promote_concats
 from ddim_edge_export.network import Network
 from ddim_edge_export.networks.denoiser import call_unet, read_signature
 from ddim_edge_export.options import Options
+from ddim_edge_export.overflow import halve_but, peaks_of
 from ddim_edge_export.precision import FP16
 from ddim_edge_export.progress import ignore_stage
 
@@ -46,11 +48,60 @@ def test_a_graph_in_fp16(make_unet: MakeUnet, tmp_path: Path) -> None:
     np.testing.assert_allclose(got.astype(np.float32), expected, atol=0.02 * expected.std())
 
 
-def test_values_that_would_overflow(tiny: TinyNetwork, tmp_path: Path) -> None:
-    """The norm behind the first layer hides them from the output."""
+def test_layers_whose_values_overflow_stay_in_fp32(tiny: TinyNetwork, tmp_path: Path) -> None:
+    """The norm behind the first layer hides its values from the output."""
     tiny.down.weight.data *= 1e5
-    assert export_into(tmp_path / "fp32", loader(tiny), tiny.config, ignore_stage).error <= 1e-4
-    with pytest.raises(ExportError, match=r"values within the TinyNetwork reach 2\.15e\+05, too much for fp16"):
+    inputs = read_signature(tiny.config).draw(2, {"height": 8, "width": 8}, seed=100)
+    sample, timestep = map(torch.from_numpy, inputs.values())
+    with torch.no_grad():
+        expected = tiny.eval()(sample, timestep)
+        assert not torch.isfinite(copy.deepcopy(tiny.down).half()(sample.half())).all()
+
+    report = export_into(tmp_path / "fp16", loader(tiny), tiny.config, ignore_stage, Options(precision=FP16))
+    assert report.remark == "2 of 3 layers kept in fp32, whose values reach 2.15e+05: down, norm"
+    assert 1e-5 < report.error < 5e-3
+    weights = {tensor.name: tensor.data_type for tensor in onnx.load(tmp_path / "fp16/model.onnx").graph.initializer}
+    assert weights["network.down.weight"] == TensorProto.FLOAT
+    assert weights["network.up.weight"] == TensorProto.FLOAT16
+    # PyTorch rounds what each layer returns, as a GPU does, and it is finite now.
+    with torch.no_grad():
+        torch.testing.assert_close(tiny(sample.half(), timestep).float(), expected, atol=0.02, rtol=0.02)
+
+
+class Residual(torch.nn.Module):
+    """What it is given, and a convolution of it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.norm = torch.nn.GroupNorm(2, 4)
+        self.conv = torch.nn.Conv2d(4, 4, 1)
+
+    def forward(self, sample: torch.Tensor) -> torch.Tensor:
+        return sample + self.conv(self.norm(sample))
+
+
+def test_a_block_that_adds_up_to_too_much() -> None:
+    """The residual branch and the input are each within the limit; their sum is not."""
+    torch.manual_seed(0)
+    block = Residual()
+    network = torch.nn.Sequential(torch.nn.Conv2d(2, 4, 1), block, torch.nn.GroupNorm(2, 4), torch.nn.Conv2d(4, 2, 1))
+    sample = torch.ones(1, 2, 4, 4)
+    network[0].weight.data.zero_()
+    network[0].bias.data.fill_(3e4)
+    block.conv.bias.data.fill_(3e4)
+    with peaks_of(network) as peaks, torch.no_grad():
+        expected = network(sample)
+        kept = peaks.layers()
+    assert set(kept) == {"1.norm", "1.conv", "2"}
+    halve_but(network, kept)
+    with torch.no_grad():
+        torch.testing.assert_close(network(sample.half()).float(), expected, atol=0.02, rtol=0.02)
+
+
+def test_nothing_of_a_network_fits(tiny: TinyNetwork, tmp_path: Path) -> None:
+    for parameter in tiny.parameters():
+        parameter.data *= 1e5
+    with pytest.raises(ExportError, match=r"values within the TinyNetwork reach .*, too much for fp16"):
         export_into(tmp_path / "fp16", loader(tiny), tiny.config, ignore_stage, Options(precision=FP16))
 
 
