@@ -75,6 +75,15 @@ def interval(record: Record) -> str:
     return as_table(("guided at σ", "rows an image", "median", "time saved", "pair by pair"), rows)
 
 
+def spinning(record: Record) -> str:
+    names = {"alone": "alone", "spinning": "beside two whose threads spin", "still": "beside two whose threads do not"}
+    rows = [
+        (names[kind], f"{1000 * side['seconds']:.1f} ms", f"{side['ratio']:.2f}", as_range(side["pairs"], ".2f"))
+        for kind, side in record["sides"].items()
+    ]
+    return as_table(("the UNet", "a call", "times longer", "pair by pair"), rows)
+
+
 def stable_diffusion(record: Record) -> str:
     names = {"ours": "ddim-edge", "low-memory": "ddim-edge, --low-memory", "diffusers": "diffusers"}
     rows = [
@@ -91,11 +100,12 @@ def stable_diffusion(record: Record) -> str:
     header = ("", "load", "run", "steps", "peak memory (times the weights)", "of it no file's")
     parity = record["parity"]
     same = "equal" if record["low_memory_is_equal"] else "not equal"
-    return (
-        f"{as_table(header, rows)}\n\nThe weights take {record['weights_mib']} MiB. From diffusers the sample differs by "
-        f"{parity['first_step']:.1e} at most after the first step and by {parity['last_step']:.1e} after the last, the "
-        f"image by {parity['image']:.0f} grey levels of 255; with and without --low-memory samples and images are {same}."
+    text = (
+        f"The weights take {record['weights_mib']} MiB. From diffusers the sample differs by at most "
+        f"{parity['first_step']:.1e} after the first step and by {parity['last_step']:.1e} after the last, the "
+        f"image by {parity['image']:.0f} grey levels of 255; with and without --low-memory both are {same}."
     )
+    return f"{as_table(header, rows)}\n\n{text}"
 
 
 def quality(record: Record) -> str:

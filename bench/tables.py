@@ -4,7 +4,18 @@ import os
 import re
 
 from . import results
-from .markdown import emoji, interval, overhead, quality, reconstruction, size, stable_diffusion, startup, throughput
+from .markdown import (
+    emoji,
+    interval,
+    overhead,
+    quality,
+    reconstruction,
+    size,
+    spinning,
+    stable_diffusion,
+    startup,
+    throughput,
+)
 from .results import Record
 from .serving import markdown as serving
 
@@ -19,6 +30,7 @@ TABLES = {
     "reconstruction": reconstruction,
     "emoji": emoji,
     "stable_diffusion": stable_diffusion,
+    "spinning": spinning,
     "serving_load": serving.load,
     "serving_overhead": serving.overhead,
     "serving_soak": serving.soak,

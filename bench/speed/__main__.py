@@ -1,4 +1,4 @@
-"""``python -m bench.speed [overhead] [throughput] [startup] [size] [interval]``: all where none is named."""
+"""``python -m bench.speed [overhead] [throughput] [startup] [size] [interval] [spinning]``: all where none is named."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from rich.console import Console
 from ddim_edge.bundle import open_bundle
 
 from .. import results, tables
-from . import interval, overhead, size, startup, throughput
+from . import interval, overhead, size, spinning, startup, throughput
 from .processes import Subject
 
 MEASUREMENTS = {
@@ -17,6 +17,7 @@ MEASUREMENTS = {
     "startup": startup.measure,
     "size": size.measure,
     "interval": interval.measure,
+    "spinning": spinning.measure,
 }
 PACKAGES = ("ddim-edge", "numpy", "onnxruntime", "torch", "diffusers")
 
