@@ -41,7 +41,7 @@ def _axis_of_outputs(node: ir.Node) -> int | None:
         return None
     if weight.dtype != ir.DataType.FLOAT or weight.const_value.shape.rank() != 2:
         return None
-    return 0 if node.op_type == "Gemm" and node.attributes.get_int("transB", 0) else 1
+    return 0 if node.op_type == "Gemm" and node.attributes.get_int("transB", False) else 1
 
 
 def _dequantized(graph: ir.Graph, weight: ir.Value, axis: int) -> ir.Value:

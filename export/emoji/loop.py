@@ -55,7 +55,8 @@ class Run:
         state: dict[str, Any] = torch.load(path, weights_only=True)
         self.step = state["step"]
         self.random.set_state(state["random"])
-        for part, values in zip((self.module, self.average, self.optimizer), state["parts"], strict=True):
+        parts: tuple[Any, ...] = (self.module, self.average, self.optimizer)
+        for part, values in zip(parts, state["parts"], strict=True):
             part.load_state_dict(values)
 
 

@@ -31,7 +31,8 @@ def train_tokenizer(names: Iterable[str], folder: Path, vocabulary: int = VOCABU
     special = {"bos_token": START, "eos_token": END, "unk_token": END, "pad_token": END}
     settings = {"tokenizer_class": "CLIPTokenizer", "model_max_length": TOKENS, "do_lower_case": True, **special}
     write_json(folder / "tokenizer_config.json", settings)
-    return CLIPTokenizer.from_pretrained(str(folder))
+    tokenizer: CLIPTokenizer = CLIPTokenizer.from_pretrained(str(folder))
+    return tokenizer
 
 
 def _merges(names: Iterable[str], vocabulary: int) -> list[tuple[str, str]]:

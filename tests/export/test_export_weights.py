@@ -34,7 +34,8 @@ class Block(torch.nn.Module):
 
     def forward(self, sample: torch.Tensor) -> torch.Tensor:
         hidden = self.linear(sample.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-        return self.conv(torch.nn.functional.interpolate(hidden, scale_factor=2.0))
+        output: torch.Tensor = self.conv(torch.nn.functional.interpolate(hidden, scale_factor=2.0))
+        return output
 
 
 def block() -> Network:

@@ -89,7 +89,7 @@ def test_the_error_against_the_whole_image(family: Family) -> None:
     """0.24 of the image's deviation (root mean square) for a random network, which looks at the whole image."""
     vae = family.pipeline.parts.vae
     assert vae is not None
-    latents = torch.randn(1, 4, 64, 64, generator=generator()).numpy() * vae.config.scale[0]
+    latents = torch.randn(1, 4, 64, 64, generator=generator()).numpy() * np.float32(vae.config.scale[0])
     whole, parts = vae.decode(latents), vae.decode(latents, tiles=True)
     assert parts.shape == whole.shape
     error = np.sqrt(np.mean(np.square(parts - whole))) / whole.std()
