@@ -80,9 +80,11 @@ def _cast(value: ir.Value, kind: ir.DataType) -> ir.Node:
 
 
 def _widened(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
-    shape = ir.Shape(tensor.shape.numpy())
     return ir.LazyTensor(
-        lambda: ir.tensor(tensor.numpy().astype(np.float32)), dtype=_FLOAT, shape=shape, name=tensor.name
+        lambda: ir.tensor(tensor.numpy().astype(np.float32)),
+        dtype=_FLOAT,
+        shape=ir.Shape(tensor.shape.numpy()),
+        name=tensor.name,
     )
 
 

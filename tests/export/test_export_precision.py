@@ -77,21 +77,21 @@ class Residual(torch.nn.Module):
         self.conv = torch.nn.Conv2d(4, 4, 1)
 
     def forward(self, sample: torch.Tensor) -> torch.Tensor:
-        output: torch.Tensor = sample + self.conv(self.norm(sample))
-        return output
+        changed: torch.Tensor = self.conv(self.norm(sample))
+        return sample + changed
 
 
 def test_a_block_that_adds_up_to_too_much() -> None:
     """The residual branch and the input are each within the limit; their sum is not."""
     torch.manual_seed(0)
-    block = Residual()
-    first = torch.nn.Conv2d(2, 4, 1)
-    network = torch.nn.Sequential(first, block, torch.nn.GroupNorm(2, 4), torch.nn.Conv2d(4, 2, 1))
+    block: Any = Residual()
+    network: Any = torch.nn.Sequential(
+        torch.nn.Conv2d(2, 4, 1), block, torch.nn.GroupNorm(2, 4), torch.nn.Conv2d(4, 2, 1)
+    )
     sample = torch.ones(1, 2, 4, 4)
-    torch.nn.init.zeros_(first.weight)
-    for layer in (first, block.conv):
-        assert layer.bias is not None
-        torch.nn.init.constant_(layer.bias, 3e4)
+    network[0].weight.data.zero_()
+    network[0].bias.data.fill_(3e4)
+    block.conv.bias.data.fill_(3e4)
     with peaks_of(network) as peaks, torch.no_grad():
         expected = network(sample)
         kept = peaks.layers()
