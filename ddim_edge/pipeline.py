@@ -9,12 +9,13 @@ from typing import Any, Unpack
 
 import numpy as np
 
-from .bundle import Bundle, open_bundle
+from .bundle import Bundle
 from .controlnet import ControlNets
 from .denoiser import Denoiser
 from .engine import Engine
 from .errors import BundleError, ConfigError
 from .jobs import job_of
+from .model_folder import open_bundle
 from .options import Options, check_request, recipe_of, request_of
 from .parts import Parts
 from .request import Request

@@ -29,7 +29,7 @@ _LAYERS = {
         "latents",
         "inversion",
     },
-    3: {"bundle", "inputs", "denoiser", "integrity", "text", "vae", "parts", "controlnet", "safety"},
+    3: {"bundle", "model_folder", "inputs", "denoiser", "integrity", "text", "vae", "parts", "controlnet", "safety"},
     2: {"providers", "session", "onnx_file"},
     1: {
         "schedule",

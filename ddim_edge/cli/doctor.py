@@ -9,8 +9,8 @@ from typing import Any
 import click
 
 from .. import providers
-from ..bundle import bundled_names, open_bundle
 from ..errors import DdimEdgeError
+from ..model_folder import bundled_names, open_bundle
 from ..version import __version__
 
 _PACKAGES = ("numpy", "pillow", "click", "rich", "onnxruntime", "onnxruntime-gpu", "torch", "diffusers", "onnx")

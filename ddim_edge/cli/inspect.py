@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ..bundle import Bundle, open_bundle
+from ..bundle import Bundle
 from ..config import (
     ClipConfig,
     DdimConfig,
@@ -18,6 +18,7 @@ from ..config import (
     changed_options,
 )
 from ..integrity import verify_files
+from ..model_folder import open_bundle
 from ..onnx_file import check_onnx_file
 from ..options import usual_guidance
 from ..session import Session, TensorInfo

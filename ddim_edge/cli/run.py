@@ -10,11 +10,12 @@ import click
 from click.core import ParameterSource
 
 from .. import providers
-from ..bundle import Bundle, open_bundle
+from ..bundle import Bundle
 from ..controls import control_samples
 from ..errors import ConfigError
 from ..images import check_drawable, grid, read_recipe
 from ..latents import read_latents
+from ..model_folder import open_bundle
 from ..options import check_request, recipe_of
 from ..origin import Origin
 from ..pipeline import Pipeline

@@ -8,10 +8,11 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 
-from ..bundle import Bundle, open_bundle
+from ..bundle import Bundle
 from ..engine import Engine
 from ..errors import ConfigError, choose_from
 from ..images import check_drawable
+from ..model_folder import open_bundle
 from ..parts import Parts
 from ..pipeline import Pipeline
 from .refusals import NotFound

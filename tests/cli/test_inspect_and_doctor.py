@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from ddim_edge import providers
-from ddim_edge.bundle import open_bundle
 from ddim_edge.cli import doctor
+from ddim_edge.model_folder import open_bundle
 
 from ..conftest import Invoke
 from ..tiny_bundles import LABELS, NULL_CLASS, tiny_model

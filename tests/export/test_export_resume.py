@@ -11,9 +11,9 @@ import torch
 from safetensors.torch import load_file
 
 import ddim_edge_export.folder
-from ddim_edge.bundle import open_bundle
 from ddim_edge.errors import BundleError, ConfigError, DdimEdgeError, ExportError
 from ddim_edge.integrity import verify_files
+from ddim_edge.model_folder import open_bundle
 from ddim_edge_export import Report, export_folder
 from ddim_edge_export.network import Network
 from ddim_edge_export.options import Options

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 import torch
 
-from ddim_edge.bundle import open_bundle
 from ddim_edge.config import sampler_config
 from ddim_edge.errors import ConfigError
+from ddim_edge.model_folder import open_bundle
 from ddim_edge_export.fashion_mnist.__main__ import save_pipeline
 from ddim_edge_export.fashion_mnist.data import load
 from ddim_edge_export.fashion_mnist.train import Recipe, make_unet, train

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 import ddim_edge
-from ddim_edge.bundle import open_bundle
 from ddim_edge.denoiser import Denoiser, Row
+from ddim_edge.model_folder import open_bundle
 from ddim_edge.options import Options
 
 from ..tiny_bundles import tiny_model, tiny_prediction, write_bundle
