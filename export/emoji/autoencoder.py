@@ -13,7 +13,7 @@ from ..fashion_mnist.train import Recipe
 from .loop import Loss
 
 FACTOR, CHANNELS = 8, 24
-RECIPE = Recipe(steps=3_000, learning_rate=2e-3, batch_size=32, warmup_steps=100, ema_decay=0.998)
+RECIPE = Recipe(steps=3_700, learning_rate=2e-3, batch_size=32, warmup_steps=100, ema_decay=0.998)
 _LOG_VARIANCE = -12.0
 """Of the encoder's distribution: images are to be encoded all but exactly."""
 

@@ -15,7 +15,7 @@ from .data import SIDE
 from .loop import Loss
 from .tokenizer import TOKENS
 
-RECIPE = Recipe(steps=6_000, learning_rate=2.5e-3, batch_size=64, warmup_steps=100, ema_decay=0.998)
+RECIPE = Recipe(steps=5_300, learning_rate=2.5e-3, batch_size=64, warmup_steps=100, ema_decay=0.998)
 _TEXT_WIDTH = 128
 
 
