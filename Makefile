@@ -13,7 +13,7 @@ run: $(RUNTIME)/.installed
 	$(RUNTIME)/bin/ddim-edge run --guidance-scale 1.5 --output fashion-mnist.png
 
 test: $(DEV)/.installed
-	$(DEV)/bin/python -m pytest
+	$(DEV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
 
 check: $(DEV)/.installed
 	$(DEV)/bin/ruff check .

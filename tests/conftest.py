@@ -21,6 +21,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 COMMAND = [sys.executable, "-c", "from ddim_edge.cli import main; main()"]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Under pytest-xdist the tests of a folder run in one process: they share what they export, which takes long."""
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        item.add_marker(pytest.mark.xdist_group(folder))
+
+
 @dataclass(frozen=True)
 class Outcome:
     """What a command left behind."""

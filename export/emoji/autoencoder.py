@@ -47,7 +47,8 @@ def principal_latents(images: torch.Tensor) -> torch.Tensor:
     components = rows @ axes / variances.clamp(min=1e-12) ** 0.25
     components = components / components.square().mean().sqrt()
     shape = (len(images), *patches.shape[2:], CHANNELS)
-    return components.reshape(shape).permute(0, 3, 1, 2).float().contiguous()
+    latents: torch.Tensor = components.reshape(shape).permute(0, 3, 1, 2).float().contiguous()
+    return latents
 
 
 def autoencoder_loss(images: torch.Tensor, latents: torch.Tensor, batch: int = RECIPE.batch_size) -> Loss:
@@ -60,6 +61,9 @@ def autoencoder_loss(images: torch.Tensor, latents: torch.Tensor, batch: int = R
         # What a denoiser hands over is a little off.
         drawn = autoencoder.decode(latent + 0.05 * torch.randn(latent.shape, generator=random)).sample
         encoding = (mean - latent).square().mean() + 0.01 * (log_variance - _LOG_VARIANCE).square().mean()
-        return (drawn - picture).square().mean() + 0.2 * (drawn - picture).abs().mean() + 0.1 * encoding
+        drawing: torch.Tensor = (
+            (drawn - picture).square().mean() + 0.2 * (drawn - picture).abs().mean() + 0.1 * encoding
+        )
+        return drawing
 
     return loss
