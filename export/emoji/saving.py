@@ -48,7 +48,7 @@ def save_pipeline(folder: Path, trained: TextToLatents, autoencoder: Any, tokeni
         vae=autoencoder,
         text_encoder=trained.text_encoder,
         tokenizer=tokenizer,
-        scheduler=DPMSolverMultistepScheduler(),
+        scheduler=DPMSolverMultistepScheduler(steps_offset=1),  # the file is written below; the pipeline warns of 0
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
