@@ -16,7 +16,7 @@ from ..fashion_mnist.train import Recipe
 from . import autoencoder, denoiser
 from .autoencoder import autoencoder_loss, make_autoencoder, principal_latents
 from .data import DEFAULT_FONT, Emoji, load
-from .denoiser import TextToLatents, denoiser_loss, tokens_of
+from .denoiser import WIDTHS, TextToLatents, denoiser_loss, tokens_of
 from .loop import train
 from .saving import save_pipeline
 from .tokenizer import train_tokenizer
@@ -33,7 +33,9 @@ def main(out: Path, font: Path) -> None:
     click.echo(f"{out / 'bundle'}")
 
 
-def train_pipeline(emoji: Emoji, out: Path, drawing: Recipe, denoising: Recipe) -> None:
+def train_pipeline(
+    emoji: Emoji, out: Path, drawing: Recipe, denoising: Recipe, widths: tuple[int, ...] = WIDTHS
+) -> None:
     """Train the autoencoder and the denoiser by their recipes, and save all as ``out``/diffusers."""
     out.mkdir(parents=True, exist_ok=True)
     images = torch.from_numpy(emoji.images).permute(0, 3, 1, 2).float() / 127.5 - 1
@@ -47,7 +49,7 @@ def train_pipeline(emoji: Emoji, out: Path, drawing: Recipe, denoising: Recipe) 
 
     torch.manual_seed(denoising.seed)
     loss = denoiser_loss(latents, tokens, nothing, denoising)
-    trained: Any = train(TextToLatents(tokenizer), loss, denoising, out / "denoiser.pt")
+    trained: Any = train(TextToLatents(tokenizer, widths), loss, denoising, out / "denoiser.pt")
     save_pipeline(out / "diffusers", trained, vae, tokenizer)
 
 

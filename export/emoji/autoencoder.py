@@ -61,7 +61,8 @@ def autoencoder_loss(images: torch.Tensor, latents: torch.Tensor, batch: int = R
         # What a denoiser hands over is a little off.
         drawn = autoencoder.decode(latent + 0.05 * torch.randn(latent.shape, generator=random)).sample
         encoding = (mean - latent).square().mean() + 0.01 * (log_variance - _LOG_VARIANCE).square().mean()
-        drawing: torch.Tensor = (drawn - picture).square().mean() + 0.2 * (drawn - picture).abs().mean()
-        return drawing + 0.1 * encoding
+        drawing = (drawn - picture).square().mean() + 0.2 * (drawn - picture).abs().mean()
+        whole: torch.Tensor = drawing + 0.1 * encoding
+        return whole
 
     return loss

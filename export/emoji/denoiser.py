@@ -16,13 +16,14 @@ from .loop import Loss
 from .tokenizer import TOKENS
 
 RECIPE = Recipe(steps=5_300, learning_rate=2.5e-3, batch_size=64, warmup_steps=100, ema_decay=0.998)
+WIDTHS = (64, 96)
 _TEXT_WIDTH = 128
 
 
 class TextToLatents(torch.nn.Module):
-    """What is trained together: a text encoder of two layers and a UNet of two levels (4 and 2 latents a side)."""
+    """What is trained together: a text encoder of two layers and a UNet, a level for each of ``widths`` (4 and 2 latents a side)."""
 
-    def __init__(self, tokenizer: CLIPTokenizer, widths: tuple[int, int] = (64, 96)) -> None:
+    def __init__(self, tokenizer: CLIPTokenizer, widths: tuple[int, ...] = WIDTHS) -> None:
         super().__init__()
         self.text_encoder = CLIPTextModel(
             CLIPTextConfig(
@@ -44,8 +45,8 @@ class TextToLatents(torch.nn.Module):
             out_channels=CHANNELS,
             layers_per_block=1,
             block_out_channels=widths,
-            down_block_types=("CrossAttnDownBlock2D",) * 2,
-            up_block_types=("CrossAttnUpBlock2D",) * 2,
+            down_block_types=("CrossAttnDownBlock2D",) * len(widths),
+            up_block_types=("CrossAttnUpBlock2D",) * len(widths),
             norm_num_groups=8,
             attention_head_dim=4,
             cross_attention_dim=_TEXT_WIDTH,

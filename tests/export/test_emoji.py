@@ -70,9 +70,9 @@ def test_the_latents_are_uncorrelated_and_of_variance_one() -> None:
 @pytest.mark.slow
 def test_a_short_training_ends_in_a_bundle_that_runs_from_a_prompt(emoji: Emoji, tmp_path: Path) -> None:
     short = Recipe(steps=1, batch_size=2, warmup_steps=1)
-    train_pipeline(emoji, tmp_path, short, short)
+    train_pipeline(emoji, tmp_path, short, short, widths=(16,))
     longer = dataclasses.replace(short, steps=2)
-    train_pipeline(emoji, tmp_path, short, longer)  # from the checkpoints
+    train_pipeline(emoji, tmp_path, short, longer, widths=(16,))  # from the checkpoints
     assert torch.load(tmp_path / "denoiser.pt", weights_only=True)["step"] == 2
     parts = ("unet", "text_encoder", "vae_decoder")
     export_folder(tmp_path / "diffusers", tmp_path / "bundle", components=parts)
