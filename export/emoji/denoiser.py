@@ -21,7 +21,7 @@ _TEXT_WIDTH = 128
 
 
 class TextToLatents(torch.nn.Module):
-    """What is trained together: a text encoder of two layers and a UNet, a level for each of ``widths`` (4 and 2 latents a side)."""
+    """What is trained together: a text encoder of two layers, and a UNet with a level for each of ``widths``."""
 
     def __init__(self, tokenizer: CLIPTokenizer, widths: tuple[int, ...] = WIDTHS) -> None:
         super().__init__()
