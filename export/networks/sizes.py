@@ -21,7 +21,8 @@ def two_sizes(config: Config) -> tuple[Side, Side]:
     if not config.get("block_out_channels"):
         return _without_levels(config, height, width)
     unit = 2 ** (len(widths(config, "block_out_channels")) - 1)
-    small, limit = (max(_round_up(side, unit), 2 * unit) for side in (_SMALLEST, _LARGEST))
+    # No larger than what it was trained on: beyond that, its values can grow, and rounding errors with them.
+    small, limit = (max(_round_up(side, unit), 2 * unit) for side in (min(_SMALLEST, height, width), _LARGEST))
     full = (min(_round_up(height, unit), limit), min(_round_up(width, unit), limit))
     other = (small, small + unit)
     return full, other if other != full else other[::-1]
