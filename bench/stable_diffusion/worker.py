@@ -42,7 +42,7 @@ def ours(bundle: Path, num_steps: int, *, low_memory: bool) -> Made:
     pipeline.denoiser.on_call = lambda _rows, taken: seconds.append(taken)
     for progress in pipeline.run(request):
         job = progress.jobs[0]
-        samples.append(job.result() if job.query is None else job.query.sample)
+        samples.append((job.result() if job.query is None else job.query.sample).copy())
     assert progress.images is not None
     return Made(loaded - began, time.perf_counter() - loaded, seconds, samples, progress.images[0].astype(np.float64))
 
