@@ -130,8 +130,14 @@ def _pipeline(folder: Path, components: Collection[str]) -> Source:
         parts=tuple(_part(name, source) for name, source in wanted.items()),
         graphs=tuple(graphs),
         copied=tuple(name for name in _COPIED if name in present and (folder / name).is_dir()),
-        autoencoder=read_json(graphs["vae_decoder"] / "config.json") if "vae_decoder" in graphs else None,
+        autoencoder=_autoencoder(graphs),
     )
+
+
+def _autoencoder(graphs: Mapping[str, Path]) -> Config | None:
+    """The config of the autoencoder, if the source has one, wanted or not; a cache may hold only what was wanted."""
+    path = graphs["vae_decoder"] / "config.json" if "vae_decoder" in graphs else None
+    return read_json(path) if path is not None and path.is_file() else None
 
 
 def _graphs(folder: Path, present: Collection[str]) -> dict[str, Path]:

@@ -117,7 +117,7 @@ def test_large_weights_lie_in_a_file_of_their_own(
 def test_a_graph_with_another_weight_is_refused(
     tiny: TinyNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def tamper(model: ir.Model) -> None:
+    def tamper(model: ir.Model, _options: object) -> None:
         weight = next(value for value in model.graph.initializers.values() if str(value.name).endswith("up.weight"))
         assert weight.const_value is not None
         weight.const_value = ir.tensor(weight.const_value.numpy() * np.float32(1.001), name=weight.name)

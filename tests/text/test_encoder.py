@@ -150,9 +150,9 @@ def test_an_encoder_that_is_dropped_is_freed_at_once(new_bundle: NewBundle, monk
     opened: list[weakref.ref[Session]] = []
     start = Session.__init__
 
-    def watched(self: Session, *arguments: Any) -> None:
+    def watched(self: Session, *arguments: Any, **options: Any) -> None:
         opened.append(weakref.ref(self))
-        start(self, *arguments)
+        start(self, *arguments, **options)
 
     monkeypatch.setattr(Session, "__init__", watched)
     encoder = open_encoder(new_bundle(tiny_encoder()))
