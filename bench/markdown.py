@@ -100,10 +100,11 @@ def stable_diffusion(record: Record) -> str:
     header = ("", "load", "run", "steps", "peak memory (times the weights)", "of it no file's")
     parity = record["parity"]
     same = "equal" if record["low_memory_is_equal"] else "not equal"
-    text = (
-        f"The weights take {record['weights_mib']} MiB. From diffusers the sample differs by at most "
-        f"{parity['first_step']:.1e} after the first step and by {parity['last_step']:.1e} after the last, the "
-        f"image by {parity['image']:.0f} grey levels of 255; with and without --low-memory both are {same}."
+    largest = max(parity["first_step"], parity["last_step"])
+    return (
+        f"{as_table(header, rows)}\n\nThe weights take {record['weights_mib']} MiB. From diffusers the samples differ by "
+        f"{largest:.1e} at most, the image by {parity['image']:.0f} grey levels of 255; with and without --low-memory "
+        f"samples and images are {same}."
     )
     return f"{as_table(header, rows)}\n\n{text}"
 
