@@ -102,7 +102,7 @@ def stable_diffusion(record: Record) -> str:
     same = "equal" if record["low_memory_is_equal"] else "not equal"
     largest = max(parity["first_step"], parity["last_step"])
     text = (
-        f"The weights take {record['weights_mib']} MiB. From diffusers the samples differ by {largest:.1e} at most, the "
+        f"The weights take {record['weights_mib']} MiB. From diffusers samples differ by {largest:.1e} at most, the "
         f"image by {parity['image']:.0f} grey levels of 255; with and without --low-memory both are {same}."
     )
     return f"{as_table(header, rows)}\n\n{text}"
