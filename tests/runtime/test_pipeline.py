@@ -9,7 +9,6 @@ import pytest
 
 import ddim_edge
 from ddim_edge.noise import noise_stream
-from ddim_edge.pipeline import SlowWarning
 from ddim_edge.request import Request
 
 from ..tiny_bundles import LABELS, NULL_CLASS, tiny_model, tiny_prediction, write_bundle
@@ -271,12 +270,3 @@ def test_the_recipe_says_everything(pipeline: ddim_edge.Pipeline) -> None:
         "batch_size": 16,
         "sampler": {"name": "ddim", "eta": 0.5},
     }
-
-
-def test_half_precision_on_a_cpu_is_slow_and_says_so(tmp_path: Path) -> None:
-    write_bundle(tmp_path / "half", tiny_model(half=True))
-    with pytest.warns(SlowWarning, match=r"half is in fp16, which a CPU runs slower"):
-        half = ddim_edge.load(tmp_path / "half", "cpu")
-    whole = ddim_edge.load(write_bundle(tmp_path / "whole"), "cpu")
-    images = [each.generate(labels=["cat"], num_steps=2).images.astype(int) for each in (half, whole)]
-    assert np.abs(images[0] - images[1]).max() <= 2

@@ -15,6 +15,7 @@ import pytest
 import ddim_edge
 from ddim_edge import providers
 from ddim_edge.denoiser import Denoiser
+from ddim_edge.pipeline import SlowWarning
 
 from ..tiny_bundles import EMBEDDINGS, tiny_model, tiny_prediction, write_bundle
 
@@ -75,7 +76,8 @@ def test_half_precision_is_fed_and_answered_as_float32(tmp_path: Path) -> None:
     session = ddim_edge.Session(_save(tmp_path, tiny_model(half=True)), "cpu")
     assert session.inputs["sample"].dtype == np.float16
     assert session.run(_feeds())["out_sample"].dtype == np.float16
-    pipeline = ddim_edge.load(write_bundle(tmp_path / "half", tiny_model(half=True)), "cpu")
+    with pytest.warns(SlowWarning, match=r"half is in fp16, which a CPU runs slower"):
+        pipeline = ddim_edge.load(write_bundle(tmp_path / "half", tiny_model(half=True)), "cpu")
     whole = ddim_edge.load(write_bundle(tmp_path / "whole"), "cpu")
     np.testing.assert_allclose(
         pipeline.generate(num_steps=3).images.astype(int), whole.generate(num_steps=3).images.astype(int), atol=2
