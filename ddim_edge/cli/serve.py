@@ -1,12 +1,14 @@
 """``ddim-edge serve``: models behind HTTP."""
 
 import os
+import warnings
 from pathlib import Path
 
 import click
 
 from .. import providers
 from ..errors import ConfigError
+from ..text import TruncationWarning
 
 DEFAULT_MODEL = "fashion-mnist"
 KEY_VARIABLE = "DDIM_EDGE_API_KEY"
@@ -72,6 +74,8 @@ def serve_command(
         from ..serving.settings import LOOPBACK
     except ModuleNotFoundError as error:
         raise ConfigError(f"the server needs {error.name}: pip install 'ddim-edge[serve]'") from None
+    if not log_prompts:  # the warning quotes the words that were cut off
+        warnings.simplefilter("ignore", TruncationWarning)
     key, local = _api_key(api_key_file), host in LOOPBACK
     if not local and key is None and not no_auth:
         raise ConfigError(f"--host {host} is open to others: give --api-key-file or {KEY_VARIABLE}, or say --no-auth")

@@ -68,7 +68,7 @@ class Submission:
     @property
     def rows_at_least(self) -> int:
         """The rows that one of its images takes at most, so that it moves on in every call."""
-        return 2 if self.request.guidance_scale != 1 else 1
+        return 2 if self.request.guided else 1
 
     def end(self, state: State, error: Exception | None) -> None:
         """Let go of its jobs and tell its listener."""
