@@ -13,7 +13,8 @@ from .controlnet import ControlConfig
 from .errors import ConfigError, choose_from
 from .inputs import NO_INPUTS, Shape, UnetInputs, check_sides
 from .onnx_file import check_onnx_file
-from .session import Session, Turns
+from .session import Session
+from .sessions import Sessions
 from .vae import VaeConfig
 
 NO_CLASS = "none"
@@ -75,11 +76,9 @@ class Bundle:
     def has_safety_checker(self) -> bool:
         return (self.folder / "safety_checker" / "model.onnx").is_file()
 
-    def open_unet(self, provider: str = "auto", turns: Turns | None = None) -> Session:
+    def open_unet(self, sessions: Sessions) -> Session:
         """Check the UNet's files and open it; BundleError or ProviderError where that fails."""
-        path = self.folder / "unet" / "model.onnx"
-        check_onnx_file(path, self.folder)
-        return Session(path, provider, turns=turns)
+        return sessions.open(self.folder / "unet" / "model.onnx", self.folder, each_step=True)
 
     def sampler(self, name: str) -> SamplerConfig:
         """The options of a sampler for this model; ConfigError where it has none or cannot follow the model."""

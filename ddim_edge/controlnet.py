@@ -13,8 +13,8 @@ import numpy as np
 
 from .config import read_json
 from .errors import BundleError
-from .onnx_file import check_onnx_file
 from .session import Array, Session
+from .sessions import Sessions
 
 RESIDUALS = ("down_block_additional_residuals", "mid_block_additional_residual")
 """What the UNet's inputs that a ControlNet fills begin with."""
@@ -62,8 +62,10 @@ class ControlConfig:
 class ControlNets:
     """The ControlNets of a bundle, none or several. BundleError or ProviderError where one cannot be opened."""
 
-    def __init__(self, folder: Path, configs: Sequence[ControlConfig], provider: str = "auto") -> None:
-        self._nets = [(config, _open(folder / config.name / "model.onnx", provider)) for config in configs]
+    def __init__(self, folder: Path, configs: Sequence[ControlConfig], sessions: Sessions) -> None:
+        paths = [folder / config.name / "model.onnx" for config in configs]
+        opened = [sessions.open(path, folder, each_step=True, stays=True) for path in paths]
+        self._nets = list(zip(configs, opened, strict=True))
 
     def check_fit(self, unet: Session) -> None:
         """BundleError unless they return what the UNet takes and want nothing else than it does."""
@@ -105,8 +107,3 @@ def _own_feeds(session: Session, feeds: Mapping[str, Array], images: Array) -> d
     sample = feeds["sample"][:, :channels] if isinstance(channels, int) else feeds["sample"]
     given = {**feeds, "sample": sample, _IMAGE: images}
     return {name: given[name] for name in session.inputs}
-
-
-def _open(path: Path, provider: str) -> Session:
-    check_onnx_file(path, path.parent.parent)
-    return Session(path, provider)

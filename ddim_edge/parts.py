@@ -7,7 +7,8 @@ from .bundle import Bundle
 from .images import Pixels, to_pixels
 from .safety import Checked, SafetyChecker
 from .schedule import Sample
-from .session import TensorInfo, Turns
+from .session import TensorInfo
+from .sessions import Sessions
 from .text import TextEncoder
 from .vae import Vae
 
@@ -20,15 +21,13 @@ class Parts(NamedTuple):
     safety: SafetyChecker | None = None
 
     @classmethod
-    def open(
-        cls, bundle: Bundle, unet_inputs: Mapping[str, TensorInfo], provider: str, turns: Turns | None = None
-    ) -> Self:
+    def open(cls, bundle: Bundle, unet_inputs: Mapping[str, TensorInfo], sessions: Sessions) -> Self:
         """Open what the bundle has; BundleError or ProviderError where that fails."""
         wants_text, vae = bundle.inputs.text, bundle.vae
         return cls(
-            text=TextEncoder.open(bundle.folder, unet_inputs, provider, turns) if wants_text else None,
-            vae=Vae(bundle.folder, vae, provider, turns) if vae else None,
-            safety=SafetyChecker.open(bundle.folder, provider, turns),
+            text=TextEncoder.open(bundle.folder, unet_inputs, sessions) if wants_text else None,
+            vae=Vae(bundle.folder, vae, sessions) if vae else None,
+            safety=SafetyChecker.open(bundle.folder, sessions),
         )
 
     def pixels(self, samples: Sample, *, check: bool = True, tiles: bool = False) -> Pixels:

@@ -18,10 +18,11 @@ from .jobs import job_of
 from .model_folder import open_bundle
 from .options import Options, check_request, recipe_of, request_of
 from .parts import Parts
+from .providers import Device
 from .request import Request
 from .results import Progress, Result
 from .safety import warn_unchecked, warn_unsafe
-from .session import Turns
+from .sessions import Sessions
 
 
 class SlowWarning(UserWarning):
@@ -36,16 +37,16 @@ class Pipeline:
         provider: the name of the provider that the network really runs on.
     """
 
-    def __init__(self, bundle: Bundle, provider: str = "auto", *, low_memory: bool = False) -> None:
-        turns = Turns() if low_memory else None
+    def __init__(self, bundle: Bundle, device: Device | str = "auto", *, low_memory: bool = False) -> None:
+        sessions = Sessions(device, low_memory=low_memory)
         self.bundle = bundle
-        controls = ControlNets(bundle.folder, bundle.controls, provider)
-        self.denoiser = Denoiser(bundle.open_unet(provider, turns), controls)
+        controls = ControlNets(bundle.folder, bundle.controls, sessions)
+        self.denoiser = Denoiser(bundle.open_unet(sessions), controls)
         controls.check_fit(self.denoiser.session)
         self.provider = self.denoiser.session.provider
         self._warn_if_slow()
         self._check_conditioning()
-        self.parts = Parts.open(bundle, self.denoiser.session.inputs, provider, turns)
+        self.parts = Parts.open(bundle, self.denoiser.session.inputs, sessions)
 
     def request(self, **options: Unpack[Options]) -> Request:
         """Check options against this model and return the request; see ``generate`` for what they mean."""

@@ -1,24 +1,15 @@
-"""Which execution providers there are, whether they load, and why not.
+"""Which execution providers there are, and which of them to run on.
 
 ONNX Runtime only warns when a provider cannot load, and goes on without it. Here a provider that was named either runs
 or raises ProviderError with the reason and the remedy.
 """
 
-import contextlib
-import ctypes
-import importlib.metadata
-import io
-import sys
-from collections.abc import Iterator
-from dataclasses import dataclass
-from pathlib import Path
-from types import ModuleType
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Self
 
 from .errors import ProviderError, choose_from
-
-NOT_INSTALLED = (
-    "ONNX Runtime is not installed: pip install 'ddim-edge[cpu]', or, for an NVIDIA GPU, pip install 'ddim-edge[gpu]'"
-)
+from .runtime import installed_packages, runtime
 
 
 @dataclass(frozen=True)
@@ -32,6 +23,10 @@ class Provider:
     """The shared library that holds it, where that is a file of its own."""
     static_shapes: bool = False
     """Whether it compiles the graph anew for every shape, so that few shapes should come up."""
+    memory: str | None = None
+    """What ONNX Runtime calls its memory; None where it is handed the host's arrays."""
+    device_option: str | None = None
+    """The option that says which of several devices."""
 
 
 _CUDA_REMEDY = (
@@ -39,20 +34,41 @@ _CUDA_REMEDY = (
 )
 
 PROVIDERS = (
-    Provider("cuda", "CUDAExecutionProvider", _CUDA_REMEDY, "onnxruntime_providers_cuda"),
     Provider(
         "tensorrt",
         "TensorrtExecutionProvider",
         "install TensorRT 10 and onnxruntime-gpu (after pip uninstall onnxruntime)",
         "onnxruntime_providers_tensorrt",
         static_shapes=True,
+        memory="cuda",
+        device_option="device_id",
     ),
-    Provider("migraphx", "MIGraphXExecutionProvider", "install AMD's onnxruntime-migraphx", static_shapes=True),
     Provider(
-        "openvino", "OpenVINOExecutionProvider", "pip install onnxruntime-openvino", "onnxruntime_providers_openvino"
+        "cuda",
+        "CUDAExecutionProvider",
+        _CUDA_REMEDY,
+        "onnxruntime_providers_cuda",
+        memory="cuda",
+        device_option="device_id",
+    ),
+    Provider(
+        "migraphx",
+        "MIGraphXExecutionProvider",
+        "install AMD's onnxruntime-migraphx",
+        static_shapes=True,
+        device_option="device_id",
+    ),
+    Provider(
+        "openvino",
+        "OpenVINOExecutionProvider",
+        "pip install onnxruntime-openvino",
+        "onnxruntime_providers_openvino",
+        device_option="device_type",
     ),
     Provider("coreml", "CoreMLExecutionProvider", "pip install onnxruntime, on macOS", static_shapes=True),
-    Provider("directml", "DmlExecutionProvider", "pip install onnxruntime-directml, on Windows"),
+    Provider(
+        "directml", "DmlExecutionProvider", "pip install onnxruntime-directml, on Windows", device_option="device_id"
+    ),
     Provider("cpu", "CPUExecutionProvider", "pip install 'ddim-edge[cpu]'"),
 )
 NAMES = ("auto", *(provider.name for provider in PROVIDERS))
@@ -61,82 +77,62 @@ NAMES = ("auto", *(provider.name for provider in PROVIDERS))
 _AUTOMATIC = ("cuda", "cpu")
 
 
-def runtime() -> ModuleType:
-    """Return the module ``onnxruntime``; the only place that imports it. ProviderError where it is not installed."""
-    try:
-        import onnxruntime
-    except ModuleNotFoundError as error:
-        if error.name == "onnxruntime":
-            raise ProviderError(NOT_INSTALLED) from None
-        raise ProviderError(f"ONNX Runtime is broken: {error}. Reinstall it") from None
-    except ImportError as error:
-        raise ProviderError(f"ONNX Runtime is broken: {error}. Reinstall it") from None
-    module: ModuleType = onnxruntime
-    if not hasattr(module, "InferenceSession"):
-        # What is left when one of two packages that share this module has been uninstalled.
-        raise ProviderError("ONNX Runtime is broken: pip install --force-reinstall onnxruntime (or onnxruntime-gpu)")
-    return module
+@dataclass(frozen=True)
+class Device:
+    """What graphs are to run on.
 
+    Attributes:
+        provider: one of ``NAMES``.
+        which: which of the provider's devices: a number, or for OpenVINO a name such as GPU; None for the first.
+        options: the provider's own options, by their real names.
+        allow_fallback: whether a relevant share of the work may go to the CPU where the provider cannot do it.
 
-def installed_packages() -> dict[str, str]:
-    """The installed distributions that bring the module ``onnxruntime``, with versions; two are one too many."""
-    found = {}
-    for distribution in importlib.metadata.packages_distributions().get("onnxruntime", []):
-        found[distribution] = importlib.metadata.version(distribution)
-    return found
-
-
-def candidates(name: str) -> Iterator[Provider]:
-    """The providers to try for ``name``, best first: one for a name, several for ``auto``.
-
-    Raises ProviderError for an unknown name, and for a named provider that the installed package does not hold.
+    Raises ProviderError for a provider, or a device of it, that cannot be.
     """
-    if name not in NAMES:
-        raise ProviderError(choose_from("provider", name, NAMES))
-    available = runtime().get_available_providers()
-    wanted = _AUTOMATIC if name == "auto" else (name,)
-    for provider in PROVIDERS:
-        if provider.name in wanted and provider.ort_name in available:
-            yield provider
-        elif provider.name == name:
-            packages = " and ".join(f"{package} {version}" for package, version in installed_packages().items())
-            raise ProviderError(
-                f"provider {name!r} is not in the installed {packages or 'onnxruntime'} "
-                f"(it has {', '.join(_short_names(available))}). Remedy: {provider.remedy}, or --provider auto"
-            )
+
+    provider: str = "auto"
+    which: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    allow_fallback: bool = False
+
+    def __post_init__(self) -> None:
+        if self.provider not in NAMES:
+            raise ProviderError(choose_from("provider", self.provider, NAMES))
+        if self.which is None:
+            return
+        if self.provider == "auto" or self._table_row.device_option is None:
+            raise ProviderError(f"provider {self.provider!r} has no devices to choose from: leave :{self.which} out")
+        if self._table_row.device_option == "device_id" and not self.which.isdecimal():
+            raise ProviderError(f"{self.provider}:{self.which}: the device must be a number, for instance 0")
+
+    @classmethod
+    def parse(cls, text: str, options: Mapping[str, str] | None = None, *, allow_fallback: bool = False) -> Self:
+        """Read ``PROVIDER[:DEVICE]``, for instance ``cuda:1``."""
+        provider, colon, which = text.partition(":")
+        return cls(provider, which if colon else None, options or {}, allow_fallback)
+
+    @property
+    def _table_row(self) -> Provider:
+        return next(provider for provider in PROVIDERS if provider.name == self.provider)
+
+    def candidates(self) -> Iterator[Provider]:
+        """The providers to try, best first: one for a name, several for ``auto``.
+
+        Raises ProviderError for a named provider that the installed package does not hold.
+        """
+        available = runtime().get_available_providers()
+        if self.provider == "auto":
+            yield from (row for row in PROVIDERS if row.name in _AUTOMATIC and row.ort_name in available)
+            return
+        if self._table_row.ort_name not in available:
+            raise ProviderError(_not_in_package(self._table_row, available))
+        yield self._table_row
 
 
-def _short_names(ort_names: list[str]) -> list[str]:
-    return [provider.name for provider in PROVIDERS if provider.ort_name in ort_names]
-
-
-def prepare(provider: Provider) -> None:
-    """Load what the provider needs from the nvidia-* pip packages, where it needs anything."""
-    # What goes wrong is raised, with its reason; ONNX Runtime would say it again, on stdout and on stderr.
-    runtime().set_default_logger_severity(4)
-    if provider.name in ("cuda", "tensorrt") and hasattr(runtime(), "preload_dlls"):
-        with contextlib.redirect_stdout(io.StringIO()):
-            runtime().preload_dlls()
-
-
-def why_not_loaded(provider: Provider) -> str:
-    """The reason why a provider of the installed package did not load, as the system's loader tells it."""
-    if provider.library is None:
-        return "ONNX Runtime did not say why"
-    folder = Path(str(runtime().__file__)).parent / "capi"
-    pattern = f"{provider.library}.dll" if sys.platform == "win32" else f"lib{provider.library}.*"
-    libraries = sorted(folder.glob(pattern))
-    if not libraries:
-        return f"{folder} holds no {pattern}"
-    try:
-        _load_with_host(folder, libraries[0])
-    except OSError as error:
-        return str(error)
-    return "its library loads, but it finds no usable device"
-
-
-def _load_with_host(folder: Path, library: Path) -> None:
-    # A provider's library takes symbols from this one, which ONNX Runtime loads before it.
-    for shared in folder.glob("*onnxruntime_providers_shared.*"):
-        ctypes.CDLL(str(shared), mode=ctypes.RTLD_GLOBAL)
-    ctypes.CDLL(str(library))
+def _not_in_package(provider: Provider, available: list[str]) -> str:
+    packages = " and ".join(f"{package} {version}" for package, version in installed_packages().items())
+    names = ", ".join(row.name for row in PROVIDERS if row.ort_name in available)
+    return (
+        f"provider {provider.name!r} is not in the installed {packages or 'onnxruntime'} (it has {names}). "
+        f"Remedy: {provider.remedy}, or --provider auto"
+    )

@@ -13,7 +13,8 @@ from .config import read_json
 from .errors import BundleError, ConfigError
 from .images import Pixels
 from .onnx_file import check_onnx_file
-from .session import Session, Turns
+from .session import Session
+from .sessions import Sessions
 
 _VERDICT = "has_nsfw_concepts"
 _INPUTS = {"clip_input", "images"}
@@ -41,11 +42,11 @@ class SafetyChecker:
     threshold an image is unsafe here and safe there.
     """
 
-    def __init__(self, path: Path, clip_pixels: ClipPixels, provider: str = "auto", turns: Turns | None = None) -> None:
-        self._path, self._clip_pixels, self._provider, self._turns = path, clip_pixels, provider, turns
+    def __init__(self, path: Path, clip_pixels: ClipPixels, sessions: Sessions) -> None:
+        self._path, self._clip_pixels, self._sessions = path, clip_pixels, sessions
 
     @classmethod
-    def open(cls, folder: Path, provider: str = "auto", turns: Turns | None = None) -> Self | None:
+    def open(cls, folder: Path, sessions: Sessions) -> Self | None:
         """That of a bundle; None where it has none, with an UncheckedWarning where model_index.json names one.
 
         Raises BundleError for one that is broken.
@@ -55,7 +56,7 @@ class SafetyChecker:
             _warn_if_named(folder)
             return None
         check_onnx_file(path, folder)
-        return cls(path, _clip_pixels(folder / "feature_extractor" / "preprocessor_config.json"), provider, turns)
+        return cls(path, _clip_pixels(folder / "feature_extractor" / "preprocessor_config.json"), sessions)
 
     def check(self, images: Pixels) -> Checked:
         """Look at every image, uint8 (B, H, W, C), one at a time; what is returned is black where unsafe."""
@@ -70,7 +71,7 @@ class SafetyChecker:
 
     @functools.cached_property
     def _session(self) -> Session:
-        session = Session(self._path, self._provider, turns=self._turns)
+        session = self._sessions.open(self._path, self._path.parent.parent)
         if session.inputs.keys() != _INPUTS or _VERDICT not in session.outputs:
             raise BundleError(
                 f"{self._path} must take {' and '.join(sorted(_INPUTS))} and return {_VERDICT}; it takes "

@@ -17,9 +17,9 @@ import numpy as np
 from .config import read_json
 from .errors import BundleError, ConfigError, PredictionError
 from .noise import Draw
-from .onnx_file import check_onnx_file
 from .schedule import Sample
-from .session import Session, Turns
+from .session import Session
+from .sessions import Sessions
 from .tiling import tiled
 
 _LOG_VARIANCE = (-30.0, 20.0)
@@ -99,8 +99,8 @@ class Vae:
     Raises BundleError or ProviderError where a graph cannot be opened.
     """
 
-    def __init__(self, folder: Path, config: VaeConfig, provider: str = "auto", turns: Turns | None = None) -> None:
-        self.config, self._folder, self._provider, self._turns = config, folder, provider, turns
+    def __init__(self, folder: Path, config: VaeConfig, sessions: Sessions) -> None:
+        self.config, self._folder, self._sessions = config, folder, sessions
         self._decoder = self._open("vae_decoder")
 
     def decode(self, latents: Sample, *, tiles: bool = False) -> Sample:
@@ -144,8 +144,7 @@ class Vae:
         path = self._folder / name / "model.onnx"
         if not path.is_file():
             raise BundleError(f"{path} is missing, and this needs it: export or copy {name} again")
-        check_onnx_file(path, self._folder)
-        return Session(path, self._provider, turns=self._turns, spins=False)
+        return self._sessions.open(path, self._folder)
 
     def _run(self, session: Session, array: Sample) -> Sample:
         outputs = session.run({next(iter(session.inputs)): array})

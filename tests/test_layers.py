@@ -30,7 +30,7 @@ _LAYERS = {
         "inversion",
     },
     3: {"bundle", "model_folder", "inputs", "denoiser", "integrity", "text", "vae", "parts", "controlnet", "safety"},
-    2: {"providers", "session", "onnx_file"},
+    2: {"runtime", "providers", "opening", "binding", "session", "sessions", "onnx_file"},
     1: {
         "schedule",
         "samplers",
@@ -129,7 +129,7 @@ def test_packages_are_imported_only_in_their_layers() -> None:
         if package in sys.stdlib_module_names or package == "ddim_edge":
             continue
         if package == "onnxruntime":
-            assert module_of(found.file) in {"providers", "session"}, found
+            assert module_of(found.file) == "runtime", found
         elif package in {"fastapi", "uvicorn", "starlette", "pydantic", "prometheus_client"}:
             assert module_of(found.file) == "serving", found
         elif package == "ddim_edge_export":

@@ -73,7 +73,7 @@ def main() -> None:
     variant, graph = sys.argv[1], Path(sys.argv[2])
     unet = ddim_edge.Session(graph, "cpu")
     count = 0 if variant == "alone" else 2
-    beside = [ddim_edge.Session(graph, "cpu", spins=variant == "spinning") for _ in range(count)]
+    beside = [ddim_edge.Session(graph, "cpu", each_step=variant == "spinning") for _ in range(count)]
     for _ in sys.stdin:
         print(statistics.median(_image(unet, beside) for _ in range(3)), flush=True)
 

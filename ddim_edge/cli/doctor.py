@@ -11,6 +11,8 @@ import click
 from .. import providers
 from ..errors import DdimEdgeError
 from ..model_folder import bundled_names, open_bundle
+from ..runtime import NOT_INSTALLED, installed_packages
+from ..sessions import Sessions
 from ..version import __version__
 
 _PACKAGES = ("numpy", "pillow", "click", "rich", "onnxruntime", "onnxruntime-gpu", "torch", "diffusers", "onnx")
@@ -35,7 +37,7 @@ def doctor_command(as_json: bool) -> int:
         "python": platform.python_version(),
         "platform": platform.platform(),
         "packages": {name: version for name in _PACKAGES if (version := _version(name))},
-        "onnxruntime": providers.installed_packages(),
+        "onnxruntime": installed_packages(),
         "problem": _problem(),
         "models": bundled_names(),
         "providers": reasons,
@@ -52,9 +54,9 @@ def _version(package: str) -> str | None:
 
 
 def _problem() -> str | None:
-    installed = providers.installed_packages()
+    installed = installed_packages()
     if not installed:
-        return providers.NOT_INSTALLED
+        return NOT_INSTALLED
     if len(installed) > 1:
         return (
             f"{' and '.join(installed)} are both installed and overwrite each other: "
@@ -67,7 +69,7 @@ def _try(name: str) -> str | None:
     """None where the provider runs the bundled model's graph, else the reason why not."""
     try:
         model = bundled_names()[0]
-        open_bundle(model).open_unet(name)
+        open_bundle(model).open_unet(Sessions(name))
     except IndexError:
         return "no bundled model to try it with"
     except DdimEdgeError as error:

@@ -8,7 +8,8 @@ import numpy as np
 
 from ..denoiser import Conditioning
 from ..errors import BundleError
-from ..session import Array, TensorInfo, Turns
+from ..session import Array, TensorInfo
+from ..sessions import Sessions
 from .chunks import Chunk, chunks_of
 from .json_files import read_optional
 from .prompt import Prompt
@@ -45,19 +46,14 @@ class TextEncoder:
         self._check_fit(wanted)
 
     @classmethod
-    def open(
-        cls, folder: Path, wanted: Mapping[str, TensorInfo], provider: str = "auto", turns: Turns | None = None
-    ) -> Self:
+    def open(cls, folder: Path, wanted: Mapping[str, TensorInfo], sessions: Sessions) -> Self:
         """Open the text encoders and tokenizers of a bundle; BundleError or ProviderError where that fails."""
         index = read_optional(folder / "model_index.json")
         names = [name for name in _COMPONENTS if _is_there(folder, index, name)]
         if not names:
             raise BundleError(f"{folder} has no text_encoder/model.onnx, and its unet asks for text: export it again")
         penultimate = "text_embeds" in wanted
-        towers = [
-            open_tower(folder, name, _COMPONENTS[name], provider, penultimate=penultimate, turns=turns)
-            for name in names
-        ]
+        towers = [open_tower(folder, name, _COMPONENTS[name], sessions, penultimate=penultimate) for name in names]
         return cls(towers, wanted, index)
 
     def encode(self, prompt: Prompt, hints: SizeHints, *, guided: bool = True) -> Conditions:

@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import BundleError, PredictionError
-from ..onnx_file import check_onnx_file
-from ..session import Session, Turns
+from ..session import Session
+from ..sessions import Sessions
 from .chunks import Chunk
 from .json_files import read_optional
 from .tokenizer import ClipTokenizer
@@ -90,15 +90,12 @@ def _row(output: NDArray[np.floating], session: Session) -> NDArray[np.float32]:
     return row
 
 
-def open_tower(
-    folder: Path, name: str, tokenizer: str, provider: str, *, penultimate: bool, turns: Turns | None = None
-) -> Tower:
+def open_tower(folder: Path, name: str, tokenizer: str, sessions: Sessions, *, penultimate: bool) -> Tower:
     """Check and open the encoder ``name`` of a bundle, with its tokenizer. Raises BundleError or ProviderError."""
-    path = folder / name / "model.onnx"
-    check_onnx_file(path, folder)
+    session = sessions.open(folder / name / "model.onnx", folder)
     reader = ClipTokenizer(folder / tokenizer)
     _check_config(read_optional(folder / name / "config.json"), reader, name)
-    return Tower(reader, Session(path, provider, turns=turns, spins=False), penultimate=penultimate)
+    return Tower(reader, session, penultimate=penultimate)
 
 
 def _check_config(config: Mapping[str, Any], tokenizer: ClipTokenizer, name: str) -> None:

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
-from ddim_edge import providers
 from ddim_edge.cli import main as main_function
 from ddim_edge.pipeline import Pipeline
+from ddim_edge.runtime import NOT_INSTALLED
 
 from ..conftest import Invoke
 from ..tiny_bundles import tiny_model, write_bundle
@@ -141,7 +141,7 @@ def test_a_full_disk(
 @pytest.mark.parametrize("command", ["run", "inspect"])
 def test_without_onnxruntime(invoke: Invoke, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    assert invoke(command, tiny_bundle).failed_with(providers.NOT_INSTALLED)
+    assert invoke(command, tiny_bundle).failed_with(NOT_INSTALLED)
 
 
 def test_nan_is_no_fault_of_the_user(invoke: Invoke, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 from ddim_edge import providers
 from ddim_edge.cli import doctor
 from ddim_edge.model_folder import open_bundle
+from ddim_edge.runtime import NOT_INSTALLED, installed_packages
 
 from ..conftest import Invoke
 from ..tiny_bundles import LABELS, NULL_CLASS, tiny_model
@@ -76,7 +77,7 @@ def test_doctor_as_json(invoke: Invoke) -> None:
     facts = json.loads(outcome.out)
     assert set(facts["providers"]) == {provider.name for provider in providers.PROVIDERS}
     assert facts["providers"]["cpu"] is None
-    assert facts["onnxruntime"] == providers.installed_packages()
+    assert facts["onnxruntime"] == installed_packages()
     assert "fashion-mnist" in facts["models"]
     assert "numpy" in facts["packages"]
     if facts["providers"]["openvino"] is not None:
@@ -85,7 +86,7 @@ def test_doctor_as_json(invoke: Invoke) -> None:
 
 def test_doctor_as_text(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     two = {"onnxruntime": "1.32.0", "onnxruntime-gpu": "1.32.0"}
-    monkeypatch.setattr(providers, "installed_packages", lambda: two)
+    monkeypatch.setattr(doctor, "installed_packages", lambda: two)
     outcome = invoke("doctor")
     assert outcome.code == 0
     assert f"Python {sys.version.split()[0]}" in outcome.out
@@ -96,12 +97,12 @@ def test_doctor_as_text(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_doctor_without_onnxruntime(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    monkeypatch.setattr(providers, "installed_packages", dict)
+    monkeypatch.setattr(doctor, "installed_packages", dict)
     outcome = invoke("doctor")
     assert outcome.code == 2
-    assert f"problem: {providers.NOT_INSTALLED}" in outcome.out
+    assert f"problem: {NOT_INSTALLED}" in outcome.out
     facts = json.loads(invoke("doctor", "--json").out)
-    assert set(facts["providers"].values()) == {providers.NOT_INSTALLED}
+    assert set(facts["providers"].values()) == {NOT_INSTALLED}
 
 
 def test_doctor_without_a_model_to_try(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:

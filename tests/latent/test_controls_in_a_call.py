@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from ddim_edge.controlnet import ControlConfig, ControlNets
 from ddim_edge.denoiser import EXTRA_CHANNELS, Conditioning, Denoiser, Row
 from ddim_edge.session import Session
+from ddim_edge.sessions import Sessions
 
 Array = NDArray[np.float32]
 
@@ -48,7 +49,7 @@ def denoiser(folder: Path, batch: int | str, channels: int) -> Denoiser:
         )
     for place in ("unet", *PLACES):
         rename(folder / place / "model.onnx")
-    controls = ControlNets(folder, [ControlConfig(place) for place in PLACES], "cpu")
+    controls = ControlNets(folder, [ControlConfig(place) for place in PLACES], Sessions("cpu"))
     session = Session(folder / "unet" / "model.onnx", "cpu")
     controls.check_fit(session)
     return Denoiser(session, controls)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 import ddim_edge
-from ddim_edge import session
+from ddim_edge import opening
 from ddim_edge.images import read_recipe
 
 from ..conftest import Invoke
@@ -38,15 +38,15 @@ class Opened:
 
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
-    watch, create = Opened(), session._create
+    watch, create = Opened(), opening._create
 
-    def watched(path: Path, provider: Any, use: session._Use, *, spins: bool) -> Any:
-        made = create(path, provider, use, spins=spins)
-        if use is not session._Use.LOOKING:
+    def watched(path: Path, provider: Any, use: opening.Use, options: dict[str, str]) -> Any:
+        made = create(path, provider, use, options)
+        if use is not opening.Use.LOOKING:
             watch.add(path.parent.name, made)
         return made
 
-    monkeypatch.setattr(session, "_create", watched)
+    monkeypatch.setattr(opening, "_create", watched)
     return watch
 
 

@@ -1,9 +1,11 @@
 """A session that remembers what it was asked."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ddim_edge.session import Array, Session
+import numpy as np
+
+from ddim_edge.session import Array, Feed, Session
 
 
 class CountingSession(Session):
@@ -14,7 +16,7 @@ class CountingSession(Session):
         self.calls: list[int] = []
         self.timesteps: list[list[int]] = []
 
-    def run(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+    def run(self, feeds: Mapping[str, Feed], outputs: Sequence[str] | None = None) -> dict[str, Array]:
         self.calls.append(len(feeds["sample"]))
-        self.timesteps.append(feeds["timestep"].reshape(-1).tolist())
-        return super().run(feeds)
+        self.timesteps.append(np.asarray(feeds["timestep"]).reshape(-1).tolist())
+        return super().run(feeds, outputs)

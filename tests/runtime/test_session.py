@@ -13,7 +13,7 @@ import onnxruntime
 import pytest
 
 import ddim_edge
-from ddim_edge import providers
+from ddim_edge import opening, providers, runtime
 from ddim_edge.denoiser import Denoiser
 from ddim_edge.pipeline import SlowWarning
 
@@ -183,7 +183,8 @@ def _runtime(monkeypatch: pytest.MonkeyPatch, available: list[str], create: Any)
         InferenceSession=create,
         __file__=onnxruntime.__file__,
     )
-    monkeypatch.setattr(providers, "runtime", lambda: module)
+    for user in (opening, providers, runtime):
+        monkeypatch.setattr(user, "runtime", lambda: module)
 
 
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
@@ -194,7 +195,7 @@ def _falls_back(path: Path, options: Any, **_keywords: Any) -> Any:
 
 
 def _raises_on_cuda(path: Path, options: Any, **keywords: Any) -> Any:
-    if keywords["providers"] == [CUDA]:
+    if keywords["providers"][0][0] == CUDA:
         raise RuntimeError("no kernel image is available\nand a long trace")
     return onnxruntime.InferenceSession(path, options, providers=[CPU])
 
@@ -238,9 +239,9 @@ def test_without_onnxruntime_the_two_commands_are_named(monkeypatch: pytest.Monk
     monkeypatch.setitem(sys.modules, "onnxruntime", None)
     with pytest.raises(ddim_edge.ProviderError) as caught:
         ddim_edge.Session(graph)
-    assert str(caught.value) == providers.NOT_INSTALLED
-    assert "pip install 'ddim-edge[cpu]'" in providers.NOT_INSTALLED
-    assert "pip install 'ddim-edge[gpu]'" in providers.NOT_INSTALLED
+    assert str(caught.value) == runtime.NOT_INSTALLED
+    assert "pip install 'ddim-edge[cpu]'" in runtime.NOT_INSTALLED
+    assert "pip install 'ddim-edge[gpu]'" in runtime.NOT_INSTALLED
 
 
 def test_what_an_uninstalled_twin_leaves_behind_is_broken(monkeypatch: pytest.MonkeyPatch, graph: Path) -> None:
@@ -261,12 +262,12 @@ def test_a_runtime_that_does_not_import_is_broken(
 
 
 def test_why_not_loaded_asks_the_system_for_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (cuda,) = [provider for provider in providers.PROVIDERS if provider.name == "cuda"]
-    monkeypatch.setattr(providers, "runtime", lambda: SimpleNamespace(__file__=tmp_path / "__init__.py"))
-    assert "holds no" in providers.why_not_loaded(cuda)
+    cuda = "onnxruntime_providers_cuda"
+    monkeypatch.setattr(runtime, "runtime", lambda: SimpleNamespace(__file__=tmp_path / "__init__.py"))
+    assert "holds no" in runtime.why_not_loaded(cuda)
     (tmp_path / "capi").mkdir()
     (tmp_path / "capi" / "libonnxruntime_providers_cuda.so").write_bytes(b"no library")
-    assert "invalid ELF header" in providers.why_not_loaded(cuda) or "file too short" in providers.why_not_loaded(cuda)
+    assert "invalid ELF header" in runtime.why_not_loaded(cuda) or "file too short" in runtime.why_not_loaded(cuda)
 
 
 def test_importing_the_package_loads_neither_torch_nor_onnxruntime() -> None:

@@ -9,6 +9,7 @@ import torch
 
 from ddim_edge.denoiser import Conditioning
 from ddim_edge.session import TensorInfo
+from ddim_edge.sessions import Sessions
 from ddim_edge.text import Prompt, SizeHints, TextEncoder
 
 from .tiny_pipelines import (
@@ -69,7 +70,7 @@ def sd1(tmp_path_factory: pytest.TempPathFactory, folders: dict[str, Path], firs
     pipeline = sd_pipeline(first[0], folders["sd1"])
     folder = tmp_path_factory.mktemp("sd1")
     write_text_side(folder, pipeline, {"text_encoder": first[1]}, {"tokenizer": "sd1"})
-    return Family(pipeline, TextEncoder.open(folder, unet_inputs(WIDTH), "cpu"), (first[0],))
+    return Family(pipeline, TextEncoder.open(folder, unet_inputs(WIDTH), Sessions("cpu")), (first[0],))
 
 
 @pytest.fixture(scope="module")
@@ -79,7 +80,7 @@ def sd2(tmp_path_factory: pytest.TempPathFactory, folders: dict[str, Path]) -> F
     folder = tmp_path_factory.mktemp("sd2")
     graph = export_encoder(module, folder / "graph.onnx")
     write_text_side(folder, pipeline, {"text_encoder": graph}, {"tokenizer": "sd2"})
-    return Family(pipeline, TextEncoder.open(folder, unet_inputs(WIDTH), "cpu"), (module,))
+    return Family(pipeline, TextEncoder.open(folder, unet_inputs(WIDTH), Sessions("cpu")), (module,))
 
 
 @pytest.fixture(scope="module")
@@ -94,7 +95,7 @@ def sdxl(
     folder = tmp_path_factory.mktemp("sdxl")
     graphs = {"text_encoder": first[1], "text_encoder_2": second[1]}
     write_text_side(folder, pipeline, graphs, {"tokenizer": "sd1", "tokenizer_2": "sdxl_2"})
-    return Family(pipeline, TextEncoder.open(folder, unet_inputs(2 * WIDTH, 6), "cpu"), (first[0], second[0]))
+    return Family(pipeline, TextEncoder.open(folder, unet_inputs(2 * WIDTH, 6), Sessions("cpu")), (first[0], second[0]))
 
 
 @pytest.fixture(scope="module")
@@ -102,7 +103,7 @@ def refiner(tmp_path_factory: pytest.TempPathFactory, folders: dict[str, Path], 
     pipeline = refiner_pipeline(second[0], folders["sdxl_2"])
     folder = tmp_path_factory.mktemp("refiner")
     write_text_side(folder, pipeline, {"text_encoder_2": second[1]}, {"tokenizer_2": "sdxl_2"})
-    return Family(pipeline, TextEncoder.open(folder, unet_inputs(WIDTH, 5), "cpu"), (second[0],))
+    return Family(pipeline, TextEncoder.open(folder, unet_inputs(WIDTH, 5), Sessions("cpu")), (second[0],))
 
 
 def encoded(family: Family, prompt: Prompt) -> list[Conditioning]:

@@ -8,6 +8,7 @@ import onnx
 import onnx.parser
 
 from ddim_edge.session import TensorInfo
+from ddim_edge.sessions import Sessions
 from ddim_edge.text import TextEncoder
 
 WIDTH = 3
@@ -73,4 +74,4 @@ SDXL_UNET = unet_inputs(encoder_hidden_states=2 * WIDTH, text_embeds=WIDTH, time
 
 
 def open_encoder(folder: Path, wanted: Mapping[str, TensorInfo] = SD_UNET) -> TextEncoder:
-    return TextEncoder.open(folder, wanted, "cpu")
+    return TextEncoder.open(folder, wanted, Sessions("cpu"))
