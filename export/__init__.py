@@ -1,12 +1,31 @@
 """From trained PyTorch networks to a bundle that ddim-edge runs without PyTorch. Needs the extra ``export``.
 
 ``export_unet`` takes any module with the forward signature (sample, timestep, **conditioning); ``export_folder`` takes
-a folder that diffusers saved. Both run ONNX Runtime beside PyTorch before they let a file out.
+a folder that diffusers saved. Both run ONNX Runtime beside PyTorch before they let a file out. What works on finished
+graphs, such as ``fuse``, needs no PyTorch: it is imported when one of these names is first used.
 """
 
-from .folder import BundleReport, export_folder
-from .progress import show_stages
-from .report import Report
-from .unet import export_unet
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from .folder import BundleReport, export_folder
+    from .progress import show_stages
+    from .report import Report
+    from .unet import export_unet
 
 __all__ = ["BundleReport", "Report", "export_folder", "export_unet", "show_stages"]
+
+_MODULES = {
+    "BundleReport": "folder",
+    "Report": "report",
+    "export_folder": "folder",
+    "export_unet": "unet",
+    "show_stages": "progress",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f".{_MODULES[name]}", __name__), name)

@@ -1,0 +1,69 @@
+"""unet_step.onnx: the UNet with guidance and the DDIM step as nodes of its graph, beside model.onnx.
+
+    python -m ddim_edge_export.fuse BUNDLE
+
+adds it to a bundle that is there already. That needs no PyTorch.
+"""
+
+import os
+import tempfile
+from pathlib import Path
+
+from onnxscript import ir
+
+from ddim_edge.errors import ExportError, OutputError
+
+from .step_nodes import add_step
+
+STEP_NAME = "unet_step.onnx"
+_GRAPH_NAME = "model.onnx"
+_DATA_NAME = "model.onnx_data"
+_SMALL = 1024
+"""Bytes up to which a constant stays within a graph: shapes and the like, which ONNX Runtime wants there."""
+
+
+def fuse_step(unet_folder: Path) -> Path:
+    """Write ``unet_step.onnx`` beside the ``model.onnx`` of ``unet_folder``, and return its path.
+
+    Both share one file of weights. Where model.onnx has its weights inside, they move to ``model.onnx_data``; each file
+    is replaced as a whole, the graph last, so that it runs at any moment. ``step_nodes`` has what the new graph
+    computes. ExportError for a graph that cannot have a step; OutputError where nothing can be written.
+    """
+    model = _load(unet_folder / _GRAPH_NAME)
+    try:
+        with tempfile.TemporaryDirectory(prefix=".step.", dir=unet_folder) as place:
+            return _write(model, Path(place), unet_folder)
+    except OSError as error:
+        raise OutputError(f"cannot write into {unet_folder}: {error.strerror}; choose another place") from None
+
+
+def _write(model: ir.Model, place: Path, folder: Path) -> Path:
+    """Make the files in ``place``, which is empty, and move them to ``folder``."""
+    made = [_DATA_NAME, STEP_NAME, _GRAPH_NAME] if _keeps_weights_inside(model) else [STEP_NAME]
+    if _GRAPH_NAME in made:
+        ir.save(model, place / _GRAPH_NAME, external_data=_DATA_NAME, size_threshold_bytes=_SMALL)
+        model = ir.load(place / _GRAPH_NAME)
+        # One of an earlier model would find other weights where it looks for its own.
+        (folder / STEP_NAME).unlink(missing_ok=True)
+    add_step(model)
+    ir.save(model, place / STEP_NAME)
+    for name in made:
+        os.replace(place / name, folder / name)
+    return folder / STEP_NAME
+
+
+def _keeps_weights_inside(model: ir.Model) -> bool:
+    """Whether weights worth sharing lie in the graph's own file, and none in another."""
+    tensors = [value.const_value for value in model.graph.initializers.values() if value.const_value is not None]
+    if any(isinstance(tensor, ir.ExternalTensor) for tensor in tensors):
+        return False
+    return any(tensor.nbytes > _SMALL for tensor in tensors)
+
+
+def _load(path: Path) -> ir.Model:
+    try:
+        return ir.load(path)
+    except FileNotFoundError:
+        raise ExportError(f"{path} is not there: a UNet's graph is wanted") from None
+    except Exception as error:  # protobuf's errors share no public base
+        raise ExportError(f"{path} is no ONNX graph: {error}") from None
