@@ -77,8 +77,12 @@ class Bundle:
         return (self.folder / "safety_checker" / "model.onnx").is_file()
 
     def open_unet(self, sessions: Sessions) -> Session:
-        """Check the UNet's files and open it; BundleError or ProviderError where that fails."""
-        return sessions.open(self.folder / "unet" / "model.onnx", self.folder, each_step=True)
+        """Check the UNet's files and open it, in the form that takes whole steps where there is one.
+
+        BundleError or ProviderError where that fails.
+        """
+        plain, stepping = (self.folder / "unet" / name for name in ("model.onnx", "unet_step.onnx"))
+        return sessions.open(stepping if stepping.is_file() else plain, self.folder, each_step=True)
 
     def sampler(self, name: str) -> SamplerConfig:
         """The options of a sampler for this model; ConfigError where it has none or cannot follow the model."""

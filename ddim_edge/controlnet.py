@@ -13,8 +13,9 @@ import numpy as np
 
 from .config import read_json
 from .errors import BundleError
-from .session import Array, Session
+from .session import Array, Feed, Session
 from .sessions import Sessions
+from .stacks import Stacks
 
 RESIDUALS = ("down_block_additional_residuals", "mid_block_additional_residual")
 """What the UNet's inputs that a ControlNet fills begin with."""
@@ -66,6 +67,7 @@ class ControlNets:
         paths = [folder / config.name / "model.onnx" for config in configs]
         opened = [sessions.open(path, folder, each_step=True, stays=True) for path in paths]
         self._nets = list(zip(configs, opened, strict=True))
+        self._stacks = Stacks()
 
     def check_fit(self, unet: Session) -> None:
         """BundleError unless they return what the UNet takes and want nothing else than it does."""
@@ -84,18 +86,22 @@ class ControlNets:
                     "that does not fit the unet, one of them is from another model"
                 )
 
-    def residuals(self, feeds: Mapping[str, Array], conditions: Sequence[Mapping[str, Array]]) -> dict[str, Array]:
+    def residuals(self, feeds: Mapping[str, Array], conditions: Sequence[Mapping[str, Array]]) -> Mapping[str, Feed]:
         """What they add to the UNet that is fed ``feeds``, by the names of its inputs; nothing where there are none.
 
-        ``conditions``: for each row of the feeds, each ControlNet's image and strength.
+        ``conditions``: for each row of the feeds, each ControlNet's image and strength. What a single one returns at
+        full strength stays on the device.
         """
         total: dict[str, Array] = {}
         for config, session in self._nets:
             images, scales = (
-                np.concatenate([condition[key] for condition in conditions])
+                self._stacks.of(key, [condition[key] for condition in conditions])
                 for key in (config.image_key, config.scale_key)
             )
-            for name, value in session.run(_own_feeds(session, feeds, images)).items():
+            own = _own_feeds(session, feeds, images)
+            if len(self._nets) == 1 and (scales == 1).all():
+                return session.run_on_device(own, list(session.outputs))
+            for name, value in session.run(own).items():
                 part = scales.reshape(-1, 1, 1, 1) * value
                 total[name] = total[name] + part if name in total else part
         return total

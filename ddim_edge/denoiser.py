@@ -9,11 +9,14 @@ import numpy as np
 from .controlnet import RESIDUALS, ControlNets
 from .errors import BundleError
 from .guidance import guide, rescale
+from .samplers.query import LinearStep, Stepped
 from .schedule import Sample
 from .session import Array, Session
+from .stacks import Stacks
+from .stepping import STEP_INPUTS, Stepper, StepRow, standing
 
 Conditioning = Mapping[str, Array]
-"""A UNet's further inputs for one image, each with a batch axis of 1."""
+"""A UNet's further inputs for one image, each with a batch axis of 1. Nobody writes to them."""
 EXTRA_CHANNELS = "extra_channels"
 """What a conditioning calls the channels that an inpainting model takes after those of the sample."""
 
@@ -28,6 +31,8 @@ class Row(NamedTuple):
     """The conditioning of the null class or empty prompt; None where the answer is not guided."""
     guidance_scale: float
     guidance_rescale: float = 0.0
+    step: LinearStep | None = None
+    """What may be done with the answer at once."""
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
@@ -43,14 +48,14 @@ class Denoiser:
         per_row_timesteps: False for a graph whose timestep is a scalar: its rows must share one.
         on_call: told the rows, without padding, and the seconds of every network call.
 
-    A graph with a fixed batch is called as often as it takes, the last call padded. A provider that compiles for every
-    shape is called with powers of two, padded.
+    A graph with a fixed batch is called as often as it takes, the last call padded. A session that prepares itself for
+    every shape is called with powers of two, padded.
     """
 
     def __init__(self, session: Session, controls: ControlNets | None = None) -> None:
         self.session, self._controls = session, controls
         self.output = "out_sample" if "out_sample" in session.outputs else next(iter(session.outputs))
-        names = (name for name in session.inputs if name not in ("sample", "timestep"))
+        names = (name for name in session.inputs if name not in ("sample", "timestep", *STEP_INPUTS))
         self.conditioning_names = tuple(name for name in names if not name.startswith(RESIDUALS))
         for name in ("sample", "timestep"):
             if name not in session.inputs:
@@ -58,7 +63,16 @@ class Denoiser:
         self.per_row_timesteps = len(session.inputs["timestep"].shape) == 1
         batch = session.inputs["sample"].shape[0]
         self._fixed_batch = batch if isinstance(batch, int) else None
+        self._stepper = Stepper(session) if session.inputs.keys() >= STEP_INPUTS else None
+        self._stacks = Stacks()
         self.on_call: Callable[[int, float], None] = lambda _rows, _seconds: None
+
+    def answer(self, rows: Sequence[Row]) -> Sequence[Sample | Stepped]:
+        """To each row its prediction, float32 (1, C, H, W), or, where the graph can take all their steps, those."""
+        if self._stepper is not None and _may_step(rows):
+            return self._step(rows, self._stepper)
+        predictions = self.predict(rows)
+        return [predictions[index : index + 1] for index in range(len(rows))]
 
     def predict(self, rows: Sequence[Row]) -> Sample:
         """The predictions of ``rows``, float32 (B, C, H, W), asking B rows, plus one for each guided row."""
@@ -70,6 +84,20 @@ class Denoiser:
         if guided:
             predictions[guided] = _guided(extra, predictions[guided], answers[len(rows) :])
         return predictions
+
+    def _step(self, rows: Sequence[Row], stepper: Stepper) -> list[Stepped]:
+        padding = self._padded(len(rows)) - len(rows)
+        padded = [*rows, *[rows[-1]] * padding]
+        guided = rows[0].unconditional is not None
+        conditions = [row.conditioning for row in padded]
+        if guided:
+            conditions += [row.unconditional or {} for row in padded]
+        others = self._others([*padded, *padded] if guided else padded, conditions)
+        steps = [StepRow(row.sample, row.step, row.guidance_scale) for row in rows if row.step is not None]
+        began = time.perf_counter()
+        stepped = stepper.advance(steps, others, padding)
+        self.on_call((1 + guided) * len(rows), time.perf_counter() - began)
+        return stepped
 
     def _ask(self, rows: Sequence[Row], conditions: Sequence[Conditioning]) -> Sample:
         most = self._fixed_batch or len(rows)
@@ -84,7 +112,7 @@ class Denoiser:
         feeds = self._feeds([*rows, *[rows[-1]] * padding], conditions)
         began = time.perf_counter()
         added = self._controls.residuals(feeds, conditions) if self._controls else {}
-        answers = self.session.run({**feeds, **added})[self.output]
+        answers = self.session.run({**feeds, **added}, [self.output])[self.output]
         seconds = time.perf_counter() - began
         wanted = (len(feeds["sample"]), *rows[0].sample.shape[1:])
         if answers.shape != wanted:
@@ -96,22 +124,31 @@ class Denoiser:
         return answers[: len(rows)].astype(np.float32, copy=False)
 
     def _feeds(self, rows: Sequence[Row], conditions: Sequence[Conditioning]) -> dict[str, Array]:
-        timesteps = np.array([row.timestep for row in rows])
-        feeds = {
-            "sample": _stack([row.sample for row in rows]),
-            "timestep": timesteps if self.per_row_timesteps else timesteps[0],
-        }
+        sample = _stack([np.asarray(row.sample) for row in rows])
         if EXTRA_CHANNELS in conditions[0]:
-            extra = _stack([condition[EXTRA_CHANNELS] for condition in conditions])
-            feeds["sample"] = np.concatenate([feeds["sample"], extra], axis=1)
+            extra = self._stacks.of(EXTRA_CHANNELS, [condition[EXTRA_CHANNELS] for condition in conditions])
+            sample = np.concatenate([sample, extra], axis=1)
+        still = standing(sample.shape) if self._stepper is not None else {}
+        return {"sample": sample, **self._others(rows, conditions), **still}
+
+    def _others(self, rows: Sequence[Row], conditions: Sequence[Conditioning]) -> dict[str, Array]:
+        """All that the network is fed beside the sample."""
+        timesteps = np.array([row.timestep for row in rows])
+        feeds = {"timestep": timesteps if self.per_row_timesteps else timesteps[0]}
         for name in self.conditioning_names:
-            feeds[name] = _stack([condition[name] for condition in conditions])
+            feeds[name] = self._stacks.of(name, [condition[name] for condition in conditions])
         return feeds
 
     def _padded(self, rows: int) -> int:
         if self._fixed_batch is not None:
             return self._fixed_batch
         return 1 << (rows - 1).bit_length() if self.session.static_shapes else rows
+
+
+def _may_step(rows: Sequence[Row]) -> bool:
+    """Whether all offer a linear step, all are guided or none is, and no contrast is taken back."""
+    guided = {row.unconditional is not None for row in rows}
+    return len(guided) == 1 and all(row.step is not None and not row.guidance_rescale for row in rows)
 
 
 def _guided(rows: Sequence[Row], conditional: Sample, unconditional: Sample) -> Sample:

@@ -10,6 +10,7 @@ import numpy as np
 from .denoiser import Conditioning, Denoiser, Row
 from .errors import PredictionError
 from .samplers import Query, Sampler
+from .samplers.query import Stepped, StepQuery
 from .schedule import Sample
 
 
@@ -58,13 +59,14 @@ class Job:
             self._guide_from(),
             self.guidance_scale,
             self.guidance_rescale,
+            self.query.step if isinstance(self.query, StepQuery) else None,
         )
 
-    def advance(self, prediction: Sample) -> None:
-        """Send the prediction to the sampler and take its next query, or its result."""
+    def advance(self, answer: Sample | Stepped) -> None:
+        """Send the answer to the sampler and take its next query, or its result."""
         self.calls += 1
         try:
-            self.query = self.sampler.send(prediction)
+            self.query = self.sampler.send(answer)
         except StopIteration as stop:
             self.query, self.finished = None, stop.value
 
@@ -96,11 +98,8 @@ class Engine:
         batch = self._select()
         if not batch:
             return []
-        predictions = self.denoiser.predict([job.row() for job in batch])
-        self._fail_unless_finite(batch, predictions)
-        for position, job in enumerate(batch):
-            if job.error is None:
-                job.advance(predictions[position : position + 1])
+        for job, answer in zip(batch, self.denoiser.answer([job.row() for job in batch]), strict=True):
+            self._advance(job, answer)
         ended = [job for job in batch if job.query is None]
         self.jobs = [job for job in self.jobs if job.query is not None]
         return ended
@@ -123,13 +122,18 @@ class Engine:
             return False
         return mine.shapes == others.shapes
 
-    def _fail_unless_finite(self, batch: list[Job], predictions: Sample) -> None:
-        if np.isfinite(predictions).all():
+    def _advance(self, job: Job, answer: Sample | Stepped) -> None:
+        """What stays on the device is looked at when the job has finished: to look at it is to download it."""
+        assert job.query is not None
+        timestep = job.query.timestep
+        if not isinstance(answer, Stepped) and not np.isfinite(answer).all():
+            job.query, job.error = None, self._not_finite(f"at network call {job.calls + 1}, timestep {timestep}")
             return
-        for job, prediction in zip(batch, predictions, strict=True):
-            if job.query is not None and not np.isfinite(prediction).all():
-                job.error = PredictionError(
-                    f"{self.denoiser.session.name} returned NaN or infinity at network call {job.calls + 1}, timestep "
-                    f"{job.query.timestep}: its weights or its precision are at fault"
-                )
-                job.query = None
+        job.advance(answer)
+        if isinstance(answer, Stepped) and job.finished is not None and not np.isfinite(job.finished).all():
+            job.finished, job.error = None, self._not_finite(f"at one of {job.calls} network calls")
+
+    def _not_finite(self, where: str) -> PredictionError:
+        return PredictionError(
+            f"{self.denoiser.session.name} returned NaN or infinity {where}: its weights or its precision are at fault"
+        )

@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import NamedTuple, Self
 
+import numpy as np
+
 from .bundle import Bundle
 from .images import Pixels, to_pixels
 from .safety import Checked, SafetyChecker
@@ -39,5 +41,6 @@ class Parts(NamedTuple):
 
         They are decoded in ``tiles`` or whole.
         """
+        samples = np.asarray(samples)  # they may still lie on the device
         images = to_pixels(self.vae.decode(samples, tiles=tiles) if self.vae else samples)
         return self.safety.check(images) if check and self.safety else Checked(images, None)

@@ -23,7 +23,7 @@ from ..schedule import (
     prediction_columns,
     select_timesteps,
 )
-from .query import NoiseSource, Query, Sampler
+from .query import LinearStep, NoiseSource, Query, Sampler, Stepped, StepQuery
 
 
 class Coefficients(NamedTuple):
@@ -81,6 +81,14 @@ class DdimSchedule:
         """Whether ``step`` adds fresh noise, and so must be given some."""
         return self.rows[step].sigma > 0
 
+    def linear_step(self, step: int, noise: Sample | None) -> LinearStep | None:
+        """What ``step`` does, as numbers; None where it lacks its noise or limits x_0 otherwise than by clipping."""
+        row, config = self.rows[step], self.config
+        if config.dynamic_threshold_ratio is not None or (row.sigma > 0 and noise is None):
+            return None
+        limit = config.clip_range if config.clip_denoised_sample else np.inf
+        return LinearStep(row.x0_x, row.x0_p, row.next_x, row.next_p, row.next_x0, row.sigma, limit, noise)
+
     def step(self, step: int, sample: Sample, prediction: Sample, noise: Sample | None = None) -> tuple[Sample, Sample]:
         """One step of eq. 12: from x_t at position ``step`` to the next sample.
 
@@ -105,13 +113,20 @@ class DdimSchedule:
 
 
 def ddim(schedule: DdimSchedule, sample: Sample, noise: NoiseSource | None = None) -> Sampler:
-    """Sample from x_T, float32 of any shape; ``noise`` is called once a step where σ > 0, and required there."""
+    """Sample from x_T, float32 of any shape; ``noise`` is called once a step where σ > 0, and required there.
+
+    Whoever answers may take the step as well (``StepQuery``), where it is linear but for clipping.
+    """
     denoised = None
     for step, timestep in enumerate(schedule.timesteps.tolist()):
-        prediction = yield Query(sample, timestep, denoised)
         fresh = noise() if noise is not None and schedule.is_stochastic(step) else None
-        sample, denoised = schedule.step(step, sample, prediction, fresh)
-    return sample
+        query, offer = Query(sample, timestep, denoised), schedule.linear_step(step, fresh)
+        answer = yield query if offer is None else StepQuery.offering(query, offer)
+        if isinstance(answer, Stepped):
+            sample, denoised = answer
+        else:
+            sample, denoised = schedule.step(step, np.asarray(sample), answer, fresh)
+    return np.asarray(sample)
 
 
 def _coefficient_rows(config: DdimConfig, table: Floats, timesteps: NDArray[np.int64]) -> tuple[Coefficients, ...]:

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..schedule import Floats, Sample
-from .query import Sampler
+from .query import Query, Sampler
 
 Mask = NDArray[np.bool_]
 
@@ -24,10 +24,10 @@ def repair(sampler: Sampler, levels: Floats, original: Sample, noise: Sample, ke
     """
     query = next(sampler)
     for level in levels[1:].tolist():
-        query = sampler.send((yield query))
+        query = sampler.send((yield Query(*query)))  # what a sampler offers besides would pass the next line by
         np.copyto(query.sample, noised(original, noise, level), where=keep)
     try:
-        sampler.send((yield query))
+        sampler.send((yield Query(*query)))
     except StopIteration as end:
         return np.where(keep, original, end.value)
     raise AssertionError("the sampler asks for more than its levels")
