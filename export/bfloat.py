@@ -4,7 +4,6 @@ NumPy has no bfloat16, so that inputs and outputs are float32. ONNX Runtime's CP
 compared is the same graph, with the same rounded weights, computed in float32.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -33,7 +32,10 @@ def surround_with_float(model: ir.Model) -> None:
 
 
 def widen(source: Path, out: Path) -> None:
-    """Write the graph in ``source`` to ``out`` with everything that is bfloat16 as float32, weights included."""
+    """Write the graph in ``source`` to ``out`` with everything that is bfloat16 as float32, weights included.
+
+    The weights go to a file of their own beside ``out``.
+    """
     model = ir.load(source)
     for value in model.graph.initializers.values():
         if value.const_value is not None and value.const_value.dtype == _BFLOAT:
@@ -45,8 +47,7 @@ def widen(source: Path, out: Path) -> None:
                 node.attributes[name] = ir.AttrInt64(name, _FLOAT)
             if attribute.type == ir.AttributeType.TENSOR and attribute.as_tensor().dtype == _BFLOAT:
                 node.attributes[name] = ir.AttrTensor(name, _widened(attribute.as_tensor()))
-    size = sum(tensor.nbytes for tensor in _weights(model))
-    ir.save(model, out, external_data=f"{out.name}_data" if size >= 1_500_000_000 else None)
+    ir.save(model, out, external_data=f"{out.name}_data")
 
 
 def _in_float(graph: ir.Graph, node: ir.Node) -> None:
@@ -86,7 +87,3 @@ def _widened(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
         shape=ir.Shape(tensor.shape.numpy()),
         name=tensor.name,
     )
-
-
-def _weights(model: ir.Model) -> Iterator[ir.TensorProtocol]:
-    return (value.const_value for value in model.graph.initializers.values() if value.const_value is not None)

@@ -19,7 +19,8 @@ from .overflow import LARGEST, Peaks, halve_but, layers_of, peaks_of
 from .precision import BF16, FP16, Precision
 from .progress import Stage
 from .quiet import quiet
-from .report import Report, write_json
+from .record import write_json
+from .report import Report
 from .trace import trace
 from .verify import Case, Expectation, expect, verify
 

@@ -16,6 +16,7 @@ from .atomic import whole_folder
 from .checkpoint import stated_licence
 from .component import export_into
 from .describe import describe_part
+from .fuse import fuse_step as write_step
 from .hub import fetch_weights
 from .keys import Config
 from .licence import licence_of
@@ -26,11 +27,13 @@ from .network import Call, Network
 from .options import OPSET, Options, read_options
 from .precision import FP32
 from .progress import Progress, Stage, ignore_progress
-from .report import FILE_NAME, Report, describe, folder_size, hashes, read_report, write_json, write_report
+from .record import FILE_NAME, describe, folder_size, hashes, write_json
+from .report import Report, read_report, write_report
 from .signature import Signature
 from .source import Part, Source, open_source
 from .static import fix
 from .unfinished import finish, unfinished_folder
+from .verify_step import verify_step
 
 ANY_SIZE = {"size_multiple": 1}
 """For a UNet's config.json: what sides of a sample are multiples of; 2 for each level but the first."""
@@ -57,6 +60,10 @@ class _Job:
     options: Options
     loras: tuple[Lora, ...]
 
+    def options_for(self, part: Part) -> Options:
+        """The step is a matter of the UNet alone."""
+        return dataclasses.replace(self.options, fuse_step=self.options.fuse_step and part.name == "unet")
+
 
 def export_folder(
     source: str | os.PathLike[str],
@@ -69,6 +76,7 @@ def export_folder(
     opset: int = OPSET,
     static: str | None = None,
     target: str = "cpu",
+    fuse_step: bool = False,
     vae: str | os.PathLike[str] | None = None,
     loras: Sequence[str] = (),
     allow_pickle: bool = False,
@@ -87,21 +95,26 @@ def export_folder(
     ``components`` names the graphs to make, all if empty. ``dtype`` is "fp32" or "fp16"; a component that fp16 spoils
     stays in fp32, which its report's ``remark`` says. ``opset`` is 18 to 23, ``target`` "cpu", "cuda" or "tensorrt":
     what the operators are chosen for. ``static`` is "BxHxW": the batch of the UNet, and the size in pixels, that all
-    graphs are fixed to. ``vae`` is a folder with another autoencoder. ``loras`` are files in safetensors, each perhaps
-    with ":SCALE", that are added to the weights. Pickled weights need ``allow_pickle``.
+    graphs are fixed to. ``fuse_step`` adds unet/unet_step.onnx, which has guidance and the DDIM step as nodes, and
+    shares the weights of model.onnx. ``vae`` is a folder with another autoencoder. ``loras`` are files in safetensors,
+    each perhaps with ":SCALE", that are added to the weights. Pickled weights need ``allow_pickle``.
 
-    ``on_stage`` is called with a component and "load", "export", "fit", "verify" or "write" as each begins. Raises
-    ConfigError (the source is something else, an option means nothing to it, or ``out`` is taken), ExportError and
-    OutputError, as ``export_unet`` does.
+    ``on_stage`` is called with a component and "load", "export", "fit", "verify", "fuse" or "write" as each begins.
+    Raises ConfigError (the source is something else, an option means nothing to it, or ``out`` is taken), ExportError
+    and OutputError, as ``export_unet`` does.
     """
     out = Path(out).resolve()
-    options = read_options(dtype=dtype, opset=opset, target=target, quantize=quantize, static=static)
+    options = read_options(
+        dtype=dtype, opset=opset, target=target, quantize=quantize, static=static, fuse_step=fuse_step
+    )
     location = locate(os.fspath(source), config)
     opened = open_source(
         location.folder, components, vae=None if vae is None else Path(vae), checkpoint=location.checkpoint
     )
     for part in opened.parts:
         _signature(part, opened, options)
+    if fuse_step:
+        _check_step(opened)
     _fetch(location, opened, allow_pickle=allow_pickle)
     for part in opened.parts:
         check_weights(part, allow_pickle=allow_pickle)
@@ -112,6 +125,18 @@ def export_folder(
         on_stage("bundle", "write")
         _complete(out, opened, location)
     return BundleReport(path=out, components=reports)
+
+
+def _check_step(source: Source) -> None:
+    """Refuse early what has no fused step. ``fuse_step`` itself looks at the graph, which takes long to make."""
+    unet = next((part.config for part in source.parts if part.name == "unet"), None)
+    if unet is None:
+        raise ConfigError("--fuse-step is for the unet: have it among --components, or leave --fuse-step out")
+    if source.has_controlnet:
+        raise ConfigError("--fuse-step: ControlNets look at the sample before the unet does; leave one of them out")
+    taken, predicted = unet.get("in_channels"), unet.get("out_channels")
+    if taken != predicted:
+        raise ConfigError(f"--fuse-step: the unet takes {taken} channels and predicts {predicted}; leave it out")
 
 
 def _fetch(location: Location, source: Source, *, allow_pickle: bool) -> None:
@@ -128,8 +153,16 @@ def _component(folder: Path, part: Part, job: _Job, on_stage: Progress) -> Repor
         return _made_before(folder, made_from)
     with whole_folder(folder) as place:
         report = dataclasses.replace(_export(place, part, job, on_stage), made_from=made_from)
+        if report.options.fuse_step:
+            report = dataclasses.replace(report, step_error=_fuse_step(place, on_stage))
         write_report(place, report)
     return dataclasses.replace(report, path=folder)
+
+
+def _fuse_step(folder: Path, on_stage: Progress) -> float:
+    on_stage("unet", "fuse")
+    step = write_step(folder)
+    return verify_step(folder / "model.onnx", step)
 
 
 def _made_from(part: Part, job: _Job) -> dict[str, Any]:
@@ -138,7 +171,7 @@ def _made_from(part: Part, job: _Job) -> dict[str, Any]:
         "folder": part.folder.name,
         "class": part.kind,
         "files": {file.name: describe(file) for file in files},
-        **job.options.to_json(),
+        **job.options_for(part).to_json(),
         "loras": [lora.to_json() for lora in job.loras],
         "takes_controls": job.source.has_controlnet and part.name == "unet",
     }
@@ -159,14 +192,14 @@ def _export(folder: Path, part: Part, job: _Job, on_stage: Progress) -> Report:
     stage = functools.partial(on_stage, part.name)
     load_part = functools.partial(_network, part, job, stage)
     spoilt = _known_to_overflow(part, job.source)
-    config = _config(part, job)
-    if job.options.precision is not FP32 and not spoilt:
+    config, options = _config(part, job), job.options_for(part)
+    if options.precision is not FP32 and not spoilt:
         try:
-            return export_into(folder, load_part, config, stage, job.options)
+            return export_into(folder, load_part, config, stage, options)
         except ExportError as error:
             spoilt = str(error).partition("; nothing was written")[0]
-    report = export_into(folder, load_part, config, stage, dataclasses.replace(job.options, precision=FP32))
-    remark = f"kept in fp32: {spoilt}" if spoilt and job.options.precision is not FP32 else report.remark
+    report = export_into(folder, load_part, config, stage, dataclasses.replace(options, precision=FP32))
+    remark = f"kept in fp32: {spoilt}" if spoilt and options.precision is not FP32 else report.remark
     return dataclasses.replace(report, remark=remark)
 
 

@@ -6,14 +6,18 @@ adds it to a bundle that is there already. That needs no PyTorch.
 """
 
 import os
+import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 from onnxscript import ir
 
-from ddim_edge.errors import ExportError, OutputError
+from ddim_edge.errors import DdimEdgeError, ExportError, OutputError
 
+from .record import FILE_NAME, renew
 from .step_nodes import add_step
+from .verify_step import verify_step
 
 STEP_NAME = "unet_step.onnx"
 _GRAPH_NAME = "model.onnx"
@@ -35,6 +39,29 @@ def fuse_step(unet_folder: Path) -> Path:
             return _write(model, Path(place), unet_folder)
     except OSError as error:
         raise OutputError(f"cannot write into {unet_folder}: {error.strerror}; choose another place") from None
+
+
+def fuse_bundle(bundle: Path) -> Path:
+    """``fuse_step`` for a finished bundle: verified, and its export.json kept right. Returns the new graph's path."""
+    unet = bundle / "unet"
+    step = fuse_step(unet)
+    try:
+        verify_step(unet / _GRAPH_NAME, step)
+    except BaseException:
+        step.unlink()
+        raise
+    finally:
+        files = list(_files_of(unet))
+        renew(unet, files, fuse_step=step.is_file())
+        renew(bundle, [*files, unet / FILE_NAME], fuse_step=step.is_file())
+    return step
+
+
+def _files_of(unet: Path) -> Iterator[Path]:
+    """Both graphs and their weights."""
+    yield from (unet / _GRAPH_NAME, unet / STEP_NAME)
+    tensors = (value.const_value for value in ir.load(unet / _GRAPH_NAME).graph.initializers.values())
+    yield from sorted({unet / tensor.location for tensor in tensors if isinstance(tensor, ir.ExternalTensor)})
 
 
 def _write(model: ir.Model, place: Path, folder: Path) -> Path:
@@ -67,3 +94,20 @@ def _load(path: Path) -> ir.Model:
         raise ExportError(f"{path} is not there: a UNet's graph is wanted") from None
     except Exception as error:  # protobuf's errors share no public base
         raise ExportError(f"{path} is no ONNX graph: {error}") from None
+
+
+def main(arguments: list[str]) -> int:
+    """The command line: the path of the new graph, or what is wrong in one line."""
+    if len(arguments) != 1 or arguments[0].startswith("-"):
+        print("usage: python -m ddim_edge_export.fuse BUNDLE", file=sys.stderr)
+        return 2
+    try:
+        print(fuse_bundle(Path(arguments[0])))
+    except DdimEdgeError as error:
+        print(f"ddim-edge: {error}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

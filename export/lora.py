@@ -17,7 +17,7 @@ from safetensors import SafetensorError, safe_open
 from ddim_edge.errors import ConfigError
 
 from .lora_names import Key, aliases, read_key
-from .report import describe
+from .record import describe
 from .source import Source
 
 

@@ -38,6 +38,8 @@ class Options:
     target: str = "cpu"
     quantize: str | None = None
     static: Static | None = None
+    fuse_step: bool = False
+    """Whether the UNet gets a second graph, of which guidance and the DDIM step are a part."""
 
     @property
     def comparison(self) -> Precision:
@@ -52,10 +54,13 @@ class Options:
             "target": self.target,
             "quantize": self.quantize,
             "static": None if self.static is None else str(self.static),
+            "fuse_step": self.fuse_step,
         }
 
 
-def read_options(*, dtype: str, opset: int, target: str, quantize: str | None, static: str | None) -> Options:
+def read_options(
+    *, dtype: str, opset: int, target: str, quantize: str | None, static: str | None, fuse_step: bool = False
+) -> Options:
     """What was asked for. ConfigError names the option that means nothing."""
     if dtype not in PRECISIONS:
         raise ConfigError(choose_from("dtype", dtype, PRECISIONS))
@@ -70,7 +75,12 @@ def read_options(*, dtype: str, opset: int, target: str, quantize: str | None, s
     if dtype == "bf16" and opset < _FIRST_BF16:
         raise ConfigError(f"bf16 needs opset {_FIRST_BF16} or more, where convolutions take it, not {opset}")
     return Options(
-        precision=PRECISIONS[dtype], opset=opset, target=target, quantize=quantize, static=_read_static(static)
+        precision=PRECISIONS[dtype],
+        opset=opset,
+        target=target,
+        quantize=quantize,
+        static=_read_static(static),
+        fuse_step=fuse_step,
     )
 
 

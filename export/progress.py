@@ -16,6 +16,7 @@ STAGES = {
     "export": "tracing the network to ONNX",
     "fit": "fitting the graph to ONNX Runtime",
     "verify": "running ONNX Runtime beside PyTorch",
+    "fuse": "making the step a part of the graph",
     "write": "writing the bundle",
 }
 

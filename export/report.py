@@ -1,7 +1,5 @@
-"""export.json: what was exported from what, by what, how well it agrees, and the hash of every file."""
+"""What an export.json says of a network: what was exported from what, by what, and how well it agrees."""
 
-import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import metadata
@@ -14,9 +12,9 @@ from ddim_edge.config import read_json
 
 from .options import Options, read_options
 from .precision import Precision
+from .record import FILE_NAME, folder_size, hashes, write_json
 from .verify import Case
-
-FILE_NAME = "export.json"
+from .verify_step import MEASURE, TOLERANCE
 
 _PACKAGES = ("ddim-edge", "torch", "diffusers", "transformers", "onnx", "onnxscript")
 
@@ -35,6 +33,8 @@ class Report:
     """What is not as it was asked for."""
     made_from: Mapping[str, Any] = field(default_factory=dict)
     """The source's files and the options: the same again would give the same graph."""
+    step_error: float | None = None
+    """How far the fused step is off, relative to its scale; None without one."""
 
     @property
     def precision(self) -> Precision:
@@ -71,6 +71,9 @@ def write_report(folder: Path, report: Report) -> None:
         },
         "files": hashes(folder),
     }
+    if report.step_error is not None:
+        step = {"measure": MEASURE, "tolerance": TOLERANCE, "error": report.step_error}
+        contents["verification"]["step"] = step
     contents |= {"remark": report.remark} if report.remark else {}
     contents |= {"made_from": report.made_from} if report.made_from else {}
     write_json(folder / FILE_NAME, contents)
@@ -83,42 +86,11 @@ def read_report(folder: Path) -> Report:
         path=folder,
         network=contents["network"],
         cases=tuple(map(Case.from_json, contents["verification"]["cases"])),
-        options=read_options(**{key: contents[key] for key in Options().to_json()}),
+        options=read_options(**{key: contents.get(key, usual) for key, usual in Options().to_json().items()}),
         remark=contents.get("remark"),
         made_from=contents.get("made_from", {}),
+        step_error=contents["verification"].get("step", {}).get("error"),
     )
-
-
-def write_json(path: Path, contents: Mapping[str, Any]) -> None:
-    """Write a JSON object, and the folder that it lies in."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(contents, indent=2) + "\n", encoding="utf-8")
-
-
-def hashes(folder: Path) -> dict[str, dict[str, str | int]]:
-    """The hash and size of every file below ``folder``; what a subfolder's export.json knows is not read again."""
-    known: dict[str, dict[str, str | int]] = {}
-    for record in sorted(folder.glob(f"*/{FILE_NAME}")):
-        files = read_json(record)["files"]
-        known |= {f"{record.parent.name}/{name}": entry for name, entry in files.items()}
-    names = [file.relative_to(folder).as_posix() for file in _files(folder)]
-    return {name: known.get(name) or describe(folder / name) for name in names if name != FILE_NAME}
-
-
-def describe(file: Path) -> dict[str, str | int]:
-    """The hash and size of a file."""
-    with file.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return {"sha256": digest, "size": file.stat().st_size}
-
-
-def folder_size(folder: Path) -> int:
-    """Bytes of all files below ``folder``."""
-    return sum(file.stat().st_size for file in _files(folder))
-
-
-def _files(folder: Path) -> list[Path]:
-    return sorted(path for path in folder.rglob("*") if path.is_file())
 
 
 def _versions() -> dict[str, str | None]:

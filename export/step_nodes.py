@@ -23,6 +23,7 @@ NEW_OUTPUTS = ("next_sample", "denoised")
 _FIRST_OPSET = 15  # a Shape of one axis
 _RESIDUALS = ("down_block_additional_residual", "mid_block_additional_residual")
 _FLOAT = ir.DataType.FLOAT
+_FLOATS = (_FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 
 
 def add_step(model: ir.Model) -> None:
@@ -76,6 +77,9 @@ def check_fusable(model: ir.Model) -> None:
         _refuse(f"it has {len(model.graph.outputs)} outputs, and which of them is the prediction is not known")
     if model.opset_imports.get("", 0) < _FIRST_OPSET:
         _refuse(f"its opset is below {_FIRST_OPSET}: export it again, with a newer one")
+    for value in (inputs["sample"], model.graph.outputs[0]):
+        if value.dtype not in _FLOATS:
+            _refuse(f"its {value.name} is {value.dtype}, not fp32, fp16 or bf16")
     _check_shapes(inputs["sample"].shape, inputs["timestep"].shape, model.graph.outputs[0].shape)
 
 
@@ -96,8 +100,9 @@ def _tile(node: "_Nodes", sample: ir.Value, images: ir.Value, count: ir.Value, l
     repeats = node("repeats", "Concat", times, node.constant("ones", [1, 1, 1]), axis=0)
     tiled = node("tile", "Tile", sample, repeats)
     tiled.type, tiled.shape = ir.TensorType(_FLOAT), like.shape
-    if like.dtype in (_FLOAT, None):
+    if like.dtype == _FLOAT:
         return tiled
+    assert like.dtype is not None
     cast = node("cast", "Cast", tiled, to=like.dtype.value)
     cast.type, cast.shape = like.type, like.shape
     return cast

@@ -9,7 +9,7 @@ from ddim_edge.config import read_json
 from ddim_edge.errors import OutputError
 
 from .atomic import check_free
-from .report import FILE_NAME, write_json
+from .record import FILE_NAME, write_json
 
 INDEX = "model_index.json"
 _MARK = {"unfinished": "run the same export again, and it goes on where it stopped"}

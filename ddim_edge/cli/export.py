@@ -55,6 +55,11 @@ _EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetenso
     help="What the operators are chosen for. The others run such a graph, too, but slower.",
 )
 @click.option(
+    "--fuse-step",
+    is_flag=True,
+    help="Also write the UNet with guidance and the DDIM step in its graph; both share their weights.",
+)
+@click.option(
     "--vae",
     type=click.Path(path_type=Path),
     help="A folder with another autoencoder, such as TAESD, to take in the place of SOURCE's.",
@@ -106,6 +111,8 @@ def _export(source: str, out: Path, **options: Any) -> None:
         report = export_folder(source, out, on_stage=on_stage, **options)
     for name, part in report.components.items():
         remark = f"; {part.remark}" if part.remark else ""
+        if part.step_error is not None:
+            remark += f"; its fused step at most {part.step_error:.1e} from NumPy's"
         click.echo(
             f"{name}: {part.network} in {part.precision.name}, {part.size / 1e6:.1f} MB, {part.deviation}{remark}"
         )

@@ -1,6 +1,7 @@
 """``ddim-edge inspect``: what a model is made of, and what its configuration means."""
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +49,7 @@ def inspect_command(model: str, as_json: bool, verify: bool) -> None:
         "text": bundle.inputs.text,
         "labels": list(bundle.labels),
         "null_class": bundle.null_class,
-        "graphs": [_graph(path, bundle.folder) for path in sorted(bundle.folder.glob("*/model.onnx"))],
+        "graphs": list(_graphs(bundle.folder)),
         "scheduler": {"sampler": bundle.scheduler.name, **changed_options(bundle.scheduler)},
         "num_steps": bundle.num_steps,
     }
@@ -57,11 +58,19 @@ def inspect_command(model: str, as_json: bool, verify: bool) -> None:
     click.echo(json.dumps(facts) if as_json else _text(facts, bundle))
 
 
-def _graph(path: Path, root: Path) -> dict[str, Any]:
-    files = [path, *check_onnx_file(path, root)]
+def _graphs(root: Path) -> Iterator[dict[str, Any]]:
+    """All graphs; weights that two of them share are counted with the first."""
+    counted: set[Path] = set()
+    for path in sorted([*root.glob("*/model.onnx"), *root.glob("unet/unet_step.onnx")]):
+        files = {path, *check_onnx_file(path, root)}
+        yield _graph(path, files - counted)
+        counted |= files
+
+
+def _graph(path: Path, files: set[Path]) -> dict[str, Any]:
     session = Session(path, "cpu")
     return {
-        "name": path.parent.name,
+        "name": path.parent.name if path.name == "model.onnx" else path.stem,
         "bytes": sum(file.stat().st_size for file in files),
         "inputs": [_tensor(info) for info in session.inputs.values()],
         "outputs": [_tensor(info) for info in session.outputs.values()],

@@ -8,7 +8,7 @@ from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 from transformers import CLIPTokenizer
 
 from ..fashion_mnist.train import DIFFUSION
-from ..report import write_json
+from ..record import write_json
 from .denoiser import TextToLatents
 
 SCHEDULER = {

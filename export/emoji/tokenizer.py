@@ -7,7 +7,7 @@ from pathlib import Path
 from tokenizers import Regex, Tokenizer, models, normalizers, pre_tokenizers, trainers
 from transformers import CLIPTokenizer
 
-from ..report import write_json
+from ..record import write_json
 
 START, END = "<|startoftext|>", "<|endoftext|>"
 VOCABULARY = 2048

@@ -14,7 +14,7 @@ from diffusers import DDIMPipeline, DDIMScheduler, UNet2DModel
 from ddim_edge.errors import DdimEdgeError
 
 from .. import export_folder, show_stages
-from ..report import write_json
+from ..record import write_json
 from .data import DEFAULT_FOLDER, NAMES, NULL_CLASS
 from .train import DIFFUSION, Recipe, train
 

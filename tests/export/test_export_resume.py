@@ -18,7 +18,7 @@ from ddim_edge_export import Report, export_folder
 from ddim_edge_export.network import Network
 from ddim_edge_export.options import Options
 from ddim_edge_export.precision import FP16, FP32, Precision
-from ddim_edge_export.report import write_json
+from ddim_edge_export.record import write_json
 from ddim_edge_export.verify import Case
 
 from ..conftest import Invoke

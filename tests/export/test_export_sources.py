@@ -18,7 +18,7 @@ from ddim_edge.errors import ConfigError, ExportError
 from ddim_edge_export import Report, export_folder
 from ddim_edge_export.load import load
 from ddim_edge_export.network import Network
-from ddim_edge_export.report import write_json
+from ddim_edge_export.record import write_json
 from ddim_edge_export.source import open_source
 from ddim_edge_export.verify import Case
 
