@@ -5,6 +5,7 @@ Runtime's own errors for a cut or misplaced file are obscure, and a graph from e
 machine as its weights.
 """
 
+import contextlib
 import mmap
 import os
 import re
@@ -55,13 +56,20 @@ def _position(entry: Entry, key: str, path: Path) -> int:
 
 
 def _external_entries(path: Path) -> list[Entry]:
+    with mapped(path) as view:
+        return _read_model(view, path)
+
+
+@contextlib.contextmanager
+def mapped(path: Path) -> Iterator[memoryview]:
+    """The bytes of a file, read when they are looked at; BundleError where there are none."""
     try:
         with (
             open(path, "rb") as file,
-            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped,
-            memoryview(mapped) as view,
+            mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as contents,
+            memoryview(contents) as view,
         ):
-            return _read_model(view, path)
+            yield view
     except FileNotFoundError:
         raise BundleError(f"{path} is not there") from None
     except ValueError:
@@ -72,7 +80,7 @@ def _external_entries(path: Path) -> list[Entry]:
 
 def _read_model(view: memoryview, path: Path) -> list[Entry]:
     try:
-        numbers = {number for number, _ in _fields(view)}
+        numbers = {number for number, _ in fields(view)}
         entries = list(_walk(view, "model"))
     except (IndexError, EOFError, UnicodeDecodeError, RecursionError):
         numbers, entries = set(), []
@@ -84,32 +92,32 @@ def _read_model(view: memoryview, path: Path) -> list[Entry]:
 def _walk(view: memoryview, message: str) -> Iterator[Entry]:
     """The external-data entries of all tensors below ``message``."""
     if message == "tensor":
-        pairs = [_key_and_value(value) for number, value in _fields(view) if number == _EXTERNAL_DATA_FIELD]
+        pairs = [_key_and_value(value) for number, value in fields(view) if number == _EXTERNAL_DATA_FIELD]
         if pairs:
             yield dict(pairs)
         return
-    for number, value in _fields(view):
+    for number, value in fields(view):
         child = _CHILDREN[message].get(number)
         if child is not None:
             yield from _walk(value, child)
 
 
 def _key_and_value(view: memoryview) -> tuple[str, str]:
-    strings = {number: bytes(value).decode() for number, value in _fields(view)}
+    strings = {number: bytes(value).decode() for number, value in fields(view)}
     return strings.get(1, ""), strings.get(2, "")
 
 
-def _fields(view: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """The fields of a message: number, and contents where those are bytes. EOFError where it is cut short."""
+def fields(view: memoryview) -> Iterator[tuple[int, memoryview]]:
+    """The fields of a message: number, and contents, those of a number as they are. EOFError where it is cut short."""
     position = 0
     while position < len(view):
-        tag, position = _varint(view, position)
+        tag, position = varint(view, position)
         kind = tag & 7
         start = position
         if kind == _VARINT:
-            _, position = _varint(view, position)
+            _, position = varint(view, position)
         elif kind == _BYTES:
-            length, start = _varint(view, position)
+            length, start = varint(view, position)
             position = start + length
         elif kind in _FIXED_SIZES:
             position += _FIXED_SIZES[kind]
@@ -117,10 +125,11 @@ def _fields(view: memoryview) -> Iterator[tuple[int, memoryview]]:
             raise EOFError("not a protobuf message")
         if position > len(view):
             raise EOFError("cut short")
-        yield tag >> 3, view[start:position] if kind == _BYTES else view[:0]
+        yield tag >> 3, view[start:position]
 
 
-def _varint(view: memoryview, position: int) -> tuple[int, int]:
+def varint(view: memoryview, position: int = 0) -> tuple[int, int]:
+    """A number that begins at ``position``, and where it ends."""
     value = shift = 0
     while True:
         byte = view[position]
