@@ -10,6 +10,7 @@ import click
 
 from ..errors import DdimEdgeError
 from ..version import __version__
+from .bench import bench_command
 from .doctor import doctor_command
 from .encode import encode_command
 from .export import export_command
@@ -44,6 +45,7 @@ for _command in (
     interpolate_command,
     inspect_command,
     doctor_command,
+    bench_command,
     export_command,
     serve_command,
 ):

@@ -1,0 +1,33 @@
+"""Do both sides compute the same? Asked once, before anything is timed, where they have the same weights."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+from .rounds import Cell
+
+TOLERANCES = {"fp32": 1e-2, "fp16": 5e-2}
+"""Root mean squares of the difference, in those of the answer; a GPU multiplies fp32 in fewer digits (TF32)."""
+
+
+def check_agreement(ours: Cell, rivals: Sequence[Cell]) -> None:
+    """Put one question to ``ours`` and the same to ``rivals``; one that answers otherwise is out, with the reason."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "question.npz"
+        ours.ask(predict=str(path))
+        for rival in rivals:
+            if ours.lives and rival.lives:
+                _compare(rival, path)
+
+
+def _compare(rival: Cell, path: Path) -> None:
+    difference = rival.ask(compare=str(path)).get("difference")
+    if difference is None:
+        return
+    rival.facts["difference"] = difference
+    most = TOLERANCES[rival.facts["precision"]]
+    if not difference <= most:
+        rival.fail(
+            f"it computes something else: its answer to the same question is off by {difference:.1e} of it, more than "
+            f"{most:g}. Is --source what the bundle was exported from?"
+        )

@@ -1,0 +1,139 @@
+"""The figures as a table of at most 100 columns."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+WIDTH = 100
+_MIB = 2**20
+_GAP = "  "
+_NOTHING = "–"
+_SHORTEST = 8
+
+Row = Mapping[str, Any]
+
+
+def text_of(report: Mapping[str, Any]) -> str:
+    """The whole report: what was asked for, a row a configuration, and why some have no figures."""
+    rows = report["rows"]
+    made = [row for row in rows if row["rounds"]]
+    lines = [_title(report), ""] if made else []
+    lines += _table(made) if made else []
+    lines += [""] if made else []
+    lines += [f"{name_of(row)}: {row['reason']}" for row in rows if row["reason"]]
+    lines += _notes(rows)
+    lines.append(_where(report))
+    return "\n".join(lines)
+
+
+def name_of(row: Row) -> str:
+    """A row in words."""
+    side = "ddim-edge" if row["side"] == "ddim-edge" else f"diffusers, {row['side']}"
+    return f"{Path(row['bundle']).name}, batch {row['batch']}, {side} on {row['provider']}"
+
+
+def _title(report: Mapping[str, Any]) -> str:
+    of = report["settings"]
+    return (
+        f"{of['steps']} steps of DDIM, {of['repeats']} rounds; step and image (a whole batch) in ms, "
+        "median and 95th percentile"
+    )
+
+
+def _table(rows: Sequence[Row]) -> list[str]:
+    columns = {head: [read(row) for row in rows] for head, read in _COLUMNS.items()}
+    if len({row["bundle"] for row in rows}) == 1:
+        del columns["model"]
+    filled = {head: cells for head, cells in columns.items() if any(cell != _NOTHING for cell in cells)}
+    if _width(filled) > WIDTH:
+        filled = _narrowed(filled)
+    lines = list(zip(*([head, *cells] for head, cells in filled.items()), strict=True))
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return [_GAP.join(_aligned(line, widths, filled)).rstrip() for line in lines]
+
+
+def _narrowed(columns: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
+    """Model names cut at their middle; where that is not enough, without the least needed columns."""
+    kept = {head: list(cells) for head, cells in columns.items()}
+    for head in ("image p95", "step p95", "MiB"):
+        if "model" in kept:
+            room = WIDTH - _width({name: cells for name, cells in kept.items() if name != "model"}) - len(_GAP)
+            kept["model"] = [_cut(cell, max(room, _SHORTEST)) for cell in columns["model"]]
+        if _width(kept) <= WIDTH:
+            break
+        kept.pop(head, None)
+    return kept
+
+
+def _cut(name: str, room: int) -> str:
+    half = (room - 1) // 2
+    return name if len(name) <= room else f"{name[: room - 1 - half]}…{name[-half:]}"
+
+
+def _width(columns: Mapping[str, Sequence[str]]) -> int:
+    return sum(max(map(len, [head, *cells])) for head, cells in columns.items()) + len(_GAP) * (len(columns) - 1)
+
+
+def _aligned(line: Sequence[str], widths: Sequence[int], heads: Mapping[str, Any]) -> list[str]:
+    return [
+        cell.ljust(width) if head in ("model", "on") else cell.rjust(width)
+        for cell, width, head in zip(line, widths, heads, strict=True)
+    ]
+
+
+def _time(part: str, which: str) -> Callable[[Row], str]:
+    """A time in ms, with about three digits."""
+
+    def read(row: Row) -> str:
+        if row[part] is None:
+            return _NOTHING
+        return f"{1000 * row[part][which]:#.3g}" if row[part][which] < 0.1 else f"{1000 * row[part][which]:.0f}"
+
+    return read
+
+
+def _memory(part: str) -> Callable[[Row], str]:
+    return lambda row: _NOTHING if row[part] is None else f"{row[part] / _MIB:.0f}"
+
+
+def _on(row: Row) -> str:
+    provider = str(row["provider"])
+    return provider if row["side"] == "ddim-edge" else f"{_SIDES.get(row['side'], row['side'])} {provider}"
+
+
+_SIDES = {"eager": "torch", "default": "compiled"}
+
+_COLUMNS: Mapping[str, Callable[[Row], str]] = {
+    "model": lambda row: Path(row["bundle"]).name,
+    "type": lambda row: str(row["precision"]),
+    "on": _on,
+    "batch": lambda row: str(row["batch"]),
+    "step": _time("step", "median"),
+    "step p95": _time("step", "p95"),
+    "image": _time("image", "median"),
+    "image p95": _time("image", "p95"),
+    "text": lambda row: _time("prepare", "median")(row) if row["facts"].get("reads_text") else _NOTHING,
+    "VAE": lambda row: _time("finish", "median")(row) if row["facts"].get("decodes") else _NOTHING,
+    "images/s": lambda row: f"{row['images_per_second']:.3g}",
+    "idle": lambda row: _NOTHING if row["idle_share"] is None else f"{row['idle_share']:.1%}",
+    "GPU MiB": _memory("gpu_memory"),
+    "MiB": _memory("peak_memory"),
+}
+
+
+def _notes(rows: Sequence[Row]) -> list[str]:
+    """What torch ran, and how closely it agrees, where it ran."""
+    rivals = [row for row in rows if row["side"] != "ddim-edge" and row["rounds"]]
+    if not rivals:
+        return []
+    if all(row["facts"]["weights"] == "random" for row in rivals):
+        return ["diffusers: the same networks with random weights, on which their time does not depend (no --source)"]
+    worst = max((row["facts"].get("difference", 0.0) for row in rivals), default=0.0)
+    return [f"diffusers: the same weights; answers to one question differ by {worst:.1e} of them at most"]
+
+
+def _where(report: Mapping[str, Any]) -> str:
+    machine = report["machine"]
+    versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
+    gpus = "".join(f", {name}" for name in machine["gpus"])
+    return f"{machine['cpu']}, {machine['cores']} cores{gpus}; {report['date'][:10]}; {versions}"
