@@ -2,7 +2,7 @@
 
 ``export_unet`` takes any module with the forward signature (sample, timestep, **conditioning); ``export_folder`` takes
 a folder that diffusers saved. Both run ONNX Runtime beside PyTorch before they let a file out. What works on finished
-graphs, such as ``fuse``, needs no PyTorch: it is imported when one of these names is first used.
+graphs, such as ``fuse``, needs no PyTorch, and ``rival`` none of the exporter: names are imported when they are first used.
 """
 
 from importlib import import_module

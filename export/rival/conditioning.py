@@ -1,0 +1,84 @@
+"""What a UNet of diffusers is told: of text encoders where there are any, else random numbers of the same shape."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import torch
+
+from .networks import Networks
+
+_TOKENS = 77
+_TIME_IDS = 6
+
+
+class Conditioner:
+    """Makes a UNet's further arguments for a batch, anew for every image."""
+
+    def __init__(self, networks: Networks, batch: int, *, guided: bool) -> None:
+        self._unet, self._towers = networks.unet, networks.towers
+        self._batch, self._guided = batch, guided
+
+    @property
+    def rows(self) -> int:
+        """Of a network call: guidance asks each image twice."""
+        return self._batch * (1 + self._guided)
+
+    def arguments(self) -> dict[str, Any]:
+        """Everything but sample and timestep, on the network's device and of its type."""
+        config = self._unet.config
+        found: dict[str, Any] = {}
+        if getattr(config, "num_class_embeds", None) is not None:
+            found["class_labels"] = torch.arange(self.rows, device=self._unet.device) % config.num_class_embeds
+        if getattr(config, "cross_attention_dim", None) is not None:
+            found |= self._text(config)
+        if getattr(config, "time_cond_proj_dim", None):
+            found["timestep_cond"] = self._normal(config.time_cond_proj_dim)
+        return found
+
+    def _text(self, config: Any) -> dict[str, Any]:
+        pooled_wanted = getattr(config, "addition_embed_type", None) == "text_time"
+        hidden, pooled = self._encoded(pooled_wanted) if self._towers else (None, None)
+        if hidden is None:
+            hidden = self._normal(_TOKENS, getattr(config, "encoder_hid_dim", None) or config.cross_attention_dim)
+        if not pooled_wanted:
+            return {"encoder_hidden_states": hidden}
+        if pooled is None:
+            width = config.projection_class_embeddings_input_dim - _TIME_IDS * config.addition_time_embed_dim
+            pooled = self._normal(width)
+        numbers = config.projection_class_embeddings_input_dim - pooled.shape[-1]
+        ids = self._normal(numbers // config.addition_time_embed_dim)
+        return {"encoder_hidden_states": hidden, "added_cond_kwargs": {"text_embeds": pooled, "time_ids": ids}}
+
+    def _encoded(self, pooled_wanted: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """Hidden states of all encoders side by side, and the last one's pooled output."""
+        hidden, pooled = [], None
+        for tower in self._towers:
+            shape = self._batch, tower.config.max_position_embeddings
+            halves = [self._encode(tower, shape, pooled_wanted) for _ in range(1 + self._guided)]
+            hidden.append(torch.cat([states for states, _ in halves]))
+            pooled = torch.cat([vector for _, vector in halves])
+        return torch.cat(hidden, dim=-1), pooled
+
+    def _encode(
+        self, tower: Any, shape: tuple[int, int], pooled_wanted: bool
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        tokens = torch.randint(tower.config.vocab_size, shape, device=tower.device)
+        outputs = tower(tokens, output_hidden_states=pooled_wanted)
+        pooled = getattr(outputs, "text_embeds", None)
+        pooled = outputs.pooler_output if pooled is None else pooled
+        return (outputs.hidden_states[-2] if pooled_wanted else outputs.last_hidden_state), pooled
+
+    def _normal(self, *shape: int) -> torch.Tensor:
+        return torch.randn(self.rows, *shape, device=self._unet.device, dtype=self._unet.dtype)
+
+
+def of_question(inputs: Mapping[str, Any], rows: int, unet: Any) -> dict[str, Any]:
+    """A question's inputs, one row each, as the UNet's arguments for ``rows`` rows that are all the same."""
+    arguments: dict[str, Any] = {}
+    for name, array in inputs.items():
+        tensor = torch.from_numpy(array).to(unet.device)
+        tensor = tensor.to(unet.dtype) if tensor.is_floating_point() else tensor
+        tiled = tensor.expand(rows, *tensor.shape[1:]).contiguous()
+        place = arguments.setdefault("added_cond_kwargs", {}) if name in ("text_embeds", "time_ids") else arguments
+        place[name] = tiled
+    return arguments
