@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
+from . import plugins
 from .errors import ProviderError, choose_from
 from .runtime import installed_packages, runtime
 
@@ -27,6 +28,10 @@ class Provider:
     """What ONNX Runtime calls its memory; None where it is handed the host's arrays."""
     device_option: str | None = None
     """The option that says which of several devices."""
+    on_host: bool = False
+    """Whether it computes in the host's memory, so that what is left to the CPU costs no way over a bus."""
+    plugin: str | None = None
+    """The module of the package that brings it as a plugin, where there is one."""
 
 
 _CUDA_REMEDY = (
@@ -52,6 +57,14 @@ PROVIDERS = (
         device_option="device_id",
     ),
     Provider(
+        "tensorrt-rtx",
+        "NvTensorRTRTXExecutionProvider",
+        "pip install onnxruntime-ep-nv-tensorrt-rtx, on a machine with an RTX GPU",
+        static_shapes=True,
+        device_option="device_id",
+        plugin="onnxruntime_ep_nv_tensorrt_rtx",
+    ),
+    Provider(
         "migraphx",
         "MIGraphXExecutionProvider",
         "install AMD's onnxruntime-migraphx",
@@ -61,15 +74,25 @@ PROVIDERS = (
     Provider(
         "openvino",
         "OpenVINOExecutionProvider",
-        "pip install onnxruntime-openvino",
+        "pip install onnxruntime-ep-openvino",
         "onnxruntime_providers_openvino",
         device_option="device_type",
+        on_host=True,
+        plugin="onnxruntime_ep_openvino",
     ),
-    Provider("coreml", "CoreMLExecutionProvider", "pip install onnxruntime, on macOS", static_shapes=True),
+    Provider(
+        "coreml", "CoreMLExecutionProvider", "pip install onnxruntime, on macOS", static_shapes=True, on_host=True
+    ),
     Provider(
         "directml", "DmlExecutionProvider", "pip install onnxruntime-directml, on Windows", device_option="device_id"
     ),
-    Provider("cpu", "CPUExecutionProvider", "pip install 'ddim-edge[cpu]'"),
+    Provider(
+        "webgpu",
+        "WebGpuExecutionProvider",
+        "pip install onnxruntime-ep-webgpu, on a machine with a GPU and, on Linux, its Vulkan driver",
+        plugin="onnxruntime_ep_webgpu",
+    ),
+    Provider("cpu", "CPUExecutionProvider", "pip install 'ddim-edge[cpu]'", on_host=True),
 )
 NAMES = ("auto", *(provider.name for provider in PROVIDERS))
 
@@ -124,7 +147,7 @@ class Device:
         if self.provider == "auto":
             yield from (row for row in PROVIDERS if row.name in _AUTOMATIC and row.ort_name in available)
             return
-        if self._table_row.ort_name not in available:
+        if self._table_row.ort_name not in available and plugins.find(self._table_row.plugin) is None:
             raise ProviderError(_not_in_package(self._table_row, available))
         yield self._table_row
 

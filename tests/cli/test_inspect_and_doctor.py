@@ -81,7 +81,7 @@ def test_doctor_as_json(invoke: Invoke) -> None:
     assert "fashion-mnist" in facts["models"]
     assert "numpy" in facts["packages"]
     if facts["providers"]["openvino"] is not None:
-        assert "Remedy: pip install onnxruntime-openvino" in facts["providers"]["openvino"]
+        assert "Remedy: pip install onnxruntime-ep-openvino" in facts["providers"]["openvino"]
 
 
 def test_doctor_as_text(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
