@@ -34,6 +34,7 @@ from .latents import Latents, read_latents
 from .origin import Origin
 from .pictures import read_mask, read_picture
 from .pipeline import Pipeline, load
+from .providers import Device
 from .request import Request
 from .results import Progress, Result
 from .samplers import DdimSchedule, Query, Sampler, ddim, start
@@ -47,6 +48,7 @@ __all__ = [
     "DdimEdgeError",
     "DdimSchedule",
     "DdpmConfig",
+    "Device",
     "DeviceMemoryError",
     "DpmppConfig",
     "Engine",

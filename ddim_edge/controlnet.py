@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-import numpy as np
-
 from .config import read_json
 from .errors import BundleError
 from .session import Array, Feed, Session

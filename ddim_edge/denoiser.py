@@ -48,8 +48,8 @@ class Denoiser:
         per_row_timesteps: False for a graph whose timestep is a scalar: its rows must share one.
         on_call: told the rows, without padding, and the seconds of every network call.
 
-    A graph with a fixed batch is called as often as it takes, the last call padded. A session that prepares itself for
-    every shape is called with powers of two, padded.
+    A graph with a fixed batch is called as often as it takes, the last call padded, and one that was compiled for a few
+    batches likewise. A session that prepares itself for every shape is called with powers of two, padded.
     """
 
     def __init__(self, session: Session, controls: ControlNets | None = None) -> None:
@@ -69,7 +69,7 @@ class Denoiser:
 
     def answer(self, rows: Sequence[Row]) -> Sequence[Sample | Stepped]:
         """To each row its prediction, float32 (1, C, H, W), or, where the graph can take all their steps, those."""
-        if self._stepper is not None and _may_step(rows):
+        if self._stepper is not None and _may_step(rows) and len(rows) <= self._most(len(rows)):
             return self._step(rows, self._stepper)
         predictions = self.predict(rows)
         return [predictions[index : index + 1] for index in range(len(rows))]
@@ -100,7 +100,7 @@ class Denoiser:
         return stepped
 
     def _ask(self, rows: Sequence[Row], conditions: Sequence[Conditioning]) -> Sample:
-        most = self._fixed_batch or len(rows)
+        most = self._most(len(rows))
         if len(rows) <= most:
             return self._call(rows, conditions)
         firsts = range(0, len(rows), most)
@@ -139,9 +139,15 @@ class Denoiser:
             feeds[name] = self._stacks.of(name, [condition[name] for condition in conditions])
         return feeds
 
+    def _most(self, rows: int) -> int:
+        """How many of ``rows`` one call takes."""
+        return self._fixed_batch or (max(self.session.batches) if self.session.batches else rows)
+
     def _padded(self, rows: int) -> int:
         if self._fixed_batch is not None:
             return self._fixed_batch
+        if self.session.batches:
+            return min(batch for batch in self.session.batches if batch >= rows)
         return 1 << (rows - 1).bit_length() if self.session.static_shapes else rows
 
 

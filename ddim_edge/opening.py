@@ -2,13 +2,16 @@
 
 import re
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from .compiled import Compiled, find, missing
 from .errors import BundleError, ProviderError
-from .providers import Device, Provider
+from .placement import RECORD_PLACEMENT, check_placement
+from .provider_options import defaults
+from .providers import PROVIDERS, Device, Provider
 from .runtime import NOT_INSTALLED, be_quiet, load_cuda_libraries, runtime, why_not_loaded
 
 _CUDA_GRAPH = "enable_cuda_graph"
@@ -46,11 +49,13 @@ class Opened:
         provider: the one that it runs on.
         raw: ONNX Runtime's session.
         captures: whether each shape's kernel launches are recorded once, as a CUDA graph, and then replayed.
+        compiled: what it was opened from in the place of the graph, and what else was compiled, for other shapes.
     """
 
     provider: Provider
     raw: Any
     captures: bool = False
+    compiled: tuple[Compiled, ...] = ()
 
 
 def open_graph(path: Path, device: Device, use: Use) -> Opened:
@@ -60,42 +65,94 @@ def open_graph(path: Path, device: Device, use: Use) -> Opened:
     """
     reasons = []
     for provider in device.candidates():
-        be_quiet()
-        if provider.memory == "cuda":
-            load_cuda_libraries()
+        prepare(provider)
         try:
             return _open(path, provider, device, use)
+        except _PlacementError as error:
+            if device.provider != "auto":
+                raise
+            warnings.warn(str(error), FallbackWarning, stacklevel=2)
+            reasons.append(str(error))
         except ProviderError as error:
             reasons.append(str(error))
     raise ProviderError("; ".join(reasons) or NOT_INSTALLED)
 
 
+def prepare(provider: Provider) -> None:
+    """Load what the provider needs, where it needs anything, and have ONNX Runtime say nothing twice."""
+    be_quiet()
+    if provider.memory == "cuda":
+        load_cuda_libraries()
+
+
+def open_compiled(compiled: Compiled, device: Device, use: Use) -> Opened:
+    """Open what was compiled; ProviderError where its provider does not run it any more."""
+    provider = next(row for row in PROVIDERS if row.name == compiled.recipe.provider)
+    return _open_as(compiled.graph, provider, device, use, compiled)
+
+
 def _open(path: Path, provider: Provider, device: Device, use: Use) -> Opened:
-    options = _provider_options(provider, device, use)
+    found = find(path, provider.name, device.which)
+    if found.fitting:
+        return replace(open_compiled(found.fitting[0], device, use), compiled=found.fitting)
+    if provider.name == "tensorrt":
+        raise ProviderError(missing(path, provider.name, found))
+    return _open_as(path, provider, device, use)
+
+
+def _open_as(path: Path, provider: Provider, device: Device, use: Use, compiled: Compiled | None = None) -> Opened:
+    """On exactly this provider, with a CUDA graph where it takes one."""
+    options = _provider_options(provider, device, use, compiled)
+    name = compiled.recipe.component if compiled else path.parent.name
     try:
-        return Opened(provider, _create(path, provider, use, options), options.get(_CUDA_GRAPH) == "1")
+        raw = _create(path, provider, device.which, use, options, compiled)
     except ProviderError as error:
         if _CUDA_GRAPH in device.options or not _NOT_CAPTURED.search(str(error)):
             raise
-        reason = str(error)
-    warnings.warn(f"{path.parent.name} runs without a CUDA graph: {reason}", FallbackWarning, stacklevel=2)
-    return Opened(provider, _create(path, provider, use, {**options, _CUDA_GRAPH: "0"}))
+        warnings.warn(f"{name} runs without a CUDA graph: {error}", FallbackWarning, stacklevel=2)
+        options[_CUDA_GRAPH] = "0"
+        raw = _create(path, provider, device.which, use, options, compiled)
+    if use is not Use.LOOKING:
+        _check_placement(raw, name, provider, device)
+    return Opened(provider, raw, options.get(_CUDA_GRAPH) == "1")
 
 
-def _provider_options(provider: Provider, device: Device, use: Use) -> dict[str, str]:
-    options: dict[str, str] = {}
-    if provider.device_option and device.which is not None:
+class _PlacementError(ProviderError):
+    """The provider runs, but leaves too much of this graph to the CPU."""
+
+
+def _check_placement(raw: Any, name: str, provider: Provider, device: Device) -> None:
+    try:
+        remark = check_placement(raw, provider, name, allow_fallback=device.allow_fallback)
+    except ProviderError as error:
+        raise _PlacementError(str(error)) from None
+    if remark:
+        warnings.warn(remark, FallbackWarning, stacklevel=2)
+
+
+def _provider_options(provider: Provider, device: Device, use: Use, compiled: Compiled | None) -> dict[str, str]:
+    plugin = provider.as_plugin is not None
+    options = defaults(provider.name, each_step=use.is_each_step, plugin=plugin)
+    if provider.device_option and device.which is not None and not plugin:
         options[provider.device_option] = device.which
     if provider.name == "cuda" and use is Use.STEPS:
         options[_CUDA_GRAPH] = "1"
-    return {**options, **device.options} if device.provider == provider.name else options
+    own = device.options if device.provider == provider.name else {}
+    return {**options, **own, **(compiled.options if compiled else {})}
 
 
-def _create(path: Path, provider: Provider, use: Use, provider_options: dict[str, str]) -> Any:
-    options = _session_options(use)
-    wanted = [(provider.ort_name, provider_options)]
+def _create(
+    path: Path, provider: Provider, which: str | None, use: Use, given: dict[str, str], compiled: Compiled | None
+) -> Any:
+    options, plugin = _session_options(use), provider.as_plugin
+    if compiled is not None:
+        _as_compiled(options, compiled)
+    if plugin is not None:
+        plugin.add_to(options, provider.ort_name, which, given)
+    # What a plugin brings is chosen by its device, and there must be no list beside that.
+    wanted = {} if plugin else {"providers": [(provider.ort_name, given)], "enable_fallback": 0}
     try:
-        session = runtime().InferenceSession(path, options, providers=wanted, enable_fallback=0)
+        session = runtime().InferenceSession(path, options, **wanted)
     except Exception as error:  # ONNX Runtime's exceptions have no public base but this one
         if provider.name == "cpu":
             raise BundleError(f"{path} cannot be loaded: {first_line(error)}. Export it again") from None
@@ -105,9 +162,17 @@ def _create(path: Path, provider: Provider, use: Use, provider_options: dict[str
     return session
 
 
+def _as_compiled(options: Any, compiled: Compiled) -> None:
+    if compiled.optimized:
+        options.graph_optimization_level = runtime().GraphOptimizationLevel.ORT_DISABLE_ALL
+    for key, value in compiled.session_entries.items():
+        options.add_session_config_entry(key, value)
+
+
 def _session_options(use: Use) -> Any:
     options = runtime().SessionOptions()
     options.log_severity_level = 4  # what goes wrong is raised; the same again on stderr helps nobody
+    options.add_session_config_entry(*RECORD_PLACEMENT)
     if not use.is_each_step:
         # Threads that spin while they wait for the next call would slow the network of the steps down.
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -165,9 +165,9 @@ class Pipeline:
 
 
 def load(
-    model: str | os.PathLike[str] = "fashion-mnist", provider: str = "auto", *, low_memory: bool = False
+    model: str | os.PathLike[str] = "fashion-mnist", provider: str | Device = "auto", *, low_memory: bool = False
 ) -> Pipeline:
-    """Open a bundled model by its name, or a bundle by its folder, on ``provider``.
+    """Open a bundled model by its name, or a bundle by its folder, on ``provider``: a name, ``cuda:1``, or a Device.
 
     With ``low_memory`` one network is in memory at a time: each is opened when it is due, and dropped for the next, but
     for ControlNets, which stay. The images are the same. Every batch opens them again, so a larger ``batch_size`` opens

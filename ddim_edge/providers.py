@@ -10,6 +10,7 @@ from typing import Self
 
 from . import plugins
 from .errors import ProviderError, choose_from
+from .provider_options import check_options
 from .runtime import installed_packages, runtime
 
 
@@ -32,6 +33,11 @@ class Provider:
     """Whether it computes in the host's memory, so that what is left to the CPU costs no way over a bus."""
     plugin: str | None = None
     """The module of the package that brings it as a plugin, where there is one."""
+
+    @property
+    def as_plugin(self) -> plugins.Plugin | None:
+        """The plugin that brings it, where one is installed."""
+        return plugins.find(self.plugin)
 
 
 _CUDA_REMEDY = (
@@ -96,8 +102,9 @@ PROVIDERS = (
 )
 NAMES = ("auto", *(provider.name for provider in PROVIDERS))
 
-# What `auto` tries, best first. The others trade start-up time or precision for speed and are taken only by name.
-_AUTOMATIC = ("cuda", "cpu")
+# What `auto` tries, best first; TensorRT only where an engine of the graph is built already. The others trade start-up
+# time or precision for speed and are taken only by name.
+_AUTOMATIC = ("tensorrt", "cuda", "cpu")
 
 
 @dataclass(frozen=True)
@@ -121,11 +128,15 @@ class Device:
     def __post_init__(self) -> None:
         if self.provider not in NAMES:
             raise ProviderError(choose_from("provider", self.provider, NAMES))
-        if self.which is None:
+        if self.provider == "auto":
+            for what, given in (("device", self.which), ("option", next(iter(self.options), None))):
+                if given is not None:
+                    raise ProviderError(f"{what} {given!r} belongs to a provider: name it, as in --provider cuda")
             return
-        if self.provider == "auto" or self._table_row.device_option is None:
+        check_options(self.provider, self.options, plugin=self._row.as_plugin is not None)
+        if self.which is not None and self._row.device_option is None and self._row.plugin is None:
             raise ProviderError(f"provider {self.provider!r} has no devices to choose from: leave :{self.which} out")
-        if self._table_row.device_option == "device_id" and not self.which.isdecimal():
+        if self.which is not None and self._row.device_option == "device_id" and not self.which.isdecimal():
             raise ProviderError(f"{self.provider}:{self.which}: the device must be a number, for instance 0")
 
     @classmethod
@@ -135,7 +146,7 @@ class Device:
         return cls(provider, which if colon else None, options or {}, allow_fallback)
 
     @property
-    def _table_row(self) -> Provider:
+    def _row(self) -> Provider:
         return next(provider for provider in PROVIDERS if provider.name == self.provider)
 
     def candidates(self) -> Iterator[Provider]:
@@ -147,9 +158,9 @@ class Device:
         if self.provider == "auto":
             yield from (row for row in PROVIDERS if row.name in _AUTOMATIC and row.ort_name in available)
             return
-        if self._table_row.ort_name not in available and plugins.find(self._table_row.plugin) is None:
-            raise ProviderError(_not_in_package(self._table_row, available))
-        yield self._table_row
+        if self._row.ort_name not in available and self._row.as_plugin is None:
+            raise ProviderError(_not_in_package(self._row, available))
+        yield self._row
 
 
 def _not_in_package(provider: Provider, available: list[str]) -> str:

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .binding import Binding, DeviceArray
+from .compiled import Compiled, Found, missing
 from .errors import BundleError, DeviceMemoryError, ProviderError
-from .opening import Opened, Use, first_line, open_graph
+from .opening import Opened, Use, first_line, open_compiled, open_graph
 from .providers import Device
 
 Array = NDArray[Any]
@@ -71,6 +72,7 @@ class Session:
         inputs, outputs: what the graph declares, by name.
         raw: ONNX Runtime's session; None while it is not open.
         binding: the buffers on the device that it runs in; None where it is handed the host's arrays.
+        batches: the numbers of rows that it was compiled for, ascending; none where it takes any.
 
     A graph that is called ``each_step`` keeps its threads spinning while they wait for the next call, which is soon,
     and where the provider has a memory of its own its inputs and outputs stay in buffers there; ``bound`` says so
@@ -97,8 +99,11 @@ class Session:
         self.provider, self.static_shapes = opened.provider.name, opened.provider.static_shapes or opened.captures
         self.inputs = {info.name: info for info in self._describe(opened.raw.get_inputs())}
         self.outputs = {info.name: info for info in self._describe(opened.raw.get_outputs())}
+        self.batches = tuple(sorted({rows for entry in opened.compiled for rows in _rows(entry)}))
         self.raw: Any = None
         self.binding: Binding | None = None
+        self._compiled = opened.compiled
+        self._beside: dict[Path, tuple[Any, Binding | None]] = {}
         if turns is None:
             self._use(opened)
         self._fitting: dict[str, tuple[int, ...]] = {}
@@ -122,6 +127,7 @@ class Session:
     def close(self) -> None:
         """Give its memory back."""
         self.raw = self.binding = None
+        self._beside.clear()
 
     def _run(self, feeds: Mapping[str, Feed], wanted: list[str], *, stay: bool) -> dict[str, Feed]:
         if feeds.keys() != self.inputs.keys():
@@ -130,6 +136,8 @@ class Session:
             )
         prepared = {name: self._prepare(info, feeds[name]) for name, info in self.inputs.items()}
         self._ready()
+        if self.batches:
+            self._take_compiled({name: value.shape for name, value in prepared.items()})
         try:
             if self.binding is not None:
                 return self.binding.run(prepared, wanted, wanted if stay else ())
@@ -152,6 +160,21 @@ class Session:
         if bound:
             which = int(self._device.which or 0) if self._device.provider == opened.provider.name else 0
             self.binding = Binding(opened.raw, opened.provider.memory or "cpu", which, captures=opened.captures)
+
+    def _take_compiled(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Run what was compiled for these shapes; ProviderError, with the command that compiles it, where nothing was.
+
+        To compile it now would take minutes that nobody asked for.
+        """
+        entry = next((entry for entry in self._compiled if entry.fits(shapes)), None)
+        if entry is None:
+            rows = shapes["sample"][0] if "sample" in shapes else next(iter(shapes.values()))[0]
+            raise ProviderError(missing(self._path, self.provider, Found(self._compiled, ()), rows))
+        if entry.folder not in self._beside:
+            if self._beside or entry is not self._compiled[0]:
+                self._use(open_compiled(entry, self._device, Use.STEPS if self._each_step else Use.ONCE))
+            self._beside[entry.folder] = self.raw, self.binding
+        self.raw, self.binding = self._beside[entry.folder]
 
     def _prepare(self, info: TensorInfo, value: Feed) -> Feed:
         if self._fitting.get(info.name) != value.shape:  # a run asks for the same shapes again and again
@@ -178,3 +201,9 @@ class Session:
                 raise BundleError(f"{self.name}'s {argument.name} has the type {argument.type}, unknown to NumPy")
             free = (dim if isinstance(dim, int) else str(dim or "?") for dim in argument.shape)
             yield TensorInfo(argument.name, np.dtype(_DTYPES[argument.type]), tuple(free))
+
+
+def _rows(compiled: Compiled) -> tuple[int, ...]:
+    """How many samples it takes, where it was compiled for a shape."""
+    shape = compiled.recipe.shapes.get("sample")
+    return compiled.batches if shape is None else shape[:1]

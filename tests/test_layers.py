@@ -74,7 +74,7 @@ _LAYERS = {
         "tiling",
         "clip_pixels",
     },
-    0: {"config", "errors", "version"},
+    0: {"config", "errors", "version", "answering"},
 }
 _LAYER_OF = {module: layer for layer, modules in _LAYERS.items() for module in modules}
 

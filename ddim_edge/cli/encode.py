@@ -6,13 +6,14 @@ from pathlib import Path
 
 import click
 
-from .. import providers
 from ..errors import ConfigError
 from ..inversion import ENCODE_STEPS, encode
 from ..pipeline import load
+from ..providers import Device
 from ..request import DEFAULT_BATCH_SIZE
 from ..saving import check_can_write, write_file
 from .choices import split
+from .device_options import device_options
 from .progress import step_bar
 
 
@@ -25,7 +26,7 @@ from .progress import step_bar
     "--num-steps", "--steps", "-s", type=int, default=ENCODE_STEPS, help="Network calls; more are more exact."
 )
 @click.option("--batch-size", "-b", type=int, default=DEFAULT_BATCH_SIZE, help="How many pictures step together.")
-@click.option("--provider", "-p", default="auto", help=f"The device: {', '.join(providers.NAMES)}.")
+@device_options
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 @click.option(
     "--json", "as_json", is_flag=True, envvar="DDIM_EDGE_ENCODE_JSON", help="Print one machine-readable line."
@@ -37,7 +38,7 @@ def encode_command(
     labels: str | None,
     num_steps: int,
     batch_size: int,
-    provider: str,
+    device: Device,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -53,7 +54,7 @@ def encode_command(
     if output.suffix != ".npz":
         raise ConfigError(f"cannot write {output}: the file must end in .npz")
     check_can_write(output)
-    pipeline = load(model, provider)
+    pipeline = load(model, device)
     calls = math.ceil(len(pictures) / max(batch_size, 1)) * num_steps
     with step_bar(calls, visible=not quiet) as advance:
         latents = encode(

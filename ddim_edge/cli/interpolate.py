@@ -7,14 +7,15 @@ from pathlib import Path
 import click
 import numpy as np
 
-from .. import providers
 from ..errors import ConfigError
 from ..images import check_drawable, gif_bytes
 from ..inversion import ENCODE_STEPS, Endpoint, interpolate
 from ..pipeline import load
+from ..providers import Device
 from ..results import Result
 from ..saving import check_can_write, check_suffix, is_folder, write_file
 from .choices import split
+from .device_options import device_options
 from .output import free_name
 from .progress import step_bar
 
@@ -30,7 +31,7 @@ FRAME_MS = 120
 @click.option("--labels", "-l", metavar="NAME,…", help="Classes of the frames, in turn.  [default: none]")
 @click.option("--num-steps", "--steps", "-s", type=int, default=ENCODE_STEPS, help="Network calls an image.")
 @click.option("--guidance-scale", "-g", type=float, default=1.0, help="Classifier-free guidance; 1 is none.")
-@click.option("--provider", "-p", default="auto", help=f"The device: {', '.join(providers.NAMES)}.")
+@device_options
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 @click.option(
     "--json", "as_json", is_flag=True, envvar="DDIM_EDGE_INTERPOLATE_JSON", help="Print one machine-readable line."
@@ -44,7 +45,7 @@ def interpolate_command(
     labels: str | None,
     num_steps: int,
     guidance_scale: float,
-    provider: str,
+    device: Device,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -57,7 +58,7 @@ def interpolate_command(
       ddim-edge interpolate 3 11 --frames 8
       ddim-edge interpolate shoe.png boot.png --frames 24 --output way.gif
     """
-    pipeline = load(model, provider)
+    pipeline = load(model, device)
     target = output or str(free_name(pipeline.bundle.name, "png"))
     _check_target(target)
     check_drawable(pipeline.bundle.sample_shape[0])

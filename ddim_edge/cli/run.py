@@ -9,7 +9,6 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from .. import providers
 from ..bundle import Bundle
 from ..controls import control_samples
 from ..errors import ConfigError
@@ -19,10 +18,12 @@ from ..model_folder import open_bundle
 from ..options import check_request, recipe_of
 from ..origin import Origin
 from ..pipeline import Pipeline
+from ..providers import Device
 from ..request import Request
 from ..samplers import schedule_of
 from ..saving import is_folder
 from .choices import Choices, image_options, read_origin, samplers_help
+from .device_options import device_options
 from .output import OneFilePerImage, OnePicture, Watch, free_name
 from .progress import step_bar
 from .show import half_blocks
@@ -33,7 +34,7 @@ DEFAULT_MODEL = "fashion-mnist"
 @click.command("run", epilog=f"\b\nSamplers:\n{samplers_help()}")
 @click.argument("model", required=False)
 @image_options
-@click.option("--provider", "-p", default="auto", help=f"The device: {', '.join(providers.NAMES)}.")
+@device_options
 @click.option("--low-memory", is_flag=True, help="One network in memory at a time, opened anew for every batch.")
 @click.option("--output", "-o", metavar="PATH", help="A .png or .npy file, or a folder (DIR/) for a file an image.")
 @click.option(
@@ -52,7 +53,7 @@ DEFAULT_MODEL = "fashion-mnist"
 @click.option("--json", "as_json", is_flag=True, envvar="DDIM_EDGE_RUN_JSON", help="Print one machine-readable line.")
 def run_command(
     model: str | None,
-    provider: str,
+    device: Device,
     low_memory: bool,
     output: str | None,
     file_format: str,
@@ -99,7 +100,7 @@ def run_command(
     watch = Watch(animate=gif, every=save_every)
     destination = _destination(target, recipe_of(bundle, request), recipe.get("index"), file_format, watch)
     # Networks of gigabytes are opened only now that all else is known to be right.
-    pipeline = Pipeline(bundle, provider, low_memory=low_memory)
+    pipeline = Pipeline(bundle, device, low_memory=low_memory)
     pipeline.check(request)
     seconds = _run(pipeline, request, destination, visible=not quiet)
     if show and isinstance(destination, OnePicture):

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import click
 
-from .. import providers
 from ..errors import ConfigError
+from ..providers import Device
 from ..text import TruncationWarning
+from .device_options import device_options
 
 DEFAULT_MODEL = "fashion-mnist"
 KEY_VARIABLE = "DDIM_EDGE_API_KEY"
@@ -18,7 +19,7 @@ KEY_VARIABLE = "DDIM_EDGE_API_KEY"
 @click.argument("models", nargs=-1, metavar="[MODEL]…")
 @click.option("--host", default="127.0.0.1", help="The address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, help="0 takes any that is free.")
-@click.option("--provider", "-p", default="auto", help=f"The device: {', '.join(providers.NAMES)}.")
+@device_options
 @click.option("--max-rows", type=int, default=16, help="Rows of one network call; a guided image takes two.")
 @click.option("--max-memory-mb", type=click.IntRange(1), help="How large the process may grow for more rows; "
               "without it, 80 % of what is free at start.")  # fmt: skip
@@ -40,7 +41,7 @@ def serve_command(
     models: tuple[str, ...],
     host: str,
     port: int,
-    provider: str,
+    device: Device,
     max_rows: int,
     max_memory_mb: int | None,
     max_queue: int,
@@ -80,7 +81,7 @@ def serve_command(
     if not local and key is None and not no_auth:
         raise ConfigError(f"--host {host} is open to others: give --api-key-file or {KEY_VARIABLE}, or say --no-auth")
     settings = Settings(
-        provider=provider,
+        provider=device,
         max_rows=max_rows,
         max_memory_bytes=None if max_memory_mb is None else max_memory_mb * 2**20,
         max_queue=max_queue,

@@ -15,6 +15,7 @@ from ..images import check_drawable
 from ..model_folder import open_bundle
 from ..parts import Parts
 from ..pipeline import Pipeline
+from ..providers import Device
 from .refusals import NotFound
 from .row_limit import RowLimit, used_bytes
 from .submission import Submission
@@ -131,7 +132,9 @@ class Residents:
         return idle is not None
 
 
-def open_resident(bundle: Bundle, provider: str, max_rows: int, budget: int | None, on_call: OnCall) -> Resident:
+def open_resident(
+    bundle: Bundle, provider: str | Device, max_rows: int, budget: int | None, on_call: OnCall
+) -> Resident:
     """Open a model; BundleError or ProviderError where that fails."""
     pipeline = Pipeline(bundle, provider)
     pipeline.denoiser.on_call = partial(on_call, bundle.name)

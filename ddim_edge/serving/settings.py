@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from ..config.checks import number, whole_number
 from ..errors import ConfigError
+from ..providers import Device
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -13,7 +14,7 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 class Settings:
     """The server's limits. Raises ConfigError for values that mean nothing."""
 
-    provider: str = "auto"
+    provider: str | Device = "auto"
     max_rows: int = 16
     """Rows of one network call; a guided image takes two."""
     max_memory_bytes: int | None = None

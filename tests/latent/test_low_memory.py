@@ -40,8 +40,8 @@ class Opened:
 def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
     watch, create = Opened(), opening._create
 
-    def watched(path: Path, provider: Any, use: opening.Use, options: dict[str, str]) -> Any:
-        made = create(path, provider, use, options)
+    def watched(path: Path, provider: Any, which: str | None, use: opening.Use, *rest: Any) -> Any:
+        made = create(path, provider, which, use, *rest)
         if use is not opening.Use.LOOKING:
             watch.add(path.parent.name, made)
         return made

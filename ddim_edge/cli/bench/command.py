@@ -102,7 +102,9 @@ def _rival_modes(source: Path | None, compile_modes: Sequence[str]) -> tuple[str
     """What of diffusers to run beside ours. ConfigError where it is not installed, or ``source`` is not diffusers'."""
     for package in ("torch", "diffusers"):
         if importlib.util.find_spec(package) is None:
-            raise ConfigError(f"--compare diffusers needs {package}, which is not installed: pip install torch diffusers")
+            raise ConfigError(
+                f"--compare diffusers needs {package}, which is not installed: pip install torch diffusers"
+            )
     if source is not None and not any((source / name).is_file() for name in ("model_index.json", "config.json")):
         raise ConfigError(f"--source {source} is no folder that diffusers saved: it has no model_index.json")
     return (EAGER, *(mode for mode in compile_modes if mode != "none"))

@@ -1,0 +1,37 @@
+"""The options that say what a command runs on; the command is given a ``device``."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from ..provider_options import parse_options
+from ..providers import NAMES, Device
+
+
+def device_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command --provider, --provider-option and --allow-fallback."""
+
+    @click.option(
+        "--provider",
+        "-p",
+        default="auto",
+        metavar="NAME[:DEVICE]",
+        help=f"What to run on: {', '.join(NAMES)}; cuda:1 is the second GPU.",
+    )
+    @click.option(
+        "--provider-option",
+        "provider_options",
+        multiple=True,
+        metavar="KEY=VALUE",
+        envvar=f"DDIM_EDGE_{command.__name__.removesuffix('_command').upper()}_PROVIDER_OPTION",
+        help="One of the provider's own options; repeatable.",
+    )
+    @click.option("--allow-fallback", is_flag=True, help="Let the CPU do what the provider cannot.")
+    @functools.wraps(command)
+    def with_device(provider: str, provider_options: tuple[str, ...], allow_fallback: bool, **rest: Any) -> Any:
+        device = Device.parse(provider, parse_options(provider_options), allow_fallback=allow_fallback)
+        return command(device=device, **rest)
+
+    return with_device
