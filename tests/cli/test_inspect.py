@@ -1,16 +1,10 @@
-"""``ddim-edge inspect`` and ``doctor``: the same facts as text and as JSON."""
+"""``ddim-edge inspect``: the same facts as text and as JSON."""
 
 import json
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import pytest
-
-from ddim_edge import providers
-from ddim_edge.cli import doctor
 from ddim_edge.model_folder import open_bundle
-from ddim_edge.runtime import NOT_INSTALLED, installed_packages
 
 from ..conftest import Invoke
 from ..tiny_bundles import LABELS, NULL_CLASS, tiny_model
@@ -69,45 +63,3 @@ def test_inspect_says_what_another_scheduler_means(invoke: Invoke, new_bundle: C
 
 def test_inspect_shows_the_bundled_model_without_an_argument(invoke: Invoke) -> None:
     assert json.loads(invoke("inspect", "--json").out)["model"] == "fashion-mnist"
-
-
-def test_doctor_as_json(invoke: Invoke) -> None:
-    outcome = invoke("doctor", "--json")
-    assert (outcome.code, outcome.err, outcome.out.count("\n")) == (0, "", 1)
-    facts = json.loads(outcome.out)
-    assert set(facts["providers"]) == {provider.name for provider in providers.PROVIDERS}
-    assert facts["providers"]["cpu"] is None
-    assert facts["onnxruntime"] == installed_packages()
-    assert "fashion-mnist" in facts["models"]
-    assert "numpy" in facts["packages"]
-    if facts["providers"]["openvino"] is not None:
-        assert "Remedy: pip install onnxruntime-ep-openvino" in facts["providers"]["openvino"]
-
-
-def test_doctor_as_text(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    two = {"onnxruntime": "1.32.0", "onnxruntime-gpu": "1.32.0"}
-    monkeypatch.setattr(doctor, "installed_packages", lambda: two)
-    outcome = invoke("doctor")
-    assert outcome.code == 0
-    assert f"Python {sys.version.split()[0]}" in outcome.out
-    assert "\n  cpu       runs\n" in outcome.out
-    assert "problem: onnxruntime and onnxruntime-gpu are both installed and overwrite each other" in outcome.out
-    assert "pip uninstall onnxruntime onnxruntime-gpu" in outcome.out
-
-
-def test_doctor_without_onnxruntime(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(sys.modules, "onnxruntime", None)
-    monkeypatch.setattr(doctor, "installed_packages", dict)
-    outcome = invoke("doctor")
-    assert outcome.code == 2
-    assert f"problem: {NOT_INSTALLED}" in outcome.out
-    facts = json.loads(invoke("doctor", "--json").out)
-    assert set(facts["providers"].values()) == {NOT_INSTALLED}
-
-
-def test_doctor_without_a_model_to_try(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor, "bundled_names", list)
-    outcome = invoke("doctor")
-    assert outcome.code == 2
-    assert "models: none" in outcome.out
-    assert "no bundled model to try it with" in outcome.out

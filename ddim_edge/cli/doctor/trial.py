@@ -1,0 +1,72 @@
+"""Two small graphs, run for real on a provider: how long they take there, and how far they are from the CPU."""
+
+import statistics
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import DdimEdgeError
+from ...providers import PROVIDERS, Device
+from ...runtime import runtime, why_not_loaded
+from ...session import Session
+
+PROBES = Path(__file__).with_name("probes")
+SHAPES = {"convolution": (1, 8, 64, 64), "attention": (1, 256, 32)}
+"""Each probe's input, ``sample``."""
+_WARM_UPS, _RUNS = 2, 7
+_TOLERANCE = 0.05
+"""Of outputs around 1: room for TF32 and fp16, which some providers compute in by themselves, and for no more."""
+
+Array = NDArray[np.float32]
+
+
+def try_provider(name: str) -> dict[str, Any]:
+    """Run the probes on a provider.
+
+    Returns ``reason``, why it does not run, or None; and where it does run, for each probe the median ``milliseconds``
+    of a run and its ``error``, the largest difference from the CPU (None for the CPU itself).
+    """
+    try:
+        measured = {probe: _measure(probe, name) for probe in SHAPES}
+    except DdimEdgeError as error:
+        return {"reason": f"{error}{_loaders_words(name, str(error))}"}
+    wrong = [probe for probe, result in measured.items() if not _is_right(result["error"])]
+    reason = f"it computes {' and '.join(wrong)} wrongly, see the error against the CPU" if wrong else None
+    return {"reason": reason, **measured}
+
+
+def run_probe(probe: str, provider: str) -> tuple[Array, float]:
+    """The output for an input of standard normal numbers, and the median milliseconds of a run."""
+    sample = np.random.default_rng(0).standard_normal(SHAPES[probe], dtype=np.float32)
+    session = Session(PROBES / f"{probe}.onnx", Device(provider, allow_fallback=True), name=probe, each_step=False)
+    for _ in range(_WARM_UPS):
+        output = session.run({"sample": sample})["out"]
+    return output, statistics.median(_milliseconds(session, sample) for _ in range(_RUNS))
+
+
+def _milliseconds(session: Session, sample: Array) -> float:
+    start = time.perf_counter()
+    session.run({"sample": sample})
+    return 1000 * (time.perf_counter() - start)
+
+
+def _measure(probe: str, provider: str) -> dict[str, float | None]:
+    output, milliseconds = run_probe(probe, provider)
+    error = None if provider == "cpu" else float(np.abs(output - run_probe(probe, "cpu")[0]).max())
+    return {"milliseconds": milliseconds, "error": error}
+
+
+def _loaders_words(name: str, reason: str) -> str:
+    """What the system's loader says of the provider's library, where ``reason`` does not: its first missing file."""
+    row = next(row for row in PROVIDERS if row.name == name)
+    if row.library is None or row.ort_name not in runtime().get_available_providers():
+        return ""
+    words = why_not_loaded(row.library)
+    return "" if words in reason else f". The loader says: {words}"
+
+
+def _is_right(error: float | None) -> bool:
+    return error is None or error <= _TOLERANCE  # NaN is not
