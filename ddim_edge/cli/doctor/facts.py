@@ -4,10 +4,11 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
-from ... import nvidia
+from ... import cpu, nvidia
 from .apart import run_apart
+from .installation import State
 from .libraries import find_libraries, missing
-from .remedies import State, find_problems
+from .remedies import find_problems
 from .software import module_facts, not_available, software_facts
 from .trial import SHAPES, try_provider
 
@@ -38,6 +39,7 @@ def gather(say: Callable[[str], None]) -> dict[str, Any]:
     problems = find_problems(state)
     return {
         **software,
+        "cpu": _cpu_facts(),
         "cuda_build": cuda_build,
         "nvidia": nvidia_facts | {"jetson_wheels": state.wheels},
         "libraries": {stem: asdict(library) for stem, library in libraries.items()},
@@ -51,6 +53,11 @@ def gather(say: Callable[[str], None]) -> dict[str, Any]:
         "problem": problems[0].what if problems else None,
         "problems": [asdict(problem) for problem in problems],
     }
+
+
+def _cpu_facts() -> dict[str, Any]:
+    processors = cpu.describe()
+    return asdict(processors) | {"threads": processors.threads, "text": str(processors)}
 
 
 def _nvidia_facts(say: Callable[[str], None]) -> dict[str, Any]:

@@ -22,6 +22,7 @@ def _software(facts: Mapping[str, Any]) -> Iterator[str]:
     yield f"onnxruntime: {_versions(facts['onnxruntime'])}{build}"
     yield f"plugins: {_versions(facts['plugins'])}"
     yield f"models: {', '.join(facts['models']) or 'none'}"
+    yield f"processor: {facts['cpu']['text']}"
 
 
 def _versions(packages: Mapping[str, str]) -> str:
