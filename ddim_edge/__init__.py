@@ -20,6 +20,7 @@ from .config import (
 )
 from .engine import Engine, Job
 from .errors import (
+    BuildError,
     BundleError,
     ConfigError,
     DdimEdgeError,
@@ -42,6 +43,7 @@ from .session import Session
 from .version import __version__
 
 __all__ = [
+    "BuildError",
     "BundleError",
     "ConfigError",
     "DdimConfig",

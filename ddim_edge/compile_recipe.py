@@ -15,6 +15,8 @@ FORMAT = 1
 MODEL = "model.onnx"
 FOR_A_SHAPE = ("tensorrt", "tensorrt-rtx")
 """The providers that compile for a shape, and again for each."""
+_RUNTIME_CACHE = "runtime"
+"""Where TensorRT for RTX keeps the kernels that it makes as they are needed."""
 PRECISIONS = ("fp32", "fp16", "int8")
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -88,21 +90,22 @@ class Recipe:
 def provider_options(recipe: Recipe, folder: Path) -> dict[str, str]:
     """The options to compile with, which are those to run with: TensorRT builds anew where the profile is another.
 
-    ONNX Runtime's TensorRT provider reads several profiles of one input, and runs with the first of them only
-    (microsoft/onnxruntime#31624): so there is one, the exact shape, in an engine of its own.
+    They go on top of the provider's defaults. ONNX Runtime's TensorRT provider reads several profiles of one input, and
+    runs with the first of them only (microsoft/onnxruntime#31624): so there is one, the exact shape, in an engine of
+    its own.
     """
     if recipe.provider == "tensorrt":
-        chosen = {"trt_fp16_enable": recipe.precision != "fp32", "trt_int8_enable": recipe.precision == "int8"}
-        return {
-            "trt_engine_cache_enable": "1",
+        return {  # ONNX Runtime's Python binding wants "True" and "False" for this provider
+            "trt_engine_cache_enable": "True",
             "trt_engine_cache_path": str(folder),
-            "trt_timing_cache_enable": "1",
+            "trt_timing_cache_enable": "True",
             "trt_timing_cache_path": str(folder),
-            **{name: str(int(value)) for name, value in chosen.items()},
+            "trt_fp16_enable": str(recipe.precision != "fp32"),
+            "trt_int8_enable": str(recipe.precision == "int8"),
             **_profile("trt", recipe),
         }
     if recipe.provider == "tensorrt-rtx":
-        return {"nv_runtime_cache_path": str(folder), **_profile("nv", recipe)}
+        return {"nv_runtime_cache_path": str(folder / _RUNTIME_CACHE), **_profile("nv", recipe)}
     return {}
 
 

@@ -24,6 +24,8 @@ from .machine import Machine
 
 CACHE_VARIABLE = "DDIM_EDGE_CACHE"
 RECORD = "built.json"
+TIMING = ".timing"
+"""How the files end in which TensorRT keeps what it has timed: they may be kept, and change, all the time."""
 _PLACE = "compiled"
 _FOLDER_NAME = re.compile(r"(?P<provider>[a-z]+(?:-[a-z]+)*)-(?P<component>\w+)-[0-9a-f]{16}", re.ASCII)
 
@@ -50,9 +52,14 @@ class Compiled:
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
-        """What lies in a folder of the cache; None where it is unfinished or of another version of this program."""
+        """What lies in a folder of the cache; None where it is unfinished, or of another version of this program.
+
+        So it is where a file is missing or cut: TensorRT would build for minutes, and a plugin may crash.
+        """
         try:
             facts = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+            if any((folder / name).stat().st_size != size for name, size in facts["files"].items()):
+                return None
             recipe = Recipe.from_json(facts, folder)
             stamps = {name: tuple(stamp) for name, stamp in facts["stamps"].items()}
             return cls(folder, recipe, facts["graph_sha256"], stamps, facts["seconds"], facts["bytes"], facts["date"])
@@ -186,9 +193,11 @@ def cached_folders(cache: Path) -> list[Path]:
 
 def write_record(folder: Path, recipe: Recipe, sha256: str, seconds: float) -> Compiled:
     """Declare that what lies in a folder is finished; OutputError where that cannot be written."""
-    size = sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
+    sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
+    files = {name: size for name, size in sizes.items() if not name.endswith(TIMING)}
     date = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
-    facts = {**recipe.to_json(folder, sha256), "seconds": round(seconds, 3), "bytes": size, "date": date}
+    told = {"seconds": round(seconds, 3), "bytes": sum(sizes.values()), "date": date, "files": files}
+    facts = {**recipe.to_json(folder, sha256), **told}
     temporary = folder / f".{RECORD}.part"
     try:
         temporary.write_text(json.dumps(facts, indent=1), encoding="utf-8")

@@ -8,6 +8,7 @@
     ├── ProviderError                     the device that was asked for
     │   └── DeviceMemoryError             too little memory on it for a network call
     ├── OutputError                       a file that cannot be written
+    ├── BuildError                        a compiler that crashed
     ├── ExportError                       a source that cannot be exported, or a graph that does not match it
     └── PredictionError                   a network that returned NaN or infinity
 
@@ -42,6 +43,12 @@ class DeviceMemoryError(ProviderError):
 
 class OutputError(DdimEdgeError):
     """A result cannot be written where it was asked for."""
+
+
+class BuildError(DdimEdgeError):
+    """A provider's compiler ended without a word of why."""
+
+    exit_code = 1
 
 
 class ExportError(DdimEdgeError):

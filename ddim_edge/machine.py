@@ -2,6 +2,8 @@
 
 import ctypes
 import dataclasses
+import importlib
+import importlib.util
 import platform
 import re
 import sys
@@ -23,6 +25,10 @@ _DRIVER_VERSION = Path("/proc/driver/nvidia/version")
 # The version that ONNX Runtime's provider is linked to.
 _TENSORRT = "nvinfer_10.dll" if sys.platform == "win32" else "libnvinfer.so.10"
 _ON_CUDA = ("tensorrt", "tensorrt-rtx")
+_PLUGINS = {
+    "OpenVINOExecutionProvider": "onnxruntime_ep_openvino",
+    "NvTensorRTRTXExecutionProvider": "onnxruntime_ep_nv_tensorrt_rtx",
+}
 
 
 @dataclass(frozen=True)
@@ -45,7 +51,7 @@ class Machine:
     def of(cls, provider: str, which: str | None = None) -> Self:
         """The machine that this is, for a provider and one of its devices; ProviderError where that does not load."""
         version = str(runtime().__version__)
-        metadata = _plugin(provider, which)
+        metadata = _metadata(provider, which)
         compiler = f"the plugin {metadata['version']}" if "version" in metadata else None
         if provider in _ON_CUDA:
             load_cuda_libraries()
@@ -55,6 +61,15 @@ class Machine:
         return cls(
             cpu_name() if kind == "CPU" else f"{kind} {metadata.get('FULL_DEVICE_NAME')}", None, version, compiler
         )
+
+    @classmethod
+    def all_of(cls, provider: str) -> list[Self]:
+        """The same, for each of the provider's devices."""
+        if provider in _ON_CUDA:
+            return [cls.of(provider, str(index)) for index in range(cuda_device_count())]
+        ort_name = next(row.ort_name for row in PROVIDERS if row.name == provider)
+        kinds = [device.ep_metadata.get("ov_device") for device in plugin_devices(ort_name)]
+        return [cls.of(provider, kind) for kind in dict.fromkeys(kinds or [None])]
 
     def differences(self, built: "Machine") -> Iterator[str]:
         """How the machine that something was ``built`` on differs from this one, in words."""
@@ -85,23 +100,37 @@ def cpu_name() -> str:
     return " ".join(filter(None, words))
 
 
+def cuda_device_count() -> int:
+    """How many GPUs CUDA has here; ProviderError without NVIDIA's driver."""
+    count = ctypes.c_int()
+    _cuda("cuDeviceGetCount", ctypes.byref(count))
+    return count.value
+
+
 def cuda_device(index: int) -> tuple[str, str | None]:
     """A GPU as CUDA counts them: name and compute capability, and the driver's version. ProviderError without one."""
+    handle, name = ctypes.c_int(), ctypes.create_string_buffer(256)
+    _cuda("cuDeviceGet", ctypes.byref(handle), index)
+    _cuda("cuDeviceGetName", name, len(name), handle)
+    capability = (_cuda_attribute(attribute, handle) for attribute in _COMPUTE_CAPABILITY)
+    return f"{name.value.decode()} {'.'.join(map(str, capability))}", _driver_version()
+
+
+def _cuda_attribute(attribute: int, handle: ctypes.c_int) -> int:
+    value = ctypes.c_int()
+    _cuda("cuDeviceGetAttribute", ctypes.byref(value), attribute, handle)
+    return value.value
+
+
+def _cuda(function: str, *arguments: Any) -> None:
+    """Call the driver itself: unlike NVML, it counts the GPUs as ONNX Runtime does, and is there on a Jetson."""
     try:
         driver = ctypes.CDLL(_CUDA_DRIVER)
     except OSError as error:
         raise ProviderError(f"NVIDIA's driver is not there: {error}") from None
-    handle, name, version = ctypes.c_int(), ctypes.create_string_buffer(256), ctypes.c_int()
-    failed = driver.cuInit(0) or driver.cuDeviceGet(ctypes.byref(handle), index)
-    if failed or driver.cuDeviceGetName(name, len(name), handle) or driver.cuDriverGetVersion(ctypes.byref(version)):
-        raise ProviderError(f"there is no GPU {index}: CUDA's driver says {failed}")
-    capability = []
-    for attribute in _COMPUTE_CAPABILITY:
-        value = ctypes.c_int()
-        driver.cuDeviceGetAttribute(ctypes.byref(value), attribute, handle)
-        capability.append(str(value.value))
-    supported = f"{version.value // 1000}.{version.value % 1000 // 10}"
-    return f"{name.value.decode()} {'.'.join(capability)}", _driver_version() or f"of CUDA {supported}"
+    failed = driver.cuInit(0) or getattr(driver, function)(*arguments)
+    if failed:
+        raise ProviderError(f"CUDA's driver refuses {function} with error {failed}: is there such a GPU?")
 
 
 def tensorrt_version() -> str:
@@ -114,25 +143,39 @@ def tensorrt_version() -> str:
     return ".".join(map(str, parts))
 
 
-def _driver_version() -> str | None:
-    """Linux's; elsewhere it is not told without NVML."""
+def _driver_version() -> str:
+    """The driver's own, where Linux tells it; else that of the CUDA that it brings."""
     try:
         found = re.search(r"\s(\d+\.\d+(?:\.\d+)?)\s", _DRIVER_VERSION.read_text(encoding="utf-8"))
     except OSError:
-        return None
-    return found[1] if found else None
+        found = None
+    version = ctypes.c_int()
+    _cuda("cuDriverGetVersion", ctypes.byref(version))
+    return found[1] if found else f"of CUDA {version.value // 1000}.{version.value % 1000 // 10}"
 
 
-def _plugin(provider: str, which: str | None) -> Mapping[str, str]:
+def plugin_devices(ort_name: str, which: str | None = None) -> list[Any]:
+    """A plugin's devices, the one that is wanted first; none for a provider that is no plugin, or not installed."""
+    if not hasattr(runtime(), "get_ep_devices"):
+        return []
+    _register(ort_name)
+    found = [device for device in runtime().get_ep_devices() if device.ep_name == ort_name]
+    if which is not None and which.isdecimal():
+        return found[int(which) :]
+    return [device for device in found if which in (None, device.ep_metadata.get("ov_device"))]
+
+
+def _register(ort_name: str) -> None:
+    package = _PLUGINS.get(ort_name)
+    if package and importlib.util.find_spec(package) and ort_name not in runtime().get_available_providers():
+        runtime().register_execution_provider_library(ort_name, importlib.import_module(package).get_library_path())
+
+
+def _metadata(provider: str, which: str | None) -> Mapping[str, str]:
     """What a plugin says of its device; nothing for a provider that is none."""
     ort_name = next(row.ort_name for row in PROVIDERS if row.name == provider)
-    devices: list[Any] = getattr(runtime(), "get_ep_devices", list)()
-    found = [dict(device.ep_metadata) for device in devices if device.ep_name == ort_name]
-    if which is not None and which.isdecimal():
-        found = found[int(which) :]
-    elif which is not None:
-        found = [metadata for metadata in found if metadata.get("ov_device") == which]
-    return found[0] if found and provider != "cpu" else {}
+    devices = plugin_devices(ort_name, which) if ort_name in _PLUGINS else []
+    return devices[0].ep_metadata if devices else {}
 
 
 def _last_word(version: str | None, other: str | None) -> str:

@@ -156,9 +156,9 @@ def _create(
     except Exception as error:  # ONNX Runtime's exceptions have no public base but this one
         if provider.name == "cpu":
             raise BundleError(f"{path} cannot be loaded: {first_line(error)}. Export it again") from None
-        raise _not_loaded(provider, first_line(error)) from None
+        raise not_loaded(provider, first_line(error)) from None
     if provider.ort_name not in session.get_providers():
-        raise _not_loaded(provider, why_not_loaded(provider.library))
+        raise not_loaded(provider, why_not_loaded(provider.library))
     return session
 
 
@@ -186,7 +186,8 @@ def _session_options(use: Use) -> Any:
     return options
 
 
-def _not_loaded(provider: Provider, reason: str) -> ProviderError:
+def not_loaded(provider: Provider, reason: str) -> ProviderError:
+    """The error for a provider of the installed package that does not load."""
     remedy = f"Remedy: {provider.remedy}, or --provider auto"
     return ProviderError(f"provider {provider.name!r} did not load: {reason}. {remedy}")
 

@@ -59,6 +59,11 @@ def why_not_loaded(library: str | None) -> str:
     """
     if library is None:
         return "ONNX Runtime did not say why"
+    return library_fault(library) or "its library loads, but it finds no usable device"
+
+
+def library_fault(library: str) -> str | None:
+    """Why the installed package's library of a provider cannot be loaded; None where it can."""
     folder = Path(str(runtime().__file__)).parent / "capi"
     pattern = f"{library}.dll" if sys.platform == "win32" else f"lib{library}.*"
     libraries = sorted(folder.glob(pattern))
@@ -68,7 +73,7 @@ def why_not_loaded(library: str | None) -> str:
         _load_with_host(folder, libraries[0])
     except OSError as error:
         return str(error)
-    return "its library loads, but it finds no usable device"
+    return None
 
 
 def _load_with_host(folder: Path, library: Path) -> None:

@@ -11,6 +11,7 @@ import click
 from ..errors import DdimEdgeError
 from ..version import __version__
 from .bench import bench_command
+from .build import build_command
 from .doctor import doctor_command
 from .encode import encode_command
 from .export import export_command
@@ -47,6 +48,7 @@ for _command in (
     doctor_command,
     bench_command,
     export_command,
+    build_command,
     serve_command,
 ):
     cli.add_command(_command)

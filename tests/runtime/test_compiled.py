@@ -16,6 +16,7 @@ from ddim_edge.compile_recipe import Recipe, provider_options
 from ddim_edge.compiled import Compiled, Found, build_command, bundle_cache, find, missing, user_cache, write_record
 from ddim_edge.graph_hash import graph_sha256, graph_stamps
 from ddim_edge.machine import Machine
+from ddim_edge.provider_options import check_options
 
 from ..tiny_bundles import write_bundle
 
@@ -110,17 +111,18 @@ def test_what_was_built_is_found_with_its_options(graph: Path) -> None:
     assert (found.seconds, found.size) == (12.5, 4)
     profile = "sample:2x4x64x64,timestep:2"
     assert found.options == {
-        "trt_engine_cache_enable": "1",
+        "trt_engine_cache_enable": "True",
         "trt_engine_cache_path": str(built.folder),
-        "trt_timing_cache_enable": "1",
+        "trt_timing_cache_enable": "True",
         "trt_timing_cache_path": str(built.folder),
-        "trt_fp16_enable": "1",
-        "trt_int8_enable": "0",
+        "trt_fp16_enable": "True",
+        "trt_int8_enable": "False",
         "trt_profile_min_shapes": profile,
         "trt_profile_opt_shapes": profile,
         "trt_profile_max_shapes": profile,
         "trt_max_workspace_size": str(2**30),
     }
+    check_options("tensorrt", found.options)
 
 
 def test_only_the_very_shapes_fit(graph: Path) -> None:
@@ -148,8 +150,9 @@ def test_an_epcontext_model_and_an_optimized_graph_lie_in_the_cache(graph: Path)
 def test_options_of_tensorrt_rtx(graph: Path, tmp_path: Path) -> None:
     options = provider_options(_recipe(graph, provider="tensorrt-rtx"), tmp_path)
     assert options["nv_profile_opt_shapes"] == "sample:2x4x64x64,timestep:2"
-    assert options["nv_runtime_cache_path"] == str(tmp_path)
+    assert options["nv_runtime_cache_path"] == str(tmp_path / "runtime")
     assert options["nv_max_workspace_size"] == str(2**30)
+    check_options("tensorrt-rtx", options)
 
 
 @pytest.mark.parametrize(
@@ -239,6 +242,16 @@ def test_an_unfinished_or_foreign_folder_is_not_used(graph: Path) -> None:
         record.write_text(broken)
         assert find(graph, "tensorrt", machine=GPU) == Found((), ())
     record.unlink()
+    assert find(graph, "tensorrt", machine=GPU) == Found((), ())
+
+
+def test_a_folder_with_a_cut_or_missing_file_is_not_used_and_a_timing_cache_may_change(graph: Path) -> None:
+    built = _built(_recipe(graph))
+    (built.folder / "of_sm86.timing").write_bytes(b"timed since")
+    assert find(graph, "tensorrt", machine=GPU).fitting
+    (built.folder / "an.engine").write_bytes(b"12")
+    assert find(graph, "tensorrt", machine=GPU) == Found((), ())
+    (built.folder / "an.engine").unlink()
     assert find(graph, "tensorrt", machine=GPU) == Found((), ())
 
 

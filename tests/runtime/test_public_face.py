@@ -30,6 +30,7 @@ NAMES = (
     "DeviceMemoryError",
     "PredictionError",
     "OutputError",
+    "BuildError",
     "ExportError",
     "__version__",
 )

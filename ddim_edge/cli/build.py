@@ -1,0 +1,123 @@
+"""``ddim-edge build``: engines and optimized graphs are made on purpose, before they are needed."""
+
+import json
+from collections.abc import Sequence
+from contextlib import closing
+from pathlib import Path
+
+import click
+
+from ..build_plan import BUILDABLE, Wanted, plan
+from ..building import Progress, build
+from ..bundle import Bundle
+from ..cache import entries, prune
+from ..compile_recipe import PRECISIONS
+from ..compiled import bundle_cache, user_cache
+from ..errors import ConfigError
+from ..model_folder import open_bundle
+from ..providers import Device
+from .build_report import build_json, entry_facts, entry_text, megabytes, summary, watched
+
+_MEGABYTE = 2**20
+
+
+@click.command("build")
+@click.argument("bundle", required=False)
+@click.option("--provider", "-p", metavar="NAME[:DEVICE]", help=f"What to build for: {', '.join(BUILDABLE)}.")
+@click.option(
+    "--batch", "-b", metavar="N,…", help="How many images step together; TensorRT builds for each.  [default: 1]"
+)
+@click.option("--height", type=int, help="Of the images, in pixels.  [default: the model's usual one]")
+@click.option("--width", type=int, help="Likewise.")
+@click.option("--no-guidance", is_flag=True, help="Not for guided images, whose calls have two rows an image.")
+@click.option(
+    "--precision", type=click.Choice(PRECISIONS), help="What TensorRT may compute in.  [default: as the graph]"
+)
+@click.option("--workspace", type=int, metavar="MB", help="GPU memory that TensorRT may try kernels with.")
+@click.option("--beside", is_flag=True, help="Build into the bundle's folder, to be copied with it.")
+@click.option("--list", "lists", is_flag=True, help="Show what is built, and what of it is of no use here.")
+@click.option("--prune", "prunes", is_flag=True, help="Remove what is of no use here: outdated or unfinished.")
+@click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
+@click.option("--json", "as_json", is_flag=True, envvar="DDIM_EDGE_BUILD_JSON", help="Print one machine-readable line.")
+def build_command(
+    bundle: str | None,
+    provider: str | None,
+    batch: str | None,
+    height: int | None,
+    width: int | None,
+    no_guidance: bool,
+    precision: str | None,
+    workspace: int | None,
+    beside: bool,
+    lists: bool,
+    prunes: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Build what a BUNDLE's graphs need to start, and to run, at full speed: for TensorRT its engines.
+
+    Engines are built for every graph of the bundle, at every batch and the one size that are asked for, each in a
+    process of its own. It takes minutes. After Ctrl-C the same command goes on where it stopped, and what is built
+    already is left as it is. For OpenVINO the graphs are compiled, and for the CPU optimized, which takes seconds: they
+    open faster then.
+
+    \b
+    Examples:
+      ddim-edge build sd15/ --provider tensorrt --batch 1,4 --height 512 --width 768 --precision fp16
+      ddim-edge build sd15/ --provider cpu
+      ddim-edge build --list
+      ddim-edge build --prune
+    """
+    if lists or prunes:
+        if provider or beside or (lists and prunes):
+            raise ConfigError(
+                "--list and --prune stand alone, or with a bundle whose own cache they are to see as well"
+            )
+        caches = [user_cache(), *([bundle_cache(open_bundle(bundle).folder)] if bundle else [])]
+        report = _prune(caches, as_json) if prunes else _list(caches, as_json)
+    elif bundle is None or provider is None:
+        raise ConfigError(f"say what to build, and for what: ddim-edge build BUNDLE --provider {'|'.join(BUILDABLE)}")
+    else:
+        space = None if workspace is None else workspace * _MEGABYTE
+        wanted = Wanted(_batches(batch), height, width, not no_guidance, precision, space)
+        report = _build(open_bundle(bundle), Device.parse(provider), wanted, beside, quiet, as_json)
+    if not quiet:
+        click.echo(report)
+
+
+def _build(bundle: Bundle, device: Device, wanted: Wanted, beside: bool, quiet: bool, as_json: bool) -> str:
+    recipes = plan(bundle, device, wanted)
+    cache = bundle_cache(bundle.folder) if beside else user_cache()
+    done: list[Progress] = []
+    try:
+        with closing(build(recipes, cache, device.which)) as progress:
+            done.extend(watched(progress, quiet=quiet))
+    except KeyboardInterrupt:
+        raise click.Abort(
+            f"interrupted: of {len(recipes)} parts, those that are built stay; run the same command to go on"
+        ) from None
+    return build_json(cache, done) if as_json else summary(cache, done)
+
+
+def _list(caches: Sequence[Path], as_json: bool) -> str:
+    found = entries(caches)
+    if as_json:
+        return json.dumps({"caches": list(map(str, caches)), "entries": list(map(entry_facts, found))})
+    return "\n".join(map(entry_text, found)) or f"nothing is built in {' or '.join(map(str, caches))}"
+
+
+def _prune(caches: Sequence[Path], as_json: bool) -> str:
+    gone = prune(caches)
+    size = sum(entry.size for entry in gone)
+    if as_json:
+        return json.dumps({"removed": list(map(entry_facts, gone)), "bytes": size})
+    return "\n".join([*map(entry_text, gone), f"{len(gone)} removed, {megabytes(size)}"])
+
+
+def _batches(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        return [int(word) for word in text.split(",")]
+    except ValueError:
+        raise ConfigError(f"--batch wants numbers of images, for instance 1,2,4, not {text!r}") from None

@@ -1,0 +1,115 @@
+"""What `build` says: how far it is, what it did, and what lies in the cache."""
+
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from ..building import Progress
+from ..cache import Entry
+from ..compile_recipe import Recipe
+from ..compiled import Compiled, words
+
+
+def watched(progress: Iterable[Progress], *, quiet: bool) -> Iterator[Progress]:
+    """The ends of the parts; how far they are is told on stderr, on a terminal by a line that moves."""
+    console = Console(stderr=True, quiet=quiet)
+    with Live(console=console, transient=True, auto_refresh=False) as line:
+        last = 0
+        for now in progress:
+            if now.compiled is not None:
+                console.print(_end(now), highlight=False, soft_wrap=True)
+                yield now
+            elif console.is_terminal:
+                line.update(Text(f"{_part(now)}: {duration(now.elapsed)}{_left(now.left)}"), refresh=True)
+            elif now.number != last:
+                console.print(f"{_part(now)}: building{_left(now.left)}", highlight=False, soft_wrap=True)
+            last = now.number
+
+
+def summary(cache: Path, done: Sequence[Progress]) -> str:
+    """What a build came to, in one line."""
+    built = [end.compiled.size for end in done if end.compiled and not end.skipped]
+    skipped = len(done) - len(built)
+    there = f"; {skipped} {'was' if skipped == 1 else 'were'} built already" if skipped else ""
+    return f"{cache}: {len(built)} built, {megabytes(sum(built))}{there}"
+
+
+def build_json(cache: Path, done: Sequence[Progress]) -> str:
+    """The same for machines."""
+    parts = [{**compiled_facts(end.compiled), "skipped": end.skipped} for end in done if end.compiled]
+    return json.dumps({"cache": str(cache), "parts": parts})
+
+
+def compiled_facts(compiled: Compiled) -> dict[str, Any]:
+    """What was built, for machines."""
+    recipe = compiled.recipe
+    return {
+        "folder": str(compiled.folder),
+        "provider": recipe.provider,
+        "component": recipe.component,
+        "graph": str(recipe.graph),
+        "shapes": {name: list(shape) for name, shape in recipe.shapes.items()},
+        "precision": recipe.precision,
+        "workspace": recipe.workspace,
+        "machine": recipe.machine.to_json(),
+        "seconds": compiled.seconds,
+        "bytes": compiled.size,
+        "date": compiled.date,
+    }
+
+
+def entry_facts(entry: Entry) -> dict[str, Any]:
+    """What lies in a folder of the cache, for machines; ``fault`` is None where it is of use."""
+    known = compiled_facts(entry.compiled) if entry.compiled else {"folder": str(entry.folder)}
+    return {**known, "bytes": entry.size, "fault": entry.fault}
+
+
+def entry_text(entry: Entry) -> str:
+    head = f"{entry.folder}  {megabytes(entry.size)}"
+    if entry.compiled is not None:
+        built = entry.compiled
+        head += f"\n  {_what(built.recipe)}, for {built.recipe.machine.device}"
+        head += f"\n  built {built.date} of {built.recipe.graph}"
+    return f"{head}\n  of no use: {entry.fault}" if entry.fault else head
+
+
+def megabytes(size: float) -> str:
+    return f"{size / 1e6:.1f} MB"
+
+
+def duration(seconds: float) -> str:
+    """For instance 4.2 s, 3 min 20 s, or 1 h 5 min."""
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes_of_hour = divmod(minutes, 60)
+    return f"{hours} h {minutes_of_hour} min" if hours else f"{minutes} min {rest} s"
+
+
+def _end(progress: Progress) -> str:
+    assert progress.compiled is not None
+    if progress.skipped:
+        return f"{_part(progress)}: built already"
+    size = megabytes(progress.compiled.size)
+    return f"{_part(progress)}: built in {duration(progress.elapsed)}, {size}{_left(progress.left)}"
+
+
+def _part(progress: Progress) -> str:
+    return f"{progress.number} of {progress.total}, {_what(progress.recipe)}"
+
+
+def _what(recipe: Recipe) -> str:
+    precision = f" in {recipe.precision}" if recipe.precision else ""
+    first = dict([*recipe.shapes.items()][:1])
+    return f"{recipe.component}{precision}{f' for {words(first)}' if first else ''}"
+
+
+def _left(seconds: float | None) -> str:
+    if seconds is None:
+        return "; nothing tells yet how long it takes"
+    return f"; about {duration(seconds)} left" if seconds else ""

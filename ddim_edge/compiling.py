@@ -1,0 +1,130 @@
+"""Compiles one graph into one folder of the cache: ``python -m ddim_edge.compiling``, told what on standard input.
+
+It is a process of its own because compilers run for minutes without listening to anybody, and now and then crash. It
+ends at once when it is interrupted, or when the process that started it ends.
+"""
+
+import contextlib
+import ctypes
+import json
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from .compile_recipe import MODEL, Recipe, provider_options
+from .errors import DdimEdgeError, ProviderError
+from .machine import plugin_devices
+from .opening import first_line, not_loaded
+from .provider_options import defaults
+from .providers import PROVIDERS, Provider
+from .runtime import be_quiet, load_cuda_libraries, runtime, why_not_loaded
+
+_WEIGHTS = f"{MODEL}_data"
+_SMALL = "1024"  # bytes; what is larger lies in a file beside the graph, where it is mapped and may exceed 2 GB
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
+
+
+def compile_graph(recipe: Recipe, folder: Path, which: str | None = None) -> None:
+    """Compile into ``folder``, on one of the provider's devices. Raises ProviderError where that fails."""
+    provider = next(row for row in PROVIDERS if row.name == recipe.provider)
+    be_quiet()
+    if provider.name == "cpu":
+        _optimize(recipe, folder)
+    elif provider.name == "tensorrt":
+        load_cuda_libraries()
+        _build_engines(recipe, folder, provider, which)
+    else:
+        _compile_context(recipe, folder, provider, which)
+
+
+def _optimize(recipe: Recipe, folder: Path) -> None:
+    """Write the graph as ONNX Runtime runs it on this CPU."""
+    options = _session_options()
+    options.optimized_model_filepath = str(folder / MODEL)
+    options.add_session_config_entry("session.optimized_model_external_initializers_file_name", _WEIGHTS)
+    options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", _SMALL)
+    _session(recipe.graph, options, providers=["CPUExecutionProvider"])
+    again = _session_options()
+    again.graph_optimization_level = runtime().GraphOptimizationLevel.ORT_DISABLE_ALL
+    _session(folder / MODEL, again, providers=["CPUExecutionProvider"])
+
+
+def _build_engines(recipe: Recipe, folder: Path, provider: Provider, which: str | None) -> None:
+    """Open the graph once, which makes TensorRT build its engines and keep them in ``folder``."""
+    options = {"device_id": which or "0", **_all_options(recipe, folder)}
+    session = _session(recipe.graph, _session_options(), providers=[(provider.ort_name, options)], enable_fallback=0)
+    if provider.ort_name not in session.get_providers():
+        raise not_loaded(provider, why_not_loaded(provider.library))
+    if not list(folder.glob("*.engine")):
+        raise ProviderError(f"TensorRT built no engine: it takes no part of {recipe.component}'s graph")
+
+
+def _compile_context(recipe: Recipe, folder: Path, provider: Provider, which: str | None) -> None:
+    """Write an EPContext model: the graph with what the provider compiled in the place of its nodes."""
+    options = _options_of(recipe, folder, provider, which)
+    try:
+        compiler = runtime().ModelCompiler(options, str(recipe.graph), external_initializers_file_path=_WEIGHTS)
+        compiler.compile_to_file(str(folder / MODEL))
+    except Exception as error:  # ONNX Runtime's exceptions have no public base but this one
+        raise ProviderError(f"{provider.name} cannot compile {recipe.component}: {first_line(error)}") from None
+    if b"EPContext" not in (folder / MODEL).read_bytes():
+        raise ProviderError(f"{provider.name} compiled nothing: it takes no part of {recipe.component}'s graph")
+    again = _options_of(recipe, folder, provider, which)
+    again.add_session_config_entry("session.disable_model_compile", "1")
+    _session(folder / MODEL, again)
+
+
+def _options_of(recipe: Recipe, folder: Path, provider: Provider, which: str | None) -> Any:
+    """Session options with the provider in them: a plugin's is added with its device, any other by its name."""
+    options, devices = _session_options(), plugin_devices(provider.ort_name, which)
+    if devices:
+        options.add_provider_for_devices(devices[:1], _all_options(recipe, folder, plugin=True))
+    else:
+        chosen = {provider.device_option: which} if provider.device_option and which else {}
+        options.add_provider(provider.ort_name, {**chosen, **_all_options(recipe, folder)})
+    return options
+
+
+def _all_options(recipe: Recipe, folder: Path, *, plugin: bool = False) -> dict[str, str]:
+    each_step = recipe.graph.parent.name.startswith(("unet", "controlnet"))
+    return {**defaults(recipe.provider, each_step=each_step, plugin=plugin), **provider_options(recipe, folder)}
+
+
+def _session(graph: Path, options: Any, **arguments: Any) -> Any:
+    try:
+        return runtime().InferenceSession(graph, options, **arguments)
+    except Exception as error:  # ONNX Runtime's exceptions have no public base but this one
+        raise ProviderError(f"{graph} cannot be opened: {first_line(error)}") from None
+
+
+def _session_options() -> Any:
+    options = runtime().SessionOptions()
+    options.log_severity_level = 4
+    return options
+
+
+def main() -> int:
+    """Read a recipe as JSON; exit with 0, or with 2 after one line of JSON that says what went wrong."""
+    _end_when_told()
+    job: Mapping[str, Any] = json.load(sys.stdin)
+    folder = Path(job["folder"])
+    try:
+        compile_graph(Recipe.from_json(job["recipe"], folder), folder, job["which"])
+    except DdimEdgeError as error:
+        print(json.dumps({"error": str(error)}))
+        return 2
+    return 0
+
+
+def _end_when_told() -> None:
+    # Python's own handler waits until the compiler comes back.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
