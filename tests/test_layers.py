@@ -28,6 +28,9 @@ _LAYERS = {
         "origin",
         "latents",
         "inversion",
+        "warming",
+        "build_plan",
+        "building",
     },
     3: {
         "bundle",
@@ -54,6 +57,8 @@ _LAYERS = {
         "session",
         "sessions",
         "compiled",
+        "compiling",
+        "cache",
         "compile_recipe",
         "graph_hash",
         "onnx_file",

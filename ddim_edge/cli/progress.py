@@ -16,10 +16,10 @@ class StepRate(ProgressColumn):
 
 
 @contextmanager
-def step_bar(total: int, *, visible: bool) -> Iterator[Callable[[], None]]:
+def step_bar(total: int, *, visible: bool, text: str = "step") -> Iterator[Callable[[], None]]:
     """Show ``total`` steps; yields the function to call after each."""
     console = Console(stderr=True)
-    columns = (TextColumn("step"), MofNCompleteColumn(), BarColumn(), StepRate(), TimeRemainingColumn())
+    columns = (TextColumn(text), MofNCompleteColumn(), BarColumn(), StepRate(), TimeRemainingColumn())
     bar = Progress(*columns, console=console, transient=True, disable=not (visible and console.is_terminal))
     with bar:
         task = bar.add_task("", total=total)

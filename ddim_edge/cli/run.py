@@ -22,6 +22,7 @@ from ..providers import Device
 from ..request import Request
 from ..samplers import schedule_of
 from ..saving import is_folder
+from ..warming import warm_up, warm_up_calls
 from .choices import Choices, image_options, read_origin, samplers_help
 from .device_options import device_options
 from .output import OneFilePerImage, OnePicture, Watch, free_name
@@ -35,6 +36,7 @@ DEFAULT_MODEL = "fashion-mnist"
 @click.argument("model", required=False)
 @image_options
 @device_options
+@click.option("--warmup", is_flag=True, help="Call the networks before the time is taken, at every batch size.")
 @click.option("--low-memory", is_flag=True, help="One network in memory at a time, opened anew for every batch.")
 @click.option("--output", "-o", metavar="PATH", help="A .png or .npy file, or a folder (DIR/) for a file an image.")
 @click.option(
@@ -54,6 +56,7 @@ DEFAULT_MODEL = "fashion-mnist"
 def run_command(
     model: str | None,
     device: Device,
+    warmup: bool,
     low_memory: bool,
     output: str | None,
     file_format: str,
@@ -102,6 +105,8 @@ def run_command(
     # Networks of gigabytes are opened only now that all else is known to be right.
     pipeline = Pipeline(bundle, device, low_memory=low_memory)
     pipeline.check(request)
+    if warmup:
+        _warm_up(pipeline, request, visible=not quiet)
     seconds = _run(pipeline, request, destination, visible=not quiet)
     if show and isinstance(destination, OnePicture):
         click.echo(half_blocks(grid(destination.images)), color=True)
@@ -132,6 +137,11 @@ def _run(pipeline: Pipeline, request: Request, destination: OnePicture | OneFile
         raise click.Abort(destination.after_interruption(request)) from None
     destination.write()
     return time.perf_counter() - began
+
+
+def _warm_up(pipeline: Pipeline, request: Request, *, visible: bool) -> None:
+    with step_bar(warm_up_calls(request), visible=visible, text="warming up") as advance:
+        warm_up(pipeline, request, advance)
 
 
 def _read_recipe(path: Path, choices: Mapping[str, Any]) -> Mapping[str, Any]:

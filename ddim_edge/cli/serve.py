@@ -2,6 +2,7 @@
 
 import os
 import warnings
+from functools import partial
 from pathlib import Path
 
 import click
@@ -31,6 +32,7 @@ KEY_VARIABLE = "DDIM_EDGE_API_KEY"
 @click.option("--timeout", type=float, default=120.0, help="Seconds that a request may take, waiting included.")
 @click.option("--job-timeout", type=float, default=3600.0, help="The same for a job of /v1/jobs.")
 @click.option("--drain", type=float, default=30.0, help="Seconds to finish what runs after SIGTERM.")
+@click.option("--warmup", is_flag=True, help="Call every model at all batch sizes when it is opened.")
 @click.option("--lazy", is_flag=True, help="Open models at their first use, not at start.")
 @click.option("--api-key-file", type=click.Path(path_type=Path), help=f"A file with the key; else {KEY_VARIABLE}.")
 @click.option("--no-auth", is_flag=True, help="Let everybody who reaches the address use it.")
@@ -52,6 +54,7 @@ def serve_command(
     timeout: float,
     job_timeout: float,
     drain: float,
+    warmup: bool,
     lazy: bool,
     api_key_file: Path | None,
     no_auth: bool,
@@ -87,6 +90,7 @@ def serve_command(
         max_queue=max_queue,
         max_models=max_models,
         preload=not lazy,
+        warm_up=partial(click.echo, err=True) if warmup else None,
         max_images=max_images,
         max_steps=max_steps,
         max_body_bytes=max_body_mb * 2**20,

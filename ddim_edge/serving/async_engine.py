@@ -96,8 +96,8 @@ class AsyncEngine:
     def _loading(self) -> Callable[[Bundle], Resident]:
         limits = self.settings
         budget = budget_bytes() if limits.max_memory_bytes is None else limits.max_memory_bytes
-        options: Any = {"provider": limits.provider, "max_rows": limits.max_rows, "budget": budget}
-        return partial(open_resident, **options, on_call=self.metrics.network_call)
+        open_ = partial(open_resident, provider=limits.provider, max_rows=limits.max_rows, budget=budget)
+        return partial(open_, on_call=self.metrics.network_call, tell=limits.warm_up)
 
     def request(self, model: str | None = None, **options: Unpack[Options]) -> Request:
         """The request for one of the models, checked; see ``Pipeline.generate`` for the options."""

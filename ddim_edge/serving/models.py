@@ -16,6 +16,7 @@ from ..model_folder import open_bundle
 from ..parts import Parts
 from ..pipeline import Pipeline
 from ..providers import Device
+from ..warming import usual_requests, warm_up
 from .refusals import NotFound
 from .row_limit import RowLimit, used_bytes
 from .submission import Submission
@@ -133,10 +134,19 @@ class Residents:
 
 
 def open_resident(
-    bundle: Bundle, provider: str | Device, max_rows: int, budget: int | None, on_call: OnCall
+    bundle: Bundle,
+    provider: str | Device,
+    max_rows: int,
+    budget: int | None,
+    on_call: OnCall,
+    tell: Callable[[str], None] | None = None,
 ) -> Resident:
-    """Open a model; BundleError or ProviderError where that fails."""
+    """Open a model, and warm it up where there is somebody to ``tell``; BundleError or ProviderError where it fails."""
     pipeline = Pipeline(bundle, provider)
+    if tell is not None:
+        for request in usual_requests(pipeline, max_rows):
+            tell(f"{bundle.name}: warming up at batches of {request.num_images}")
+            warm_up(pipeline, request)
     pipeline.denoiser.on_call = partial(on_call, bundle.name)
     _ = bundle.sha256  # it is cached: recipes need it, and here nobody waits for the event loop
     return Resident(bundle, Engine(pipeline.denoiser), pipeline.parts, RowLimit(max_rows, budget, used_bytes))

@@ -1,6 +1,6 @@
 """What an operator decides: limits, keys, origins."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ..config.checks import number, whole_number
@@ -25,6 +25,8 @@ class Settings:
     """Models that are open at once; the least recently used one is closed for another."""
     preload: bool = True
     """Open the first ``max_models`` models at start, not at their first use."""
+    warm_up: Callable[[str], None] | None = None
+    """Where it is given, a model is called at all batch sizes when it is opened, and this is told of each in words."""
     max_images: int = 10
     max_steps: int = 1000
     max_body_bytes: int = 10 * 2**20
