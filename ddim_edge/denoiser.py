@@ -63,14 +63,17 @@ class Denoiser:
         self.per_row_timesteps = len(session.inputs["timestep"].shape) == 1
         batch = session.inputs["sample"].shape[0]
         self._fixed_batch = batch if isinstance(batch, int) else None
-        self._stepper = Stepper(session) if session.inputs.keys() >= STEP_INPUTS else None
+        self._stepper = Stepper(session)
         self._stacks = Stacks()
         self.on_call: Callable[[int, float], None] = lambda _rows, _seconds: None
 
     def answer(self, rows: Sequence[Row]) -> Sequence[Sample | Stepped]:
-        """To each row its prediction, float32 (1, C, H, W), or, where the graph can take all their steps, those."""
-        if self._stepper is not None and _may_step(rows) and len(rows) <= self._most(len(rows)):
-            return self._step(rows, self._stepper)
+        """To each row its prediction, float32 (1, C, H, W), or, where the graph can take all their steps, those.
+
+        What fp16 makes of its first image is looked at, and so it is predictions.
+        """
+        if self._takes_steps and self.session.proven and _may_step(rows) and len(rows) <= self._most(len(rows)):
+            return self._step(rows)
         predictions = self.predict(rows)
         return [predictions[index : index + 1] for index in range(len(rows))]
 
@@ -85,7 +88,12 @@ class Denoiser:
             predictions[guided] = _guided(extra, predictions[guided], answers[len(rows) :])
         return predictions
 
-    def _step(self, rows: Sequence[Row], stepper: Stepper) -> list[Stepped]:
+    @property
+    def _takes_steps(self) -> bool:
+        """Asked anew each time: where fp16 fails, another graph takes its place."""
+        return self.session.inputs.keys() >= STEP_INPUTS
+
+    def _step(self, rows: Sequence[Row]) -> list[Stepped]:
         padding = self._padded(len(rows)) - len(rows)
         padded = [*rows, *[rows[-1]] * padding]
         guided = rows[0].unconditional is not None
@@ -95,7 +103,7 @@ class Denoiser:
         others = self._others([*padded, *padded] if guided else padded, conditions)
         steps = [StepRow(row.sample, row.step, row.guidance_scale) for row in rows if row.step is not None]
         began = time.perf_counter()
-        stepped = stepper.advance(steps, others, padding)
+        stepped = self._stepper.advance(steps, others, padding)
         self.on_call((1 + guided) * len(rows), time.perf_counter() - began)
         return stepped
 
@@ -128,7 +136,7 @@ class Denoiser:
         if EXTRA_CHANNELS in conditions[0]:
             extra = self._stacks.of(EXTRA_CHANNELS, [condition[EXTRA_CHANNELS] for condition in conditions])
             sample = np.concatenate([sample, extra], axis=1)
-        still = standing(sample.shape) if self._stepper is not None else {}
+        still = standing(sample.shape) if self._takes_steps else {}
         return {"sample": sample, **self._others(rows, conditions), **still}
 
     def _others(self, rows: Sequence[Row], conditions: Sequence[Conditioning]) -> dict[str, Array]:

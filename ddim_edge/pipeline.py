@@ -135,8 +135,7 @@ class Pipeline:
 
     def _warn_if_slow(self) -> None:
         """fp16 is for GPUs: ONNX Runtime's CPU casts most of it to fp32, and back, at every node."""
-        precision = self.denoiser.session.inputs["sample"].dtype
-        if self.provider == "cpu" and precision == np.float16:
+        if self.provider == "cpu" and self.denoiser.session.is_half:
             warnings.warn(
                 f"{self.bundle.name} is in fp16, which a CPU runs slower than fp32: export it with --dtype fp32",
                 SlowWarning,

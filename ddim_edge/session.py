@@ -1,6 +1,7 @@
 """A session: one ONNX graph with named inputs on one device, strict about all three."""
 
 import re
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,7 @@ from numpy.typing import NDArray
 from .binding import Binding, DeviceArray
 from .compiled import Compiled, Found, missing
 from .errors import BundleError, DeviceMemoryError, ProviderError
+from .half_precision import PrecisionWarning, fault_of, spare_of, unmended
 from .opening import Opened, Use, first_line, open_compiled, open_graph
 from .providers import Device
 
@@ -73,6 +75,7 @@ class Session:
         raw: ONNX Runtime's session; None while it is not open.
         binding: the buffers on the device that it runs in; None where it is handed the host's arrays.
         batches: the numbers of rows that it was compiled for, ascending; none where it takes any.
+        proven: whether an image was made with it, or it need not be proven, for it does not compute in fp16.
 
     A graph that is called ``each_step`` keeps its threads spinning while they wait for the next call, which is soon,
     and where the provider has a memory of its own its inputs and outputs stay in buffers there; ``bound`` says so
@@ -106,6 +109,9 @@ class Session:
         self._beside: dict[Path, tuple[Any, Binding | None]] = {}
         if turns is None:
             self._use(opened)
+        self.proven = not self.is_half
+        self._spare: Session | None = None
+        self._first = True
         self._fitting: dict[str, tuple[int, ...]] = {}
         self._casts: dict[str, tuple[Array, Array]] = {}
 
@@ -115,14 +121,56 @@ class Session:
         ``outputs``: the names of those that are wanted; all by default. An input that was fed before and cannot be
         written to (its ``flags.writeable`` is False) is neither cast nor uploaded again.
 
+        In fp16, NaN, infinity and, at the first call, one value throughout are no answers: the graph's fp32 form takes
+        its place, with a PrecisionWarning, where the bundle has one.
+
         Raises BundleError for an input that is missing, unknown or of another shape, DeviceMemoryError where the
-        device has too little memory, ProviderError where it fails otherwise.
+        device has too little memory, ProviderError where it fails otherwise, PredictionError for fp16 that fails.
         """
-        return cast(dict[str, Array], self._run(feeds, list(outputs or self.outputs), stay=False))
+        if self._spare is not None:
+            return self._run_spare(feeds, outputs)
+        results = cast(dict[str, Array], self._run(feeds, list(outputs or self.outputs), stay=False))
+        if self.is_half:
+            fault, self._first = fault_of(results, first=self._first), False
+            if fault is not None and self._has_spare(fault):
+                return self._run_spare(feeds, outputs)
+            self.proven |= not self._each_step
+        return results
 
     def run_on_device(self, feeds: Mapping[str, Feed], outputs: Sequence[str]) -> dict[str, Feed]:
-        """Likewise, but the outputs stay on the device as DeviceArrays where the session is bound to its memory."""
+        """Likewise, but the outputs stay on the device as DeviceArrays where the session is bound to its memory.
+
+        Nobody looks at them there, so fp16 is not checked.
+        """
         return self._run(feeds, list(outputs), stay=True)
+
+    @property
+    def is_half(self) -> bool:
+        """Whether it computes in fp16, as far as its inputs and outputs tell."""
+        return any(info.dtype == np.float16 for info in (*self.inputs.values(), *self.outputs.values()))
+
+    def _has_spare(self, fault: str) -> bool:
+        """Open the graph's fp32 form in its place, for good, where there is one.
+
+        Where there is none, PredictionError while it has made no image; later it may be the one image's fault.
+        """
+        spare = spare_of(self._path)
+        if spare is None and not self.proven:
+            raise unmended(self.name, fault)
+        if spare is None:
+            return False
+        message = f"{self.name} returned {fault} in fp16, and runs in fp32 from now on"
+        warnings.warn(message, PrecisionWarning, stacklevel=4)
+        self.close()
+        options: Any = {"turns": self._turns, "each_step": self._each_step, "bound": self._bound}
+        self._spare = Session(spare, self._device, name=self.name, **options)
+        self.inputs, self.outputs = self._spare.inputs, self._spare.outputs
+        return True
+
+    def _run_spare(self, feeds: Mapping[str, Feed], outputs: Sequence[str] | None) -> dict[str, Array]:
+        assert self._spare is not None
+        known = {name: feed for name, feed in feeds.items() if name in self.inputs}
+        return self._spare.run(known, outputs)
 
     def close(self) -> None:
         """Give its memory back."""

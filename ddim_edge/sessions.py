@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from .half_precision import spare_of
 from .onnx_file import check_onnx_file
 from .providers import Device
 from .session import Session, Turns
@@ -20,5 +21,6 @@ class Sessions:
         ``each_step``: for a network that is called at every step, not once an image; ``stays``: takes no turns in
         memory. Raises BundleError or ProviderError where that fails.
         """
-        check_onnx_file(path, root)
+        for graph in filter(None, (path, spare_of(path))):
+            check_onnx_file(graph, root)
         return Session(path, self.device, turns=None if stays else self._turns, each_step=each_step)

@@ -54,6 +54,7 @@ _LAYERS = {
         "placement",
         "opening",
         "binding",
+        "half_precision",
         "session",
         "sessions",
         "compiled",

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 import onnxruntime
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -54,6 +54,7 @@ def binding_of(session: Session) -> Binding:
     return session.binding
 
 
+@settings(deadline=None)
 @given(st.lists(st.integers(1, 12), min_size=1, max_size=30))
 def test_a_bound_session_answers_as_a_plain_one_whatever_shapes_come(
     plain: Session, bound: Session, shapes: list[int]

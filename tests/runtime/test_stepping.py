@@ -5,7 +5,7 @@ from typing import Any, cast
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -76,6 +76,7 @@ def sessions(bundle: Bundle) -> list[Session]:
     return [separate(bundle), fused(bundle, bound=False), fused(bundle, bound=True)]
 
 
+@settings(deadline=None)
 @given(options=st.lists(OPTIONS, min_size=1, max_size=5), joins=st.lists(st.integers(0, 6), min_size=5, max_size=5))
 def test_any_mix_of_jobs_ends_as_with_separate_steps(
     bundle: Bundle, sessions: list[Session], options: list[dict[str, Any]], joins: list[int]
