@@ -91,6 +91,16 @@ def open_compiled(compiled: Compiled, device: Device, use: Use) -> Opened:
     return _open_as(compiled.graph, provider, device, use, compiled)
 
 
+def open_uncompiled(path: Path, device: Device, use: Use) -> Opened:
+    """Open the graph itself, whatever was compiled of it: a provider that runs engines builds one now, however long.
+
+    Raises ProviderError where the provider does not run it.
+    """
+    provider = next(device.candidates())
+    prepare(provider)
+    return _open_as(path, provider, device, use)
+
+
 def _open(path: Path, provider: Provider, device: Device, use: Use) -> Opened:
     found = find(path, provider.name, device.which)
     if found.fitting:

@@ -52,10 +52,10 @@ ORACLES = {"convolution": convolution, "attention": attention}
 
 @pytest.mark.parametrize("probe", SHAPES)
 def test_the_cpu_computes_what_numpy_does(probe: str) -> None:
-    output, milliseconds = run_probe(probe, "cpu")
+    output, milliseconds, remark = run_probe(probe, "cpu")
     np.testing.assert_allclose(output, ORACLES[probe](sample(probe)), atol=2e-5)
     assert 0.1 < np.abs(output).mean() < 3  # around 1, as the tolerance supposes
-    assert milliseconds > 0
+    assert (milliseconds > 0, remark) == (True, None)
 
 
 @pytest.mark.parametrize("probe", SHAPES)
@@ -71,13 +71,13 @@ def test_every_probe_is_tried() -> None:
 
 @pytest.mark.parametrize(("bias", "reason"), [(0.01, None), (0.1, "attention"), (np.nan, "attention")])
 def test_a_provider_that_computes_wrongly(monkeypatch: pytest.MonkeyPatch, bias: float, reason: str | None) -> None:
-    def run(probe: str, provider: str) -> tuple[NDArray[np.float32], float]:
+    def run(probe: str, provider: str) -> trial.Run:
         wrong = provider == "cuda" and probe == "attention"
-        return np.ones((2, 2), np.float32) + np.float32(bias if wrong else 0), 1.5
+        return trial.Run(np.ones((2, 2), np.float32) + np.float32(bias if wrong else 0), 1.5, "a remark")
 
     monkeypatch.setattr(trial, "run_probe", run)
     found = try_provider("cuda")
-    assert found["convolution"] == {"milliseconds": 1.5, "error": 0}
+    assert found["convolution"] == {"milliseconds": 1.5, "error": 0, "remark": "a remark"}
     np.testing.assert_allclose(found["attention"]["error"], bias, rtol=1e-4)
     assert found["reason"] is None if reason is None else f"it computes {reason} wrongly" in found["reason"]
 

@@ -75,19 +75,19 @@ def _providers(facts: Mapping[str, Any]) -> Iterator[str]:
     if not facts["available"]:
         yield "  none runs: onnxruntime cannot be used"
         return
-    for row in PROVIDERS:
-        if row.name in facts["available"]:
-            yield f"  {row.name:12} {_verdict(facts['providers'][row.name], facts['trials'].get(row.name, {}))}"
+    for name in facts["available"]:
+        yield from _provider(name, facts["providers"][name], facts["trials"].get(name, {}))
     yield "providers that the installed onnxruntime does not hold:"
     yield from (f"  {row.name:12} {row.remedy}" for row in PROVIDERS if row.name not in facts["available"])
 
 
-def _verdict(reason: str | None, trials: Mapping[str, Any]) -> str:
-    measured = ", ".join(f"{probe} {_trial(trial)}" for probe, trial in trials.items())
-    return ("runs" if reason is None else f"does not run: {reason}") + (f": {measured}" if measured else "")
+def _provider(name: str, reason: str | None, trials: Mapping[str, Any]) -> Iterator[str]:
+    measured = ", ".join(f"{probe} {_times(trial)}" for probe, trial in trials.items())
+    yield f"  {name:12} " + ("runs" if reason is None else f"does not run: {reason}") + (measured and f": {measured}")
+    yield from (f"  {'':12} {trial['remark']}" for trial in trials.values() if trial["remark"])
 
 
-def _trial(trial: Mapping[str, float | None]) -> str:
+def _times(trial: Mapping[str, Any]) -> str:
     error = "" if trial["error"] is None else f" (error {trial['error']:.1e})"
     return f"{trial['milliseconds']:.2f} ms{error}"
 

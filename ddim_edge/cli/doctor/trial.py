@@ -2,16 +2,17 @@
 
 import statistics
 import time
+import warnings
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ...errors import DdimEdgeError
+from ...errors import DdimEdgeError, ProviderError
+from ...opening import FallbackWarning, Use, first_line, open_uncompiled
 from ...providers import PROVIDERS, Device
 from ...runtime import runtime, why_not_loaded
-from ...session import Session
 
 PROBES = Path(__file__).with_name("probes")
 SHAPES = {"convolution": (1, 8, 64, 64), "attention": (1, 256, 32)}
@@ -23,11 +24,20 @@ _TOLERANCE = 0.05
 Array = NDArray[np.float32]
 
 
+class Run(NamedTuple):
+    """One probe on one provider: what it gave, the median time of a run, and what was left to the CPU."""
+
+    output: Array
+    milliseconds: float
+    remark: str | None
+
+
 def try_provider(name: str) -> dict[str, Any]:
     """Run the probes on a provider.
 
     Returns ``reason``, why it does not run, or None; and where it does run, for each probe the median ``milliseconds``
-    of a run and its ``error``, the largest difference from the CPU (None for the CPU itself).
+    of a run, its ``error``, the largest difference from the CPU (None for the CPU itself), and a ``remark`` where some
+    of it was left to the CPU.
     """
     try:
         measured = {probe: _measure(probe, name) for probe in SHAPES}
@@ -38,25 +48,32 @@ def try_provider(name: str) -> dict[str, Any]:
     return {"reason": reason, **measured}
 
 
-def run_probe(probe: str, provider: str) -> tuple[Array, float]:
-    """The output for an input of standard normal numbers, and the median milliseconds of a run."""
+def run_probe(probe: str, provider: str) -> Run:
+    """For an input of standard normal numbers. ProviderError where it fails."""
     sample = np.random.default_rng(0).standard_normal(SHAPES[probe], dtype=np.float32)
-    session = Session(PROBES / f"{probe}.onnx", Device(provider, allow_fallback=True), name=probe, each_step=False)
-    for _ in range(_WARM_UPS):
-        output = session.run({"sample": sample})["out"]
-    return output, statistics.median(_milliseconds(session, sample) for _ in range(_RUNS))
+    device = Device(provider, allow_fallback=provider != "cpu")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", FallbackWarning)
+        raw = open_uncompiled(PROBES / f"{probe}.onnx", device, Use.ONCE).raw
+    remarks = [str(warning.message) for warning in caught if warning.category is FallbackWarning]
+    try:
+        outputs = [raw.run(["out"], {"sample": sample})[0] for _ in range(_WARM_UPS)]
+        milliseconds = statistics.median(_milliseconds(raw, sample) for _ in range(_RUNS))
+    except Exception as error:  # ONNX Runtime's exceptions have no public base but this one
+        raise ProviderError(f"{probe} failed on {provider}: {first_line(error)}") from error
+    return Run(outputs[-1], milliseconds, "; ".join(remarks) or None)
 
 
-def _milliseconds(session: Session, sample: Array) -> float:
+def _milliseconds(raw: Any, sample: Array) -> float:
     start = time.perf_counter()
-    session.run({"sample": sample})
+    raw.run(["out"], {"sample": sample})
     return 1000 * (time.perf_counter() - start)
 
 
-def _measure(probe: str, provider: str) -> dict[str, float | None]:
-    output, milliseconds = run_probe(probe, provider)
-    error = None if provider == "cpu" else float(np.abs(output - run_probe(probe, "cpu")[0]).max())
-    return {"milliseconds": milliseconds, "error": error}
+def _measure(probe: str, provider: str) -> dict[str, Any]:
+    run = run_probe(probe, provider)
+    error = None if provider == "cpu" else float(np.abs(run.output - run_probe(probe, "cpu").output).max())
+    return {"milliseconds": run.milliseconds, "error": error, "remark": run.remark}
 
 
 def _loaders_words(name: str, reason: str) -> str:
