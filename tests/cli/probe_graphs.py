@@ -1,6 +1,5 @@
 """Writes the graphs that ``ddim-edge doctor`` tries providers with: ``python -m tests.cli.probe_graphs``."""
 
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -80,9 +79,10 @@ GRAPHS = {"convolution": convolution, "attention": attention}
 
 def main() -> None:
     """Write both."""
-    PROBES.mkdir(exist_ok=True)
     for name, graph in GRAPHS.items():
-        Path(PROBES / f"{name}.onnx").write_bytes(graph().SerializeToString(deterministic=True))
+        file = PROBES / name / "model.onnx"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_bytes(graph().SerializeToString(deterministic=True))
 
 
 if __name__ == "__main__":

@@ -60,13 +60,13 @@ def test_the_cpu_computes_what_numpy_does(probe: str) -> None:
 
 @pytest.mark.parametrize("probe", SHAPES)
 def test_the_committed_graph_is_what_the_script_writes(probe: str) -> None:
-    file = PROBES / f"{probe}.onnx"
+    file = PROBES / probe / "model.onnx"
     assert onnx.load(file) == probe_graphs.GRAPHS[probe]()
     assert file.stat().st_size < 6000
 
 
 def test_every_probe_is_tried() -> None:
-    assert {file.stem for file in PROBES.iterdir()} == set(SHAPES) == set(probe_graphs.GRAPHS)
+    assert {folder.name for folder in PROBES.iterdir()} == set(SHAPES) == set(probe_graphs.GRAPHS)
 
 
 @pytest.mark.parametrize(("bias", "reason"), [(0.01, None), (0.1, "attention"), (np.nan, "attention")])

@@ -54,7 +54,7 @@ def run_probe(probe: str, provider: str) -> Run:
     device = Device(provider, allow_fallback=provider != "cpu")
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", FallbackWarning)
-        raw = open_uncompiled(PROBES / f"{probe}.onnx", device, Use.ONCE).raw
+        raw = open_uncompiled(PROBES / probe / "model.onnx", device, Use.ONCE).raw
     remarks = [str(warning.message) for warning in caught if warning.category is FallbackWarning]
     try:
         outputs = [raw.run(["out"], {"sample": sample})[0] for _ in range(_WARM_UPS)]
