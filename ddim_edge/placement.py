@@ -57,11 +57,6 @@ def check_placement(raw: Any, provider: Provider, name: str, *, allow_fallback: 
     raise ProviderError(f"{found}. Remedy: {_remedy(provider)}, or --allow-fallback")
 
 
-def left_on_cpu(raw: Any) -> Counter[str]:
-    """How many nodes of each operator type do work on the CPU in a session that was made with RECORD_PLACEMENT."""
-    return _only_work(_assigned(raw).get(_CPU, Counter()))
-
-
 def _assigned(raw: Any) -> dict[str, Counter[str]]:
     """Each provider's operator types with their numbers."""
     types: dict[str, Counter[str]] = {}
