@@ -5,7 +5,6 @@
 adds it to a bundle that is there already. That needs no PyTorch.
 """
 
-import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -75,7 +74,7 @@ def _write(model: ir.Model, place: Path, folder: Path) -> Path:
     add_step(model)
     ir.save(model, place / STEP_NAME)
     for name in made:
-        os.replace(place / name, folder / name)
+        (place / name).replace(folder / name)
     return folder / STEP_NAME
 
 

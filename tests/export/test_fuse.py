@@ -1,0 +1,364 @@
+"""unet_step.onnx beside model.onnx, guidance and ``DdimSchedule``: the same numbers, and one file of weights."""
+
+import json
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+
+import ddim_edge_export.fuse
+from ddim_edge import DdimConfig, DdimSchedule, ddim
+from ddim_edge.errors import ExportError, OutputError
+from ddim_edge.guidance import guide
+from ddim_edge.integrity import verify_files
+from ddim_edge_export.fuse import fuse_bundle, fuse_step, main
+from ddim_edge_export.step_nodes import COLUMNS
+from ddim_edge_export.verify_step import verify_step
+
+from ..tiny_bundles import tiny_model, write_bundle
+
+Array = NDArray[np.float32]
+FASHION = Path(__file__).parents[2] / "models" / "fashion-mnist"
+CLASS, NULL_CLASS = 7, 10
+
+
+def run(path: Path) -> Callable[..., list[Any]]:
+    """A graph as a function of its inputs."""
+    session = onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"])
+    return lambda **feeds: list(session.run(None, feeds))
+
+
+@pytest.fixture(scope="module")
+def tiny(tmp_path_factory: pytest.TempPathFactory) -> tuple[Callable[..., list[Any]], Callable[..., list[Any]]]:
+    """The tiny bundle's graph, plain and with its step."""
+    unet = write_bundle(tmp_path_factory.mktemp("tiny") / "bundle") / "unet"
+    return run(unet / "model.onnx"), run(fuse_step(unet))
+
+
+@pytest.fixture(scope="module")
+def fashion(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The bundled model with its step. Leave it as it is."""
+    bundle = Path(shutil.copytree(FASHION, tmp_path_factory.mktemp("fashion") / "bundle"))
+    fuse_bundle(bundle)
+    return bundle
+
+
+numbers = st.floats(-3, 3, width=32)
+rows = st.tuples(*[numbers] * 5, st.just(0.0) | st.floats(0, 2), st.just(np.inf) | st.floats(0, 3), st.floats(-2, 20))
+
+
+@settings(max_examples=60, deadline=None)
+@given(table=st.lists(rows, min_size=1, max_size=5), guided=st.booleans(), seed=st.integers(0, 2**32 - 1))
+def test_any_row_of_coefficients(
+    table: list[tuple[float, ...]], guided: bool, seed: int, tiny: tuple[Callable[..., Any], Callable[..., Any]]
+) -> None:
+    random, images = np.random.default_rng(seed), len(table)
+    coefficients = np.array(table, np.float32)
+    x, noise = random.standard_normal((2, images, 1, 8, 8), np.float32)
+    repeats = 2 if guided else 1
+    others = {
+        "timestep": np.tile(random.integers(0, 1000, images), repeats),
+        "class_labels": random.integers(0, 4, repeats * images),
+    }
+    plain, fused = tiny
+    (expected,) = plain(sample=np.tile(x, (repeats, 1, 1, 1)), **others)
+    prediction, following, denoised = fused(sample=x, **others, step_coefficients=coefficients, noise=noise)
+    np.testing.assert_array_equal(prediction, expected)
+
+    columns = dict(zip(COLUMNS, coefficients.T.reshape(len(COLUMNS), images, 1, 1, 1), strict=True))
+    p = guide(expected[:images], expected[-images:], coefficients[:, -1])
+    x_0 = np.clip(columns["x0_x"] * x + columns["x0_p"] * p, -columns["limit"], columns["limit"])
+    terms = columns["next_x"] * x, columns["next_p"] * p, columns["next_x0"] * x_0, columns["sigma"] * noise
+    np.testing.assert_allclose(denoised, x_0, rtol=1e-5, atol=1e-5 * max(1, np.abs(p).max()))
+    scale = sum(float(np.abs(term).max()) for term in terms)
+    np.testing.assert_allclose(following, sum(terms), rtol=1e-5, atol=1e-5 * max(1, scale))
+
+
+def coefficients_of(schedule: DdimSchedule, step: int, scale: float) -> Array:
+    limit = schedule.config.clip_range if schedule.config.clip_denoised_sample else np.inf
+    row = schedule.rows[step]
+    return np.array([[*(getattr(row, name) for name in COLUMNS[:6]), limit, scale]], np.float32)
+
+
+@pytest.mark.parametrize(("eta", "clips"), [(0.0, False), (1.0, True)])
+@pytest.mark.parametrize("scale", [None, 2.5])
+def test_a_whole_run_that_is_fed_with_its_own_outputs(
+    eta: float, clips: bool, scale: float | None, fashion: Path
+) -> None:
+    config = DdimConfig(
+        beta_schedule="squared_cosine", prediction_type="angular_velocity", eta=eta, clip_denoised_sample=clips
+    )
+    schedule = DdimSchedule(config, 8)
+    start, *noises = np.random.default_rng(0).standard_normal((9, 1, 1, 28, 28), np.float32)
+    labels = np.array([CLASS] if scale is None else [CLASS, NULL_CLASS])
+    plain, fused = run(fashion / "unet" / "model.onnx"), run(fashion / "unet" / "unet_step.onnx")
+
+    fresh = iter(noises)
+    sampler = ddim(schedule, start, lambda: next(fresh))
+    query = next(sampler)
+    sample = start
+    for step, timestep in enumerate(schedule.timesteps):
+        times = np.full(len(labels), timestep)
+        both = np.repeat(query.sample, len(labels), axis=0)
+        (prediction,) = plain(sample=both, timestep=times, class_labels=labels)
+        guided = guide(prediction[:1], prediction[-1:], np.array([scale or 1], np.float32))
+        _, sample, denoised = fused(
+            sample=sample,
+            timestep=times,
+            class_labels=labels,
+            step_coefficients=coefficients_of(schedule, step, scale or 1.0),
+            noise=noises[step],
+        )
+        try:
+            query = sampler.send(guided)
+        except StopIteration as end:
+            np.testing.assert_allclose(sample, end.value, atol=1e-4)
+            break
+        np.testing.assert_allclose(sample, query.sample, atol=1e-4)
+        assert query.denoised is not None
+        np.testing.assert_allclose(denoised, query.denoised, atol=1e-3)
+    assert np.abs(sample).max() > 0.5
+
+
+def weights(path: Path) -> set[str]:
+    """The files that a graph keeps weights in."""
+    tensors = onnx.load(path, load_external_data=False).graph.initializer
+    return {entry.value for tensor in tensors for entry in tensor.external_data if entry.key == "location"}
+
+
+def test_both_graphs_share_one_file_of_weights(fashion: Path) -> None:
+    unet = fashion / "unet"
+    graphs = [unet / "model.onnx", unet / "unet_step.onnx"]
+    assert [weights(path) for path in graphs] == [{"model.onnx_data"}] * 2
+    assert sorted(path.name for path in unet.iterdir()) == [
+        "config.json",
+        "model.onnx",
+        "model.onnx_data",
+        "unet_step.onnx",
+    ]
+    before = (FASHION / "unet" / "model.onnx").stat().st_size
+    after = sum(path.stat().st_size for path in unet.iterdir())
+    assert after < before + 2 * graphs[0].stat().st_size
+    for path in graphs:
+        assert path.stat().st_size < before / 50
+        onnx.checker.check_model(path, full_check=True)
+
+    feeds: dict[str, Any] = {"timestep": np.array([3]), "class_labels": np.array([1])}
+    sample = np.random.default_rng(0).standard_normal((1, 1, 28, 28), np.float32)
+    (got,), (want,) = (run(folder / "unet" / "model.onnx")(sample=sample, **feeds) for folder in (fashion, FASHION))
+    np.testing.assert_array_equal(got, want)
+
+
+def test_what_the_graph_declares(fashion: Path) -> None:
+    model = onnx.load(fashion / "unet" / "unet_step.onnx", load_external_data=False)
+    plain = onnx.load(FASHION / "unet" / "model.onnx")
+    assert (model.opset_import, model.ir_version) == (plain.opset_import, plain.ir_version)
+    assert {
+        value.name: [dim.dim_param or dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in (*model.graph.input, *model.graph.output)
+    } == {
+        "sample": ["images", 1, "height", "width"],
+        "timestep": ["batch"],
+        "class_labels": ["batch"],
+        "step_coefficients": ["images", 8],
+        "noise": ["images", 1, "height", "width"],
+        "out_sample": ["batch", 1, "height", "width"],
+        "next_sample": ["images", 1, "height", "width"],
+        "denoised": ["images", 1, "height", "width"],
+    }
+    added = {node.name for node in model.graph.node} - {node.name for node in plain.graph.node}
+    assert all(name.startswith("step/") for name in added)
+    assert {"step/tile", "step/guide", "step/denoised", "step/next_sample"} <= added
+    assert not {node.op_type for node in model.graph.node} & {"If", "Loop", "Scan"}
+
+
+def test_the_hashes_of_a_bundle_are_kept_right(fashion: Path, tmp_path: Path) -> None:
+    assert verify_files(fashion) == 6
+    record = json.loads((fashion / "export.json").read_text())
+    assert record["fuse_step"] is True
+    assert record["files"].keys() > {"unet/model.onnx", "unet/model.onnx_data", "unet/unet_step.onnx"}
+    again = Path(shutil.copytree(fashion, tmp_path / "again"))
+    fuse_bundle(again)
+    assert {path.name: path.read_bytes() for path in (again / "unet").iterdir()} == {
+        path.name: path.read_bytes() for path in (fashion / "unet").iterdir()
+    }
+    assert verify_files(again) == 6
+
+
+def test_weights_that_lie_outside_already_stay_where_they_are(tmp_path: Path) -> None:
+    unet = write_bundle(tmp_path / "bundle", external=True) / "unet"
+    before = {path.name: path.read_bytes() for path in unet.iterdir()}
+    step = fuse_step(unet)
+    assert {path.name: path.read_bytes() for path in unet.iterdir() if path != step} == before
+    assert weights(step) == {"model.onnx_data"}
+    assert verify_step(unet / "model.onnx", step) <= 1e-5
+
+
+@pytest.mark.parametrize("moved", [0, 1, 2])
+def test_an_interruption_leaves_a_graph_that_runs(moved: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = Path(shutil.copytree(FASHION, tmp_path / "bundle"))
+    done: list[Path] = []
+
+    def replace(source: Path, target: Path) -> None:
+        if len(done) == moved:
+            raise KeyboardInterrupt
+        done.append(source.rename(target))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "replace", replace)
+        with pytest.raises(KeyboardInterrupt):
+            fuse_step(bundle / "unet")
+    verify_files(bundle)
+    assert not list((bundle / "unet").glob(".*"))
+    feeds: dict[str, Any] = {"timestep": np.array([3]), "class_labels": np.array([1])}
+    (image,) = run(bundle / "unet" / "model.onnx")(sample=np.zeros((1, 1, 28, 28), np.float32), **feeds)
+    assert np.isfinite(image).all()
+    fuse_bundle(bundle)
+    assert verify_files(bundle) == 6
+
+
+def test_a_step_that_is_another_one_is_not_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here the noise is added without its weight."""
+    bundle = write_bundle(tmp_path / "bundle")
+    add_step = ddim_edge_export.fuse.add_step
+
+    def wrong(model: Any) -> None:
+        add_step(model)
+        (node,) = [node for node in model.graph if node.name == "step/next_sample"]
+        node.replace_input_with(3, next(value for value in model.graph.inputs if value.name == "noise"))
+
+    monkeypatch.setattr(ddim_edge_export.fuse, "add_step", wrong)
+    with pytest.raises(ExportError, match=r"its next_sample is off by 0\.\d+ of its scale, where 1e-05 is allowed"):
+        fuse_bundle(bundle)
+    assert not (bundle / "unet" / "unet_step.onnx").exists()
+
+
+def changed(change: Callable[[onnx.GraphProto], None], **options: Any) -> onnx.ModelProto:
+    model = tiny_model(**options)
+    change(model.graph)
+    return model
+
+
+def wider(graph: onnx.GraphProto) -> None:
+    graph.input[0].type.tensor_type.shape.dim[1].dim_value = 9
+
+
+def residual(graph: onnx.GraphProto) -> None:
+    graph.input.append(onnx.helper.make_tensor_value_info("down_block_additional_residuals.0", 1, ["batch", 4]))
+
+
+def free_timestep(graph: onnx.GraphProto) -> None:
+    graph.input[1].type.tensor_type.shape.dim[0].dim_param = "batch"
+
+
+def second_output(graph: onnx.GraphProto) -> None:
+    graph.output.append(onnx.helper.make_tensor_value_info("drift", 1, ["batch"]))
+
+
+def renamed(graph: onnx.GraphProto) -> None:
+    graph.input.append(onnx.helper.make_tensor_value_info("noise", 1, ["batch"]))
+
+
+def other_timestep(graph: onnx.GraphProto) -> None:
+    graph.input[1].name = graph.node[0].input[0] = "t"
+
+
+@pytest.mark.parametrize(
+    ("model", "message"),
+    [
+        (tiny_model(scalar_timestep=True), "its timestep is no vector, .* how many rows there are: export it again"),
+        (changed(wider), "it takes 9 channels and predicts 1: a step needs as many"),
+        (changed(residual), "it takes what ControlNets add"),
+        (changed(free_timestep, batch=2), "the batch of its sample is 2 and that of its timestep free"),
+        (changed(second_output), "it has 2 outputs"),
+        (changed(renamed), "it has a noise already"),
+        (changed(other_timestep), "it has no input 'timestep'"),
+    ],
+)
+def test_graphs_that_cannot_have_a_step(model: onnx.ModelProto, message: str, tmp_path: Path) -> None:
+    unet = write_bundle(tmp_path / "bundle", model) / "unet"
+    before = {path.name: path.read_bytes() for path in unet.iterdir()}
+    with pytest.raises(ExportError, match=f"the step cannot be a part of this UNet's graph: {message}"):
+        fuse_step(unet)
+    assert {path.name: path.read_bytes() for path in unet.iterdir()} == before
+
+
+def test_a_step_has_no_step(tmp_path: Path) -> None:
+    unet = write_bundle(tmp_path / "bundle") / "unet"
+    fuse_step(unet).replace(unet / "model.onnx")
+    with pytest.raises(ExportError, match="it has a denoised already"):
+        fuse_step(unet)
+
+
+def test_an_old_opset(tmp_path: Path) -> None:
+    model = tiny_model()
+    model.opset_import[0].version = 14
+    with pytest.raises(ExportError, match="its opset is below 15: export it again, with a newer one"):
+        fuse_step(write_bundle(tmp_path / "bundle", model) / "unet")
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 4])
+def test_a_fixed_batch(batch: int, tmp_path: Path) -> None:
+    """An even one may be guided or not; an odd one is as many images."""
+    unet = write_bundle(tmp_path / "bundle", tiny_model(batch=batch)) / "unet"
+    step = fuse_step(unet)
+    dim = onnx.load(step).graph.input[0].type.tensor_type.shape.dim[0]
+    assert (dim.dim_value or dim.dim_param) == (batch if batch % 2 else "images")
+    assert verify_step(unet / "model.onnx", step) <= 1e-5
+
+
+def test_a_folder_without_a_graph(tmp_path: Path) -> None:
+    with pytest.raises(ExportError, match=r"model\.onnx is not there: a UNet's graph is wanted"):
+        fuse_step(tmp_path)
+    (tmp_path / "model.onnx").write_bytes(b"\xff" * 9)
+    with pytest.raises(ExportError, match=r"model\.onnx is no ONNX graph"):
+        fuse_step(tmp_path)
+
+
+def test_a_folder_that_cannot_be_written_into(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    unet = write_bundle(tmp_path / "bundle") / "unet"
+
+    def refuse(*_: Any, **__: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(ddim_edge_export.fuse.tempfile, "TemporaryDirectory", refuse)
+    with pytest.raises(OutputError, match=r"cannot write into .*unet: Permission denied"):
+        fuse_step(unet)
+
+
+def test_the_command_needs_no_torch(tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path / "bundle")
+    code = (
+        "import sys; from ddim_edge_export.fuse import main; code = main(sys.argv[1:]); "
+        "assert 'torch' not in sys.modules; sys.exit(code)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, str(bundle)], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{bundle / 'unet' / 'unet_step.onnx'}\n", "")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "message"),
+    [
+        ([], 2, "usage: python -m ddim_edge_export.fuse BUNDLE\n"),
+        (["--help"], 2, "usage: "),
+        (["nowhere"], 1, "ddim-edge: nowhere/unet/model.onnx is not there"),
+    ],
+)
+def test_a_command_that_means_nothing(
+    arguments: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == code
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith(message)
+    assert captured.err.count("\n") == 1
