@@ -59,9 +59,7 @@ class Conditioner:
             pooled = torch.cat([vector for _, vector in halves])
         return torch.cat(hidden, dim=-1), pooled
 
-    def _encode(
-        self, tower: Any, shape: tuple[int, int], pooled_wanted: bool
-    ) -> tuple[torch.Tensor, torch.Tensor]:
+    def _encode(self, tower: Any, shape: tuple[int, int], pooled_wanted: bool) -> tuple[torch.Tensor, torch.Tensor]:
         tokens = torch.randint(tower.config.vocab_size, shape, device=tower.device)
         outputs = tower(tokens, output_hidden_states=pooled_wanted)
         pooled = getattr(outputs, "text_embeds", None)

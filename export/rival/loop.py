@@ -58,7 +58,9 @@ class Loop:
         self._decode(sample)
         ended = self._now()
         whole = [(sampled - encoded) / len(marks)]
-        steps = whole if self._device.type == "cuda" else [b - a for a, b in zip([encoded, *marks], marks, strict=False)]
+        steps = (
+            whole if self._device.type == "cuda" else [b - a for a, b in zip([encoded, *marks], marks, strict=False)]
+        )
         return Taken(ended - began, steps, encoded - began, ended - sampled)
 
     def _sample(self, sample: torch.Tensor, arguments: dict[str, Any]) -> tuple[torch.Tensor, list[float]]:

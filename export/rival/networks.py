@@ -1,4 +1,4 @@
-"""diffusers' networks for a bundle: of the folder that it was exported from, or of the same shape with random weights."""
+"""diffusers' networks for a bundle: those that it was exported from, or the same shapes with random weights."""
 
 import importlib
 import json

@@ -34,6 +34,10 @@ class Worker:
             start_new_session=os.name == "posix",
         )
 
+    @property
+    def pid(self) -> int:
+        return self._process.pid
+
     def ready(self) -> dict[str, Any]:
         """Wait until it has opened, and run once to warm up, what it measures; returns what it says of that."""
         return dict(self._answer()["ready"])
