@@ -116,9 +116,9 @@ def _open_as(path: Path, provider: Provider, device: Device, use: Use, compiled:
     name = compiled.recipe.component if compiled else path.parent.name
     try:
         raw = _create(path, provider, device.which, use, options, compiled)
-    except ProviderError as error:
-        if _CUDA_GRAPH in device.options or not _NOT_CAPTURED.search(str(error)):
-            raise
+    except _CaptureError as error:
+        if _CUDA_GRAPH in device.options:
+            raise ProviderError(f"{name} cannot be a CUDA graph: {error}. Leave {_CUDA_GRAPH} out") from None
         warnings.warn(f"{name} runs without a CUDA graph: {error}", FallbackWarning, stacklevel=2)
         options[_CUDA_GRAPH] = "0"
         raw = _create(path, provider, device.which, use, options, compiled)
@@ -129,6 +129,10 @@ def _open_as(path: Path, provider: Provider, device: Device, use: Use, compiled:
 
 class _PlacementError(ProviderError):
     """The provider runs, but leaves too much of this graph to the CPU."""
+
+
+class _CaptureError(ProviderError):
+    """The graph cannot be recorded as a CUDA graph."""
 
 
 def _check_placement(raw: Any, name: str, provider: Provider, device: Device) -> None:
@@ -164,6 +168,8 @@ def _create(
     try:
         session = runtime().InferenceSession(path, options, **wanted)
     except Exception as error:  # ONNX Runtime's exceptions have no public base but this one
+        if _NOT_CAPTURED.search(str(error)):
+            raise _CaptureError(first_line(error)) from None
         if provider.name == "cpu":
             raise BundleError(f"{path} cannot be loaded: {first_line(error)}. Export it again") from None
         raise not_loaded(provider, first_line(error)) from None

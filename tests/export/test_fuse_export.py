@@ -1,27 +1,18 @@
 """``export --fuse-step``: what goes into the bundle, for networks of all kinds, and what it is refused for."""
 
 import json
-import shutil
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx
-import onnxruntime
 import pytest
-from click.testing import CliRunner
 
-import ddim_edge
 import ddim_edge_export.fit
-from ddim_edge.cli.export import export_command
-from ddim_edge.errors import ConfigError
 from ddim_edge.integrity import verify_files
 from ddim_edge_export import export_folder
 from ddim_edge_export.verify_step import verify_step
 
-from ..conftest import Invoke
 from .conftest import SourceOf
-from .pipelines import change
 
 CONDITIONING = {"text_embeds", "time_ids", "timestep_cond"}
 
