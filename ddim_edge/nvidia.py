@@ -87,8 +87,8 @@ def gpus() -> tuple[Gpu, ...]:
     return tuple(_describe(index, handle) for index, handle in found if handle is not None)
 
 
-def process_memory(index: int) -> int | None:
-    """The bytes that this process holds on the GPU of that index.
+def process_memory(index: int, pid: int | None = None) -> int | None:
+    """The bytes that a process, this one where none is named, holds on the GPU of that index.
 
     None where the driver does not say: on a Jetson, on Windows' desktops, and in a container that has its own process
     numbers, for the driver knows the machine's.
@@ -101,7 +101,7 @@ def process_memory(index: int) -> int | None:
     processes = (_Process * count.value)()
     if _call(name, handle, ctypes.byref(count), processes) != _SUCCESS:
         return None
-    own = [process.used for process in processes[: count.value] if process.pid == os.getpid()]
+    own = [process.used for process in processes[: count.value] if process.pid == (pid or os.getpid())]
     return sum(own) if own and _UNKNOWN not in own else None
 
 

@@ -2,7 +2,8 @@
 
 ``export_unet`` takes any module with the forward signature (sample, timestep, **conditioning); ``export_folder`` takes
 a folder that diffusers saved. Both run ONNX Runtime beside PyTorch before they let a file out. What works on finished
-graphs, such as ``fuse``, needs no PyTorch, and ``rival`` none of the exporter: names are imported when they are first used.
+graphs, such as ``fuse``, needs no PyTorch, and ``rival`` nothing of the exporter: names are imported when they are
+first used.
 """
 
 from importlib import import_module

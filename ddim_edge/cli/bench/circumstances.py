@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ... import nvidia
 from ...version import __version__
 
 _PACKAGES = ("numpy", "onnxruntime", "onnxruntime-gpu", "torch", "diffusers", "transformers")
@@ -34,7 +35,7 @@ def cpu_model() -> str:
 
 def gpus() -> list[str]:
     """The names of NVIDIA's GPUs; empty without any."""
-    return []
+    return [gpu.name for gpu in nvidia.gpus()]
 
 
 def _version(package: str) -> str | None:

@@ -9,9 +9,9 @@ from typing import Any
 import click
 from rich.console import Console
 
-from ... import providers
 from ...errors import ConfigError
 from ...model_folder import open_bundle
+from ...providers import NAMES, Device
 from .agreement import check_agreement
 from .circumstances import circumstances
 from .plan import EAGER, Configuration, Settings, device_of, ours, rival
@@ -34,7 +34,9 @@ def _batches(_context: click.Context, _parameter: click.Parameter, text: str) ->
 
 @click.command("bench")
 @click.argument("models", nargs=-1, metavar="[MODEL]…")
-@click.option("--provider", "-p", multiple=True, default=["auto"], help=f"{', '.join(providers.NAMES)}; repeatable.")
+@click.option(
+    "--provider", "-p", multiple=True, default=["auto"], help=f"{', '.join(NAMES)}, as NAME or NAME:DEVICE; repeatable."
+)
 @click.option("--batch", "-b", default="1", metavar="N,…", callback=_batches, help="How many images step together.")
 @click.option("--steps", "-s", type=click.IntRange(1, 1000), default=20, help="Of DDIM, in every image.")
 @click.option("--height", type=int, help="Of the images, in pixels.  [default: the model's]")
@@ -81,6 +83,8 @@ def bench_command(
       ddim-edge bench sd15/ --compare diffusers --source stable-diffusion-v1-5/ --compile-mode max-autotune
     """
     bundles = [open_bundle(model).folder.resolve() for model in models or (DEFAULT_MODEL,)]
+    for name in provider:
+        Device.parse(name)  # refuses one that is none
     modes = () if compare is None else _rival_modes(source, compile_mode)
     settings = Settings(**shared)
     first = [ours(bundle, size, name, settings) for bundle in bundles for size in batch for name in provider]

@@ -5,6 +5,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any
 
+from ...nvidia import process_memory
+from .gpu_memory import gpu_of, grown, used_memory
 from .plan import Configuration
 from .processes import Worker, WorkerFailedError
 from .statistics import Round, figures
@@ -24,6 +26,13 @@ class Cell:
     reason: str | None = None
     """Why it was not measured, or not to its end."""
 
+    _gpu_memory: int | None = None
+
+    @property
+    def _gpu(self) -> int | None:
+        """Which of NVIDIA's GPUs it may use; None where it uses none."""
+        return gpu_of(self.configuration.provider)
+
     @property
     def lives(self) -> bool:
         return self.worker is not None and self.reason is None
@@ -35,12 +44,19 @@ class Cell:
 
     def start(self) -> None:
         """Start the process and wait until it has warmed up, alone: what tunes itself then wants a still machine."""
+        before = used_memory(self._gpu)
         self.worker = Worker(self.configuration.module, self.configuration.settings)
         self._try(lambda worker: self.facts.update(worker.ready()))
+        self._gpu_memory = grown(before, used_memory(self._gpu))
 
     def take(self, seed: int) -> None:
         """One round more."""
-        self._try(lambda worker: self.rounds.append(worker.ask(seed=seed)))
+        self._try(lambda worker: self.rounds.append({**worker.ask(seed=seed), "gpu_memory": self._memory_of(worker)}))
+
+    def _memory_of(self, worker: Worker) -> int | None:
+        """Of the GPU; where the driver does not tell it of a process, what went when that started."""
+        told = None if self._gpu is None else process_memory(self._gpu, worker.pid)
+        return self._gpu_memory if told is None else told
 
     def ask(self, **question: Any) -> dict[str, Any]:
         """Any other question; nothing where it fails, and ``reason`` says why."""

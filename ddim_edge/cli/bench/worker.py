@@ -14,6 +14,7 @@ from ...jobs import job_of
 from ...options import Options
 from ...pipeline import Pipeline, load
 from ...request import Request
+from ...warming import warm_up
 
 SAMPLER = "ddim"
 """Both sides take it, whatever the model's own: what a step costs hardly depends on it."""
@@ -40,13 +41,12 @@ class Watch:
 
 
 def open_ours(settings: Mapping[str, Any]) -> tuple[Record, Answer]:
-    """Open the bundle, run once to warm up, and say what runs where."""
+    """Open the bundle, warm up, and say what runs where."""
     began = time.perf_counter()
     pipeline = load(settings["bundle"], settings["provider"])
     opened = time.perf_counter()
     request = _request(pipeline, settings, _WARM_UP_SEED)
-    for _ in pipeline.run(request):
-        pass
+    warm_up(pipeline, request)
     facts = {
         "provider": pipeline.provider,
         "precision": precision_of(pipeline),
@@ -62,8 +62,9 @@ def open_ours(settings: Mapping[str, Any]) -> tuple[Record, Answer]:
 
 
 def precision_of(pipeline: Pipeline) -> str:
-    """fp32 or fp16: the type of what the network is fed."""
-    return f"fp{8 * pipeline.denoiser.session.inputs['sample'].dtype.itemsize}"
+    """fp32 or fp16: the type of what the network predicts."""
+    denoiser = pipeline.denoiser
+    return f"fp{8 * denoiser.session.outputs[denoiser.output].dtype.itemsize}"
 
 
 def _answer(pipeline: Pipeline, settings: Mapping[str, Any], question: Mapping[str, Any]) -> Record:
@@ -109,14 +110,8 @@ def _measure(pipeline: Pipeline, request: Request) -> Record:
         "calls": None if alone else calls[:-1],
         "prepare": watch.began - began,
         "finish": marks[-1] - watch.ended,
-        "gpu_memory": gpu_memory(pipeline.provider),
         "peak_memory": peak_memory(),
     }
-
-
-def gpu_memory(_provider: str) -> int | None:
-    """What this process holds of the GPU's memory, in bytes; None without one."""
-    return None
 
 
 def _predict(pipeline: Pipeline, request: Request, path: Path) -> Record:
