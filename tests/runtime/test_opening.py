@@ -40,13 +40,12 @@ class FakeSession:
         return [self._ort_name, CPU]
 
     def get_provider_graph_assignment_info(self) -> list[Any]:
-        placed = {self._ort_name: Counter({"Conv": 10}), CPU: self._left}
-        return [
-            SimpleNamespace(
-                ep_name=name, get_nodes=lambda kinds=kinds: [SimpleNamespace(op_type=k) for k in kinds.elements()]
-            )
-            for name, kinds in placed.items()
-        ]
+        return [_part(self._ort_name, Counter({"Conv": 10})), _part(CPU, self._left)]
+
+
+def _part(ort_name: str, kinds: Counter[str]) -> Any:
+    nodes = [SimpleNamespace(op_type=kind) for kind in kinds.elements()]
+    return SimpleNamespace(ep_name=ort_name, get_nodes=lambda: nodes)
 
 
 @dataclass
@@ -59,7 +58,7 @@ class FakeRuntime:
 
     def create(self, path: Path, options: Any, providers: Any, **_rest: Any) -> Any:
         ((ort_name, given),) = providers
-        self.asked.append((ort_name, given))
+        self.asked.append((ort_name, dict(given)))
         if given.get("enable_cuda_graph") == "1" and not self.captures:
             raise RuntimeError(NO_CAPTURE)
         return FakeSession(path, options, ort_name, self.left)
@@ -114,11 +113,9 @@ def test_a_graph_that_cannot_be_recorded_runs_without_and_says_why(fake: FakeRun
     assert not session.static_shapes
 
 
-def test_a_cuda_graph_that_was_asked_for_by_name_is_an_error_where_there_is_none(
-    fake: FakeRuntime, graph: Path
-) -> None:
+def test_a_cuda_graph_that_was_asked_for_is_an_error_where_there_is_none(fake: FakeRuntime, graph: Path) -> None:
     fake.captures = False
-    with pytest.raises(ddim_edge.ProviderError, match="control flow nodes"):
+    with pytest.raises(ddim_edge.ProviderError, match="cannot be a CUDA graph: .*control flow"):
         opened(graph, ddim_edge.Device.parse("cuda", {"enable_cuda_graph": "1"}))
 
 
@@ -209,13 +206,15 @@ def test_a_shape_without_an_engine_is_refused_with_the_command_not_built(
 
 
 def test_rows_are_padded_to_an_engine_and_split_over_the_largest(
-    fake: FakeRuntime, tiny_bundle: Path, graph: Path, engines: Engines, monkeypatch: pytest.MonkeyPatch
+    fake: FakeRuntime, tiny_bundle: Path, graph: Path, engines: Engines
 ) -> None:
     wanted = ddim_edge.load(tiny_bundle, "cpu").generate(num_images=7, num_steps=3, seed=5)
     engines([1, 4])
     pipeline = ddim_edge.Pipeline(ddim_edge.load(tiny_bundle, "cpu").bundle, "cpu")
     pipeline.denoiser = ddim_edge.denoiser.Denoiser(opened(graph, "tensorrt"))
     np.testing.assert_array_equal(pipeline.generate(num_images=7, num_steps=3, seed=5).images, wanted.images)
+    used = [Path(given["trt_engine_cache_path"]).name for name, given in fake.asked if name == TENSORRT]
+    assert used == ["engine-1", "engine-4"]
 
 
 @pytest.mark.parametrize(
