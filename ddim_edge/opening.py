@@ -15,6 +15,7 @@ from .providers import PROVIDERS, Device, Provider
 from .runtime import NOT_INSTALLED, be_quiet, load_cuda_libraries, runtime, why_not_loaded
 
 _CUDA_GRAPH = "enable_cuda_graph"
+_CUDA_GRAPHS = frozenset((_CUDA_GRAPH, "trt_cuda_graph_enable"))
 # How ONNX Runtime begins its refusals to capture a CUDA graph: of control flow, or of nodes on other providers.
 _NOT_CAPTURED = re.compile(r"graph capture feature")
 
@@ -124,7 +125,7 @@ def _open_as(path: Path, provider: Provider, device: Device, use: Use, compiled:
         raw = _create(path, provider, device.which, use, options, compiled)
     if use is not Use.LOOKING:
         _check_placement(raw, name, provider, device)
-    return Opened(provider, raw, options.get(_CUDA_GRAPH) == "1")
+    return Opened(provider, raw, any(_is_on(options.get(key)) for key in _CUDA_GRAPHS))
 
 
 class _PlacementError(ProviderError):
@@ -149,10 +150,19 @@ def _provider_options(provider: Provider, device: Device, use: Use, compiled: Co
     options = defaults(provider.name, each_step=use.is_each_step, plugin=plugin)
     if provider.device_option and device.which is not None and not plugin:
         options[provider.device_option] = device.which
+    own = dict(device.options) if device.provider == provider.name else {}
+    for key in _CUDA_GRAPHS & own.keys():
+        if _is_on(own[key]) and provider.memory is None:
+            raise ProviderError(f"{key} needs buffers that stay where they are, and {provider.name} has none here")
+        if use is not Use.STEPS:  # it needs them, too, and is called too seldom to be worth it
+            del own[key]
     if provider.name == "cuda" and use is Use.STEPS:
         options[_CUDA_GRAPH] = "1"
-    own = device.options if device.provider == provider.name else {}
     return {**options, **own, **(compiled.options if compiled else {})}
+
+
+def _is_on(value: str | None) -> bool:
+    return value in ("1", "True", "true")
 
 
 def _create(

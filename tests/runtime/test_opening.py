@@ -115,8 +115,14 @@ def test_a_graph_that_cannot_be_recorded_runs_without_and_says_why(fake: FakeRun
 
 def test_a_cuda_graph_that_was_asked_for_is_an_error_where_there_is_none(fake: FakeRuntime, graph: Path) -> None:
     fake.captures = False
-    with pytest.raises(ddim_edge.ProviderError, match="cannot be a CUDA graph: .*control flow"):
+    with pytest.raises(ddim_edge.ProviderError, match=r"cannot be a CUDA graph: .*control flow"):
         opened(graph, ddim_edge.Device.parse("cuda", {"enable_cuda_graph": "1"}))
+
+
+def test_a_cuda_graph_is_for_networks_of_the_steps_alone(fake: FakeRuntime, graph: Path) -> None:
+    opened(graph, ddim_edge.Device.parse("cuda", {"enable_cuda_graph": "1"}), each_step=False)
+    ((_, given),) = fake.asked
+    assert "enable_cuda_graph" not in given
 
 
 def test_the_user_s_options_go_before_ours(fake: FakeRuntime, graph: Path) -> None:
