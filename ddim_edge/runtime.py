@@ -2,9 +2,11 @@
 
 import contextlib
 import ctypes
+import functools
 import importlib.metadata
 import io
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
@@ -32,7 +34,8 @@ def runtime() -> ModuleType:
     return module
 
 
-def installed_packages() -> dict[str, str]:
+@functools.cache  # all that Python has installed is searched, in most of a second where that is much
+def installed_packages() -> Mapping[str, str]:
     """The installed distributions that bring the module ``onnxruntime``, with versions; two are one too many."""
     found = {}
     for distribution in importlib.metadata.packages_distributions().get("onnxruntime", []):
