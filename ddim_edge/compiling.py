@@ -14,9 +14,10 @@ from pathlib import Path
 from typing import Any
 
 from .compile_recipe import MODEL, Recipe, provider_options
+from .complaints import complaint
 from .errors import DdimEdgeError, ProviderError
 from .machine import plugin_devices
-from .opening import first_line, not_loaded
+from .opening import not_loaded
 from .provider_options import defaults
 from .providers import PROVIDERS, Provider
 from .runtime import be_quiet, load_cuda_libraries, runtime, why_not_loaded
@@ -68,7 +69,7 @@ def _compile_context(recipe: Recipe, folder: Path, provider: Provider, which: st
         compiler = runtime().ModelCompiler(options, str(recipe.graph), external_initializers_file_path=_WEIGHTS)
         compiler.compile_to_file(str(folder / MODEL))
     except Exception as error:  # ONNX Runtime's exceptions have no public base but this one
-        raise ProviderError(f"{provider.name} cannot compile {recipe.component}: {first_line(error)}") from None
+        raise ProviderError(f"{provider.name} cannot compile {recipe.component}: {complaint(error)}") from None
     if b"EPContext" not in (folder / MODEL).read_bytes():
         raise ProviderError(f"{provider.name} compiled nothing: it takes no part of {recipe.component}'s graph")
     again = _options_of(recipe, folder, provider, which)
@@ -96,7 +97,7 @@ def _session(graph: Path, options: Any, **arguments: Any) -> Any:
     try:
         return runtime().InferenceSession(graph, options, **arguments)
     except Exception as error:  # ONNX Runtime's exceptions have no public base but this one
-        raise ProviderError(f"{graph} cannot be opened: {first_line(error)}") from None
+        raise ProviderError(f"{graph} cannot be opened: {complaint(error)}") from None
 
 
 def _session_options() -> Any:

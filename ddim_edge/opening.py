@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from .compiled import Compiled, find, missing
+from .complaints import complaint, refused_option
 from .errors import BundleError, ProviderError
 from .placement import RECORD_PLACEMENT, check_placement
 from .provider_options import defaults
@@ -181,8 +182,8 @@ def _create(
         if _NOT_CAPTURED.search(str(error)):
             raise _CaptureError(first_line(error)) from None
         if provider.name == "cpu":
-            raise BundleError(f"{path} cannot be loaded: {first_line(error)}. Export it again") from None
-        raise not_loaded(provider, first_line(error)) from None
+            raise BundleError(f"{path} cannot be loaded: {complaint(error)}. Export it again") from None
+        raise refused_option(error, provider.name, given) or not_loaded(provider, complaint(error)) from None
     if provider.ort_name not in session.get_providers():
         raise not_loaded(provider, why_not_loaded(provider.library))
     return session
@@ -216,8 +217,3 @@ def not_loaded(provider: Provider, reason: str) -> ProviderError:
     """The error for a provider of the installed package that does not load."""
     remedy = f"Remedy: {provider.remedy}, or --provider auto"
     return ProviderError(f"provider {provider.name!r} did not load: {reason}. {remedy}")
-
-
-def first_line(error: Exception) -> str:
-    """Of its message, or its kind where it has none."""
-    return str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__

@@ -12,9 +12,10 @@ from numpy.typing import NDArray
 
 from .binding import Binding, DeviceArray
 from .compiled import Compiled, Found, missing
+from .complaints import complaint
 from .errors import BundleError, DeviceMemoryError, ProviderError
 from .half_precision import PrecisionWarning, fault_of, spare_of, unmended
-from .opening import Opened, Use, first_line, open_compiled, open_graph
+from .opening import Opened, Use, open_compiled, open_graph
 from .providers import Device
 
 Array = NDArray[Any]
@@ -193,7 +194,7 @@ class Session:
             return dict(zip(wanted, self.raw.run(wanted, arrays), strict=True))
         except Exception as error:  # ONNX Runtime's exceptions have no public base but this one
             kind = DeviceMemoryError if _OUT_OF_MEMORY.search(str(error)) else ProviderError
-            raise kind(f"{self.name} failed on {self.provider}: {first_line(error)}") from error
+            raise kind(f"{self.name} failed on {self.provider}: {complaint(error)}") from error
 
     def _ready(self) -> None:
         """Open the graph, where it is not open."""

@@ -59,6 +59,7 @@ _LAYERS = {
         "sessions",
         "compiled",
         "compiling",
+        "complaints",
         "cache",
         "compile_recipe",
         "graph_hash",
