@@ -180,7 +180,7 @@ def _create(
         session = runtime().InferenceSession(path, options, **wanted)
     except Exception as error:  # ONNX Runtime's exceptions have no public base but this one
         if _NOT_CAPTURED.search(str(error)):
-            raise _CaptureError(first_line(error)) from None
+            raise _CaptureError(complaint(error)) from None
         if provider.name == "cpu":
             raise BundleError(f"{path} cannot be loaded: {complaint(error)}. Export it again") from None
         raise refused_option(error, provider.name, given) or not_loaded(provider, complaint(error)) from None

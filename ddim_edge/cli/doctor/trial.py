@@ -9,8 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ...complaints import complaint
 from ...errors import DdimEdgeError, ProviderError
-from ...opening import FallbackWarning, Use, first_line, open_uncompiled
+from ...opening import FallbackWarning, Use, open_uncompiled
 from ...providers import PROVIDERS, Device
 from ...runtime import runtime, why_not_loaded
 
@@ -60,7 +61,7 @@ def run_probe(probe: str, provider: str) -> Run:
         outputs = [raw.run(["out"], {"sample": sample})[0] for _ in range(_WARM_UPS)]
         milliseconds = statistics.median(_milliseconds(raw, sample) for _ in range(_RUNS))
     except Exception as error:  # ONNX Runtime's exceptions have no public base but this one
-        raise ProviderError(f"{probe} failed on {provider}: {first_line(error)}") from error
+        raise ProviderError(f"{probe} failed on {provider}: {complaint(error)}") from error
     return Run(outputs[-1], milliseconds, "; ".join(remarks) or None)
 
 
