@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from .complaints import complaint
 from .errors import ProviderError, choose_from
 from .runtime import runtime
 
@@ -58,8 +59,7 @@ def _register(plugin: Plugin) -> None:
         path = importlib.import_module(plugin.module).get_library_path()
         runtime().register_execution_provider_library(plugin.module, path)
     except Exception as error:  # the package's own kinds, and ONNX Runtime's, which have no public base but this one
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise ProviderError(f"{plugin.package} cannot be loaded: {reason}") from None
+        raise ProviderError(f"{plugin.package} cannot be loaded: {complaint(error)}") from None
 
 
 def _choose(devices: Sequence[Any], which: str | None, plugin: Plugin) -> Any:
