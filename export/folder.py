@@ -33,7 +33,7 @@ from .signature import Signature
 from .source import Part, Source, open_source
 from .static import fix
 from .unfinished import finish, unfinished_folder
-from .verify_step import verify_step
+from .verify_step import StepCheck, verify_step
 
 ANY_SIZE = {"size_multiple": 1}
 """For a UNet's config.json: what sides of a sample are multiples of; 2 for each level but the first."""
@@ -154,12 +154,12 @@ def _component(folder: Path, part: Part, job: _Job, on_stage: Progress) -> Repor
     with whole_folder(folder) as place:
         report = dataclasses.replace(_export(place, part, job, on_stage), made_from=made_from)
         if report.options.fuse_step:
-            report = dataclasses.replace(report, step_error=_fuse_step(place, on_stage))
+            report = dataclasses.replace(report, step=_fuse_step(place, on_stage))
         write_report(place, report)
     return dataclasses.replace(report, path=folder)
 
 
-def _fuse_step(folder: Path, on_stage: Progress) -> float:
+def _fuse_step(folder: Path, on_stage: Progress) -> StepCheck:
     on_stage("unet", "fuse")
     step = write_step(folder)
     return verify_step(folder / "model.onnx", step)

@@ -14,7 +14,7 @@ from .options import Options, read_options
 from .precision import Precision
 from .record import FILE_NAME, folder_size, hashes, write_json
 from .verify import Case
-from .verify_step import MEASURE, TOLERANCE
+from .verify_step import StepCheck
 
 _PACKAGES = ("ddim-edge", "torch", "diffusers", "transformers", "onnx", "onnxscript")
 
@@ -33,8 +33,8 @@ class Report:
     """What is not as it was asked for."""
     made_from: Mapping[str, Any] = field(default_factory=dict)
     """The source's files and the options: the same again would give the same graph."""
-    step_error: float | None = None
-    """How far the fused step is off, relative to its scale; None without one."""
+    step: StepCheck | None = None
+    """How far the fused step is off; None without one."""
 
     @property
     def precision(self) -> Precision:
@@ -71,9 +71,8 @@ def write_report(folder: Path, report: Report) -> None:
         },
         "files": hashes(folder),
     }
-    if report.step_error is not None:
-        step = {"measure": MEASURE, "tolerance": TOLERANCE, "error": report.step_error}
-        contents["verification"]["step"] = step
+    if report.step is not None:
+        contents["verification"]["step"] = report.step.to_json()
     contents |= {"remark": report.remark} if report.remark else {}
     contents |= {"made_from": report.made_from} if report.made_from else {}
     write_json(folder / FILE_NAME, contents)
@@ -82,6 +81,7 @@ def write_report(folder: Path, report: Report) -> None:
 def read_report(folder: Path) -> Report:
     """What ``write_report`` wrote. ConfigError where it is no JSON."""
     contents = read_json(folder / FILE_NAME)
+    step = contents["verification"].get("step")
     return Report(
         path=folder,
         network=contents["network"],
@@ -89,7 +89,7 @@ def read_report(folder: Path) -> Report:
         options=read_options(**{key: contents.get(key, usual) for key, usual in Options().to_json().items()}),
         remark=contents.get("remark"),
         made_from=contents.get("made_from", {}),
-        step_error=contents["verification"].get("step", {}).get("error"),
+        step=None if step is None else StepCheck(error=step["error"], tolerance=step["tolerance"]),
     )
 
 

@@ -111,8 +111,8 @@ def _export(source: str, out: Path, **options: Any) -> None:
         report = export_folder(source, out, on_stage=on_stage, **options)
     for name, part in report.components.items():
         remark = f"; {part.remark}" if part.remark else ""
-        if part.step_error is not None:
-            remark += f"; its fused step at most {part.step_error:.1e} from NumPy's"
+        if part.step is not None:
+            remark += f"; its fused step at most {part.step.error:.1e} from NumPy's"
         click.echo(
             f"{name}: {part.network} in {part.precision.name}, {part.size / 1e6:.1f} MB, {part.deviation}{remark}"
         )

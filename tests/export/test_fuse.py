@@ -25,6 +25,7 @@ from ddim_edge_export.fuse import fuse_bundle, fuse_step, main
 from ddim_edge_export.step_nodes import COLUMNS
 from ddim_edge_export.verify_step import verify_step
 
+from ..conftest import Invoke
 from ..tiny_bundles import tiny_model, write_bundle
 
 Array = NDArray[np.float32]
@@ -195,13 +196,24 @@ def test_the_hashes_of_a_bundle_are_kept_right(fashion: Path, tmp_path: Path) ->
     assert verify_files(again) == 6
 
 
+def test_inspect_shows_both_graphs_and_counts_their_weights_once(fashion: Path, invoke: Invoke) -> None:
+    shown = json.loads(invoke("inspect", fashion, "--json", "--verify").out)
+    assert shown["verified"] == 6
+    graphs = {graph["name"]: graph for graph in shown["graphs"]}
+    assert list(graphs) == ["unet", "unet_step"]
+    files = {path.name: path.stat().st_size for path in (fashion / "unet").glob("*.onnx*")}
+    assert graphs["unet_step"]["bytes"] == files["unet_step.onnx"]
+    assert sum(graph["bytes"] for graph in graphs.values()) == sum(files.values())
+    assert [value["name"] for value in graphs["unet_step"]["outputs"]] == ["out_sample", "next_sample", "denoised"]
+
+
 def test_weights_that_lie_outside_already_stay_where_they_are(tmp_path: Path) -> None:
     unet = write_bundle(tmp_path / "bundle", external=True) / "unet"
     before = {path.name: path.read_bytes() for path in unet.iterdir()}
     step = fuse_step(unet)
     assert {path.name: path.read_bytes() for path in unet.iterdir() if path != step} == before
     assert weights(step) == {"model.onnx_data"}
-    assert verify_step(unet / "model.onnx", step) <= 1e-5
+    assert verify_step(unet / "model.onnx", step).error <= 1e-5
 
 
 @pytest.mark.parametrize("moved", [0, 1, 2])
@@ -314,7 +326,7 @@ def test_a_fixed_batch(batch: int, tmp_path: Path) -> None:
     step = fuse_step(unet)
     dim = onnx.load(step).graph.input[0].type.tensor_type.shape.dim[0]
     assert (dim.dim_value or dim.dim_param) == (batch if batch % 2 else "images")
-    assert verify_step(unet / "model.onnx", step) <= 1e-5
+    assert verify_step(unet / "model.onnx", step).error <= 1e-5
 
 
 def test_a_folder_without_a_graph(tmp_path: Path) -> None:
