@@ -108,7 +108,7 @@ def _session_options() -> Any:
 
 def main() -> int:
     """Read a recipe as JSON; exit with 0, or with 2 after one line of JSON that says what went wrong."""
-    _end_when_told()
+    end_when_told()
     job: Mapping[str, Any] = json.load(sys.stdin)
     folder = Path(job["folder"])
     try:
@@ -119,7 +119,8 @@ def main() -> int:
     return 0
 
 
-def _end_when_told() -> None:
+def end_when_told() -> None:
+    """End at an interruption, and on Linux with the parent, however that ends; at once, in the middle of a call too."""
     # Python's own handler waits until the compiler comes back.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
     if sys.platform == "linux":
