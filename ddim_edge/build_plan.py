@@ -10,11 +10,11 @@ from .bundle import Bundle
 from .compile_recipe import FOR_A_SHAPE, MODEL, PRECISIONS, Recipe, Shapes, component_of
 from .config import read_json
 from .errors import BundleError, ConfigError, choose_from
-from .machine import Machine, plugin_devices
+from .machine import Machine
 from .onnx_file import check_onnx_file
 from .onnx_inputs import declared_inputs, is_quantized
 from .opening import not_loaded
-from .providers import PROVIDERS, Device
+from .providers import Device
 from .runtime import library_fault
 
 BUILDABLE = ("cpu", "openvino", "tensorrt", "tensorrt-rtx")
@@ -89,13 +89,10 @@ def _check(provider: str, wanted: Wanted) -> None:
 
 def _check_loads(device: Device) -> None:
     """Raise ProviderError now where the provider cannot run here: not after minutes."""
-    for row in PROVIDERS:
-        if row.name == device.provider:
-            plugin_devices(row.ort_name)
-            (provider,) = device.candidates()
-            fault = library_fault(provider.library) if provider.library and not plugin_devices(row.ort_name) else None
-            if fault:
-                raise not_loaded(provider, fault)
+    (provider,) = device.candidates()
+    fault = library_fault(provider.library) if provider.library and not provider.as_plugin else None
+    if fault:
+        raise not_loaded(provider, fault)
 
 
 def _graphs(bundle: Bundle) -> Iterator[Path]:

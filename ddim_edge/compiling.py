@@ -16,7 +16,6 @@ from typing import Any
 from .compile_recipe import MODEL, Recipe, provider_options
 from .complaints import complaint
 from .errors import DdimEdgeError, ProviderError
-from .machine import plugin_devices
 from .opening import not_loaded
 from .provider_options import defaults
 from .providers import PROVIDERS, Provider
@@ -79,9 +78,9 @@ def _compile_context(recipe: Recipe, folder: Path, provider: Provider, which: st
 
 def _options_of(recipe: Recipe, folder: Path, provider: Provider, which: str | None) -> Any:
     """Session options with the provider in them: a plugin's is added with its device, any other by its name."""
-    options, devices = _session_options(), plugin_devices(provider.ort_name, which)
-    if devices:
-        options.add_provider_for_devices(devices[:1], _all_options(recipe, folder, plugin=True))
+    options, plugin = _session_options(), provider.as_plugin
+    if plugin:
+        plugin.add_to(options, provider.ort_name, which, _all_options(recipe, folder, plugin=True))
     else:
         chosen = {provider.device_option: which} if provider.device_option and which else {}
         options.add_provider(provider.ort_name, {**chosen, **_all_options(recipe, folder)})

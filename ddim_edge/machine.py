@@ -2,16 +2,15 @@
 
 import ctypes
 import dataclasses
-import importlib
-import importlib.util
 import platform
 import re
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from . import nvidia
 from .errors import ProviderError
 from .providers import PROVIDERS
 from .runtime import load_cuda_libraries, runtime
@@ -21,14 +20,9 @@ _VECTORS = re.compile(r"\b(?:avx2?|avx512(?:f|bw|_vnni|_bf16|_fp16)|avx_vnni|amx
 """The CPU's features that kernels, and with them the layout of weights, are chosen by."""
 _COMPUTE_CAPABILITY = (75, 76)  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR
 _CUDA_DRIVER = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
-_DRIVER_VERSION = Path("/proc/driver/nvidia/version")
 # The version that ONNX Runtime's provider is linked to.
 _TENSORRT = "nvinfer_10.dll" if sys.platform == "win32" else "libnvinfer.so.10"
 _ON_CUDA = ("tensorrt", "tensorrt-rtx")
-_PLUGINS = {
-    "OpenVINOExecutionProvider": "onnxruntime_ep_openvino",
-    "NvTensorRTRTXExecutionProvider": "onnxruntime_ep_nv_tensorrt_rtx",
-}
 
 
 @dataclass(frozen=True)
@@ -50,26 +44,28 @@ class Machine:
     @classmethod
     def of(cls, provider: str, which: str | None = None) -> Self:
         """The machine that this is, for a provider and one of its devices; ProviderError where that does not load."""
-        version = str(runtime().__version__)
-        metadata = _metadata(provider, which)
-        compiler = f"the plugin {metadata['version']}" if "version" in metadata else None
+        row = next(row for row in PROVIDERS if row.name == provider)
+        plugin, version = row.as_plugin, str(runtime().__version__)
+        compiler = plugin.package if plugin else None
         if provider in _ON_CUDA:
             load_cuda_libraries()
             name, driver = cuda_device(int(which or 0))
             return cls(name, driver, version, compiler or f"TensorRT {tensorrt_version()}")
-        kind = which or metadata.get("ov_device", "CPU")
-        return cls(
-            cpu_name() if kind == "CPU" else f"{kind} {metadata.get('FULL_DEVICE_NAME')}", None, version, compiler
-        )
+        kind = _plugin_device(plugin.device(row.ort_name, which)) if plugin else which
+        return cls(cpu_name() if kind in (None, "CPU") else str(kind), None, version, compiler)
 
     @classmethod
     def all_of(cls, provider: str) -> list[Self]:
         """The same, for each of the provider's devices."""
         if provider in _ON_CUDA:
             return [cls.of(provider, str(index)) for index in range(cuda_device_count())]
-        ort_name = next(row.ort_name for row in PROVIDERS if row.name == provider)
-        kinds = [device.ep_metadata.get("ov_device") for device in plugin_devices(ort_name)]
-        return [cls.of(provider, kind) for kind in dict.fromkeys(kinds or [None])]
+        row = next(row for row in PROVIDERS if row.name == provider)
+        plugin = row.as_plugin
+        return (
+            [cls.of(provider, str(at)) for at, _ in enumerate(plugin.devices(row.ort_name))]
+            if plugin
+            else [cls.of(provider)]
+        )
 
     def differences(self, built: "Machine") -> Iterator[str]:
         """How the machine that something was ``built`` on differs from this one, in words."""
@@ -144,38 +140,17 @@ def tensorrt_version() -> str:
 
 
 def _driver_version() -> str:
-    """The driver's own, where Linux tells it; else that of the CUDA that it brings."""
-    try:
-        found = re.search(r"\s(\d+\.\d+(?:\.\d+)?)\s", _DRIVER_VERSION.read_text(encoding="utf-8"))
-    except OSError:
-        found = None
+    """The driver's own, or on a Jetson, where it is a part of the system, that of the system."""
     version = ctypes.c_int()
     _cuda("cuDriverGetVersion", ctypes.byref(version))
-    return found[1] if found else f"of CUDA {version.value // 1000}.{version.value % 1000 // 10}"
+    of_cuda = f"of CUDA {version.value // 1000}.{version.value % 1000 // 10}"
+    return nvidia.driver_version() or nvidia.jetson() or of_cuda
 
 
-def plugin_devices(ort_name: str, which: str | None = None) -> list[Any]:
-    """A plugin's devices, the one that is wanted first; none for a provider that is no plugin, or not installed."""
-    if not hasattr(runtime(), "get_ep_devices"):
-        return []
-    _register(ort_name)
-    found = [device for device in runtime().get_ep_devices() if device.ep_name == ort_name]
-    if which is not None and which.isdecimal():
-        return found[int(which) :]
-    return [device for device in found if which in (None, device.ep_metadata.get("ov_device"))]
-
-
-def _register(ort_name: str) -> None:
-    package = _PLUGINS.get(ort_name)
-    if package and importlib.util.find_spec(package) and ort_name not in runtime().get_available_providers():
-        runtime().register_execution_provider_library(ort_name, importlib.import_module(package).get_library_path())
-
-
-def _metadata(provider: str, which: str | None) -> Mapping[str, str]:
-    """What a plugin says of its device; nothing for a provider that is none."""
-    ort_name = next(row.ort_name for row in PROVIDERS if row.name == provider)
-    devices = plugin_devices(ort_name, which) if ort_name in _PLUGINS else []
-    return devices[0].ep_metadata if devices else {}
+def _plugin_device(device: Any) -> str:
+    """CPU, or a kind and a name, such as "GPU Intel(R) Arc(TM) A770"."""
+    kind = str(device.device.type.name)
+    return kind if kind == "CPU" else f"{kind} {device.ep_metadata.get('FULL_DEVICE_NAME', '')}".strip()
 
 
 def _last_word(version: str | None, other: str | None) -> str:

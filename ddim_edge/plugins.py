@@ -38,14 +38,17 @@ class Plugin:
         _register(self)
         return [device for device in runtime().get_ep_devices() if device.ep_name == ort_name]
 
+    def device(self, ort_name: str, which: str | None) -> Any:
+        """The device that ``which`` names, as for ``add_to``. Raises ProviderError where there is none."""
+        return _choose(self.devices(ort_name), which, self)
+
     def add_to(self, options: Any, ort_name: str, which: str | None, given: Mapping[str, str]) -> None:
         """Have the session that is made with ``options`` run on one device of the plugin, with the options ``given``.
 
         ``which``: the device's number among the plugin's, or its kind and number among those, as GPU or GPU.1; None for
         the first. Raises ProviderError where there is no such device.
         """
-        device = _choose(self.devices(ort_name), which, self)
-        options.add_provider_for_devices([device], dict(given))
+        options.add_provider_for_devices([self.device(ort_name, which)], dict(given))
 
 
 def find(module: str | None) -> Plugin | None:

@@ -1,6 +1,7 @@
 """Builds: a process a part, which can be stopped at any moment, and a next call that goes on."""
 
 import dataclasses
+import json
 import os
 import signal
 import subprocess
@@ -68,7 +69,7 @@ def test_the_worker_is_told_what_to_compile(worker: Callable[[str], Path], recip
     worker("(folder / 'an.engine').write_text(json.dumps(job))")
     (end,) = _ends(build(recipes[:1], user_cache(), "1"))
     assert end.compiled is not None
-    job = building.json.loads((end.compiled.folder / "an.engine").read_text())
+    job = json.loads((end.compiled.folder / "an.engine").read_text())
     assert (job["which"], job["folder"]) == ("1", str(end.compiled.folder))
     assert Recipe.from_json(job["recipe"], end.compiled.folder) == recipes[0]
 
@@ -144,7 +145,7 @@ def test_the_time_left_is_told_by_the_parts_before(
     worker(GOOD)
     clock = iter([0, 10, 100, 130, 200, 220])  # each part's begin and end
     monkeypatch.setattr(building, "_while_running", lambda worker: iter([None] * bool(worker.wait())))
-    monkeypatch.setattr(building.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr("ddim_edge.building.time.monotonic", lambda: next(clock))
     ends = _ends(build(recipes, user_cache()))
     assert [(end.elapsed, end.left) for end in ends] == [(10, 20), (30, 20), (20, 0)]
     clock = iter([0, 1, 40])
