@@ -95,32 +95,35 @@ class Engine:
 
     def step(self) -> list[Job]:
         """One UNet call for as many jobs as fit; returns those that ended, finished or failed."""
-        batch = self._select()
+        batch, rows = self._select()
         if not batch:
             return []
-        for job, answer in zip(batch, self.denoiser.answer([job.row() for job in batch]), strict=True):
+        for job, answer in zip(batch, self.denoiser.answer(rows), strict=True):
             self._advance(job, answer)
         ended = [job for job in batch if job.query is None]
-        self.jobs = [job for job in self.jobs if job.query is not None]
+        if ended:
+            self.jobs = [job for job in self.jobs if job.query is not None]
         return ended
 
-    def _select(self) -> list[Job]:
+    def _select(self) -> tuple[list[Job], list[Row]]:
         """The longest-waiting jobs that fit into one call: of one shape, at one timestep where it takes only one."""
         batch: list[Job] = []
-        rows = 0
+        rows: list[Row] = []
+        shapes: dict[str, tuple[int, ...]] = {}
+        taken = 0
         for job in self.jobs:
-            needed = job.rows
-            if batch and (rows + needed > self.max_rows or not self._may_share_call(batch[0], job)):
+            row = job.row()
+            needed = 1 if row.unconditional is None else 2
+            if batch and (taken + needed > self.max_rows or not self._may_join(row, rows[0], shapes)):
                 continue
+            shapes = shapes or row.shapes
             batch.append(job)
-            rows += needed
-        return batch
+            rows.append(row)
+            taken += needed
+        return batch, rows
 
-    def _may_share_call(self, first: Job, other: Job) -> bool:
-        mine, others = first.row(), other.row()
-        if not self.denoiser.per_row_timesteps and mine.timestep != others.timestep:
-            return False
-        return mine.shapes == others.shapes
+    def _may_join(self, row: Row, first: Row, shapes: dict[str, tuple[int, ...]]) -> bool:
+        return (self.denoiser.per_row_timesteps or row.timestep == first.timestep) and row.shapes == shapes
 
     def _advance(self, job: Job, answer: Sample | Stepped) -> None:
         """What stays on the device is looked at when the job has finished: to look at it is to download it."""
