@@ -16,6 +16,7 @@ from .markdown import (
     startup,
     throughput,
 )
+from .on_gpu import markdown as on_gpu
 from .results import Record
 from .serving import markdown as serving
 
@@ -45,6 +46,7 @@ def render() -> None:
         record = results.read(name)
         body = f"{table(record)}\n\n{_circumstances(record)}" if record else "Not measured yet."
         text = _between_markers(text, name, body)
+    text = _between_markers(text, "gpu", on_gpu.all_tables())
     temporary = README.with_suffix(".tmp")
     temporary.write_text(text)
     os.replace(temporary, README)

@@ -1,0 +1,20 @@
+"""Everything that is to be measured on a GPU: ``python -m bench.gpu``, or ``python3 bench/gpu.py``."""
+
+import sys
+from pathlib import Path
+
+
+def main() -> None:
+    """Run the command, from wherever it was called."""
+    root = str(Path(__file__).resolve().parents[1])
+    sys.path[:0] = [root] if root not in sys.path else []
+    from bench.on_gpu.from_clone import make_importable
+
+    make_importable()
+    from bench.on_gpu.command import main as command
+
+    command()
+
+
+if __name__ == "__main__":
+    main()

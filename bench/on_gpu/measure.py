@@ -1,0 +1,112 @@
+"""One group: all sides in interleaved rounds, what they agree on, and what the GPU could do at best."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ddim_edge.cli.bench.agreement import check_agreement
+from ddim_edge.cli.bench.circumstances import circumstances
+from ddim_edge.cli.bench.rounds import Cell, Notify, interleave
+
+from ..results import Record
+from .cost import Cost, cost_of
+from .ours import KINDS
+from .peaks import Peak
+from .plan import Group
+
+MEMORY_FACTOR = 1.3
+"""The most that is wanted of the GPU's memory, in weights and activations."""
+
+
+def measure_group(
+    group: Group, sides: Sequence[str], provider: str, files: tuple[Path, Path], repeats: int, notify: Notify
+) -> Record:
+    """The group's record, without the floor."""
+    cells = [Cell(group.configuration(side, provider, *files)) for side in sides]
+    try:
+        _together(cells, repeats, notify)
+        crowded = [cell for cell in cells if cell.reason is not None]
+        for position, cell in enumerate(crowded):
+            notify(f"{cell.label}, alone")
+            crowded[position] = _alone(cell, repeats, notify)
+    finally:
+        for cell in cells:
+            cell.stop()
+    retried = {cell.configuration.side: cell for cell in crowded}
+    rows = [_row(retried.get(cell.configuration.side, cell)) for cell in cells]
+    return {
+        "model": group.model.name,
+        "precision": group.precision,
+        "batch": group.batch,
+        "steps": group.model.steps,
+        "rounds": repeats,
+        **circumstances(),
+        "rows": rows,
+    }
+
+
+def _together(cells: Sequence[Cell], repeats: int, notify: Notify) -> None:
+    for cell in cells:
+        notify(f"starting {cell.label}")
+        cell.start()
+    ours = [cell for cell in cells if cell.lives and cell.configuration.side in KINDS]
+    if ours:
+        _compare_kinds(ours)
+        check_agreement(ours[0], [cell for cell in cells if cell.configuration.side not in KINDS])
+    interleave(cells, repeats, notify)
+    for cell in cells:
+        cell.stop()
+
+
+def _alone(cell: Cell, repeats: int, notify: Notify) -> Cell:
+    """Again without the others, whose memory it may have lacked; its rounds are then not interleaved with theirs."""
+    again = Cell(cell.configuration)
+    try:
+        again.start()
+        again.facts["alone"] = True
+        interleave([again], repeats, notify)
+    finally:
+        again.stop()
+    return again
+
+
+def _compare_kinds(cells: Sequence[Cell]) -> None:
+    """How far the images of one seed are from those of the first kind, in their deviations."""
+    with tempfile.TemporaryDirectory() as folder:
+        images = {}
+        for cell in cells:
+            path = Path(folder) / f"{cell.configuration.side}.npy"
+            cell.ask(save=str(path))
+            images[cell.configuration.side] = np.load(path) if path.exists() else None
+    first = images[cells[0].configuration.side]
+    for cell in cells[1:]:
+        other = images[cell.configuration.side]
+        if first is not None and other is not None:
+            cell.facts["from_first_kind"] = float(np.abs(other - first).max() / first.std())
+
+
+def _row(cell: Cell) -> Record:
+    """Its figures, without the single steps."""
+    row = cell.row()
+    row["image_seconds"] = [taken["image"] for taken in row.pop("rounds")]
+    del row["bundle"]
+    return row
+
+
+def floor_of(group: Group, graph: Path, peak: Peak) -> Record:
+    """What one call costs at the least on a GPU of these rates."""
+    cost = cost_of(graph, group.input_shapes())
+    rates = (peak.fp16 if group.precision == "fp16" else peak.fp32), peak.bandwidth
+    return {
+        **_of(cost),
+        "call_seconds": cost.seconds(*rates),
+        "roofline_seconds": cost.roofline(*rates),
+        "memory_wanted": MEMORY_FACTOR * (cost.weights + cost.activations),
+    }
+
+
+def _of(cost: Cost) -> dict[str, Any]:
+    return {"flops": cost.flops, "weights": cost.weights, "activations": cost.activations}

@@ -1,0 +1,79 @@
+"""What is to be measured: a group for each network, precision and batch, and in it every side."""
+
+import fnmatch
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from ddim_edge.cli.bench.plan import RIVAL, Configuration, device_of
+
+from .models import Model
+from .ours import KINDS
+
+RIVALS = ("eager", "default", "max-autotune")
+"""diffusers as it comes, and the modes that torch.compile is given."""
+SIDES = (*KINDS, *RIVALS)
+OURS = "bench.on_gpu.ours"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Group:
+    """What is measured together, in interleaved rounds."""
+
+    model: Model
+    precision: str
+    batch: int
+
+    @property
+    def name(self) -> str:
+        return f"{self.model.name}-{self.precision}-{self.batch}"
+
+    @property
+    def files(self) -> str:
+        """The name of the folder that its networks lie in, which batches share."""
+        return f"{self.model.name}-{self.precision}"
+
+    @property
+    def rows(self) -> int:
+        """Of a network call."""
+        return self.batch * self.model.rows
+
+    def input_shapes(self) -> dict[str, tuple[int, ...]]:
+        """Of the graph."""
+        told = {name: (self.rows, *shape) for name, shape in self.model.conditioning().items()}
+        return {"sample": (self.rows, *self.model.sample_shape), "timestep": (self.rows,), **told}
+
+    def configuration(self, side: str, provider: str, source: Path, bundle: Path) -> Configuration:
+        """One side of it."""
+        shared = {
+            "bundle": str(bundle),
+            "batch": self.batch,
+            "steps": self.model.steps,
+            "guidance_scale": self.model.guidance_scale,
+            "sample_shape": self.model.sample_shape,
+        }
+        ours = {**shared, "kind": side, "provider": provider, "conditioning": self.model.conditioning()}
+        device = device_of(provider)
+        theirs = {**shared, "source": str(source), "device": device, "precision": self.precision, "mode": side}
+        mine = side in KINDS
+        return Configuration(
+            bundle=bundle,
+            batch=self.batch,
+            side=side,
+            provider=provider if mine else device,
+            module=OURS if mine else RIVAL,
+            settings=ours if mine else theirs,
+        )
+
+
+def groups(
+    models: Sequence[Model], precisions: Sequence[str], batches: Sequence[int], only: Sequence[str]
+) -> list[Group]:
+    """The most telling first: small batches, and fp16. ``only``: patterns of names, such as ``sd15-fp16-*``."""
+    every = [
+        Group(model=model, precision=precision, batch=batch)
+        for batch in batches
+        for precision in precisions
+        for model in models
+    ]
+    return [group for group in every if not only or any(fnmatch.fnmatch(group.name, pattern) for pattern in only)]
