@@ -12,6 +12,13 @@ REFERENCES = {
     "noisy_rounded": "the same, clipped to [-1, 1] and rounded to grey levels",
 }
 
+THREADS = {
+    "whole": "the whole machine",
+    "mask": "one processor, by an affinity mask",
+    "quota": "one core's time, by a control group's quota",
+    "busy": "the machine, beside another program that uses all processors",
+}
+
 
 def overhead(record: Record) -> str:
     rows = [
@@ -82,6 +89,29 @@ def spinning(record: Record) -> str:
         for kind, side in record["sides"].items()
     ]
     return as_table(("the UNet", "a call", "times longer", "pair by pair"), rows)
+
+
+def threads(record: Record) -> str:
+    rows = [
+        (
+            THREADS[place],
+            f"{int(found['sides']['ours']['threads']) or 'its own'}",
+            *(f"{1000 * found['sides'][side]['seconds']:.1f} ms" for side in ("onnxruntime", "ours")),
+            f"{found['ratio']:.2f}",
+            as_range(found["pairs"], ".2f"),
+            *(f"{1000 * found['sides'][side]['processor_seconds']:.1f} ms" for side in ("onnxruntime", "ours")),
+        )
+        for place, found in record["places"].items()
+    ]
+    header = (
+        "a process that has",
+        "threads told",
+        "ONNX Runtime by itself",
+        "ddim-edge",
+        "times faster",
+        "pair by pair",
+    )
+    return as_table((*header, "processor time: ONNX Runtime", "ddim-edge"), rows)
 
 
 def stable_diffusion(record: Record) -> str:

@@ -14,6 +14,7 @@ from .markdown import (
     spinning,
     stable_diffusion,
     startup,
+    threads,
     throughput,
 )
 from .on_gpu import markdown as on_gpu
@@ -32,6 +33,7 @@ TABLES = {
     "emoji": emoji,
     "stable_diffusion": stable_diffusion,
     "spinning": spinning,
+    "threads": threads,
     "serving_load": serving.load,
     "serving_overhead": serving.overhead,
     "serving_soak": serving.soak,

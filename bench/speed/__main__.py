@@ -1,4 +1,4 @@
-"""``python -m bench.speed [overhead] [throughput] [startup] [size] [interval] [spinning]``: all where none is named."""
+"""``python -m bench.speed [overhead] [throughput] [startup] …``: all subjects where none is named."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from rich.console import Console
 from ddim_edge.model_folder import open_bundle
 
 from .. import results, tables
-from . import interval, overhead, size, spinning, startup, throughput
+from . import interval, overhead, size, spinning, startup, threads, throughput
 from .processes import Subject
 
 MEASUREMENTS = {
@@ -18,6 +18,7 @@ MEASUREMENTS = {
     "size": size.measure,
     "interval": interval.measure,
     "spinning": spinning.measure,
+    "threads": threads.measure,
 }
 PACKAGES = ("ddim-edge", "numpy", "onnxruntime", "torch", "diffusers")
 
