@@ -7,6 +7,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Any
 
+from . import heap
 from .compiled import Compiled, find, missing
 from .complaints import complaint, refused_option
 from .errors import BundleError, ProviderError
@@ -186,6 +187,7 @@ def _create(
         raise refused_option(error, provider.name, given) or not_loaded(provider, complaint(error)) from None
     if provider.ort_name not in session.get_providers():
         raise not_loaded(provider, why_not_loaded(provider.library))
+    heap.give_back()
     return session
 
 

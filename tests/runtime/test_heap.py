@@ -1,0 +1,60 @@
+"""What opening a graph leaves in memory: its weights, and little beside them."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx.helper
+import onnx.numpy_helper
+import pytest
+
+from ddim_edge import heap
+
+_LAYERS, _CHANNELS = 12, 512
+_WEIGHTS = _LAYERS * _CHANNELS * _CHANNELS * 9 * 4
+_OPEN = """
+import sys, onnxruntime, numpy
+from pathlib import Path
+from ddim_edge import Session
+
+def resident():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(1024 * int(line.split()[1]) for line in lines if line.startswith("RssAnon:"))
+
+before = resident()
+session = Session(Path(sys.argv[1]), "cpu")
+print(resident() - before)
+"""
+
+
+def _convolutions(path: Path) -> None:
+    weight = np.random.default_rng(0).standard_normal((_CHANNELS, _CHANNELS, 3, 3), np.float32)
+    weights = [onnx.numpy_helper.from_array(weight + layer, f"w{layer}") for layer in range(_LAYERS)]
+    names = ["sample", *(f"x{layer}" for layer in range(1, _LAYERS)), "out_sample"]
+    nodes = [
+        onnx.helper.make_node("Conv", [names[layer], f"w{layer}"], [names[layer + 1]], pads=[1, 1, 1, 1])
+        for layer in range(_LAYERS)
+    ]
+    shape = [1, _CHANNELS, "height", "width"]
+    ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name in (names[0], names[-1])]
+    graph = onnx.helper.make_graph(nodes, "g", ends[:1], ends[1:], weights)
+    onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10), path)
+
+
+@pytest.mark.skipif(heap._malloc_trim() is None, reason="the C library is not glibc")
+def test_opening_a_graph_keeps_one_copy_of_its_weights(tmp_path: Path) -> None:
+    _convolutions(tmp_path / "model.onnx")
+    command = [sys.executable, "-c", _OPEN, str(tmp_path / "model.onnx")]
+    grown = int(subprocess.check_output(command, text=True, timeout=300))
+    assert _WEIGHTS < grown < 1.3 * _WEIGHTS
+
+
+def test_without_glibc_nothing_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+    for trim, expected in ((asked.append, [0]), (None, [])):
+        monkeypatch.setattr(heap, "_malloc_trim", lambda trim=trim: trim)
+        asked.clear()
+        heap.give_back()
+        assert asked == expected
