@@ -12,9 +12,9 @@ from pathlib import Path
 
 from onnxscript import ir
 
-from ddim_edge.errors import DdimEdgeError, ExportError, OutputError
+from ddim_edge.errors import BundleError, DdimEdgeError, ExportError, OutputError
 
-from .record import FILE_NAME, renew
+from .record import FILE_NAME, describe, recorded, renew
 from .step_nodes import add_step
 from .verify_step import verify_step
 
@@ -41,8 +41,12 @@ def fuse_step(unet_folder: Path) -> Path:
 
 
 def fuse_bundle(bundle: Path) -> Path:
-    """``fuse_step`` for a finished bundle: verified, and its export.json kept right. Returns the new graph's path."""
+    """``fuse_step`` for a finished bundle: verified, and its export.json kept right. Returns the new graph's path.
+
+    BundleError for a UNet that is not the one that was exported: its new hashes would hide that.
+    """
     unet = bundle / "unet"
+    _check_hashes(bundle)
     step = fuse_step(unet)
     try:
         verify_step(unet / _GRAPH_NAME, step)
@@ -54,6 +58,15 @@ def fuse_bundle(bundle: Path) -> Path:
         renew(unet, files, fuse_step=step.is_file())
         renew(bundle, [*files, unet / FILE_NAME], fuse_step=step.is_file())
     return step
+
+
+def _check_hashes(bundle: Path) -> None:
+    hashes = recorded(bundle)
+    if (bundle / "unet" / STEP_NAME).is_file() and f"unet/{STEP_NAME}" not in hashes:
+        return  # a run that was interrupted before it wrote the new hashes down
+    for name, entry in hashes.items():
+        if name.startswith("unet/") and (bundle / name).is_file() and describe(bundle / name) != entry:
+            raise BundleError(f"{bundle / name} is not the file that was exported: copy or export it again")
 
 
 def _files_of(unet: Path) -> Iterator[Path]:

@@ -37,16 +37,23 @@ def describe(file: Path) -> dict[str, str | int]:
     return {"sha256": digest, "size": file.stat().st_size}
 
 
+def recorded(folder: Path) -> dict[str, Any]:
+    """The hashes that the export.json of ``folder`` has, by file; none where there is no such file, or none in it."""
+    contents = read_json(folder / FILE_NAME) if (folder / FILE_NAME).is_file() else {}
+    return dict(contents.get("files", {}))
+
+
 def renew(folder: Path, files: Iterable[Path], **facts: Any) -> None:
     """Write the hashes of some ``files`` below ``folder`` anew into its export.json; ``facts`` if it is a network's.
 
     A file that is gone is struck out. Where there are no hashes, as in an unfinished bundle, nothing is written.
     """
-    contents = read_json(folder / FILE_NAME) if (folder / FILE_NAME).is_file() else {}
-    if "files" not in contents:
+    before = recorded(folder)
+    if not before:
         return
     changed = {file.relative_to(folder).as_posix(): describe(file) if file.is_file() else None for file in files}
-    entries = {name: entry for name, entry in sorted((contents["files"] | changed).items()) if entry is not None}
+    entries = {name: entry for name, entry in sorted((before | changed).items()) if entry is not None}
+    contents = read_json(folder / FILE_NAME)
     stated = facts if "network" in contents else {}
     write_json(folder / FILE_NAME, {**contents, **stated, "files": entries})
 

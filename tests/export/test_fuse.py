@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 
 import ddim_edge_export.fuse
 from ddim_edge import DdimConfig, DdimSchedule, ddim
-from ddim_edge.errors import ExportError, OutputError
+from ddim_edge.errors import BundleError, ExportError, OutputError
 from ddim_edge.guidance import guide
 from ddim_edge.integrity import verify_files
 from ddim_edge_export.fuse import fuse_bundle, fuse_step, main
@@ -205,6 +205,25 @@ def test_inspect_shows_both_graphs_and_counts_their_weights_once(fashion: Path, 
     assert graphs["unet_step"]["bytes"] == files["unet_step.onnx"]
     assert sum(graph["bytes"] for graph in graphs.values()) == sum(files.values())
     assert [value["name"] for value in graphs["unet_step"]["outputs"]] == ["out_sample", "next_sample", "denoised"]
+
+
+def test_a_graph_that_was_changed_since_its_export_gets_no_new_hash(tmp_path: Path) -> None:
+    bundle = Path(shutil.copytree(FASHION, tmp_path / "bundle"))
+    with (bundle / "unet" / "model.onnx").open("r+b") as file:
+        file.seek(3_000_000)
+        file.write(b"spoilt")
+    with pytest.raises(BundleError, match=r"model\.onnx is not the file that was exported: copy or export it again"):
+        fuse_bundle(bundle)
+    assert sorted(path.name for path in (bundle / "unet").iterdir()) == ["config.json", "model.onnx"]
+
+
+def test_what_was_interrupted_before_the_hashes_were_written_goes_on(tmp_path: Path) -> None:
+    bundle = Path(shutil.copytree(FASHION, tmp_path / "bundle"))
+    fuse_step(bundle / "unet")
+    with pytest.raises(BundleError, match="is not the file that was exported"):
+        verify_files(bundle)
+    fuse_bundle(bundle)
+    assert verify_files(bundle) == 6
 
 
 def test_weights_that_lie_outside_already_stay_where_they_are(tmp_path: Path) -> None:
