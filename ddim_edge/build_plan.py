@@ -1,5 +1,6 @@
 """What there is to compile of a bundle: its graphs, and the shapes that they will be fed."""
 
+import dataclasses
 import functools
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from .bundle import Bundle
-from .compile_recipe import FOR_A_SHAPE, MODEL, PRECISIONS, Recipe, Shapes, component_of
+from .compile_recipe import FOR_A_SHAPE, MODEL, PRECISIONS, Recipe, Shapes, component_of, lasting, own_options
 from .config import read_json
 from .errors import BundleError, ConfigError, choose_from
 from .machine import Machine
@@ -60,12 +61,24 @@ def plan(bundle: Bundle, device: Device, wanted: Wanted) -> list[Recipe]:
     _check_loads(device)
     sizes = _Sizes(bundle, wanted)
     machine = Machine.of(device.provider, device.which)
-    return [
-        Recipe(device.provider, graph.absolute(), shapes, machine, _precision(device.provider, graph, wanted), space)
+    recipes = [
+        Recipe(device.provider, graph.absolute(), shapes, machine, _precision(device.provider, graph, wanted))
         for graph in _graphs(bundle)
         for shapes in (sizes.of(graph) if device.provider in FOR_A_SHAPE else [{}])
-        for space in [wanted.workspace]
     ]
+    given = lasting(device.options)
+    whole = [dataclasses.replace(recipe, workspace=wanted.workspace, options=given) for recipe in recipes]
+    _check_options(given, whole)
+    return whole
+
+
+def _check_options(given: Mapping[str, str], recipes: Sequence[Recipe]) -> None:
+    """ConfigError for an option by its name that is set here: its own would be passed over."""
+    taken = {key for recipe in recipes for key in own_options(recipe, Path())}
+    for key in given.keys() & taken:
+        raise ConfigError(
+            f"--provider-option {key} is set by `ddim-edge build` itself, as by --precision: leave it out"
+        )
 
 
 def _check(provider: str, wanted: Wanted) -> None:

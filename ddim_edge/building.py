@@ -8,7 +8,7 @@ import sys
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
@@ -16,6 +16,7 @@ from .cache import clear, locked
 from .compile_recipe import Recipe
 from .compiled import Compiled, Original, find, write_record
 from .errors import BuildError, ProviderError
+from .providers import Device
 
 WORKER = (sys.executable, "-m", "ddim_edge.compiling")
 TICK = 0.25
@@ -32,6 +33,7 @@ class Progress(NamedTuple):
         left: seconds that all the rest will take, as far as earlier parts tell; None where they do not.
         compiled: what was built; None while it is being built.
         skipped: whether it was built already.
+        remark: what the provider left to the CPU; None where that is nothing.
     """
 
     number: int
@@ -41,9 +43,10 @@ class Progress(NamedTuple):
     left: float | None
     compiled: Compiled | None = None
     skipped: bool = False
+    remark: str | None = None
 
 
-def build(recipes: Sequence[Recipe], cache: Path, which: str | None = None) -> Generator[Progress, None, None]:
+def build(recipes: Sequence[Recipe], cache: Path, device: Device) -> Generator[Progress, None, None]:
     """Build into ``cache`` what is not built yet, telling of each part when it begins, while it runs, and at its end.
 
     When the iterator is closed or interrupted, the part that is running ends at once, and the next call goes on with
@@ -58,38 +61,43 @@ def build(recipes: Sequence[Recipe], cache: Path, which: str | None = None) -> G
         for number, (recipe, compiled) in enumerate(zip(recipes, built, strict=True), 1):
             progress = Progress(number, len(recipes), recipe, 0, None)
             if compiled is None:
-                yield from _build(progress, cache, which, estimate)
+                yield from _build(progress, cache, device, estimate)
             else:
                 estimate.finish(recipe)
                 yield progress._replace(left=estimate.left(), compiled=compiled, skipped=True)
 
 
-def _build(progress: Progress, cache: Path, which: str | None, estimate: "_Estimate") -> Iterator[Progress]:
+def _build(progress: Progress, cache: Path, device: Device, estimate: "_Estimate") -> Generator[Progress, None, None]:
     recipe = progress.recipe
     sha256 = Original(recipe.graph).sha256
     folder = recipe.folder(cache, sha256)
     clear(folder)
     began = time.monotonic()
-    for _ in _run(recipe, folder, sha256, which):
+
+    def now() -> Progress:
         elapsed = time.monotonic() - began
-        yield progress._replace(elapsed=elapsed, left=estimate.left(elapsed))
+        return progress._replace(elapsed=elapsed, left=estimate.left(elapsed))
+
+    where = {"folder": str(folder), "which": device.which, "allow_fallback": device.allow_fallback}
+    job = {"recipe": recipe.to_json(folder, sha256), **where}
+    remark = yield from _run(recipe, json.dumps(job), now)
     seconds = time.monotonic() - began
     compiled = write_record(folder, recipe, sha256, seconds)
     estimate.learn(recipe, seconds)
     estimate.finish(recipe)
-    yield progress._replace(elapsed=seconds, left=estimate.left(), compiled=compiled)
+    yield progress._replace(elapsed=seconds, left=estimate.left(), compiled=compiled, remark=remark)
 
 
-def _run(recipe: Recipe, folder: Path, sha256: str, which: str | None) -> Iterator[None]:
-    """Run the worker, yielding as long as it runs; it is killed when the iterator is closed."""
-    job = json.dumps({"recipe": recipe.to_json(folder, sha256), "folder": str(folder), "which": which})
+def _run(recipe: Recipe, job: str, now: Callable[[], Progress]) -> Generator[Progress, None, str | None]:
+    """Run the worker, yielding as long as it runs; returns its remark. It is killed when the iterator is closed."""
     with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+", errors="replace") as err:
         worker = subprocess.Popen(WORKER, stdin=subprocess.PIPE, stdout=out, stderr=err, text=True)
         try:
             assert worker.stdin is not None
             with contextlib.suppress(BrokenPipeError), worker.stdin as stdin:
                 stdin.write(job)
-            yield from _while_running(worker)
+            for _ in _while_running(worker):
+                yield now()
         finally:
             worker.kill()
             worker.wait()
@@ -97,6 +105,7 @@ def _run(recipe: Recipe, folder: Path, sha256: str, which: str | None) -> Iterat
             raise KeyboardInterrupt
         if worker.returncode:
             raise _failure(recipe, worker.returncode, out, err)
+        return _said(out, "remark")
 
 
 def _while_running(worker: "subprocess.Popen[str]") -> Iterator[None]:
@@ -109,19 +118,29 @@ def _while_running(worker: "subprocess.Popen[str]") -> Iterator[None]:
 
 def _failure(recipe: Recipe, code: int, out: IO[str], err: IO[str]) -> Exception:
     """What the worker said, or how it ended."""
-    out.seek(0)
+    reason = _said(out, "error")
+    if reason is not None:
+        return ProviderError(reason)
     err.seek(0)
-    with contextlib.suppress(ValueError, KeyError, TypeError):
-        return ProviderError(json.loads(out.read())["error"])
     last = (err.read().strip().splitlines() or ["it said nothing"])[-1]
     how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
     hint = "; the system kills what takes too much memory" if code == -getattr(signal, "SIGKILL", 0) else ""
     return BuildError(f"the compiler of {recipe.component} for {recipe.provider} {how}{hint}: {last}")
 
 
+def _said(out: IO[str], key: str) -> str | None:
+    """What the worker's one line holds; None where it said nothing of the kind."""
+    out.seek(0)
+    try:
+        said = json.loads(out.read()).get(key)
+    except (ValueError, AttributeError):
+        return None
+    return None if said is None else str(said)
+
+
 def _built(recipe: Recipe) -> Compiled | None:
     """What is built of the very recipe, wherever it lies."""
-    found = find(recipe.graph, recipe.provider, machine=recipe.machine)
+    found = find(recipe.graph, recipe.provider, options=recipe.options, machine=recipe.machine)
     return next((compiled for compiled in found.fitting if compiled.recipe == recipe), None)
 
 

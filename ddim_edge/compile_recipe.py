@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -17,6 +17,11 @@ FOR_A_SHAPE = ("tensorrt", "tensorrt-rtx")
 """The providers that compile for a shape, and again for each."""
 _RUNTIME_CACHE = "runtime"
 """Where TensorRT for RTX keeps the kernels that it makes as they are needed."""
+_OF_THE_RUN = """
+    trt_context_memory_sharing_enable trt_cuda_graph_enable trt_detailed_build_log trt_dump_subgraphs
+    enable_cuda_graph nv_detailed_build_log nv_dump_subgraphs nv_enable_profiling nv_persistent_context_memory
+    nv_profiling_output_file nv_use_sync_gpu_allocator
+"""
 PRECISIONS = ("fp32", "fp16", "int8")
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -34,6 +39,7 @@ class Recipe:
         machine: what it is compiled on.
         precision: fp32, fp16 or int8, where the provider can choose; None where the graph's own types decide.
         workspace: the most bytes of GPU memory that the compiler may try kernels with; None for the provider's own.
+        options: the provider's own that were given by name, without those that change nothing of what is compiled.
     """
 
     provider: str
@@ -42,6 +48,7 @@ class Recipe:
     machine: Machine
     precision: str | None = None
     workspace: int | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def component(self) -> str:
@@ -70,6 +77,7 @@ class Recipe:
             "machine": self.machine.to_json(),
             "precision": self.precision,
             "workspace": self.workspace,
+            "options": self.options,
         }
 
     @classmethod
@@ -84,6 +92,7 @@ class Recipe:
             machine=Machine(**facts["machine"]),
             precision=facts["precision"],
             workspace=facts["workspace"],
+            options=dict(facts["options"]),
         )
 
 
@@ -94,6 +103,16 @@ def provider_options(recipe: Recipe, folder: Path) -> dict[str, str]:
     runs with the first of them only (microsoft/onnxruntime#31624): so there is one, the exact shape, in an engine of
     its own.
     """
+    return {**recipe.options, **own_options(recipe, folder)}
+
+
+def lasting(options: Mapping[str, str]) -> dict[str, str]:
+    """Those of a provider's options that change what is compiled; the others may be given anew at every run."""
+    return {key: value for key, value in options.items() if key not in _OF_THE_RUN.split()}
+
+
+def own_options(recipe: Recipe, folder: Path) -> dict[str, str]:
+    """Those that are set here, whatever else is given."""
     if recipe.provider == "tensorrt":
         return {  # ONNX Runtime's Python binding wants "True" and "False" for this provider
             "trt_engine_cache_enable": "True",

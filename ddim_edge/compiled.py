@@ -12,12 +12,12 @@ import json
 import os
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from .compile_recipe import FOR_A_SHAPE, MODEL, Recipe, Shapes, component_of, provider_options
+from .compile_recipe import FOR_A_SHAPE, MODEL, Recipe, Shapes, component_of, lasting, provider_options
 from .errors import OutputError
 from .graph_hash import Stamps, graph_sha256, graph_stamps
 from .machine import Machine
@@ -77,6 +77,11 @@ class Compiled:
         return self.recipe.provider == "cpu"
 
     @property
+    def is_context(self) -> bool:
+        """Whether it is an EPContext model, which has one node for all that the provider compiled."""
+        return self.recipe.provider not in ("cpu", "tensorrt")
+
+    @property
     def options(self) -> dict[str, str]:
         """The provider's options with which it runs."""
         return provider_options(self.recipe, self.folder)
@@ -84,7 +89,7 @@ class Compiled:
     @property
     def session_entries(self) -> dict[str, str]:
         """The session's config entries to run it with: an EPContext model that does not fit is not compiled anew."""
-        return {} if self.recipe.provider in ("cpu", "tensorrt") else {"session.disable_model_compile": "1"}
+        return {"session.disable_model_compile": "1"} if self.is_context else {}
 
     @property
     def batches(self) -> tuple[int, ...]:
@@ -126,42 +131,64 @@ class Original:
         return sizes == compiled and self.sha256 == entry.sha256
 
 
-def find(graph: Path, provider: str, which: str | None = None, machine: Machine | None = None) -> Found:
+def find(
+    graph: Path,
+    provider: str,
+    which: str | None = None,
+    options: Mapping[str, str] | None = None,
+    machine: Machine | None = None,
+) -> Found:
     """What was compiled of ``graph`` for a provider and one of its devices, beside the bundle and in the user's cache.
 
-    Cheap where nothing was. Raises ProviderError where something was compiled and the provider does not load.
+    ``options``: the provider's, as they were given by name. Cheap where nothing was compiled. Raises ProviderError
+    where something was and the provider does not load.
     """
     original = Original(graph)
     entries = list(_entries(original.graph, provider))
     own = [entry for entry in entries if original.is_that_of(entry)]
-    reasons = [f"{component_of(graph)} has changed since" for entry in entries if _is_outdated(entry, original, own)]
+    changed = [f"{component_of(graph)} has changed since" for entry in entries if _is_outdated(entry, original, own)]
     if not own:
-        return Found((), tuple(reasons[:1]))
-    here = machine or Machine.of(provider, which)
-    fitting = sorted((entry for entry in own if entry.recipe.machine == here), key=lambda entry: entry.date)
-    reasons += [why for entry in own for why in here.differences(entry.recipe.machine)]
-    return Found(tuple(_opened_at(entry, original.graph) for entry in reversed(fitting)), tuple(dict.fromkeys(reasons)))
+        return Found((), tuple(changed[:1]))
+    here, wanted = machine or Machine.of(provider, which), lasting(options or {})
+    faults = [(entry, _faults(entry, here, wanted)) for entry in own]
+    fitting = sorted((entry for entry, found in faults if not found), key=lambda entry: entry.date, reverse=True)
+    reasons = dict.fromkeys([*changed, *(why for _, found in faults for why in found)])
+    return Found(tuple(_opened_at(entry, original.graph) for entry in fitting), tuple(reasons))
 
 
 def missing(
-    graph: Path, provider: str, found: Found, batch: int = 1, height: int | None = None, width: int | None = None
+    graph: Path,
+    provider: str,
+    found: Found,
+    batch: int = 1,
+    height: int | None = None,
+    width: int | None = None,
+    options: Mapping[str, str] | None = None,
 ) -> str:
     """The message where nothing fits: what there is, why it does not fit, and the command that builds it.
 
-    ``batch`` in rows of the graph; ``height`` and ``width`` in pixels, None for the model's usual size.
+    ``batch`` in rows of the graph; ``height`` and ``width`` in pixels, None for the model's usual size; ``options`` as
+    for ``find``.
     """
     built = "; ".join(sorted({words(entry.recipe.shapes) for entry in found.fitting}))
     why = "; ".join(found.reasons) or (f"what is built is for {built}" if built else "nothing is built")
-    command = build_command(graph, provider, batch, height, width)
+    command = build_command(graph, provider, batch, height, width, options)
     return f"{component_of(graph)} has nothing built for {provider} that fits: {why}. Run `{command}`"
 
 
 def build_command(
-    graph: Path, provider: str, batch: int = 1, height: int | None = None, width: int | None = None
+    graph: Path,
+    provider: str,
+    batch: int = 1,
+    height: int | None = None,
+    width: int | None = None,
+    options: Mapping[str, str] | None = None,
 ) -> str:
     """The command that compiles the bundle of ``graph`` for calls of ``batch`` rows."""
     sizes = {"--batch": batch, "--height": height, "--width": width} if provider in FOR_A_SHAPE else {}
-    given = [word for option, value in sizes.items() if value for word in (option, str(value))]
+    pairs = [(option, str(value)) for option, value in sizes.items() if value]
+    pairs += [("--provider-option", f"{key}={value}") for key, value in lasting(options or {}).items()]
+    given = [word for pair in pairs for word in pair]
     return shlex.join(["ddim-edge", "build", str(graph.parent.parent), "--provider", provider, *given])
 
 
@@ -218,6 +245,15 @@ def _entries(graph: Path, provider: str) -> Iterator[Compiled]:
                 found = Compiled.read(folder)
                 if found is not None:
                     yield found
+
+
+def _faults(entry: Compiled, here: Machine, options: Mapping[str, str]) -> list[str]:
+    """Why what was compiled does not fit the machine that this is, and these options."""
+    faults = list(here.differences(entry.recipe.machine))
+    if entry.recipe.options != options:
+        built = " ".join(f"--provider-option {key}={value}" for key, value in entry.recipe.options.items())
+        faults.append(f"built with {built or 'no --provider-option'}")
+    return faults
 
 
 def _is_outdated(entry: Compiled, original: Original, own: list[Compiled]) -> bool:

@@ -17,8 +17,9 @@ from .compile_recipe import MODEL, Recipe, provider_options
 from .complaints import complaint
 from .errors import DdimEdgeError, ProviderError
 from .opening import not_loaded
+from .placement import RECORD_PLACEMENT, check_placement
 from .provider_options import defaults
-from .providers import PROVIDERS, Provider
+from .providers import PROVIDERS, Device, Provider
 from .runtime import be_quiet, load_cuda_libraries, runtime, why_not_loaded
 
 _WEIGHTS = f"{MODEL}_data"
@@ -26,17 +27,24 @@ _SMALL = "1024"  # bytes; what is larger lies in a file beside the graph, where 
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
-def compile_graph(recipe: Recipe, folder: Path, which: str | None = None) -> None:
-    """Compile into ``folder``, on one of the provider's devices. Raises ProviderError where that fails."""
+def compile_graph(recipe: Recipe, folder: Path, device: Device) -> str | None:
+    """Compile into ``folder`` on ``device``.
+
+    Returns a remark where something was left to the CPU and that is no error. Raises ProviderError where it is, as a
+    session that runs it would, and where compiling fails.
+    """
     provider = next(row for row in PROVIDERS if row.name == recipe.provider)
     be_quiet()
     if provider.name == "cpu":
         _optimize(recipe, folder)
-    elif provider.name == "tensorrt":
+        return None
+    if provider.name == "tensorrt":
         load_cuda_libraries()
-        _build_engines(recipe, folder, provider, which)
+        session, original = _build_engines(recipe, folder, provider, device.which), None
     else:
-        _compile_context(recipe, folder, provider, which)
+        session, original = _compile_context(recipe, folder, provider, device.which), recipe.graph
+    allow = device.allow_fallback
+    return check_placement(session, provider, recipe.component, allow_fallback=allow, original=original)
 
 
 def _optimize(recipe: Recipe, folder: Path) -> None:
@@ -51,18 +59,19 @@ def _optimize(recipe: Recipe, folder: Path) -> None:
     _session(folder / MODEL, again, providers=["CPUExecutionProvider"])
 
 
-def _build_engines(recipe: Recipe, folder: Path, provider: Provider, which: str | None) -> None:
-    """Open the graph once, which makes TensorRT build its engines and keep them in ``folder``."""
+def _build_engines(recipe: Recipe, folder: Path, provider: Provider, which: str | None) -> Any:
+    """Open the graph once, which makes TensorRT build its engines and keep them in ``folder``; the session."""
     options = {"device_id": which or "0", **_all_options(recipe, folder)}
     session = _session(recipe.graph, _session_options(), providers=[(provider.ort_name, options)], enable_fallback=0)
     if provider.ort_name not in session.get_providers():
         raise not_loaded(provider, why_not_loaded(provider.library))
     if not list(folder.glob("*.engine")):
         raise ProviderError(f"TensorRT built no engine: it takes no part of {recipe.component}'s graph")
+    return session
 
 
-def _compile_context(recipe: Recipe, folder: Path, provider: Provider, which: str | None) -> None:
-    """Write an EPContext model: the graph with what the provider compiled in the place of its nodes."""
+def _compile_context(recipe: Recipe, folder: Path, provider: Provider, which: str | None) -> Any:
+    """Write an EPContext model: the graph with what the provider compiled in the place of its nodes; its session."""
     options = _options_of(recipe, folder, provider, which)
     try:
         compiler = runtime().ModelCompiler(options, str(recipe.graph), external_initializers_file_path=_WEIGHTS)
@@ -73,7 +82,7 @@ def _compile_context(recipe: Recipe, folder: Path, provider: Provider, which: st
         raise ProviderError(f"{provider.name} compiled nothing: it takes no part of {recipe.component}'s graph")
     again = _options_of(recipe, folder, provider, which)
     again.add_session_config_entry("session.disable_model_compile", "1")
-    _session(folder / MODEL, again)
+    return _session(folder / MODEL, again)
 
 
 def _options_of(recipe: Recipe, folder: Path, provider: Provider, which: str | None) -> Any:
@@ -102,16 +111,19 @@ def _session(graph: Path, options: Any, **arguments: Any) -> Any:
 def _session_options() -> Any:
     options = runtime().SessionOptions()
     options.log_severity_level = 4
+    options.add_session_config_entry(*RECORD_PLACEMENT)
     return options
 
 
 def main() -> int:
-    """Read a recipe as JSON; exit with 0, or with 2 after one line of JSON that says what went wrong."""
+    """Read a recipe as JSON, and print a line of JSON with the remark, or with the error and exit with 2."""
     end_when_told()
     job: Mapping[str, Any] = json.load(sys.stdin)
     folder = Path(job["folder"])
     try:
-        compile_graph(Recipe.from_json(job["recipe"], folder), folder, job["which"])
+        recipe = Recipe.from_json(job["recipe"], folder)
+        device = Device(recipe.provider, job["which"], allow_fallback=job["allow_fallback"])
+        print(json.dumps({"remark": compile_graph(recipe, folder, device)}))
     except DdimEdgeError as error:
         print(json.dumps({"error": str(error)}))
         return 2

@@ -1,17 +1,21 @@
-"""What a graph declares that it is fed, read from its file: no runtime, and no kernels for it, are needed."""
+"""What a graph is fed and consists of, read from its file: no runtime, and no kernels for it, are needed."""
 
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from .errors import BundleError
 from .onnx_file import fields, mapped, varint
 
 # The field numbers of onnx.proto.
-_GRAPH, _INPUT, _INITIALIZER, _INITIALIZER_NAME = 7, 11, 5, 8
+_GRAPH, _NODE, _OPERATOR, _INPUT, _INITIALIZER, _INITIALIZER_NAME = 7, 1, 4, 11, 5, 8
 _NAME, _TYPE, _TENSOR, _ELEMENT, _SHAPE, _DIMENSION, _LENGTH, _LENGTH_NAME = 1, 2, 1, 1, 2, 1, 1, 2
 _FLOAT16 = (10, 16)  # and bfloat16
 _QUANTIZED = b"DequantizeLinear"
+
+
+T = TypeVar("T")
 
 
 class Declared(NamedTuple):
@@ -23,11 +27,12 @@ class Declared(NamedTuple):
 
 def declared_inputs(graph: Path) -> dict[str, Declared]:
     """The inputs of a graph by name, in their order; BundleError where the file is no ONNX graph."""
-    try:
-        with mapped(graph) as view:
-            return _read(view)
-    except (StopIteration, IndexError, EOFError, UnicodeDecodeError):
-        raise BundleError(f"{graph} is not an ONNX graph, or is cut short: export or copy it again") from None
+    return _read(graph, lambda message: dict(_inputs(message)))
+
+
+def operators(graph: Path) -> Counter[str]:
+    """How many nodes of each operator type a graph has; BundleError where the file is no ONNX graph."""
+    return _read(graph, lambda message: Counter(_text(node, _OPERATOR) for node in _children(message, _NODE)))
 
 
 def is_quantized(graph: Path) -> bool:
@@ -35,28 +40,39 @@ def is_quantized(graph: Path) -> bool:
     return _QUANTIZED in graph.read_bytes()
 
 
-def _read(view: memoryview) -> dict[str, Declared]:
-    # Of its own, so that no part of the file is held when it is closed.
-    return dict(_inputs(next(contents for number, contents in fields(view) if number == _GRAPH)))
+def _read(graph: Path, look: Callable[[memoryview], T]) -> T:
+    try:
+        with mapped(graph) as view:
+            return _look(view, look)
+    except (StopIteration, IndexError, EOFError, UnicodeDecodeError):
+        raise BundleError(f"{graph} is not an ONNX graph, or is cut short: export or copy it again") from None
+
+
+def _look(view: memoryview, look: Callable[[memoryview], T]) -> T:
+    # A function of its own, so that no part of the file is held when that is closed.
+    return look(next(_children(view, _GRAPH)))
 
 
 def _inputs(message: memoryview) -> Iterator[tuple[str, Declared]]:
     # Before version 4 of the format, every initializer was an input as well.
-    weights = {_text(contents, _INITIALIZER_NAME) for number, contents in fields(message) if number == _INITIALIZER}
-    for number, contents in fields(message):
-        if number == _INPUT and (name := _text(contents, _NAME)) not in weights:
+    weights = {_text(contents, _INITIALIZER_NAME) for contents in _children(message, _INITIALIZER)}
+    for contents in _children(message, _INPUT):
+        if (name := _text(contents, _NAME)) not in weights:
             tensor = _child(_child(contents, _TYPE), _TENSOR)
             yield name, Declared(_number(tensor, _ELEMENT) in _FLOAT16, tuple(_shape(_child(tensor, _SHAPE))))
 
 
 def _shape(message: memoryview) -> Iterator[int | str]:
-    for number, contents in fields(message):
-        if number == _DIMENSION:
-            yield _number(contents, _LENGTH) or _text(contents, _LENGTH_NAME) or "?"
+    for contents in _children(message, _DIMENSION):
+        yield _number(contents, _LENGTH) or _text(contents, _LENGTH_NAME) or "?"
+
+
+def _children(message: memoryview, wanted: int) -> Iterator[memoryview]:
+    return (contents for number, contents in fields(message) if number == wanted)
 
 
 def _child(message: memoryview, wanted: int) -> memoryview:
-    return next((contents for number, contents in fields(message) if number == wanted), message[:0])
+    return next(_children(message, wanted), message[:0])
 
 
 def _number(message: memoryview, wanted: int) -> int:

@@ -105,11 +105,12 @@ def open_uncompiled(path: Path, device: Device, use: Use) -> Opened:
 
 
 def _open(path: Path, provider: Provider, device: Device, use: Use) -> Opened:
-    found = find(path, provider.name, device.which)
+    given = device.options if device.provider == provider.name else {}
+    found = find(path, provider.name, device.which, given)
     if found.fitting:
         return replace(open_compiled(found.fitting[0], device, use), compiled=found.fitting)
     if provider.name == "tensorrt":
-        raise ProviderError(missing(path, provider.name, found))
+        raise ProviderError(missing(path, provider.name, found, options=given))
     return _open_as(path, provider, device, use)
 
 
@@ -126,7 +127,8 @@ def _open_as(path: Path, provider: Provider, device: Device, use: Use, compiled:
         options[_CUDA_GRAPH] = "0"
         raw = _create(path, provider, device.which, use, options, compiled)
     if use is not Use.LOOKING:
-        _check_placement(raw, name, provider, device)
+        original = compiled.recipe.graph if compiled and compiled.is_context else None
+        _check_placement(raw, name, provider, device, original)
     return Opened(provider, raw, any(_is_on(options.get(key)) for key in _CUDA_GRAPHS))
 
 
@@ -138,9 +140,9 @@ class _CaptureError(ProviderError):
     """The graph cannot be recorded as a CUDA graph."""
 
 
-def _check_placement(raw: Any, name: str, provider: Provider, device: Device) -> None:
+def _check_placement(raw: Any, name: str, provider: Provider, device: Device, original: Path | None) -> None:
     try:
-        remark = check_placement(raw, provider, name, allow_fallback=device.allow_fallback)
+        remark = check_placement(raw, provider, name, allow_fallback=device.allow_fallback, original=original)
     except ProviderError as error:
         raise _PlacementError(str(error)) from None
     if remark:

@@ -7,9 +7,11 @@ so types that such arithmetic consists of (Shape, Gather, Concat, Add …) never
 
 import re
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 from .errors import ProviderError
+from .onnx_inputs import operators
 from .providers import Provider
 from .runtime import runtime
 
@@ -29,7 +31,9 @@ _SHAPE_ARITHMETIC = """
 """
 
 
-def check_placement(raw: Any, provider: Provider, name: str, *, allow_fallback: bool) -> str | None:
+def check_placement(
+    raw: Any, provider: Provider, name: str, *, allow_fallback: bool, original: Path | None = None
+) -> str | None:
     """Raise ProviderError where a relevant share of the work went to the CPU, unless that is allowed.
 
     Relevant is, on a provider with a memory of its own, any convolution, matrix product, attention or normalisation:
@@ -39,7 +43,8 @@ def check_placement(raw: Any, provider: Provider, name: str, *, allow_fallback: 
     Returns a remark where something was left to the CPU and that is no error, or where it cannot be known because this
     ONNX Runtime keeps no record (before 1.24); None where all is well.
 
-    raw: ONNX Runtime's session, made with RECORD_PLACEMENT. name: the component's, for the message.
+    raw: ONNX Runtime's session, made with RECORD_PLACEMENT. name: the component's, for the message. original: the
+    graph that an EPContext model was compiled of, which has one node in the place of hundreds.
     """
     if provider.ort_name == _CPU:
         return None
@@ -51,6 +56,8 @@ def check_placement(raw: Any, provider: Provider, name: str, *, allow_fallback: 
     if not left:
         return None
     total = left.total() + sum(types.total() for types in work.values())
+    if original is not None:
+        total = max(total, _only_work(operators(original)).total())
     found = f"{name}: {provider.name} left {_listed(left)} of {total} working nodes to the CPU"
     if allow_fallback or not _is_relevant(left, total, provider):
         return found

@@ -218,7 +218,9 @@ class Session:
         entry = next((entry for entry in self._compiled if entry.fits(shapes)), None)
         if entry is None:
             rows = shapes["sample"][0] if "sample" in shapes else next(iter(shapes.values()))[0]
-            raise ProviderError(missing(self._path, self.provider, Found(self._compiled, ()), rows))
+            raise ProviderError(
+                missing(self._path, self.provider, Found(self._compiled, ()), rows, options=self._device.options)
+            )
         if entry.folder not in self._beside:
             if self._beside or entry is not self._compiled[0]:
                 self._use(open_compiled(entry, self._device, Use.STEPS if self._each_step else Use.ONCE))

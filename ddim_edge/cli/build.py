@@ -15,6 +15,7 @@ from ..compile_recipe import PRECISIONS
 from ..compiled import bundle_cache, user_cache
 from ..errors import ConfigError
 from ..model_folder import open_bundle
+from ..provider_options import parse_options
 from ..providers import Device
 from .build_report import build_json, entry_facts, entry_text, megabytes, summary, watched
 
@@ -35,6 +36,10 @@ _MEGABYTE = 2**20
 )
 @click.option("--workspace", type=int, metavar="MB", help="GPU memory that TensorRT may try kernels with.")
 @click.option("--beside", is_flag=True, help="Build into the bundle's folder, to be copied with it.")
+@click.option(
+    "--provider-option", multiple=True, metavar="KEY=VALUE", help="One of the provider's own options; repeatable."
+)
+@click.option("--allow-fallback", is_flag=True, help="Let the CPU do what the provider cannot.")
 @click.option("--list", "lists", is_flag=True, help="Show what is built, and what of it is of no use here.")
 @click.option("--prune", "prunes", is_flag=True, help="Remove what is of no use here: outdated or unfinished.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
@@ -49,6 +54,8 @@ def build_command(
     precision: str | None,
     workspace: int | None,
     beside: bool,
+    provider_option: tuple[str, ...],
+    allow_fallback: bool,
     lists: bool,
     prunes: bool,
     quiet: bool,
@@ -80,7 +87,8 @@ def build_command(
     else:
         space = None if workspace is None else workspace * _MEGABYTE
         wanted = Wanted(_batches(batch), height, width, not no_guidance, precision, space)
-        report = _build(open_bundle(bundle), Device.parse(provider), wanted, beside, quiet, as_json)
+        device = Device.parse(provider, parse_options(provider_option), allow_fallback=allow_fallback)
+        report = _build(open_bundle(bundle), device, wanted, beside, quiet, as_json)
     if not quiet:
         click.echo(report)
 
@@ -90,7 +98,7 @@ def _build(bundle: Bundle, device: Device, wanted: Wanted, beside: bool, quiet: 
     cache = bundle_cache(bundle.folder) if beside else user_cache()
     done: list[Progress] = []
     try:
-        with closing(build(recipes, cache, device.which)) as progress:
+        with closing(build(recipes, cache, device)) as progress:
             done.extend(watched(progress, quiet=quiet))
     except KeyboardInterrupt:
         raise click.Abort(

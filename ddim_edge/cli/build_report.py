@@ -22,12 +22,14 @@ def watched(progress: Iterable[Progress], *, quiet: bool) -> Iterator[Progress]:
         last = 0
         for now in progress:
             if now.compiled is not None:
-                console.print(_end(now), highlight=False, soft_wrap=True)
+                for line_of_end in filter(None, (_end(now), now.remark)):
+                    console.print(line_of_end, highlight=False, markup=False, soft_wrap=True)
                 yield now
             elif console.is_terminal:
                 line.update(Text(f"{_part(now)}: {duration(now.elapsed)}{_left(now.left)}"), refresh=True)
             elif now.number != last:
-                console.print(f"{_part(now)}: building{_left(now.left)}", highlight=False, soft_wrap=True)
+                text = f"{_part(now)}: building{_left(now.left)}"
+                console.print(text, highlight=False, markup=False, soft_wrap=True)
             last = now.number
 
 
@@ -41,7 +43,9 @@ def summary(cache: Path, done: Sequence[Progress]) -> str:
 
 def build_json(cache: Path, done: Sequence[Progress]) -> str:
     """The same for machines."""
-    parts = [{**compiled_facts(end.compiled), "skipped": end.skipped} for end in done if end.compiled]
+    parts = [
+        {**compiled_facts(end.compiled), "skipped": end.skipped, "remark": end.remark} for end in done if end.compiled
+    ]
     return json.dumps({"cache": str(cache), "parts": parts})
 
 
@@ -56,6 +60,7 @@ def compiled_facts(compiled: Compiled) -> dict[str, Any]:
         "shapes": {name: list(shape) for name, shape in recipe.shapes.items()},
         "precision": recipe.precision,
         "workspace": recipe.workspace,
+        "options": dict(recipe.options),
         "machine": recipe.machine.to_json(),
         "seconds": compiled.seconds,
         "bytes": compiled.size,

@@ -19,8 +19,10 @@ from ddim_edge.compile_recipe import Recipe
 from ddim_edge.compiled import Compiled, cached_folders, find, user_cache
 from ddim_edge.errors import BuildError, ConfigError, ProviderError
 from ddim_edge.machine import Machine
+from ddim_edge.providers import Device
 
 GPU = Machine("NVIDIA RTX A2000 8.6", "570.86.10", "1.32.0", "TensorRT 10.9.0")
+TENSORRT = Device("tensorrt")
 BEGIN = "import json, os, pathlib, signal, sys\njob = json.load(sys.stdin)\nfolder = pathlib.Path(job['folder'])\n"
 GOOD = "(folder / 'an.engine').write_text(','.join(sorted(p.name for p in folder.iterdir())))"
 HALF = "(folder / 'half.engine').write_text('half')\n(folder / 'a.timing').write_text('timed')\n"
@@ -57,7 +59,7 @@ def _ends(progress: Iterable[Progress]) -> list[Progress]:
 
 def test_every_part_is_built_into_a_folder_of_its_own(worker: Callable[[str], Path], recipes: list[Recipe]) -> None:
     worker(GOOD)
-    ends = _ends(build(recipes, user_cache()))
+    ends = _ends(build(recipes, user_cache(), TENSORRT))
     assert [(end.number, end.total, end.skipped) for end in ends] == [(1, 3, False), (2, 3, False), (3, 3, False)]
     assert [end.recipe for end in ends] == recipes
     compiled = [end.compiled for end in ends]
@@ -67,29 +69,29 @@ def test_every_part_is_built_into_a_folder_of_its_own(worker: Callable[[str], Pa
 
 def test_the_worker_is_told_what_to_compile(worker: Callable[[str], Path], recipes: list[Recipe]) -> None:
     worker("(folder / 'an.engine').write_text(json.dumps(job))")
-    (end,) = _ends(build(recipes[:1], user_cache(), "1"))
+    (end,) = _ends(build(recipes[:1], user_cache(), Device("tensorrt", "1", allow_fallback=True)))
     assert end.compiled is not None
     job = json.loads((end.compiled.folder / "an.engine").read_text())
-    assert (job["which"], job["folder"]) == ("1", str(end.compiled.folder))
+    assert (job["which"], job["allow_fallback"], job["folder"]) == ("1", True, str(end.compiled.folder))
     assert Recipe.from_json(job["recipe"], end.compiled.folder) == recipes[0]
 
 
 def test_what_is_built_is_not_built_again(worker: Callable[[str], Path], recipes: list[Recipe]) -> None:
     worker(GOOD)
-    _ends(build(recipes[:2], user_cache()))
+    _ends(build(recipes[:2], user_cache(), TENSORRT))
     worker("sys.exit('it was called')")
-    assert [end.skipped for end in _ends(build(recipes[:2], user_cache()))] == [True, True]
+    assert [end.skipped for end in _ends(build(recipes[:2], user_cache(), TENSORRT))] == [True, True]
     with pytest.raises(BuildError, match="the compiler of unet for tensorrt ended with code 1: it was called"):
-        _ends(build(recipes, user_cache()))
+        _ends(build(recipes, user_cache(), TENSORRT))
     with pytest.raises(BuildError):
-        _ends(build([dataclasses.replace(recipes[0], precision="fp16")], user_cache()))
+        _ends(build([dataclasses.replace(recipes[0], precision="fp16")], user_cache(), TENSORRT))
 
 
 def test_a_build_that_is_stopped_ends_its_worker_and_leaves_nothing_that_looks_finished(
     worker: Callable[[str], Path], recipes: list[Recipe], tmp_path: Path
 ) -> None:
     worker(HALF + f"pathlib.Path({str(tmp_path / 'pid')!r}).write_text(str(os.getpid()))\nsignal.pause()")
-    progress = build(recipes, user_cache())
+    progress = build(recipes, user_cache(), TENSORRT)
     while not (tmp_path / "pid").is_file() or not (tmp_path / "pid").read_text():
         assert next(progress).compiled is None
     progress.close()
@@ -104,9 +106,9 @@ def test_the_next_call_goes_on_with_what_was_timed_and_without_the_rest(
 ) -> None:
     worker(HALF + "sys.exit(1)")
     with pytest.raises(BuildError):
-        _ends(build(recipes, user_cache()))
+        _ends(build(recipes, user_cache(), TENSORRT))
     worker(GOOD)
-    ends = _ends(build(recipes, user_cache()))
+    ends = _ends(build(recipes, user_cache(), TENSORRT))
     assert [end.skipped for end in ends] == [False, False, False]
     seen = [(end.compiled.folder / "an.engine").read_text() for end in ends if end.compiled]
     assert seen == ["a.timing", "", ""]
@@ -115,7 +117,12 @@ def test_the_next_call_goes_on_with_what_was_timed_and_without_the_rest(
 def test_a_provider_that_refuses_says_why(worker: Callable[[str], Path], recipes: list[Recipe]) -> None:
     worker("print(json.dumps({'error': 'no such kernel'}))\nsys.exit(2)")
     with pytest.raises(ProviderError, match=r"^no such kernel$"):
-        _ends(build(recipes, user_cache()))
+        _ends(build(recipes, user_cache(), TENSORRT))
+
+
+def test_what_was_left_to_the_cpu_is_told(worker: Callable[[str], Path], recipes: list[Recipe]) -> None:
+    worker(GOOD + "\nprint(json.dumps({'remark': '1 Resize was left'}))")
+    assert [end.remark for end in _ends(build(recipes, user_cache(), TENSORRT))] == ["1 Resize was left"] * 3
 
 
 @pytest.mark.parametrize(
@@ -129,14 +136,14 @@ def test_a_provider_that_refuses_says_why(worker: Callable[[str], Path], recipes
 def test_a_crash_is_reported(worker: Callable[[str], Path], recipes: list[Recipe], body: str, words: str) -> None:
     worker(body)
     with pytest.raises(BuildError, match=words):
-        _ends(build(recipes, user_cache()))
+        _ends(build(recipes, user_cache(), TENSORRT))
 
 
 def test_two_builds_do_not_share_a_cache(worker: Callable[[str], Path], recipes: list[Recipe]) -> None:
     worker(GOOD)
     with locked(user_cache()), pytest.raises(ConfigError, match="another `ddim-edge build` is at work in"):
-        next(build(recipes, user_cache()))
-    assert len(_ends(build(recipes, user_cache()))) == 3
+        next(build(recipes, user_cache(), TENSORRT))
+    assert len(_ends(build(recipes, user_cache(), TENSORRT))) == 3
 
 
 def test_the_time_left_is_told_by_the_parts_before(
@@ -146,11 +153,11 @@ def test_the_time_left_is_told_by_the_parts_before(
     clock = iter([0, 10, 100, 130, 200, 220])  # each part's begin and end
     monkeypatch.setattr(building, "_while_running", lambda worker: iter([None] * bool(worker.wait())))
     monkeypatch.setattr("ddim_edge.building.time.monotonic", lambda: next(clock))
-    ends = _ends(build(recipes, user_cache()))
+    ends = _ends(build(recipes, user_cache(), TENSORRT))
     assert [(end.elapsed, end.left) for end in ends] == [(10, 20), (30, 20), (20, 0)]
     clock = iter([0, 1, 40])
     other = dataclasses.replace(recipes[0], shapes={"sample": (8, 1, 8, 8)})
-    skipped, *_, last = build([recipes[0], other], user_cache())
+    skipped, *_, last = build([recipes[0], other], user_cache(), TENSORRT)
     assert (skipped.left, last.left) == (10, 0)  # as long as the part that is there took
 
 
@@ -167,6 +174,7 @@ import sys
 from ddim_edge import build_plan, building
 from ddim_edge.cli import main
 from ddim_edge.machine import Machine
+from ddim_edge.providers import Device
 building.WORKER = (sys.executable, sys.argv.pop(1))
 build_plan._check_loads = lambda device: None
 build_plan.Machine = type("Fake", (), {"of": staticmethod(lambda *_: Machine("GPU", None, "1", "TensorRT 10"))})

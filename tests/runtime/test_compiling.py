@@ -1,6 +1,8 @@
 """What is really compiled here: optimized graphs for the CPU, and EPContext models where OpenVINO's plugin is there."""
 
 import importlib.util
+import re
+import warnings
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -19,10 +21,14 @@ from ddim_edge.graph_hash import graph_sha256
 from ddim_edge.machine import Machine
 from ddim_edge.model_folder import open_bundle
 from ddim_edge.onnx_file import check_onnx_file
+from ddim_edge.providers import Device
 
 MODELS = Path(__file__).parents[2] / "models"
 GRAPHS = sorted(path.relative_to(MODELS) for path in MODELS.glob("*/*/model.onnx"))
 UNET = open_bundle("fashion-mnist").folder / "unet" / "model.onnx"
+NEEDS_OPENVINO = pytest.mark.skipif(
+    not importlib.util.find_spec("onnxruntime_ep_openvino"), reason="needs onnxruntime-ep-openvino"
+)
 Arrays = Mapping[str, np.ndarray[Any, Any]]
 
 
@@ -35,7 +41,7 @@ def _build(graph: Path, provider: str) -> Compiled:
     recipe, sha256 = Recipe(provider, graph, {}, Machine.of(provider)), graph_sha256(graph)
     folder = recipe.folder(user_cache(), sha256)
     folder.mkdir(parents=True)
-    compile_graph(recipe, folder)
+    compile_graph(recipe, folder, Device(provider, allow_fallback=True))
     return write_record(folder, recipe, sha256, 1.0)
 
 
@@ -72,7 +78,7 @@ def test_an_optimized_graph_computes_the_very_same(graph: Path, monkeypatch: pyt
 
 
 def test_an_optimized_graphs_weights_lie_beside_it() -> None:
-    *_, last = build([Recipe("cpu", UNET, {}, Machine.of("cpu"))], user_cache())
+    *_, last = build([Recipe("cpu", UNET, {}, Machine.of("cpu"))], user_cache(), Device("cpu"))
     built = last.compiled
     assert built is not None
     assert sorted(path.name for path in built.folder.iterdir()) == ["built.json", "model.onnx", "model.onnx_data"]
@@ -97,19 +103,35 @@ def test_tensorrt_that_does_not_load_is_no_engine(tmp_path: Path, monkeypatch: p
         pytest.warns(UserWarning, match="'TensorrtExecutionProvider' is not in available provider names"),
         pytest.raises(ProviderError, match=r"provider 'tensorrt' did not load: libnvinfer.so.10 is not there"),
     ):
-        compile_graph(recipe, tmp_path)
+        compile_graph(recipe, tmp_path, Device("tensorrt"))
 
 
-@pytest.mark.skipif(not importlib.util.find_spec("onnxruntime_ep_openvino"), reason="needs onnxruntime-ep-openvino")
+@NEEDS_OPENVINO
 @pytest.mark.parametrize("graph", GRAPHS, ids=str)
 def test_an_epcontext_model_of_openvino_agrees_with_the_cpu(graph: Path) -> None:
     path = MODELS / graph
     built = _build(path, "openvino")
     assert b"EPContext" in built.graph.read_bytes()
-    assert graph_sha256(path) == built.sha256
     (found,) = find(path, "openvino").fitting
     assert found == built
     feeds, plain = _run(path)
-    session = ddim_edge.Session(path, "openvino")
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", opening.FallbackWarning)  # attention is the CPU's, in the other case too
+        session = ddim_edge.Session(path, Device("openvino", allow_fallback=True))
     for name, array in session.run(feeds).items():
         np.testing.assert_allclose(array, plain[name], atol=1e-4)
+
+
+@NEEDS_OPENVINO
+def test_what_a_session_would_refuse_is_not_built() -> None:
+    path = MODELS / "emoji" / "text_encoder" / "model.onnx"
+    recipe = Recipe("openvino", path, {}, Machine.of("openvino"))
+    words = "text_encoder: openvino left [0-9]+ Attention of [0-9]+ working nodes to the CPU"
+    with pytest.raises(ProviderError, match=words):
+        list(build([recipe], user_cache(), Device("openvino")))
+    assert find(path, "openvino").fitting == ()
+    *_, end = build([recipe], user_cache(), Device("openvino", allow_fallback=True))
+    assert end.remark is not None
+    assert re.match(words, end.remark)
+    with pytest.raises(ProviderError, match=words):
+        ddim_edge.Session(path, "openvino")
