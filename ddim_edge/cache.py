@@ -31,15 +31,15 @@ class Entry(NamedTuple):
     """Bytes on disk."""
 
 
-def entries(caches: Sequence[Path], machines_of: MachinesOf = Machine.all_of) -> list[Entry]:
+def entries(caches: Sequence[Path], machines_of: MachinesOf | None = None) -> list[Entry]:
     """All folders of some caches, and what is wrong with them."""
-    judge = _Judge(machines_of)
+    judge = _Judge(machines_of or Machine.all_of)
     folders = [folder for cache in caches for folder in cached_folders(cache)]
     found = ((folder, Compiled.read(folder)) for folder in folders)
     return [Entry(folder, compiled, judge.fault(compiled), _size(folder)) for folder, compiled in found]
 
 
-def prune(caches: Sequence[Path], machines_of: MachinesOf = Machine.all_of) -> list[Entry]:
+def prune(caches: Sequence[Path], machines_of: MachinesOf | None = None) -> list[Entry]:
     """Remove what is of no use here, and return it. ConfigError while something is built into one of the caches."""
     gone = []
     for cache in filter(Path.is_dir, caches):

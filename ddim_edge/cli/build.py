@@ -40,8 +40,20 @@ _MEGABYTE = 2**20
     "--provider-option", multiple=True, metavar="KEY=VALUE", help="One of the provider's own options; repeatable."
 )
 @click.option("--allow-fallback", is_flag=True, help="Let the CPU do what the provider cannot.")
-@click.option("--list", "lists", is_flag=True, help="Show what is built, and what of it is of no use here.")
-@click.option("--prune", "prunes", is_flag=True, help="Remove what is of no use here: outdated or unfinished.")
+@click.option(
+    "--list",
+    "lists",
+    is_flag=True,
+    envvar="DDIM_EDGE_BUILD_LIST",
+    help="Show what is built, and what of it is of no use here.",
+)
+@click.option(
+    "--prune",
+    "prunes",
+    is_flag=True,
+    envvar="DDIM_EDGE_BUILD_PRUNE",
+    help="Remove what is of no use here: outdated or unfinished.",
+)
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 @click.option("--json", "as_json", is_flag=True, envvar="DDIM_EDGE_BUILD_JSON", help="Print one machine-readable line.")
 def build_command(
@@ -99,11 +111,11 @@ def _build(bundle: Bundle, device: Device, wanted: Wanted, beside: bool, quiet: 
     done: list[Progress] = []
     try:
         with closing(build(recipes, cache, device)) as progress:
-            done.extend(watched(progress, quiet=quiet))
+            for end in watched(progress, quiet=quiet):
+                done.append(end)
     except KeyboardInterrupt:
-        raise click.Abort(
-            f"interrupted: of {len(recipes)} parts, those that are built stay; run the same command to go on"
-        ) from None
+        told = f"interrupted with {len(done)} of {len(recipes)} parts built: run the same command to go on"
+        raise click.Abort(told) from None
     return build_json(cache, done) if as_json else summary(cache, done)
 
 
