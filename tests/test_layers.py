@@ -68,6 +68,7 @@ _LAYERS = {
         "machine",
         "nvidia",
         "cpu",
+        "heap",
     },
     1: {
         "schedule",
