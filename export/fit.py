@@ -18,7 +18,7 @@ _MAX_BYTES_INSIDE = 1_500_000_000
 def fit(model: ir.Model, options: Options) -> None:
     """Rewrite what has no fast kernel, quantize if wanted, and drop what only the tracer needed (paths in it)."""
     promote_concats(model)
-    if _wants_instance_norms(options):
+    if options.target != "tensorrt":
         rewrite_group_norms(model)
     if options.quantize is not None:
         quantize_weights(model)
@@ -29,11 +29,6 @@ def fit(model: ir.Model, options: Options) -> None:
     for value in (*model.graph.inputs, *model.graph.outputs, *model.graph.initializers.values()):
         value.metadata_props.clear()
     _forget_shapes(model)
-
-
-def _wants_instance_norms(options: Options) -> bool:
-    """CUDA has no kernel of either norm of opset 22, but of the operators that ONNX Runtime expands a group norm to."""
-    return options.target == "cpu" or (options.target == "cuda" and options.opset < 22)
 
 
 def save(model: ir.Model, path: Path) -> None:

@@ -1,69 +1,111 @@
-"""GroupNormalization in terms of operators that ONNX Runtime has fast kernels for.
+"""GroupNormalization in terms of operators that ONNX Runtime has fast kernels for, on the CPU and on CUDA.
 
-There is no CPU kernel of GroupNormalization: ONNX Runtime expands it to a chain of reductions. The same function is
-Reshape to (B, G, ·), InstanceNormalization, Reshape back, Mul by the weight, Add of the bias.
+Neither has a kernel of GroupNormalization: ONNX Runtime expands it to a chain of some twenty operators. The same
+function is Reshape to (B, G, ·), LayerNormalization of the last axis, Reshape back, and a weight and a bias a channel.
+InstanceNormalization in the place of the second would need no scale, but from opset 22 on CUDA has no kernel of it.
 """
+
+from collections.abc import Callable, Hashable
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from onnxscript import ir
 
+_TYPES = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
+
 
 def rewrite_group_norms(model: ir.Model) -> int:
-    """Replace, in place, every float32 GroupNormalization with constant weights and known rank; return how many."""
-    graph = model.graph
-    shapes: dict[tuple[str, ...], ir.Value] = {}
-    nodes = [node for node in graph if node.op_type == "GroupNormalization" and _can_rewrite(node)]
+    """Replace, in place, every GroupNormalization with constant weights and known rank; return how many."""
+    nodes = [node for node in model.graph if node.op_type == "GroupNormalization" and _can_rewrite(node)]
+    rewrite = _Rewrite(model.graph)
     for node in nodes:
-        _replace(graph, node, shapes)
+        rewrite(node)
     return len(nodes)
 
 
 def _can_rewrite(node: ir.Node) -> bool:
     x, *affine = node.inputs
     constant = all(value is not None and value.const_value is not None for value in affine)
-    return constant and x is not None and x.shape is not None and x.dtype == ir.DataType.FLOAT
+    return constant and x is not None and x.shape is not None and x.dtype in _TYPES
 
 
-def _replace(graph: ir.Graph, node: ir.Node, shapes: dict[tuple[str, ...], ir.Value]) -> None:
-    tape = ir.tape.Tape()
-    x, weight, bias = node.inputs
-    assert x is not None
-    assert x.shape is not None
-    groups, epsilon = node.attributes["num_groups"].as_int(), node.attributes.get_float("epsilon", 1e-5)
-    constant = _Constants(graph, node.outputs[0].name)
+class _Rewrite:
+    """Replaces the norms of a graph. What several need is made once: at batch 1 each node costs some microseconds."""
 
-    grouped = tape.op("Reshape", [x, constant("groups", [0, groups, -1])])
-    unit = [constant("ones", np.ones(groups, np.float32)), constant("zeros", np.zeros(groups, np.float32))]
-    normal = tape.op("InstanceNormalization", [grouped, *unit], {"epsilon": epsilon})
-    # One Shape for all tensors of one shape: at batch 1 each node costs some microseconds.
-    key = tuple(map(str, x.shape))
-    shape = shapes.get(key) or shapes.setdefault(key, tape.op("Shape", [x]))
-    ungrouped = tape.op("Reshape", [normal, shape])
-    scaled = tape.op("Mul", [ungrouped, constant("weight", _per_channel(weight, len(x.shape)))])
-    shifted = tape.op("Add", [scaled, constant("bias", _per_channel(bias, len(x.shape)))])
-    shifted.name = node.outputs[0].name
-    ir.convenience.replace_nodes_and_values(graph, node, [node], tape.nodes, node.outputs, [shifted])
+    def __init__(self, graph: ir.Graph) -> None:
+        self._graph = graph
+        self._made: dict[Hashable, ir.Value] = {}
 
+    def __call__(self, node: ir.Node) -> None:
+        tape = ir.tape.Tape()
+        x, weight, bias = node.inputs
+        assert x is not None
+        assert weight is not None
+        assert bias is not None
+        groups, epsilon = node.attributes["num_groups"].as_int(), node.attributes.get_float("epsilon", 1e-5)
+        normal = self._normal(tape, x, groups, epsilon)
+        if x.dtype == ir.DataType.FLOAT:
+            result = self._in_one_pass(tape, normal, weight, bias)
+        else:
+            result = self._in_two_passes(tape, normal, weight, bias, len(_sizes(x)))
+        result.name = node.outputs[0].name
+        ir.convenience.replace_nodes_and_values(self._graph, node, [node], tape.nodes, node.outputs, [result])
 
-class _Constants:
-    """Adds constants to a graph, under names that begin with ``prefix``."""
+    def _normal(self, tape: ir.tape.Tape, x: ir.Value, groups: int, epsilon: float) -> ir.Value:
+        """``x`` with mean 0 and variance 1 in each group."""
+        batch, *sizes = _sizes(x)
+        grouped = tape.op("Reshape", [x, self._constant(f"groups.{groups}", [0, groups, -1])])
+        ones = self._once(("ones", x.dtype, groups, *sizes), lambda: _ones(tape, grouped, x))
+        normal = tape.op("LayerNormalization", [grouped, ones], {"axis": -1, "epsilon": epsilon})
+        shape = self._once(("shape", batch, *sizes), lambda: tape.op("Shape", [x]))
+        return tape.op("Reshape", [normal, shape])
 
-    def __init__(self, graph: ir.Graph, prefix: str | None) -> None:
-        self.graph, self.prefix = graph, prefix
+    def _in_one_pass(self, tape: ir.tape.Tape, x: ir.Value, weight: ir.Value, bias: ir.Value) -> ir.Value:
+        """BatchNormalization with mean 0 and variance 1: one pass over the image where Mul and Add are two."""
+        channels = _array(weight).size
+        mean = self._constant(f"mean.{channels}", np.zeros(channels, np.float32))
+        variance = self._constant(f"variance.{channels}", np.ones(channels, np.float32))
+        return tape.op("BatchNormalization", [x, weight, bias, mean, variance], {"epsilon": 0.0})
 
-    def __call__(self, name: str, value: ArrayLike) -> ir.Value:
-        array = np.asarray(value)
-        tensor = ir.tensor(array, name=f"{self.prefix}.{name}")
-        constant = ir.Value(
-            name=tensor.name, const_value=tensor, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype)
+    def _in_two_passes(self, tape: ir.tape.Tape, x: ir.Value, weight: ir.Value, bias: ir.Value, rank: int) -> ir.Value:
+        """CUDA has no BatchNormalization in bf16, and that in fp16 converts its four vectors at each call."""
+        scale, shift = (
+            self._constant(f"per_channel.{value.name}", _array(value).reshape(-1, *(1,) * (rank - 2)))
+            for value in (weight, bias)
         )
-        self.graph.register_initializer(constant)
+        return tape.op("Add", [tape.op("Mul", [x, scale]), shift])
+
+    def _once(self, key: Hashable, make: Callable[[], ir.Value]) -> ir.Value:
+        if key not in self._made:
+            self._made[key] = make()
+        return self._made[key]
+
+    def _constant(self, name: str, value: ArrayLike) -> ir.Value:
+        return self._once(name, lambda: self._register(ir.tensor(np.asarray(value), name=f"group_norm.{name}")))
+
+    def _register(self, tensor: ir.TensorProtocol) -> ir.Value:
+        constant = ir.Value(
+            name=tensor.name, const_value=tensor, shape=ir.Shape(tensor.shape), type=ir.TensorType(tensor.dtype)
+        )
+        self._graph.register_initializer(constant)
         return constant
 
 
-def _per_channel(value: ir.Value | None, rank: int) -> NDArray[np.float32]:
-    """A vector of C values as (C, 1, …), to be broadcast over a tensor of ``rank`` axes."""
-    assert value is not None
+def _ones(tape: ir.tape.Tape, grouped: ir.Value, x: ir.Value) -> ir.Value:
+    """The scale of LayerNormalization: ONNX Runtime wants it as long as the axis, whose length only the graph knows."""
+    assert x.dtype is not None
+    one = ir.tensor(np.ones(1, x.dtype.numpy()))
+    return tape.op("ConstantOfShape", [tape.op("Shape", [grouped], {"start": 2})], {"value": one})
+
+
+def _sizes(x: ir.Value) -> list[str]:
+    """A name for each axis: where names are equal, sizes are. An axis without a name gets one of its own."""
+    shape = x.shape
+    assert shape is not None
+    return [f"{x.name}.{axis}" if shape.is_unknown_dim(axis) else str(shape[axis]) for axis in range(len(shape))]
+
+
+def _array(value: ir.Value) -> NDArray[Any]:
     assert value.const_value is not None
-    return value.const_value.numpy().reshape(-1, *(1,) * (rank - 2))
+    return value.const_value.numpy()

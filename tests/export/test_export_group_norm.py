@@ -1,5 +1,6 @@
 """The rewrite of GroupNormalization is the same function."""
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
@@ -17,7 +18,16 @@ from ddim_edge_export.group_norm import rewrite_group_norms
 Array = NDArray[np.float32]
 
 
-def graph_of(groups: int, weight: Array, bias: Array, epsilon: float, rank: int, *, constant: bool = True) -> ir.Model:
+def graph_of(
+    groups: int,
+    weight: Array,
+    bias: Array,
+    epsilon: float,
+    rank: int,
+    *,
+    constant: bool = True,
+    kind: int = TensorProto.FLOAT,
+) -> ir.Model:
     """One group norm of x, and one of -x."""
     axes: list[str | int | None] = ["batch", len(weight), *(f"d{axis}" for axis in range(2, rank))]
     attributes: dict[str, Any] = {"num_groups": groups, "epsilon": epsilon}
@@ -26,22 +36,29 @@ def graph_of(groups: int, weight: Array, bias: Array, epsilon: float, rank: int,
         helper.make_node("Neg", ["x"], ["negative"]),
         helper.make_node("GroupNormalization", ["negative", "weight", "bias"], ["z"], **attributes),
     ]
-    inputs = [helper.make_tensor_value_info("x", TensorProto.FLOAT, axes)]
-    constants = [numpy_helper.from_array(weight, "weight"), numpy_helper.from_array(bias, "bias")]
+    inputs = [helper.make_tensor_value_info("x", kind, axes)]
+    constants = [
+        numpy_helper.from_array(value.astype(helper.tensor_dtype_to_np_dtype(kind)), name)
+        for name, value in (("weight", weight), ("bias", bias))
+    ]
     if not constant:
-        inputs += [helper.make_tensor_value_info(name, TensorProto.FLOAT, [len(weight)]) for name in ("weight", "bias")]
+        inputs += [helper.make_tensor_value_info(name, kind, [len(weight)]) for name in ("weight", "bias")]
     graph = helper.make_graph(
         nodes,
         "norms",
         inputs,
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, axes) for name in "yz"],
+        [helper.make_tensor_value_info(name, kind, axes) for name in "yz"],
         constants if constant else [],
-        value_info=[helper.make_tensor_value_info("negative", TensorProto.FLOAT, axes)],
+        value_info=[helper.make_tensor_value_info("negative", kind, axes)],
     )
     return ir.serde.deserialize_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)]))
 
 
-def run(model: ir.Model, x: Array) -> list[Array]:
+def operators(model: ir.Model) -> Counter[str]:
+    return Counter(node.op_type for node in model.graph)
+
+
+def run(model: ir.Model, x: NDArray[np.floating]) -> list[NDArray[np.floating]]:
     proto = ir.serde.serialize_model(model)
     onnx.checker.check_model(proto, full_check=True)
     options = onnxruntime.SessionOptions()
@@ -81,16 +98,57 @@ def test_it_is_exact(
     x = random.standard_normal((batch, groups * width, *tail), dtype=np.float32) + np.float32(offset)
     model = graph_of(groups, weight, bias, epsilon, x.ndim)
     assert rewrite_group_norms(model) == 2
-    operators = [node.op_type for node in model.graph]
-    assert "GroupNormalization" not in operators
-    assert operators.count("Shape") == 1
+    # A Shape to come back to and one of a group, and a vector of ones, are enough for both.
+    assert operators(model) == {
+        "Reshape": 4,
+        "LayerNormalization": 2,
+        "BatchNormalization": 2,
+        "Shape": 2,
+        "ConstantOfShape": 1,
+        "Neg": 1,
+    }
 
     for sign, got in zip((1, -1), run(model, x), strict=True):
         expected, rounding = group_norm(sign * x.astype(np.float64), groups, weight, bias, epsilon)
         assert np.all(abs(got - expected) <= rounding)
 
 
-@pytest.mark.parametrize("change", ["weights that are inputs", "unknown rank", "half precision"])
+@pytest.mark.parametrize(("kind", "step"), [(TensorProto.FLOAT16, 2**-10), (TensorProto.BFLOAT16, 2**-7)])
+def test_in_half_precision_weight_and_bias_are_an_operator_each(kind: int, step: float) -> None:
+    random = np.random.default_rng(0)
+    weight, bias = random.standard_normal((2, 6), dtype=np.float32)
+    model = graph_of(3, weight, bias, 1e-5, 4, kind=kind)
+    assert rewrite_group_norms(model) == 2
+    assert operators(model) == {
+        "Reshape": 4,
+        "LayerNormalization": 2,
+        "Mul": 2,
+        "Add": 2,
+        "Shape": 2,
+        "ConstantOfShape": 1,
+        "Neg": 1,
+    }
+    onnx.checker.check_model(ir.serde.serialize_model(model), full_check=True)
+    if kind == TensorProto.FLOAT16:  # the CPU has no kernels of the other
+        x = random.standard_normal((2, 6, 4, 5), dtype=np.float32).astype(np.float16)
+        for sign, got in zip((1, -1), run(model, x), strict=True):
+            expected, _ = group_norm(sign * x.astype(np.float64), 3, weight, bias, 1e-5)
+            np.testing.assert_allclose(got, expected, atol=4 * step, rtol=4 * step)
+
+
+def test_tensors_whose_sizes_have_no_name_share_nothing() -> None:
+    one = np.ones(4, np.float32)
+    model = graph_of(2, one, one, 1e-5, 4)
+    for node in model.graph:
+        for value in node.inputs:
+            assert value is not None
+            if value.const_value is None:
+                value.shape = ir.Shape(["batch", 4, None, None])
+    assert rewrite_group_norms(model) == 2
+    assert operators(model)["Shape"] == 4
+
+
+@pytest.mark.parametrize("change", ["weights that are inputs", "unknown rank", "double precision"])
 def test_what_it_cannot_rewrite_stays(change: str) -> None:
     one = np.ones(4, np.float32)
     model = graph_of(2, one, one, 1e-5, 4, constant=change != "weights that are inputs")
@@ -99,7 +157,7 @@ def test_what_it_cannot_rewrite_stays(change: str) -> None:
             assert value is not None
             if change == "unknown rank" and value.const_value is None:
                 value.shape = None
-            if change == "half precision":
-                value.dtype = ir.DataType.FLOAT16
+            if change == "double precision":
+                value.dtype = ir.DataType.DOUBLE
     assert rewrite_group_norms(model) == 0
-    assert [node.op_type for node in model.graph].count("GroupNormalization") == 2
+    assert operators(model)["GroupNormalization"] == 2

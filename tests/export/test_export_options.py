@@ -53,10 +53,18 @@ def test_an_older_opset(make_unet: MakeUnet, tmp_path: Path) -> None:
     assert not operators(model) & {"GroupNormalization", "Attention", "Gelu"}
 
 
-def test_cuda_has_no_instance_norm_of_opset_22(make_unet: MakeUnet, tmp_path: Path) -> None:
-    model = exported(make_unet, tmp_path, Options(target="cuda"))
-    assert "GroupNormalization" in operators(model)
-    assert "InstanceNormalization" not in operators(model)
+@pytest.mark.parametrize("target", ["cpu", "cuda"])
+def test_norms_for_the_cpu_have_kernels_on_cuda(target: str, make_unet: MakeUnet, tmp_path: Path) -> None:
+    """From opset 22 on, CUDA has no InstanceNormalization."""
+    found = operators(exported(make_unet, tmp_path, Options(target=target)))
+    assert {"LayerNormalization", "BatchNormalization"} <= found
+    assert not found & {"GroupNormalization", "InstanceNormalization"}
+
+
+def test_norms_for_tensorrt_stay_as_they_are(make_unet: MakeUnet, tmp_path: Path) -> None:
+    found = operators(exported(make_unet, tmp_path, Options(target="tensorrt")))
+    assert "GroupNormalization" in found
+    assert not found & {"LayerNormalization", "BatchNormalization", "InstanceNormalization"}
 
 
 def test_a_bundle_of_one_shape(source_of: SourceOf, tmp_path: Path) -> None:
