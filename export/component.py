@@ -1,5 +1,6 @@
 """One network into the folder that it has in a bundle: load, trace, fit, verify."""
 
+import dataclasses
 import gc
 import tempfile
 from collections.abc import Callable, Mapping
@@ -16,7 +17,7 @@ from .fit import fit, save
 from .network import Network, dispose, frozen
 from .options import Options
 from .overflow import LARGEST, Peaks, halve_but, layers_of, peaks_of
-from .precision import BF16, FP16, Precision
+from .precision import BF16, FP16, FP32, Precision
 from .progress import Stage
 from .quiet import quiet
 from .record import write_json
@@ -25,6 +26,9 @@ from .trace import trace
 from .verify import Case, Expectation, expect, verify
 
 _DEFAULTS = Options()
+_GRAPH_NAME = "model.onnx"
+_SPARE_NAME = "model.fp32.onnx"
+"""What the run time opens where model.onnx fails in fp16."""
 
 
 def export_into(
@@ -40,14 +44,29 @@ def export_into(
     spoils the network.
     """
     write_json(folder / "config.json", {key: value for key, value in config.items() if key != "_name_or_path"})
-    graph = folder / "model.onnx"
+    name, cases, remark = _export_graph(folder / _GRAPH_NAME, load, on_stage, options)
+    return Report(path=folder, network=name, options=options, cases=cases, remark=remark)
+
+
+def export_spare(folder: Path, load: Callable[[], Network], on_stage: Stage, options: Options) -> tuple[Case, ...]:
+    """Write model.fp32.onnx, verified, beside the model.onnx of ``folder``; return how it compares with PyTorch.
+
+    It is model.onnx but for the precision of ``options``, in which ``load`` must return the weights anew.
+    """
+    fp32 = dataclasses.replace(options, precision=FP32)
+    return _export_graph(folder / _SPARE_NAME, load, on_stage, fp32)[1]
+
+
+def _export_graph(
+    graph: Path, load: Callable[[], Network], on_stage: Stage, options: Options
+) -> tuple[str, tuple[Case, ...], str | None]:
+    """Write the graph and verify it; return the network's name, the comparison, and what is not as it was asked."""
     name, expectations, remark = _write_graph(graph, load, on_stage, options)
     # What was loaded for this graph alone is gone before ONNX Runtime reads the same weights again.
     gc.collect()
     on_stage("verify")
     with quiet():
-        cases = _verify(graph, expectations, options.comparison)
-    return Report(path=folder, network=name, options=options, cases=cases, remark=remark)
+        return name, _verify(graph, expectations, options.comparison), remark
 
 
 def _verify(graph: Path, expectations: list[Expectation], precision: Precision) -> tuple[Case, ...]:

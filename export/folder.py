@@ -14,7 +14,7 @@ from ddim_edge.errors import ConfigError, ExportError
 
 from .atomic import whole_folder
 from .checkpoint import stated_licence
-from .component import export_into
+from .component import export_into, export_spare
 from .describe import describe_part
 from .fuse import fuse_step as write_step
 from .hub import fetch_weights
@@ -31,6 +31,7 @@ from .record import FILE_NAME, describe, folder_size, hashes, write_json
 from .report import Report, read_report, write_report
 from .signature import Signature
 from .source import Part, Source, open_source
+from .spares import Spares, read_spares
 from .static import fix
 from .unfinished import finish, unfinished_folder
 from .verify_step import StepCheck, verify_step
@@ -59,10 +60,18 @@ class _Job:
     source: Source
     options: Options
     loras: tuple[Lora, ...]
+    spares: Spares
 
     def options_for(self, part: Part) -> Options:
-        """The step is a matter of the UNet alone."""
-        return dataclasses.replace(self.options, fuse_step=self.options.fuse_step and part.name == "unet")
+        """The step is a matter of the UNet alone, and the precision one of each part."""
+        kept = part.name in self.spares.kept
+        return dataclasses.replace(
+            self.options,
+            precision=FP32 if kept else self.options.precision,
+            fuse_step=self.options.fuse_step and part.name == "unet",
+            keep_fp32=kept,
+            fp32_too=part.name in self.spares.doubled,
+        )
 
 
 def export_folder(
@@ -72,6 +81,8 @@ def export_folder(
     config: str | None = None,
     components: Collection[str] = (),
     dtype: str = "fp32",
+    keep_fp32: Collection[str] = (),
+    fp32_too: Collection[str] = (),
     quantize: str | None = None,
     opset: int = OPSET,
     static: str | None = None,
@@ -92,14 +103,17 @@ def export_folder(
     text_encoder, text_encoder_2, controlnet, controlnet_1 …, safety_checker. Tokenizers are copied. model_index.json
     comes last, so that an export that was cut short does not look like a bundle; the same call goes on with it.
 
-    ``components`` names the graphs to make, all if empty. ``dtype`` is "fp32" or "fp16"; a component that fp16 spoils
-    stays in fp32, which its report's ``remark`` says. ``opset`` is 18 to 23, ``target`` "cpu", "cuda" or "tensorrt":
-    what the operators are chosen for. ``static`` is "BxHxW": the batch of the UNet, and the size in pixels, that all
-    graphs are fixed to. ``fuse_step`` adds unet/unet_step.onnx, which has guidance and the DDIM step as nodes, and
-    shares the weights of model.onnx. ``vae`` is a folder with another autoencoder. ``loras`` are files in safetensors,
-    each perhaps with ":SCALE", that are added to the weights. Pickled weights need ``allow_pickle``.
+    ``components`` names the graphs to make, all if empty. ``dtype`` is "fp32", "fp16" or "bf16"; a component that fp16
+    spoils stays in fp32, which its report's ``remark`` says, and so do those of ``keep_fp32``. Those of ``fp32_too``,
+    or "all", get model.fp32.onnx beside the model.onnx in fp16, for the run time to change over to where that fails.
+    ``opset`` is 18 to 23, ``target`` "cpu", "cuda" or "tensorrt": what the operators are chosen for. ``static`` is
+    "BxHxW": the batch of the UNet, and the size in pixels, that all graphs are fixed to. ``fuse_step`` adds
+    unet/unet_step.onnx, which has guidance and the DDIM step as nodes, and shares the weights of model.onnx. ``vae`` is
+    a folder with another autoencoder. ``loras`` are files in safetensors, each perhaps with ":SCALE", that are added to
+    the weights. Pickled weights need ``allow_pickle``.
 
-    ``on_stage`` is called with a component and "load", "export", "fit", "verify", "fuse" or "write" as each begins.
+    ``on_stage`` is called with a component and "load", "export", "fit", "verify", "fuse" or "write" as each begins;
+    the fp32 form of a component has ".fp32" after its name.
     Raises ConfigError (the source is something else, an option means nothing to it, or ``out`` is taken), ExportError
     and OutputError, as ``export_unet`` does.
     """
@@ -111,6 +125,8 @@ def export_folder(
     opened = open_source(
         location.folder, components, vae=None if vae is None else Path(vae), checkpoint=location.checkpoint
     )
+    names = [part.name for part in opened.parts]
+    spares = read_spares(keep_fp32, fp32_too, components=names, precision=options.precision)
     for part in opened.parts:
         _signature(part, opened, options)
     if fuse_step:
@@ -118,9 +134,9 @@ def export_folder(
     _fetch(location, opened, allow_pickle=allow_pickle)
     for part in opened.parts:
         check_weights(part, allow_pickle=allow_pickle)
-    job = _Job(source=opened, options=options, loras=tuple(map(read_lora, loras)))
+    job = _Job(source=opened, options=options, loras=tuple(map(read_lora, loras)), spares=spares)
     check_targets(job.loras, opened)
-    with unfinished_folder(out, [part.name for part in opened.parts]):
+    with unfinished_folder(out, names):
         reports = {part.name: _component(out / part.name, part, job, on_stage) for part in opened.parts}
         on_stage("bundle", "write")
         _complete(out, opened, location)
@@ -188,19 +204,29 @@ def _made_before(folder: Path, made_from: Mapping[str, Any]) -> Report:
 
 
 def _export(folder: Path, part: Part, job: _Job, on_stage: Progress) -> Report:
-    """Export in the precision that was asked for; where that spoils the network, in float32."""
+    """Export in the precision that was asked for, and in float32 too if wanted; where that spoils it, in float32."""
     stage = functools.partial(on_stage, part.name)
     load_part = functools.partial(_network, part, job, stage)
     spoilt = _known_to_overflow(part, job.source)
     config, options = _config(part, job), job.options_for(part)
     if options.precision is not FP32 and not spoilt:
         try:
-            return export_into(folder, load_part, config, stage, options)
+            report = export_into(folder, load_part, config, stage, options)
         except ExportError as error:
             spoilt = str(error).partition("; nothing was written")[0]
-    report = export_into(folder, load_part, config, stage, dataclasses.replace(options, precision=FP32))
+        else:
+            return _with_spare(report, part, job, on_stage) if options.fp32_too else report
+    in_fp32 = dataclasses.replace(options, precision=FP32, fp32_too=False)
+    report = export_into(folder, load_part, config, stage, in_fp32)
     remark = f"kept in fp32: {spoilt}" if spoilt and options.precision is not FP32 else report.remark
     return dataclasses.replace(report, remark=remark)
+
+
+def _with_spare(report: Report, part: Part, job: _Job, on_stage: Progress) -> Report:
+    """Add the fp32 form to what was exported in fp16."""
+    stage = functools.partial(on_stage, f"{part.name}.fp32")
+    load_part = functools.partial(_network, part, job, stage)
+    return dataclasses.replace(report, spare_cases=export_spare(report.path, load_part, stage, report.options))
 
 
 def _config(part: Part, job: _Job) -> Config:

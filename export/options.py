@@ -40,6 +40,10 @@ class Options:
     static: Static | None = None
     fuse_step: bool = False
     """Whether the UNet gets a second graph, of which guidance and the DDIM step are a part."""
+    keep_fp32: bool = False
+    """Whether this component is in fp32 where the others need not be."""
+    fp32_too: bool = False
+    """Whether the graph has its fp32 form beside it."""
 
     @property
     def comparison(self) -> Precision:
@@ -55,11 +59,21 @@ class Options:
             "quantize": self.quantize,
             "static": None if self.static is None else str(self.static),
             "fuse_step": self.fuse_step,
+            "keep_fp32": self.keep_fp32,
+            "fp32_too": self.fp32_too,
         }
 
 
 def read_options(
-    *, dtype: str, opset: int, target: str, quantize: str | None, static: str | None, fuse_step: bool = False
+    *,
+    dtype: str,
+    opset: int,
+    target: str,
+    quantize: str | None,
+    static: str | None,
+    fuse_step: bool = False,
+    keep_fp32: bool = False,
+    fp32_too: bool = False,
 ) -> Options:
     """What was asked for. ConfigError names the option that means nothing."""
     if dtype not in PRECISIONS:
@@ -81,6 +95,8 @@ def read_options(
         quantize=quantize,
         static=_read_static(static),
         fuse_step=fuse_step,
+        keep_fp32=keep_fp32,
+        fp32_too=fp32_too,
     )
 
 

@@ -11,7 +11,7 @@ import onnxruntime
 from ddim_edge.config import read_json
 
 from .options import Options, read_options
-from .precision import Precision
+from .precision import FP32, Precision
 from .record import FILE_NAME, folder_size, hashes, write_json
 from .verify import Case
 from .verify_step import StepCheck
@@ -35,6 +35,8 @@ class Report:
     """The source's files and the options: the same again would give the same graph."""
     step: StepCheck | None = None
     """How far the fused step is off; None without one."""
+    spare_cases: tuple[Case, ...] = ()
+    """The comparison of the fp32 form; none without one."""
 
     @property
     def precision(self) -> Precision:
@@ -44,12 +46,17 @@ class Report:
     @property
     def error(self) -> float:
         """The worst of the cases, by the precision's measure."""
-        return max(case.error for case in self.cases)
+        return _worst(self.cases)
 
     @property
     def deviation(self) -> str:
         """The error, for people."""
-        return f"at most {self.error:.1e} {self.precision.unit} from PyTorch"
+        return _in_words(self.cases, self.precision)
+
+    @property
+    def spare_deviation(self) -> str | None:
+        """The error of the fp32 form, for people; None without one."""
+        return _in_words(self.spare_cases, FP32) if self.spare_cases else None
 
     @property
     def size(self) -> int:
@@ -63,16 +70,13 @@ def write_report(folder: Path, report: Report) -> None:
         "network": report.network,
         **report.options.to_json(),
         "versions": _versions(),
-        "verification": {
-            "measure": report.precision.formula,
-            "tolerance": report.precision.tolerance,
-            "error": report.error,
-            "cases": [case.to_json() for case in report.cases],
-        },
+        "verification": _comparison(report.cases, report.precision),
         "files": hashes(folder),
     }
     if report.step is not None:
         contents["verification"]["step"] = report.step.to_json()
+    if report.spare_cases:
+        contents["verification"]["fp32"] = _comparison(report.spare_cases, FP32)
     contents |= {"remark": report.remark} if report.remark else {}
     contents |= {"made_from": report.made_from} if report.made_from else {}
     write_json(folder / FILE_NAME, contents)
@@ -90,7 +94,25 @@ def read_report(folder: Path) -> Report:
         remark=contents.get("remark"),
         made_from=contents.get("made_from", {}),
         step=None if step is None else StepCheck(error=step["error"], tolerance=step["tolerance"]),
+        spare_cases=tuple(map(Case.from_json, contents["verification"].get("fp32", {}).get("cases", ()))),
     )
+
+
+def _comparison(cases: tuple[Case, ...], precision: Precision) -> dict[str, Any]:
+    return {
+        "measure": precision.formula,
+        "tolerance": precision.tolerance,
+        "error": _worst(cases),
+        "cases": [case.to_json() for case in cases],
+    }
+
+
+def _worst(cases: tuple[Case, ...]) -> float:
+    return max(case.error for case in cases)
+
+
+def _in_words(cases: tuple[Case, ...], precision: Precision) -> str:
+    return f"at most {_worst(cases):.1e} {precision.unit} from PyTorch"
 
 
 def _versions() -> dict[str, str | None]:

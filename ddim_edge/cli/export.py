@@ -31,6 +31,16 @@ _EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetenso
     help="What weights and values are stored and computed in. fp16 and bf16 are for GPUs.",
 )
 @click.option(
+    "--keep-fp32",
+    metavar="NAME,…",
+    help="Components that stay in fp32 whatever --dtype says, such as vae_decoder.",
+)
+@click.option(
+    "--fp32-too",
+    metavar="NAME,…",
+    help="With --dtype fp16, components to have in fp32 too, or all: they run in it once they fail in fp16.",
+)
+@click.option(
     "--quantize",
     type=click.Choice(["int8-weights"]),
     help="Store the weights of matrix products in 8 bits, and compute in fp32.",
@@ -77,7 +87,14 @@ _EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetenso
     is_flag=True,
     help="Read weights in formats that can run code, too.",
 )
-def export_command(source: str, out: Path, components: str | None, loras: tuple[str, ...], **options: Any) -> None:
+def export_command(
+    source: str,
+    out: Path,
+    components: str | None,
+    keep_fp32: str | None,
+    fp32_too: str | None,
+    **options: Any,
+) -> None:
     """Export SOURCE to the new folder OUT, which runs without PyTorch.
 
     SOURCE is a folder that diffusers saved, a single-file checkpoint in safetensors, or the OWNER/NAME of a repository
@@ -93,15 +110,20 @@ def export_command(source: str, out: Path, components: str | None, loras: tuple[
     Examples:
       ddim-edge export my-unet/ bundle/
       ddim-edge export stable-diffusion/ bundle/ --lora style.safetensors:0.8
+      ddim-edge export stable-diffusion/ bundle/ --dtype fp16 --fp32-too vae_decoder
       ddim-edge export dreams.safetensors bundle/ --config stable-diffusion/
       ddim-edge export stable-diffusion-v1-5/stable-diffusion-v1-5 bundle/
       ddim-edge export stable-diffusion/ bundle/ --vae taesd/ --components unet,text_encoder,vae_decoder
     """
-    names = [name.strip() for name in (components or "").split(",") if name.strip()]
+    lists = {"components": components, "keep_fp32": keep_fp32, "fp32_too": fp32_too}
     try:
-        _export(source, out, components=names, loras=loras, **options)
+        _export(source, out, **{option: _names(text) for option, text in lists.items()}, **options)
     except ModuleNotFoundError as error:
         raise ConfigError(_how_to_install(error)) from None
+
+
+def _names(text: str | None) -> list[str]:
+    return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
 def _export(source: str, out: Path, **options: Any) -> None:
@@ -113,6 +135,8 @@ def _export(source: str, out: Path, **options: Any) -> None:
         remark = f"; {part.remark}" if part.remark else ""
         if part.step is not None:
             remark += f"; its fused step at most {part.step.error:.1e} from NumPy's"
+        if part.spare_deviation is not None:
+            remark += f"; its fp32 form {part.spare_deviation}"
         click.echo(
             f"{name}: {part.network} in {part.precision.name}, {part.size / 1e6:.1f} MB, {part.deviation}{remark}"
         )

@@ -24,6 +24,8 @@ from ..onnx_file import check_onnx_file
 from ..options import usual_guidance
 from ..session import Session, TensorInfo
 
+_GRAPHS = ("*/model.onnx", "*/model.fp32.onnx", "unet/unet_step.onnx")
+
 
 @click.command("inspect")
 @click.argument("model", default="fashion-mnist")
@@ -61,7 +63,8 @@ def inspect_command(model: str, as_json: bool, verify: bool) -> None:
 def _graphs(root: Path) -> Iterator[dict[str, Any]]:
     """All graphs; weights that two of them share are counted with the first."""
     counted: set[Path] = set()
-    for path in sorted([*root.glob("*/model.onnx"), *root.glob("unet/unet_step.onnx")]):
+    paths = [path for name in _GRAPHS for path in root.glob(name)]
+    for path in sorted(paths, key=lambda path: (path.parent, path.stem)):
         files = {path, *check_onnx_file(path, root)}
         yield _graph(path, files - counted)
         counted |= files
@@ -70,7 +73,7 @@ def _graphs(root: Path) -> Iterator[dict[str, Any]]:
 def _graph(path: Path, files: set[Path]) -> dict[str, Any]:
     session = Session(path, "cpu")
     return {
-        "name": path.parent.name if path.name == "model.onnx" else path.stem,
+        "name": path.stem.replace("model", path.parent.name),
         "bytes": sum(file.stat().st_size for file in files),
         "inputs": [_tensor(info) for info in session.inputs.values()],
         "outputs": [_tensor(info) for info in session.outputs.values()],
