@@ -86,7 +86,7 @@ class _Rewrite:
 
     def _register(self, tensor: ir.TensorProtocol) -> ir.Value:
         constant = ir.Value(
-            name=tensor.name, const_value=tensor, shape=ir.Shape(tensor.shape), type=ir.TensorType(tensor.dtype)
+            name=tensor.name, const_value=tensor, shape=ir.Shape(tensor.shape.numpy()), type=ir.TensorType(tensor.dtype)
         )
         self._graph.register_initializer(constant)
         return constant

@@ -3,6 +3,7 @@
 import importlib
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any, NamedTuple
 
 # Lazy, for what needs no torch is tested without.
@@ -70,7 +71,7 @@ def measured(device: str = "cuda", side: int = _SIDE, copied: int = _COPIED) -> 
         kind = getattr(torch, name)
         one, other = (torch.randn(side, side, device=device, dtype=kind) for _ in range(2))
         out = torch.empty(side, side, device=device, dtype=kind)
-        rates[name] = 2 * side**3 / _seconds(torch, lambda a=one, b=other, c=out: torch.matmul(a, b, out=c), device)
+        rates[name] = 2 * side**3 / _seconds(torch, partial(torch.matmul, one, other, out=out), device)
     here, there = (torch.empty(copied, device=device, dtype=torch.uint8) for _ in range(2))
     bandwidth = 2 * copied / _seconds(torch, lambda: there.copy_(here), device)
     return Peak(rates["float16"], rates["float32"], bandwidth, "measured with torch: a matrix product and a copy")

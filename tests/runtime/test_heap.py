@@ -37,7 +37,7 @@ def _convolutions(path: Path) -> None:
         onnx.helper.make_node("Conv", [names[layer], f"w{layer}"], [names[layer + 1]], pads=[1, 1, 1, 1])
         for layer in range(_LAYERS)
     ]
-    shape = [1, _CHANNELS, "height", "width"]
+    shape: list[str | int | None] = [1, _CHANNELS, "height", "width"]
     ends = [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, shape) for name in (names[0], names[-1])]
     graph = onnx.helper.make_graph(nodes, "g", ends[:1], ends[1:], weights)
     onnx.save(onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 18)], ir_version=10), path)
