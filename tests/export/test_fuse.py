@@ -123,11 +123,11 @@ def test_a_whole_run_that_is_fed_with_its_own_outputs(
         try:
             query = sampler.send(guided)
         except StopIteration as end:
-            np.testing.assert_allclose(sample, end.value, atol=1e-4)
+            np.testing.assert_allclose(sample, end.value, atol=2e-5)
             break
-        np.testing.assert_allclose(sample, query.sample, atol=1e-4)
+        np.testing.assert_allclose(sample, query.sample, atol=2e-5)
         assert query.denoised is not None
-        np.testing.assert_allclose(denoised, query.denoised, atol=1e-3)
+        np.testing.assert_allclose(denoised, query.denoised, atol=1e-4)
     assert np.abs(sample).max() > 0.5
 
 
