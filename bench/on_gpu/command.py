@@ -15,6 +15,7 @@ from ddim_edge.cli.bench.rounds import Notify
 
 from .. import results, tables
 from ..results import Record
+from .markdown import machine
 from .measure import floor_of, measure_group
 from .models import MODELS, REHEARSAL, build
 from .needs import check_needs
@@ -68,8 +69,6 @@ def _rehearse(provider: str, sides: str, **options: Any) -> None:
     place = "cpu" if provider == "cuda" else provider
     run = Run("gpu-rehearsal", "no GPU (a rehearsal)", provider=place, sides=",".join(chosen), **options, kept=False)
     run.all(groups(REHEARSAL, ("fp32",), (1, 2), options["only"]), _REHEARSAL_PEAK)
-    from .markdown import machine
-
     click.echo(machine(run.record))
 
 

@@ -10,6 +10,7 @@ from onnx.reference import ReferenceEvaluator
 
 Shape = tuple[int, ...]
 
+_LIKE_INPUT = ("GroupNormalization",)
 _LARGEST = 64
 """Elements of a constant that can be a shape, or a part of one."""
 
@@ -26,6 +27,7 @@ def with_shapes(model: onnx.ModelProto, shapes: Mapping[str, Shape]) -> onnx.Mod
             value.type.tensor_type.shape.CopyFrom(onnx.TensorShapeProto(dim=dims))
     for value in model.graph.output:
         value.type.tensor_type.ClearField("shape")
+    _simplify(model.graph)
     while True:
         del model.graph.value_info[:]
         model = shape_inference.infer_shapes(model, check_type=False, strict_mode=False, data_prop=True)
@@ -41,6 +43,18 @@ def known_shapes(graph: onnx.GraphProto) -> dict[str, Shape]:
         if value.type.tensor_type.HasField("shape") and all(dim.HasField("dim_value") for dim in dims):
             found[value.name] = tuple(dim.dim_value for dim in dims)
     return found
+
+
+def _simplify(graph: onnx.GraphProto) -> None:
+    """Leave out what shapes do not depend on: the weights' values, and what onnx takes for a function and skips."""
+    for tensor in graph.initializer:
+        if int(np.prod(tensor.dims)) > _LARGEST:
+            kept = onnx.TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
+            kept.data_location = onnx.TensorProto.EXTERNAL
+            tensor.CopyFrom(kept)
+    for node in graph.node:
+        if node.op_type in _LIKE_INPUT:
+            node.CopyFrom(onnx.helper.make_node("Identity", node.input[:1], node.output))
 
 
 def _fold(model: onnx.ModelProto) -> bool:

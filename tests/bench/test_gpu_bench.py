@@ -1,0 +1,270 @@
+"""What runs on a GPU, as far as it can be tried without one: counting, the plan, its tables, and a rehearsal."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx.numpy_helper
+import onnx.parser
+import pytest
+from click.testing import CliRunner
+from numpy.typing import NDArray
+
+from bench import results
+from bench.on_gpu import command
+from bench.on_gpu.cost import Cost, Work, cost_of
+from bench.on_gpu.markdown import NAMES, machine
+from bench.on_gpu.models import MODELS, REHEARSAL
+from bench.on_gpu.peaks import Peak, measured, published
+from bench.on_gpu.plan import SIDES, groups
+from bench.on_gpu.profiling import summary
+
+
+def write(folder: Path, text: str, **weights: Any) -> Path:
+    """A graph; ``weights``: arrays, by name."""
+    model = onnx.parser.parse_model(text)
+    for name, array in weights.items():
+        model.graph.initializer.append(onnx.numpy_helper.from_array(array, name))
+    onnx.checker.check_model(model)
+    onnx.save_model(model, folder / "model.onnx")
+    return folder / "model.onnx"
+
+
+def zeros(*shape: int, kind: type[np.generic] = np.float32) -> NDArray[Any]:
+    return np.zeros(shape, kind)
+
+
+def test_operations_of_every_node_that_multiplies(tmp_path: Path) -> None:
+    """Against their closed forms: a multiplication and an addition a term."""
+    path = write(
+        tmp_path,
+        """<ir_version: 10, opset_import: ["" : 23]>
+        g (float[batch, 4, height, width] x, float[batch, 8, 5, 6] q, float[batch, 2, 7, 6] k, float[batch, 2, 7, 3] v,
+           float[batch, 5, 48] q3, float[batch, 7, 12] k3, float[batch, 7, 10] v3, float[6, 8] a)
+        => (float[batch, 2, u, w] up, float[batch, 8, 5, 3] h, float[batch, 5, p] h3, float[6, 5] b, float[5, 5] c)
+        {
+          y = Conv<group = 2, strides = [2, 2], pads = [1, 1, 1, 1]>(x, kernel)
+          up = ConvTranspose<strides = [2, 2]>(y, wide)
+          h = Attention(q, k, v)
+          h3 = Attention<q_num_heads = 8, kv_num_heads = 2>(q3, k3, v3)
+          b = MatMul(a, m)
+          c = Gemm<transA = 1>(b, b)
+        }""",
+        kernel=zeros(8, 2, 3, 3),
+        wide=zeros(8, 2, 2, 2),
+        m=zeros(8, 5),
+    )
+    batch, height, width = 3, 16, 12
+    shapes = {
+        "x": (batch, 4, height, width),
+        "q": (batch, 8, 5, 6),
+        "k": (batch, 2, 7, 6),
+        "v": (batch, 2, 7, 3),
+        "q3": (batch, 5, 48),
+        "k3": (batch, 7, 12),
+        "v3": (batch, 7, 10),
+    }
+    convolution = batch * 8 * (height // 2) * (width // 2) * 2 * 9
+    up = batch * 8 * (height // 2) * (width // 2) * 2 * 4
+    attention = batch * 8 * 5 * 7 * (6 + 3)
+    attention_of_rows = batch * 8 * 5 * 7 * (6 + 5)
+    product, square = 6 * 8 * 5, 5 * 6 * 5
+    expected = [2 * count for count in (convolution, up, attention, attention_of_rows, product, square)]
+    cost = cost_of(path, shapes)
+    assert [work.flops for work in cost.works] == expected
+    assert cost.flops == sum(expected)
+    assert cost.works[4].bytes == 4 * (6 * 8 + 8 * 5 + 6 * 5)
+    assert cost.weights == 4 * (8 * 2 * 9 + 8 * 2 * 4 + 40)
+
+
+def test_activations_are_what_is_alive_at_once(tmp_path: Path) -> None:
+    """The input is read until the end: at the worst node it, both halves of the product and its result are there."""
+    path = write(
+        tmp_path,
+        """<ir_version: 10, opset_import: ["" : 21]>
+        g (float16[n, 8] x) => (float16[n, 8] y)
+        { a = MatMul(x, wide)
+          b = Sigmoid(a)
+          c = MatMul(b, narrow)
+          y = Add(c, x) }""",
+        wide=zeros(8, 16, kind=np.float16),
+        narrow=zeros(16, 8, kind=np.float16),
+    )
+    cost = cost_of(path, {"x": (10, 8)})
+    assert cost.activations == 2 * 10 * (8 + 16 + 16)
+    assert cost.weights == 2 * 2 * 8 * 16
+    assert cost.flops == 2 * 2 * 10 * 8 * 16
+
+
+def test_shapes_that_are_computed_on_the_way(tmp_path: Path) -> None:
+    path = write(
+        tmp_path,
+        """<ir_version: 10, opset_import: ["" : 21]>
+        g (float[n, 4, h, w] x) => (float[n, p, c] y)
+        { z = GroupNormalization<num_groups = 2>(x, scale, bias)
+          n = Shape<start = 0, end = 1>(z)
+          h = Shape<start = 2, end = 3>(z)
+          w = Shape<start = 3, end = 4>(z)
+          pixels = Mul(h, w)
+          rows = Concat<axis = 0>(n, pixels, four)
+          flat = Reshape(z, rows)
+          y = MatMul(flat, m) }""",
+        scale=zeros(4),
+        bias=zeros(4),
+        four=np.array([4]),
+        m=zeros(4, 6),
+    )
+    assert cost_of(path, {"x": (2, 4, 3, 5)}).flops == 2 * (2 * 15) * 4 * 6
+    with pytest.raises(ValueError, match="cannot be inferred"):
+        cost_of(path, {})
+
+
+def test_a_floor_is_the_slower_of_computing_and_reading() -> None:
+    cost = Cost((Work(1000, 40), Work(10, 400)), weights=100, activations=0)
+    assert cost.seconds(1000, 10) == pytest.approx(10)  # 100 bytes at 10 a second
+    assert cost.seconds(10, 1000) == pytest.approx(101)
+    assert cost.roofline(100, 10) == pytest.approx(10 + 40)
+
+
+def test_published_rates_are_found_by_name() -> None:
+    assert [published(name) is None for name in ("NVIDIA GeForce RTX 4090", "Tesla V100")] == [False, True]
+    sxm, pcie = published("NVIDIA H100 80GB HBM3"), published("NVIDIA H100 PCIe")
+    assert sxm is not None
+    assert pcie is not None
+    assert sxm.bandwidth > pcie.bandwidth
+    for peak in filter(None, map(published, ("Orin", "NVIDIA A100-SXM4-80GB", "NVIDIA H200"))):
+        assert peak.fp16 > peak.fp32 > 1e12
+        assert peak.bandwidth > 1e11
+
+
+def test_rates_can_be_measured() -> None:
+    peak = measured("cpu", side=64, copied=2**16)
+    assert min(peak.fp16, peak.fp32, peak.bandwidth) > 0
+
+
+def test_the_plan_begins_with_what_tells_most() -> None:
+    planned = groups(MODELS, ("fp16", "fp32"), (1, 4, 16), [])
+    assert [group.name for group in planned[:5]] == [f"{model.name}-fp16-1" for model in MODELS]
+    assert len({group.name for group in planned}) == len(MODELS) * 2 * 3
+    assert [group.name for group in groups(MODELS, ("fp16", "fp32"), (1, 4), ["sd*-fp16-4", "unet-64-*-1"])] == [
+        "unet-64-fp16-1",
+        "unet-64-fp32-1",
+        "sd15-fp16-4",
+        "sdxl-fp16-4",
+    ]
+    sdxl = next(group for group in planned if group.name == "sdxl-fp16-4")
+    assert sdxl.input_shapes() == {
+        "sample": (8, 4, 128, 128),
+        "timestep": (8,),
+        "encoder_hidden_states": (8, 77, 2048),
+        "text_embeds": (8, 1280),
+        "time_ids": (8, 6),
+    }
+
+
+def test_a_profile_counts_the_later_half() -> None:
+    def node(ts: int, name: str, duration: int) -> dict[str, Any]:
+        arguments = {"op_name": name, "provider": "CUDAExecutionProvider"}
+        return {"cat": "Node", "name": f"{name}_kernel_time", "ts": ts, "dur": duration, "args": arguments}
+
+    runs = [{"cat": "Session", "name": "model_run", "ts": 10 * run, "dur": 2_000_000} for run in range(10)]
+    found = summary([*runs, node(0, "Conv", 1000), node(51, "Conv", 30), node(61, "MatMul", 10)])
+    assert found == {"call_seconds": 2.0, "nodes": {"Conv on CUDA": 0.75, "MatMul on CUDA": 0.25}, "kernels": {}}
+
+
+def row(side: str, seconds: float, **changes: Any) -> dict[str, Any]:
+    usual = {
+        "side": side,
+        "reason": None,
+        "facts": {},
+        "image_seconds": [1.0],
+        "step": {"median": seconds, "p95": 2 * seconds},
+        "idle_share": None,
+        "gpu_memory": None,
+    }
+    return usual | changes
+
+
+def test_a_machines_table() -> None:
+    rows = [
+        row("graph", 0.004, idle_share=0.0123, gpu_memory=3 * 2**20),
+        row("eager", 0.01),
+        row("fused", 0.0, image_seconds=[], reason="no room"),
+    ]
+    floor = {"call_seconds": 0.001, "roofline_seconds": 0.002, "weights": 2**20, "activations": 2**20}
+    group = {"model": "sd15", "precision": "fp16", "batch": 1, "rows": rows, "floor": floor}
+    soak = {"generations": 1000, "reason": None, "resident_growth": 0.001, "gpu_growth": None}
+    text = machine({"gpu": "NVIDIA Something", "groups": {"x": group}, "soak": soak})
+    assert "| sd15, fp16 | 1 | bound, CUDA graph | 4 | 8 | 2.50× | 1.2% | 3 | 1.50 |" in text
+    assert "| sd15, fp16 | 1 | diffusers, eager | 10 | 20 | 1.00× |  |  |  |" in text
+    assert "| sd15, fp16 | 1 | the GPU's floor (2 node by node) | 1 |  | 10.00× |  |  |  |" in text
+    assert "- sd15 in fp16, batch 1, fused step, CUDA graph: no room" in text
+    assert "1000 generations in a row: the process's memory +0.10%, the GPU's not told" in text
+
+
+@pytest.fixture
+def own_results(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """Results and networks go to a folder of the test's."""
+    monkeypatch.setattr(results, "RESULTS", tmp_path / "results")
+    monkeypatch.setattr(results, "CACHE", tmp_path / "cache")
+    return tmp_path
+
+
+def run_of(generations: int, **changes: Any) -> command.Run:
+    usual: dict[str, Any] = {"provider": "cpu", "sides": "plain", "repeats": 1, "minutes": 9.0, "opset": 23}
+    return command.Run("gpu-x", "X", **usual, generations=generations, keep=False, **changes)
+
+
+def test_a_run_goes_on_where_it_was_cut_short(own_results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    planned, made = groups(REHEARSAL, ("fp32",), (1,), []), list[str]()
+
+    def measure(group: Any, *_: Any) -> dict[str, Any]:
+        if len(made) == 1:
+            made.append("interrupted")
+            raise KeyboardInterrupt
+        made.append(group.name)
+        return {"rows": []}
+
+    monkeypatch.setattr(command, "measure_group", measure)
+    for name in ("floor_of", "measure_profile"):
+        monkeypatch.setattr(command, name, lambda *_: {})
+    monkeypatch.setattr(command, "build", lambda *_, **__: (own_results / "a", own_results / "b"))
+    peak = Peak(1, 1, 1, "")
+    with pytest.raises(KeyboardInterrupt):
+        run_of(0).all(planned, peak)
+    assert list(results.read("gpu-x")["groups"]) == ["tiny-fp32-1"]
+    run_of(0).all(planned, peak)
+    assert made == ["tiny-fp32-1", "interrupted", "tiny-text-fp32-1"]
+    assert list(results.read("gpu-x")["groups"]) == ["tiny-fp32-1", "tiny-text-fp32-1"]
+    late = run_of(0)
+    late._end = 0.0
+    late.record["groups"].clear()
+    late.all(planned, peak)
+    assert late.record["groups"] == {}
+
+
+def test_the_rehearsal_runs_all_of_it(own_results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On the CPU, one tiny network with guidance and all that SDXL is told, every side that needs no compiler."""
+    shown = list[dict[str, Any]]()
+    monkeypatch.setattr(command, "machine", lambda record: shown.append(record) or machine(record))
+    options = ["--rehearse", "--only", "tiny-text-fp32-1", "--repeats", "1", "--generations", "20"]
+    done = CliRunner().invoke(command.main, options, catch_exceptions=False)
+    assert done.exit_code == 0, done.output
+    rows = {row["side"]: row for row in shown[0]["groups"]["tiny-text-fp32-1"]["rows"]}
+    assert {side: row["reason"] for side, row in rows.items()} == dict.fromkeys(SIDES[:5])
+    assert rows["bound"]["facts"]["from_first_kind"] == 0
+    assert rows["fused"]["facts"]["from_first_kind"] < 1e-4
+    assert 0 < rows["eager"]["facts"]["difference"] < 1e-4
+    assert 0 < rows["plain"]["idle_share"] < 1
+    for side in SIDES[:5]:
+        assert f"| tiny-text, fp32 | 1 | {NAMES[side]} |" in done.output
+    assert "the GPU's floor" in done.output
+    assert "20 generations in a row: the process's memory" in done.output
+    assert "by kind of node: " in done.output
+    assert not (own_results / "results").exists()
+    assert not list((own_results / "cache" / "gpu").iterdir())
+
+
+def test_every_side_has_a_name() -> None:
+    assert set(NAMES) == set(SIDES)
