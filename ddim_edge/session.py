@@ -78,9 +78,9 @@ class Session:
         batches: the numbers of rows that it was compiled for, ascending; none where it takes any.
         proven: whether an image was made with it, or it need not be proven, for it does not compute in fp16.
 
-    A graph that is called ``each_step`` keeps its threads spinning while they wait for the next call, which is soon,
-    and where the provider has a memory of its own its inputs and outputs stay in buffers there; ``bound`` says so
-    otherwise. One that is called once an image would only slow the others down.
+    Of a graph that is called ``each_step`` the inputs and outputs stay in buffers of the device, where the provider
+    has a memory of its own; ``bound`` says so otherwise. Its threads spin for a moment while they wait for work, which
+    those of a graph that is called once an image do not.
 
     Raises ProviderError where the provider does not run, BundleError where the file is no usable graph.
     """

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+import ddim_edge
 from ddim_edge import cpu
 
 _EIGHT = set(range(8))
@@ -196,3 +197,33 @@ def test_a_mask_of_one_processor_makes_one_thread() -> None:
         assert cpu.describe(environ={}).chosen == 1
     finally:
         os.sched_setaffinity(0, mask)
+
+
+_SPINNING = "session.intra_op.allow_spinning"
+_FOR = "session.intra_op.spin_duration_us"
+
+
+@pytest.mark.parametrize(
+    ("found", "each_step", "threads", "entry"),
+    [
+        (cpu.Cpu(cores=4, allowed=4), True, 0, (_FOR, "20")),
+        (cpu.Cpu(cores=4, allowed=4), False, 0, (_SPINNING, "0")),
+        (cpu.Cpu(cores=4, allowed=2, masked=True), True, 2, (_FOR, "20")),
+        (cpu.Cpu(cores=4, allowed=4, quota=3), True, 3, (_SPINNING, "0")),
+        (cpu.Cpu(cores=4, allowed=4, quota=3), False, 3, (_SPINNING, "0")),
+        (cpu.Cpu(cores=4, allowed=4, quota=8), True, 0, (_FOR, "20")),
+    ],
+)
+def test_a_session_is_told(
+    monkeypatch: pytest.MonkeyPatch,
+    tiny_bundle: Path,
+    found: cpu.Cpu,
+    each_step: bool,
+    threads: int,
+    entry: tuple[str, str],
+) -> None:
+    monkeypatch.setattr(cpu, "describe", lambda: found)
+    session = ddim_edge.Session(tiny_bundle / "unet" / "model.onnx", "cpu", each_step=each_step)
+    told = session.raw.get_session_options()
+    assert told.intra_op_num_threads == threads
+    assert told.get_session_config_entry(entry[0]) == entry[1]
