@@ -83,7 +83,7 @@ def interval(record: Record) -> str:
 
 
 def spinning(record: Record) -> str:
-    names = {"alone": "alone", "spinning": "beside two whose threads spin", "still": "beside two whose threads do not"}
+    names = {"alone": "alone", "spinning": "beside two, all by ONNX Runtime's defaults", "still": "beside two"}
     rows = [
         (names[kind], f"{1000 * side['seconds']:.1f} ms", f"{side['ratio']:.2f}", as_range(side["pairs"], ".2f"))
         for kind, side in record["sides"].items()

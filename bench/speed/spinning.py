@@ -1,12 +1,14 @@
-"""(f) What two graphs that are called once an image cost the UNet beside them, when their threads spin and when not.
+"""(f) What two graphs that are called once an image cost the UNet beside them: by ONNX Runtime's defaults, and by ours.
 
 The bundled UNet stands for all three. ``python -m bench.speed.spinning VARIANT GRAPH`` is one of the processes.
 """
 
+import importlib
 import statistics
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO, Any
 
@@ -19,7 +21,7 @@ from .processes import Notify, Subject, compare
 
 VARIANTS = ("alone", "spinning", "still")
 STEPS = 8
-ROUNDS = 25
+ROUNDS = 15
 
 
 def measure(subject: Subject, notify: Notify) -> dict[str, Any]:
@@ -54,26 +56,37 @@ def _ask(stdin: IO[str] | None, stdout: IO[str] | None) -> float:
     return float(stdout.readline())
 
 
-def _image(unet: ddim_edge.Session, beside: list[ddim_edge.Session]) -> float:
+Run = Callable[[dict[str, Any]], Any]
+
+
+def _open(graph: Path, variant: str, *, each_step: bool) -> Run:
+    """With ONNX Runtime's defaults threads spin for long, whatever the graph is for."""
+    if variant != "spinning":
+        return ddim_edge.Session(graph, "cpu", each_step=each_step).run
+    onnxruntime: Any = importlib.import_module("onnxruntime")
+    session = onnxruntime.InferenceSession(graph, providers=["CPUExecutionProvider"])
+    return lambda feeds: session.run(None, feeds)
+
+
+def _image(unet: Run, beside: list[Run]) -> float:
     """One image: what is called before the UNet, its steps, what is called after; the seconds of a step."""
     sample = np.random.default_rng(0).standard_normal((1, 1, 32, 32), dtype=np.float32)
     feeds = {"sample": sample, "timestep": np.array([500]), "class_labels": np.array([0])}
-    for session in beside[:1]:
-        session.run(feeds)
+    for run in beside[:1]:
+        run(feeds)
     began = time.perf_counter()
     for _ in range(STEPS):
-        unet.run(feeds)
+        unet(feeds)
     taken = (time.perf_counter() - began) / STEPS
-    for session in beside[1:]:
-        session.run(feeds)
+    for run in beside[1:]:
+        run(feeds)
     return taken
 
 
 def main() -> None:
     variant, graph = sys.argv[1], Path(sys.argv[2])
-    unet = ddim_edge.Session(graph, "cpu")
-    count = 0 if variant == "alone" else 2
-    beside = [ddim_edge.Session(graph, "cpu", each_step=variant == "spinning") for _ in range(count)]
+    unet = _open(graph, variant, each_step=True)
+    beside = [_open(graph, variant, each_step=False) for _ in range(0 if variant == "alone" else 2)]
     for _ in sys.stdin:
         print(statistics.median(_image(unet, beside) for _ in range(3)), flush=True)
 

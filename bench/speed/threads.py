@@ -25,8 +25,8 @@ from .processes import Notify, Subject, compare
 
 SIDES = ("onnxruntime", "ours")
 PLACES = ("whole", "mask", "quota", "busy")
-CALLS = 40
-ROUNDS = 15
+CALLS = 20
+ROUNDS = 9
 _GROUPS = Path("/sys/fs/cgroup")
 
 Taken = dict[str, float]
