@@ -105,6 +105,7 @@ class Session:
         self.outputs = {info.name: info for info in self._describe(opened.raw.get_outputs())}
         self.batches = tuple(sorted({rows for entry in opened.compiled for rows in _rows(entry)}))
         self.raw: Any = None
+        self._run_options: Any = None
         self.binding: Binding | None = None
         self._compiled = opened.compiled
         self._beside: dict[Path, tuple[Any, Binding | None]] = {}
@@ -191,7 +192,7 @@ class Session:
             if self.binding is not None:
                 return self.binding.run(prepared, wanted, wanted if stay else ())
             arrays = {name: np.asarray(value) for name, value in prepared.items()}
-            return dict(zip(wanted, self.raw.run(wanted, arrays), strict=True))
+            return dict(zip(wanted, self.raw.run(wanted, arrays, self._run_options), strict=True))
         except Exception as error:  # ONNX Runtime's exceptions have no public base but this one
             kind = DeviceMemoryError if _OUT_OF_MEMORY.search(str(error)) else ProviderError
             raise kind(f"{self.name} failed on {self.provider}: {complaint(error)}") from error
@@ -204,7 +205,7 @@ class Session:
                 self._use(open_graph(self._path, self._device, Use.STEPS_LEAN if self._each_step else Use.ONCE_LEAN))
 
     def _use(self, opened: Opened) -> None:
-        self.raw = opened.raw
+        self.raw, self._run_options = opened.raw, opened.run_options
         bound = self._each_step and opened.provider.memory is not None if self._bound is None else self._bound
         if bound:
             which = int(self._device.which or 0) if self._device.provider == opened.provider.name else 0
