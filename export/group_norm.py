@@ -1,6 +1,6 @@
 """GroupNormalization in terms of operators that ONNX Runtime has fast kernels for, on the CPU and on CUDA.
 
-Neither has a kernel of GroupNormalization: ONNX Runtime expands it to a chain of some twenty operators. The same
+Neither has a kernel of GroupNormalization: ONNX Runtime expands it to about thirty nodes. The same
 function is Reshape to (B, G, ·), LayerNormalization of the last axis, Reshape back, and a weight and a bias a channel.
 InstanceNormalization in the place of the second would need no scale, but from opset 22 on CUDA has no kernel of it.
 """

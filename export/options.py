@@ -13,6 +13,7 @@ OPSET = 23
 OPSETS = range(18, OPSET + 1)
 """What PyTorch can write. GroupNormalization is native from 21 on; before, PyTorch writes it in other operators."""
 TARGETS = ("cpu", "cuda", "tensorrt")
+"""The first two make the same graph: its operators have kernels on both."""
 QUANTIZATIONS = ("int8-weights",)
 _FIRST_BF16 = 22
 

@@ -1,6 +1,7 @@
 """The rewrite of GroupNormalization is the same function."""
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,7 @@ from onnxscript import ir
 from ddim_edge_export.group_norm import rewrite_group_norms
 
 Array = NDArray[np.float32]
+MODELS = Path(__file__).parents[2] / "models"
 
 
 def graph_of(
@@ -161,3 +163,10 @@ def test_what_it_cannot_rewrite_stays(change: str) -> None:
                 value.dtype = ir.DataType.DOUBLE
     assert rewrite_group_norms(model) == 0
     assert operators(model)["GroupNormalization"] == 2
+
+
+@pytest.mark.parametrize("graph", sorted(MODELS.glob("**/model.onnx")), ids=lambda path: path.parent.name)
+def test_the_bundled_graphs_have_no_norm_without_a_kernel_on_cuda(graph: Path) -> None:
+    found = Counter(node.op_type for node in onnx.load(graph).graph.node)
+    assert not found.keys() & {"GroupNormalization", "InstanceNormalization"}
+    assert found["LayerNormalization"] >= found["BatchNormalization"]
