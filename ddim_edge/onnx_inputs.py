@@ -12,7 +12,6 @@ from .onnx_file import fields, mapped, varint
 _GRAPH, _NODE, _OPERATOR, _INPUT, _INITIALIZER, _INITIALIZER_NAME = 7, 1, 4, 11, 5, 8
 _NAME, _TYPE, _TENSOR, _ELEMENT, _SHAPE, _DIMENSION, _LENGTH, _LENGTH_NAME = 1, 2, 1, 1, 2, 1, 1, 2
 _FLOAT16 = (10, 16)  # and bfloat16
-_QUANTIZED = b"DequantizeLinear"
 
 
 T = TypeVar("T")
@@ -36,8 +35,8 @@ def operators(graph: Path) -> Counter[str]:
 
 
 def is_quantized(graph: Path) -> bool:
-    """Whether the graph has nodes that bring numbers of few bits back to floating point, as int8 needs."""
-    return _QUANTIZED in graph.read_bytes()
+    """Whether the graph says at which scales its values may be rounded to 8 bits; weights alone are not enough."""
+    return operators(graph)["QuantizeLinear"] > 0
 
 
 def _read(graph: Path, look: Callable[[memoryview], T]) -> T:

@@ -147,7 +147,11 @@ def test_the_precision_is_that_of_the_graph_unless_it_is_said(new_bundle: Callab
         ("cpu", Wanted(guided=False), "--no-guidance means nothing to cpu"),
         ("cpu", Wanted(workspace=1), "--workspace means nothing to cpu"),
         ("tensorrt-rtx", Wanted(precision="fp16"), "--precision is TensorRT's: tensorrt-rtx computes in the types of"),
-        ("tensorrt", Wanted(precision="int8"), "unet is not quantized, and int8 takes the scales from a graph that is"),
+        (
+            "tensorrt",
+            Wanted(precision="int8"),
+            "unet is not quantized, and int8 takes the scales from a graph's QuantizeLinear nodes",
+        ),
         ("tensorrt", Wanted(batches=(1, 0)), "--batch must be 1 or more, for instance 1,2,4, not 0"),
         ("tensorrt", Wanted(workspace=0), "--workspace must be 1 MB or more"),
         ("tensorrt", Wanted(height=30), "height 30 is no multiple of 4"),

@@ -57,6 +57,7 @@ _recipes = st.builds(
     _machines,
     st.sampled_from((None, "fp32", "fp16", "int8")),
     st.none() | st.integers(1, 99),
+    st.dictionaries(_texts, _texts, max_size=2),
 )
 
 
@@ -76,6 +77,7 @@ def test_every_ingredient_changes_the_key(recipe: Recipe, data: st.DataObject) -
         "shapes": {**recipe.shapes, "added": (3,)},
         "precision": "bf16",
         "workspace": 100,
+        "options": {"added": "1"},
         **{f"machine.{field.name}": "something new" for field in dataclasses.fields(Machine)},
     }
     name = data.draw(st.sampled_from(sorted(changes)))
@@ -174,6 +176,20 @@ def test_what_was_built_on_another_machine_says_why_it_does_not_fit(
     assert reason in message
     command = f"ddim-edge build {graph.parents[1]} --provider tensorrt --batch 2 --height 512 --width 768"
     assert f"Run `{command}`" in message
+
+
+def test_options_that_change_what_is_built_must_be_the_same(graph: Path) -> None:
+    level = {"trt_builder_optimization_level": "5"}
+    built = _built(_recipe(graph, options=level))
+    run_only = {"trt_cuda_graph_enable": "True"}
+    (found,) = find(graph, "tensorrt", options={**level, **run_only}, machine=GPU).fitting
+    assert found == built
+    assert found.options["trt_builder_optimization_level"] == "5"
+    other = find(graph, "tensorrt", options=run_only, machine=GPU)
+    assert other == Found((), ("built with --provider-option trt_builder_optimization_level=5",))
+    sparse = {"trt_sparsity_enable": "True", **run_only}
+    message = missing(graph, "tensorrt", find(graph, "tensorrt", options=sparse, machine=GPU), options=sparse)
+    assert message.endswith("--batch 1 --provider-option trt_sparsity_enable=True`")
 
 
 def test_messages_without_anything_that_fits(graph: Path) -> None:
