@@ -123,8 +123,8 @@ def _precision(provider: str, graph: Path, wanted: Wanted) -> str | None:
         return None
     if wanted.precision == "int8" and not is_quantized(graph):
         raise ConfigError(
-            f"{component_of(graph)} is not quantized, and int8 takes the scales from a graph's QuantizeLinear nodes, which "
-            "`ddim-edge export` does not write: leave --precision int8 out"
+            f"{component_of(graph)} is not quantized, and int8 takes the scales from a graph's QuantizeLinear nodes, "
+            "which `ddim-edge export` does not write: leave --precision int8 out"
         )
     half = any(declared.is_half for declared in declared_inputs(graph).values())
     return wanted.precision or ("fp16" if half else "fp32")

@@ -1,6 +1,7 @@
 """What a graph is compiled for, as the machine tells it."""
 
 import ctypes
+import platform
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ class FakeLibrary:
 
 @pytest.fixture
 def gpus(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(machine.ctypes, "CDLL", FakeLibrary)
+    monkeypatch.setattr(ctypes, "CDLL", FakeLibrary)
     monkeypatch.setattr(nvidia, "driver_version", lambda: None)
     monkeypatch.setattr(nvidia, "jetson", lambda: None)
 
@@ -65,7 +66,7 @@ def gpus(monkeypatch: pytest.MonkeyPatch) -> None:
     ("text", "name"),
     [
         (INTEL, "Intel(R) Core(TM) i7 avx avx2 avx512_vnni avx512f fma"),
-        (ARM, f"{machine.platform.machine()} 0xd42 asimd asimddp i8mm sve"),
+        (ARM, f"{platform.machine()} 0xd42 asimd asimddp i8mm sve"),
     ],
 )
 def test_a_cpu_is_its_name_and_what_its_kernels_are_chosen_by(
@@ -105,7 +106,7 @@ def test_neither_driver_nor_tensorrt_is_an_error_with_the_file(monkeypatch: pyte
     def refuse(name: str) -> None:
         raise OSError(f"{name}: cannot open shared object file")
 
-    monkeypatch.setattr(machine.ctypes, "CDLL", refuse)
+    monkeypatch.setattr(ctypes, "CDLL", refuse)
     with pytest.raises(ProviderError, match=r"NVIDIA's driver is not there: .*cuda.*: cannot open"):
         Machine.of("tensorrt")
     with pytest.raises(ProviderError, match=r"TensorRT is not there: .*nvinfer.*: cannot open"):
