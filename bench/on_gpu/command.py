@@ -11,12 +11,11 @@ import click
 from rich.console import Console
 
 from ddim_edge.cli.bench.circumstances import circumstances
-from ddim_edge.cli.bench.rounds import Notify
 
 from .. import results, tables
 from ..results import Record
 from .markdown import machine
-from .measure import floor_of, measure_group
+from .measure import NO_TIME, Turn, floor_of, measure_group
 from .models import MODELS, REHEARSAL, build
 from .needs import check_needs
 from .peaks import Peak, measured, published
@@ -102,7 +101,7 @@ class Run:
     def all(self, planned: Sequence[Group], peak: Peak) -> None:
         """Every group that is not there yet, then the generations in a row."""
         self.record["peak"] = peak._asdict()
-        left = [group for group in planned if group.name not in self.record["groups"]]
+        left = [group for group in planned if not self._is_done(group)]
         while left and self._has_time():
             group = left.pop(0)
             self._group(group, peak)
@@ -114,11 +113,17 @@ class Run:
         if left:
             self._say(f"not begun: {', '.join(group.name for group in left)}. Run it again to go on")
 
+    def _is_done(self, group: Group) -> bool:
+        """Whether it is there with every side that is wanted."""
+        rows = self.record["groups"].get(group.name, {}).get("rows", [])
+        return set(self._sides) <= {row["side"] for row in rows if row["reason"] != NO_TIME}
+
     def _group(self, group: Group, peak: Peak) -> None:
         self._say(f"{group.name}: building")
-        files = source, bundle = build(group.model, group.precision, self._folder(group), opset=self._opset)
-        assert source != bundle
-        record = measure_group(group, self._sides, self._provider, files, self._repeats, self._notify(group))
+        files = build(group.model, group.precision, self._folder(group), opset=self._opset)
+        bundle = files[1]
+        turn = Turn(lambda text: self._say(f"{group.name}: {text}"), self._has_time)
+        record = measure_group(group, self._sides, self._provider, files, self._repeats, turn)
         record["floor"] = floor_of(group, bundle / "unet" / "model.onnx", peak)
         if group.batch == 1:
             record["profile"] = measure_profile(group, bundle, self._provider)
@@ -127,9 +132,6 @@ class Run:
 
     def _folder(self, group: Group) -> Path:
         return results.CACHE / "gpu" / group.files
-
-    def _notify(self, group: Group) -> Notify:
-        return lambda text: self._say(f"{group.name}: {text}")
 
     def _say(self, text: str) -> None:
         self._console.print(f"{time.strftime('%H:%M:%S')} {text}", soft_wrap=True)

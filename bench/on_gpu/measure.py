@@ -1,9 +1,10 @@
 """One group: all sides in interleaved rounds, what they agree on, and what the GPU could do at best."""
 
+import re
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -17,25 +18,31 @@ from .ours import KINDS
 from .peaks import Peak
 from .plan import Group
 
+NO_TIME = "no time was left"
+_NO_ROOM = re.compile("memory|alloc", re.IGNORECASE)
 MEMORY_FACTOR = 1.3
 """The most that is wanted of the GPU's memory, in weights and activations."""
 
 
+class Turn(NamedTuple):
+    """What a measurement has of the run that it belongs to."""
+
+    notify: Notify
+    has_time: Callable[[], bool]
+
+
 def measure_group(
-    group: Group, sides: Sequence[str], provider: str, files: tuple[Path, Path], repeats: int, notify: Notify
+    group: Group, sides: Sequence[str], provider: str, files: tuple[Path, Path], repeats: int, turn: Turn
 ) -> Record:
     """The group's record, without the floor."""
     cells = [Cell(group.configuration(side, provider, *files)) for side in sides]
     try:
-        _together(cells, repeats, notify)
-        crowded = [cell for cell in cells if cell.reason is not None]
-        for position, cell in enumerate(crowded):
-            notify(f"{cell.label}, alone")
-            crowded[position] = _alone(cell, repeats, notify)
+        _together(cells, repeats, turn)
+        crowded = [cell for cell in cells if cell.reason is not None and _NO_ROOM.search(cell.reason)]
+        retried = {cell.configuration.side: _alone(cell, repeats, turn) for cell in crowded}
     finally:
         for cell in cells:
             cell.stop()
-    retried = {cell.configuration.side: cell for cell in crowded}
     rows = [_row(retried.get(cell.configuration.side, cell)) for cell in cells]
     return {
         "model": group.model.name,
@@ -48,26 +55,33 @@ def measure_group(
     }
 
 
-def _together(cells: Sequence[Cell], repeats: int, notify: Notify) -> None:
+def _together(cells: Sequence[Cell], repeats: int, turn: Turn) -> None:
     for cell in cells:
-        notify(f"starting {cell.label}")
-        cell.start()
+        _start(cell, turn)
     ours = [cell for cell in cells if cell.lives and cell.configuration.side in KINDS]
     if ours:
         _compare_kinds(ours)
         check_agreement(ours[0], [cell for cell in cells if cell.configuration.side not in KINDS])
-    interleave(cells, repeats, notify)
+    interleave(cells, repeats, turn.notify)
     for cell in cells:
         cell.stop()
 
 
-def _alone(cell: Cell, repeats: int, notify: Notify) -> Cell:
+def _start(cell: Cell, turn: Turn) -> None:
+    if not turn.has_time():
+        cell.fail(NO_TIME)
+        return
+    turn.notify(f"starting {cell.label}")
+    cell.start()
+
+
+def _alone(cell: Cell, repeats: int, turn: Turn) -> Cell:
     """Again without the others, whose memory it may have lacked; its rounds are then not interleaved with theirs."""
     again = Cell(cell.configuration)
     try:
-        again.start()
+        _start(again, turn)
         again.facts["alone"] = True
-        interleave([again], repeats, notify)
+        interleave([again], repeats, turn.notify)
     finally:
         again.stop()
     return again

@@ -59,7 +59,7 @@ def _denoise(networks: Networks, mode: str, device: str) -> Denoise:
     unet: Denoise = networks.unet
     if mode == EAGER:
         return unet
-    if device == "cuda":
+    if device.startswith("cuda"):
         networks.unet.to(memory_format=torch.channels_last)
     compiled: Denoise = torch.compile(unet, mode=mode, fullgraph=True)
     return compiled

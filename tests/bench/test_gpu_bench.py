@@ -224,7 +224,7 @@ def test_a_run_goes_on_where_it_was_cut_short(own_results: Path, monkeypatch: py
             made.append("interrupted")
             raise KeyboardInterrupt
         made.append(group.name)
-        return {"rows": []}
+        return {"rows": [{"side": "plain", "reason": None}]}
 
     monkeypatch.setattr(command, "measure_group", measure)
     for name in ("floor_of", "measure_profile"):
@@ -237,6 +237,11 @@ def test_a_run_goes_on_where_it_was_cut_short(own_results: Path, monkeypatch: py
     run_of(0).all(planned, peak)
     assert made == ["tiny-fp32-1", "interrupted", "tiny-text-fp32-1"]
     assert list(results.read("gpu-x")["groups"]) == ["tiny-fp32-1", "tiny-text-fp32-1"]
+    more = run_of(0)
+    more._sides = ("plain", "bound")
+    made.clear()
+    more.all(planned[:1], peak)
+    assert made == ["tiny-fp32-1"]  # again, for it lacks a side
     late = run_of(0)
     late._end = 0.0
     late.record["groups"].clear()
@@ -244,10 +249,16 @@ def test_a_run_goes_on_where_it_was_cut_short(own_results: Path, monkeypatch: py
     assert late.record["groups"] == {}
 
 
+@pytest.mark.slow
 def test_the_rehearsal_runs_all_of_it(own_results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the CPU, one tiny network with guidance and all that SDXL is told, every side that needs no compiler."""
     shown = list[dict[str, Any]]()
-    monkeypatch.setattr(command, "machine", lambda record: shown.append(record) or machine(record))
+
+    def show(record: dict[str, Any]) -> str:
+        shown.append(record)
+        return machine(record)
+
+    monkeypatch.setattr(command, "machine", show)
     options = ["--rehearse", "--only", "tiny-text-fp32-1", "--repeats", "1", "--generations", "20"]
     done = CliRunner().invoke(command.main, options, catch_exceptions=False)
     assert done.exit_code == 0, done.output

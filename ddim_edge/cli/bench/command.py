@@ -14,7 +14,7 @@ from ...model_folder import open_bundle
 from ...providers import NAMES, Device
 from .agreement import check_agreement
 from .circumstances import circumstances
-from .plan import EAGER, Configuration, Settings, device_of, ours, rival
+from .plan import EAGER, Configuration, Settings, device_beside, ours, rival
 from .rounds import Cell, Notify, interleave
 from .table import text_of
 
@@ -147,7 +147,7 @@ class Bench:
     def _start_beside(self, cell: Cell, notify: Notify) -> None:
         """Start diffusers on the same device, once for each bundle, batch and device."""
         of = cell.configuration
-        place = of.bundle, of.batch, device_of(cell.facts["provider"])
+        place = of.bundle, of.batch, device_beside(of, cell.facts)
         if not self._modes or place in self._compared:
             return
         self._compared.add(place)

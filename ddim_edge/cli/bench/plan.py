@@ -47,15 +47,22 @@ def ours(bundle: Path, batch: int, provider: str, shared: Settings) -> Configura
 
 
 def device_of(provider: str) -> str:
-    """The device of torch that stands beside a provider: the GPU for NVIDIA's, else the CPU."""
-    return "cuda" if provider.partition(":")[0].startswith(("cuda", "tensorrt")) else "cpu"
+    """The device of torch that stands beside ``NAME[:DEVICE]``: the same GPU for NVIDIA's providers, else the CPU."""
+    name, colon, which = provider.partition(":")
+    return f"cuda{colon}{which}" if name.startswith(("cuda", "tensorrt")) else "cpu"
+
+
+def device_beside(beside: Configuration, facts: Mapping[str, Any]) -> str:
+    """The device of torch for a configuration of ours that runs where it said in ``facts``."""
+    _, colon, which = beside.provider.partition(":")
+    return device_of(f"{facts['provider']}{colon}{which}")
 
 
 def rival(
     beside: Configuration, facts: Mapping[str, Any], mode: str, source: Path | None, shared: Settings
 ) -> Configuration:
     """diffusers, doing the same as the configuration ``beside``, which said ``facts`` of itself."""
-    device = device_of(facts["provider"])
+    device = device_beside(beside, facts)
     settings = {
         "bundle": str(beside.bundle),
         "source": None if source is None else str(source),
