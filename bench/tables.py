@@ -3,6 +3,8 @@
 import os
 import re
 
+from ddim_edge.cli.bench.table import text_of
+
 from . import results
 from .markdown import (
     emoji,
@@ -49,9 +51,16 @@ def render() -> None:
         body = f"{table(record)}\n\n{_circumstances(record)}" if record else "Not measured yet."
         text = _between_markers(text, name, body)
     text = _between_markers(text, "gpu", on_gpu.all_tables())
+    text = _between_markers(text, "bench", command_table())
     temporary = README.with_suffix(".tmp")
     temporary.write_text(text)
     os.replace(temporary, README)
+
+
+def command_table() -> str:
+    """What `ddim-edge bench` printed as JSON, as it prints it otherwise."""
+    record = results.read("bench")
+    return f"```\n{text_of(record)}\n```" if record else "Not measured yet."
 
 
 def _between_markers(text: str, name: str, body: str) -> str:
