@@ -15,7 +15,6 @@ import ddim_edge
 import ddim_edge_export.folder
 from ddim_edge.errors import ConfigError, ExportError
 from ddim_edge.half_precision import PrecisionWarning
-from ddim_edge.integrity import verify_files
 from ddim_edge.pipeline import SlowWarning
 from ddim_edge_export import Report, export_folder
 from ddim_edge_export.network import Network
@@ -25,6 +24,7 @@ from ddim_edge_export.verify import Case
 
 from ..conftest import Invoke
 from .conftest import SourceOf
+from .pipelines import tiny_autoencoder, unet
 
 Load = Callable[[], Network]
 PARTS = ["unet", "text_encoder", "vae_decoder"]
@@ -33,11 +33,16 @@ FLOAT, HALF = TensorProto.FLOAT, TensorProto.FLOAT16
 
 @pytest.fixture(scope="module")
 def bundle(source_of: SourceOf, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A pipeline in fp16 whose text encoder is in fp32, and its VAE's decoder in both. Leave it as it is."""
-    out = tmp_path_factory.mktemp("exported") / "bundle"
-    options: dict[str, Any] = {"keep_fp32": ["text_encoder"], "fp32_too": ["vae_decoder"]}
-    report = export_folder(source_of("lcm"), out, components=PARTS, dtype="fp16", **options)
-    assert [name for name, part in report.components.items() if part.spare_cases] == ["vae_decoder"]
+    """A pipeline in fp16 whose text encoder is in fp32, and whose other networks are in both. Leave it as it is."""
+    folder = tmp_path_factory.mktemp("exported")
+    source = Path(shutil.copytree(source_of("stable-diffusion"), folder / "source"))
+    blocks = {"down_block_types": ("CrossAttnDownBlock2D",), "up_block_types": ("UpBlock2D",), "mid_block_type": None}
+    unet(**blocks, block_out_channels=(8,), attention_head_dim=2).save_pretrained(source / "unet")
+    tiny_autoencoder(folder / "vae")
+    options: dict[str, Any] = {"keep_fp32": ["text_encoder"], "fp32_too": ["unet", "vae_decoder"], "fuse_step": True}
+    out = folder / "bundle"
+    report = export_folder(source, out, components=PARTS, vae=folder / "vae", dtype="fp16", **options)
+    assert [name for name, part in report.components.items() if part.spare_cases] == ["unet", "vae_decoder"]
     return out
 
 
@@ -52,6 +57,8 @@ def test_the_graphs_and_their_types(bundle: Path) -> None:
     graphs = {path.relative_to(bundle).as_posix(): float_types(path) for path in bundle.rglob("*.onnx")}
     assert graphs == {
         "unet/model.onnx": {HALF},
+        "unet/unet_step.onnx": {HALF, FLOAT},
+        "unet/model.fp32.onnx": {FLOAT},
         "text_encoder/model.onnx": {FLOAT},
         "vae_decoder/model.onnx": {HALF},
         "vae_decoder/model.fp32.onnx": {FLOAT},
@@ -62,7 +69,7 @@ def test_what_export_json_says(bundle: Path) -> None:
     records = {name: json.loads((bundle / name / "export.json").read_text()) for name in PARTS}
     said = {name: (entry["dtype"], entry["keep_fp32"], entry["fp32_too"]) for name, entry in records.items()}
     assert said == {
-        "unet": ("fp16", False, False),
+        "unet": ("fp16", False, True),
         "text_encoder": ("fp32", True, False),
         "vae_decoder": ("fp16", False, True),
     }
@@ -70,14 +77,20 @@ def test_what_export_json_says(bundle: Path) -> None:
     assert 0 < compared["fp32"]["error"] <= compared["fp32"]["tolerance"] == 1e-4
     assert compared["fp32"]["error"] < compared["error"]
     assert len(compared["fp32"]["cases"]) == len(compared["cases"])
-    assert "fp32" not in records["unet"]["verification"]
+    assert "fp32" not in records["text_encoder"]["verification"]
 
 
 def test_inspect_shows_both_forms_and_knows_their_hashes(bundle: Path, invoke: Invoke, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(bundle, tmp_path / "copy"))
     facts = json.loads(invoke("inspect", copy, "--verify", "--json").out)
-    assert [graph["name"] for graph in facts["graphs"]] == ["text_encoder", "unet", "vae_decoder", "vae_decoder.fp32"]
-    assert [graph["outputs"][0]["dtype"] for graph in facts["graphs"]] == ["float32", "float16", "float16", "float32"]
+    assert {graph["name"]: graph["outputs"][0]["dtype"] for graph in facts["graphs"]} == {
+        "text_encoder": "float32",
+        "unet": "float16",
+        "unet.fp32": "float32",
+        "unet_step": "float16",
+        "vae_decoder": "float16",
+        "vae_decoder.fp32": "float32",
+    }
     assert facts["verified"] == sum(path.is_file() for path in copy.rglob("*")) - 1
     shutil.copy(copy / "vae_decoder" / "model.onnx", copy / "vae_decoder" / "model.fp32.onnx")
     assert invoke("inspect", copy, "--verify").failed_with("model.fp32.onnx is not the file that was exported")
@@ -115,16 +128,6 @@ def test_a_run_in_fp16_that_holds_never_opens_it(bundle: Path, tmp_path: Path) -
     copy = Path(shutil.copytree(bundle, tmp_path / "copy"))
     overflow(copy / "vae_decoder" / "model.fp32.onnx")
     np.testing.assert_array_equal(generate(copy).images, generate(bundle).images)
-
-
-def test_a_unet_with_its_step_fused_has_one_fp32_form(unet_folder: Path, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    report = export_folder(unet_folder, out, dtype="fp16", fp32_too=["all"], fuse_step=True).components["unet"]
-    graphs = {path.name: float_types(path) for path in (out / "unet").glob("*.onnx")}
-    assert graphs == {"model.onnx": {HALF}, "model.fp32.onnx": {FLOAT}, "unet_step.onnx": {HALF, FLOAT}}
-    assert report.step_error is not None
-    assert report.spare_deviation is not None
-    assert verify_files(out) == sum(path.is_file() for path in out.rglob("*")) - 1
 
 
 @pytest.fixture
