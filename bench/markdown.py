@@ -114,6 +114,19 @@ def threads(record: Record) -> str:
     return as_table((*header, "processor time: ONNX Runtime", "ddim-edge"), rows)
 
 
+def opening(record: Record) -> str:
+    rows = [
+        (
+            name,
+            *(f"{1000 * found['seconds'][side]:.0f} ms" for side in ("plain", "built")),
+            f"{found['ratio']:.2f}",
+            as_range(found["pairs"], ".2f"),
+        )
+        for name, found in record["graphs"].items()
+    ]
+    return as_table(("graph", "as exported", "optimized by build", "times faster", "round by round"), rows)
+
+
 def stable_diffusion(record: Record) -> str:
     names = {"ours": "ddim-edge", "low-memory": "ddim-edge, --low-memory", "diffusers": "diffusers"}
     rows = [

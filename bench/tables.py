@@ -9,6 +9,7 @@ from . import results
 from .markdown import (
     emoji,
     interval,
+    opening,
     overhead,
     quality,
     reconstruction,
@@ -36,6 +37,7 @@ TABLES = {
     "stable_diffusion": stable_diffusion,
     "spinning": spinning,
     "threads": threads,
+    "opening": opening,
     "serving_load": serving.load,
     "serving_overhead": serving.overhead,
     "serving_soak": serving.soak,

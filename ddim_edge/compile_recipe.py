@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
-from .graph_hash import graph_stamps
+from .graph_hash import graph_sketch, graph_stamps
 from .machine import Machine
 
 FORMAT = 1
@@ -66,7 +66,8 @@ class Recipe:
         """What ``built.json`` says of it. A bundle that its cache lies in can be moved with it."""
         inside = folder.is_relative_to(self.graph.parent.parent)
         graph = os.path.relpath(self.graph, folder) if inside else str(self.graph)
-        return {**self._described(), "graph": graph, "graph_sha256": sha256, "stamps": graph_stamps(self.graph)}
+        known = {"stamps": graph_stamps(self.graph), "sketch": graph_sketch(self.graph)}
+        return {**self._described(), "graph": graph, "graph_sha256": sha256, **known}
 
     def _described(self) -> dict[str, Any]:
         return {

@@ -19,7 +19,7 @@ from typing import NamedTuple, Self
 
 from .compile_recipe import FOR_A_SHAPE, MODEL, Recipe, Shapes, component_of, lasting, provider_options
 from .errors import OutputError
-from .graph_hash import Stamps, graph_sha256, graph_stamps
+from .graph_hash import Stamps, graph_sha256, graph_sketch, graph_stamps
 from .machine import Machine
 
 CACHE_VARIABLE = "DDIM_EDGE_CACHE"
@@ -38,7 +38,7 @@ class Compiled:
         folder: where it lies.
         recipe: what was compiled, and for what; its ``graph`` is the original.
         sha256: of the original graph and its weights.
-        stamps: of the original's files when it was compiled.
+        stamps, sketch: of the original's files when it was compiled, to know it without reading all of it.
         seconds, size, date: how long it took, its bytes on disk, and when it was finished, in ISO 8601.
     """
 
@@ -46,6 +46,7 @@ class Compiled:
     recipe: Recipe
     sha256: str
     stamps: Stamps
+    sketch: str
     seconds: float
     size: int
     date: str
@@ -62,7 +63,8 @@ class Compiled:
                 return None
             recipe = Recipe.from_json(facts, folder)
             stamps = {name: tuple(stamp) for name, stamp in facts["stamps"].items()}
-            return cls(folder, recipe, facts["graph_sha256"], stamps, facts["seconds"], facts["bytes"], facts["date"])
+            known = (facts[name] for name in ("sketch", "seconds", "bytes", "date"))
+            return cls(folder, recipe, facts["graph_sha256"], stamps, *known)
         except (OSError, ValueError, KeyError, TypeError, AttributeError):
             return None
 
@@ -121,6 +123,10 @@ class Original:
         return graph_stamps(self.graph)
 
     @functools.cached_property
+    def sketch(self) -> str:
+        return graph_sketch(self.graph)
+
+    @functools.cached_property
     def sha256(self) -> str:
         return graph_sha256(self.graph)
 
@@ -128,7 +134,7 @@ class Original:
         if self.stamps == entry.stamps:
             return True
         sizes, compiled = ([stamp[0] for stamp in stamps.values()] for stamps in (self.stamps, entry.stamps))
-        return sizes == compiled and self.sha256 == entry.sha256
+        return sizes == compiled and self.sketch == entry.sketch and self.sha256 == entry.sha256
 
 
 def find(

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from .compile_recipe import MODEL, Recipe, provider_options
 from .complaints import complaint
 from .errors import DdimEdgeError, ProviderError
@@ -24,6 +26,10 @@ from .runtime import be_quiet, load_cuda_libraries, runtime, why_not_loaded
 
 _WEIGHTS = f"{MODEL}_data"
 _SMALL = "1024"  # bytes; what is larger lies in a file beside the graph, where it is mapped and may exceed 2 GB
+_NUMPY_TYPES = {
+    f"tensor({name})": {"float": "float32", "double": "float64"}.get(name, name)
+    for name in ("float", "float16", "double", "int64", "int32", "bool")
+}
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
@@ -60,14 +66,29 @@ def _optimize(recipe: Recipe, folder: Path) -> None:
 
 
 def _build_engines(recipe: Recipe, folder: Path, provider: Provider, which: str | None) -> Any:
-    """Open the graph once, which makes TensorRT build its engines and keep them in ``folder``; the session."""
+    """Have TensorRT build its engines and keep them in ``folder``; returns the session.
+
+    Opening the graph builds those of which all shapes are known then, and running it once the others.
+    """
     options = {"device_id": which or "0", **_all_options(recipe, folder)}
     session = _session(recipe.graph, _session_options(), providers=[(provider.ort_name, options)], enable_fallback=0)
     if provider.ort_name not in session.get_providers():
         raise not_loaded(provider, why_not_loaded(provider.library))
+    _run_once(session, recipe)
     if not list(folder.glob("*.engine")):
         raise ProviderError(f"TensorRT built no engine: it takes no part of {recipe.component}'s graph")
     return session
+
+
+def _run_once(session: Any, recipe: Recipe) -> None:
+    feeds = {
+        entry.name: np.zeros(recipe.shapes.get(entry.name, tuple(entry.shape)), _NUMPY_TYPES[entry.type])
+        for entry in session.get_inputs()
+    }
+    try:
+        session.run(None, feeds)
+    except Exception as error:  # ONNX Runtime's exceptions have no public base but this one
+        raise ProviderError(f"{recipe.component} cannot be run: {complaint(error)}") from None
 
 
 def _compile_context(recipe: Recipe, folder: Path, provider: Provider, which: str | None) -> Any:

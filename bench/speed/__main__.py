@@ -8,7 +8,7 @@ from rich.console import Console
 from ddim_edge.model_folder import open_bundle
 
 from .. import results, tables
-from . import interval, overhead, size, spinning, startup, threads, throughput
+from . import interval, opening, overhead, size, spinning, startup, threads, throughput
 from .processes import Subject
 
 MEASUREMENTS = {
@@ -19,6 +19,7 @@ MEASUREMENTS = {
     "interval": interval.measure,
     "spinning": spinning.measure,
     "threads": threads.measure,
+    "opening": opening.measure,
 }
 PACKAGES = ("ddim-edge", "numpy", "onnxruntime", "torch", "diffusers")
 

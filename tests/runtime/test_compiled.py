@@ -241,6 +241,17 @@ def test_the_weights_are_read_once_where_the_bundle_is_a_copy(
     assert read == [copy]
 
 
+def test_another_training_of_the_same_network_is_known_without_reading_all_of_it(
+    graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = Path(shutil.copytree(graph.parents[1], tmp_path / "other")) / "unet" / "model.onnx"
+    weights = other.with_name("model.onnx_data")
+    weights.write_bytes(bytes(byte ^ 1 for byte in weights.read_bytes()))
+    _built(_recipe(graph))
+    monkeypatch.setattr(compiled, "graph_sha256", None)
+    assert find(other, "tensorrt", machine=GPU) == Found((), ())
+
+
 def test_what_lies_beside_a_bundle_moves_with_it(graph: Path, tmp_path: Path) -> None:
     bundle = graph.parents[1]
     _built(_recipe(graph), bundle_cache(bundle))

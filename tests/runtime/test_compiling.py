@@ -5,13 +5,15 @@ import re
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 
 import ddim_edge
-from ddim_edge import opening
+from ddim_edge import compiling, opening
 from ddim_edge.building import build
 from ddim_edge.compile_recipe import Recipe
 from ddim_edge.compiled import Compiled, find, user_cache, write_record
@@ -104,6 +106,45 @@ def test_tensorrt_that_does_not_load_is_no_engine(tmp_path: Path, monkeypatch: p
         pytest.raises(ProviderError, match=r"provider 'tensorrt' did not load: libnvinfer.so.10 is not there"),
     ):
         compile_graph(recipe, tmp_path, Device("tensorrt"))
+
+
+class FakeSession:
+    """ONNX Runtime's session of the bundled UNet on a GPU with TensorRT, which builds at the first call."""
+
+    def __init__(self, graph: Path, _options: Any, providers: Any, enable_fallback: int) -> None:
+        assert (graph, enable_fallback) == (UNET, 0)
+        ((self.name, self.options),) = providers
+        self.on_cpu = onnxruntime.InferenceSession(graph, _options, providers=["CPUExecutionProvider"])
+
+    def get_providers(self) -> list[str]:
+        return [self.name, "CPUExecutionProvider"]
+
+    def get_inputs(self) -> Any:
+        return self.on_cpu.get_inputs()
+
+    def run(self, outputs: None, feeds: Arrays) -> None:
+        self.on_cpu.run(outputs, feeds)  # which says whether names, types and shapes are right
+        shapes = ",".join(f"{name}:{'x'.join(map(str, array.shape))}" for name, array in feeds.items())
+        assert self.options["trt_profile_opt_shapes"] == shapes
+        (Path(self.options["trt_engine_cache_path"]) / "an.engine").write_bytes(b"engine")
+
+    def get_provider_graph_assignment_info(self) -> Any:
+        return []
+
+
+def test_tensorrt_builds_with_the_recipes_options_and_is_run_once(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fake = SimpleNamespace(SessionOptions=onnxruntime.SessionOptions, InferenceSession=FakeSession)
+    monkeypatch.setattr(compiling, "runtime", lambda: fake)
+    shapes = {"sample": (2, 1, 28, 28), "timestep": (2,), "class_labels": (2,)}
+    recipe = Recipe("tensorrt", UNET, shapes, Machine("GPU", None, "1.32.0", "TensorRT 10"), "fp16", 2**30)
+    assert compile_graph(recipe, tmp_path, Device("tensorrt", "1")) is None
+    assert (tmp_path / "an.engine").is_file()
+    monkeypatch.setattr(FakeSession, "run", lambda *_: None)
+    (tmp_path / "an.engine").unlink()
+    with pytest.raises(ProviderError, match="TensorRT built no engine: it takes no part of unet's graph"):
+        compile_graph(recipe, tmp_path, Device("tensorrt", "1"))
 
 
 @NEEDS_OPENVINO

@@ -168,7 +168,7 @@ def engines(graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Eng
         for rows in batches:
             shapes = {"sample": (rows, 1, 8, 8), "timestep": (rows,), "class_labels": (rows,)}
             recipe = Recipe("tensorrt", graph, shapes, MACHINE, "fp16")
-            made.append(Compiled(tmp_path / f"engine-{rows}", recipe, "", {}, 1.0, 1, ""))
+            made.append(Compiled(tmp_path / f"engine-{rows}", recipe, "", {}, "", 1.0, 1, ""))
         fitting = tuple(made)
         found = lambda _path, name, _which, _options: Found(fitting if name == "tensorrt" else (), ())  # noqa: E731
         monkeypatch.setattr(opening, "find", found)
