@@ -3,7 +3,7 @@
 import re
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, cast
 
@@ -165,7 +165,10 @@ class Session:
         warnings.warn(message, PrecisionWarning, stacklevel=4)
         self.close()
         options: Any = {"turns": self._turns, "each_step": self._each_step, "bound": self._bound}
-        self._spare = Session(spare, self._device, name=self.name, **options)
+        # TensorRT has no engine of it; CUDA comes in the same package.
+        on_cuda = self._device.provider == "tensorrt"
+        device = replace(self._device, provider="cuda", options={}) if on_cuda else self._device
+        self._spare = Session(spare, device, name=self.name, **options)
         self.inputs, self.outputs = self._spare.inputs, self._spare.outputs
         return True
 
