@@ -71,7 +71,7 @@ class _Rewrite:
     def _in_two_passes(self, tape: ir.tape.Tape, x: ir.Value, weight: ir.Value, bias: ir.Value, rank: int) -> ir.Value:
         """CUDA has no BatchNormalization in bf16, and that in fp16 converts its four vectors at each call."""
         scale, shift = (
-            self._constant(f"per_channel.{value.name}", _array(value).reshape(-1, *(1,) * (rank - 2)))
+            self._constant(f"per_channel.{rank}.{value.name}", _array(value).reshape(-1, *(1,) * (rank - 2)))
             for value in (weight, bias)
         )
         return tape.op("Add", [tape.op("Mul", [x, scale]), shift])

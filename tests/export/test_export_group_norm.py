@@ -138,6 +138,32 @@ def test_in_half_precision_weight_and_bias_are_an_operator_each(kind: int, step:
             np.testing.assert_allclose(got, expected, atol=4 * step, rtol=4 * step)
 
 
+def test_norms_of_images_and_of_rows_may_share_their_weights() -> None:
+    """Weights that are equal, as those of a new network are, become one tensor of the graph."""
+    kind = TensorProto.FLOAT16
+    nodes = [
+        helper.make_node("GroupNormalization", ["x", "weight", "bias"], ["y"], num_groups=2),
+        helper.make_node("Reshape", ["x", "shape"], ["rows"]),
+        helper.make_node("GroupNormalization", ["rows", "weight", "bias"], ["z"], num_groups=2),
+    ]
+    constants = [numpy_helper.from_array(np.ones(4, np.float16), name) for name in ("weight", "bias")]
+    constants.append(numpy_helper.from_array(np.array([0, 4, -1]), "shape"))
+    image, rows = ["batch", 4, 3, 4], ["batch", 4, 12]
+    graph = helper.make_graph(
+        nodes,
+        "norms",
+        [helper.make_tensor_value_info("x", kind, image)],
+        [helper.make_tensor_value_info("y", kind, image), helper.make_tensor_value_info("z", kind, rows)],
+        constants,
+        value_info=[helper.make_tensor_value_info("rows", kind, rows)],
+    )
+    model = ir.serde.deserialize_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)]))
+    assert rewrite_group_norms(model) == 2
+    x = np.random.default_rng(0).standard_normal((2, 4, 3, 4)).astype(np.float16)
+    y, z = run(model, x)
+    np.testing.assert_array_equal(y.reshape(2, 4, 12), z)
+
+
 def test_tensors_whose_sizes_have_no_name_share_nothing() -> None:
     one = np.ones(4, np.float32)
     model = graph_of(2, one, one, 1e-5, 4)
