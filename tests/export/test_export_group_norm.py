@@ -148,7 +148,8 @@ def test_norms_of_images_and_of_rows_may_share_their_weights() -> None:
     ]
     constants = [numpy_helper.from_array(np.ones(4, np.float16), name) for name in ("weight", "bias")]
     constants.append(numpy_helper.from_array(np.array([0, 4, -1]), "shape"))
-    image, rows = ["batch", 4, 3, 4], ["batch", 4, 12]
+    image: list[str | int | None] = ["batch", 4, 3, 4]
+    rows: list[str | int | None] = ["batch", 4, 12]
     graph = helper.make_graph(
         nodes,
         "norms",
