@@ -8,6 +8,11 @@ def main() -> None:
     """Run the command, from wherever it was called."""
     root = str(Path(__file__).resolve().parents[1])
     sys.path[:0] = [root] if root not in sys.path else []
+    from bench.on_gpu.needs import missing_packages
+
+    missing = missing_packages()
+    if missing:
+        sys.exit(missing)
     from bench.on_gpu.from_clone import make_importable
 
     make_importable()

@@ -17,7 +17,7 @@ from ..results import Record
 from .markdown import machine
 from .measure import NO_TIME, Turn, floor_of, measure_group
 from .models import MODELS, REHEARSAL, build
-from .needs import check_needs
+from .needs import missing_gpu
 from .peaks import Peak, measured, published
 from .plan import SIDES, Group, groups
 from .profiling import measure_profile
@@ -53,7 +53,9 @@ def main(rehearse: bool, **options: Any) -> None:
     if rehearse:
         _rehearse(**options)
         return
-    check_needs(options["provider"])
+    missing = missing_gpu(options["provider"])
+    if missing:
+        raise click.ClickException(missing)
     import torch
 
     name = torch.cuda.get_device_name(0)

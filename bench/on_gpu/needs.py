@@ -1,17 +1,13 @@
-"""What the machine must have, said before anything starts."""
+"""What the machine must have, said before anything of it is imported."""
 
 import importlib.util
-
-import click
-
-from ddim_edge.errors import DdimEdgeError
-from ddim_edge.providers import Device
 
 _PACKAGES = {
     "numpy": "numpy",
     "PIL": "pillow",
+    "click": "click",
     "rich": "rich",
-    "onnxruntime": "onnxruntime-gpu",
+    "onnxruntime": "'onnxruntime-gpu[cuda,cudnn]'",
     "torch": "torch",
     "diffusers": "diffusers",
     "transformers": "transformers",
@@ -19,20 +15,24 @@ _PACKAGES = {
     "onnx": "onnx",
     "onnxscript": "onnxscript",
 }
-"""Modules, and the packages that bring them."""
+"""Modules, and what pip installs for them."""
 
 
-def check_needs(provider: str) -> None:
-    """ClickException, with the command that mends it, where a package, the provider or torch's GPU is missing."""
+def missing_packages() -> str | None:
+    """One line with the command that installs what is missing; None where nothing is."""
     missing = [package for module, package in _PACKAGES.items() if importlib.util.find_spec(module) is None]
-    if missing:
-        raise click.ClickException(f"missing: {', '.join(missing)}. Install: pip install {' '.join(missing)}")
+    return f"missing here. Install: pip install {' '.join(missing)}" if missing else None
+
+
+def missing_gpu(provider: str) -> str | None:
+    """Why ours or torch has no GPU here; None where both may have one."""
+    from ddim_edge.errors import DdimEdgeError
+    from ddim_edge.providers import Device
+
     try:
         list(Device.parse(provider).candidates())
     except DdimEdgeError as error:
-        raise click.ClickException(str(error)) from None
-    if provider.startswith("cuda"):
-        import torch
+        return str(error)
+    import torch
 
-        if not torch.cuda.is_available():
-            raise click.ClickException("torch sees no GPU: install a build of torch for CUDA (pip install torch)")
+    return None if torch.cuda.is_available() else "torch sees no GPU: install a build of torch for CUDA"

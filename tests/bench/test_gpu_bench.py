@@ -1,5 +1,7 @@
 """What runs on a GPU, as far as it can be tried without one: counting, the plan, its tables, and a rehearsal."""
 
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -275,6 +277,22 @@ def test_the_rehearsal_runs_all_of_it(own_results: Path, monkeypatch: pytest.Mon
     assert "by kind of node: " in done.output
     assert not (own_results / "results").exists()
     assert not list((own_results / "cache" / "gpu").iterdir())
+
+
+def test_what_is_missing_is_said_before_it_is_imported(tmp_path: Path) -> None:
+    """A Python without any package, in another folder: one line, with what to install."""
+    script = Path(results.__file__).parent / "gpu.py"
+    bare = [sys.executable, "-I", "-S", str(script)]
+    done = subprocess.run(bare, cwd=tmp_path, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("missing here. Install: pip install numpy pillow click")
+    assert done.stderr.count("\n") == 1
+
+
+def test_a_provider_that_is_not_there_is_said_at_the_start() -> None:
+    done = CliRunner().invoke(command.main, ["--provider", "coreml"])
+    assert done.exit_code == 1
+    assert "provider 'coreml' is not in the installed" in done.output
 
 
 def test_every_side_has_a_name() -> None:
