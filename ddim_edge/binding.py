@@ -157,7 +157,7 @@ class Binding:
         if name not in place.inputs:
             place.inputs[name] = self._new(feed.shape, feed.dtype)
         value = place.inputs[name]
-        if place.uploaded.get(name) is not feed:
+        if feed.flags.writeable or place.uploaded.get(name) is not feed:
             value.update_inplace(feed)
             self.uploads[name] += 1
             place.uploaded.pop(name, None)

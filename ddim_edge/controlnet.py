@@ -84,11 +84,16 @@ class ControlNets:
                     "that does not fit the unet, one of them is from another model"
                 )
 
+    def prove(self) -> None:
+        """An image was made with them."""
+        for _, session in self._nets:
+            session.proven = True
+
     def residuals(self, feeds: Mapping[str, Array], conditions: Sequence[Mapping[str, Array]]) -> Mapping[str, Feed]:
         """What they add to the UNet that is fed ``feeds``, by the names of its inputs; nothing where there are none.
 
         ``conditions``: for each row of the feeds, each ControlNet's image and strength. What a single one returns at
-        full strength stays on the device.
+        full strength stays on the device, once fp16 has been seen to hold.
         """
         total: dict[str, Array] = {}
         for config, session in self._nets:
@@ -97,7 +102,7 @@ class ControlNets:
                 for key in (config.image_key, config.scale_key)
             )
             own = _own_feeds(session, feeds, images)
-            if len(self._nets) == 1 and (scales == 1).all():
+            if len(self._nets) == 1 and session.proven and (scales == 1).all():
                 return session.run_on_device(own, list(session.outputs))
             for name, value in session.run(own).items():
                 part = scales.reshape(-1, 1, 1, 1) * value

@@ -77,6 +77,12 @@ class Denoiser:
         predictions = self.predict(rows)
         return [predictions[index : index + 1] for index in range(len(rows))]
 
+    def prove(self) -> None:
+        """An image was made: what the networks return in fp16 need not be looked at any more."""
+        self.session.proven = True
+        if self._controls is not None:
+            self._controls.prove()
+
     def predict(self, rows: Sequence[Row]) -> Sample:
         """The predictions of ``rows``, float32 (B, C, H, W), asking B rows, plus one for each guided row."""
         guided = [index for index, row in enumerate(rows) if row.unconditional is not None]

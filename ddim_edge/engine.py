@@ -133,7 +133,8 @@ class Engine:
             job.query, job.error = None, self._not_finite(f"at network call {job.calls + 1}, timestep {timestep}")
             return
         job.advance(answer)
-        self.denoiser.session.proven |= job.finished is not None
+        if job.finished is not None:
+            self.denoiser.prove()
         if isinstance(answer, Stepped) and job.finished is not None and not np.isfinite(job.finished).all():
             job.finished, job.error = None, self._not_finite(f"at one of {job.calls} network calls")
 

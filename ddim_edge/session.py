@@ -144,6 +144,8 @@ class Session:
 
         Nobody looks at them there, so fp16 is not checked.
         """
+        if self._spare is not None:
+            return self._spare.run_on_device(feeds, outputs)
         return self._run(feeds, list(outputs), stay=True)
 
     @property
@@ -242,7 +244,7 @@ class Session:
 
     def _cast(self, info: TensorInfo, value: Array) -> Array:
         source, cast_before = self._casts.get(info.name, (None, None))
-        if source is value and cast_before is not None:
+        if source is value and cast_before is not None and not value.flags.writeable:
             return cast_before
         array = np.asarray(value, info.dtype, order="C")
         if not value.flags.writeable:

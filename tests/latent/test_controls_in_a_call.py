@@ -100,3 +100,23 @@ def test_rows_of_other_images_and_strengths(batch: int | str, channels: int, tmp
     found = network.predict(rows)
     for index, (sample, each) in enumerate(zip(samples, told, strict=True)):
         np.testing.assert_allclose(found[index : index + 1], wanted(sample, 10 * index, *each), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize(("scale", "stays"), [(1.0, True), (0.5, False)])
+def test_what_a_single_one_returns_at_full_strength_stays_on_the_device(
+    tmp_path: Path, scale: float, stays: bool
+) -> None:
+    denoiser(tmp_path, "batch", 2)
+    controls = ControlNets(tmp_path, [ControlConfig("controlnet")], Sessions("cpu"))
+    (config, _) = controls._nets[0]
+    controls._nets = [(config, Session(tmp_path / "controlnet" / "model.onnx", "cpu", bound=True))]
+    unet = Session(tmp_path / "unet" / "model.onnx", "cpu", bound=True)
+    network, told = Denoiser(unet, controls), condition(0.5, 0.0, (scale, 0.0))
+    random = np.random.default_rng(0)
+    for step in range(6):
+        sample = random.standard_normal((1, 2, 4, 4), dtype=np.float32)
+        found = network.predict([Row(sample, 10 * step, told, None, 1.0)])
+        np.testing.assert_allclose(found, wanted(sample, 10 * step, 0.5, 0.0, (scale, 0.0)), rtol=1e-5, atol=1e-5)
+    assert unet.binding is not None
+    # The first call of each network goes without buffers, and so hands the second network arrays of the host.
+    assert unet.binding.uploads[DOWN] == (0 if stays else 5)

@@ -86,6 +86,16 @@ def test_an_array_that_was_written_to_is_sent_again(graph: Path) -> None:
         np.testing.assert_array_equal(session.run(asked)["out_sample"][0], wanted)
 
 
+def test_an_array_that_was_frozen_and_is_not_any_more_is_sent_again(graph: Path) -> None:
+    session, asked = Session(graph, "cpu", bound=True), feeds(1)
+    for value in range(4):
+        asked["sample"].setflags(write=True)
+        asked["sample"][:] = value
+        asked["sample"].setflags(write=value % 2 == 0)
+        wanted = tiny_prediction(asked["sample"][0], asked["timestep"][0], asked["class_labels"][0])
+        np.testing.assert_array_equal(session.run({**asked, "sample": asked["sample"].view()})["out_sample"][0], wanted)
+
+
 def test_a_batch_s_conditions_are_sent_when_its_composition_changes(graph: Path) -> None:
     session = Session(graph, "cpu", bound=True)
     denoiser, conditions = Denoiser(session), [{"class_labels": np.array([label])} for label in range(4)]

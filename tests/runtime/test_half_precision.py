@@ -105,6 +105,17 @@ def test_a_network_called_once_an_image_is_checked_at_every_call(tmp_path: Path)
     np.testing.assert_allclose(found, 27e4 * small, rtol=1e-6)
 
 
+def test_what_stays_on_the_device_comes_from_the_fp32_form_as_well(tmp_path: Path) -> None:
+    folder = write_half(tmp_path / "half", spare=True)
+    session = Session(folder / "unet" / "model.onnx", "cpu", bound=True)
+    asked = {"sample": np.full((1, 1, 8, 8), 9, np.float32), "timestep": np.array([0])}
+    with pytest.warns(PrecisionWarning):
+        session.run(asked)
+    for _ in range(3):
+        found = session.run_on_device(asked, ["out_sample"])["out_sample"]
+    np.testing.assert_allclose(np.asarray(found), 27e4, rtol=1e-6)
+
+
 @pytest.mark.parametrize(
     ("values", "first", "fault"),
     [
