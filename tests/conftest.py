@@ -24,6 +24,7 @@ os.environ["DDIM_EDGE_CACHE"] = os.devnull
 COMMAND = [sys.executable, "-c", "from ddim_edge.cli import main; main()"]
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Under pytest-xdist the tests of a folder run in one process: they share what they export, which takes long."""
     for item in items:
