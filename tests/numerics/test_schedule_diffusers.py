@@ -140,8 +140,11 @@ def test_the_bound_is_tight_enough_to_see_a_wrong_formula() -> None:
     assert missed <= 0.02 * seen
 
 
-def test_where_diffusers_is_nan() -> None:
-    """With eta 1 and ᾱ = 0, eq. 12 leaves nothing for ε: 1-ᾱ'-σ² is 0, in float32 less. Ours is x_0 and noise."""
+def test_where_diffusers_may_be_nan() -> None:
+    """With eta 1 and ᾱ = 0, eq. 12 leaves nothing for ε: 1-ᾱ'-σ² is 0. In float32, on some processors, it is less.
+
+    Ours is x_0 and noise, and so is theirs where it is a number.
+    """
     theirs = DDIMScheduler(
         rescale_betas_zero_snr=True, timestep_spacing="trailing", prediction_type="v_prediction", clip_sample=False
     )
@@ -157,7 +160,8 @@ def test_where_diffusers_is_nan() -> None:
         return_dict=False,
     )
     previous, denoised = schedule.step(0, sample, prediction, noise)
-    assert torch.isnan(theirs_previous).all()
+    if not torch.isnan(theirs_previous).all():
+        np.testing.assert_allclose(previous, theirs_previous.numpy(), atol=1e-3)
     bar = schedule.alpha_bars[899]
     np.testing.assert_allclose(previous, np.sqrt(bar) * denoised + np.sqrt(1 - bar) * noise, rtol=1e-5, atol=1e-6)
 

@@ -93,5 +93,5 @@ def test_onnxruntime_tells_what_is_read_here() -> None:
     told = check_placement(session, _ROWS["cuda"], "unet", allow_fallback=True)
     assert told is not None
     assert "36 Conv" in told
-    assert "24 InstanceNormalization" in told
+    assert "24 LayerNormalization" in told
     assert "Shape" not in told

@@ -54,7 +54,7 @@ def test_the_package_says_that_it_is_typed() -> None:
 def test_every_error_has_one_root_and_an_exit_code() -> None:
     classes = [value for _, value in inspect.getmembers(errors, inspect.isclass) if issubclass(value, Exception)]
     raised = [value for value in classes if issubclass(value, ddim_edge.DdimEdgeError)]
-    assert (len(raised), len(classes)) == (8, 8)
+    assert (len(raised), len(classes)) == (9, 9)
     assert all(error.exit_code in (1, 2) for error in raised)
     assert issubclass(ddim_edge.ConfigError, ValueError)
     assert errors.__doc__ is not None
