@@ -236,11 +236,11 @@ def _spinning(use: Use, processors: cpu.Cpu) -> tuple[str, str]:
     """How long a thread that has nothing to do looks for work before it sleeps.
 
     By ONNX Runtime's default that is some 50 ms: beyond the end of a call, and beside any other program that wants the
-    processor at the cost of both. A graph's next piece of work comes within microseconds or not before the next step.
+    processor at the cost of both. A graph's next piece of work comes within less, or not before the next step; a tenth of it costs the steps some percent.
     """
     if not use.is_each_step or processors.is_metered:  # would slow the network of the steps down, or use up a quota
         return ("session.intra_op.allow_spinning", "0")
-    return ("session.intra_op.spin_duration_us", "20")
+    return ("session.intra_op.spin_duration_us", "200")
 
 
 def not_loaded(provider: Provider, reason: str) -> ProviderError:

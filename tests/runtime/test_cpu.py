@@ -206,12 +206,12 @@ _FOR = "session.intra_op.spin_duration_us"
 @pytest.mark.parametrize(
     ("found", "each_step", "threads", "entry"),
     [
-        (cpu.Cpu(cores=4, allowed=4), True, 0, (_FOR, "20")),
+        (cpu.Cpu(cores=4, allowed=4), True, 0, (_FOR, "200")),
         (cpu.Cpu(cores=4, allowed=4), False, 0, (_SPINNING, "0")),
-        (cpu.Cpu(cores=4, allowed=2, masked=True), True, 2, (_FOR, "20")),
+        (cpu.Cpu(cores=4, allowed=2, masked=True), True, 2, (_FOR, "200")),
         (cpu.Cpu(cores=4, allowed=4, quota=3), True, 3, (_SPINNING, "0")),
         (cpu.Cpu(cores=4, allowed=4, quota=3), False, 3, (_SPINNING, "0")),
-        (cpu.Cpu(cores=4, allowed=4, quota=8), True, 0, (_FOR, "20")),
+        (cpu.Cpu(cores=4, allowed=4, quota=8), True, 0, (_FOR, "200")),
     ],
 )
 def test_a_session_is_told(
