@@ -236,7 +236,8 @@ def _spinning(use: Use, processors: cpu.Cpu) -> tuple[str, str]:
     """How long a thread that has nothing to do looks for work before it sleeps.
 
     By ONNX Runtime's default that is some 50 ms: beyond the end of a call, and beside any other program that wants the
-    processor at the cost of both. A graph's next piece of work comes within less, or not before the next step; a tenth of it costs the steps some percent.
+    processor at the cost of both. A graph's next piece of work comes within less, or not before the next step; with a
+    tenth of it the steps lose some percent.
     """
     if not use.is_each_step or processors.is_metered:  # would slow the network of the steps down, or use up a quota
         return ("session.intra_op.allow_spinning", "0")
