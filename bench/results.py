@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from ddim_edge.cli.bench.circumstances import cpu_model
 from ddim_edge.version import __version__
 
 BENCH = Path(__file__).parent
@@ -36,19 +37,10 @@ def write(subject: str, record: Record) -> None:
 def circumstances(*packages: str) -> Record:
     """The machine, the day, and the versions of Python and of ``packages``."""
     return {
-        "machine": f"{_cpu_model()}, {os.cpu_count()} cores",
+        "machine": f"{cpu_model()}, {os.cpu_count()} cores",
         "date": datetime.now(UTC).date().isoformat(),
         "versions": {"python": platform.python_version(), **{name: _version(name) for name in packages}},
     }
-
-
-def _cpu_model() -> str:
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
 
 
 def _version(package: str) -> str:

@@ -295,11 +295,3 @@ def test_where_the_users_cache_lies(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert user_cache() == tmp_path / "xdg" / "ddim-edge" / "compiled"
     monkeypatch.delenv("XDG_CACHE_HOME")
     assert user_cache() == Path.home() / ".cache" / "ddim-edge" / "compiled"
-
-
-def test_this_machine_for_the_cpu_is_the_same_twice_and_names_its_vectors() -> None:
-    here = Machine.of("cpu")
-    assert here == Machine.of("cpu")
-    assert (here.driver, here.compiler) == (None, None)
-    assert here.device
-    assert list(here.differences(here)) == []

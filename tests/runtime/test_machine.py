@@ -111,3 +111,11 @@ def test_neither_driver_nor_tensorrt_is_an_error_with_the_file(monkeypatch: pyte
         Machine.of("tensorrt")
     with pytest.raises(ProviderError, match=r"TensorRT is not there: .*nvinfer.*: cannot open"):
         machine.tensorrt_version()
+
+
+def test_this_machine_for_the_cpu_is_the_same_twice_and_names_its_vectors() -> None:
+    here = Machine.of("cpu")
+    assert here == Machine.of("cpu")
+    assert (here.driver, here.compiler) == (None, None)
+    assert here.device
+    assert list(here.differences(here)) == []
