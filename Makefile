@@ -18,6 +18,7 @@ test: $(DEV)/.installed
 check: $(DEV)/.installed
 	$(DEV)/bin/ruff check .
 	$(DEV)/bin/ruff format --check .
+	$(DEV)/bin/lint-imports
 	$(DEV)/bin/mypy
 
 test-optimum: $(DEV)/.installed $(OPTIMUM)/.installed

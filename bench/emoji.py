@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.progress import track
 
 import ddim_edge
-from ddim_edge_export.emoji.data import DEFAULT_FONT, Emoji, load
+from models.training.emoji.data import DEFAULT_FONT, Emoji, load
 
 from . import results, tables
 

@@ -3,7 +3,7 @@
 import os
 import re
 
-from ddim_edge.cli.bench.table import text_of
+from ddim_edge.cli.bench_table import text_of
 
 from . import results
 from .markdown import (

@@ -18,7 +18,7 @@ from .config import (
     UnipcConfig,
     sampler_config,
 )
-from .engine import Engine, Job
+from .diffusion.samplers import DdimSchedule, Query, Sampler, ddim, start
 from .errors import (
     BuildError,
     BundleError,
@@ -30,16 +30,16 @@ from .errors import (
     PredictionError,
     ProviderError,
 )
-from .inversion import encode, from_latents, interpolate
-from .latents import Latents, read_latents
-from .origin import Origin
-from .pictures import read_mask, read_picture
-from .pipeline import Pipeline, load
-from .providers import Device
-from .request import Request
-from .results import Progress, Result
-from .samplers import DdimSchedule, Query, Sampler, ddim, start
-from .session import Session
+from .generation.engine import Engine, Job
+from .generation.inversion import encode, from_latents, interpolate
+from .generation.pipeline import Pipeline, load
+from .generation.requests.latents_file import Latents, read_latents
+from .generation.requests.origin import Origin
+from .generation.requests.request import Request
+from .generation.results import Progress, Result
+from .images.decode import read_mask, read_picture
+from .runtime.providers.device import Device
+from .runtime.sessions.session import Session
 from .version import __version__
 
 __all__ = [

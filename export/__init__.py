@@ -1,9 +1,9 @@
 """From trained PyTorch networks to a bundle that ddim-edge runs without PyTorch. Needs the extra ``export``.
 
 ``export_unet`` takes any module with the forward signature (sample, timestep, **conditioning); ``export_folder`` takes
-a folder that diffusers saved. Both run ONNX Runtime beside PyTorch before they let a file out. What works on finished
-graphs, such as ``fuse``, needs no PyTorch, and ``rival`` nothing of the exporter: names are imported when they are
-first used.
+a folder that diffusers saved. Both run ONNX Runtime beside PyTorch before they write a file. Names are imported when
+they are first used, because ``fuse``, which works on finished graphs, needs no PyTorch, and ``diffusers_baseline``
+needs nothing of the exporter.
 """
 
 from importlib import import_module
@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from .folder import BundleReport, export_folder
+    from .output.report import Report
     from .progress import show_stages
-    from .report import Report
     from .unet import export_unet
 
 __all__ = ["BundleReport", "Report", "export_folder", "export_unet", "show_stages"]
 
 _MODULES = {
     "BundleReport": "folder",
-    "Report": "report",
+    "Report": "output.report",
     "export_folder": "folder",
     "export_unet": "unet",
     "show_stages": "progress",

@@ -12,18 +12,18 @@ import torch
 
 from ddim_edge.errors import ExportError
 
-from .bfloat import widen
-from .fit import fit, save
-from .network import Network, dispose, frozen
+from .graph.bfloat16 import widen
+from .graph.passes import fit, save
+from .graph.trace import trace
+from .networks.network import Network, dispose, frozen
 from .options import Options
-from .overflow import LARGEST, Peaks, halve_but, layers_of, peaks_of
+from .output.record import write_json
+from .output.report import Report
 from .precision import BF16, FP16, FP32, Precision
 from .progress import Stage
 from .quiet import quiet
-from .record import write_json
-from .report import Report
-from .trace import trace
-from .verify import Case, Expectation, expect, verify
+from .verify.against_torch import Case, Expectation, expect, verify
+from .verify.fp16_overflow import LARGEST, Peaks, halve_but, layers_of, peaks_of
 
 _DEFAULTS = Options()
 _GRAPH_NAME = "model.onnx"

@@ -12,29 +12,29 @@ from typing import Any
 
 from ddim_edge.errors import ConfigError, ExportError
 
-from .atomic import whole_folder
-from .checkpoint import stated_licence
 from .component import export_into, export_spare
-from .describe import describe_part
+from .component_signature import describe_part
+from .config_keys import Config
+from .fp32_fallback import Spares, read_spares
 from .fuse import fuse_step as write_step
-from .hub import fetch_weights
-from .keys import Config
-from .licence import licence_of
-from .load import check_weights, load, weight_files
-from .locate import Location, locate
-from .lora import Lora, check_targets, fuse, read_lora
-from .network import Call, Network
+from .networks.network import Call, Network
+from .networks.signature import Signature
 from .options import OPSET, Options, read_options
+from .output.atomic import whole_folder
+from .output.record import FILE_NAME, describe, folder_size, hashes, write_json
+from .output.report import Report, read_report, write_report
+from .output.resumable import finish, unfinished_folder
 from .precision import FP32
 from .progress import Progress, Stage, ignore_progress
-from .record import FILE_NAME, describe, folder_size, hashes, write_json
-from .report import Report, read_report, write_report
-from .signature import Signature
-from .source import Part, Source, open_source
-from .spares import Spares, read_spares
-from .static import fix
-from .unfinished import finish, unfinished_folder
-from .verify_step import StepCheck, verify_step
+from .sources.checkpoint import stated_licence
+from .sources.diffusers_folder import Part, Source, open_source
+from .sources.hub import fetch_weights
+from .sources.licence import licence_of
+from .sources.locate import Location, locate
+from .sources.lora import Lora, check_targets, fuse, read_lora
+from .sources.weights import check_weights, load, weight_files
+from .static_shapes import fix
+from .verify.fused_step import StepCheck, verify_step
 
 ANY_SIZE = {"size_multiple": 1}
 """For a UNet's config.json: what sides of a sample are multiples of; 2 for each level but the first."""

@@ -14,9 +14,9 @@ from onnxscript import ir
 
 from ddim_edge.errors import BundleError, DdimEdgeError, ExportError, OutputError
 
-from .record import FILE_NAME, describe, recorded, renew
-from .step_nodes import add_step
-from .verify_step import verify_step
+from .graph.fused_step import add_step
+from .output.record import FILE_NAME, describe, recorded, renew
+from .verify.fused_step import verify_step
 
 STEP_NAME = "unet_step.onnx"
 _GRAPH_NAME = "model.onnx"

@@ -10,12 +10,12 @@ import torch
 
 from ddim_edge.errors import ExportError
 
-from .atomic import whole_folder
 from .component import export_into
-from .network import Network
 from .networks.denoiser import call_unet, read_signature
+from .networks.network import Network
+from .output.atomic import whole_folder
+from .output.report import Report, write_report
 from .progress import Stage, ignore_stage
-from .report import Report, write_report
 
 
 def export_unet(

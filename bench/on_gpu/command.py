@@ -10,7 +10,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from ddim_edge.cli.bench.circumstances import circumstances
+from ddim_edge.benchmark.environment import circumstances
 
 from .. import results, tables
 from ..results import Record

@@ -8,9 +8,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ddim_edge.cli.bench.agreement import check_agreement
-from ddim_edge.cli.bench.circumstances import circumstances
-from ddim_edge.cli.bench.rounds import Cell, Notify, interleave
+from ddim_edge.benchmark.agreement import check_agreement
+from ddim_edge.benchmark.environment import circumstances
+from ddim_edge.benchmark.rounds import Cell, Notify, interleave
 
 from ..results import Record
 from .cost import Cost, cost_of

@@ -161,13 +161,13 @@ def _module(model: Model, dtype: str) -> Any:
 
 
 def _export(model: Model, module: Any, dtype: str, bundle: Path, opset: int) -> None:
-    from ddim_edge_export.fit import fit, save
     from ddim_edge_export.fuse import fuse_step
-    from ddim_edge_export.network import Network, frozen
+    from ddim_edge_export.graph.passes import fit, save
+    from ddim_edge_export.graph.trace import trace
     from ddim_edge_export.networks.denoiser import call_unet, read_conditional, read_signature
+    from ddim_edge_export.networks.network import Network, frozen
     from ddim_edge_export.options import read_options
     from ddim_edge_export.quiet import quiet
-    from ddim_edge_export.trace import trace
 
     read = read_signature if model.kind == "UNet2DModel" else read_conditional
     network = Network(module=module, call=call_unet, signature=read(dict(model.config)))

@@ -27,7 +27,7 @@ def missing_packages() -> str | None:
 def missing_gpu(provider: str) -> str | None:
     """Why ours or torch has no GPU here; None where both may have one."""
     from ddim_edge.errors import DdimEdgeError
-    from ddim_edge.providers import Device
+    from ddim_edge.runtime.providers.device import Device
 
     try:
         list(Device.parse(provider).candidates())

@@ -11,14 +11,16 @@ from typing import Any
 
 import numpy as np
 
-from ddim_edge.answering import Answer, Record, peak_memory, serve
-from ddim_edge.cli.bench.worker import Watch
+from ddim_edge.arrays import Conditioning
+from ddim_edge.benchmark.worker import Watch
 from ddim_edge.config import DdimConfig
-from ddim_edge.denoiser import Conditioning, Denoiser
-from ddim_edge.engine import Engine, Job
-from ddim_edge.providers import Device
-from ddim_edge.samplers import start
-from ddim_edge.session import Session
+from ddim_edge.diffusion.samplers import start
+from ddim_edge.generation.engine import Engine, Job
+from ddim_edge.networks.denoiser import Denoiser
+from ddim_edge.runtime.hardware.memory import peak_memory
+from ddim_edge.runtime.providers.device import Device
+from ddim_edge.runtime.sessions.session import Session
+from ddim_edge.runtime.workers.child import Answer, Record, serve
 
 KINDS = ("plain", "bound", "graph", "fused")
 """The host's arrays; buffers on the device; these and CUDA graphs; these and the step within the graph."""
@@ -117,7 +119,7 @@ def _conditioning(settings: Mapping[str, Any], random: np.random.Generator) -> C
 
 
 def _predict(denoiser: Denoiser, settings: Mapping[str, Any], path: Path) -> Record:
-    """Write one question and its answer, as ``ddim_edge.cli.bench.worker`` does."""
+    """Write one question and its answer, as ``ddim_edge.benchmark.worker`` does."""
     job = _jobs(settings, 0)[0]
     job.query = next(job.sampler)
     row = job.row()._replace(unconditional=None)

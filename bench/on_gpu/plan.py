@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ddim_edge.cli.bench.plan import RIVAL, Configuration, device_of
+from ddim_edge.benchmark.plan import RIVAL, Configuration, device_of
 
 from .models import Model
 from .ours import KINDS

@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 
-from ddim_edge.answering import Answer, Record, serve
-from ddim_edge.cli.bench.plan import Configuration
-from ddim_edge.cli.bench.rounds import Cell
-from ddim_edge.opening import prepare
-from ddim_edge.provider_options import defaults
-from ddim_edge.providers import Device
-from ddim_edge.runtime import runtime
+from ddim_edge.benchmark.plan import Configuration
+from ddim_edge.benchmark.rounds import Cell
+from ddim_edge.runtime.providers.device import Device
+from ddim_edge.runtime.providers.onnxruntime_module import runtime
+from ddim_edge.runtime.providers.options import defaults
+from ddim_edge.runtime.sessions.opening import prepare
+from ddim_edge.runtime.workers.child import Answer, Record, serve
 
 from .plan import Group
 

@@ -5,10 +5,10 @@ from pathlib import Path
 from typing import Any
 
 import ddim_edge
-from ddim_edge.answering import Answer, Record, serve
-from ddim_edge.cli.bench.plan import Configuration
-from ddim_edge.cli.bench.rounds import Cell, Notify
-from ddim_edge.nvidia import process_memory
+from ddim_edge.benchmark.plan import Configuration
+from ddim_edge.benchmark.rounds import Cell, Notify
+from ddim_edge.runtime.hardware.nvidia import process_memory
+from ddim_edge.runtime.workers.child import Answer, Record, serve
 
 MODEL, NUM_STEPS = "fashion-mnist", 8
 BLOCKS = 20

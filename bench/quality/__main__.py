@@ -11,7 +11,7 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 import ddim_edge
 from ddim_edge.config import changed_options
-from ddim_edge_export.fashion_mnist.data import load as load_images
+from models.training.fashion_mnist.data import load as load_images
 
 from .. import results, tables
 from . import plan

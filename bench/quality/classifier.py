@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor, nn
 
-from ddim_edge_export.fashion_mnist.data import load
+from models.training.fashion_mnist.data import load
 
 NUM_FEATURES = 128
 WIDTHS = (24, 48, 64, 96, NUM_FEATURES)

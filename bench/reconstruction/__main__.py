@@ -9,8 +9,8 @@ from rich.console import Console
 from rich.progress import Progress
 
 import ddim_edge
-from ddim_edge.schedule import Sample
-from ddim_edge_export.fashion_mnist.data import load as load_images
+from ddim_edge.arrays import Sample
+from models.training.fashion_mnist.data import load as load_images
 
 from .. import results, tables
 

@@ -3,13 +3,14 @@
 from collections.abc import Sequence
 from typing import Any
 
-from ddim_edge.bundle import Bundle
-from ddim_edge.denoiser import Denoiser
-from ddim_edge.engine import Engine
-from ddim_edge.images import Pixels, to_pixels
-from ddim_edge.jobs import job_of
-from ddim_edge.options import request_of
-from ddim_edge.request import Request
+from ddim_edge.arrays import Pixels
+from ddim_edge.bundle.bundle import Bundle
+from ddim_edge.generation.engine import Engine
+from ddim_edge.generation.jobs import job_of
+from ddim_edge.generation.requests.options import request_of
+from ddim_edge.generation.requests.request import Request
+from ddim_edge.images.encode import to_pixels
+from ddim_edge.networks.denoiser import Denoiser
 
 MODEL = "fashion-mnist"
 MAX_ROWS = 16

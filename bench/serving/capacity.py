@@ -11,12 +11,12 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 
-from ddim_edge.bundle import Bundle
-from ddim_edge.denoiser import Denoiser
-from ddim_edge.engine import Engine
-from ddim_edge.jobs import job_of
-from ddim_edge.pipeline import load
-from ddim_edge.request import Request
+from ddim_edge.bundle.bundle import Bundle
+from ddim_edge.generation.engine import Engine
+from ddim_edge.generation.jobs import job_of
+from ddim_edge.generation.pipeline import load
+from ddim_edge.generation.requests.request import Request
+from ddim_edge.networks.denoiser import Denoiser
 
 from ..results import ROOT, Record
 from .batches import MAX_ROWS, MODEL, request_of_body, run_to_end

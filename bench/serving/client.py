@@ -11,7 +11,7 @@ import httpx2
 import numpy as np
 from PIL import Image
 
-from ddim_edge.images import Pixels
+from ddim_edge.arrays import Pixels
 
 from .trace import Ask
 

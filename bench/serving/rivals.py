@@ -14,10 +14,11 @@ from typing import Any
 
 import litserve
 
-from ddim_edge.images import Pixels, png_bytes
-from ddim_edge.options import recipe_of
-from ddim_edge.pipeline import load
-from ddim_edge.request import Request
+from ddim_edge.arrays import Pixels
+from ddim_edge.generation.pipeline import load
+from ddim_edge.generation.requests.options import recipe_of
+from ddim_edge.generation.requests.request import Request
+from ddim_edge.images.encode import png_bytes
 
 from .batches import MODEL, request_of_body, run_to_end
 

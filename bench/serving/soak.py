@@ -8,8 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 
-from ddim_edge.images import Pixels
-from ddim_edge.pipeline import Pipeline, load
+from ddim_edge.arrays import Pixels
+from ddim_edge.generation.pipeline import Pipeline, load
 
 from ..results import Record, circumstances, read, write
 from . import capacity

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 
 import httpx2
 
-from ddim_edge.images import Pixels
+from ddim_edge.arrays import Pixels
 
 from .client import decode
 from .malformed import case, drawn

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from ddim_edge.model_folder import open_bundle
+from ddim_edge.bundle.read import open_bundle
 
 from .. import results, tables
 from . import interval, opening, overhead, size, spinning, startup, threads, throughput

@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Any
 
 import ddim_edge
-from ddim_edge.build_plan import Wanted, plan
-from ddim_edge.building import build
-from ddim_edge.compiled import CACHE_VARIABLE, user_cache
-from ddim_edge.model_folder import open_bundle
-from ddim_edge.providers import Device
-from ddim_edge.runtime import runtime
+from ddim_edge.build.plan import Wanted, plan
+from ddim_edge.build.run import build
+from ddim_edge.bundle.read import open_bundle
+from ddim_edge.runtime.compiled.store import CACHE_VARIABLE, user_cache
+from ddim_edge.runtime.providers.device import Device
+from ddim_edge.runtime.providers.onnxruntime_module import runtime
 
 from ..results import ROOT
 from .processes import Notify, Subject, compare

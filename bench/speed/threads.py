@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 
 import ddim_edge
-from ddim_edge import cpu
+from ddim_edge.runtime.hardware import cpu
 
 from ..results import ROOT
 from .processes import Notify, Subject, compare

@@ -7,16 +7,16 @@ from pathlib import Path
 
 import click
 
-from ..build_plan import BUILDABLE, Wanted, plan
-from ..building import Progress, build
-from ..bundle import Bundle
-from ..cache import entries, prune
-from ..compile_recipe import PRECISIONS
-from ..compiled import bundle_cache, user_cache
+from ..build.plan import BUILDABLE, Wanted, plan
+from ..build.run import Progress, build
+from ..bundle.bundle import Bundle
+from ..bundle.read import open_bundle
 from ..errors import ConfigError
-from ..model_folder import open_bundle
-from ..provider_options import parse_options
-from ..providers import Device
+from ..runtime.compiled.recipe import PRECISIONS
+from ..runtime.compiled.store import bundle_cache, user_cache
+from ..runtime.compiled.upkeep import entries, prune
+from ..runtime.providers.device import Device
+from ..runtime.providers.options import parse_options
 from .build_report import build_json, entry_facts, entry_text, megabytes, summary, watched
 
 _MEGABYTE = 2**20

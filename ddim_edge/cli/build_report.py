@@ -9,10 +9,11 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from ..building import Progress
-from ..cache import Entry
-from ..compile_recipe import Recipe
-from ..compiled import Compiled, words
+from ..build.run import Progress
+from ..runtime.compiled.messages import words
+from ..runtime.compiled.recipe import Recipe
+from ..runtime.compiled.store import Compiled
+from ..runtime.compiled.upkeep import Entry
 
 
 def watched(progress: Iterable[Progress], *, quiet: bool) -> Iterator[Progress]:

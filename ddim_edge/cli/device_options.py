@@ -6,8 +6,9 @@ from typing import Any
 
 import click
 
-from ..provider_options import parse_options
-from ..providers import NAMES, Device
+from ..runtime.providers.device import Device
+from ..runtime.providers.options import parse_options
+from ..runtime.providers.table import NAMES
 
 
 def device_options(command: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from ..errors import ConfigError
-from ..inversion import ENCODE_STEPS, encode
-from ..pipeline import load
-from ..providers import Device
-from ..request import DEFAULT_BATCH_SIZE
-from ..saving import check_can_write, write_file
-from .choices import split
+from ..files import write_file
+from ..generation.inversion import ENCODE_STEPS, encode
+from ..generation.pipeline import load
+from ..generation.requests.request import DEFAULT_BATCH_SIZE
+from ..images.save import check_can_write
+from ..runtime.providers.device import Device
 from .device_options import device_options
+from .image_options import split
 from .progress import step_bar
 
 

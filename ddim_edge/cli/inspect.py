@@ -7,7 +7,9 @@ from typing import Any
 
 import click
 
-from ..bundle import Bundle
+from ..bundle.bundle import Bundle
+from ..bundle.read import open_bundle
+from ..bundle.verify import verify_files
 from ..config import (
     ClipConfig,
     DdimConfig,
@@ -18,11 +20,10 @@ from ..config import (
     ThresholdConfig,
     changed_options,
 )
-from ..integrity import verify_files
-from ..model_folder import open_bundle
-from ..onnx_file import check_onnx_file
-from ..options import usual_guidance
-from ..session import Session, TensorInfo
+from ..generation.requests.options import usual_guidance
+from ..graphs.external_data import check_onnx_file
+from ..runtime.sessions.session import Session
+from ..runtime.sessions.tensors import TensorInfo
 
 _GRAPHS = ("*/model.onnx", "*/model.fp32.onnx", "unet/unet_step.onnx")
 

@@ -8,14 +8,15 @@ import click
 import numpy as np
 
 from ..errors import ConfigError
-from ..images import check_drawable, gif_bytes
-from ..inversion import ENCODE_STEPS, Endpoint, interpolate
-from ..pipeline import load
-from ..providers import Device
-from ..results import Result
-from ..saving import check_can_write, check_suffix, is_folder, write_file
-from .choices import split
+from ..files import write_file
+from ..generation.inversion import ENCODE_STEPS, Endpoint, interpolate
+from ..generation.pipeline import load
+from ..generation.results import Result
+from ..images.encode import check_drawable, gif_bytes
+from ..images.save import check_can_write, check_suffix, is_folder
+from ..runtime.providers.device import Device
 from .device_options import device_options
+from .image_options import split
 from .output import free_name
 from .progress import step_bar
 

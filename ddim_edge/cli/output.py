@@ -6,11 +6,13 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from ..arrays import Pixels
 from ..config import whole_number
-from ..images import Pixels, gif_bytes, grid, png_bytes
-from ..request import Request
-from ..results import Progress
-from ..saving import ImageFolder, check_can_write, check_suffix, file_bytes, write_file
+from ..files import write_file
+from ..generation.requests.request import Request
+from ..generation.results import Progress
+from ..images.encode import gif_bytes, grid, png_bytes
+from ..images.save import ImageFolder, check_can_write, check_suffix, file_bytes
 
 
 def free_name(model: str, file_format: str) -> Path:

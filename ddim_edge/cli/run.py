@@ -9,25 +9,25 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from ..bundle import Bundle
-from ..controls import control_samples
+from ..bundle.bundle import Bundle
+from ..bundle.read import open_bundle
+from ..diffusion.samplers import schedule_of
 from ..errors import ConfigError
-from ..images import check_drawable, grid, read_recipe
-from ..latents import read_latents
-from ..model_folder import open_bundle
-from ..options import check_request, recipe_of
-from ..origin import Origin
-from ..pipeline import Pipeline
-from ..providers import Device
-from ..request import Request
-from ..samplers import schedule_of
-from ..saving import is_folder
-from ..warming import warm_up, warm_up_calls
-from .choices import Choices, image_options, read_origin, samplers_help
+from ..generation.pipeline import Pipeline
+from ..generation.requests.control_images import control_samples
+from ..generation.requests.latents_file import read_latents
+from ..generation.requests.options import check_request, recipe_of
+from ..generation.requests.origin import Origin
+from ..generation.requests.request import Request
+from ..generation.warmup import warm_up, warm_up_calls
+from ..images.encode import check_drawable, grid, read_recipe
+from ..images.save import is_folder
+from ..runtime.providers.device import Device
 from .device_options import device_options
+from .half_blocks import half_blocks
+from .image_options import Choices, image_options, read_origin, samplers_help
 from .output import OneFilePerImage, OnePicture, Watch, free_name
 from .progress import step_bar
-from .show import half_blocks
 
 DEFAULT_MODEL = "fashion-mnist"
 

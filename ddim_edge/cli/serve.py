@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 
 from ..errors import ConfigError
-from ..providers import Device
+from ..runtime.providers.device import Device
 from ..text import TruncationWarning
 from .device_options import device_options
 

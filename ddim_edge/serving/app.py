@@ -10,14 +10,19 @@ from fastapi.openapi.utils import get_openapi
 from starlette.middleware.cors import CORSMiddleware
 
 from ..version import __version__
-from . import edits_api, errors, health, image_store, jobs_api, openai_api, page
-from .access_log import AccessLog
-from .async_engine import AsyncEngine
-from .image_store import ImageStore
-from .models import Models
-from .security import Gate, needs_key
+from .http import error_responses as errors
+from .http.access_log import AccessLog
+from .http.security import Gate, needs_key
+from .routes import edits as edits_api
+from .routes import generations as openai_api
+from .routes import health, page
+from .routes import images as image_store
+from .routes import jobs as jobs_api
+from .routes.images import ImageStore
+from .scheduling.async_engine import AsyncEngine
+from .scheduling.engine_thread import Clock
+from .scheduling.models import Models
 from .settings import DEFAULTS, Settings
-from .worker import Clock
 
 
 def create_app(

@@ -11,7 +11,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from .async_engine import AsyncEngine
+from .scheduling.async_engine import AsyncEngine
 
 FAULT = 1
 

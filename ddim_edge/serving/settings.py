@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from ..config.checks import number, whole_number
 from ..errors import ConfigError
-from ..providers import Device
+from ..runtime.providers.device import Device
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 

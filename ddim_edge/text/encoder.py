@@ -6,12 +6,12 @@ from typing import Any, NamedTuple, Self
 
 import numpy as np
 
-from ..denoiser import Conditioning
+from ..arrays import Array, Conditioning
+from ..bundle.json_files import read_optional
 from ..errors import BundleError
-from ..session import Array, TensorInfo
-from ..sessions import Sessions
+from ..runtime.sessions.pool import Sessions
+from ..runtime.sessions.tensors import TensorInfo
 from .chunks import Chunk, chunks_of
-from .json_files import read_optional
 from .prompt import Prompt
 from .size_hints import BAD_SCORE, GOOD_SCORE, SizeHints
 from .tower import Tower, open_tower

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ..arrays import Array
 from ..config import whole_number
 from ..errors import ConfigError
-from ..session import Array
 
 Size = tuple[int, int]
 """Height and width in pixels."""

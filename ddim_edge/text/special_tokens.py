@@ -11,8 +11,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..bundle.json_files import read_optional
 from ..errors import BundleError
-from .json_files import read_optional
 from .library import library
 
 if TYPE_CHECKING:

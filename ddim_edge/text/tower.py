@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ..bundle.json_files import read_optional
 from ..errors import BundleError, PredictionError
-from ..session import Session
-from ..sessions import Sessions
+from ..runtime.sessions.pool import Sessions
+from ..runtime.sessions.session import Session
 from .chunks import Chunk
-from .json_files import read_optional
 from .tokenizer import ClipTokenizer
 from .weights import apply_weights
 

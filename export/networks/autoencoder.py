@@ -9,8 +9,8 @@ from typing import Any
 
 import torch
 
-from ..keys import Config, count, widths
-from ..signature import Axes, Input, Signature, Sizes, images, scaled
+from ..config_keys import Config, count, widths
+from .signature import Axes, Input, Signature, Sizes, images, scaled
 
 _SIDES = ((8, 8), (8, 12))
 

@@ -5,8 +5,8 @@ from numpy.typing import NDArray
 
 from ddim_edge.errors import ConfigError
 
-from ..keys import Config, count, one_of, widths
-from ..signature import Input, distinct
+from ..config_keys import Config, count, one_of, widths
+from .signature import Input, distinct
 
 BASE_TIME_IDS = 6
 """SDXL's base model is told the original size, the crop and the target size; its refiner, with 5, the score instead of

@@ -5,9 +5,9 @@ from typing import Any
 
 import torch
 
-from ..keys import Config, count, one_of, per_level, widths
-from ..signature import Axes, Input, Signature, Sizes, distinct, images
+from ..config_keys import Config, count, one_of, per_level, widths
 from .conditioning import BASE_TIME_IDS, labels, text
+from .signature import Axes, Input, Signature, Sizes, distinct, images
 from .sizes import two_sizes
 
 _SEQUENCES = (77, 154)

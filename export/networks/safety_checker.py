@@ -5,8 +5,8 @@ from typing import Any
 
 import torch
 
-from ..keys import Config, count
-from ..signature import Input, Signature, images
+from ..config_keys import Config, count
+from .signature import Input, Signature, images
 
 _SIDE = 16
 

@@ -2,7 +2,7 @@
 
 from ddim_edge.errors import ConfigError
 
-from ..keys import Config, widths
+from ..config_keys import Config, widths
 
 Side = tuple[int, int]
 

@@ -7,8 +7,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from ..keys import Config, count
-from ..signature import Draw, Input, Signature
+from ..config_keys import Config, count
+from .signature import Draw, Input, Signature
 
 _POOLED = {"CLIPTextModel": "pooler_output", "CLIPTextModelWithProjection": "text_embeds"}
 

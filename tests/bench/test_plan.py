@@ -4,9 +4,9 @@ import pytest
 
 import ddim_edge
 from bench.quality import plan
+from ddim_edge.bundle.read import open_bundle
 from ddim_edge.config import SAMPLERS
-from ddim_edge.model_folder import open_bundle
-from ddim_edge.samplers import schedule_of
+from ddim_edge.diffusion.samplers import schedule_of
 
 BUNDLE = open_bundle("fashion-mnist")
 

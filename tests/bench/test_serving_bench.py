@@ -13,7 +13,7 @@ from bench.serving.malformed import Case
 from bench.serving.overhead import Count, count_of
 from bench.serving.soak import rss_growth
 from bench.serving.trace import MOST_IMAGES, STEPS, Ask, mixed_row_calls, trace
-from ddim_edge.serving.metrics import Metrics
+from ddim_edge.serving.scheduling.metrics import Metrics
 
 
 def test_a_trace_is_a_poisson_process_of_the_mix() -> None:

@@ -7,7 +7,7 @@ import onnx
 from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 
-from ddim_edge.cli.doctor.trial import PROBES
+from ddim_edge.doctor.trial import PROBES
 
 HEADS = 2
 Array = NDArray[np.float32]

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from ddim_edge.cli import main as main_function
-from ddim_edge.pipeline import Pipeline
-from ddim_edge.runtime import NOT_INSTALLED
+from ddim_edge.generation.pipeline import Pipeline
+from ddim_edge.runtime.providers.onnxruntime_module import NOT_INSTALLED
 
 from ..conftest import Invoke
 from ..tiny_bundles import tiny_model, write_bundle

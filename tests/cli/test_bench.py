@@ -15,13 +15,14 @@ import numpy as np
 import pytest
 import torch
 
-from ddim_edge.answering import peak_memory, reason_of
-from ddim_edge.cli.bench import table
-from ddim_edge.cli.bench.plan import Settings, ours
-from ddim_edge.cli.bench.processes import Worker, WorkerFailedError
-from ddim_edge.cli.bench.rounds import Cell
-from ddim_edge.cli.bench.statistics import figures, spread
+from ddim_edge.benchmark.plan import Settings, ours
+from ddim_edge.benchmark.rounds import Cell
+from ddim_edge.benchmark.statistics import figures, spread
+from ddim_edge.cli import bench_table as table
 from ddim_edge.errors import ConfigError
+from ddim_edge.runtime.hardware.memory import peak_memory
+from ddim_edge.runtime.workers.child import reason_of
+from ddim_edge.runtime.workers.parent import Worker, WorkerFailedError
 from ddim_edge_export import export_folder
 
 from ..conftest import Invoke, Outcome

@@ -8,10 +8,11 @@ from typing import Any
 
 import pytest
 
-from ddim_edge import build_plan, building
+from ddim_edge.build import plan as build_plan
+from ddim_edge.build import run as building
 from ddim_edge.cli.build_report import duration
-from ddim_edge.compiled import cached_folders, user_cache
-from ddim_edge.machine import Machine
+from ddim_edge.runtime.compiled.machine import Machine
+from ddim_edge.runtime.compiled.store import cached_folders, user_cache
 
 from ..conftest import Invoke
 

@@ -10,9 +10,11 @@ from typing import Any
 
 import pytest
 
-from ddim_edge import nvidia, providers, runtime
-from ddim_edge.cli.doctor import facts, software
-from ddim_edge.cli.doctor.libraries import CUDA, TENSORRT, Library
+from ddim_edge.doctor import facts, software
+from ddim_edge.doctor.libraries import CUDA, TENSORRT, Library
+from ddim_edge.runtime.hardware import nvidia
+from ddim_edge.runtime.providers import onnxruntime_module as runtime
+from ddim_edge.runtime.providers import table as providers
 
 from ..conftest import Invoke
 

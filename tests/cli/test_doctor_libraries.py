@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from ddim_edge.cli.doctor import libraries
-from ddim_edge.cli.doctor.libraries import CUDA, TENSORRT, find_libraries, missing
+from ddim_edge.doctor import libraries
+from ddim_edge.doctor.libraries import CUDA, TENSORRT, find_libraries, missing
 
 
 class Disk:

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from ddim_edge.cli.doctor.installation import State
-from ddim_edge.cli.doctor.remedies import find_problems
+from ddim_edge.doctor.installation import State
+from ddim_edge.doctor.remedies import find_problems
 
 PIP = f"{sys.executable} -m pip"
 CPU, GPU = {"onnxruntime": "1.32.0"}, {"onnxruntime-gpu": "1.31.1"}

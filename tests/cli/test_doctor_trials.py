@@ -9,9 +9,9 @@ import onnx
 import pytest
 from numpy.typing import NDArray
 
-from ddim_edge.cli.doctor import trial
-from ddim_edge.cli.doctor.apart import run_apart
-from ddim_edge.cli.doctor.trial import PROBES, SHAPES, run_probe, try_provider
+from ddim_edge.doctor import trial
+from ddim_edge.doctor.isolated import run_apart
+from ddim_edge.doctor.trial import PROBES, SHAPES, run_probe, try_provider
 from ddim_edge.errors import ProviderError
 
 from . import probe_graphs

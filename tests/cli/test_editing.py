@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddim_edge.images import read_recipe
+from ddim_edge.images.encode import read_recipe
 
 from ..conftest import Invoke
 

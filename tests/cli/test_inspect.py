@@ -4,7 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
-from ddim_edge.model_folder import open_bundle
+from ddim_edge.bundle.read import open_bundle
 
 from ..conftest import Invoke
 from ..tiny_bundles import LABELS, NULL_CLASS, tiny_model

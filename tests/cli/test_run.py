@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 import ddim_edge
-from ddim_edge.images import grid, read_recipe
+from ddim_edge.images.encode import grid, read_recipe
 
 from ..conftest import Invoke
 from ..tiny_bundles import LABELS

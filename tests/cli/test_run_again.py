@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from ddim_edge.images import png_bytes, read_recipe
-from ddim_edge.pipeline import Pipeline
+from ddim_edge.generation.pipeline import Pipeline
+from ddim_edge.images.encode import png_bytes, read_recipe
 
 from ..conftest import COMMAND, Invoke
 from ..tiny_bundles import tiny_model, write_bundle

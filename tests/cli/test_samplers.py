@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from ddim_edge.config import SAMPLERS
-from ddim_edge.images import read_recipe
+from ddim_edge.images.encode import read_recipe
 
 from ..conftest import Invoke
 

@@ -14,11 +14,11 @@ from ddim_edge.config import read_json
 from ddim_edge.errors import ConfigError
 from ddim_edge.text.tokenizer import ClipTokenizer
 from ddim_edge_export import export_folder
-from ddim_edge_export.emoji.__main__ import train_pipeline
-from ddim_edge_export.emoji.autoencoder import CHANNELS, principal_latents
-from ddim_edge_export.emoji.data import DEFAULT_FONT, Emoji, load
-from ddim_edge_export.emoji.tokenizer import TOKENS, train_tokenizer
-from ddim_edge_export.fashion_mnist.train import Recipe
+from models.training.emoji.__main__ import train_pipeline
+from models.training.emoji.autoencoder import CHANNELS, principal_latents
+from models.training.emoji.data import DEFAULT_FONT, Emoji, load
+from models.training.emoji.tokenizer import TOKENS, train_tokenizer
+from models.training.recipe import Recipe
 
 NAMES = ("grinning face", "cat face", "cat with wry smile", "zebra face", "heart-shaped eyes", "money-mouth face")
 

@@ -20,7 +20,7 @@ from ddim_edge.cli.export import export_command
 from ddim_edge.config import DdimConfig
 from ddim_edge.errors import ConfigError, DdimEdgeError, ExportError
 from ddim_edge_export import Report, export_folder
-from ddim_edge_export.verify import Case
+from ddim_edge_export.verify.against_torch import Case
 
 from .conftest import MakeUnet
 

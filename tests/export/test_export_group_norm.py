@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from onnx import TensorProto, helper, numpy_helper
 from onnxscript import ir
 
-from ddim_edge_export.group_norm import rewrite_group_norms
+from ddim_edge_export.graph.group_norm import rewrite_group_norms
 
 Array = NDArray[np.float32]
 MODELS = Path(__file__).parents[2] / "models"

@@ -14,8 +14,8 @@ import ddim_edge
 from ddim_edge.errors import ConfigError
 from ddim_edge_export import export_folder
 from ddim_edge_export.component import export_into
-from ddim_edge_export.network import Network
 from ddim_edge_export.networks.denoiser import call_unet, read_signature
+from ddim_edge_export.networks.network import Network
 from ddim_edge_export.options import Options
 from ddim_edge_export.progress import ignore_stage
 

@@ -11,7 +11,7 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from ddim_edge.integrity import verify_files
+from ddim_edge.bundle.verify import verify_files
 from ddim_edge_export import BundleReport, export_folder
 
 from .conftest import SourceOf

@@ -15,13 +15,13 @@ from onnxscript import ir
 
 from ddim_edge.errors import ExportError
 from ddim_edge_export.component import export_into
-from ddim_edge_export.concat import promote_concats
-from ddim_edge_export.network import Network
+from ddim_edge_export.graph.concat import promote_concats
 from ddim_edge_export.networks.denoiser import call_unet, read_signature
+from ddim_edge_export.networks.network import Network
 from ddim_edge_export.options import Options
-from ddim_edge_export.overflow import halve_but, peaks_of
 from ddim_edge_export.precision import FP16
 from ddim_edge_export.progress import ignore_stage
+from ddim_edge_export.verify.fp16_overflow import halve_but, peaks_of
 
 from .conftest import MakeUnet, TinyNetwork
 

@@ -11,15 +11,15 @@ import torch
 from safetensors.torch import load_file
 
 import ddim_edge_export.folder
+from ddim_edge.bundle.read import open_bundle
+from ddim_edge.bundle.verify import verify_files
 from ddim_edge.errors import BundleError, ConfigError, DdimEdgeError, ExportError
-from ddim_edge.integrity import verify_files
-from ddim_edge.model_folder import open_bundle
 from ddim_edge_export import Report, export_folder
-from ddim_edge_export.network import Network
+from ddim_edge_export.networks.network import Network
 from ddim_edge_export.options import Options
+from ddim_edge_export.output.record import write_json
 from ddim_edge_export.precision import FP16, FP32, Precision
-from ddim_edge_export.record import write_json
-from ddim_edge_export.verify import Case
+from ddim_edge_export.verify.against_torch import Case
 
 from ..conftest import Invoke
 from .conftest import SourceOf

@@ -16,11 +16,11 @@ from safetensors.torch import load_file, save_file
 import ddim_edge_export.folder
 from ddim_edge.errors import ConfigError, ExportError
 from ddim_edge_export import Report, export_folder
-from ddim_edge_export.load import load
-from ddim_edge_export.network import Network
-from ddim_edge_export.record import write_json
-from ddim_edge_export.source import open_source
-from ddim_edge_export.verify import Case
+from ddim_edge_export.networks.network import Network
+from ddim_edge_export.output.record import write_json
+from ddim_edge_export.sources.diffusers_folder import open_source
+from ddim_edge_export.sources.weights import load
+from ddim_edge_export.verify.against_torch import Case
 
 from ..conftest import Invoke
 from .conftest import SourceOf

@@ -16,7 +16,7 @@ import torch
 from onnxscript import ir
 
 import ddim_edge_export.component
-import ddim_edge_export.fit
+import ddim_edge_export.graph.passes
 from ddim_edge.errors import ConfigError, ExportError
 from ddim_edge_export import export_unet
 
@@ -104,7 +104,7 @@ def test_export_json_has_every_file_and_every_case(tiny: TinyNetwork, tmp_path: 
 def test_large_weights_lie_in_a_file_of_their_own(
     tiny: TinyNetwork, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ddim_edge_export.fit, "_MAX_BYTES_INSIDE", 0)
+    monkeypatch.setattr(ddim_edge_export.graph.passes, "_MAX_BYTES_INSIDE", 0)
     export_unet(tiny, tiny.config, tmp_path / "out")
     assert "unet/model.onnx_data" in json.loads((tmp_path / "out/export.json").read_text())["files"]
     model = onnx.load(tmp_path / "out/unet/model.onnx", load_external_data=False)

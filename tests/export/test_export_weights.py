@@ -15,12 +15,12 @@ from onnxscript import ir
 
 from ddim_edge.errors import ConfigError
 from ddim_edge_export.component import export_into
-from ddim_edge_export.network import Network
+from ddim_edge_export.graph.quantize import quantize_weights, quantized_along
+from ddim_edge_export.networks.network import Network
+from ddim_edge_export.networks.signature import Input, Signature
 from ddim_edge_export.options import Options, read_options
 from ddim_edge_export.precision import BF16
 from ddim_edge_export.progress import ignore_stage
-from ddim_edge_export.quantize import quantize_weights, quantized_along
-from ddim_edge_export.signature import Input, Signature
 
 
 class Block(torch.nn.Module):

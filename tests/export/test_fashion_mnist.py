@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from ddim_edge.bundle.read import open_bundle
 from ddim_edge.config import sampler_config
 from ddim_edge.errors import ConfigError
-from ddim_edge.model_folder import open_bundle
-from ddim_edge_export.fashion_mnist.__main__ import save_pipeline
-from ddim_edge_export.fashion_mnist.data import load
-from ddim_edge_export.fashion_mnist.train import Recipe, make_unet, train
+from models.training.fashion_mnist.__main__ import save_pipeline
+from models.training.fashion_mnist.data import load
+from models.training.fashion_mnist.train import make_unet, train
+from models.training.recipe import Recipe
 
 CPU = torch.device("cpu")
 
@@ -46,14 +47,14 @@ def test_a_run_that_was_cut_short_ends_where_an_uninterrupted_one_ends(data: Pat
 
     cut = tmp_path / "cut.pt"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("ddim_edge_export.fashion_mnist.train.Run.advance", _raising_after(2, CutShortError()))
+        patch.setattr("models.training.fashion_mnist.train.Run.advance", _raising_after(2, CutShortError()))
         with pytest.raises(CutShortError):
             weights(recipe, data, cut)
     torch.testing.assert_close(weights(recipe, data, cut), whole, rtol=0, atol=0)
 
 
 def _raising_after(count: int, error: Exception) -> object:
-    from ddim_edge_export.fashion_mnist.train import Run
+    from models.training.fashion_mnist.train import Run
 
     advance = Run.advance
 

@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 
 import ddim_edge_export.fuse
 from ddim_edge import DdimConfig, DdimSchedule, ddim
+from ddim_edge.bundle.verify import verify_files
+from ddim_edge.diffusion.guidance import guide
 from ddim_edge.errors import BundleError, ExportError
-from ddim_edge.guidance import guide
-from ddim_edge.integrity import verify_files
 from ddim_edge_export.fuse import fuse_bundle, fuse_step
-from ddim_edge_export.step_nodes import COLUMNS
-from ddim_edge_export.verify_step import verify_step
+from ddim_edge_export.graph.fused_step import COLUMNS
+from ddim_edge_export.verify.fused_step import verify_step
 
 from ..conftest import Invoke
 from ..tiny_bundles import write_bundle

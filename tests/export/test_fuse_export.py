@@ -10,18 +10,18 @@ import onnx.parser
 import pytest
 from click.testing import CliRunner
 
-import ddim_edge_export.fit
 import ddim_edge_export.folder
+import ddim_edge_export.graph.passes
+from ddim_edge.bundle.verify import verify_files
 from ddim_edge.cli.export import export_command
 from ddim_edge.errors import ConfigError
-from ddim_edge.integrity import verify_files
 from ddim_edge_export import Report, export_folder
 from ddim_edge_export.fuse import fuse_step
 from ddim_edge_export.options import Options
+from ddim_edge_export.output.record import write_json
 from ddim_edge_export.progress import Stage
-from ddim_edge_export.record import write_json
-from ddim_edge_export.verify import Case
-from ddim_edge_export.verify_step import verify_step
+from ddim_edge_export.verify.against_torch import Case
+from ddim_edge_export.verify.fused_step import verify_step
 
 from ..tiny_bundles import tiny_model, write_bundle
 from .conftest import MakeUnet, SourceOf
@@ -45,7 +45,7 @@ def places(path: Path) -> dict[str, list[str]]:
 def test_a_network_that_reads_text_in_fp16(
     source_of: SourceOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(ddim_edge_export.fit, "_MAX_BYTES_INSIDE", 0)
+    monkeypatch.setattr(ddim_edge_export.graph.passes, "_MAX_BYTES_INSIDE", 0)
     bundle = tmp_path / "bundle"
     report = export_folder(source_of("lcm"), bundle, components=["unet"], dtype="fp16", fuse_step=True)
 

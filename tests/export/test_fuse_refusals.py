@@ -12,7 +12,7 @@ import pytest
 import ddim_edge_export.fuse
 from ddim_edge.errors import ExportError, OutputError
 from ddim_edge_export.fuse import fuse_step, main
-from ddim_edge_export.verify_step import verify_step
+from ddim_edge_export.verify.fused_step import verify_step
 
 from ..tiny_bundles import tiny_model, write_bundle
 

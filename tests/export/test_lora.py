@@ -10,9 +10,9 @@ import torch
 from safetensors.torch import save_file
 
 from ddim_edge.errors import ConfigError
-from ddim_edge_export.lora import check_targets, fuse, read_lora
-from ddim_edge_export.lora_names import aliases
-from ddim_edge_export.source import Source
+from ddim_edge_export.sources.diffusers_folder import Source
+from ddim_edge_export.sources.lora import check_targets, fuse, read_lora
+from ddim_edge_export.sources.lora_names import aliases
 
 from .pipelines import Diffusers, text_encoder, unet
 

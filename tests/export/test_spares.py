@@ -14,13 +14,13 @@ from onnx import TensorProto, helper, numpy_helper
 import ddim_edge
 import ddim_edge_export.folder
 from ddim_edge.errors import ConfigError, ExportError
-from ddim_edge.half_precision import PrecisionWarning
-from ddim_edge.pipeline import SlowWarning
+from ddim_edge.generation.pipeline import SlowWarning
+from ddim_edge.runtime.sessions.fp16_check import PrecisionWarning
 from ddim_edge_export import Report, export_folder
-from ddim_edge_export.network import Network
+from ddim_edge_export.networks.network import Network
 from ddim_edge_export.options import Options
-from ddim_edge_export.record import write_json
-from ddim_edge_export.verify import Case
+from ddim_edge_export.output.record import write_json
+from ddim_edge_export.verify.against_torch import Case
 
 from ..conftest import Invoke
 from .conftest import SourceOf

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 
 import ddim_edge
-from ddim_edge.denoiser import Row
-from ddim_edge.jobs import job_of
+from ddim_edge.generation.jobs import job_of
+from ddim_edge.networks.denoiser import Row
 
 Array = NDArray[np.float32]
 CLOSE = 1e-4

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ddim_edge.clip_pixels import ClipPixels
+from ddim_edge.images.clip_preprocessor import ClipPixels
 
 from ..export.pipelines import Transformers
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 import ddim_edge
-from ddim_edge.build_plan import Wanted, plan
-from ddim_edge.building import build
-from ddim_edge.compiled import find, user_cache
-from ddim_edge.machine import Machine
-from ddim_edge.model_folder import open_bundle
-from ddim_edge.providers import Device
-from ddim_edge.session import Array
+from ddim_edge.arrays import Array
+from ddim_edge.build.plan import Wanted, plan
+from ddim_edge.build.run import build
+from ddim_edge.bundle.read import open_bundle
+from ddim_edge.runtime.compiled.machine import Machine
+from ddim_edge.runtime.compiled.store import find, user_cache
+from ddim_edge.runtime.providers.device import Device
 
 from .conftest import FamilyOf
 
@@ -42,7 +42,7 @@ def test_every_shape_that_an_engine_would_be_built_for_runs(
     family_of: FamilyOf, monkeypatch: pytest.MonkeyPatch, name: str, component: str
 ) -> None:
     bundle = open_bundle(family_of(name).bundle)
-    monkeypatch.setattr("ddim_edge.build_plan._check_loads", lambda _device: None)
+    monkeypatch.setattr("ddim_edge.build.plan._check_loads", lambda _device: None)
     monkeypatch.setattr(Machine, "of", lambda _provider, _which=None: Machine("GPU", None, "1", "TensorRT 10"))
     recipes = plan(bundle, Device("tensorrt"), Wanted(batches=(1, 2)))
     assert [recipe.shapes["sample"][0] for recipe in recipes if recipe.component == component] == [1, 2, 4]

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 import ddim_edge
-from ddim_edge.engine import Engine
-from ddim_edge.jobs import job_of
-from ddim_edge.pictures import read_control
+from ddim_edge.generation.engine import Engine
+from ddim_edge.generation.jobs import job_of
+from ddim_edge.images.decode import read_control
 
 from ..conftest import Invoke
 from .conftest import Family, FamilyOf

@@ -8,10 +8,12 @@ import onnx.parser
 import pytest
 from numpy.typing import NDArray
 
-from ddim_edge.controlnet import ControlConfig, ControlNets
-from ddim_edge.denoiser import EXTRA_CHANNELS, Conditioning, Denoiser, Row
-from ddim_edge.session import Session
-from ddim_edge.sessions import Sessions
+from ddim_edge.arrays import Conditioning
+from ddim_edge.bundle.control_config import ControlConfig
+from ddim_edge.networks.controlnet import ControlNets
+from ddim_edge.networks.denoiser import EXTRA_CHANNELS, Denoiser, Row
+from ddim_edge.runtime.sessions.pool import Sessions
+from ddim_edge.runtime.sessions.session import Session
 
 Array = NDArray[np.float32]
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 import ddim_edge
-from ddim_edge import opening
-from ddim_edge.images import read_recipe
+from ddim_edge.images.encode import read_recipe
+from ddim_edge.runtime.sessions import opening
 
 from ..conftest import Invoke
 from .conftest import FamilyOf

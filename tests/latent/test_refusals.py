@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 import ddim_edge
-from ddim_edge.engine import Engine
-from ddim_edge.jobs import job_of
+from ddim_edge.generation.engine import Engine
+from ddim_edge.generation.jobs import job_of
 from ddim_edge.text import TruncationWarning
 
 from .conftest import FamilyOf

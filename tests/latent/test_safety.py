@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 import ddim_edge
-from ddim_edge.safety import UncheckedWarning, UnsafeWarning
+from ddim_edge.networks.safety_checker import UncheckedWarning, UnsafeWarning
 
 from ..conftest import Invoke
 from ..export.pipelines import Diffusers

@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from ddim_edge.safety import UnsafeWarning
+from ddim_edge.networks.safety_checker import UnsafeWarning
 from ddim_edge.serving import Settings, create_app
 
 from .conftest import Family, FamilyOf

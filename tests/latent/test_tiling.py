@@ -12,9 +12,9 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import ddim_edge
-from ddim_edge.images import read_recipe
-from ddim_edge.tiling import tiled
-from ddim_edge.vae import VaeConfig
+from ddim_edge.bundle.vae_config import VaeConfig
+from ddim_edge.images.encode import read_recipe
+from ddim_edge.images.tiling import tiled
 
 from ..conftest import Invoke
 from .conftest import Family, FamilyOf

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from ddim_edge.vae import VaeConfig
+from ddim_edge.bundle.vae_config import VaeConfig
 
 KL: dict[str, Any] = {"block_out_channels": [4, 8, 8, 8], "latent_channels": 4, "scaling_factor": 0.13025}
 

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from ddim_edge import SamplerConfig, start
 from ddim_edge.config import PredictionType
-from ddim_edge.samplers import NoiseSource, schedule_of
+from ddim_edge.diffusion.samplers import NoiseSource, schedule_of
 
 Sample = NDArray[np.float32]
 

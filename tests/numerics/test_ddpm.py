@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 import ddim_edge
-from ddim_edge.samplers import schedule_of
+from ddim_edge.diffusion.samplers import schedule_of
 
 from . import gaussian
 

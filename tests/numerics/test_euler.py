@@ -12,9 +12,9 @@ from numpy.typing import NDArray
 
 import ddim_edge
 from ddim_edge import DdimConfig, EulerAncestralConfig, EulerConfig
-from ddim_edge.samplers import first_sample, schedule_of
-from ddim_edge.samplers.levels import NEARLY_ZERO
-from ddim_edge.schedule import alpha_bars
+from ddim_edge.diffusion.samplers import first_sample, schedule_of
+from ddim_edge.diffusion.samplers.levels import NEARLY_ZERO
+from ddim_edge.diffusion.schedule import alpha_bars
 
 from .rounding import UNIT
 from .test_samplers_diffusers import compare, network, our_run

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddim_edge import ConfigError
-from ddim_edge.noise import noise_stream
+from ddim_edge.diffusion.noise import noise_stream
 
 _SHAPES = [
     (1,),

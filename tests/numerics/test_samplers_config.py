@@ -19,7 +19,7 @@ from ddim_edge import (
     UnipcConfig,
 )
 from ddim_edge.config import SAMPLERS, changed_options, with_sampler
-from ddim_edge.samplers import schedule_of
+from ddim_edge.diffusion.samplers import schedule_of
 
 
 @pytest.mark.parametrize(

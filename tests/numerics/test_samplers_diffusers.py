@@ -11,9 +11,9 @@ import torch
 from numpy.typing import NDArray
 
 import ddim_edge
-from ddim_edge.samplers import schedule_of
-from ddim_edge.samplers.levels import NEARLY_ZERO
-from ddim_edge.schedule import alpha_bars
+from ddim_edge.diffusion.samplers import schedule_of
+from ddim_edge.diffusion.samplers.levels import NEARLY_ZERO
+from ddim_edge.diffusion.schedule import alpha_bars
 
 Sample = NDArray[np.float32]
 

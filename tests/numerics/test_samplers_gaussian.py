@@ -17,8 +17,8 @@ from ddim_edge import (
     SamplerConfig,
     UnipcConfig,
 )
-from ddim_edge.samplers import schedule_of
-from ddim_edge.schedule import alpha_bars
+from ddim_edge.diffusion.samplers import schedule_of
+from ddim_edge.diffusion.schedule import alpha_bars
 
 from . import gaussian
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from ddim_edge import DpmppConfig, EulerConfig, PndmConfig, SamplerConfig, UnipcConfig, start
 from ddim_edge.config import SAMPLERS, PredictionType
-from ddim_edge.samplers import schedule_of
-from ddim_edge.samplers.pndm import MULTISTEP, RUNGE_KUTTA
-from ddim_edge.samplers.unipc import _rhos
+from ddim_edge.diffusion.samplers import schedule_of
+from ddim_edge.diffusion.samplers.pndm import MULTISTEP, RUNGE_KUTTA
+from ddim_edge.diffusion.samplers.unipc import _rhos
 
 Sample = NDArray[np.float32]
 SHAPE = (1, 2, 4, 4)

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ddim_edge import ConfigError, DdimConfig, DdimSchedule
 from ddim_edge.config import TimestepSpacing
-from ddim_edge.schedule import select_timesteps
+from ddim_edge.diffusion.schedule import select_timesteps
 
 from . import oracle
 from .grid import AXES, Case, all_pairs, cases, pairs

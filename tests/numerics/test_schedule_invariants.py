@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from ddim_edge import ConfigError, DdimConfig, DdimSchedule
 from ddim_edge.config import AlphaClipStrategy, BetaSchedule, PredictionType, TimestepSpacing, Transition
-from ddim_edge.schedule import select_timesteps
+from ddim_edge.diffusion.schedule import select_timesteps
 
 SPACINGS = get_args(TimestepSpacing)
 

@@ -15,8 +15,8 @@ import pytest
 from numpy.typing import NDArray
 
 import ddim_edge
-from ddim_edge.engine import Engine
-from ddim_edge.jobs import job_of
+from ddim_edge.generation.engine import Engine
+from ddim_edge.generation.jobs import job_of
 
 from ..conftest import Invoke
 

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 
-from ddim_edge.session import Array, Feed, Session
+from ddim_edge.arrays import Array
+from ddim_edge.runtime.sessions.session import Feed, Session
 
 
 class CountingSession(Session):

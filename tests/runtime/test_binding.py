@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import ddim_edge
-from ddim_edge.binding import Binding, DeviceArray
-from ddim_edge.denoiser import Denoiser, Row
-from ddim_edge.session import Session
+from ddim_edge.networks.denoiser import Denoiser, Row
+from ddim_edge.runtime.sessions.device_buffers import Binding, DeviceArray
+from ddim_edge.runtime.sessions.session import Session
 
 from ..tiny_bundles import tiny_model, tiny_prediction, write_bundle
 

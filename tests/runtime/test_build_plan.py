@@ -8,12 +8,13 @@ import onnx
 import onnx.parser
 import pytest
 
-from ddim_edge import build_plan
-from ddim_edge.build_plan import Wanted, plan
+from ddim_edge.build import plan as build_plan
+from ddim_edge.build.plan import Wanted, plan
+from ddim_edge.bundle.read import open_bundle
 from ddim_edge.errors import BundleError, ConfigError, ProviderError
-from ddim_edge.machine import Machine
-from ddim_edge.model_folder import open_bundle
-from ddim_edge.providers import PROVIDERS, Device
+from ddim_edge.runtime.compiled.machine import Machine
+from ddim_edge.runtime.providers.device import Device
+from ddim_edge.runtime.providers.table import PROVIDERS
 
 from ..tiny_bundles import tiny_model
 

@@ -12,14 +12,14 @@ from typing import Any
 
 import pytest
 
-from ddim_edge import building
-from ddim_edge.building import Progress, build
-from ddim_edge.cache import locked
-from ddim_edge.compile_recipe import Recipe
-from ddim_edge.compiled import Compiled, cached_folders, find, user_cache
+from ddim_edge.build import run as building
+from ddim_edge.build.run import Progress, build
 from ddim_edge.errors import BuildError, ConfigError, ProviderError
-from ddim_edge.machine import Machine
-from ddim_edge.providers import Device
+from ddim_edge.runtime.compiled.machine import Machine
+from ddim_edge.runtime.compiled.recipe import Recipe
+from ddim_edge.runtime.compiled.store import Compiled, cached_folders, find, user_cache
+from ddim_edge.runtime.compiled.upkeep import locked
+from ddim_edge.runtime.providers.device import Device
 
 GPU = Machine("NVIDIA RTX A2000 8.6", "570.86.10", "1.32.0", "TensorRT 10.9.0")
 TENSORRT = Device("tensorrt")
@@ -190,7 +190,7 @@ def test_the_worker_ends_with_the_command(
         pytest.skip("only Linux tells a process that its parent has ended")
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
-    ended = "from ddim_edge.compiling import end_when_told\nend_when_told()\n"
+    ended = "from ddim_edge.build.compiler import end_when_told\nend_when_told()\n"
     script = worker(f"{ended}held = open({str(fifo)!r}, 'w')\nheld.write('here')\nheld.flush()\nsignal.pause()")
     bundle = recipes[0].graph.parents[1]
     arguments: list[Any] = [sys.executable, "-c", _COMMAND, script, "build", bundle, "--provider", "tensorrt"]

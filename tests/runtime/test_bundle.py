@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 import ddim_edge
-from ddim_edge.model_folder import bundled_folder, open_bundle
+from ddim_edge.bundle.read import bundled_folder, open_bundle
 
 from ..tiny_bundles import LABELS, NULL_CLASS, tiny_model, write_json
 

@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from ddim_edge.cache import entries, locked, prune
-from ddim_edge.compile_recipe import Recipe
-from ddim_edge.compiled import Compiled, bundle_cache, user_cache, write_record
 from ddim_edge.errors import ConfigError, OutputError, ProviderError
-from ddim_edge.graph_hash import graph_sha256
-from ddim_edge.machine import Machine
+from ddim_edge.graphs.fingerprint import graph_sha256
+from ddim_edge.runtime.compiled.machine import Machine
+from ddim_edge.runtime.compiled.recipe import Recipe
+from ddim_edge.runtime.compiled.store import Compiled, bundle_cache, user_cache, write_record
+from ddim_edge.runtime.compiled.upkeep import entries, locked, prune
 
 CPU = Machine("a CPU", None, "1.32.0", None)
 GPUS = [Machine(name, "570", "1.32.0", "TensorRT 10.9.0") for name in ("A2000 8.6", "L4 8.9")]

@@ -11,12 +11,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddim_edge import compiled, graph_hash
-from ddim_edge.compile_recipe import Recipe, provider_options
-from ddim_edge.compiled import Compiled, Found, build_command, bundle_cache, find, missing, user_cache, write_record
-from ddim_edge.graph_hash import graph_sha256, graph_stamps
-from ddim_edge.machine import Machine
-from ddim_edge.provider_options import check_options
+from ddim_edge.graphs import fingerprint as graph_hash
+from ddim_edge.graphs.fingerprint import graph_sha256, graph_stamps
+from ddim_edge.runtime.compiled import store as compiled
+from ddim_edge.runtime.compiled.machine import Machine
+from ddim_edge.runtime.compiled.messages import build_command, missing
+from ddim_edge.runtime.compiled.recipe import Recipe, provider_options
+from ddim_edge.runtime.compiled.store import Compiled, Found, bundle_cache, find, user_cache, write_record
+from ddim_edge.runtime.providers.options import check_options
 
 from ..tiny_bundles import write_bundle
 

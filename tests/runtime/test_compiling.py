@@ -13,17 +13,18 @@ import onnxruntime
 import pytest
 
 import ddim_edge
-from ddim_edge import compiling, opening
-from ddim_edge.building import build
-from ddim_edge.compile_recipe import Recipe
-from ddim_edge.compiled import Compiled, find, user_cache, write_record
-from ddim_edge.compiling import compile_graph
+from ddim_edge.build import compiler as compiling
+from ddim_edge.build.compiler import compile_graph
+from ddim_edge.build.run import build
+from ddim_edge.bundle.read import open_bundle
 from ddim_edge.errors import ProviderError
-from ddim_edge.graph_hash import graph_sha256
-from ddim_edge.machine import Machine
-from ddim_edge.model_folder import open_bundle
-from ddim_edge.onnx_file import check_onnx_file
-from ddim_edge.providers import Device
+from ddim_edge.graphs.external_data import check_onnx_file
+from ddim_edge.graphs.fingerprint import graph_sha256
+from ddim_edge.runtime.compiled.machine import Machine
+from ddim_edge.runtime.compiled.recipe import Recipe
+from ddim_edge.runtime.compiled.store import Compiled, find, user_cache, write_record
+from ddim_edge.runtime.providers.device import Device
+from ddim_edge.runtime.sessions import opening
 
 MODELS = Path(__file__).parents[2] / "models"
 GRAPHS = sorted(path.relative_to(MODELS) for path in MODELS.glob("*/*/model.onnx"))
@@ -100,7 +101,7 @@ def test_a_graph_that_cannot_be_compiled_says_so(tmp_path: Path) -> None:
 
 def test_tensorrt_that_does_not_load_is_no_engine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     recipe = Recipe("tensorrt", UNET, {}, Machine("GPU", None, "1.32.0", "TensorRT 10"), "fp32")
-    monkeypatch.setattr("ddim_edge.compiling.why_not_loaded", lambda _library: "libnvinfer.so.10 is not there")
+    monkeypatch.setattr("ddim_edge.build.compiler.why_not_loaded", lambda _library: "libnvinfer.so.10 is not there")
     with (
         pytest.warns(UserWarning, match="'TensorrtExecutionProvider' is not in available provider names"),
         pytest.raises(ProviderError, match=r"provider 'tensorrt' did not load: libnvinfer.so.10 is not there"),

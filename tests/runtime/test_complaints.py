@@ -2,7 +2,7 @@
 
 import pytest
 
-from ddim_edge.complaints import complaint, refused_option
+from ddim_edge.runtime.providers.error_text import complaint, refused_option
 
 _CUDA = (
     "/onnxruntime_src/onnxruntime/core/providers/cuda/cuda_execution_provider_info.cc:63 static onnxruntime::"

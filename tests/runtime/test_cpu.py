@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import ddim_edge
-from ddim_edge import cpu
+from ddim_edge.runtime.hardware import cpu
 
 _EIGHT = set(range(8))
 _CONTAINER = "31 23 0:28 / /sys/fs/cgroup ro,nosuid - cgroup2 cgroup rw,nsdelegate\n"

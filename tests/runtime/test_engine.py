@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ddim_edge
-from ddim_edge.denoiser import Denoiser
-from ddim_edge.guidance import guide
-from ddim_edge.noise import noise_stream
+from ddim_edge.diffusion.guidance import guide
+from ddim_edge.diffusion.noise import noise_stream
+from ddim_edge.networks.denoiser import Denoiser
 
 from ..tiny_bundles import NULL_CLASS, Array, tiny_model, tiny_prediction, write_bundle
 from .counting import CountingSession

@@ -10,8 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import ddim_edge
-from ddim_edge.guidance import guided_timesteps, rescale
-from ddim_edge.schedule import alpha_bars
+from ddim_edge.diffusion.guidance import guided_timesteps, rescale
+from ddim_edge.diffusion.schedule import alpha_bars
 
 from .counting import CountingSession
 

@@ -9,10 +9,10 @@ import onnx.parser
 import pytest
 
 import ddim_edge
-from ddim_edge.half_precision import PrecisionWarning, fault_of
-from ddim_edge.pipeline import SlowWarning
-from ddim_edge.session import Session
-from ddim_edge.sessions import Sessions
+from ddim_edge.generation.pipeline import SlowWarning
+from ddim_edge.runtime.sessions.fp16_check import PrecisionWarning, fault_of
+from ddim_edge.runtime.sessions.pool import Sessions
+from ddim_edge.runtime.sessions.session import Session
 from ddim_edge_export.fuse import fuse_step
 
 from ..tiny_bundles import tiny_model, write_bundle

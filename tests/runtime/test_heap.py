@@ -11,7 +11,7 @@ import onnx.numpy_helper
 import onnx.parser
 import pytest
 
-from ddim_edge import heap
+from ddim_edge.runtime.hardware import memory as heap
 
 _LAYERS, _CHANNELS = 12, 512
 _WEIGHTS = _LAYERS * _CHANNELS * _CHANNELS * 9 * 4

@@ -15,7 +15,7 @@ from hypothesis.extra import numpy as hnp
 from PIL import Image, PngImagePlugin
 
 import ddim_edge
-from ddim_edge.images import RECIPE_KEY, gif_bytes, grid, npy_bytes, png_bytes, read_recipe, to_pillow, to_pixels
+from ddim_edge.images.encode import RECIPE_KEY, gif_bytes, grid, npy_bytes, png_bytes, read_recipe, to_pillow, to_pixels
 
 finite = st.floats(-3, 3, width=32)
 samples = hnp.arrays(np.float32, hnp.array_shapes(min_dims=4, max_dims=4, max_side=5), elements=finite)

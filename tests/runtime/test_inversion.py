@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 
 import ddim_edge
 from ddim_edge import encode, from_latents, interpolate, read_latents
-from ddim_edge.interpolation import slerp
-from ddim_edge.noise import noise_stream
+from ddim_edge.diffusion.noise import noise_stream
+from ddim_edge.diffusion.slerp import slerp
 
 from ..tiny_bundles import Array, write_bundle
 

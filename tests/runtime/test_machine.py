@@ -7,9 +7,10 @@ from typing import Any
 
 import pytest
 
-from ddim_edge import machine, nvidia
 from ddim_edge.errors import ProviderError
-from ddim_edge.machine import Machine, cpu_name
+from ddim_edge.runtime.compiled import machine
+from ddim_edge.runtime.compiled.machine import Machine, cpu_name
+from ddim_edge.runtime.hardware import nvidia
 
 INTEL = "processor : 0\nmodel name : Intel(R) Core(TM) i7\nflags : fpu avx avx2 sse4_1 smep fma avx512f avx512_vnni\n"
 ARM = "processor : 0\nFeatures : fp asimd asimddp sve i8mm crc32\nCPU implementer : 0x41\nCPU part : 0xd42\n"

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ddim_edge import nvidia
+from ddim_edge.runtime.hardware import nvidia
 
 GIB = 1 << 30
 

@@ -13,7 +13,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import _get_all_tensors, set_external_data, uses_external_data
 
 import ddim_edge
-from ddim_edge.onnx_file import check_onnx_file
+from ddim_edge.graphs.external_data import check_onnx_file
 
 from ..tiny_bundles import tiny_model, write_bundle
 

@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 
 from ddim_edge.errors import BundleError
-from ddim_edge.onnx_inputs import declared_inputs, is_quantized, operators
+from ddim_edge.graphs.inputs import declared_inputs, is_quantized, operators
 
 from ..tiny_bundles import tiny_model
 

@@ -12,12 +12,15 @@ import onnxruntime
 import pytest
 
 import ddim_edge
-from ddim_edge import opening, providers, runtime
-from ddim_edge.compile_recipe import Recipe
-from ddim_edge.compiled import Compiled, Found
-from ddim_edge.machine import Machine
-from ddim_edge.opening import FallbackWarning
-from ddim_edge.session import Session
+from ddim_edge.networks.denoiser import Denoiser
+from ddim_edge.runtime.compiled.machine import Machine
+from ddim_edge.runtime.compiled.recipe import Recipe
+from ddim_edge.runtime.compiled.store import Compiled, Found
+from ddim_edge.runtime.providers import onnxruntime_module as runtime
+from ddim_edge.runtime.providers import table as providers
+from ddim_edge.runtime.sessions import opening
+from ddim_edge.runtime.sessions.opening import FallbackWarning
+from ddim_edge.runtime.sessions.session import Session
 
 CPU, CUDA, TENSORRT = "CPUExecutionProvider", "CUDAExecutionProvider", "TensorrtExecutionProvider"
 NO_CAPTURE = (
@@ -217,7 +220,7 @@ def test_rows_are_padded_to_an_engine_and_split_over_the_largest(
     wanted = ddim_edge.load(tiny_bundle, "cpu").generate(num_images=7, num_steps=3, seed=5)
     engines([1, 4])
     pipeline = ddim_edge.Pipeline(ddim_edge.load(tiny_bundle, "cpu").bundle, "cpu")
-    pipeline.denoiser = ddim_edge.denoiser.Denoiser(opened(graph, "tensorrt"))
+    pipeline.denoiser = Denoiser(opened(graph, "tensorrt"))
     np.testing.assert_array_equal(pipeline.generate(num_images=7, num_steps=3, seed=5).images, wanted.images)
     used = [Path(given["trt_engine_cache_path"]).name for name, given in fake.asked if name == TENSORRT]
     assert used == ["engine-1", "engine-4"]

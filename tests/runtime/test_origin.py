@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 import ddim_edge
 from ddim_edge import Origin
 from ddim_edge.config import SAMPLERS
-from ddim_edge.images import to_pixels
-from ddim_edge.jobs import job_of
-from ddim_edge.noise import noise_stream
-from ddim_edge.request import Request
-from ddim_edge.samplers import schedule_of
+from ddim_edge.diffusion.noise import noise_stream
+from ddim_edge.diffusion.samplers import schedule_of
+from ddim_edge.generation.jobs import job_of
+from ddim_edge.generation.requests.request import Request
+from ddim_edge.images.encode import to_pixels
 
 from ..tiny_bundles import Array
 

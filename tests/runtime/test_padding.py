@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 import ddim_edge
-from ddim_edge.denoiser import Denoiser, Row
-from ddim_edge.model_folder import open_bundle
-from ddim_edge.options import Options
+from ddim_edge.bundle.read import open_bundle
+from ddim_edge.generation.requests.options import Options
+from ddim_edge.networks.denoiser import Denoiser, Row
 
 from ..tiny_bundles import tiny_model, tiny_prediction, write_bundle
 from .counting import CountingSession

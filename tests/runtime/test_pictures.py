@@ -7,8 +7,8 @@ import pytest
 from PIL import Image
 
 import ddim_edge
-from ddim_edge.images import to_pixels
-from ddim_edge.pictures import read_mask, read_picture
+from ddim_edge.images.decode import read_mask, read_picture
+from ddim_edge.images.encode import to_pixels
 
 GREY, COLOUR, ALPHA = (1, 8, 8), (3, 8, 8), (4, 8, 8)
 

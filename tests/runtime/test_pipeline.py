@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 import ddim_edge
-from ddim_edge.noise import noise_stream
-from ddim_edge.request import Request
+from ddim_edge.diffusion.noise import noise_stream
+from ddim_edge.generation.requests.request import Request
 
 from ..tiny_bundles import LABELS, NULL_CLASS, tiny_model, tiny_prediction, write_bundle
 from .counting import CountingSession
@@ -77,7 +77,7 @@ def test_the_noise_of_image_k_is_that_of_its_own_seed_bit_for_bit(
 
         return remembered
 
-    monkeypatch.setattr("ddim_edge.jobs.noise_stream", remembering)
+    monkeypatch.setattr("ddim_edge.generation.jobs.noise_stream", remembering)
     pipeline.generate(num_images=3, num_steps=4, eta=1.0, seed=5, batch_size=2)
     assert sorted(seen) == [5, 6, 7]
     for seed, drawn in seen.items():

@@ -7,8 +7,8 @@ from diffusers import DDIMScheduler
 from diffusers.utils.torch_utils import randn_tensor
 
 import ddim_edge
-from ddim_edge.images import Pixels
-from ddim_edge.pipeline import Pipeline
+from ddim_edge.arrays import Pixels
+from ddim_edge.generation.pipeline import Pipeline
 
 
 @pytest.fixture(scope="module")

@@ -7,10 +7,10 @@ from typing import Any
 import onnxruntime
 import pytest
 
+from ddim_edge.bundle.read import open_bundle
 from ddim_edge.errors import ProviderError
-from ddim_edge.model_folder import open_bundle
-from ddim_edge.placement import RECORD_PLACEMENT, check_placement
-from ddim_edge.providers import PROVIDERS, Provider
+from ddim_edge.runtime.providers.placement import RECORD_PLACEMENT, check_placement
+from ddim_edge.runtime.providers.table import PROVIDERS, Provider
 
 _ROWS = {provider.name: provider for provider in PROVIDERS}
 # What ONNX Runtime's CUDA provider leaves to the CPU of a graph that is otherwise its own.

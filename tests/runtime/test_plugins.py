@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 import ddim_edge
-from ddim_edge import plugins
+from ddim_edge.bundle.read import open_bundle
 from ddim_edge.errors import ProviderError
-from ddim_edge.model_folder import open_bundle
-from ddim_edge.opening import FallbackWarning
+from ddim_edge.runtime.providers import plugins
+from ddim_edge.runtime.sessions.opening import FallbackWarning
 
 _EP = "FakeExecutionProvider"
 

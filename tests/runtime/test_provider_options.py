@@ -8,8 +8,8 @@ import onnx.parser
 import pytest
 
 from ddim_edge.errors import ConfigError, ProviderError
-from ddim_edge.provider_options import KEYS, PLUGIN_KEYS, check_options, defaults, parse_options
-from ddim_edge.runtime import be_quiet, load_cuda_libraries, runtime
+from ddim_edge.runtime.providers.onnxruntime_module import be_quiet, load_cuda_libraries, runtime
+from ddim_edge.runtime.providers.options import KEYS, PLUGIN_KEYS, check_options, defaults, parse_options
 
 from .option_keys import GOLDEN, libraries, not_found
 

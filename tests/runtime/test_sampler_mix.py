@@ -12,11 +12,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ddim_edge
-from ddim_edge import Origin, engine
+from ddim_edge import Origin
 from ddim_edge.config import SAMPLERS
-from ddim_edge.engine import Engine
-from ddim_edge.jobs import job_of
-from ddim_edge.request import Request
+from ddim_edge.generation import engine
+from ddim_edge.generation.engine import Engine
+from ddim_edge.generation.jobs import job_of
+from ddim_edge.generation.requests.request import Request
 
 from ..tiny_bundles import Array, write_bundle
 

@@ -13,8 +13,9 @@ import pytest
 from PIL import Image
 
 import ddim_edge
-from ddim_edge.images import grid, read_recipe
-from ddim_edge.saving import ImageFolder, check_can_write, is_folder, write_file
+from ddim_edge.files import write_file
+from ddim_edge.images.encode import grid, read_recipe
+from ddim_edge.images.save import ImageFolder, check_can_write, is_folder
 
 IMAGES = np.random.default_rng(0).integers(0, 256, (5, 4, 4, 1), np.uint8)
 RECIPE = {"model": "Ångström", "seed": 3}

@@ -13,9 +13,11 @@ import onnxruntime
 import pytest
 
 import ddim_edge
-from ddim_edge import opening, providers, runtime
-from ddim_edge.denoiser import Denoiser
-from ddim_edge.pipeline import SlowWarning
+from ddim_edge.generation.pipeline import SlowWarning
+from ddim_edge.networks.denoiser import Denoiser
+from ddim_edge.runtime.providers import onnxruntime_module as runtime
+from ddim_edge.runtime.providers import table as providers
+from ddim_edge.runtime.sessions import opening
 
 from ..tiny_bundles import EMBEDDINGS, tiny_model, tiny_prediction, write_bundle
 

@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import ddim_edge
-from ddim_edge.bundle import Bundle
-from ddim_edge.denoiser import Denoiser
-from ddim_edge.engine import Engine, Job
-from ddim_edge.jobs import job_of
-from ddim_edge.model_folder import open_bundle
-from ddim_edge.options import Options, request_of
-from ddim_edge.session import Session
+from ddim_edge.bundle.bundle import Bundle
+from ddim_edge.bundle.read import open_bundle
+from ddim_edge.generation.engine import Engine, Job
+from ddim_edge.generation.jobs import job_of
+from ddim_edge.generation.requests.options import Options, request_of
+from ddim_edge.networks.denoiser import Denoiser
+from ddim_edge.runtime.sessions.session import Session
 from ddim_edge_export.fuse import fuse_step
 
 from ..tiny_bundles import tiny_model, write_bundle

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 import ddim_edge
-from ddim_edge.options import Options
-from ddim_edge.warming import usual_requests, warm_up, warm_up_calls
+from ddim_edge.generation.requests.options import Options
+from ddim_edge.generation.warmup import usual_requests, warm_up, warm_up_calls
 
 from ..conftest import Invoke
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from ddim_edge.denoiser import Row
-from ddim_edge.schedule import Sample
+from ddim_edge.arrays import Sample
+from ddim_edge.networks.denoiser import Row
 from ddim_edge.serving import AsyncEngine
 
 _LONGEST = 60

@@ -9,8 +9,8 @@ import pytest
 import ddim_edge
 from ddim_edge.errors import ConfigError
 from ddim_edge.serving import AsyncEngine, Settings
-from ddim_edge.serving.refusals import Cancelled, Draining, NotFound
-from ddim_edge.serving.submission import Made, Partial
+from ddim_edge.serving.errors import Cancelled, Draining, NotFound
+from ddim_edge.serving.scheduling.submission import Made, Partial
 
 from .gate import Gate
 

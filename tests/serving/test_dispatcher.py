@@ -11,13 +11,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ddim_edge
-from ddim_edge.bundle import Bundle
+from ddim_edge.bundle.bundle import Bundle
 from ddim_edge.errors import BundleError, DeviceMemoryError, PredictionError
-from ddim_edge.options import request_of
-from ddim_edge.serving.dispatcher import Dispatcher
-from ddim_edge.serving.models import Catalogue, Resident, Residents, open_resident
-from ddim_edge.serving.refusals import Cancelled, DeadlinePassed
-from ddim_edge.serving.submission import Ended, Event, Made, Partial, Submission, partial_calls
+from ddim_edge.generation.requests.options import request_of
+from ddim_edge.serving.errors import Cancelled, DeadlinePassed
+from ddim_edge.serving.scheduling.models import Catalogue, Resident, Residents, open_resident
+from ddim_edge.serving.scheduling.scheduler import Dispatcher
+from ddim_edge.serving.scheduling.submission import Ended, Event, Made, Partial, Submission, partial_calls
 
 from ..tiny_bundles import tiny_model, write_bundle
 

@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddim_edge.serving.row_limit import RowLimit, budget_bytes, used_bytes
+from ddim_edge.runtime.hardware.memory import budget_bytes, used_bytes
+from ddim_edge.serving.scheduling.row_limit import RowLimit
 
 AT_FIRST, A_ROW = 1000, 100
 

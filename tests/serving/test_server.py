@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import ddim_edge
-from ddim_edge.images import read_recipe
+from ddim_edge.images.encode import read_recipe
 from ddim_edge.serving import Settings, create_app
+from ddim_edge.serving.scheduling.engine_thread import Worker
 from ddim_edge.serving.settings import LOOPBACK
-from ddim_edge.serving.worker import Worker
 
 from ..tiny_bundles import tiny_model, write_bundle
 

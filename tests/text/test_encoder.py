@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ddim_edge.session import Array, Session
+from ddim_edge.arrays import Array
+from ddim_edge.runtime.sessions.session import Session
 from ddim_edge.text import Prompt, SizeHints, TruncationWarning
 
 from ..tiny_bundles import write_json

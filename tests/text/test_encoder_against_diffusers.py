@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from ddim_edge.denoiser import Conditioning
-from ddim_edge.session import TensorInfo
-from ddim_edge.sessions import Sessions
+from ddim_edge.arrays import Conditioning
+from ddim_edge.runtime.sessions.pool import Sessions
+from ddim_edge.runtime.sessions.tensors import TensorInfo
 from ddim_edge.text import Prompt, SizeHints, TextEncoder
 
 from .tiny_pipelines import (

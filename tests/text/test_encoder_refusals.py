@@ -7,7 +7,7 @@ import onnx
 import pytest
 
 from ddim_edge.errors import BundleError, ConfigError, PredictionError
-from ddim_edge.session import TensorInfo
+from ddim_edge.runtime.sessions.tensors import TensorInfo
 from ddim_edge.text import Prompt, SizeHints
 
 from ..tiny_bundles import write_json

@@ -7,8 +7,8 @@ import numpy as np
 import onnx
 import onnx.parser
 
-from ddim_edge.session import TensorInfo
-from ddim_edge.sessions import Sessions
+from ddim_edge.runtime.sessions.pool import Sessions
+from ddim_edge.runtime.sessions.tensors import TensorInfo
 from ddim_edge.text import TextEncoder
 
 WIDTH = 3

@@ -14,7 +14,7 @@ from typing import Any
 
 from PIL import Image
 
-from ddim_edge.serving.page import CSP
+from ddim_edge.serving.routes.page import CSP
 
 CHROMIUM = shutil.which("chromium")
 

@@ -10,7 +10,7 @@ import pytest
 import uvicorn
 from playwright.sync_api import expect
 
-from ddim_edge.images import read_recipe
+from ddim_edge.images.encode import read_recipe
 from ddim_edge.serving import Settings, create_app
 
 from .actions import generate, press, status

@@ -1,0 +1,20 @@
+"""Array types: what is passed between the rooms, by shape and dtype."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[Any]
+"""An array of any type, as graphs take and return them."""
+Floats = NDArray[np.float64]
+"""A column of a schedule's table, float64 (S,) or (T,)."""
+Sample = NDArray[np.float32]
+"""x_t, predictions and predicted x_0, float32 (B, C, H, W)."""
+Pixels = NDArray[np.uint8]
+"""Finished images, uint8 (B, H, W, C), or one of them, (H, W, C)."""
+Shape = tuple[int, int, int]
+"""(C, H, W) of one sample or one image."""
+Conditioning = Mapping[str, Array]
+"""A UNet's inputs beside sample and timestep, for one image: by name, each with a batch axis of 1. Read-only."""

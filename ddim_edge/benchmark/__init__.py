@@ -1,0 +1,1 @@
+"""Benchmark: what ``ddim-edge bench`` measures, and the harness that ``bench/`` uses."""

@@ -1,0 +1,45 @@
+"""Where and when something was measured, and with what."""
+
+import importlib.metadata
+import os
+import platform
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ..runtime.hardware import nvidia
+from ..version import __version__
+
+_PACKAGES = ("numpy", "onnxruntime", "onnxruntime-gpu", "torch", "diffusers", "transformers")
+
+
+def circumstances() -> dict[str, Any]:
+    """The machine, the time, and the versions of what is installed."""
+    versions = {"ddim-edge": __version__, "python": platform.python_version()}
+    return {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "machine": {"cpu": cpu_model(), "cores": os.cpu_count(), "platform": platform.platform(), "gpus": gpus()},
+        "versions": versions | {name: found for name in _PACKAGES if (found := _version(name))},
+    }
+
+
+def cpu_model() -> str:
+    """What the processor calls itself."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        lines = []
+    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
+    return next(names, platform.processor() or platform.machine())
+
+
+def gpus() -> list[str]:
+    """The names of NVIDIA's GPUs; empty without any."""
+    return [gpu.name for gpu in nvidia.gpus()]
+
+
+def _version(package: str) -> str | None:
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None

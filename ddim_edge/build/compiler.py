@@ -1,0 +1,165 @@
+"""Compiles one graph into one folder of the cache: ``python -m ddim_edge.build.compiler``, told what on standard input.
+
+It is a process of its own because compilers run for minutes without listening to anybody, and now and then crash. It
+ends at once when it is interrupted, or when the process that started it ends.
+"""
+
+import contextlib
+import ctypes
+import json
+import signal
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from ..errors import DdimEdgeError, ProviderError
+from ..runtime.compiled.recipe import MODEL, Recipe, provider_options
+from ..runtime.providers.device import Device
+from ..runtime.providers.error_text import complaint
+from ..runtime.providers.onnxruntime_module import be_quiet, load_cuda_libraries, runtime, why_not_loaded
+from ..runtime.providers.options import defaults
+from ..runtime.providers.placement import RECORD_PLACEMENT, check_placement
+from ..runtime.providers.table import PROVIDERS, Provider
+from ..runtime.sessions.opening import not_loaded
+
+_WEIGHTS = f"{MODEL}_data"
+_SMALL = "1024"  # bytes; what is larger lies in a file beside the graph, where it is mapped and may exceed 2 GB
+_NUMPY_TYPES = {
+    f"tensor({name})": {"float": "float32", "double": "float64"}.get(name, name)
+    for name in ("float", "float16", "double", "int64", "int32", "bool")
+}
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
+
+
+def compile_graph(recipe: Recipe, folder: Path, device: Device) -> str | None:
+    """Compile into ``folder`` on ``device``.
+
+    Returns a remark where something was left to the CPU and that is no error. Raises ProviderError where it is, as a
+    session that runs it would, and where compiling fails.
+    """
+    provider = next(row for row in PROVIDERS if row.name == recipe.provider)
+    be_quiet()
+    if provider.name == "cpu":
+        _optimize(recipe, folder)
+        return None
+    if provider.name == "tensorrt":
+        load_cuda_libraries()
+        session, original = _build_engines(recipe, folder, provider, device.which), None
+    else:
+        session, original = _compile_context(recipe, folder, provider, device.which), recipe.graph
+    allow = device.allow_fallback
+    return check_placement(session, provider, recipe.component, allow_fallback=allow, original=original)
+
+
+def _optimize(recipe: Recipe, folder: Path) -> None:
+    """Write the graph as ONNX Runtime runs it on this CPU."""
+    options = _session_options()
+    options.optimized_model_filepath = str(folder / MODEL)
+    options.add_session_config_entry("session.optimized_model_external_initializers_file_name", _WEIGHTS)
+    options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", _SMALL)
+    _session(recipe.graph, options, providers=["CPUExecutionProvider"])
+    again = _session_options()
+    again.graph_optimization_level = runtime().GraphOptimizationLevel.ORT_DISABLE_ALL
+    _session(folder / MODEL, again, providers=["CPUExecutionProvider"])
+
+
+def _build_engines(recipe: Recipe, folder: Path, provider: Provider, which: str | None) -> Any:
+    """Have TensorRT build its engines and keep them in ``folder``; returns the session.
+
+    Opening the graph builds those of which all shapes are known then, and running it once the others.
+    """
+    options = {"device_id": which or "0", **_all_options(recipe, folder)}
+    session = _session(recipe.graph, _session_options(), providers=[(provider.ort_name, options)], enable_fallback=0)
+    if provider.ort_name not in session.get_providers():
+        raise not_loaded(provider, why_not_loaded(provider.library))
+    _run_once(session, recipe)
+    if not list(folder.glob("*.engine")):
+        raise ProviderError(f"TensorRT built no engine: it takes no part of {recipe.component}'s graph")
+    return session
+
+
+def _run_once(session: Any, recipe: Recipe) -> None:
+    feeds = {
+        entry.name: np.zeros(recipe.shapes.get(entry.name, tuple(entry.shape)), _NUMPY_TYPES[entry.type])
+        for entry in session.get_inputs()
+    }
+    try:
+        session.run(None, feeds)
+    except Exception as error:  # ONNX Runtime's exceptions have no public base but this one
+        raise ProviderError(f"{recipe.component} cannot be run: {complaint(error)}") from None
+
+
+def _compile_context(recipe: Recipe, folder: Path, provider: Provider, which: str | None) -> Any:
+    """Write an EPContext model: the graph with what the provider compiled in the place of its nodes; its session."""
+    options = _options_of(recipe, folder, provider, which)
+    try:
+        compiler = runtime().ModelCompiler(options, str(recipe.graph), external_initializers_file_path=_WEIGHTS)
+        compiler.compile_to_file(str(folder / MODEL))
+    except Exception as error:  # ONNX Runtime's exceptions have no public base but this one
+        raise ProviderError(f"{provider.name} cannot compile {recipe.component}: {complaint(error)}") from None
+    if b"EPContext" not in (folder / MODEL).read_bytes():
+        raise ProviderError(f"{provider.name} compiled nothing: it takes no part of {recipe.component}'s graph")
+    again = _options_of(recipe, folder, provider, which)
+    again.add_session_config_entry("session.disable_model_compile", "1")
+    return _session(folder / MODEL, again)
+
+
+def _options_of(recipe: Recipe, folder: Path, provider: Provider, which: str | None) -> Any:
+    """Session options with the provider in them: a plugin's is added with its device, any other by its name."""
+    options, plugin = _session_options(), provider.as_plugin
+    if plugin:
+        plugin.add_to(options, provider.ort_name, which, _all_options(recipe, folder, plugin=True))
+    else:
+        chosen = {provider.device_option: which} if provider.device_option and which else {}
+        options.add_provider(provider.ort_name, {**chosen, **_all_options(recipe, folder)})
+    return options
+
+
+def _all_options(recipe: Recipe, folder: Path, *, plugin: bool = False) -> dict[str, str]:
+    each_step = recipe.graph.parent.name.startswith(("unet", "controlnet"))
+    return {**defaults(recipe.provider, each_step=each_step, plugin=plugin), **provider_options(recipe, folder)}
+
+
+def _session(graph: Path, options: Any, **arguments: Any) -> Any:
+    try:
+        return runtime().InferenceSession(graph, options, **arguments)
+    except Exception as error:  # ONNX Runtime's exceptions have no public base but this one
+        raise ProviderError(f"{graph} cannot be opened: {complaint(error)}") from None
+
+
+def _session_options() -> Any:
+    options = runtime().SessionOptions()
+    options.log_severity_level = 4
+    options.add_session_config_entry(*RECORD_PLACEMENT)
+    return options
+
+
+def main() -> int:
+    """Read a recipe as JSON, and print a line of JSON with the remark, or with the error and exit with 2."""
+    end_when_told()
+    job: Mapping[str, Any] = json.load(sys.stdin)
+    folder = Path(job["folder"])
+    try:
+        recipe = Recipe.from_json(job["recipe"], folder)
+        device = Device(recipe.provider, job["which"], allow_fallback=job["allow_fallback"])
+        print(json.dumps({"remark": compile_graph(recipe, folder, device)}))
+    except DdimEdgeError as error:
+        print(json.dumps({"error": str(error)}))
+        return 2
+    return 0
+
+
+def end_when_told() -> None:
+    """End at an interruption, and on Linux with the parent, however that ends; at once, in the middle of a call too."""
+    # Python's own handler waits until the compiler comes back.
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,1 @@
+"""Bundle: a model folder in the diffusers layout, read without opening a network."""

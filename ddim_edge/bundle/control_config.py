@@ -1,0 +1,46 @@
+"""A ControlNet's configuration: what its config.json says."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from ..config.json_file import read_json
+
+
+@dataclass(frozen=True)
+class ControlConfig:
+    """What a ControlNet's config.json says.
+
+    Attributes:
+        name: of its folder: controlnet, controlnet_1, …
+        channels: of its image.
+        pooled: whether it returns one number a channel; diffusers lets such a one control the guided half alone.
+    """
+
+    name: str
+    channels: int = 3
+    pooled: bool = False
+
+    @classmethod
+    def read_all(cls, folder: Path) -> tuple[Self, ...]:
+        """All of a bundle, in their order; ConfigError for a config.json that cannot be read."""
+        names, found = ["controlnet"], list[Self]()
+        while (folder / names[-1] / "model.onnx").is_file():
+            found.append(cls._read(names[-1], read_json(folder / names[-1] / "config.json")))
+            names.append(f"controlnet_{len(names)}")
+        return tuple(found)
+
+    @classmethod
+    def _read(cls, name: str, keys: Mapping[str, Any]) -> Self:
+        return cls(name, int(keys.get("conditioning_channels", 3)), bool(keys.get("global_pool_conditions")))
+
+    @property
+    def image_key(self) -> str:
+        """What a conditioning calls its image, float32 (1, C, H, W) in [0, 1]."""
+        return f"{self.name}.image"
+
+    @property
+    def scale_key(self) -> str:
+        """What a conditioning calls its strength, float32 (1,)."""
+        return f"{self.name}.scale"

@@ -1,0 +1,161 @@
+"""Opens a bundle: finds a model's folder, and reads what its JSON files say of it. No network is opened."""
+
+import importlib.util
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from ..config import SamplerConfig, read_json, sampler_config
+from ..diffusion.samplers import schedule_of
+from ..errors import BundleError, ConfigError
+from .bundle import Bundle, usual_steps_of
+from .control_config import ControlConfig
+from .unet_inputs import UnetInputs
+from .vae_config import VaeConfig
+
+BUNDLED_PACKAGE = "ddim_edge_models"
+
+
+def bundled_folder() -> Path | None:
+    """The folder of the models that ride along with the package; None where it is not installed with them."""
+    spec = importlib.util.find_spec(BUNDLED_PACKAGE)
+    locations = spec.submodule_search_locations if spec else None
+    return Path(next(iter(locations))) if locations else None
+
+
+def bundled_names() -> list[str]:
+    """The names of the bundled models."""
+    folder = bundled_folder()
+    return sorted(path.parent.name for path in folder.glob("*/model_index.json")) if folder else []
+
+
+def open_bundle(model: str | os.PathLike[str]) -> Bundle:
+    """Read a bundled model's name, or a folder; BundleError for a folder that is no bundle.
+
+    No network is opened.
+    """
+    folder = _find(model)
+    if not (folder / "unet" / "model.onnx").is_file():
+        raise BundleError(_not_a_bundle(folder))
+    index = _read(folder / "model_index.json", required=False)
+    unet = _read(folder / "unet" / "config.json")
+    labels = _labels(index, unet)
+    keys, scheduler = _scheduler(folder / "scheduler" / "scheduler_config.json")
+    vae = _vae(folder, index)
+    return Bundle(
+        folder=folder,
+        name=os.fspath(model),
+        sample_shape=_sample_shape(unet if vae is None else {**unet, "in_channels": vae.channels}, folder),
+        scheduler=scheduler,
+        scheduler_keys=keys,
+        labels=labels,
+        null_class=_null_class(index, unet),
+        num_steps=_num_steps(keys, scheduler),
+        inputs=UnetInputs.read(unet, vae),
+        vae=vae,
+        controls=_controls(folder, index),
+    )
+
+
+def _find(model: str | os.PathLike[str]) -> Path:
+    names = bundled_names()
+    if model in names:
+        folder = bundled_folder()
+        assert folder is not None
+        return folder / model
+    folder = Path(model)
+    if not folder.is_dir():
+        bundled = f"the bundled models are {', '.join(names)}" if names else "no models are bundled here"
+        raise BundleError(f"no model {os.fspath(model)!r}: it is not a folder, and {bundled}")
+    return folder
+
+
+def _not_a_bundle(folder: Path) -> str:
+    if (folder / "unet").is_dir() or (folder / "config.json").is_file():
+        return f"{folder} has no unet/model.onnx: make a bundle of it with `ddim-edge export {folder} OUT`"
+    return f"{folder} is no bundle: it has no unet/model.onnx"
+
+
+def _read(path: Path, *, required: bool = True) -> Mapping[str, Any]:
+    if not required and not path.exists():
+        return {}
+    try:
+        return read_json(path)
+    except ConfigError as error:
+        raise BundleError(str(error)) from None
+
+
+def _vae(folder: Path, index: Mapping[str, Any]) -> VaeConfig | None:
+    """The autoencoder; BundleError where model_index.json names one whose decoder is not there."""
+    config = VaeConfig.read(folder)
+    named = [name for name in ("vae", "vqvae") if isinstance(index.get(name), list) and any(index[name])]
+    if config is None and named:
+        raise BundleError(
+            f"{folder / 'vae_decoder' / 'model.onnx'} is missing, and model_index.json names a {named[0]}: export or "
+            "copy it again"
+        )
+    return config
+
+
+def _controls(folder: Path, index: Mapping[str, Any]) -> tuple[ControlConfig, ...]:
+    """The ControlNets; BundleError where model_index.json names one and none is there."""
+    try:
+        controls = ControlConfig.read_all(folder)
+    except (ConfigError, TypeError, ValueError) as error:
+        raise BundleError(f"the bundle's ControlNets cannot be read ({error}): export them again") from None
+    if not controls and isinstance(index.get("controlnet"), list) and any(index["controlnet"]):
+        raise BundleError(
+            f"{folder / 'controlnet' / 'model.onnx'} is missing, and model_index.json names it: export or copy it again"
+        )
+    return controls
+
+
+def _scheduler(path: Path) -> tuple[Mapping[str, Any], SamplerConfig]:
+    if not path.exists():
+        raise BundleError(f"{path} is missing: it says which noise schedule the model was trained on")
+    keys = _read(path)
+    try:
+        return keys, sampler_config(keys)
+    except ConfigError as error:
+        raise BundleError(f"{path}: {error}") from None
+
+
+def _num_steps(keys: Mapping[str, Any], scheduler: SamplerConfig) -> int:
+    """The file's own ``num_inference_steps``, which diffusers does not know; else what is usual."""
+    steps = keys.get("num_inference_steps")
+    if steps is None:
+        return usual_steps_of(scheduler)
+    try:
+        schedule_of(scheduler, steps)
+    except ConfigError as error:
+        raise BundleError(f"scheduler_config.json's num_inference_steps {steps!r}: {error}") from None
+    return int(steps)
+
+
+def _sample_shape(unet: Mapping[str, Any], folder: Path) -> tuple[int, int, int]:
+    channels, size = unet.get("in_channels"), unet.get("sample_size")
+    sides: Sequence[Any] = size if isinstance(size, Sequence) else (size, size)
+    values = (channels, *sides)
+    if len(values) != 3 or not all(isinstance(value, int) and value > 0 for value in values):
+        raise BundleError(
+            f"{folder / 'unet' / 'config.json'} must say in_channels and sample_size (a side, or height and width); "
+            f"it says {channels!r} and {size!r}"
+        )
+    return values
+
+
+def _labels(index: Mapping[str, Any], unet: Mapping[str, Any]) -> tuple[str, ...]:
+    names = index.get("id2label")
+    if isinstance(names, Mapping) and names:
+        return tuple(str(names.get(str(position), position)) for position in range(len(names)))
+    classes = unet.get("num_class_embeds") or 0
+    return tuple(str(position) for position in range(classes))
+
+
+def _null_class(index: Mapping[str, Any], unet: Mapping[str, Any]) -> int | None:
+    value, classes = index.get("null_class"), unet.get("num_class_embeds") or sys.maxsize
+    if value is not None and (type(value) is not int or not 0 <= value < classes):
+        raise BundleError(f"model_index.json's null_class must be a class number of the unet, not {value!r}")
+    return value

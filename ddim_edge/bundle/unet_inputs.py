@@ -1,0 +1,77 @@
+"""What a UNet wants besides sample and timestep, read from its config.json, and the sizes that it takes."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Self
+
+from ..errors import BundleError, ConfigError
+from .vae_config import VaeConfig
+
+
+@dataclass(frozen=True)
+class UnetInputs:
+    """How a UNet is to be fed.
+
+    Attributes:
+        text: whether it reads a text.
+        pooled: whether it also reads the text's pooled embedding and micro-conditioning, as SDXL does.
+        guidance_width: the width of an embedded guidance scale; None where guidance is not embedded.
+        repaints: whether it takes a mask and the masked image beside the sample, as inpainting models do.
+        multiple: what height and width of a sample must be multiples of: each level but the first halves them, and a
+            graph that was not traced for other sizes cannot join them again.
+    """
+
+    text: bool = False
+    pooled: bool = False
+    guidance_width: int | None = None
+    repaints: bool = False
+    multiple: int = 1
+
+    @classmethod
+    def read(cls, config: Mapping[str, Any], vae: VaeConfig | None) -> Self:
+        """Read diffusers' keys; BundleError for channels that do not go with the autoencoder's."""
+        channels = config.get("in_channels")
+        if vae is not None and channels not in (vae.channels, 2 * vae.channels + 1):
+            raise BundleError(
+                f"the unet takes {channels} channels, and the autoencoder's latents have {vae.channels}: it must take "
+                f"as many, or {2 * vae.channels + 1} to repaint"
+            )
+        return cls(
+            text=config.get("cross_attention_dim") is not None,
+            pooled=config.get("addition_embed_type") == "text_time",
+            guidance_width=config.get("time_cond_proj_dim"),
+            repaints=vae is not None and channels != vae.channels,
+            multiple=_multiple(config),
+        )
+
+    @property
+    def names(self) -> set[str]:
+        """The names of the graph's inputs that this stands for."""
+        wanted = {
+            "encoder_hidden_states": self.text,
+            "text_embeds": self.pooled,
+            "time_ids": self.pooled,
+            "timestep_cond": self.guidance_width is not None,
+        }
+        return {name for name, there in wanted.items() if there}
+
+
+def _multiple(config: Mapping[str, Any]) -> int:
+    """``size_multiple`` is our exporter's word, which diffusers does not know."""
+    levels, multiple = config.get("block_out_channels"), config.get("size_multiple")
+    if isinstance(multiple, int) and multiple > 0:
+        return multiple
+    return int(2 ** (len(levels) - 1)) if isinstance(levels, list) and levels else 1
+
+
+NO_INPUTS = UnetInputs()
+"""Those of a network that is fed nothing but sample, timestep and perhaps a class."""
+
+
+def check_sides(height: int, width: int, multiple: int) -> None:
+    """Refuse an image's size with ConfigError, and name the nearest valid ones, where a side is no ``multiple``."""
+    for name, side in (("height", height), ("width", width)):
+        if side % multiple:
+            below, above = side - side % multiple, side - side % multiple + multiple
+            nearest = f"{below} or {above}" if below else str(above)
+            raise ConfigError(f"{name} {side} is no multiple of {multiple}, which this model needs: take {nearest}")

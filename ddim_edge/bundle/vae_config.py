@@ -1,0 +1,78 @@
+"""The autoencoder's configuration: what a bundle's config.json says of its latents."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from ..config.json_file import read_json
+from ..errors import BundleError, ConfigError
+
+_USUAL_SCALE = 0.18215
+
+
+_USUAL_TILE = 512
+
+
+@dataclass(frozen=True)
+class VaeConfig:
+    """What the autoencoder's config.json says.
+
+    Attributes:
+        factor: how many pixels along each side a latent stands for.
+        channels: of the latents.
+        image_channels: of the images.
+        scale, shift: as the module says; one number each, or one for every channel.
+        tile: the side of a tile, in pixels; an image no larger than it is never tiled.
+    """
+
+    factor: int
+    channels: int
+    image_channels: int
+    scale: tuple[float, ...]
+    shift: tuple[float, ...]
+    tile: int = _USUAL_TILE
+
+    @classmethod
+    def read(cls, folder: Path) -> Self | None:
+        """Read the autoencoder's config in a bundle; None where the model has none. BundleError for a broken one."""
+        if not (folder / "vae_decoder" / "model.onnx").is_file():
+            return None
+        places = [folder / name / "config.json" for name in ("vae_decoder", "vae", "vqvae")]
+        path = next((place for place in places if place.is_file()), places[0])
+        try:
+            return cls.from_json(read_json(path))
+        except (ConfigError, KeyError, TypeError, ValueError) as error:
+            raise BundleError(f"{path} does not describe an autoencoder ({error}): export it again") from None
+
+    @classmethod
+    def from_json(cls, keys: Mapping[str, Any]) -> Self:
+        """Read diffusers' keys: of AutoencoderKL, AutoencoderTiny or VQModel."""
+        levels = keys.get("num_decoder_blocks") or keys["block_out_channels"]
+        scale, mean, deviation = _scale(keys), keys.get("latents_mean"), keys.get("latents_std")
+        if mean is None or deviation is None:
+            mean, deviation = [float(keys.get("shift_factor") or 0)], [1.0]
+        return cls(
+            factor=int(2 ** (len(levels) - 1)),
+            channels=int(keys.get("vq_embed_dim") or keys["latent_channels"]),
+            image_channels=int(keys.get("out_channels", 3)),
+            scale=tuple(scale / value for value in deviation),
+            shift=tuple(float(value) for value in mean),
+            tile=_tile(keys, 4 * 2 ** (len(levels) - 1)),
+        )
+
+
+def _scale(keys: Mapping[str, Any]) -> float:
+    value = keys.get("scaling_factor")
+    if value is None:
+        return 1.0 if "num_decoder_blocks" in keys else _USUAL_SCALE
+    if not float(value) > 0:
+        raise ValueError(f"scaling_factor must be above 0, not {value!r}")
+    return float(value)
+
+
+def _tile(keys: Mapping[str, Any], multiple: int) -> int:
+    """The side of the images that it was trained on, where its file says so; a quarter of it must be whole latents."""
+    side = keys.get("sample_size") or _USUAL_TILE
+    pixels = int(side if not isinstance(side, Sequence) else min(side))
+    return max(pixels - pixels % multiple, multiple)

@@ -1,0 +1,47 @@
+"""Is every file of a bundle what the export wrote? Its export.json has their hashes."""
+
+import hashlib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..config import read_json
+from ..errors import BundleError, ConfigError
+
+_RECORD = "export.json"
+
+
+def verify_files(folder: Path) -> int:
+    """Compare every file that export.json names with its hash there; return how many there are.
+
+    Raises BundleError where a file is missing or another one, or where there are no hashes.
+    """
+    files = _recorded(folder)
+    for name, entry in files.items():
+        _verify(folder, name, entry.get("sha256") if isinstance(entry, Mapping) else None)
+    return len(files)
+
+
+def _recorded(folder: Path) -> Mapping[str, Any]:
+    if not (folder / _RECORD).is_file():
+        raise BundleError(f"{folder} has no {_RECORD} with hashes: it was not exported by this project")
+    try:
+        files = read_json(folder / _RECORD).get("files")
+    except ConfigError as error:
+        raise BundleError(str(error)) from None
+    if not isinstance(files, Mapping) or not files:
+        raise BundleError(f"{folder / _RECORD} has no hashes: the export is unfinished. Run it again")
+    return files
+
+
+def _verify(folder: Path, name: str, expected: str | None) -> None:
+    path = folder / name
+    if not path.resolve().is_relative_to(folder.resolve()):
+        raise BundleError(f"{folder / _RECORD} names {name!r}, which is outside the bundle: refused")
+    try:
+        with path.open("rb") as file:
+            found = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise BundleError(f"cannot read {path}, which was exported: {error.strerror}. Copy it again") from None
+    if found != expected:
+        raise BundleError(f"{path} is not the file that was exported: copy or export it again")

@@ -1,0 +1,50 @@
+"""``ddim-edge doctor``: what is installed, what runs, why the rest does not, and what mends it."""
+
+import json
+import sys
+from typing import Any
+
+import click
+
+from ..doctor.facts import gather
+from .doctor_report import as_text
+
+
+@click.command("doctor")
+@click.option(
+    "--json", "as_json", is_flag=True, envvar="DDIM_EDGE_DOCTOR_JSON", help="Print one machine-readable line."
+)
+@click.option("--fix", is_flag=True, help="Print only the commands that mend what is wrong, one a line.")
+def doctor_command(as_json: bool, fix: bool) -> int:
+    """Show what is installed, the NVIDIA driver, CUDA, and which providers run a convolution and an attention, how
+    fast and how far from the CPU, or why they do not.
+
+    Exit code 0 where at least one provider runs, else 2; with --fix always 0.
+
+    \b
+    Examples:
+      ddim-edge doctor --json
+      ddim-edge doctor --fix
+    """
+    if as_json and fix:
+        raise click.UsageError("--fix prints commands and --json facts, which hold the commands too: choose one.")
+    facts = gather(_say)
+    if fix:
+        return _print_commands(facts["problems"])
+    click.echo(json.dumps(facts) if as_json else as_text(facts))
+    return 0 if None in facts["providers"].values() else 2
+
+
+def _say(what: str) -> None:
+    if sys.stderr.isatty():
+        click.echo(f"trying {what} …", err=True)
+
+
+def _print_commands(problems: list[dict[str, Any]]) -> int:
+    for problem in problems:
+        click.echo(problem["what"], err=True)
+        for command in problem["commands"]:
+            click.echo(command)
+    if not problems:
+        click.echo("nothing to mend", err=True)
+    return 0

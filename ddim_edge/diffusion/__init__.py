@@ -1,0 +1,1 @@
+"""Diffusion: noise schedules, samplers, guidance and noise. NumPy alone, no input or output."""

@@ -1,0 +1,55 @@
+"""Classifier-free guidance (Ho & Salimans 2022, https://arxiv.org/abs/2207.12598), and two refinements of it."""
+
+import functools
+
+import numpy as np
+
+from ..arrays import Sample
+from ..config import NoiseScheduleConfig
+from ..errors import ConfigError
+from .schedule import alpha_bars
+
+
+def guide(conditional: Sample, unconditional: Sample, scales: Sample) -> Sample:
+    """ε_∅ + w·(ε_c - ε_∅): w = 1 is the conditional prediction, above 1 moves away from the unconditional one.
+
+    ``conditional`` and ``unconditional``: float32 (B, C, H, W); ``scales``: float32 (B,), one w a row.
+    """
+    return unconditional + _a_row_each(scales, conditional) * (conditional - unconditional)
+
+
+def rescale(guided: Sample, conditional: Sample, shares: Sample) -> Sample:
+    """Give a guided prediction, in part, the standard deviation of the conditional one (Lin et al. 2023, eq. 15, 16).
+
+    Guidance raises contrast, and this takes it back: 0 leaves ``guided`` as it is, 1 takes all back. Both float32
+    (B, C, H, W); ``shares``: float32 (B,), one φ a row.
+    """
+    axes = tuple(range(1, guided.ndim))
+    wanted, found = conditional.std(axis=axes), guided.std(axis=axes)
+    ratio = np.divide(wanted, found, out=np.ones_like(found), where=found > 0)  # nothing to scale in what is constant
+    return guided * _a_row_each(shares * ratio + (1 - shares), guided)
+
+
+@functools.lru_cache(maxsize=64)
+def guided_timesteps(config: NoiseScheduleConfig, interval: tuple[float, float] | None) -> range | None:
+    """The timesteps whose noise level σ = sqrt((1-ᾱ)/ᾱ) lies in (low, high] (Kynkäänniemi et al. 2024); None for all.
+
+    Raises ConfigError where none does.
+    """
+    if interval is None:
+        return None
+    bars = alpha_bars(config)
+    with np.errstate(divide="ignore"):
+        sigmas = np.sqrt((1 - bars) / bars)
+    first, end = (int(np.searchsorted(sigmas, level, side="right")) for level in interval)
+    if first >= end:
+        low, high = interval
+        raise ConfigError(
+            f"guidance_interval {low:g} to {high:g} holds no noise level of this model: they go from "
+            f"{sigmas[0]:.3g} to {sigmas[-1]:.3g}"
+        )
+    return range(first, end)
+
+
+def _a_row_each(values: Sample, like: Sample) -> Sample:
+    return values.reshape(-1, *(1,) * (like.ndim - 1))

@@ -1,0 +1,157 @@
+"""DDIM (Song, Meng, Ermon 2020, https://arxiv.org/abs/2010.02502).
+
+Eq. 12, with t' the timestep after t in the run and σ from eq. 16::
+
+    x_t' = sqrt(ᾱ_t')·x_0(x_t) + sqrt(1-ᾱ_t'-σ²)·ε(x_t) + σ·z,    z ~ N(0, I)
+    σ    = η·sqrt((1-ᾱ_t')/(1-ᾱ_t))·sqrt(1 - ᾱ_t/ᾱ_t')
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...arrays import Floats, Sample
+from ...config import DdimConfig
+from ...errors import ConfigError
+from ..clipping import limit_of
+from ..schedule import alpha_bars, final_alpha_bar, first_step, prediction_columns, select_timesteps
+from .query import LinearStep, NoiseSource, Query, Sampler, Stepped, StepQuery
+
+
+class Coefficients(NamedTuple):
+    """One step's row: x_0 and ε from (x_t, prediction), then eq. 12 to the next sample."""
+
+    x0_x: float
+    x0_p: float
+    eps_x: float
+    eps_p: float
+    redo_x: float
+    """1/sqrt(1-ᾱ_t): ε again, from x_t …"""
+    redo_x0: float
+    """… and a clipped x_0: -sqrt(ᾱ_t)/sqrt(1-ᾱ_t)."""
+    signal: float
+    """sqrt(ᾱ_t'), the weight of x_0 in eq. 12."""
+    direction: float
+    """sqrt(1-ᾱ_t'-σ²), the weight of ε."""
+    sigma: float
+    """σ of eq. 16, the weight of fresh noise."""
+    next_x: float
+    next_p: float
+    next_x0: float
+    """Eq. 12 without its noise, multiplied out: the weights of x_t, of the prediction and of the limited x_0."""
+
+
+class DdimSchedule:
+    """DDIM over ``num_steps`` of the T training timesteps, as a table built once.
+
+    With a ``strength`` below 1 the table holds the last ``num_steps · strength`` steps only, which change an image that
+    was noised to the first of them.
+
+    Attributes:
+        config: the options that the table was built from.
+        timesteps: int64 (S,), descending: what the network is fed, step by step.
+        alpha_bars: float64 (T,): ᾱ.
+        levels: float64 (S,): ᾱ of the sample at each step.
+        rows: the S rows of coefficients.
+
+    Raises ConfigError where the options and the number of steps do not go together.
+    """
+
+    def __init__(self, config: DdimConfig, num_steps: int, strength: float = 1.0) -> None:
+        self.config, self.alpha_bars = config, alpha_bars(config)
+        timesteps, first = select_timesteps(config, num_steps), first_step(num_steps, strength)
+        self.rows = _coefficient_rows(config, self.alpha_bars, timesteps)[first:]
+        self.timesteps = timesteps[first:]
+        self.levels = self.alpha_bars[self.timesteps]
+        self._limit = limit_of(config)
+
+    @property
+    def num_steps(self) -> int:
+        return len(self.rows)
+
+    def is_stochastic(self, step: int) -> bool:
+        """Whether ``step`` adds fresh noise, and so must be given some."""
+        return self.rows[step].sigma > 0
+
+    def linear_step(self, step: int, noise: Sample | None) -> LinearStep | None:
+        """What ``step`` does, as numbers; None where it lacks its noise or limits x_0 otherwise than by clipping."""
+        row, config = self.rows[step], self.config
+        if config.dynamic_threshold_ratio is not None or (row.sigma > 0 and noise is None):
+            return None
+        limit = config.clip_range if config.clip_denoised_sample else np.inf
+        return LinearStep(row.x0_x, row.x0_p, row.next_x, row.next_p, row.next_x0, row.sigma, limit, noise)
+
+    def step(self, step: int, sample: Sample, prediction: Sample, noise: Sample | None = None) -> tuple[Sample, Sample]:
+        """One step of eq. 12: from x_t at position ``step`` to the next sample.
+
+        ``sample``, ``prediction`` and ``noise`` are float32 of one shape (B, C, H, W); no argument is written to.
+        Returns (next sample, denoised), both float32. ``noise`` is required where σ > 0: ConfigError without.
+        """
+        if prediction.shape != sample.shape:
+            raise ConfigError(f"the prediction's shape {prediction.shape} is not the sample's, {sample.shape}")
+        row = self.rows[step]
+        denoised: Sample = row.x0_x * sample + row.x0_p * prediction
+        previous: Sample = row.next_x * sample + row.next_p * prediction
+        if self._limit:
+            denoised = self._limit(denoised)
+            previous += row.next_x0 * denoised
+        if row.sigma > 0:
+            if noise is None:
+                raise ConfigError(f"step {step} has sigma {row.sigma:.4g} (eta {self.config.eta:g}): pass noise")
+            if noise.shape != sample.shape:
+                raise ConfigError(f"the noise's shape {noise.shape} is not the sample's, {sample.shape}")
+            previous += row.sigma * noise
+        return previous, denoised
+
+
+def ddim(schedule: DdimSchedule, sample: Sample, noise: NoiseSource | None = None) -> Sampler:
+    """Sample from x_T, float32 of any shape; ``noise`` is called once a step where σ > 0, and required there.
+
+    Whoever answers may take the step as well (``StepQuery``), where it is linear but for clipping.
+    """
+    denoised = None
+    for step, timestep in enumerate(schedule.timesteps.tolist()):
+        fresh = noise() if noise is not None and schedule.is_stochastic(step) else None
+        query, offer = Query(sample, timestep, denoised), schedule.linear_step(step, fresh)
+        answer = yield query if offer is None else StepQuery.offering(query, offer)
+        if isinstance(answer, Stepped):
+            sample, denoised = answer
+        else:
+            sample, denoised = schedule.step(step, np.asarray(sample), answer, fresh)
+    return np.asarray(sample)
+
+
+def _coefficient_rows(config: DdimConfig, table: Floats, timesteps: NDArray[np.int64]) -> tuple[Coefficients, ...]:
+    now, then = table[timesteps], _previous_alpha_bars(config, table, timesteps)
+    variance = config.eta**2 * (1 - then) / (1 - now) * np.maximum(1 - now / then, 0)
+    remaining = 1 - then - variance
+    if np.any(remaining < -1e-12):
+        raise ConfigError(f"eta {config.eta:g} asks for more noise than the schedule holds: take one of at most 1")
+    predicted = prediction_columns(config, now)
+    redo = 1 / np.sqrt(1 - now), -np.sqrt(now) / np.sqrt(1 - now)
+    signal, direction = np.sqrt(then), np.sqrt(np.maximum(remaining, 0))
+    following = _next_columns(config, predicted, redo, signal, direction)
+    columns = (*predicted, *redo, signal, direction, np.sqrt(variance), *following)
+    return tuple(Coefficients(*row) for row in np.stack(columns, axis=1).tolist())
+
+
+def _previous_alpha_bars(config: DdimConfig, table: Floats, timesteps: NDArray[np.int64]) -> Floats:
+    """ᾱ at the timestep that each step leads to."""
+    if config.transition == "next" or config.timestep_spacing == "quadratic":
+        previous = np.append(timesteps[1:], -1)
+    else:
+        previous = timesteps - config.num_train_steps // len(timesteps)
+    return np.where(previous >= 0, table[previous], final_alpha_bar(config, table))
+
+
+def _next_columns(
+    config: DdimConfig, predicted: tuple[Floats, ...], redo: tuple[Floats, ...], signal: Floats, direction: Floats
+) -> tuple[Floats, Floats, Floats]:
+    """next_x, next_p, next_x0: eq. 12 as a linear function of (x_t, prediction, limited x_0)."""
+    x0_x, x0_p, eps_x, eps_p = predicted
+    if limit_of(config) is None:
+        return signal * x0_x + direction * eps_x, signal * x0_p + direction * eps_p, np.zeros_like(signal)
+    if config.rederive_noise:
+        return direction * redo[0], np.zeros_like(signal), signal + direction * redo[1]
+    return direction * eps_x, direction * eps_p, signal

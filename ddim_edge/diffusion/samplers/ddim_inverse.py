@@ -1,0 +1,72 @@
+"""DDIM backwards: from an image to the x_T that brings it back (DDIM, section 4.3 and 5.4).
+
+Without noise, eq. 12 is an Euler step of the ODE in eq. 14, with σ(t) = sqrt((1-ᾱ_t)/ᾱ_t) for time::
+
+    d(x/sqrt(ᾱ)) = ε(x, t) dσ
+
+which can be walked in either direction. Towards more noise, from t to the next t'::
+
+    x_t' / sqrt(ᾱ_t') = x_t / sqrt(ᾱ_t) + (σ(t') - σ(t))·ε(x_t, t)
+
+The network is asked at t', as eq. 12 on the way back asks it, though the sample still stands at t. That is what makes
+the two directions undo each other up to the error of a step, which falls with their number (table 2).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ...arrays import Sample
+from ...config import DdimConfig
+from ..schedule import alpha_bars, final_alpha_bar, prediction_columns, select_timesteps
+from .query import Query, Sampler
+
+
+class Row(NamedTuple):
+    """One step: x_0 from (x_t, prediction), then the noisier sample from both."""
+
+    x0_x: float
+    x0_p: float
+    next_x: float
+    next_p: float
+
+
+def invertible(config: DdimConfig) -> DdimConfig:
+    """``config`` as the paper inverts it: evenly spaced timesteps, each leading to the next, no noise, no limits."""
+    return config.replace(
+        eta=0.0,
+        clip_denoised_sample=False,
+        dynamic_threshold_ratio=None,
+        timestep_spacing="leading",
+        transition="next",
+    )
+
+
+class InverseSchedule:
+    """The steps of DDIM over ``num_steps`` timesteps, in reverse; see ``DdimSchedule`` for the attributes.
+
+    ``timesteps`` ascend; ``levels`` are those of the samples that are asked about, ``end`` is ᾱ of the result.
+    """
+
+    def __init__(self, config: DdimConfig, num_steps: int) -> None:
+        table = alpha_bars(config)
+        self.timesteps = select_timesteps(config, num_steps)[::-1]
+        then = table[self.timesteps]
+        self.levels = np.append(final_alpha_bar(config, table), then[:-1])
+        self.end = float(then[-1])
+        # An image at ᾱ = 1 has no ε: there the answer is read as one at the first timestep.
+        x0_x, x0_p, eps_x, eps_p = prediction_columns(config, np.append(then[:1], then[:-1]))
+        signal = np.sqrt(then / self.levels)
+        direction = np.sqrt(1 - then) - signal * np.sqrt(1 - self.levels)
+        columns = (x0_x, x0_p, signal + direction * eps_x, direction * eps_p)
+        self.rows = [Row(*row) for row in np.stack(columns, axis=1).tolist()]
+
+
+def ddim_inverse(schedule: InverseSchedule, sample: Sample) -> Sampler:
+    """From x_0, float32 of any shape, to the x_T at ᾱ = ``schedule.end``."""
+    denoised = None
+    for timestep, row in zip(schedule.timesteps.tolist(), schedule.rows, strict=True):
+        prediction = yield Query(sample, timestep, denoised)
+        denoised = row.x0_x * sample + row.x0_p * prediction
+        sample = row.next_x * sample + row.next_p * prediction
+    return sample

@@ -1,0 +1,60 @@
+"""DDPM's ancestral sampling (Ho, Jain, Abbeel 2020, https://arxiv.org/abs/2006.11239).
+
+The posterior q(x_t' | x_t, x_0) with the predicted x_0 in it, eq. 6 and 7, for any t' before t, with β = 1 - ᾱ_t/ᾱ_t'::
+
+    x_t' = sqrt(ᾱ_t')·β/(1-ᾱ_t)·x_0(x_t) + sqrt(1-β)·(1-ᾱ_t')/(1-ᾱ_t)·x_t + σ·z,    z ~ N(0, I)
+
+Small variance: σ² = (1-ᾱ_t')/(1-ᾱ_t)·β, the posterior's own. Large: σ² = β, which is σ̂ of DDIM's section 5. The last
+step adds no noise.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ...arrays import Sample
+from ...config import DdpmConfig
+from ..clipping import limit_of
+from ..schedule import alpha_bars, final_alpha_bar, first_step, prediction_columns, select_timesteps
+from .query import NoiseSource, Query, Sampler, required
+
+
+class Row(NamedTuple):
+    """One step: x_0 from (x_t, prediction), then the mean from (x_0, x_t), and σ."""
+
+    x0_x: float
+    x0_p: float
+    mean_x0: float
+    mean_x: float
+    sigma: float
+
+
+class DdpmSchedule:
+    """DDPM over ``num_steps`` timesteps, each leading to the next; see ``DdimSchedule`` for the attributes."""
+
+    def __init__(self, config: DdpmConfig, num_steps: int, strength: float = 1.0) -> None:
+        table = alpha_bars(config)
+        self.timesteps = select_timesteps(config, num_steps)[first_step(num_steps, strength) :]
+        self.levels = table[self.timesteps]
+        now, then = self.levels, np.append(self.levels[1:], final_alpha_bar(config, table))
+        beta = 1 - now / then
+        variance = beta if config.large_variance else (1 - then) / (1 - now) * beta
+        variance = np.append(variance[:-1], 0.0)
+        mean_x0, mean_x = np.sqrt(then) * beta / (1 - now), np.sqrt(1 - beta) * (1 - then) / (1 - now)
+        columns = (*prediction_columns(config, now)[:2], mean_x0, mean_x, np.sqrt(variance))
+        self.rows = [Row(*row) for row in np.stack(columns, axis=1).tolist()]
+        self.limit = limit_of(config)
+
+
+def ddpm(schedule: DdpmSchedule, sample: Sample, noise: NoiseSource | None = None) -> Sampler:
+    """Sample from x_T, float32 of any shape; ``noise`` is called once a step but for the last."""
+    denoised: Sample | None = None
+    for timestep, row in zip(schedule.timesteps.tolist(), schedule.rows, strict=True):
+        prediction = yield Query(sample, timestep, denoised)
+        denoised = row.x0_x * sample + row.x0_p * prediction
+        if schedule.limit:
+            denoised = schedule.limit(denoised)
+        sample = row.mean_x0 * denoised + row.mean_x * sample
+        if row.sigma > 0:
+            sample += row.sigma * required(noise, "ddpm")()
+    return sample

@@ -1,0 +1,75 @@
+"""DPM-Solver++(2M) (Lu et al. 2022, https://arxiv.org/abs/2211.01095, algorithm 2).
+
+In log-SNR time λ, with h = λ_t' - λ_t the length of this step, h_0 that of the one before, and m_0, m_1 the predicted
+x_0 of this call and of the one before::
+
+    x_t' = sqrt((1-ᾱ_t')/(1-ᾱ_t))·x_t - sqrt(ᾱ_t')·(e^-h - 1)·D,    D = m_0 + h/(2·h_0)·(m_0 - m_1)
+
+The first step has D = m_0, which makes it DDIM's. So has the last where it goes to ᾱ = 1, and where steps are few.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ...arrays import Floats, Sample
+from ...config import DpmppConfig
+from ..clipping import limit_of
+from ..schedule import first_step, prediction_columns
+from .levels import half_log_snr, noise_levels
+from .query import Query, Sampler
+
+FEW_STEPS = 15
+"""Below so many steps ``lower_order_final`` acts."""
+
+
+class Row(NamedTuple):
+    """One step: x_0 from (x_t, prediction), then x_t' from (x_t, m_0, m_1)."""
+
+    x0_x: float
+    x0_p: float
+    next_x: float
+    next_m0: float
+    next_m1: float
+
+
+class DpmppSchedule:
+    """DPM-Solver++(2M) over ``num_steps`` steps; see ``DdimSchedule`` for the attributes."""
+
+    def __init__(self, config: DpmppConfig, num_steps: int, strength: float = 1.0) -> None:
+        timesteps, bars = noise_levels(config, num_steps)
+        first = first_step(num_steps, strength)
+        self.timesteps, self.levels = timesteps[first:], bars[first:-1]
+        second_order = np.ones(len(self.levels))
+        second_order[0] = 0
+        if config.final_sigma == "zero" or (config.lower_order_final and num_steps < FEW_STEPS):
+            second_order[-1] = 0
+        columns = (*prediction_columns(config, self.levels)[:2], *_weights(bars[first:], second_order))
+        self.rows = [Row(*row) for row in np.stack(columns, axis=1).tolist()]
+        self.limit = limit_of(config)
+
+
+def dpmpp_2m(schedule: DpmppSchedule, sample: Sample) -> Sampler:
+    """Sample from x_T, float32 of any shape."""
+    before: Sample | None = None
+    for timestep, row in zip(schedule.timesteps.tolist(), schedule.rows, strict=True):
+        prediction = yield Query(sample, timestep, before)
+        denoised: Sample = row.x0_x * sample + row.x0_p * prediction
+        if schedule.limit:
+            denoised = schedule.limit(denoised)
+        sample = row.next_x * sample + row.next_m0 * denoised
+        if before is not None and row.next_m1:
+            sample += row.next_m1 * before
+        before = denoised
+    return sample
+
+
+def _weights(bars: Floats, second_order: Floats) -> tuple[Floats, Floats, Floats]:
+    """The weights of x_t, m_0 and m_1, from ᾱ at the S+1 ends of the steps; ``second_order`` is 1 or 0 a step."""
+    now, then = bars[:-1], bars[1:]
+    h = np.diff(half_log_snr(bars))
+    gain = -np.sqrt(then) * np.expm1(-h)
+    with np.errstate(invalid="ignore"):
+        ratio = np.append(0.0, h[1:] / h[:-1])
+    share = np.where(second_order == 1, ratio / 2, 0.0)
+    return np.sqrt((1 - then) / (1 - now)), gain * (1 + share), -gain * share

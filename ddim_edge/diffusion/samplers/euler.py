@@ -1,0 +1,120 @@
+"""Euler's method in σ (Karras et al. 2022, https://arxiv.org/abs/2206.00364), and its ancestral form (k-diffusion).
+
+With σ = sqrt((1-ᾱ)/ᾱ) for time and x̃ = x/sqrt(ᾱ) = x_0 + σ·ε for the sample, the probability-flow ODE is eq. 3,
+dx̃/dσ = (x̃ - x_0(x̃))/σ. Algorithm 2 without churn and without its second-order correction is one step of it::
+
+    x̃' = x̃ + (σ' - σ)·(x̃ - x_0)/σ
+
+The ancestral step goes further down than σ', and comes up again by fresh noise::
+
+    x̃' = x̃ + (σ_down - σ)·(x̃ - x_0)/σ + σ_up·z,    z ~ N(0, I)
+    σ_up² = σ'²·(σ² - σ'²)/σ²,    σ_down² = σ'² - σ_up²
+
+Between the same levels these are DDIM's steps at η = 0 and η = 1, without its clipping. What is new are the levels:
+σ may lie between two timesteps, and the run may end above 0. The sample is kept as x, which is what networks are fed
+and the other samplers know; diffusers keeps x̃. So it does at the end of a run, and that is what is returned.
+
+diffusers feeds the network the fraction of a timestep that belongs to a level between two. Here it is the nearest
+whole one, which is what the network was trained on: ``linspace`` and Karras levels can differ a little from diffusers.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from ...arrays import Floats, Sample
+from ...config import EulerAncestralConfig, EulerConfig
+from ...errors import ConfigError
+from ..clipping import limit_of
+from ..schedule import alpha_bars, first_step, prediction_columns, select_timesteps
+from .levels import NEARLY_ZERO, karras
+from .query import NoiseSource, Query, Sampler, required
+
+
+class Row(NamedTuple):
+    """One step: x_0 from (x_t, prediction), then x_t' from (x_t, x_0), and the weight of fresh noise."""
+
+    x0_x: float
+    x0_p: float
+    next_x: float
+    next_x0: float
+    sigma: float
+
+
+class EulerSchedule:
+    """Euler, ancestral or not, over ``num_steps`` steps; see ``DdimSchedule`` for the attributes.
+
+    Raises ConfigError where the ancestral form would have to go to more noise.
+    """
+
+    def __init__(self, config: EulerConfig | EulerAncestralConfig, num_steps: int, strength: float = 1.0) -> None:
+        positions, sigmas = _levels(config, num_steps)
+        first = first_step(num_steps, strength)
+        self.config, self.limit = config, limit_of(config)
+        self.timesteps = positions[first:].round().astype(np.int64)
+        now, then = sigmas[first:-1], sigmas[first + 1 :]
+        self.levels = 1 / (1 + now**2)
+        up = then * np.sqrt(1 - (then / now) ** 2) if isinstance(config, EulerAncestralConfig) else 0 * then
+        columns = (*prediction_columns(config, self.levels)[:2], *_weights(now, then, up))
+        self.rows = [Row(*row) for row in np.stack(columns, axis=1).tolist()]
+
+    def first_sample(self, noise: Sample) -> Sample:
+        """x_T from standard normal noise, as diffusers has it: x̃ is σ·z, but for ``leading`` sqrt(σ²+1)·z."""
+        ends_in_noise = self.config.timestep_spacing in ("linspace", "trailing")
+        return float(np.sqrt(1 - self.levels[0])) * noise if ends_in_noise else noise
+
+
+def euler(schedule: EulerSchedule, sample: Sample, noise: NoiseSource | None = None) -> Sampler:
+    """Sample from x_T, float32 of any shape; the ancestral form calls ``noise`` once a step but for the last."""
+    denoised: Sample | None = None
+    for timestep, row in zip(schedule.timesteps.tolist(), schedule.rows, strict=True):
+        prediction = yield Query(sample, timestep, denoised)
+        denoised = row.x0_x * sample + row.x0_p * prediction
+        if schedule.limit:
+            denoised = schedule.limit(denoised)
+        sample = row.next_x * sample + row.next_x0 * denoised
+        if row.sigma > 0:
+            sample += row.sigma * required(noise, schedule.config.name)()
+    return sample
+
+
+def _weights(now: Floats, then: Floats, up: Floats) -> tuple[Floats, Floats, Floats]:
+    """The weights of x_t, x_0 and z, from σ, σ' and σ_up."""
+    kept = np.sqrt(then**2 - up**2) / now
+    to_x = 1 / np.sqrt(1 + then**2)
+    to_x[-1] = 1  # the result is x̃
+    return to_x * kept * np.sqrt(1 + now**2), to_x * (1 - kept), to_x * up
+
+
+def _levels(config: EulerConfig | EulerAncestralConfig, num_steps: int) -> tuple[Floats, Floats]:
+    """The timesteps, whole or not, float64 (S,), and σ, float64 (S+1,), the last where the run ends."""
+    bars = alpha_bars(config)
+    if config.zero_terminal_snr:
+        bars[-1] = NEARLY_ZERO
+    table, every = np.sqrt((1 - bars) / bars), np.arange(len(bars))
+    positions = _positions(config, num_steps)
+    sigmas = np.interp(positions, every, table)
+    if isinstance(config, EulerAncestralConfig):
+        _check_falling(sigmas)
+        return positions, np.append(sigmas, 0.0)
+    if config.use_karras_sigmas:
+        sigmas = karras(config.sigma_min or float(sigmas[-1]), config.sigma_max or float(sigmas[0]), num_steps)
+        rising = np.maximum.accumulate(table)  # the stand-in may lie below its neighbours
+        positions = np.interp(np.log(sigmas), np.log(rising), every)
+    return positions, np.append(sigmas, 0.0 if config.final_sigma == "zero" else table[0])
+
+
+def _check_falling(sigmas: Floats) -> None:
+    """The stand-in for ᾱ_T = 0 may lie above its neighbours' ᾱ; σ_up has no value on the way from it to them."""
+    if np.any(np.diff(sigmas) > 0):
+        raise ConfigError(
+            f"euler-a goes from more noise to less, and {len(sigmas)} steps of this zero_terminal_snr schedule begin "
+            "with a step to more: take fewer, or another sampler"
+        )
+
+
+def _positions(config: EulerConfig | EulerAncestralConfig, num_steps: int) -> Floats:
+    whole = select_timesteps(config, num_steps)
+    if config.timestep_spacing != "linspace":
+        return whole.astype(np.float64)
+    return np.linspace(0, config.num_train_steps - 1, num_steps)[::-1]

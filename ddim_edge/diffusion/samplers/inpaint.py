@@ -1,0 +1,38 @@
+"""Making a part of an image new: inpainting by putting the rest back (Lugmayr et al. 2022, eq. 8, without resampling).
+
+Wherever the sample must stay, it is the original at the sample's own noise level, with one z for the whole run::
+
+    x_t = m·x_t + (1-m)·(sqrt(ᾱ_t)·original + sqrt(1-ᾱ_t)·z)
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...arrays import Floats, Sample
+from .query import Query, Sampler
+
+Mask = NDArray[np.bool_]
+
+
+def repair(sampler: Sampler, levels: Floats, original: Sample, noise: Sample, keep: Mask) -> Sampler:
+    """Run ``sampler``, of any kind, and keep ``original`` where ``keep`` is True.
+
+    ``levels``: ᾱ of the sample at each call. ``original`` and ``noise``: float32 of the sample's shape; ``keep``
+    broadcasts to it. In the result the kept values are exactly the original's.
+    """
+    query = next(sampler)
+    for level in levels[1:].tolist():
+        query = sampler.send((yield Query(*query)))  # what a sampler offers besides would pass the next line by
+        np.copyto(query.sample, noised(original, noise, level), where=keep)
+    try:
+        sampler.send((yield Query(*query)))
+    except StopIteration as end:
+        return np.where(keep, original, end.value)
+    raise AssertionError("the sampler asks for more than its levels")
+
+
+def noised(original: Sample, noise: Sample, alpha_bar: float) -> Sample:
+    """x_t of q(x_t | x_0) from x_0 and z, both float32 of one shape."""
+    return math.sqrt(alpha_bar) * original + math.sqrt(1 - alpha_bar) * noise

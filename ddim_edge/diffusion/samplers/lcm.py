@@ -1,0 +1,85 @@
+"""Sampling from latent consistency models (Luo et al. 2023, https://arxiv.org/abs/2310.04378, algorithm 3).
+
+The network is a consistency function: it maps any x_t of a path to the path's end. Eq. 9, with s = scale·t and
+σ_data = ½, keeps it the identity at t = 0::
+
+    f(x_t)  = c_skip(t)·x_t + c_out(t)·x_0(x_t)
+    c_skip  = σ_data² / (s² + σ_data²),    c_out = s / sqrt(s² + σ_data²)
+
+Each step jumps to the end and noises the result to the next timestep; the last keeps it::
+
+    x_t' = sqrt(ᾱ_t')·f(x_t) + sqrt(1-ᾱ_t')·z,    z ~ N(0, I)
+
+The timesteps are taken evenly from the ``num_original_steps`` that the model was distilled on (skipping steps).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...arrays import Sample
+from ...config import LcmConfig, whole_number
+from ...errors import ConfigError
+from ..clipping import limit_of
+from ..schedule import alpha_bars, prediction_columns
+from .query import NoiseSource, Query, Sampler, required
+
+SIGMA_DATA = 0.5
+
+
+class Row(NamedTuple):
+    """One step: x_0 from (x_t, prediction), f from (x_t, x_0), and the noise level to go to (1 and 0 at the end)."""
+
+    x0_x: float
+    x0_p: float
+    c_skip: float
+    c_out: float
+    signal: float
+    sigma: float
+
+
+class LcmSchedule:
+    """LCM over ``num_steps`` of the original timesteps; see ``DdimSchedule`` for the attributes.
+
+    Raises ConfigError for more steps than ``num_original_steps · strength``.
+    """
+
+    def __init__(self, config: LcmConfig, num_steps: int, strength: float = 1.0) -> None:
+        self.timesteps = _timesteps(config, num_steps, strength)
+        self.levels = alpha_bars(config)[self.timesteps]
+        scaled = self.timesteps * config.boundary_condition_timestep_scale
+        c_skip = SIGMA_DATA**2 / (scaled**2 + SIGMA_DATA**2)
+        c_out = scaled / np.sqrt(scaled**2 + SIGMA_DATA**2)
+        then = np.append(self.levels[1:], 1.0)
+        columns = (*prediction_columns(config, self.levels)[:2], c_skip, c_out, np.sqrt(then), np.sqrt(1 - then))
+        self.rows = [Row(*row) for row in np.stack(columns, axis=1).tolist()]
+        self.limit = limit_of(config)
+
+
+def lcm(schedule: LcmSchedule, sample: Sample, noise: NoiseSource | None = None) -> Sampler:
+    """Sample from x_T, float32 of any shape; ``noise`` is called once a step but for the last."""
+    denoised: Sample | None = None
+    for timestep, row in zip(schedule.timesteps.tolist(), schedule.rows, strict=True):
+        prediction = yield Query(sample, timestep, denoised)
+        end: Sample = row.x0_x * sample + row.x0_p * prediction
+        if schedule.limit:
+            end = schedule.limit(end)
+        denoised = row.c_skip * sample + row.c_out * end
+        sample = row.signal * denoised
+        if row.sigma > 0:
+            sample += row.sigma * required(noise, "lcm")()
+    return sample
+
+
+def _timesteps(config: LcmConfig, num_steps: int, strength: float) -> NDArray[np.int64]:
+    whole_number("num_steps", num_steps, low=1)
+    available = int(config.num_original_steps * strength)
+    if num_steps > available:
+        raise ConfigError(
+            f"lcm takes its {num_steps} steps from the {available} that num_original_steps "
+            f"{config.num_original_steps} and strength {strength:g} leave: take fewer steps, or more of either"
+        )
+    original = np.arange(1, available + 1) * (config.num_train_steps // config.num_original_steps) - 1
+    indices = np.floor(np.linspace(0, available, num_steps, endpoint=False)).astype(np.int64)
+    return original[::-1][indices].astype(np.int64)

@@ -1,0 +1,78 @@
+"""The noise levels that the ODE solvers in log-SNR time walk down, shared by DPM-Solver++ and UniPC.
+
+With λ = ½·log(ᾱ/(1-ᾱ)) for time, the probability-flow ODE has an exact linear part, and only the predicted x_0 is left
+to be extrapolated (Lu et al. 2022, https://arxiv.org/abs/2206.00927, section 3).
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...arrays import Floats
+from ...config import DpmppConfig, UnipcConfig
+from ...errors import ConfigError
+from ..schedule import alpha_bars, select_timesteps
+
+NEARLY_ZERO = 2.0**-24
+"""diffusers' stand-in for ᾱ_T = 0, whose log-SNR would be infinite."""
+KARRAS_RHO = 7.0
+
+
+class Levels(NamedTuple):
+    """``timesteps``, int64 (S,), and ``alpha_bars``, float64 (S+1,), of which the last is where the run ends."""
+
+    timesteps: NDArray[np.int64]
+    alpha_bars: Floats
+
+
+def noise_levels(config: DpmppConfig | UnipcConfig, num_steps: int) -> Levels:
+    """The levels of a run of ``num_steps`` steps, as diffusers chooses them."""
+    table = alpha_bars(config)
+    if config.zero_terminal_snr:
+        table[-1] = NEARLY_ZERO
+    final = 1.0 if config.final_sigma == "zero" else table[0]
+    timesteps = _timesteps(config, num_steps)
+    if not config.use_karras_sigmas:
+        return Levels(timesteps, np.append(table[timesteps], final))
+    # In float32 as in diffusers: where a position lies next to a whole number, the last digit decides on the timestep.
+    sigmas = np.sqrt((1 - table) / table).astype(np.float32)
+    wanted = karras(config.sigma_min or float(sigmas[0]), config.sigma_max or float(sigmas[-1]), num_steps)
+    positions = np.interp(np.log(wanted), np.log(sigmas), np.arange(len(sigmas)))
+    reached = 1 / (1 + wanted**2)
+    if config.final_sigma == "sigma_min" and isinstance(config, UnipcConfig):
+        final = reached[-1]  # diffusers' UniPC stays there, where its DPM-Solver goes on to the noise schedule's own
+    return Levels(_whole(config, positions), np.append(reached, final))
+
+
+def half_log_snr(alpha_bar: Floats) -> Floats:
+    """λ, which is infinite at ᾱ = 1."""
+    with np.errstate(divide="ignore"):
+        half: Floats = np.log(alpha_bar / (1 - alpha_bar)) / 2
+    return half
+
+
+def _timesteps(config: DpmppConfig | UnipcConfig, num_steps: int) -> NDArray[np.int64]:
+    """The usual spacings; those that would end at timestep 0 are cut one finer and leave it out."""
+    if config.timestep_spacing == "trailing":
+        return select_timesteps(config, num_steps)
+    if num_steps == config.num_train_steps:
+        raise ConfigError(
+            f"{config.name} with {config.timestep_spacing} spacing makes at most {num_steps - 1} steps of "
+            f"{num_steps} training steps: take fewer, or trailing spacing"
+        )
+    return select_timesteps(config, num_steps + 1)[:-1]
+
+
+def karras(lowest: float, highest: float, num_steps: int) -> Floats:
+    """Karras et al. 2022 (https://arxiv.org/abs/2206.00364), eq. 5 without its final zero."""
+    ramp = np.linspace(0, 1, num_steps)
+    start, end = highest ** (1 / KARRAS_RHO), lowest ** (1 / KARRAS_RHO)
+    levels: Floats = (start + ramp * (end - start)) ** KARRAS_RHO
+    return levels
+
+
+def _whole(config: DpmppConfig | UnipcConfig, positions: Floats) -> NDArray[np.int64]:
+    # diffusers' DPM-Solver truncates with the cosine schedule, where it rounds with the others.
+    truncates = isinstance(config, DpmppConfig) and config.beta_schedule == "squared_cosine"
+    return (positions if truncates else positions.round()).astype(np.int64)

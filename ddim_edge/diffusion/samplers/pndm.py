@@ -1,0 +1,151 @@
+"""PNDM (Liu, Ren, Lin, Zhao 2022, https://arxiv.org/abs/2202.09778).
+
+Eq. 11 carries x_t to t' along a direction ε; it is DDIM's step without noise::
+
+    φ(x, ε, t, t') = sqrt(ᾱ_t')·(x - sqrt(1-ᾱ_t)·ε)/sqrt(ᾱ_t) + sqrt(1-ᾱ_t')·ε
+
+What is better than DDIM is the ε that goes in. The linear multistep method, eq. 12, with e_i the network's answer i
+steps ago::
+
+    ε = (55·e_0 - 59·e_1 + 37·e_2 - 9·e_3) / 24
+
+Its warm-up, with h half a step, is three pseudo Runge-Kutta steps (eq. 13), four calls each, or (reduced) one step made
+twice, then formulas of rising order::
+
+    ε = (k_1 + 2·k_2 + 2·k_3 + k_4) / 6,    k_1 at t, k_2 and k_3 at t-h, k_4 at t-2h
+
+For a network that predicts v or x_0 the same weights combine v or x_0, as in diffusers, and ε follows from the result.
+The order of convergence is the paper's for ε alone; but ε could not be combined where ᾱ is nearly 0, and v can.
+"""
+
+from collections.abc import Generator, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...arrays import Floats, Sample
+from ...config import PndmConfig
+from ...errors import ConfigError
+from ..schedule import alpha_bars, final_alpha_bar, first_step, prediction_columns, select_timesteps
+from .query import Query, Sampler
+
+MULTISTEP = ((1.0,), (3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12), (55 / 24, -59 / 24, 37 / 24, -9 / 24))
+"""Adams and Bashforth's weights by order, for the latest answer first."""
+RUNGE_KUTTA = (1 / 6, 1 / 3, 1 / 3, 1 / 6)
+
+Ints = NDArray[np.int64]
+WarmUp = Generator[Query, Sample, tuple[Sample, Sample | None, list[Sample]]]
+"""Returns the sample, its estimate of x_0, and the answers so far, the latest first."""
+
+
+class Call(NamedTuple):
+    """One call: x_0 from (sample, prediction), then φ from x and what was combined."""
+
+    timestep: int
+    x0_x: float
+    x0_p: float
+    next_x: float
+    next_p: float
+
+    def denoised(self, sample: Sample, prediction: Sample) -> Sample:
+        return self.x0_x * sample + self.x0_p * prediction
+
+    def carry(self, start: Sample, combined: Sample) -> Sample:
+        return self.next_x * start + self.next_p * combined
+
+
+class PndmSchedule:
+    """F-PNDM over ``num_steps`` steps (4 or more; reduced, 2), as one row a call; see ``DdimSchedule``."""
+
+    def __init__(self, config: PndmConfig, num_steps: int, strength: float = 1.0) -> None:
+        table = alpha_bars(config)
+        steps = select_timesteps(config, num_steps)[first_step(num_steps, strength) :]
+        _check_enough(config, len(steps))
+        self.reduce_warmup = config.reduce_warmup
+        gaps = _gaps(config, steps, num_steps)
+        self.timesteps, starts, ends = (_reduced if config.reduce_warmup else _full)(steps, gaps)
+        self.levels = table[self.timesteps]
+        then = np.where(ends >= 0, table[ends], final_alpha_bar(config, table))
+        columns = (column.tolist() for column in _columns(config, self.levels, table[starts], then))
+        self.calls = [Call(*row) for row in zip(self.timesteps.tolist(), *columns, strict=True)]
+
+
+def pndm(schedule: PndmSchedule, sample: Sample) -> Sampler:
+    """Sample from x_T, float32 of any shape."""
+    warm_up, used = (_repeated_step, 2) if schedule.reduce_warmup else (_runge_kutta, 12)
+    sample, denoised, recent = yield from warm_up(schedule.calls[:used], sample)
+    for call in schedule.calls[used:]:
+        prediction = yield Query(sample, call.timestep, denoised)
+        denoised = call.denoised(sample, prediction)
+        recent = [prediction, *recent[:3]]
+        sample = call.carry(sample, _weighted(MULTISTEP[len(recent) - 1], recent))
+    return sample
+
+
+def _runge_kutta(calls: Sequence[Call], sample: Sample) -> WarmUp:
+    denoised, recent = None, list[Sample]()
+    for first in range(0, len(calls), 4):
+        start, answers = sample, list[Sample]()
+        for call in calls[first : first + 4]:
+            prediction = yield Query(sample, call.timestep, denoised)
+            denoised = call.denoised(sample, prediction)
+            answers.append(prediction)
+            sample = call.carry(start, prediction if len(answers) < 4 else _weighted(RUNGE_KUTTA, answers))
+        recent.insert(0, answers[0])
+    return sample, denoised, recent
+
+
+def _repeated_step(calls: Sequence[Call], start: Sample) -> WarmUp:
+    first = yield Query(start, calls[0].timestep, None)
+    trial = calls[0].carry(start, first)
+    second = yield Query(trial, calls[1].timestep, calls[0].denoised(start, first))
+    sample = calls[1].carry(start, _weighted((1 / 2, 1 / 2), (first, second)))
+    return sample, calls[1].denoised(trial, second), [first]
+
+
+def _weighted(weights: Sequence[float], answers: Sequence[Sample]) -> Sample:
+    total = weights[0] * answers[0]
+    for weight, answer in zip(weights[1:], answers[1:], strict=True):
+        total += weight * answer
+    return total
+
+
+def _gaps(config: PndmConfig, steps: Ints, num_steps: int) -> Ints:
+    """How far each step goes; the last to before timestep 0, or as far as the others."""
+    if config.transition == "next":
+        return -np.diff(steps, append=-1)
+    return np.full(len(steps), config.num_train_steps // num_steps)
+
+
+def _full(steps: Ints, gaps: Ints) -> tuple[Ints, Ints, Ints]:
+    """What the network is fed, and where φ starts and ends, call by call; diffusers' rounding of half a step."""
+    half, now, then = gaps[:3] // 2, steps[:3], steps[1:4]
+    fed = np.stack((now, then + half, then + half, then), axis=1).ravel()
+    ends = np.stack((now - half, then + half, then, then), axis=1).ravel()
+    rest = steps[3:]
+    return np.append(fed, rest), np.append(now.repeat(4), rest), np.append(ends, rest - gaps[3:])
+
+
+def _reduced(steps: Ints, gaps: Ints) -> tuple[Ints, Ints, Ints]:
+    fed = np.insert(steps, 1, steps[1])
+    starts, ends = fed.copy(), fed - np.insert(gaps, 1, 0)
+    starts[1] += gaps[0]
+    return fed, starts, ends
+
+
+def _columns(config: PndmConfig, asked: Floats, now: Floats, then: Floats) -> tuple[Floats, ...]:
+    """The columns of ``Call``, from ᾱ where the network is asked and where φ starts and ends."""
+    x0_x, x0_p, _, _ = prediction_columns(config, asked)
+    start_x0_x, start_x0_p, start_eps_x, start_eps_p = prediction_columns(config, now)
+    signal, direction = np.sqrt(then), np.sqrt(1 - then)
+    next_x, next_p = signal * start_x0_x + direction * start_eps_x, signal * start_x0_p + direction * start_eps_p
+    return x0_x, x0_p, next_x, next_p
+
+
+def _check_enough(config: PndmConfig, num_steps: int) -> None:
+    if config.reduce_warmup and num_steps < 2:
+        raise ConfigError(f"pndm with reduce_warmup needs at least 2 steps, not {num_steps}: take more")
+    if not config.reduce_warmup and num_steps < 4:
+        hint = "take more, or set reduce_warmup, which needs 2"
+        raise ConfigError(f"pndm with its Runge-Kutta warm-up needs at least 4 steps, not {num_steps}: {hint}")

@@ -1,0 +1,113 @@
+"""UniPC of order 2 (Zhao et al. 2023, https://arxiv.org/abs/2302.04867, algorithms 5 to 8, data prediction).
+
+Time is λ, the half log-SNR; h and h_0 are the lengths of this step and of the one before in it, m the predicted x_0.
+Both halves share DDIM's step and add a correction, with r = h/h_0 and B(h) = -h (``bh1``) or e^-h - 1 (``bh2``)::
+
+    base = sqrt((1-ᾱ_t')/(1-ᾱ_t))·x_t - sqrt(ᾱ_t')·(e^-h - 1)·m_0
+    UniP:  x_t' = base - sqrt(ᾱ_t')·B·½·r·(m_0 - m_1)
+    UniC:  x_t' = base - sqrt(ᾱ_t')·B·(ρ_1·r·(m_0 - m_1) + ρ_2·(m_t' - m_0))
+
+UniC makes the step again once the network has answered at its end, m_t', so it costs no call; the answer is not asked
+for anew at the corrected sample. The first step has order 1 (no m_1; ρ_2 = ½), and so may have the last.
+"""
+
+import math
+from typing import NamedTuple
+
+from ...arrays import Sample
+from ...config import UnipcConfig
+from ..clipping import limit_of
+from ..schedule import first_step, prediction_columns
+from .levels import half_log_snr, noise_levels
+from .query import Query, Sampler
+
+
+class Weights(NamedTuple):
+    """One step, predicted or corrected: the weights of (x_t, m_0, m_1, m_t')."""
+
+    x: float
+    m0: float
+    m1: float
+    mt: float
+
+    def apply(self, sample: Sample, m0: Sample, m1: Sample | None, mt: Sample | None) -> Sample:
+        """x_t'; a model output of weight 0 may be None."""
+        total = self.x * sample + self.m0 * m0
+        for weight, output in ((self.m1, m1), (self.mt, mt)):
+            if weight and output is not None:
+                total += weight * output
+        return total
+
+
+class UnipcSchedule:
+    """UniPC over ``num_steps`` steps; see ``DdimSchedule`` for the attributes.
+
+    ``predictors`` holds a step's weights each, ``correctors`` those that make the same step again.
+    """
+
+    def __init__(self, config: UnipcConfig, num_steps: int, strength: float = 1.0) -> None:
+        timesteps, bars = noise_levels(config, num_steps)
+        first = first_step(num_steps, strength)
+        self.timesteps, self.levels = timesteps[first:], bars[first:-1]
+        x0_x, x0_p, _, _ = prediction_columns(config, self.levels)
+        self.from_prediction = list(zip(x0_x.tolist(), x0_p.tolist(), strict=True))
+        self.predictors, self.correctors = _tables(config, bars[first:].tolist(), half_log_snr(bars[first:]).tolist())
+        self.limit = limit_of(config)
+
+    def denoised(self, step: int, sample: Sample, prediction: Sample) -> Sample:
+        """x_0 as the network sees it at ``step``."""
+        x0_x, x0_p = self.from_prediction[step]
+        estimate: Sample = x0_x * sample + x0_p * prediction
+        return self.limit(estimate) if self.limit else estimate
+
+
+def unipc(schedule: UnipcSchedule, sample: Sample) -> Sampler:
+    """Sample from x_T, float32 of any shape."""
+    start = sample
+    m0: Sample | None = None
+    m1: Sample | None = None
+    for step, timestep in enumerate(schedule.timesteps.tolist()):
+        prediction = yield Query(sample, timestep, m0)
+        latest = schedule.denoised(step, sample, prediction)
+        if m0 is not None:
+            sample = schedule.correctors[step - 1].apply(start, m0, m1, latest)
+        start, m0, m1 = sample, latest, m0
+        sample = schedule.predictors[step].apply(start, m0, m1, None)
+    return sample
+
+
+def _tables(config: UnipcConfig, bars: list[float], lambdas: list[float]) -> tuple[list[Weights], list[Weights]]:
+    last = len(bars) - 2
+    predictors, correctors = [], []
+    for step in range(last + 1):
+        h = lambdas[step + 1] - lambdas[step]
+        first_order = step == 0 or (step == last and config.lower_order_final)
+        ratio = 0.0 if first_order else h / (lambdas[step] - lambdas[step - 1])
+        base, gain = _base(bars[step], bars[step + 1], h, config.solver)
+        predictors.append(_weights(base, gain, ratio, rho_1=0.5, rho_2=0.0))
+        if step < last:  # after the last step the network is not asked again
+            correctors.append(_weights(base, gain, ratio, *_rhos(h, ratio, config.solver)))
+    return predictors, correctors
+
+
+def _base(now: float, then: float, h: float, solver: str) -> tuple[tuple[float, float], float]:
+    """The weights of x_t and m_0 in the step that both halves share, and -sqrt(ᾱ_t')·B."""
+    keep = math.sqrt((1 - then) / (1 - now)), -math.sqrt(then) * math.expm1(-h)
+    return keep, (keep[1] if solver == "bh2" else math.sqrt(then) * h)
+
+
+def _weights(base: tuple[float, float], gain: float, ratio: float, rho_1: float, rho_2: float) -> Weights:
+    difference = gain * rho_1 * ratio if ratio else 0.0  # a step to ᾱ = 1 has an infinite gain with bh1
+    latest = gain * rho_2 if rho_2 else 0.0
+    return Weights(base[0], base[1] + difference - latest, -difference, latest)
+
+
+def _rhos(h: float, ratio: float, solver: str) -> tuple[float, float]:
+    """ρ_1 and ρ_2, which solve ρ_1 + ρ_2 = b_1 and -ρ_1/r + ρ_2 = b_2 (algorithm 5's R·ρ = b)."""
+    if ratio == 0:
+        return 0.0, 0.5
+    b_h = math.expm1(-h) if solver == "bh2" else -h
+    phi_2 = math.expm1(-h) / -h - 1
+    b_1, b_2 = phi_2 / b_h, 2 * (phi_2 / -h - 0.5) / b_h
+    rho_1 = (b_1 - b_2) / (1 + 1 / ratio)
+    return rho_1, b_1 - rho_1

@@ -1,0 +1,114 @@
+"""The noise schedule: what all samplers read from a model's options.
+
+The forward process is q(x_t | x_0) = N(sqrt(ᾱ_t) x_0, (1-ᾱ_t) I) with ᾱ_t = ∏ (1-β_s). Every prediction type is linear
+in (x_t, prediction), so each sampler's choices end in float64 rows of coefficients, and its steps do not branch.
+"""
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..arrays import Floats
+from ..config import NoiseScheduleConfig, ThresholdConfig
+from ..config.checks import number
+from ..errors import ConfigError
+
+
+def alpha_bars(config: NoiseScheduleConfig) -> Floats:
+    """ᾱ_0 … ᾱ_{T-1}, float64 (T,)."""
+    table = np.cumprod(1 - _betas(config), dtype=np.float64)
+    ends_in_noise = isinstance(config, ThresholdConfig) and config.zero_terminal_snr
+    return _to_zero_terminal_snr(table) if ends_in_noise else table
+
+
+def final_alpha_bar(config: NoiseScheduleConfig, table: Floats) -> float:
+    """ᾱ before the first timestep, where a run ends: 1 or ᾱ_0."""
+    return 1.0 if config.alpha_clip_strategy == "one" else float(table[0])
+
+
+def _betas(config: NoiseScheduleConfig) -> Floats:
+    count = config.num_train_steps
+    if config.trained_betas is not None:
+        return np.array(config.trained_betas)
+    if config.beta_schedule == "linear":
+        return np.linspace(config.beta_start, config.beta_end, count)
+    if config.beta_schedule == "quadratic":
+        return np.linspace(math.sqrt(config.beta_start), math.sqrt(config.beta_end), count) ** 2
+    curve: Floats = np.cos((np.arange(count + 1) / count + 0.008) / 1.008 * math.pi / 2) ** 2
+    return np.minimum(1 - curve[1:] / curve[:-1], 0.999)
+
+
+def _to_zero_terminal_snr(table: Floats) -> Floats:
+    """Shift and scale sqrt(ᾱ) so that its last value is 0 and its first stays (Lin et al. 2023, algorithm 1)."""
+    roots = np.sqrt(table)
+    rescaled: Floats = (roots - roots[-1]) * (roots[0] / (roots[0] - roots[-1]))
+    return rescaled**2
+
+
+def select_timesteps(config: NoiseScheduleConfig, num_steps: int) -> NDArray[np.int64]:
+    """The ``num_steps`` training timesteps that a run visits, int64 (S,), strictly descending."""
+    total = config.num_train_steps
+    if isinstance(num_steps, bool) or not isinstance(num_steps, (int, np.integer)) or not 1 <= num_steps <= total:
+        raise ConfigError(f"the number of steps must be a whole number from 1 to {total}, not {num_steps!r}")
+    if config.timestep_spacing == "trailing":
+        # diffusers' own arange, so that ties round as they do there; it ends in one value too many for some S.
+        return np.round(np.arange(total, 0, -total / num_steps)[:num_steps]).astype(np.int64) - 1
+    if config.timestep_spacing == "linspace":
+        return np.linspace(0, total - 1, num_steps).round()[::-1].astype(np.int64)
+    if config.timestep_spacing == "quadratic":
+        return _quadratic_timesteps(total, num_steps)
+    return _leading_timesteps(config, num_steps)
+
+
+def _leading_timesteps(config: NoiseScheduleConfig, num_steps: int) -> NDArray[np.int64]:
+    total, offset = config.num_train_steps, config.timesteps_offset
+    timesteps = np.arange(num_steps, dtype=np.int64)[::-1] * (total // num_steps) + offset
+    if timesteps[0] >= total:
+        raise ConfigError(
+            f"timesteps_offset {offset} with {num_steps} steps reaches timestep {timesteps[0]}, past the last "
+            f"training timestep {total - 1}: take fewer steps, a smaller offset, or another timestep_spacing"
+        )
+    return timesteps
+
+
+def _quadratic_timesteps(total: int, num_steps: int) -> NDArray[np.int64]:
+    """τ_i = floor(c·i²) with c so that the last is T-1 (DDIM, appendix D.2), moved up where two would be the same."""
+    positions = np.arange(num_steps)
+    curve = np.floor((total - 1) * np.square(positions / max(num_steps - 1, 1))).astype(np.int64)
+    rising = np.maximum.accumulate(curve - positions) + positions
+    return rising[::-1].copy() if num_steps > 1 else np.array([total - 1])
+
+
+def first_step(num_steps: int, strength: float) -> int:
+    """The position where a run begins that changes an image by ``strength``, as in diffusers' image-to-image.
+
+    1 begins at the first step, from noise alone. Raises ConfigError outside (0, 1] and where no step would be left.
+    """
+    number("strength", strength, low=0, high=1)
+    left = min(int(num_steps * strength), num_steps)
+    if left < 1:
+        raise ConfigError(
+            f"strength {strength:g} of {num_steps} steps leaves no step to make: take a strength of at least "
+            f"{1 / num_steps:.3g}, or more steps"
+        )
+    return num_steps - left
+
+
+def prediction_columns(config: NoiseScheduleConfig, now: Floats) -> tuple[Floats, Floats, Floats, Floats]:
+    """x0_x, x0_p, eps_x, eps_p: x_0 and ε as linear functions of (x_t, prediction), at each ᾱ of ``now``.
+
+    Raises ConfigError where x_0 has no finite value.
+    """
+    alpha, sigma = np.sqrt(now), np.sqrt(1 - now)
+    zero, one = np.zeros_like(now), np.ones_like(now)
+    if config.prediction_type == "angular_velocity":
+        return alpha, -sigma, sigma, alpha
+    if config.prediction_type == "sample":
+        return zero, one, 1 / sigma, -alpha / sigma
+    if np.any(now == 0):
+        raise ConfigError(
+            "with prediction_type 'noise' a sample of zero signal-to-noise ratio has no finite x_0: zero_terminal_snr "
+            "needs 'angular_velocity' or 'sample', or timesteps that leave out the last"
+        )
+    return 1 / alpha, -sigma / alpha, zero, one

@@ -1,0 +1,84 @@
+"""What ``ddim-edge doctor`` finds out, as one object that JSON can hold."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict
+from typing import Any
+
+from ..runtime.hardware import cpu, nvidia
+from .installation import State
+from .isolated import run_apart
+from .libraries import find_libraries, missing
+from .remedies import find_problems
+from .software import module_facts, not_available, software_facts
+from .trial import SHAPES, try_provider
+
+_DRIVER_SECONDS = 20
+_TRIAL_SECONDS = 300
+"""For a Jetson that reads CUDA and cuDNN from a card for the first time, and for TensorRT's first engines."""
+
+
+def gather(say: Callable[[str], None]) -> dict[str, Any]:
+    """All the facts; ``say`` is told what is being tried, for some of it takes a while."""
+    broken, cuda_build = module_facts()
+    nvidia_facts = _nvidia_facts(say)
+    absent = not_available()
+    seconds = _TRIAL_SECONDS if nvidia_facts["reason"] is None else _DRIVER_SECONDS
+    trials = {name: {"reason": reason} if reason else _try(name, seconds, say) for name, reason in absent.items()}
+    libraries = find_libraries(cuda_build)
+    reasons = {name: trial["reason"] for name, trial in trials.items()}
+    software = software_facts()
+    state = State(
+        packages=software["onnxruntime"],
+        broken=broken,
+        cuda_build=cuda_build,
+        provides=frozenset(name for name, reason in absent.items() if reason is None),
+        missing=missing(libraries) if cuda_build else (),
+        reasons=reasons,
+        **_about_the_machine(nvidia_facts),
+    )
+    problems = find_problems(state)
+    return {
+        **software,
+        "cpu": _cpu_facts(),
+        "cuda_build": cuda_build,
+        "nvidia": nvidia_facts | {"jetson_wheels": state.wheels},
+        "libraries": {stem: asdict(library) for stem, library in libraries.items()},
+        "available": [name for name, reason in absent.items() if reason is None],
+        "providers": reasons,
+        "trials": {
+            name: {probe: trial[probe] for probe in SHAPES}
+            for name, trial in trials.items()
+            if SHAPES.keys() <= trial.keys()
+        },
+        "problem": problems[0].what if problems else None,
+        "problems": [asdict(problem) for problem in problems],
+    }
+
+
+def _cpu_facts() -> dict[str, Any]:
+    processors = cpu.describe()
+    return asdict(processors) | {"threads": processors.threads, "text": str(processors)}
+
+
+def _nvidia_facts(say: Callable[[str], None]) -> dict[str, Any]:
+    say("the NVIDIA driver")
+    silent: dict[str, Any] = {"driver": None, "cuda": None, "gpus": [], "reason": None}
+    answer = run_apart("driver", seconds=_DRIVER_SECONDS)
+    board = {"jetson": nvidia.jetson(), "jetpack": nvidia.jetpack(), "pci_gpus": nvidia.pci_gpus()}
+    return silent | answer | board
+
+
+def _about_the_machine(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "has_gpu": bool(facts["gpus"] or facts["pci_gpus"] or facts["jetson"]),
+        "driver_cuda": facts["cuda"],
+        "driver_fault": facts["reason"],
+        "is_jetson": facts["jetson"] is not None,
+        "jetpack": facts["jetpack"],
+    }
+
+
+def _try(name: str, seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
+    """As ``try_provider``; in a process of its own unless it is the CPU, which this one needs anyway."""
+    say(f"provider {name}")
+    return try_provider(name) if name == "cpu" else run_apart("trial", name, seconds=seconds)

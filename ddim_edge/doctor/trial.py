@@ -1,0 +1,91 @@
+"""Two small graphs, run for real on a provider: how long they take there, and how far they are from the CPU."""
+
+import statistics
+import time
+import warnings
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ..errors import DdimEdgeError, ProviderError
+from ..runtime.providers.device import Device
+from ..runtime.providers.error_text import complaint
+from ..runtime.providers.onnxruntime_module import runtime, why_not_loaded
+from ..runtime.providers.table import PROVIDERS
+from ..runtime.sessions.opening import FallbackWarning, Use, open_uncompiled
+
+PROBES = Path(__file__).with_name("probes")
+SHAPES = {"convolution": (1, 8, 64, 64), "attention": (1, 256, 32)}
+"""Each probe's input, ``sample``."""
+_WARM_UPS, _RUNS = 2, 7
+_TOLERANCE = 0.05
+"""Of outputs around 1: room for TF32 and fp16, which some providers compute in by themselves, and for no more."""
+
+Array = NDArray[np.float32]
+
+
+class Run(NamedTuple):
+    """One probe on one provider: what it gave, the median time of a run, and what was left to the CPU."""
+
+    output: Array
+    milliseconds: float
+    remark: str | None
+
+
+def try_provider(name: str) -> dict[str, Any]:
+    """Run the probes on a provider.
+
+    Returns ``reason``, why it does not run, or None; and where it does run, for each probe the median ``milliseconds``
+    of a run, its ``error``, the largest difference from the CPU (None for the CPU itself), and a ``remark`` where some
+    of it was left to the CPU.
+    """
+    try:
+        measured = {probe: _measure(probe, name) for probe in SHAPES}
+    except DdimEdgeError as error:
+        return {"reason": f"{error}{_loaders_words(name, str(error))}"}
+    wrong = [probe for probe, result in measured.items() if not _is_right(result["error"])]
+    reason = f"it computes {' and '.join(wrong)} wrongly, see the error against the CPU" if wrong else None
+    return {"reason": reason, **measured}
+
+
+def run_probe(probe: str, provider: str) -> Run:
+    """For an input of standard normal numbers. ProviderError where it fails."""
+    sample = np.random.default_rng(0).standard_normal(SHAPES[probe], dtype=np.float32)
+    device = Device(provider, allow_fallback=provider != "cpu")
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always", FallbackWarning)
+        raw = open_uncompiled(PROBES / probe / "model.onnx", device, Use.ONCE).raw
+    remarks = [str(warning.message) for warning in caught if warning.category is FallbackWarning]
+    try:
+        outputs = [raw.run(["out"], {"sample": sample})[0] for _ in range(_WARM_UPS)]
+        milliseconds = statistics.median(_milliseconds(raw, sample) for _ in range(_RUNS))
+    except Exception as error:  # ONNX Runtime's exceptions have no public base but this one
+        raise ProviderError(f"{probe} failed on {provider}: {complaint(error)}") from error
+    return Run(outputs[-1], milliseconds, "; ".join(remarks) or None)
+
+
+def _milliseconds(raw: Any, sample: Array) -> float:
+    start = time.perf_counter()
+    raw.run(["out"], {"sample": sample})
+    return 1000 * (time.perf_counter() - start)
+
+
+def _measure(probe: str, provider: str) -> dict[str, Any]:
+    run = run_probe(probe, provider)
+    error = None if provider == "cpu" else float(np.abs(run.output - run_probe(probe, "cpu").output).max())
+    return {"milliseconds": run.milliseconds, "error": error, "remark": run.remark}
+
+
+def _loaders_words(name: str, reason: str) -> str:
+    """What the system's loader says of the provider's library, where ``reason`` does not: its first missing file."""
+    row = next(row for row in PROVIDERS if row.name == name)
+    if row.library is None or row.ort_name not in runtime().get_available_providers():
+        return ""
+    words = why_not_loaded(row.library)
+    return "" if words in reason else f". The loader says: {words}"
+
+
+def _is_right(error: float | None) -> bool:
+    return error is None or error <= _TOLERANCE  # NaN is not

@@ -1,0 +1,1 @@
+"""Generation: requests become jobs, the engine steps them, and samples become images."""

@@ -1,0 +1,60 @@
+"""What the UNet is told of an image besides its sample: its class, its text, its size, its guidance."""
+
+import functools
+import math
+
+import numpy as np
+
+from ..arrays import Conditioning, Sample
+from ..bundle.bundle import Bundle
+from ..text import Conditions, SizeHints, TextEncoder
+from .requests.origin import row
+from .requests.request import Request
+
+
+def conditions_of(bundle: Bundle, request: Request, index: int, text: TextEncoder | None) -> Conditions:
+    """The conditioning of image ``index``, and what to guide away from where it is guided by two answers."""
+    width = bundle.inputs.guidance_width
+    guided = request.guided and width is None
+    prompt = request.prompt(index)
+    if prompt is None or text is None:
+        nothing = condition(bundle.null_class) if guided else None
+        return Conditions(condition(request.label(index)), nothing)
+    _, *sides = bundle.image_shape(request.height, request.width)
+    encoded = text.encode(prompt, SizeHints(target=(sides[0], sides[1])), guided=guided)
+    if width is None:
+        return encoded
+    return Conditions({**encoded.conditioning, "timestep_cond": embedded_guidance(request.guidance_scale, width)}, None)
+
+
+def condition(label: int | None) -> Conditioning:
+    """What a UNet is told of a class; nothing for a model without classes."""
+    return {} if label is None else {"class_labels": np.array([label])}
+
+
+@functools.lru_cache(maxsize=64)
+def embedded_guidance(scale: float, width: int) -> Sample:
+    """A guidance scale as sinusoids, float32 (1, width), for distilled models (Meng et al. 2023, section 3.1).
+
+    Sines, then cosines, of 1000·(scale - 1) at half as many frequencies from 1 down to 1/10000; in float32, as
+    diffusers computes them.
+    """
+    half = width // 2
+    frequencies = np.exp(np.arange(half, dtype=np.float32) * np.float32(-math.log(10000) / (half - 1)))
+    angles = np.float32(scale - 1) * np.float32(1000) * frequencies
+    values = np.concatenate([np.sin(angles), np.cos(angles), np.zeros(width % 2, np.float32)])
+    return values[np.newaxis]
+
+
+def control_conditions(bundle: Bundle, request: Request, index: int) -> tuple[Conditioning, Conditioning]:
+    """What the ControlNets are told of image ``index``: for its own answer, and for the one to guide away from.
+
+    Both are controlled, as in diffusers, but for a pooled ControlNet, which controls the first alone.
+    """
+    wanted: dict[str, Sample] = {}
+    nothing: dict[str, Sample] = {}
+    images = request.origin.controls if request.origin else ()
+    for control, image, scale in zip(bundle.controls, images, request.control_scale, strict=True):
+        wanted |= {control.image_key: row(image, index), control.scale_key: np.array([scale], np.float32)}
+        nothing[control.scale_key] = np.zeros(1, np.float32) if control.pooled else wanted[control.scale_key]
+    return wanted, {**wanted, **nothing}

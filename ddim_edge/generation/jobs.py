@@ -1,0 +1,30 @@
+"""From a request to the engine's jobs: one an image."""
+
+from ..bundle.bundle import Bundle
+from ..diffusion.guidance import guided_timesteps
+from ..diffusion.noise import noise_stream
+from ..networks.components import Parts
+from .conditioning import conditions_of, control_conditions
+from .engine import Job
+from .initial_sample import starting_point
+from .requests.request import Request
+
+_NO_PARTS = Parts()
+
+
+def job_of(bundle: Bundle, request: Request, index: int, parts: Parts = _NO_PARTS) -> Job:
+    """The job that makes image ``index`` of ``request``; ``parts`` are the model's networks beside the UNet."""
+    stream = noise_stream(request.seed + index, request.noise)
+    shape = bundle.shape_of(request.height, request.width)
+    sampler, extra = starting_point(request, index, stream, shape, parts.vae, repaints=bundle.inputs.repaints)
+    conditioning, unconditional = conditions_of(bundle, request, index, parts.text)
+    controls, controls_unconditional = control_conditions(bundle, request, index)
+    guided = unconditional is not None
+    return Job(
+        sampler=sampler,
+        conditioning={**conditioning, **extra, **controls},
+        unconditional={**unconditional, **extra, **controls_unconditional} if unconditional is not None else None,
+        guidance_scale=request.guidance_scale,
+        guidance_rescale=request.guidance_rescale,
+        guided_timesteps=guided_timesteps(request.sampler, request.guidance_interval) if guided else None,
+    )

@@ -1,0 +1,177 @@
+"""The pipeline: a request becomes jobs, the engine steps them, and samples become images."""
+
+import itertools
+import os
+import warnings
+from collections.abc import Iterable, Iterator
+from functools import partial
+from typing import Any, Unpack
+
+import numpy as np
+
+from ..bundle.bundle import Bundle
+from ..bundle.read import open_bundle
+from ..errors import BundleError, ConfigError
+from ..networks.components import Parts, open_unet
+from ..networks.controlnet import ControlNets
+from ..networks.denoiser import Denoiser
+from ..networks.safety_checker import warn_unchecked, warn_unsafe
+from ..runtime.providers.device import Device
+from ..runtime.sessions.pool import Sessions
+from .engine import Engine
+from .jobs import job_of
+from .requests.options import Options, check_request, recipe_of, request_of
+from .requests.request import Request
+from .results import Progress, Result
+
+
+class SlowWarning(UserWarning):
+    """A model runs, but not as it should on this device."""
+
+
+class Pipeline:
+    """A model, opened on a device.
+
+    Attributes:
+        bundle: what the model's folder says.
+        provider: the name of the provider that the network really runs on.
+    """
+
+    def __init__(self, bundle: Bundle, device: Device | str = "auto", *, low_memory: bool = False) -> None:
+        sessions = Sessions(device, low_memory=low_memory)
+        self.bundle = bundle
+        controls = ControlNets(bundle.folder, bundle.controls, sessions)
+        self.denoiser = Denoiser(open_unet(bundle, sessions), controls)
+        controls.check_fit(self.denoiser.session)
+        self.provider = self.denoiser.session.provider
+        self._warn_if_slow()
+        self._check_conditioning()
+        self.parts = Parts.open(bundle, self.denoiser.session.inputs, sessions)
+
+    def request(self, **options: Unpack[Options]) -> Request:
+        """Check options against this model and return the request; see ``generate`` for what they mean."""
+        request = request_of(self.bundle, options)
+        self._check_size(request)
+        return request
+
+    def generate(self, **options: Unpack[Options]) -> Result:
+        """Make images and return them.
+
+        All options may be left out:
+            num_images: how many; one for each label, or one.
+            labels: class names or numbers, repeated where there are fewer than images; all classes in turn without.
+            prompt: a text, or several, repeated where there are fewer than images; a model of text needs one.
+            negative_prompt: what to guide away from (what the model takes as nothing).
+            long_prompt: read prompts beyond the text encoder's length; they are cut off otherwise, with a warning (no).
+            prompt_weights: read ``(word:1.3)`` and ``[word]`` in prompts as weights (no).
+            height: of the images, in pixels (the model's usual one).
+            width: likewise.
+            vae_tiling: decode, and encode, images larger than a tile of the autoencoder in overlapping tiles, which
+                bounds the memory and changes pixels a little (above 1024x1024 pixels).
+            num_steps: how many, from 1 to the number of training steps; for the model's own sampler its scheduler file
+                says, else 50 (LCM 4). A network call each, but for PNDM's warm-up.
+            eta: 0 deterministic DDIM, 1 DDPM-like noise at every step; the model's scheduler file says, else 0. Asks
+                for DDIM where another sampler is the model's own.
+            seed: image k is the image of ``seed + k`` (0).
+            noise: "torch" (what torch draws from the seed) or "numpy".
+            guidance_scale: classifier-free guidance; 1 is none (1; as in diffusers for models of text: 7.5, 5 for SDXL,
+                8.5 where the guidance is built in). For text, less than 1 is none, too: Turbo models' cards say 0. For
+                classes, 0 is the prediction without a class.
+            guidance_rescale: how much of the contrast that guidance adds is taken back, from 0 to 1 (0).
+            guidance_interval: the two noise levels σ between which to guide; all where None (None).
+            batch_size: how many images step together (16; 1 for latent models).
+            sampler: a name or a config that takes the place of the model's own.
+            origin: an image to change, a mask for it, or latents in the place of noise (none).
+            strength: how much of the image to change, up to 1 (0.8; with a mask 1).
+            control_images: what each ControlNet is shown, in their order, a single one not in a list: a picture's file,
+                fitted to the images, or float32 (N, C, H, W) in [0, 1] of their size, used in turn for them.
+            control_scale: how strongly each acts, diffusers' controlnet_conditioning_scale; one number for all (1).
+            safety_checker: False makes the images, with an UncheckedWarning, without the model's safety checker (True).
+
+        Raises ConfigError for options that mean nothing for this model, PredictionError where the network returns NaN.
+        """
+        request = self.request(**options)
+        ends = [(end.images, end.is_safe or ()) for end in self.run(request) if end.images is not None]
+        images, flags = zip(*ends, strict=True)
+        is_safe = tuple(itertools.chain(*flags)) or None
+        return Result(np.concatenate(images), self.recipe(request), self.provider, is_safe)
+
+    def run(self, request: Request, chunks: Iterable[range] | None = None) -> Iterator[Progress]:
+        """Make the images of ``request`` batch by batch, yielding after every network call.
+
+        ``chunks`` limits the run to some of the request's batches. Memory does not grow with the number of images.
+        Warns of images that nobody checks, though the model can, with an UncheckedWarning, and of every one that was
+        found unsafe with an UnsafeWarning.
+        """
+        if not request.safety_checker:
+            warn_unchecked(self.bundle.name)
+        pixels = partial(self.parts.pixels, check=request.safety_checker, tiles=request.vae_tiling)
+        for indices in chunks if chunks is not None else request.chunks():
+            jobs = [job_of(self.bundle, request, index, self.parts) for index in indices]
+            engine = Engine(self.denoiser, max_rows=2 * len(jobs))
+            for job in jobs:
+                engine.add(job)
+            while engine.jobs:
+                for job in engine.step():
+                    job.result()  # raises now what would otherwise be seen only when the whole batch has ended
+                progress = Progress(indices, max(job.calls for job in jobs), jobs, None, pixels)
+                yield progress if engine.jobs else self._finished(progress, request)
+
+    def _finished(self, progress: Progress, request: Request) -> Progress:
+        """The progress of a batch whose jobs have ended, with their images."""
+        samples = np.concatenate([job.result() for job in progress.jobs])
+        images, is_safe = self.parts.finish(samples, check=request.safety_checker, tiles=request.vae_tiling)
+        warn_unsafe(progress.indices, is_safe, request.seed)
+        return progress._replace(images=images, is_safe=is_safe)
+
+    def recipe(self, request: Request) -> dict[str, Any]:
+        """What it takes to make the images of ``request`` again, as JSON values."""
+        return recipe_of(self.bundle, request)
+
+    def check(self, request: Request) -> None:
+        """Refuse a request that this model cannot honour with ConfigError."""
+        check_request(self.bundle, request)
+        self._check_size(request)
+
+    def _warn_if_slow(self) -> None:
+        """fp16 is for GPUs: ONNX Runtime's CPU casts most of it to fp32, and back, at every node."""
+        if self.provider == "cpu" and self.denoiser.session.is_half:
+            warnings.warn(
+                f"{self.bundle.name} is in fp16, which a CPU runs slower than fp32: export it with --dtype fp32",
+                SlowWarning,
+                stacklevel=3,
+            )
+
+    def _check_size(self, request: Request) -> None:
+        """Refuse a size that the graph was not exported for."""
+        shape = self.bundle.shape_of(request.height, request.width)
+        fixed = self.denoiser.session.inputs["sample"].shape[2:]
+        if any(isinstance(side, int) and side != wanted for side, wanted in zip(fixed, shape[1:], strict=True)):
+            _, height, width = self.bundle.image_shape()
+            raise ConfigError(
+                f"{self.bundle.name}'s unet takes samples of {fixed[0]}x{fixed[1]} alone, not {shape[1]}x{shape[2]}: "
+                f"leave height and width out ({height} and {width} are usual), or export it without fixed sizes"
+            )
+
+    def _check_conditioning(self) -> None:
+        wanted = set(self.denoiser.conditioning_names)
+        known = self.bundle.inputs.names or ({"class_labels"} if self.bundle.labels else set())
+        if wanted != known:
+            raise BundleError(
+                f"{self.bundle.name}'s unet wants the conditioning {', '.join(sorted(wanted)) or 'none'}, and what the "
+                f"bundle says of itself gives {', '.join(sorted(known)) or 'none'}"
+            )
+
+
+def load(
+    model: str | os.PathLike[str] = "fashion-mnist", provider: str | Device = "auto", *, low_memory: bool = False
+) -> Pipeline:
+    """Open a bundled model by its name, or a bundle by its folder, on ``provider``: a name, ``cuda:1``, or a Device.
+
+    With ``low_memory`` one network is in memory at a time: each is opened when it is due, and dropped for the next, but
+    for ControlNets, which stay. The images are the same. Every batch opens them again, so a larger ``batch_size`` opens
+    them less often.
+
+    Raises BundleError where the model is not there or broken, ProviderError where the provider does not run.
+    """
+    return Pipeline(open_bundle(model), provider, low_memory=low_memory)

@@ -1,0 +1,188 @@
+"""Options: what a model can be told to make, and the request that they become. No network is needed for that."""
+
+import dataclasses
+from collections.abc import Sequence
+from typing import Any, TypedDict
+
+from ...bundle.bundle import Bundle
+from ...config import DdimConfig, SamplerConfig, whole_number
+from ...diffusion.guidance import guided_timesteps
+from ...diffusion.noise import NoiseKind
+from ...diffusion.samplers import schedule_of
+from ...errors import ConfigError
+from ...version import __version__
+from .control_images import ControlImage, check_controls, control_scales, with_controls
+from .origin import Origin
+from .request import DEFAULT_BATCH_SIZE, Request
+
+IMAGE_STRENGTH = 0.8
+"""How much an image to start from is changed where nobody says; with a mask, the masked part wholly."""
+
+TEXT_GUIDANCE, POOLED_TEXT_GUIDANCE, EMBEDDED_GUIDANCE = 7.5, 5.0, 8.5
+LATENT_BATCH_SIZE = 1
+"""Latent models are large, and on a CPU a batch is no faster."""
+
+UNTILED_PIXELS = 1024 * 1024
+"""The largest image that is decoded whole where nobody says."""
+
+
+class Options(TypedDict, total=False):
+    """What ``Pipeline.generate`` can be told; every option may be left out."""
+
+    num_images: int | None
+    labels: Sequence[str | int] | None
+    prompt: str | Sequence[str] | None
+    negative_prompt: str | None
+    long_prompt: bool
+    prompt_weights: bool
+    height: int | None
+    width: int | None
+    vae_tiling: bool | None
+    num_steps: int | None
+    eta: float | None
+    seed: int
+    noise: NoiseKind
+    guidance_scale: float | None
+    guidance_rescale: float
+    guidance_interval: tuple[float, float] | None
+    batch_size: int | None
+    sampler: SamplerConfig | str | None
+    origin: Origin | None
+    strength: float | None
+    control_images: ControlImage | Sequence[ControlImage] | None
+    control_scale: float | Sequence[float] | None
+    safety_checker: bool
+
+
+def request_of(bundle: Bundle, options: Options) -> Request:
+    """The request of options for a model; ConfigError where they mean nothing for it.
+
+    See ``Pipeline.generate`` for what they mean and for what takes the place of those that are left out or None.
+    """
+    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    labels, origin, prompts = given.pop("labels", None), given.get("origin"), _prompts(given.pop("prompt", ()))
+    tiling = given.pop("vae_tiling", None)
+    config = _sampler(bundle, given.pop("sampler", None), given.pop("eta", None))
+    images, scale = given.pop("control_images", None), given.pop("control_scale", None)
+    usual = {
+        "num_images": _usual_count(labels or prompts, origin),
+        "num_steps": bundle.usual_steps(config),
+        "strength": _usual_strength(origin),
+        "control_scale": control_scales(bundle, scale),
+        "guidance_scale": usual_guidance(bundle),
+        "batch_size": LATENT_BATCH_SIZE if bundle.vae else DEFAULT_BATCH_SIZE,
+    }
+    request = Request(**{**usual, **given}, prompts=prompts, labels=_classes(bundle, labels), sampler=config)
+    if images is not None:
+        request = with_controls(bundle, request, images)
+    check_request(bundle, request)
+    return dataclasses.replace(request, vae_tiling=_tiling(bundle, request, tiling))
+
+
+def check_request(bundle: Bundle, request: Request) -> None:
+    """Refuse a request that the model cannot honour with ConfigError."""
+    schedule_of(request.sampler, request.num_steps, request.strength)
+    guided_timesteps(request.sampler, request.guidance_interval)
+    if request.origin is not None:
+        sizes = request.height, request.width
+        request.origin.check_shape(bundle.shape_of(*sizes), bundle.image_shape(*sizes))
+    bundle.image_shape(request.height, request.width)
+    _check_text(bundle, request)
+    check_controls(bundle, request)
+    if not request.safety_checker and not bundle.has_safety_checker:
+        raise ConfigError(f"{bundle.name} has no safety checker that could be turned off: leave safety_checker out")
+    if request.vae_tiling and bundle.vae is None:
+        raise _no_autoencoder(bundle)
+    if bundle.inputs.repaints and (request.origin is None or request.origin.mask is None):
+        raise ConfigError(f"{bundle.name} was trained to repaint a part of an image: give an image and a mask")
+    if bool(request.labels) != bool(bundle.labels):
+        raise ConfigError(f"{bundle.name} has {len(bundle.labels)} classes, the request {request.labels}")
+    for label in request.labels:
+        if label != bundle.null_class:
+            whole_number("a label", label, low=0, high=len(bundle.labels) - 1)
+    if request.guidance_scale != 1 and bundle.null_class is None and not bundle.inputs.text:
+        raise ConfigError(
+            f"guidance_scale {request.guidance_scale:g} needs a null class, and {bundle.name} has none "
+            "(model_index.json would name it as null_class): leave the guidance at 1"
+        )
+
+
+def _tiling(bundle: Bundle, request: Request, wanted: bool | None) -> bool:
+    """Whether the autoencoder is to work in tiles: only images that are larger than one."""
+    if bundle.vae is None:
+        if wanted:
+            raise _no_autoencoder(bundle)
+        return False
+    _, height, width = bundle.image_shape(request.height, request.width)
+    if wanted is None:
+        wanted = height * width > UNTILED_PIXELS
+    return bool(wanted) and max(height, width) > bundle.vae.tile
+
+
+def _no_autoencoder(bundle: Bundle) -> ConfigError:
+    return ConfigError(f"{bundle.name} has no autoencoder that could work in tiles: leave vae_tiling out")
+
+
+def usual_guidance(bundle: Bundle) -> float:
+    """The guidance scale where nobody says: what diffusers takes for models of text, none for others."""
+    if not bundle.inputs.text:
+        return 1.0
+    if bundle.inputs.guidance_width is not None:
+        return EMBEDDED_GUIDANCE
+    return POOLED_TEXT_GUIDANCE if bundle.inputs.pooled else TEXT_GUIDANCE
+
+
+def _check_text(bundle: Bundle, request: Request) -> None:
+    if bundle.inputs.text and not request.prompts:
+        raise ConfigError(f"{bundle.name} makes images of text: give a prompt, be it empty")
+    if request.prompts and not bundle.inputs.text:
+        raise ConfigError(f"{bundle.name} reads no text: leave the prompt out")
+    if request.negative_prompt is not None and bundle.inputs.guidance_width is not None:
+        raise ConfigError(
+            f"{bundle.name} has its guidance built in, and does not guide away from anything: leave negative_prompt out"
+        )
+
+
+def recipe_of(bundle: Bundle, request: Request) -> dict[str, Any]:
+    """What it takes to make the images of ``request`` again, as JSON values."""
+    names = [bundle.label_name(label) for label in request.labels]
+    model = {"model": bundle.name, "model_sha256": bundle.sha256, "version": __version__}
+    eta = {"eta": request.sampler.eta} if isinstance(request.sampler, DdimConfig) else {}
+    return {**model, "label_names": names, **eta, **request.to_json()}
+
+
+def _prompts(prompt: object) -> tuple[str, ...]:
+    if isinstance(prompt, str):
+        return (prompt,)
+    if not isinstance(prompt, Sequence) or not all(isinstance(text, str) for text in prompt):
+        raise ConfigError(f"prompt must be a text or a list of texts, not {prompt!r}")
+    return tuple(prompt)
+
+
+def _classes(bundle: Bundle, labels: Sequence[str | int] | None) -> tuple[int, ...]:
+    if labels is None:
+        return tuple(range(len(bundle.labels)))
+    if isinstance(labels, str) or not labels:
+        raise ConfigError(f"labels must be a list of class names or numbers, not {labels!r}")
+    return tuple(bundle.class_index(label) for label in labels)
+
+
+def _sampler(bundle: Bundle, wanted: SamplerConfig | str | None, eta: float | None) -> SamplerConfig:
+    if wanted is None:
+        wanted = bundle.scheduler if eta is None else "ddim"
+    config = bundle.sampler(wanted) if isinstance(wanted, str) else wanted
+    if eta is None:
+        return config
+    if not isinstance(config, DdimConfig):
+        raise ConfigError(f"eta is an option of ddim, and the sampler is {config.name}: leave it out, or take ddim")
+    return config.replace(eta=eta)
+
+
+def _usual_count(labels: Sequence[str | int] | None, origin: Origin | None) -> int:
+    if labels or origin is None or origin.latents is None:
+        return len(labels or [0])
+    return len(origin.latents)
+
+
+def _usual_strength(origin: Origin | None) -> float:
+    return IMAGE_STRENGTH if origin is not None and origin.image is not None and origin.mask is None else 1.0

@@ -1,0 +1,63 @@
+"""Calls a model before anybody waits for it.
+
+At the first calls of a shape a device chooses its algorithms, allocates its memory and records its launches. Here that
+is done on purpose, with images that nobody sees.
+"""
+
+import warnings
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+from ..diffusion.samplers import schedule_of
+from .pipeline import Pipeline
+from .requests.options import Options, request_of
+from .requests.request import Request
+
+_STEPS = 6
+"""With fewer, not every set of buffers that a long run alternates between has been used."""
+_ROUNDS = 2
+"""A launch is recorded when it comes up for the second time."""
+
+
+def warm_up(pipeline: Pipeline, request: Request, on_call: Callable[[], None] = lambda: None) -> None:
+    """Make what ``request`` asks for, in as many rows as it will be made in but few steps, and throw it away.
+
+    ``on_call`` is called ``warm_up_calls(request)`` times.
+    """
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # they will come again with the images themselves
+        short = _shortened(request)
+        for _ in range(_ROUNDS):
+            for _progress in pipeline.run(short, _chunks(short)):
+                on_call()
+
+
+def warm_up_calls(request: Request) -> int:
+    """How many network calls ``warm_up`` makes."""
+    short = _shortened(request)
+    steps = len(schedule_of(short.sampler, short.num_steps, short.strength).timesteps)
+    return _ROUNDS * len(_chunks(short)) * steps
+
+
+def usual_requests(pipeline: Pipeline, max_rows: int) -> Iterator[Request]:
+    """Requests of 1, 2, 4 … images with the model's own settings, as far as ``max_rows`` rows take them."""
+    images = 1
+    while True:
+        options: Options = {"num_images": images, "batch_size": images}
+        if pipeline.bundle.inputs.text:
+            options["prompt"] = ""
+        request = request_of(pipeline.bundle, options)
+        if images > 1 and images * (2 if request.guided else 1) > max_rows:
+            return
+        yield request
+        images *= 2
+
+
+def _shortened(request: Request) -> Request:
+    few = request.origin is None and request.num_steps > _STEPS
+    return replace(request, num_steps=_STEPS) if few else request
+
+
+def _chunks(request: Request) -> list[range]:
+    """A batch of every size that comes up: the first, and a last one that is smaller."""
+    return list({len(chunk): chunk for chunk in request.chunks()}.values())

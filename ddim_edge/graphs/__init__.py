@@ -1,0 +1,1 @@
+"""Graphs: ONNX files, read without ONNX Runtime and without the package onnx."""

@@ -1,0 +1,107 @@
+"""Reads just enough of an ONNX file to know that it is whole and where its weights lie, without the onnx package.
+
+An ONNX file is one protobuf message; the field numbers below are those of onnx.proto. Checking first matters: ONNX
+Runtime's own errors for a cut or misplaced file are obscure, and a graph from elsewhere may name any file of this
+machine as its weights.
+"""
+
+import os
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path, PurePosixPath
+
+from ..errors import BundleError
+from .protobuf import fields, mapped
+
+# message -> field number -> the message that the field holds; everything else is passed over unread.
+_CHILDREN: Mapping[str, Mapping[int, str]] = {
+    "model": {7: "graph", 25: "function"},
+    "graph": {1: "node", 5: "tensor", 15: "sparse"},
+    "function": {7: "node"},
+    "node": {5: "attribute"},
+    "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
+    "sparse": {1: "tensor", 2: "tensor"},
+}
+_GRAPH_FIELD, _OPSET_FIELD = 7, 8  # every model has both; writers keep this order, so a cut file lacks one
+_EXTERNAL_DATA_FIELD = 13
+
+Entry = dict[str, str]
+
+
+def check_onnx_file(path: Path, root: Path) -> list[Path]:
+    """Check the graph at ``path`` and return the files that hold its external weights.
+
+    Raises BundleError for a file that is no ONNX graph or is cut short, and for weights that are missing, cut short, or
+    outside the folder ``root``.
+    """
+    entries = _external_entries(path)
+    ends: dict[Path, int] = {}
+    for entry in entries:
+        data = _resolve(entry.get("location", ""), path, root)
+        end = _position(entry, "offset", path) + _position(entry, "length", path)
+        ends[data] = max(end, ends.get(data, 0))
+    for data, end in ends.items():
+        _check_size(data, end, path)
+    return list(ends)
+
+
+def _position(entry: Entry, key: str, path: Path) -> int:
+    text = entry.get(key, "0")
+    if not re.fullmatch(r"[0-9]{1,18}", text):
+        raise BundleError(f"{path} gives its weights the {key} {text!r}, no number of bytes: export it again")
+    return int(text)
+
+
+def _external_entries(path: Path) -> list[Entry]:
+    with mapped(path) as view:
+        return _read_model(view, path)
+
+
+def _read_model(view: memoryview, path: Path) -> list[Entry]:
+    try:
+        numbers = {number for number, _ in fields(view)}
+        entries = list(_walk(view, "model"))
+    except (IndexError, EOFError, UnicodeDecodeError, RecursionError):
+        numbers, entries = set(), []
+    if not numbers >= {_GRAPH_FIELD, _OPSET_FIELD}:
+        raise BundleError(f"{path} is not an ONNX graph, or is cut short: export or copy it again")
+    return entries
+
+
+def _walk(view: memoryview, message: str) -> Iterator[Entry]:
+    """The external-data entries of all tensors below ``message``."""
+    if message == "tensor":
+        pairs = [_key_and_value(value) for number, value in fields(view) if number == _EXTERNAL_DATA_FIELD]
+        if pairs:
+            yield dict(pairs)
+        return
+    for number, value in fields(view):
+        child = _CHILDREN[message].get(number)
+        if child is not None:
+            yield from _walk(value, child)
+
+
+def _key_and_value(view: memoryview) -> tuple[str, str]:
+    strings = {number: bytes(value).decode() for number, value in fields(view)}
+    return strings.get(1, ""), strings.get(2, "")
+
+
+def _resolve(location: str, graph: Path, root: Path) -> Path:
+    """Where ``location``, relative to the graph, lies; refused unless below ``root`` by its spelling."""
+    data = Path(os.path.normpath(graph.parent / PurePosixPath(location)))
+    inside = data.is_relative_to(os.path.normpath(root))
+    if not location or PurePosixPath(location).is_absolute() or not inside:
+        raise BundleError(
+            f"{graph} keeps weights in {location!r}, outside the bundle {root}: refused. "
+            "Export it again, or move the file into the bundle"
+        )
+    return data
+
+
+def _check_size(data: Path, end: int, graph: Path) -> None:
+    try:
+        size = data.stat().st_size
+    except (OSError, ValueError):  # ValueError: a name with a null character
+        raise BundleError(f"{data} is missing: {graph.name} keeps its weights there. Copy it too") from None
+    if size < end:
+        raise BundleError(f"{data} is cut short: it has {size:,} bytes where {graph.name} needs {end:,}. Copy it again")

@@ -1,0 +1,48 @@
+"""The hash of a graph with its weights, and how to know without reading gigabytes that it has not changed."""
+
+import hashlib
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+from ..errors import BundleError
+from .external_data import check_onnx_file
+
+_BLOCKS, _BLOCK = 32, 4096
+
+Stamps = Mapping[str, tuple[int, int, int]]
+"""Of a graph's files by name, the graph first: bytes, and the times of modification and of change in nanoseconds."""
+
+
+def graph_files(graph: Path) -> list[Path]:
+    """The graph and the files of its weights, which lie in its bundle; BundleError where one is missing or cut."""
+    return [graph, *sorted(check_onnx_file(graph, graph.parent.parent))]
+
+
+def graph_sha256(graph: Path) -> str:
+    """The hash of what a graph and its weights hold, as hexadecimal: neither path nor time changes it."""
+    digest = hashlib.sha256()
+    for path in graph_files(graph):
+        with open(path, "rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    return digest.hexdigest()
+
+
+def graph_sketch(graph: Path) -> str:
+    """The hash of a few blocks of every file: another training of the same network has another one, and it is cheap."""
+    digest = hashlib.sha256()
+    for path in graph_files(graph):
+        with open(path, "rb") as file:
+            for position in range(0, path.stat().st_size, path.stat().st_size // _BLOCKS + 1):
+                file.seek(position)
+                digest.update(file.read(_BLOCK))
+    return digest.hexdigest()
+
+
+def graph_stamps(graph: Path) -> Stamps:
+    """Files whose stamps are the same hold the same: the time of change cannot be set by hand."""
+    try:
+        states = {os.path.relpath(path, graph.parent): path.stat() for path in graph_files(graph)}
+    except OSError as error:
+        raise BundleError(f"cannot read {graph}: {error.strerror}") from None
+    return {name: (state.st_size, state.st_mtime_ns, state.st_ctime_ns) for name, state in states.items()}

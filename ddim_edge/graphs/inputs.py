@@ -1,0 +1,83 @@
+"""What a graph is fed and consists of, read from its file: no runtime, and no kernels for it, are needed."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import NamedTuple, TypeVar
+
+from ..errors import BundleError
+from .protobuf import fields, mapped, varint
+
+# The field numbers of onnx.proto.
+_GRAPH, _NODE, _OPERATOR, _INPUT, _INITIALIZER, _INITIALIZER_NAME = 7, 1, 4, 11, 5, 8
+_NAME, _TYPE, _TENSOR, _ELEMENT, _SHAPE, _DIMENSION, _LENGTH, _LENGTH_NAME = 1, 2, 1, 1, 2, 1, 1, 2
+_FLOAT16 = (10, 16)  # and bfloat16
+
+
+T = TypeVar("T")
+
+
+class Declared(NamedTuple):
+    """An input: whether it is of half precision, and its shape, with a name for an axis that is free."""
+
+    is_half: bool
+    shape: tuple[int | str, ...]
+
+
+def declared_inputs(graph: Path) -> dict[str, Declared]:
+    """The inputs of a graph by name, in their order; BundleError where the file is no ONNX graph."""
+    return _read(graph, lambda message: dict(_inputs(message)))
+
+
+def operators(graph: Path) -> Counter[str]:
+    """How many nodes of each operator type a graph has; BundleError where the file is no ONNX graph."""
+    return _read(graph, lambda message: Counter(_text(node, _OPERATOR) for node in _children(message, _NODE)))
+
+
+def is_quantized(graph: Path) -> bool:
+    """Whether the graph says at which scales its values may be rounded to 8 bits; weights alone are not enough."""
+    return operators(graph)["QuantizeLinear"] > 0
+
+
+def _read(graph: Path, look: Callable[[memoryview], T]) -> T:
+    try:
+        with mapped(graph) as view:
+            return _look(view, look)
+    except (StopIteration, IndexError, EOFError, UnicodeDecodeError):
+        raise BundleError(f"{graph} is not an ONNX graph, or is cut short: export or copy it again") from None
+
+
+def _look(view: memoryview, look: Callable[[memoryview], T]) -> T:
+    # A function of its own, so that no part of the file is held when that is closed.
+    return look(next(_children(view, _GRAPH)))
+
+
+def _inputs(message: memoryview) -> Iterator[tuple[str, Declared]]:
+    # Before version 4 of the format, every initializer was an input as well.
+    weights = {_text(contents, _INITIALIZER_NAME) for contents in _children(message, _INITIALIZER)}
+    for contents in _children(message, _INPUT):
+        if (name := _text(contents, _NAME)) not in weights:
+            tensor = _child(_child(contents, _TYPE), _TENSOR)
+            yield name, Declared(_number(tensor, _ELEMENT) in _FLOAT16, tuple(_shape(_child(tensor, _SHAPE))))
+
+
+def _shape(message: memoryview) -> Iterator[int | str]:
+    for contents in _children(message, _DIMENSION):
+        yield _number(contents, _LENGTH) or _text(contents, _LENGTH_NAME) or "?"
+
+
+def _children(message: memoryview, wanted: int) -> Iterator[memoryview]:
+    return (contents for number, contents in fields(message) if number == wanted)
+
+
+def _child(message: memoryview, wanted: int) -> memoryview:
+    return next(_children(message, wanted), message[:0])
+
+
+def _number(message: memoryview, wanted: int) -> int:
+    contents = _child(message, wanted)
+    return varint(contents)[0] if len(contents) else 0
+
+
+def _text(message: memoryview, wanted: int) -> str:
+    return bytes(_child(message, wanted)).decode()

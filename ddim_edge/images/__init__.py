@@ -1,0 +1,1 @@
+"""Images: pictures in and out: decoding, encoding, tiling, and saving to files."""

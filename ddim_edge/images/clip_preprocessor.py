@@ -1,0 +1,87 @@
+"""What CLIP's image encoder is shown of a picture: scaled, its middle cut out, normalised.
+
+As transformers' CLIPImageProcessor does it with Pillow: each step rounds as there, the last ones in float32.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Self
+
+import numpy as np
+from PIL import Image
+
+from ..arrays import Pixels, Sample
+from .encode import to_pillow
+
+_MEAN = (0.48145466, 0.4578275, 0.40821073)
+_DEVIATION = (0.26862954, 0.26130258, 0.27577711)
+_SIDE = 224
+
+
+@dataclass(frozen=True)
+class ClipPixels:
+    """How to prepare pictures.
+
+    Attributes:
+        size: the shortest side's length in pixels, or height and width; None for as they are.
+        crop: height and width of what is cut out of the middle, black around it where that is larger; None for all.
+        resample: Pillow's filter.
+        factor: what the pixels, 0 to 255, are multiplied by.
+        mean, deviation: of each channel, subtracted and divided by.
+    """
+
+    size: int | tuple[int, int] | None = _SIDE
+    crop: tuple[int, int] | None = (_SIDE, _SIDE)
+    resample: Image.Resampling = Image.Resampling.BICUBIC
+    factor: float = 1 / 255
+    mean: tuple[float, ...] = _MEAN
+    deviation: tuple[float, ...] = _DEVIATION
+
+    @classmethod
+    def from_json(cls, keys: Mapping[str, Any]) -> Self:
+        """Read a preprocessor_config.json; KeyError, TypeError or ValueError where that cannot be."""
+        size, normalised = keys.get("size", _SIDE), keys.get("do_normalize", True)
+        if isinstance(size, Mapping):
+            size = size["shortest_edge"] if "shortest_edge" in size else _sides(size)
+        return cls(
+            size=size if keys.get("do_resize", True) else None,
+            crop=_sides(keys.get("crop_size", _SIDE)) if keys.get("do_center_crop", True) else None,
+            resample=Image.Resampling(keys.get("resample", Image.Resampling.BICUBIC)),
+            factor=float(keys.get("rescale_factor", 1 / 255)) if keys.get("do_rescale", True) else 1.0,
+            mean=_channels(keys.get("image_mean", _MEAN)) if normalised else (0.0,) * 3,
+            deviation=_channels(keys.get("image_std", _DEVIATION)) if normalised else (1.0,) * 3,
+        )
+
+    def __call__(self, image: Pixels) -> Sample:
+        """One picture, uint8 (H, W, C), as float32 (1, 3, height, width)."""
+        picture = self._cropped(self._resized(to_pillow(image).convert("RGB")))
+        scaled = (np.asarray(picture).astype(np.float64) * self.factor).astype(np.float32)
+        mean, deviation = (np.array(values, np.float32) for values in (self.mean, self.deviation))
+        return ((scaled - mean) / deviation).transpose(2, 0, 1)[np.newaxis]
+
+    def _resized(self, picture: Image.Image) -> Image.Image:
+        if self.size is None:
+            return picture
+        if isinstance(self.size, int):
+            shortest = min(picture.size)
+            width, height = (int(self.size * side / shortest) for side in picture.size)
+        else:
+            height, width = self.size
+        return picture.resize((width, height), self.resample)
+
+    def _cropped(self, picture: Image.Image) -> Image.Image:
+        if self.crop is None:
+            return picture
+        top, left = (picture.height - self.crop[0]) // 2, (picture.width - self.crop[1]) // 2
+        return picture.crop((left, top, left + self.crop[1], top + self.crop[0]))
+
+
+def _sides(value: int | Mapping[str, int]) -> tuple[int, int]:
+    """Height and width; old files have one number for both."""
+    return (int(value["height"]), int(value["width"])) if isinstance(value, Mapping) else (int(value), int(value))
+
+
+def _channels(values: Sequence[float]) -> tuple[float, ...]:
+    if len(values) != 3:
+        raise ValueError(f"image_mean and image_std must be 3 numbers each, not {values!r}")
+    return tuple(map(float, values))

@@ -1,0 +1,74 @@
+"""Pictures that come in, fitted to what a model takes.
+
+The rule: turned upright as its EXIF data say, transparency laid on black, in the model's colours (grey, RGB or RGBA),
+the middle of it cut out at the model's aspect, and scaled to its size (Lanczos). A mask is never fitted: it must have
+the model's size, and what is lighter than middle grey is made new.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ..arrays import Sample, Shape
+from ..errors import ConfigError
+from .encode import check_drawable
+
+_MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+
+
+def read_picture(path: str | os.PathLike[str], shape: Shape) -> Sample:
+    """A picture file as a sample in [-1, 1], float32 (1, C, H, W); ConfigError where it cannot be read."""
+    check_drawable(shape[0])
+    return fit_picture(ImageOps.exif_transpose(_open(path)), shape)
+
+
+def read_control(path: str | os.PathLike[str], shape: Shape) -> Sample:
+    """A picture file as a control image in [0, 1], float32 (1, C, H, W); ConfigError where it cannot be read."""
+    check_drawable(shape[0])
+    return _fitted(ImageOps.exif_transpose(_open(path)), shape) / np.float32(255)
+
+
+def fit_picture(picture: Image.Image, shape: Shape) -> Sample:
+    """An upright picture as a sample in [-1, 1], float32 (1, C, H, W), of a model with 1, 3 or 4 channels."""
+    return _fitted(picture, shape) / 127.5 - 1
+
+
+def _fitted(picture: Image.Image, shape: Shape) -> Sample:
+    channels, height, width = shape
+    fitted = ImageOps.fit(_in_mode(picture, _MODES[channels]), (width, height), Image.Resampling.LANCZOS)
+    pixels = np.asarray(fitted, np.float32).reshape(height, width, channels)
+    return pixels.transpose(2, 0, 1)[None].copy()
+
+
+def read_mask(path: str | os.PathLike[str], shape: Shape) -> NDArray[np.bool_]:
+    """Where a mask's picture is white, bool (1, 1, H, W); ConfigError where its size is not the model's."""
+    _, height, width = shape
+    picture = ImageOps.exif_transpose(_open(path))
+    if picture.size != (width, height):
+        raise ConfigError(
+            f"the mask {path} has {picture.width}x{picture.height} pixels, and the model's images have "
+            f"{width}x{height}: make it that size"
+        )
+    return (np.asarray(_in_mode(picture, "L")) > 127)[None, None]
+
+
+def _open(path: str | os.PathLike[str]) -> Image.Image:
+    try:
+        with Image.open(Path(path)) as picture:
+            picture.load()
+            return picture
+    except FileNotFoundError:
+        raise ConfigError(f"{path} is not there") from None
+    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
+        raise ConfigError(f"{path} is not a picture that can be read: {error}") from None
+
+
+def _in_mode(picture: Image.Image, mode: str) -> Image.Image:
+    if picture.mode.startswith("I;16"):
+        picture = Image.fromarray((np.asarray(picture) // 257).astype(np.uint8))
+    if picture.has_transparency_data and mode != "RGBA":
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "black"), picture.convert("RGBA"))
+    return picture.convert(mode)

@@ -1,0 +1,91 @@
+"""Pictures: from samples to pixels, grids, PNG files that carry their recipe, and GIF animations."""
+
+import io
+import json
+import math
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, PngImagePlugin, UnidentifiedImageError
+
+from ..arrays import Pixels, Sample
+from ..errors import ConfigError
+
+RECIPE_KEY = "ddim-edge"
+
+
+def to_pixels(sample: Sample) -> Pixels:
+    """Turn samples in [-1, 1], float32 (B, C, H, W), into pixels, uint8 (B, H, W, C), rounded as diffusers rounds."""
+    unit = np.clip(sample / 2 + 0.5, 0, 1).transpose(0, 2, 3, 1)
+    return np.round(unit * 255).astype(np.uint8)
+
+
+def grid(images: Pixels) -> Pixels:
+    """Lay images, uint8 (N, H, W, C), out as one picture, uint8 (H', W', C), nearly square, row by row, on black."""
+    count, height, width, channels = images.shape
+    columns = math.ceil(math.sqrt(count))
+    rows = math.ceil(count / columns)
+    sheet = np.zeros((rows * columns, height, width, channels), np.uint8)
+    sheet[:count] = images
+    tiles = sheet.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
+    return tiles.reshape(rows * height, columns * width, channels)
+
+
+def to_pillow(image: Pixels) -> Image.Image:
+    """One image, uint8 (H, W, C) with 1, 3 or 4 channels; ConfigError for another number."""
+    check_drawable(image.shape[2])
+    return Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
+
+
+def check_drawable(channels: int) -> None:
+    """Refuse a number of channels that no picture has with ConfigError."""
+    if channels not in (1, 3, 4):
+        raise ConfigError(f"{channels} channels are no picture (1, 3 or 4 are): save as npy instead")
+
+
+def png_bytes(image: Pixels, recipe: Mapping[str, Any]) -> bytes:
+    """One image, uint8 (H, W, C), as a PNG file with ``recipe`` as JSON in its text chunk "ddim-edge"."""
+    chunk = PngImagePlugin.PngInfo()
+    chunk.add_itxt(RECIPE_KEY, json.dumps(recipe, ensure_ascii=False))
+    buffer = io.BytesIO()
+    to_pillow(image).save(buffer, "PNG", pnginfo=chunk)
+    return buffer.getvalue()
+
+
+def npy_bytes(images: NDArray[Any]) -> bytes:
+    """An array as the contents of a .npy file."""
+    buffer = io.BytesIO()
+    np.save(buffer, images)
+    return buffer.getvalue()
+
+
+def gif_bytes(frames: Sequence[Pixels], frame_ms: int = 60, last_ms: int = 1500) -> bytes:
+    """Frames, each uint8 (H, W, C), as an animation that rests on its last frame."""
+    first, *others = [to_pillow(frame) for frame in frames]
+    durations = [frame_ms] * len(others) + [last_ms]
+    buffer = io.BytesIO()
+    first.save(buffer, "GIF", save_all=True, append_images=others, duration=durations, loop=0)
+    return buffer.getvalue()
+
+
+def read_recipe(path: Path) -> Mapping[str, Any]:
+    """The recipe in a PNG file that this package wrote; ConfigError for any other file."""
+    try:
+        with Image.open(path) as image:
+            text = getattr(image, "text", {}).get(RECIPE_KEY)
+    except FileNotFoundError:
+        raise ConfigError(f"{path} is not there") from None
+    except (OSError, UnidentifiedImageError, SyntaxError) as error:
+        raise ConfigError(f"{path} is not a picture that can be read: {error}") from None
+    if text is None:
+        raise ConfigError(f"{path} carries no recipe: only PNG files written by ddim-edge do")
+    try:
+        recipe = json.loads(text)
+    except ValueError as error:
+        raise ConfigError(f"{path} carries a broken recipe: {error}") from None
+    if not isinstance(recipe, dict):
+        raise ConfigError(f"{path} carries a broken recipe: it is no JSON object")
+    return recipe

@@ -1,0 +1,77 @@
+"""Writing results so that nothing is lost and nothing is left half-written."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from ..arrays import Pixels
+from ..errors import ConfigError, OutputError
+from ..files import _named_errors, write_file
+from .encode import grid, npy_bytes, png_bytes
+
+SUFFIXES = (".png", ".npy")
+RUN_FILE = "run.json"
+
+
+def is_folder(path: str | os.PathLike[str]) -> bool:
+    """Whether ``path`` names a folder: it is one, ends with a slash, or has no suffix."""
+    text = os.fspath(path)
+    return os.path.isdir(text) or text.endswith(("/", os.sep)) or not Path(text).suffix
+
+
+def file_bytes(path: Path, images: Pixels, recipe: Mapping[str, Any]) -> bytes:
+    """The contents of the file ``path`` for images, uint8 (N, H, W, C): a grid for .png, the array for .npy."""
+    check_suffix(path)
+    return png_bytes(grid(images), recipe) if path.suffix == ".png" else npy_bytes(images)
+
+
+def check_suffix(path: Path) -> None:
+    if path.suffix not in SUFFIXES:
+        raise ConfigError(f"cannot write {path}: the file must end in {' or '.join(SUFFIXES)}, a folder in /")
+
+
+def check_can_write(path: Path) -> None:
+    """Raise OutputError now if the file ``path`` could not be written at the end of a long run."""
+    folder = path.parent
+    if not folder.is_dir():
+        raise OutputError(f"cannot write {path}: the folder {folder} does not exist. Create it first")
+    if not os.access(folder, os.W_OK):
+        raise OutputError(f"cannot write {path}: the folder {folder} is not writable")
+
+
+class ImageFolder:
+    """A folder with a file an image, named by its index, and the recipe of the whole run in ``run.json``.
+
+    A run that was cut short goes on here: ``holds`` says what is done. OutputError where the folder cannot be written
+    or belongs to a run with another recipe.
+    """
+
+    def __init__(self, folder: Path, recipe: Mapping[str, Any], suffix: str = ".png") -> None:
+        self.folder, self.recipe, self.suffix = folder, recipe, suffix
+        with _named_errors(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+        self._claim()
+
+    def _claim(self) -> None:
+        wanted = json.dumps({**self.recipe, "format": self.suffix}, indent=1)
+        run_file = self.folder / RUN_FILE
+        if not run_file.exists():
+            write_file(run_file, wanted.encode())
+        elif run_file.read_text() != wanted:
+            raise OutputError(
+                f"{self.folder} holds the images of another run ({RUN_FILE} says which): give another folder, "
+                "or delete it"
+            )
+
+    def path(self, index: int) -> Path:
+        return self.folder / f"{index:06d}{self.suffix}"
+
+    def holds(self, index: int) -> bool:
+        return self.path(index).exists()
+
+    def add(self, index: int, image: Pixels) -> None:
+        """Write one image, uint8 (H, W, C); a PNG carries the run's recipe and its own index."""
+        is_png = self.suffix == ".png"
+        write_file(self.path(index), png_bytes(image, {**self.recipe, "index": index}) if is_png else npy_bytes(image))

@@ -1,0 +1,1 @@
+"""Networks: the denoiser (UNet) with its ControlNets, the VAE and the safety checker of a bundle."""

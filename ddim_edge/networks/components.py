@@ -1,0 +1,56 @@
+"""The networks beside the UNet: what reads a prompt, what turns latents into images, what looks at those."""
+
+from collections.abc import Mapping
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from ..arrays import Pixels, Sample
+from ..bundle.bundle import Bundle
+from ..images.encode import to_pixels
+from ..runtime.sessions.pool import Sessions
+from ..runtime.sessions.session import Session
+from ..runtime.sessions.tensors import TensorInfo
+from ..text import TextEncoder
+from .safety_checker import Checked, SafetyChecker
+from .vae import Vae
+
+
+def open_unet(bundle: Bundle, sessions: Sessions) -> Session:
+    """Open the UNet, in the form that takes whole steps (``unet_step.onnx``) where the bundle has it.
+
+    Raises BundleError or ProviderError where that fails.
+    """
+    plain, stepping = (bundle.folder / "unet" / name for name in ("model.onnx", "unet_step.onnx"))
+    return sessions.open(stepping if stepping.is_file() else plain, bundle.folder, each_step=True)
+
+
+class Parts(NamedTuple):
+    """Each is None for a model that has no such thing."""
+
+    text: TextEncoder | None = None
+    vae: Vae | None = None
+    safety: SafetyChecker | None = None
+
+    @classmethod
+    def open(cls, bundle: Bundle, unet_inputs: Mapping[str, TensorInfo], sessions: Sessions) -> Self:
+        """Open what the bundle has; BundleError or ProviderError where that fails."""
+        wants_text, vae = bundle.inputs.text, bundle.vae
+        return cls(
+            text=TextEncoder.open(bundle.folder, unet_inputs, sessions) if wants_text else None,
+            vae=Vae(bundle.folder, vae, sessions) if vae else None,
+            safety=SafetyChecker.open(bundle.folder, sessions),
+        )
+
+    def pixels(self, samples: Sample, *, check: bool = True, tiles: bool = False) -> Pixels:
+        """Samples, float32 (B, C, H, W), as images, uint8 (B, H', W', C')."""
+        return self.finish(samples, check=check, tiles=tiles).images
+
+    def finish(self, samples: Sample, *, check: bool = True, tiles: bool = False) -> Checked:
+        """The same, and which of them are safe; unsafe ones are black. Without ``check`` nobody looks.
+
+        They are decoded in ``tiles`` or whole.
+        """
+        samples = np.asarray(samples)  # they may still lie on the device
+        images = to_pixels(self.vae.decode(samples, tiles=tiles) if self.vae else samples)
+        return self.safety.check(images) if check and self.safety else Checked(images, None)

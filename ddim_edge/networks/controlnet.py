@@ -1,0 +1,79 @@
+"""ControlNets (Zhang et al. 2023, https://arxiv.org/abs/2302.05543): what an image adds inside the UNet.
+
+Each is asked what the UNet is asked, and its image besides; what it returns, times its strength, is added to the UNet's
+skip connections and middle. The graphs return it under the names of the UNet's inputs. Several are summed.
+"""
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from ..arrays import Array
+from ..bundle.control_config import ControlConfig
+from ..errors import BundleError
+from ..runtime.sessions.pool import Sessions
+from ..runtime.sessions.session import Feed, Session
+from .conditioning_cache import Stacks
+
+RESIDUALS = ("down_block_additional_residuals", "mid_block_additional_residual")
+"""What the UNet's inputs that a ControlNet fills begin with."""
+_IMAGE = "controlnet_cond"
+
+
+class ControlNets:
+    """The ControlNets of a bundle, none or several. BundleError or ProviderError where one cannot be opened."""
+
+    def __init__(self, folder: Path, configs: Sequence[ControlConfig], sessions: Sessions) -> None:
+        paths = [folder / config.name / "model.onnx" for config in configs]
+        opened = [sessions.open(path, folder, each_step=True, stays=True) for path in paths]
+        self._nets = list(zip(configs, opened, strict=True))
+        self._stacks = Stacks()
+
+    def check_fit(self, unet: Session) -> None:
+        """BundleError unless they return what the UNet takes and want nothing else than it does."""
+        wanted = {name for name in unet.inputs if name.startswith(RESIDUALS)}
+        if wanted and not self._nets:
+            raise BundleError(
+                "the unet takes what a ControlNet returns, and the bundle has no controlnet/model.onnx: export or copy "
+                "controlnet again"
+            )
+        for config, session in self._nets:
+            if not wanted:
+                raise BundleError(f"the unet takes nothing of {config.name}: export both together")
+            if session.outputs.keys() != wanted or session.inputs.keys() - unet.inputs.keys() != {_IMAGE}:
+                raise BundleError(
+                    f"{config.name} takes {', '.join(session.inputs)} and returns {', '.join(session.outputs)}: "
+                    "that does not fit the unet, one of them is from another model"
+                )
+
+    def prove(self) -> None:
+        """An image was made with them."""
+        for _, session in self._nets:
+            session.proven = True
+
+    def residuals(self, feeds: Mapping[str, Array], conditions: Sequence[Mapping[str, Array]]) -> Mapping[str, Feed]:
+        """What they add to the UNet that is fed ``feeds``, by the names of its inputs; nothing where there are none.
+
+        ``conditions``: for each row of the feeds, each ControlNet's image and strength. What a single one returns at
+        full strength stays on the device, once fp16 has been seen to hold.
+        """
+        total: dict[str, Array] = {}
+        for config, session in self._nets:
+            images, scales = (
+                self._stacks.of(key, [condition[key] for condition in conditions])
+                for key in (config.image_key, config.scale_key)
+            )
+            own = _own_feeds(session, feeds, images)
+            if len(self._nets) == 1 and session.proven and (scales == 1).all():
+                return session.run_on_device(own, list(session.outputs))
+            for name, value in session.run(own).items():
+                part = scales.reshape(-1, 1, 1, 1) * value
+                total[name] = total[name] + part if name in total else part
+        return total
+
+
+def _own_feeds(session: Session, feeds: Mapping[str, Array], images: Array) -> dict[str, Array]:
+    """A ControlNet is not told of the channels that an inpainting UNet takes after those of the sample."""
+    channels = session.inputs["sample"].shape[1]
+    sample = feeds["sample"][:, :channels] if isinstance(channels, int) else feeds["sample"]
+    given = {**feeds, "sample": sample, _IMAGE: images}
+    return {name: given[name] for name in session.inputs}

@@ -1,0 +1,118 @@
+"""The safety checker of a model: its images are shown to it, and those that it finds unsafe become black."""
+
+import functools
+import warnings
+from collections.abc import Iterable
+from pathlib import Path
+from typing import NamedTuple, Self
+
+import numpy as np
+
+from ..arrays import Pixels
+from ..config import read_json
+from ..errors import BundleError, ConfigError
+from ..graphs.external_data import check_onnx_file
+from ..images.clip_preprocessor import ClipPixels
+from ..runtime.sessions.pool import Sessions
+from ..runtime.sessions.session import Session
+
+_VERDICT = "has_nsfw_concepts"
+_INPUTS = {"clip_input", "images"}
+
+
+class UncheckedWarning(UserWarning):
+    """Images are made without the safety checker that their model has, or says that it has."""
+
+
+class UnsafeWarning(UserWarning):
+    """An image was found unsafe, and is black."""
+
+
+class Checked(NamedTuple):
+    """Images, uint8 (B, H, W, C), and which of them are safe; None where nobody looked."""
+
+    images: Pixels
+    is_safe: tuple[bool, ...] | None
+
+
+class SafetyChecker:
+    """The checker's graph, opened when it is first needed: it may be turned off.
+
+    An image's score counts from 0, where diffusers rounds it to three decimals first: between 0 and 0.0005 above its
+    threshold an image is unsafe here and safe there.
+    """
+
+    def __init__(self, path: Path, clip_pixels: ClipPixels, sessions: Sessions) -> None:
+        self._path, self._clip_pixels, self._sessions = path, clip_pixels, sessions
+
+    @classmethod
+    def open(cls, folder: Path, sessions: Sessions) -> Self | None:
+        """That of a bundle; None where it has none, with an UncheckedWarning where model_index.json names one.
+
+        Raises BundleError for one that is broken.
+        """
+        path = folder / "safety_checker" / "model.onnx"
+        if not path.is_file():
+            _warn_if_named(folder)
+            return None
+        check_onnx_file(path, folder)
+        return cls(path, _clip_pixels(folder / "feature_extractor" / "preprocessor_config.json"), sessions)
+
+    def check(self, images: Pixels) -> Checked:
+        """Look at every image, uint8 (B, H, W, C), one at a time; what is returned is black where unsafe."""
+        is_safe = tuple(map(self._is_safe, images))
+        kept = np.array(is_safe).reshape(-1, 1, 1, 1)
+        return Checked(np.where(kept, images, np.uint8(0)), is_safe)
+
+    def _is_safe(self, image: Pixels) -> bool:
+        unit = image[np.newaxis].astype(np.float32) / 255
+        verdict = self._session.run({"clip_input": self._clip_pixels(image), "images": unit})[_VERDICT]
+        return not bool(verdict.any())
+
+    @functools.cached_property
+    def _session(self) -> Session:
+        session = self._sessions.open(self._path, self._path.parent.parent)
+        if session.inputs.keys() != _INPUTS or _VERDICT not in session.outputs:
+            raise BundleError(
+                f"{self._path} must take {' and '.join(sorted(_INPUTS))} and return {_VERDICT}; it takes "
+                f"{', '.join(session.inputs)} and returns {', '.join(session.outputs)}: export it again"
+            )
+        return session
+
+
+def warn_unchecked(model: str) -> None:
+    """Say that the model's checker was turned off."""
+    warnings.warn(f"the safety checker of {model} is off: its images are unchecked", UncheckedWarning, stacklevel=3)
+
+
+def warn_unsafe(indices: Iterable[int], is_safe: Iterable[bool] | None, seed: int) -> None:
+    """Say of every image that is not safe that it is black; ``seed``: that of image 0."""
+    for index, safe in zip(indices, is_safe or (), strict=False):
+        if not safe:
+            warnings.warn(
+                f"the model's safety checker found image {index} (seed {seed + index}) unsafe, and it is black: try "
+                "another seed or prompt",
+                UnsafeWarning,
+                stacklevel=3,
+            )
+
+
+def _warn_if_named(folder: Path) -> None:
+    """Bundles of other exporters name the checker of their source and leave it out."""
+    index = folder / "model_index.json"
+    named = read_json(index).get("safety_checker") if index.is_file() else None
+    if isinstance(named, list) and any(named):
+        warnings.warn(
+            f"{index} names a safety checker, and the bundle has none: its images are unchecked",
+            UncheckedWarning,
+            stacklevel=2,
+        )
+
+
+def _clip_pixels(path: Path) -> ClipPixels:
+    if not path.is_file():
+        raise BundleError(f"{path} is missing, and the safety checker needs it: export or copy feature_extractor again")
+    try:
+        return ClipPixels.from_json(read_json(path))
+    except (ConfigError, KeyError, TypeError, ValueError) as error:
+        raise BundleError(f"{path} does not say how to prepare an image ({error}): copy it again") from None

@@ -1,0 +1,93 @@
+"""The autoencoder of a latent model: from latents to images, and back.
+
+What diffusers calls latents are the encoder's, shifted and scaled to a deviation of about 1::
+
+    latents = (encoded - shift)·scale,    decoded = decoder(latents/scale + shift)
+"""
+
+import functools
+from collections.abc import Sequence
+from fractions import Fraction
+from pathlib import Path
+
+import numpy as np
+
+from ..arrays import Sample
+from ..bundle.vae_config import VaeConfig
+from ..diffusion.noise import Draw
+from ..errors import BundleError, PredictionError
+from ..images.tiling import tiled
+from ..runtime.sessions.pool import Sessions
+from ..runtime.sessions.session import Session
+
+_LOG_VARIANCE = (-30.0, 20.0)
+_PARAMETERS = "latent_parameters"
+"""The output of a variational encoder: mean and logarithm of the variance, side by side."""
+
+
+class Vae:
+    """The autoencoder's graphs. The encoder is opened when it is first needed.
+
+    Raises BundleError or ProviderError where a graph cannot be opened.
+    """
+
+    def __init__(self, folder: Path, config: VaeConfig, sessions: Sessions) -> None:
+        self.config, self._folder, self._sessions = config, folder, sessions
+        self._decoder = self._open("vae_decoder")
+
+    def decode(self, latents: Sample, *, tiles: bool = False) -> Sample:
+        """Images in [-1, 1], or a little beyond, float32 (B, C, H, W), of latents (B, C', H/f, W/f).
+
+        One at a time: an image does not depend on those beside it, and neither does the memory. Large ones in
+        ``tiles``, where that is wanted. Raises PredictionError for NaN.
+        """
+        inner = latents / _column(self.config.scale) + _column(self.config.shift)
+        run = functools.partial(self._run, self._decoder)
+        if tiles:
+            side, scale = self.config.tile // self.config.factor, Fraction(self.config.factor)
+            run = functools.partial(tiled, run, side=side, scale=scale)
+        return np.concatenate([run(inner[index : index + 1]) for index in range(len(inner))])
+
+    def encode(self, image: Sample, draw: Draw, *, tiles: bool = False) -> Sample:
+        """Latents, float32 (1, C', H/f, W/f), of an image in [-1, 1], float32 (1, C, H, W).
+
+        They are drawn from the encoder's distribution with noise of ``draw``, as diffusers' img2img does, not its mean;
+        an encoder that gives one answer draws nothing. ``tiles`` as in ``decode``.
+        """
+        run = functools.partial(self._run, self._encoder)
+        output = tiled(run, image, self.config.tile, Fraction(1, self.config.factor)) if tiles else run(image)
+        if self.is_drawn:
+            mean, log_variance = np.split(output, 2, axis=1)
+            deviation = np.exp(np.clip(log_variance, *_LOG_VARIANCE) / 2).astype(np.float32)
+            output = mean + deviation * draw(mean.shape)
+        latents: Sample = (output - _column(self.config.shift)) * _column(self.config.scale)
+        return latents
+
+    @property
+    def is_drawn(self) -> bool:
+        """Whether ``encode`` draws from a distribution."""
+        return _PARAMETERS in self._encoder.outputs
+
+    @functools.cached_property
+    def _encoder(self) -> Session:
+        return self._open("vae_encoder")
+
+    def _open(self, name: str) -> Session:
+        path = self._folder / name / "model.onnx"
+        if not path.is_file():
+            raise BundleError(f"{path} is missing, and this needs it: export or copy {name} again")
+        return self._sessions.open(path, self._folder)
+
+    def _run(self, session: Session, array: Sample) -> Sample:
+        outputs = session.run({next(iter(session.inputs)): array})
+        output: Sample = next(iter(outputs.values())).astype(np.float32, copy=False)
+        if not np.isfinite(output).all():
+            raise PredictionError(
+                f"{session.name} returned NaN or infinity: its precision is at fault. Export it in fp32"
+            )
+        return output
+
+
+def _column(values: Sequence[float]) -> Sample:
+    """One number a channel, for arrays (B, C, H, W)."""
+    return np.array(values, np.float32).reshape(1, -1, 1, 1)

@@ -1,0 +1,1 @@
+"""Runtime: everything that is ONNX Runtime or the machine."""

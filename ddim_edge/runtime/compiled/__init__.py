@@ -1,0 +1,1 @@
+"""Compiled graphs: the cache of TensorRT engines, EPContext models and optimized graphs."""

@@ -1,0 +1,159 @@
+"""What a graph is compiled for: the device, its driver, and the versions of what compiled it."""
+
+import ctypes
+import dataclasses
+import platform
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from ...errors import ProviderError
+from ..hardware import nvidia
+from ..providers.onnxruntime_module import load_cuda_libraries, runtime
+from ..providers.table import PROVIDERS
+
+_CPU_INFO = Path("/proc/cpuinfo")
+_VECTORS = re.compile(r"\b(?:avx2?|avx512(?:f|bw|_vnni|_bf16|_fp16)|avx_vnni|amx_\w+|fma|asimd\w*|sve\w*|i8mm|bf16)\b")
+"""The CPU's features that kernels, and with them the layout of weights, are chosen by."""
+_COMPUTE_CAPABILITY = (75, 76)  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR
+_CUDA_DRIVER = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
+# The version that ONNX Runtime's provider is linked to.
+_TENSORRT = "nvinfer_10.dll" if sys.platform == "win32" else "libnvinfer.so.10"
+_ON_CUDA = ("tensorrt", "tensorrt-rtx")
+
+
+@dataclass(frozen=True)
+class Machine:
+    """All of a machine that what was compiled on it depends on.
+
+    Attributes:
+        device: a GPU's name and compute capability, or a CPU's name and vector extensions; never its index.
+        driver: of the GPU; None for a CPU.
+        onnxruntime: its version.
+        compiler: the name and version of what compiles: TensorRT, or a provider's plugin; None for ONNX Runtime itself.
+    """
+
+    device: str
+    driver: str | None
+    onnxruntime: str
+    compiler: str | None
+
+    @classmethod
+    def of(cls, provider: str, which: str | None = None) -> Self:
+        """The machine that this is, for a provider and one of its devices; ProviderError where that does not load."""
+        row = next(row for row in PROVIDERS if row.name == provider)
+        plugin, version = row.as_plugin, str(runtime().__version__)
+        compiler = plugin.package if plugin else None
+        if provider in _ON_CUDA:
+            load_cuda_libraries()
+            name, driver = cuda_device(int(which or 0))
+            return cls(name, driver, version, compiler or f"TensorRT {tensorrt_version()}")
+        kind = _plugin_device(plugin.device(row.ort_name, which)) if plugin else which
+        return cls(cpu_name() if kind in (None, "CPU") else str(kind), None, version, compiler)
+
+    @classmethod
+    def all_of(cls, provider: str) -> list[Self]:
+        """The same, for each of the provider's devices."""
+        if provider in _ON_CUDA:
+            return [cls.of(provider, str(index)) for index in range(cuda_device_count())]
+        row = next(row for row in PROVIDERS if row.name == provider)
+        plugin = row.as_plugin
+        return (
+            [cls.of(provider, str(at)) for at, _ in enumerate(plugin.devices(row.ort_name))]
+            if plugin
+            else [cls.of(provider)]
+        )
+
+    def differences(self, built: "Machine") -> Iterator[str]:
+        """How the machine that something was ``built`` on differs from this one, in words."""
+        if built.device != self.device:
+            yield f"built for {built.device}, this is {self.device}"
+        if built.driver != self.driver:
+            yield f"built with driver {built.driver}, this is {self.driver}"
+        if built.onnxruntime != self.onnxruntime:
+            yield f"built with ONNX Runtime {built.onnxruntime}, this is {self.onnxruntime}"
+        if built.compiler != self.compiler:
+            yield f"built with {built.compiler}, this is {_last_word(self.compiler, built.compiler)}"
+
+    def to_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+
+def cpu_name() -> str:
+    """The CPU's name and its vector extensions."""
+    try:
+        text = _CPU_INFO.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return platform.processor() or platform.machine()
+    name = re.search(r"(?:model name|Model|Hardware)\s*:\s*(.+)", text)
+    part = re.search(r"CPU part\s*:\s*(\w+)", text)
+    features = re.search(r"(?:flags|Features)\s*:\s*(.+)", text)
+    found = sorted(set(_VECTORS.findall(features[1]))) if features else []
+    words = [name[1] if name else platform.machine(), part[1] if part else "", *found]
+    return " ".join(filter(None, words))
+
+
+def cuda_device_count() -> int:
+    """How many GPUs CUDA has here; ProviderError without NVIDIA's driver."""
+    count = ctypes.c_int()
+    _cuda("cuDeviceGetCount", ctypes.byref(count))
+    return count.value
+
+
+def cuda_device(index: int) -> tuple[str, str | None]:
+    """A GPU as CUDA counts them: name and compute capability, and the driver's version. ProviderError without one."""
+    handle, name = ctypes.c_int(), ctypes.create_string_buffer(256)
+    _cuda("cuDeviceGet", ctypes.byref(handle), index)
+    _cuda("cuDeviceGetName", name, len(name), handle)
+    capability = (_cuda_attribute(attribute, handle) for attribute in _COMPUTE_CAPABILITY)
+    return f"{name.value.decode()} {'.'.join(map(str, capability))}", _driver_version()
+
+
+def _cuda_attribute(attribute: int, handle: ctypes.c_int) -> int:
+    value = ctypes.c_int()
+    _cuda("cuDeviceGetAttribute", ctypes.byref(value), attribute, handle)
+    return value.value
+
+
+def _cuda(function: str, *arguments: Any) -> None:
+    """Call the driver itself: unlike NVML, it counts the GPUs as ONNX Runtime does, and is there on a Jetson."""
+    try:
+        driver = ctypes.CDLL(_CUDA_DRIVER)
+    except OSError as error:
+        raise ProviderError(f"NVIDIA's driver is not there: {error}") from None
+    failed = driver.cuInit(0) or getattr(driver, function)(*arguments)
+    if failed:
+        raise ProviderError(f"CUDA's driver refuses {function} with error {failed}: is there such a GPU?")
+
+
+def tensorrt_version() -> str:
+    """The version of the TensorRT that is loaded; ProviderError where none can be."""
+    try:
+        library = ctypes.CDLL(_TENSORRT)
+    except OSError as error:
+        raise ProviderError(f"TensorRT is not there: {error}") from None
+    parts = (getattr(library, f"getInferLib{part}Version")() for part in ("Major", "Minor", "Patch"))
+    return ".".join(map(str, parts))
+
+
+def _driver_version() -> str:
+    """The driver's own, or on a Jetson, where it is a part of the system, that of the system."""
+    version = ctypes.c_int()
+    _cuda("cuDriverGetVersion", ctypes.byref(version))
+    of_cuda = f"of CUDA {version.value // 1000}.{version.value % 1000 // 10}"
+    return nvidia.driver_version() or nvidia.jetson() or of_cuda
+
+
+def _plugin_device(device: Any) -> str:
+    """CPU, or a kind and a name, such as "GPU Intel(R) Arc(TM) A770"."""
+    kind = str(device.device.type.name)
+    return kind if kind == "CPU" else f"{kind} {device.ep_metadata.get('FULL_DEVICE_NAME', '')}".strip()
+
+
+def _last_word(version: str | None, other: str | None) -> str:
+    """``version`` without the words that it shares with ``other``."""
+    ours, theirs = str(version).rpartition(" "), str(other).rpartition(" ")
+    return ours[2] if ours[0] == theirs[0] else str(version)

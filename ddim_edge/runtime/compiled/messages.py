@@ -1,0 +1,49 @@
+"""Messages about compiled graphs: what is missing, and the command that builds it."""
+
+import shlex
+from collections.abc import Mapping
+from pathlib import Path
+
+from .recipe import FOR_A_SHAPE, Shapes, component_of, lasting
+from .store import Found
+
+
+def missing(
+    graph: Path,
+    provider: str,
+    found: Found,
+    batch: int = 1,
+    height: int | None = None,
+    width: int | None = None,
+    options: Mapping[str, str] | None = None,
+) -> str:
+    """The message where nothing fits: what there is, why it does not fit, and the command that builds it.
+
+    ``batch`` in rows of the graph; ``height`` and ``width`` in pixels, None for the model's usual size; ``options`` as
+    for ``find``.
+    """
+    built = "; ".join(sorted({words(entry.recipe.shapes) for entry in found.fitting}))
+    why = "; ".join(found.reasons) or (f"what is built is for {built}" if built else "nothing is built")
+    command = build_command(graph, provider, batch, height, width, options)
+    return f"{component_of(graph)} has nothing built for {provider} that fits: {why}. Run `{command}`"
+
+
+def build_command(
+    graph: Path,
+    provider: str,
+    batch: int = 1,
+    height: int | None = None,
+    width: int | None = None,
+    options: Mapping[str, str] | None = None,
+) -> str:
+    """The command that compiles the bundle of ``graph`` for calls of ``batch`` rows."""
+    sizes = {"--batch": batch, "--height": height, "--width": width} if provider in FOR_A_SHAPE else {}
+    pairs = [(option, str(value)) for option, value in sizes.items() if value]
+    pairs += [("--provider-option", f"{key}={value}") for key, value in lasting(options or {}).items()]
+    given = [word for pair in pairs for word in pair]
+    return shlex.join(["ddim-edge", "build", str(graph.parent.parent), "--provider", provider, *given])
+
+
+def words(shapes: Shapes) -> str:
+    """Shapes in words."""
+    return ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in shapes.items()) or "any shape"

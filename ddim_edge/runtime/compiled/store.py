@@ -1,0 +1,229 @@
+"""What was compiled of a bundle's graphs: TensorRT's engines, EPContext models, optimized graphs for the CPU.
+
+Each lies in a folder of its own, ``CACHE/PROVIDER-COMPONENT-KEY``, beside the bundle or in the user's cache. Its
+``built.json`` is written last: a folder without one is unfinished, and nobody uses it. The key is a hash of all that
+makes it fit or not; ``built.json`` says the same in words, so that what does not fit any more can say why.
+"""
+
+import dataclasses
+import datetime
+import functools
+import json
+import os
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple, Self
+
+from ...errors import OutputError
+from ...graphs.fingerprint import Stamps, graph_sha256, graph_sketch, graph_stamps
+from .machine import Machine
+from .recipe import MODEL, Recipe, Shapes, component_of, lasting, provider_options
+
+CACHE_VARIABLE = "DDIM_EDGE_CACHE"
+RECORD = "built.json"
+TIMING = ".timing"
+"""How the files end in which TensorRT keeps what it has timed: they may be kept, and change, all the time."""
+_PLACE = "compiled"
+_FOLDER_NAME = re.compile(r"(?P<provider>[a-z]+(?:-[a-z]+)*)-(?P<component>\w+)-[0-9a-f]{16}", re.ASCII)
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """Something that was compiled, and how to run it.
+
+    Attributes:
+        folder: where it lies.
+        recipe: what was compiled, and for what; its ``graph`` is the original.
+        sha256: of the original graph and its weights.
+        stamps, sketch: of the original's files when it was compiled, to know it without reading all of it.
+        seconds, size, date: how long it took, its bytes on disk, and when it was finished, in ISO 8601.
+    """
+
+    folder: Path
+    recipe: Recipe
+    sha256: str
+    stamps: Stamps
+    sketch: str
+    seconds: float
+    size: int
+    date: str
+
+    @classmethod
+    def read(cls, folder: Path) -> Self | None:
+        """What lies in a folder of the cache; None where it is unfinished, or of another version of this program.
+
+        So it is where a file is missing or cut: TensorRT would build for minutes, and a plugin may crash.
+        """
+        try:
+            facts = json.loads((folder / RECORD).read_text(encoding="utf-8"))
+            if any((folder / name).stat().st_size != size for name, size in facts["files"].items()):
+                return None
+            recipe = Recipe.from_json(facts, folder)
+            stamps = {name: tuple(stamp) for name, stamp in facts["stamps"].items()}
+            known = (facts[name] for name in ("sketch", "seconds", "bytes", "date"))
+            return cls(folder, recipe, facts["graph_sha256"], stamps, *known)
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return None
+
+    @property
+    def graph(self) -> Path:
+        """What ONNX Runtime is to open: the original where the provider finds its engines by itself."""
+        return self.recipe.graph if self.recipe.provider == "tensorrt" else self.folder / MODEL
+
+    @property
+    def optimized(self) -> bool:
+        """Whether the graph is optimized already, and is to be opened with ORT_DISABLE_ALL."""
+        return self.recipe.provider == "cpu"
+
+    @property
+    def is_context(self) -> bool:
+        """Whether it is an EPContext model, which has one node for all that the provider compiled."""
+        return self.recipe.provider not in ("cpu", "tensorrt")
+
+    @property
+    def options(self) -> dict[str, str]:
+        """The provider's options with which it runs."""
+        return provider_options(self.recipe, self.folder)
+
+    @property
+    def session_entries(self) -> dict[str, str]:
+        """The session's config entries to run it with: an EPContext model that does not fit is not compiled anew."""
+        return {"session.disable_model_compile": "1"} if self.is_context else {}
+
+    @property
+    def batches(self) -> tuple[int, ...]:
+        """The rows of its inputs, such as 2, or 1 and 2 for a fused step of guided images; none where any will do."""
+        return tuple(sorted({shape[0] for shape in self.recipe.shapes.values()}))
+
+    def fits(self, shapes: Shapes) -> bool:
+        """Whether it takes inputs of these shapes; those that the graph fixes need not be named."""
+        return all(shapes.get(name) == shape for name, shape in self.recipe.shapes.items())
+
+
+class Found(NamedTuple):
+    """What the caches hold of one graph."""
+
+    fitting: tuple[Compiled, ...]
+    """What runs here, the newest first: one for every shape, where a provider compiles for shapes."""
+    reasons: tuple[str, ...]
+    """Why the rest does not, in words."""
+
+
+class Original:
+    """A graph whose weights are read at most once, and only where its files are not those that were compiled."""
+
+    def __init__(self, graph: Path) -> None:
+        self.graph = graph.absolute()
+
+    @functools.cached_property
+    def stamps(self) -> Stamps:
+        return graph_stamps(self.graph)
+
+    @functools.cached_property
+    def sketch(self) -> str:
+        return graph_sketch(self.graph)
+
+    @functools.cached_property
+    def sha256(self) -> str:
+        return graph_sha256(self.graph)
+
+    def is_that_of(self, entry: Compiled) -> bool:
+        if self.stamps == entry.stamps:
+            return True
+        sizes, compiled = ([stamp[0] for stamp in stamps.values()] for stamps in (self.stamps, entry.stamps))
+        return sizes == compiled and self.sketch == entry.sketch and self.sha256 == entry.sha256
+
+
+def find(
+    graph: Path,
+    provider: str,
+    which: str | None = None,
+    options: Mapping[str, str] | None = None,
+    machine: Machine | None = None,
+) -> Found:
+    """What was compiled of ``graph`` for a provider and one of its devices, beside the bundle and in the user's cache.
+
+    ``options``: the provider's, as they were given by name. Cheap where nothing was compiled. Raises ProviderError
+    where something was and the provider does not load.
+    """
+    original = Original(graph)
+    entries = list(_entries(original.graph, provider))
+    own = [entry for entry in entries if original.is_that_of(entry)]
+    changed = [f"{component_of(graph)} has changed since" for entry in entries if _is_outdated(entry, original, own)]
+    if not own:
+        return Found((), tuple(changed[:1]))
+    here, wanted = machine or Machine.of(provider, which), lasting(options or {})
+    faults = [(entry, _faults(entry, here, wanted)) for entry in own]
+    fitting = sorted((entry for entry, found in faults if not found), key=lambda entry: entry.date, reverse=True)
+    reasons = dict.fromkeys([*changed, *(why for _, found in faults for why in found)])
+    return Found(tuple(_opened_at(entry, original.graph) for entry in fitting), tuple(reasons))
+
+
+def user_cache() -> Path:
+    """Where what is compiled lies, unless it lies beside the bundle."""
+    if os.environ.get(CACHE_VARIABLE):
+        return Path(os.environ[CACHE_VARIABLE]).absolute() / _PLACE
+    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    return Path(base).expanduser().absolute() / "ddim-edge" / _PLACE
+
+
+def bundle_cache(bundle: Path) -> Path:
+    """The cache beside a bundle's networks."""
+    return bundle.absolute() / _PLACE
+
+
+def cached_folders(cache: Path) -> list[Path]:
+    """The folders of a cache that this program made, finished or not, by name; links are not its own."""
+    if not cache.is_dir():
+        return []
+    named = (path for path in sorted(cache.iterdir()) if _FOLDER_NAME.fullmatch(path.name))
+    return [path for path in named if path.is_dir() and not path.is_symlink()]
+
+
+def write_record(folder: Path, recipe: Recipe, sha256: str, seconds: float) -> Compiled:
+    """Declare that what lies in a folder is finished; OutputError where that cannot be written."""
+    sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
+    files = {name: size for name, size in sizes.items() if not name.endswith(TIMING)}
+    date = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
+    told = {"seconds": round(seconds, 3), "bytes": sum(sizes.values()), "date": date, "files": files}
+    facts = {**recipe.to_json(folder, sha256), **told}
+    temporary = folder / f".{RECORD}.part"
+    try:
+        temporary.write_text(json.dumps(facts, indent=1), encoding="utf-8")
+        os.replace(temporary, folder / RECORD)
+    except OSError as error:
+        raise OutputError(f"cannot write {folder / RECORD}: {error.strerror}") from None
+    written = Compiled.read(folder)
+    assert written is not None
+    return written
+
+
+def _entries(graph: Path, provider: str) -> Iterator[Compiled]:
+    """What is finished in the caches for a provider and a component of this name, of any bundle."""
+    for cache in (bundle_cache(graph.parent.parent), user_cache()):
+        for folder in cached_folders(cache):
+            named = _FOLDER_NAME.fullmatch(folder.name)
+            if named and named.group("provider", "component") == (provider, component_of(graph)):
+                found = Compiled.read(folder)
+                if found is not None:
+                    yield found
+
+
+def _faults(entry: Compiled, here: Machine, options: Mapping[str, str]) -> list[str]:
+    """Why what was compiled does not fit the machine that this is, and these options."""
+    faults = list(here.differences(entry.recipe.machine))
+    if entry.recipe.options != options:
+        built = " ".join(f"--provider-option {key}={value}" for key, value in entry.recipe.options.items())
+        faults.append(f"built with {built or 'no --provider-option'}")
+    return faults
+
+
+def _is_outdated(entry: Compiled, original: Original, own: list[Compiled]) -> bool:
+    return entry not in own and entry.recipe.graph == original.graph
+
+
+def _opened_at(entry: Compiled, graph: Path) -> Compiled:
+    """The same for the bundle where it lies now."""
+    return dataclasses.replace(entry, recipe=dataclasses.replace(entry.recipe, graph=graph))

@@ -1,0 +1,1 @@
+"""Hardware: the processor's threads, memory, and NVIDIA GPUs."""

@@ -1,0 +1,79 @@
+"""The device that graphs run on: a provider, which of its devices, and its options."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Self
+
+from ...errors import ProviderError, choose_from
+from .onnxruntime_module import installed_packages, runtime
+from .options import check_options
+from .table import NAMES, PROVIDERS, Provider
+
+# What `auto` tries, best first; TensorRT only where an engine of the graph is built already. The others trade start-up
+# time or precision for speed and are taken only by name.
+_AUTOMATIC = ("tensorrt", "cuda", "cpu")
+
+
+@dataclass(frozen=True)
+class Device:
+    """What graphs are to run on.
+
+    Attributes:
+        provider: one of ``NAMES``.
+        which: which of the provider's devices: a number, or for OpenVINO a name such as GPU; None for the first.
+        options: the provider's own options, by their real names.
+        allow_fallback: whether a relevant share of the work may go to the CPU where the provider cannot do it.
+
+    Raises ProviderError for a provider, or a device of it, that cannot be.
+    """
+
+    provider: str = "auto"
+    which: str | None = None
+    options: Mapping[str, str] = field(default_factory=dict)
+    allow_fallback: bool = False
+
+    def __post_init__(self) -> None:
+        if self.provider not in NAMES:
+            raise ProviderError(choose_from("provider", self.provider, NAMES))
+        if self.provider == "auto":
+            for what, given in (("device", self.which), ("option", next(iter(self.options), None))):
+                if given is not None:
+                    raise ProviderError(f"{what} {given!r} belongs to a provider: name it, as in --provider cuda")
+            return
+        check_options(self.provider, self.options, plugin=self._row.as_plugin is not None)
+        if self.which is not None and self._row.device_option is None and self._row.plugin is None:
+            raise ProviderError(f"provider {self.provider!r} has no devices to choose from: leave :{self.which} out")
+        if self.which is not None and self._row.device_option == "device_id" and not self.which.isdecimal():
+            raise ProviderError(f"{self.provider}:{self.which}: the device must be a number, for instance 0")
+
+    @classmethod
+    def parse(cls, text: str, options: Mapping[str, str] | None = None, *, allow_fallback: bool = False) -> Self:
+        """Read ``PROVIDER[:DEVICE]``, for instance ``cuda:1``."""
+        provider, colon, which = text.partition(":")
+        return cls(provider, which if colon else None, options or {}, allow_fallback)
+
+    @property
+    def _row(self) -> Provider:
+        return next(provider for provider in PROVIDERS if provider.name == self.provider)
+
+    def candidates(self) -> Iterator[Provider]:
+        """The providers to try, best first: one for a name, several for ``auto``.
+
+        Raises ProviderError for a named provider that the installed package does not hold.
+        """
+        available = runtime().get_available_providers()
+        if self.provider == "auto":
+            yield from (row for row in PROVIDERS if row.name in _AUTOMATIC and row.ort_name in available)
+            return
+        if self._row.ort_name not in available and self._row.as_plugin is None:
+            raise ProviderError(_not_in_package(self._row, available))
+        yield self._row
+
+
+def _not_in_package(provider: Provider, available: list[str]) -> str:
+    packages = " and ".join(f"{package} {version}" for package, version in installed_packages().items())
+    names = ", ".join(row.name for row in PROVIDERS if row.ort_name in available)
+    return (
+        f"provider {provider.name!r} is not in the installed {packages or 'onnxruntime'} (it has {names}). "
+        f"Remedy: {provider.remedy}, or --provider auto"
+    )

@@ -1,0 +1,86 @@
+"""The module ``onnxruntime``: imported here and nowhere else, and what is known of how it was installed."""
+
+import contextlib
+import ctypes
+import functools
+import importlib.metadata
+import io
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from types import ModuleType
+
+from ...errors import ProviderError
+
+NOT_INSTALLED = (
+    "ONNX Runtime is not installed: pip install 'ddim-edge[cpu]', or, for an NVIDIA GPU, pip install 'ddim-edge[gpu]'"
+)
+
+
+def runtime() -> ModuleType:
+    """Return the module ``onnxruntime``. ProviderError where it is not installed, or broken."""
+    try:
+        import onnxruntime
+    except ModuleNotFoundError as error:
+        if error.name == "onnxruntime":
+            raise ProviderError(NOT_INSTALLED) from None
+        raise ProviderError(f"ONNX Runtime is broken: {error}. Reinstall it") from None
+    except ImportError as error:
+        raise ProviderError(f"ONNX Runtime is broken: {error}. Reinstall it") from None
+    module: ModuleType = onnxruntime
+    if not hasattr(module, "InferenceSession"):
+        # What is left when one of two packages that share this module has been uninstalled.
+        raise ProviderError("ONNX Runtime is broken: pip install --force-reinstall onnxruntime (or onnxruntime-gpu)")
+    return module
+
+
+@functools.cache  # all that Python has installed is searched, in most of a second where that is much
+def installed_packages() -> Mapping[str, str]:
+    """The installed distributions that bring the module ``onnxruntime``, with versions; two are one too many."""
+    found = {}
+    for distribution in importlib.metadata.packages_distributions().get("onnxruntime", []):
+        found[distribution] = importlib.metadata.version(distribution)
+    return found
+
+
+def be_quiet() -> None:
+    """What goes wrong is raised, with its reason; ONNX Runtime would say it again, on stdout and on stderr."""
+    runtime().set_default_logger_severity(4)
+
+
+def load_cuda_libraries() -> None:
+    """Load CUDA and cuDNN from the nvidia-* pip packages, where they are installed."""
+    if hasattr(runtime(), "preload_dlls"):
+        with contextlib.redirect_stdout(io.StringIO()):
+            runtime().preload_dlls()
+
+
+def why_not_loaded(library: str | None) -> str:
+    """The reason why a provider of the installed package did not load, as the system's loader tells it.
+
+    ``library``: the name of the shared library that holds it, without prefix and suffix; None where there is none.
+    """
+    if library is None:
+        return "ONNX Runtime did not say why"
+    return library_fault(library) or "its library loads, but it finds no usable device"
+
+
+def library_fault(library: str) -> str | None:
+    """Why the installed package's library of a provider cannot be loaded; None where it can."""
+    folder = Path(str(runtime().__file__)).parent / "capi"
+    pattern = f"{library}.dll" if sys.platform == "win32" else f"lib{library}.*"
+    libraries = sorted(folder.glob(pattern))
+    if not libraries:
+        return f"{folder} holds no {pattern}"
+    try:
+        _load_with_host(folder, libraries[0])
+    except OSError as error:
+        return str(error)
+    return None
+
+
+def _load_with_host(folder: Path, library: Path) -> None:
+    # A provider's library takes symbols from this one, which ONNX Runtime loads before it.
+    for shared in folder.glob("*onnxruntime_providers_shared.*"):
+        ctypes.CDLL(str(shared), mode=ctypes.RTLD_GLOBAL)
+    ctypes.CDLL(str(library))

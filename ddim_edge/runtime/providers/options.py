@@ -1,0 +1,155 @@
+"""The options that each provider takes, by ONNX Runtime's names, and those that are set here, with the reasons.
+
+The names were read out of the libraries of onnxruntime-gpu 1.31.1, onnxruntime 1.32.0 (Core ML), onnxruntime-openvino
+1.24.1, onnxruntime-directml 1.24.4, onnxruntime-migraphx 1.27.1, and of the plugins onnxruntime-ep-openvino 1.8.1,
+onnxruntime-ep-nv-tensorrt-rtx 0.5.0 and onnxruntime-ep-webgpu 0.4.0. Options that are addresses in the process's memory
+are left out: a command line cannot give one, and a wrong one ends the process.
+"""
+
+from collections.abc import Mapping, Sequence
+
+from ...errors import ConfigError, ProviderError, choose_from
+
+_CUDA = """
+    arena_extend_strategy cudnn_conv1d_pad_to_nc1d cudnn_conv_algo_search cudnn_conv_use_max_workspace
+    do_copy_in_default_stream enable_cuda_graph enable_cudnn enable_skip_layer_norm_strict_mode
+    external_data_loader_reading_threads fuse_conv_bias gpu_mem_limit prefer_nhwc sdpa_kernel tunable_op_enable
+    tunable_op_max_tuning_duration_ms tunable_op_tuning_enable use_ep_level_unified_stream use_tf32
+"""
+_TENSORRT = """
+    trt_auxiliary_streams trt_bf16_enable trt_build_heuristics_enable trt_builder_optimization_level
+    trt_context_memory_sharing_enable trt_cuda_graph_enable trt_detailed_build_log trt_dla_core trt_dla_enable
+    trt_dump_ep_context_model trt_dump_subgraphs trt_engine_cache_enable trt_engine_cache_path trt_engine_cache_prefix
+    trt_engine_decryption_enable trt_engine_decryption_lib_path trt_engine_hw_compatible trt_ep_context_embed_mode
+    trt_ep_context_file_path trt_extra_plugin_lib_paths trt_force_sequential_engine_build trt_force_timing_cache
+    trt_fp16_enable trt_int8_calibration_table_name trt_int8_enable trt_int8_use_native_calibration_table
+    trt_layer_norm_fp32_fallback trt_max_partition_iterations trt_max_workspace_size trt_min_subgraph_size
+    trt_onnx_model_folder_path trt_op_types_to_exclude trt_preview_features trt_profile_max_shapes
+    trt_profile_min_shapes trt_profile_opt_shapes trt_sparsity_enable trt_tactic_sources trt_timing_cache_enable
+    trt_timing_cache_path trt_weight_stripped_engine_enable
+"""
+_TENSORRT_RTX = """
+    enable_cuda_graph nv_detailed_build_log nv_dump_subgraphs nv_enable_profiling nv_max_shared_mem_size
+    nv_max_workspace_size nv_multi_profile_enable nv_multi_rotary_cache_concat_offset nv_op_types_to_exclude
+    nv_persistent_context_memory nv_profile_max_shapes nv_profile_min_shapes nv_profile_opt_shapes
+    nv_profiling_output_file nv_runtime_cache_path nv_target_sm nv_use_external_data_initializer
+    nv_use_sync_gpu_allocator nv_weight_streaming_budget nv_weight_stripped_engine_enable_experimental
+"""
+_OPENVINO = """
+    cache_dir device_luid disable_dynamic_shapes enable_causallm enable_opencl_throttling enable_qdq_optimizer layout
+    load_config model_priority num_of_threads num_streams precision reshape_input
+"""
+# The plugin says of the names above that are not here: "ignored, please set it via the load_config".
+_OPENVINO_PLUGIN = "enable_causallm hint_enable_gqa load_config reshape_input"
+_COREML = """
+    AllowLowPrecisionAccumulationOnGPU EnableOnSubgraphs MLComputeUnits ModelCacheDirectory ModelFormat
+    ProfileComputePlan RequireStaticInputShapes SpecializationStrategy
+"""
+_DIRECTML = "device_filter disable_metacommands performance_preference"
+_MIGRAPHX = """
+    migraphx_arena_extend_strategy migraphx_bf16_enable migraphx_exhaustive_tune migraphx_fp16_enable
+    migraphx_fp8_enable migraphx_int8_calibration_table_name migraphx_int8_enable
+    migraphx_int8_use_native_calibration_table migraphx_mem_limit migraphx_model_cache_dir
+"""
+_WEBGPU = """
+    dawnBackendType defaultBufferCacheMode deviceId enableGraphCapture enableInt64 enablePIXCapture enableRobustness
+    forceCpuNodeNames kvCacheQuantizationBits maxNumPendingDispatches maxStorageBufferBindingSize
+    multiRotaryCacheConcatOffset powerPreference preferredLayout preserveDevice queryResolveBufferCacheMode
+    sessionBufferPoolGenerations storageBufferCacheMode uniformBufferCacheMode validationMode
+"""
+
+KEYS: Mapping[str, frozenset[str]] = {
+    "cpu": frozenset(),
+    "cuda": frozenset(_CUDA.split()),
+    "tensorrt": frozenset(_TENSORRT.split()),
+    "tensorrt-rtx": frozenset(_TENSORRT_RTX.split()),
+    "openvino": frozenset(_OPENVINO.split()),
+    "coreml": frozenset(_COREML.split()),
+    "directml": frozenset(_DIRECTML.split()),
+    "migraphx": frozenset(_MIGRAPHX.split()),
+    "webgpu": frozenset(_WEBGPU.split()),
+}
+"""Each provider's options."""
+
+PLUGIN_KEYS: Mapping[str, frozenset[str]] = {**KEYS, "openvino": frozenset(_OPENVINO_PLUGIN.split())}
+"""Likewise, where a plugin brings the provider."""
+
+# Which of several devices is said by --provider NAME:DEVICE alone, for buffers there must be on the same one.
+_CHOOSES_DEVICE = frozenset(
+    (name, key)
+    for name in ("cuda", "tensorrt", "tensorrt-rtx", "migraphx", "directml", "openvino")
+    for key in ("device_id", "device_type")
+)
+
+
+def parse_options(pairs: Sequence[str]) -> dict[str, str]:
+    """Read ``key=value`` pairs, each key once. Raises ConfigError for anything else."""
+    options: dict[str, str] = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not (key and equals):
+            raise ConfigError(f"provider option {pair!r} is no key=value pair, such as gpu_mem_limit=4294967296")
+        if key in options:
+            raise ConfigError(f"provider option {key!r} is given twice: leave one out")
+        options[key] = value
+    return options
+
+
+def check_options(provider_name: str, given: Mapping[str, str], *, plugin: bool = False) -> None:
+    """Raise ProviderError for an option that the provider, or the ``plugin`` that brings it, does not take.
+
+    Not every provider refuses what it does not know: the OpenVINO plugin passes over it without a word.
+    """
+    valid = (PLUGIN_KEYS if plugin else KEYS).get(provider_name, frozenset())
+    for key in given:
+        if (provider_name, key) in _CHOOSES_DEVICE:
+            raise ProviderError(f"option {key!r}: choose the device by --provider {provider_name}:{given[key]}")
+        if not valid:
+            raise ProviderError(f"provider {provider_name!r} takes no options: leave {key!r} out")
+        if key not in valid:
+            raise ProviderError(choose_from(f"{provider_name} option", key, sorted(valid)))
+
+
+def defaults(provider_name: str, *, each_step: bool, plugin: bool = False) -> dict[str, str]:
+    """The options that are set where nobody says otherwise.
+
+    ``each_step``: whether the network is called at every step, as a UNet is, and not once an image, as a VAE is.
+    """
+    if provider_name == "cuda":
+        return _cuda(each_step=each_step)
+    if provider_name == "tensorrt":
+        return _tensorrt()
+    if provider_name == "openvino":
+        return _openvino_plugin() if plugin else {"precision": "ACCURACY"}  # see _openvino_plugin
+    return {}
+
+
+def _cuda(*, each_step: bool) -> dict[str, str]:
+    return {
+        # ONNX Runtime would double its arena whenever it grows, and so take up to twice what is needed.
+        "arena_extend_strategy": "kSameAsRequested",
+        # Every algorithm of every convolution is timed at the first call, which fifty steps pay back and one does not.
+        "cudnn_conv_algo_search": "EXHAUSTIVE" if each_step else "HEURISTIC",
+        # With 0 cuDNN has 32 MB for a convolution, which excludes its tensor-core algorithms in fp16.
+        "cudnn_conv_use_max_workspace": "1",
+        # TF32 keeps 10 of float32's 23 bits in matrix products; a seed should give the image that it gives elsewhere.
+        "use_tf32": "0",
+        # Not measured: tensor cores want this layout, and ONNX Runtime turns around what it has no kernel for.
+        "prefer_nhwc": "0",
+    }
+
+
+def _tensorrt() -> dict[str, str]:
+    # ONNX Runtime's Python binding wants "True" and "False" for TensorRT, where CUDA's options are "1" and "0".
+    return {
+        # A graph that is cut into several engines needs the largest one's scratch memory, not that of all together.
+        "trt_context_memory_sharing_enable": "True",
+        # The squares and sums of a normalisation overflow fp16: the image would be black.
+        "trt_layer_norm_fp32_fallback": "True",
+    }
+
+
+def _openvino_plugin() -> dict[str, str]:
+    # OpenVINO computes float32 graphs in bf16 or fp16 on hardware that has it, unless it is told to keep their type.
+    keep = '{"EXECUTION_MODE_HINT": "ACCURACY"}'
+    return {"load_config": f'{{"CPU": {keep}, "GPU": {keep}}}'}

@@ -1,0 +1,1 @@
+"""Sessions: one ONNX graph with named inputs on one device."""

@@ -1,0 +1,201 @@
+"""The buffers on the device that a session runs in: what need not cross the bus stays where it is.
+
+For every combination of input shapes there is one buffer for each input, allocated once and written to when its
+contents change, and two for each output that stays: they take turns, so that an output may be the next call's input
+and is never written to the buffer that is read. Addresses therefore repeat, and a device that records its kernel
+launches (a CUDA graph) can replay them.
+"""
+
+import itertools
+import weakref
+from collections import Counter, OrderedDict
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ...arrays import Array
+from ..providers.onnxruntime_module import runtime
+
+_MOST_SHAPES = 8
+"""Combinations of input shapes that keep their buffers; the least recently used one leaves."""
+_HOST = "cpu"
+_GRAPH_ID, _NO_GRAPH = "gpu_graph_id", "-1"
+
+
+class DeviceArray:
+    """An array that stays on the device. To NumPy it is an array, and then it is downloaded.
+
+    Its memory is written to again two calls later: if somebody still holds it then, it is downloaded before.
+    """
+
+    def __init__(self, value: Any, dtype: np.dtype[Any]) -> None:
+        self.value, self.shape, self.dtype = value, tuple(value.shape()), dtype
+        self._host: Array | None = None
+
+    def __len__(self) -> int:
+        return int(self.shape[0])
+
+    def __array__(self, dtype: np.dtype[Any] | None = None, copy: bool | None = None) -> Array:
+        if self._host is None:
+            self._host = _downloaded(self.value)
+        return np.array(self._host, dtype, copy=copy)
+
+    def leave(self) -> None:
+        """Give the device's memory back."""
+        self._host, self.value = np.asarray(self), None
+
+
+def _downloaded(value: Any) -> Array:
+    array: Array = value.numpy()
+    return array.copy() if value.device_name() == _HOST else array  # the host's memory would be shared
+
+
+@dataclass
+class _Output:
+    """Memory for an output, and the array that was last handed out of it."""
+
+    value: Any
+    dtype: np.dtype[Any]
+    tenant: "weakref.ref[DeviceArray] | None" = None
+
+    def vacate(self) -> None:
+        tenant = self.tenant() if self.tenant else None
+        if tenant is not None:
+            tenant.leave()
+
+    def lend(self) -> DeviceArray:
+        array = DeviceArray(self.value, self.dtype)
+        self.tenant = weakref.ref(array)
+        return array
+
+
+@dataclass
+class _Call:
+    """Inputs and outputs at fixed addresses."""
+
+    binding: Any
+    options: Any
+    inputs: Sequence[Any]
+    """Kept, so that no other value gets their addresses."""
+
+
+@dataclass
+class _Place:
+    """What belongs to one combination of input shapes."""
+
+    inputs: dict[str, Any] = field(default_factory=dict)
+    uploaded: dict[str, Array] = field(default_factory=dict)
+    """What lies in the inputs' memory, of arrays that cannot have changed since."""
+    outputs: dict[str, list[_Output]] = field(default_factory=dict)
+    """The memory that was written to last comes last."""
+    calls: dict[tuple[int, ...], _Call] = field(default_factory=dict)
+    graph_ids: list[int] = field(default_factory=list)
+
+
+class Binding:
+    """Runs ONNX Runtime's session ``raw`` in memory of the device. Belongs to one thread at a time.
+
+    Attributes:
+        uploads: how often each input was copied to the device.
+
+    With ``captures`` the session was created with CUDA graphs: one is recorded for every set of addresses.
+    """
+
+    def __init__(self, raw: Any, memory: str, which: int = 0, *, captures: bool = False) -> None:
+        self._raw, self._memory, self._which, self._captures = raw, memory, which, captures
+        self._places: OrderedDict[tuple[tuple[int, ...], ...], _Place] = OrderedDict()
+        self._graph_ids = itertools.count(1)
+        self.uploads: Counter[str] = Counter()
+
+    def run(
+        self, feeds: Mapping[str, Array | DeviceArray], wanted: Sequence[str], stay: Collection[str]
+    ) -> dict[str, Array | DeviceArray]:
+        """The outputs ``wanted``; those in ``stay`` as DeviceArrays, but for the first call of new shapes."""
+        place = self._place(feeds)
+        if not place.outputs.keys() >= set(wanted):
+            return self._first(place, feeds, wanted)
+        sources = {name: self._source(place, name, feed) for name, feed in feeds.items()}
+        outputs = {name: self._output(place, name, sources.values(), name in stay) for name in wanted}
+        call = self._call(place, sources, {name: output.value for name, output in outputs.items()})
+        self._raw.run_with_iobinding(call.binding, call.options)
+        return {name: output.lend() if name in stay else _downloaded(output.value) for name, output in outputs.items()}
+
+    def _place(self, feeds: Mapping[str, Array | DeviceArray]) -> _Place:
+        key = tuple(feed.shape for feed in feeds.values())
+        place = self._places.pop(key, None) or _Place()
+        self._places[key] = place
+        if len(self._places) > _MOST_SHAPES:
+            self._release(self._places.popitem(last=False)[1])
+        return place
+
+    def _release(self, place: _Place) -> None:
+        if hasattr(self._raw, "release_captured_graph"):
+            for graph_id in place.graph_ids:
+                self._raw.release_captured_graph(graph_id)
+
+    def _first(
+        self, place: _Place, feeds: Mapping[str, Array | DeviceArray], wanted: Sequence[str]
+    ) -> dict[str, Array | DeviceArray]:
+        """Run without buffers: only the answer tells the shapes of the outputs."""
+        arrays = {name: np.asarray(feed) for name, feed in feeds.items()}
+        results = dict(zip(wanted, self._raw.run(wanted, arrays, self._run_options(_NO_GRAPH)), strict=True))
+        for name, array in results.items():
+            memory = (self._new(array.shape, array.dtype) for _ in range(2))
+            place.outputs[name] = [_Output(value, array.dtype) for value in memory]
+        return results
+
+    def _source(self, place: _Place, name: str, feed: Array | DeviceArray) -> Any:
+        """The memory that input ``name`` is read from: a DeviceArray's own, or a buffer that now holds ``feed``."""
+        if isinstance(feed, DeviceArray):
+            if feed.value is not None:
+                return feed.value
+            feed = np.asarray(feed)
+        if name not in place.inputs:
+            place.inputs[name] = self._new(feed.shape, feed.dtype)
+        value = place.inputs[name]
+        if feed.flags.writeable or place.uploaded.get(name) is not feed:
+            value.update_inplace(feed)
+            self.uploads[name] += 1
+            place.uploaded.pop(name, None)
+            if not feed.flags.writeable:
+                place.uploaded[name] = feed
+        return value
+
+    def _output(self, place: _Place, name: str, sources: Collection[Any], stays: bool) -> _Output:
+        """Memory for an output: never what is read; for what stays, the older of the two."""
+        usual = place.outputs[name] if stays else place.outputs[name][::-1]
+        free = [output for output in usual if all(output.value is not source for source in sources)]
+        chosen = free[0]
+        if stays:
+            place.outputs[name].remove(chosen)
+            place.outputs[name].append(chosen)
+        chosen.vacate()
+        return chosen
+
+    def _call(self, place: _Place, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> _Call:
+        key = tuple(id(value) for value in (*inputs.values(), *outputs.values()))
+        if key not in place.calls:
+            place.calls[key] = self._bind(place, inputs, outputs)
+        return place.calls[key]
+
+    def _bind(self, place: _Place, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> _Call:
+        binding = self._raw.io_binding()
+        for name, value in inputs.items():
+            binding.bind_ortvalue_input(name, value)
+        for name, value in outputs.items():
+            binding.bind_ortvalue_output(name, value)
+        graph_id = next(self._graph_ids)
+        place.graph_ids.append(graph_id)
+        return _Call(binding, self._run_options(str(graph_id)), list(inputs.values()))
+
+    def _run_options(self, graph_id: str) -> Any:
+        if not self._captures:
+            return None
+        options = runtime().RunOptions()
+        options.add_run_config_entry(_GRAPH_ID, graph_id)
+        return options
+
+    def _new(self, shape: Sequence[int], dtype: np.dtype[Any]) -> Any:
+        return runtime().OrtValue.ortvalue_from_shape_and_type(shape, dtype.type, self._memory, self._which)

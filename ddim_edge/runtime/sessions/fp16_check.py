@@ -1,0 +1,42 @@
+"""fp16 ends at 65,504: what grows beyond is infinite, then NaN, and the image black. So its answers are looked at."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ...errors import PredictionError
+
+_SPARE_SUFFIX = ".fp32.onnx"
+
+
+class PrecisionWarning(UserWarning):
+    """A network of fp16 failed, and its fp32 form takes its place."""
+
+
+def spare_of(graph: Path) -> Path | None:
+    """The graph's fp32 form, ``model.fp32.onnx`` beside ``model.onnx``; None where the bundle has none."""
+    spare = graph.with_name("model" + _SPARE_SUFFIX)
+    return spare if spare.is_file() else None
+
+
+def fault_of(outputs: Mapping[str, NDArray[np.generic]], *, first: bool) -> str | None:
+    """What is wrong with a network's outputs, in words; None where nothing is.
+
+    One value throughout is wrong at the ``first`` call only: later it may be what was asked for.
+    """
+    arrays = [array for array in outputs.values() if isinstance(array, np.ndarray) and array.dtype.kind == "f"]
+    if any(not np.isfinite(array).all() for array in arrays):
+        return "NaN or infinity"
+    if first and any(array.size > 1 and (array == array.flat[0]).all() for array in arrays):
+        return "one value throughout"
+    return None
+
+
+def unmended(name: str, fault: str) -> PredictionError:
+    """The error where there is no fp32 form."""
+    return PredictionError(
+        f"{name} returned {fault} in fp16: export the model again with --dtype fp16 --keep-fp32 {name}, "
+        f"or with --fp32-too {name} to have both at hand"
+    )

@@ -1,0 +1,26 @@
+"""The sessions of one pipeline: all on one device, and one at a time where memory is scarce."""
+
+from pathlib import Path
+
+from ...graphs.external_data import check_onnx_file
+from ..providers.device import Device
+from .fp16_check import spare_of
+from .session import Session, Turns
+
+
+class Sessions:
+    """Opens the graphs of a pipeline on ``device``; with ``low_memory`` one network is in memory at a time."""
+
+    def __init__(self, device: Device | str = "auto", *, low_memory: bool = False) -> None:
+        self.device = Device.parse(device) if isinstance(device, str) else device
+        self._turns = Turns() if low_memory else None
+
+    def open(self, path: Path, root: Path, *, each_step: bool = False, stays: bool = False) -> Session:
+        """Check the graph's files, which must lie below ``root``, and open it.
+
+        ``each_step``: for a network that is called at every step, not once an image; ``stays``: takes no turns in
+        memory. Raises BundleError or ProviderError where that fails.
+        """
+        for graph in filter(None, (path, spare_of(path))):
+            check_onnx_file(graph, root)
+        return Session(path, self.device, turns=None if stays else self._turns, each_step=each_step)

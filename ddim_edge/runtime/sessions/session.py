@@ -1,0 +1,240 @@
+"""A session: one ONNX graph with named inputs on one device, strict about all three."""
+
+import re
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+
+from ...arrays import Array
+from ...errors import BundleError, DeviceMemoryError, ProviderError
+from ..compiled.messages import missing
+from ..compiled.store import Compiled, Found
+from ..providers.device import Device
+from ..providers.error_text import complaint
+from .device_buffers import Binding, DeviceArray
+from .fp16_check import PrecisionWarning, fault_of, spare_of, unmended
+from .opening import Opened, Use, open_compiled, open_graph
+from .tensors import _DTYPES, TensorInfo
+
+Feed = Array | DeviceArray
+
+# ONNX Runtime has no error of its own for this: its arena, C++, CUDA and cuDNN each say it in their words.
+_OUT_OF_MEMORY = re.compile(r"allocat|bad_alloc|out of memory|ALLOC_FAILED", re.IGNORECASE)
+
+
+class Turns:
+    """Sessions that take turns in memory: the one that runs is there, and the one before it is dropped."""
+
+    def __init__(self) -> None:
+        self._holder: Session | None = None
+
+    def take(self, session: "Session") -> None:
+        """Drop whichever session is there, unless it is this one."""
+        if self._holder is not None and self._holder is not session:
+            self._holder.close()
+        self._holder = session
+
+
+class Session:
+    """One graph on one device. With ``turns`` it is opened when it runs, and again after another has run.
+
+    Attributes:
+        name: the component's name in messages, such as "unet".
+        provider: the name of the provider that it really runs on.
+        static_shapes: whether every new shape costs a preparation of its own, so that few should come up.
+        inputs, outputs: what the graph declares, by name.
+        raw: ONNX Runtime's session; None while it is not open.
+        binding: the buffers on the device that it runs in; None where it is handed the host's arrays.
+        batches: the numbers of rows that it was compiled for, ascending; none where it takes any.
+        proven: whether an image was made with it, or it need not be proven, for it does not compute in fp16.
+
+    Of a graph that is called ``each_step`` the inputs and outputs stay in buffers of the device, where the provider
+    has a memory of its own; ``bound`` says so otherwise. Its threads spin for a moment while they wait for work, which
+    those of a graph that is called once an image do not.
+
+    Raises ProviderError where the provider does not run, BundleError where the file is no usable graph.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        device: Device | str = "auto",
+        *,
+        name: str | None = None,
+        turns: Turns | None = None,
+        each_step: bool = True,
+        bound: bool | None = None,
+    ) -> None:
+        self.name = name or path.parent.name
+        self._path, self._turns, self._each_step, self._bound = path, turns, each_step, bound
+        self._device = Device.parse(device) if isinstance(device, str) else device
+        usual = Use.STEPS if each_step else Use.ONCE
+        opened = open_graph(path, self._device, usual if turns is None else Use.LOOKING)
+        self.provider, self.static_shapes = opened.provider.name, opened.provider.static_shapes or opened.captures
+        self.inputs = {info.name: info for info in self._describe(opened.raw.get_inputs())}
+        self.outputs = {info.name: info for info in self._describe(opened.raw.get_outputs())}
+        self.batches = tuple(sorted({rows for entry in opened.compiled for rows in _rows(entry)}))
+        self.raw: Any = None
+        self._run_options: Any = None
+        self.binding: Binding | None = None
+        self._compiled = opened.compiled
+        self._beside: dict[Path, tuple[Any, Binding | None]] = {}
+        if turns is None:
+            self._use(opened)
+        self.proven = not self.is_half
+        self._spare: Session | None = None
+        self._first = True
+        self._fitting: dict[str, tuple[int, ...]] = {}
+        self._casts: dict[str, tuple[Array, Array]] = {}
+
+    def run(self, feeds: Mapping[str, Feed], outputs: Sequence[str] | None = None) -> dict[str, Array]:
+        """Run the graph once. Inputs are cast to the types that the graph declares.
+
+        ``outputs``: the names of those that are wanted; all by default. An input that was fed before and cannot be
+        written to (its ``flags.writeable`` is False) is neither cast nor uploaded again.
+
+        In fp16, NaN, infinity and, at the first call, one value throughout are no answers: the graph's fp32 form takes
+        its place, with a PrecisionWarning, where the bundle has one.
+
+        Raises BundleError for an input that is missing, unknown or of another shape, DeviceMemoryError where the
+        device has too little memory, ProviderError where it fails otherwise, PredictionError for fp16 that fails.
+        """
+        if self._spare is not None:
+            return self._run_spare(feeds, outputs)
+        results = cast(dict[str, Array], self._run(feeds, list(outputs or self.outputs), stay=False))
+        if self.is_half:
+            fault, self._first = fault_of(results, first=self._first), False
+            if fault is not None and self._has_spare(fault):
+                return self._run_spare(feeds, outputs)
+            self.proven |= not self._each_step
+        return results
+
+    def run_on_device(self, feeds: Mapping[str, Feed], outputs: Sequence[str]) -> dict[str, Feed]:
+        """Likewise, but the outputs stay on the device as DeviceArrays where the session is bound to its memory.
+
+        Nobody looks at them there, so fp16 is not checked.
+        """
+        if self._spare is not None:
+            return self._spare.run_on_device(feeds, outputs)
+        return self._run(feeds, list(outputs), stay=True)
+
+    @property
+    def is_half(self) -> bool:
+        """Whether it computes in fp16, as far as its inputs and outputs tell."""
+        return any(info.dtype == np.float16 for info in (*self.inputs.values(), *self.outputs.values()))
+
+    def _has_spare(self, fault: str) -> bool:
+        """Open the graph's fp32 form in its place, for good, where there is one.
+
+        Where there is none, PredictionError while it has made no image; later it may be the one image's fault.
+        """
+        spare = spare_of(self._path)
+        if spare is None and not self.proven:
+            raise unmended(self.name, fault)
+        if spare is None:
+            return False
+        message = f"{self.name} returned {fault} in fp16, and runs in fp32 from now on"
+        warnings.warn(message, PrecisionWarning, stacklevel=4)
+        self.close()
+        options: Any = {"turns": self._turns, "each_step": self._each_step, "bound": self._bound}
+        # TensorRT has no engine of it; CUDA comes in the same package.
+        on_cuda = self._device.provider == "tensorrt"
+        device = replace(self._device, provider="cuda", options={}) if on_cuda else self._device
+        self._spare = Session(spare, device, name=self.name, **options)
+        self.inputs, self.outputs = self._spare.inputs, self._spare.outputs
+        return True
+
+    def _run_spare(self, feeds: Mapping[str, Feed], outputs: Sequence[str] | None) -> dict[str, Array]:
+        assert self._spare is not None
+        known = {name: feed for name, feed in feeds.items() if name in self.inputs}
+        return self._spare.run(known, outputs)
+
+    def close(self) -> None:
+        """Give its memory back."""
+        self.raw = self.binding = None
+        self._beside.clear()
+
+    def _run(self, feeds: Mapping[str, Feed], wanted: list[str], *, stay: bool) -> dict[str, Feed]:
+        if feeds.keys() != self.inputs.keys():
+            raise BundleError(
+                f"{self.name} wants the inputs {', '.join(self.inputs)}, and was given {', '.join(feeds) or 'none'}"
+            )
+        prepared = {name: self._prepare(info, feeds[name]) for name, info in self.inputs.items()}
+        self._ready()
+        if self.batches:
+            self._take_compiled({name: value.shape for name, value in prepared.items()})
+        try:
+            if self.binding is not None:
+                return self.binding.run(prepared, wanted, wanted if stay else ())
+            arrays = {name: np.asarray(value) for name, value in prepared.items()}
+            return dict(zip(wanted, self.raw.run(wanted, arrays, self._run_options), strict=True))
+        except Exception as error:  # ONNX Runtime's exceptions have no public base but this one
+            kind = DeviceMemoryError if _OUT_OF_MEMORY.search(str(error)) else ProviderError
+            raise kind(f"{self.name} failed on {self.provider}: {complaint(error)}") from error
+
+    def _ready(self) -> None:
+        """Open the graph, where it is not open."""
+        if self._turns is not None:
+            self._turns.take(self)
+            if self.raw is None:
+                self._use(open_graph(self._path, self._device, Use.STEPS_LEAN if self._each_step else Use.ONCE_LEAN))
+
+    def _use(self, opened: Opened) -> None:
+        self.raw, self._run_options = opened.raw, opened.run_options
+        bound = self._each_step and opened.provider.memory is not None if self._bound is None else self._bound
+        if bound:
+            which = int(self._device.which or 0) if self._device.provider == opened.provider.name else 0
+            self.binding = Binding(opened.raw, opened.provider.memory or "cpu", which, captures=opened.captures)
+
+    def _take_compiled(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+        """Run what was compiled for these shapes; ProviderError, with the command that compiles it, where nothing was.
+
+        To compile it now would take minutes that nobody asked for.
+        """
+        entry = next((entry for entry in self._compiled if entry.fits(shapes)), None)
+        if entry is None:
+            rows = shapes["sample"][0] if "sample" in shapes else next(iter(shapes.values()))[0]
+            raise ProviderError(
+                missing(self._path, self.provider, Found(self._compiled, ()), rows, options=self._device.options)
+            )
+        if entry.folder not in self._beside:
+            if self._beside or entry is not self._compiled[0]:
+                self._use(open_compiled(entry, self._device, Use.STEPS if self._each_step else Use.ONCE))
+            self._beside[entry.folder] = self.raw, self.binding
+        self.raw, self.binding = self._beside[entry.folder]
+
+    def _prepare(self, info: TensorInfo, value: Feed) -> Feed:
+        if self._fitting.get(info.name) != value.shape:  # a run asks for the same shapes again and again
+            if not info.fits(value.shape):
+                raise BundleError(f"{self.name}'s input {info} does not take the shape {value.shape}")
+            self._fitting[info.name] = value.shape
+        if isinstance(value, DeviceArray) and value.dtype == info.dtype:
+            return value
+        return self._cast(info, np.asarray(value))
+
+    def _cast(self, info: TensorInfo, value: Array) -> Array:
+        source, cast_before = self._casts.get(info.name, (None, None))
+        if source is value and cast_before is not None and not value.flags.writeable:
+            return cast_before
+        array = np.asarray(value, info.dtype, order="C")
+        if not value.flags.writeable:
+            array.setflags(write=False)
+            self._casts[info.name] = value, array
+        return array
+
+    def _describe(self, arguments: Any) -> Iterator[TensorInfo]:
+        for argument in arguments:
+            if argument.type not in _DTYPES:
+                raise BundleError(f"{self.name}'s {argument.name} has the type {argument.type}, unknown to NumPy")
+            free = (dim if isinstance(dim, int) else str(dim or "?") for dim in argument.shape)
+            yield TensorInfo(argument.name, np.dtype(_DTYPES[argument.type]), tuple(free))
+
+
+def _rows(compiled: Compiled) -> tuple[int, ...]:
+    """How many samples it takes, where it was compiled for a shape."""
+    shape = compiled.recipe.shapes.get("sample")
+    return compiled.batches if shape is None else shape[:1]

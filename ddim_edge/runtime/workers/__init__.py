@@ -1,0 +1,1 @@
+"""Worker processes: the protocol between a parent and a child process."""

@@ -1,0 +1,1 @@
+"""HTTP: request bodies become requests, images become responses; security, access log, errors."""

@@ -1,0 +1,76 @@
+"""One JSON line a request, its id, and the last net under every route."""
+
+import json
+import logging
+import re
+import time
+import uuid
+from typing import Any
+
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from ..scheduling.metrics import Metrics
+from .error_responses import Internal, answer, refusal_of
+from .security import route_path
+
+ACCESS = logging.getLogger("ddim_edge.access")
+LOG = logging.getLogger("ddim_edge.serving")
+_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+class AccessLog:
+    """Logs method, path, status and time: no query, no header, no key, and a prompt only where that was asked for."""
+
+    def __init__(self, app: ASGIApp, metrics: Metrics, log_prompts: bool) -> None:
+        self.app, self.metrics, self.log_prompts = app, metrics, log_prompts
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Pass a request on and log it when its answer has ended."""
+        if scope["type"] != "http":
+            return await self.app(scope, receive, send)
+        asked = Headers(scope=scope).get("x-request-id", "")
+        request_id = asked if _ID.fullmatch(asked) else uuid.uuid4().hex
+        status, began = 499, time.perf_counter()
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                MutableHeaders(scope=message)["X-Request-Id"] = request_id
+            await send(message)
+
+        try:
+            await self.app(scope, receive, sending)
+        except Exception as error:
+            if isinstance(refusal_of(error), Internal):
+                LOG.exception("request %s failed", request_id)
+            if status == 499:
+                await answer(scope, error)(scope, receive, sending)
+        finally:
+            self._tell(scope, request_id, status, time.perf_counter() - began)
+        return None
+
+    def _tell(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
+        state = scope.get("state", {})
+        route = getattr(scope.get("route"), "path", "none")
+        self.metrics.request(route, status, seconds, state.get("reason"))
+        line: dict[str, Any] = {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "request_id": request_id,
+            "method": scope["method"],
+            "path": _path(scope),
+            "status": status,
+            "seconds": round(seconds, 4),
+        }
+        if "reason" in state:
+            line["reason"] = state["reason"]
+        if self.log_prompts and "prompt" in state:
+            line["prompt"] = state["prompt"]
+        ACCESS.info(json.dumps(line))
+
+
+def _path(scope: Scope) -> str:
+    """What was asked for, but for the name of an image: to know it is to be allowed to see it."""
+    path: str = scope["path"]
+    return "/images/…" if route_path(scope).startswith("/images/") else path

@@ -1,0 +1,21 @@
+"""Images as the files that clients get."""
+
+import io
+from collections.abc import Mapping
+from typing import Any
+
+from ...arrays import Pixels
+from ...images.encode import png_bytes, to_pillow
+from .body_to_request import Format
+
+
+def file_of(image: Pixels, form: Format, recipe: Mapping[str, Any]) -> bytes:
+    """One image, uint8 (H, W, C), as a file; a PNG carries its recipe."""
+    if form.name == "png":
+        return png_bytes(image, recipe)
+    picture = to_pillow(image)
+    if form.name == "jpeg" and picture.mode == "RGBA":
+        picture = picture.convert("RGB")
+    buffer = io.BytesIO()
+    picture.save(buffer, form.name, quality=form.quality)
+    return buffer.getvalue()

@@ -1,0 +1,155 @@
+"""What clients send and what they get, as the OpenAPI document tells it."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from ..scheduling.submission import State
+
+MAX_PROMPT = 4000
+MAX_SEED = 2**53 - 1 - 10
+"""So that the seeds of ten images are whole numbers in every JSON reader."""
+
+OutputFormat = Literal["png", "jpeg", "webp"]
+_PROMPT = "A text; for a model of classes their names between commas, and empty or `random` for any."
+Label = Annotated[str, Field(max_length=200)] | Annotated[int, Field(ge=0, le=2**31)]
+
+
+class Wish(BaseModel):
+    """What to make: OpenAI's options, then this server's own."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+    prompt: str = Field("", max_length=MAX_PROMPT, description=_PROMPT)
+    model: str | None = Field(None, max_length=200)
+    n: int | None = Field(None, ge=1, le=10)
+    size: str | None = Field(None, max_length=20, description="`auto`: the model's own; or such as `512x512`.")
+    response_format: Literal["b64_json", "url"] | None = Field(None, description="`url`: kept here for a time.")
+    output_format: OutputFormat | None = None
+    output_compression: int | None = Field(None, ge=0, le=100, description="The quality of JPEG and WebP.")
+    quality: Literal["auto", "standard"] | None = None
+    background: Literal["auto", "opaque"] | None = None
+    moderation: Literal["auto", "low"] | None = None
+    user: str | None = Field(None, max_length=1000, description="Ignored.")
+    negative_prompt: str | None = Field(None, max_length=MAX_PROMPT, description="What to avoid; for models of text.")
+    long_prompt: bool | None = Field(None, description="Read a prompt beyond the text encoder's length.")
+    prompt_weights: bool | None = Field(None, description="Read `(word:1.3)` and `[word]` as weights.")
+    labels: list[Label] | None = Field(None, min_length=1, max_length=10, description="Classes, in place of a prompt.")
+    seed: int | None = Field(None, ge=0, le=MAX_SEED)
+    num_inference_steps: int | None = Field(None, ge=1, le=100_000)
+    guidance_scale: float | None = Field(None, ge=0, le=1e6)
+    sampler: str | None = Field(None, max_length=100)
+    eta: float | None = Field(None, ge=0, le=1)
+    timeout_s: float | None = Field(None, ge=1, le=1e9, description="At most the server's own.")
+
+
+class GenerationBody(Wish):
+    """``POST /v1/images/generations``."""
+
+    stream: bool | None = None
+    partial_images: int | None = Field(None, ge=0, le=3)
+
+
+class EditBody(GenerationBody):
+    """The text fields of ``POST /v1/images/edits``."""
+
+    strength: float | None = Field(None, gt=0, le=1, description="How much to change; 0.8, with a mask 1.")
+
+
+class VariationBody(Wish):
+    """The text fields of ``POST /v1/images/variations``."""
+
+    strength: float | None = Field(None, gt=0, le=1)
+
+
+class ErrorDetail(BaseModel):
+    """OpenAI's error."""
+
+    message: str
+    type: str
+    param: str | None
+    code: str | None
+
+
+class ErrorBody(BaseModel):
+    """Every error has this shape."""
+
+    error: ErrorDetail
+
+
+class ImageItem(BaseModel):
+    """One image, as one of the two; ``ddim_edge`` is the recipe that makes it again."""
+
+    b64_json: str | None = None
+    url: str | None = None
+    is_safe: bool | None = None
+    """Only of models with a safety checker; an unsafe image is black."""
+    ddim_edge: dict[str, Any]
+
+
+class ImagesBody(BaseModel):
+    """Finished images."""
+
+    created: int
+    data: list[ImageItem]
+    output_format: OutputFormat
+    size: str
+    background: Literal["opaque", "transparent"]
+    quality: None = None
+
+
+class ModelExtension(BaseModel):
+    """What a model can be asked."""
+
+    text: bool
+    labels: list[str]
+    samplers: list[str]
+    sampler: str
+    num_inference_steps: int
+    guidance: bool
+    guidance_scale: float
+    negative_prompt: bool
+    size: tuple[int, int]
+
+
+class ModelBody(BaseModel):
+    """One model."""
+
+    id: str
+    object: Literal["model"]
+    created: int
+    owned_by: str
+    ddim_edge: ModelExtension
+
+
+class ModelList(BaseModel):
+    """All models."""
+
+    object: Literal["list"]
+    data: list[ModelBody]
+
+
+class Progress(BaseModel):
+    """Network calls over all images of a job."""
+
+    calls: int
+    total: int
+
+
+class JobBody(BaseModel):
+    """A job of ``/v1/jobs``."""
+
+    id: str
+    object: Literal["image.job"]
+    model: str
+    created: int
+    status: State
+    progress: Progress
+    previews: list[str] | None = None
+    result: ImagesBody | None = None
+    error: ErrorDetail | None = None
+
+
+def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The responses of a route beside its success, for the OpenAPI document."""
+    return {status: {"model": ErrorBody} for status in statuses}

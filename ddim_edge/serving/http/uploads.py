@@ -1,0 +1,53 @@
+"""Pictures that clients send in: bounded before they are decoded, in a fixed list of formats."""
+
+import io
+import warnings
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps, UnidentifiedImageError
+
+from ...arrays import Shape
+from ...generation.requests.origin import Origin
+from ...images.decode import fit_picture
+from ..errors import Unfit
+
+FORMATS = ("PNG", "JPEG", "WEBP")
+
+
+def origin_of(image: bytes, mask: bytes | None, shape: Shape, max_pixels: int) -> Origin:
+    """What a client's files are to a model of ``shape`` (C, H, W); Unfit for files that are no such pictures.
+
+    The mask follows OpenAI: it has the image's size, and where it is transparent the image is made new.
+    """
+    picture = _open(image, "image", max_pixels)
+    hole = None if mask is None else _transparent(_open(mask, "mask", max_pixels), picture.size, shape)
+    return Origin(image=fit_picture(picture, shape), mask=hole)
+
+
+def _open(contents: bytes, param: str, max_pixels: int) -> Image.Image:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is below
+            picture = Image.open(io.BytesIO(contents), formats=FORMATS)
+        if picture.width * picture.height > max_pixels:
+            size = f"{picture.width}x{picture.height}"
+            raise Unfit(f"{param}: {size} pixels are more than {max_pixels}, the most that may be", param=param)
+        picture.load()
+        return ImageOps.exif_transpose(picture)
+    except UnidentifiedImageError:
+        raise Unfit(f"{param}: it is no picture in {', '.join(FORMATS)}", param=param) from None
+    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError, MemoryError) as error:
+        raise Unfit(f"{param}: it cannot be decoded ({type(error).__name__})", param=param) from None
+
+
+def _transparent(mask: Image.Image, size: tuple[int, int], shape: Shape) -> NDArray[np.bool_]:
+    """Where the mask is transparent, cut and scaled as the image is, bool (1, 1, H, W)."""
+    if mask.size != size:
+        message = f"mask: it has {mask.width}x{mask.height} pixels, and the image {size[0]}x{size[1]}"
+        raise Unfit(message, param="mask")
+    if not mask.has_transparency_data:
+        raise Unfit("mask: it has no transparency; what is transparent is made new", param="mask")
+    alpha = mask.convert("RGBA").getchannel("A")
+    fitted = ImageOps.fit(alpha, (shape[2], shape[1]), Image.Resampling.BOX)
+    return (np.asarray(fitted) < 128)[None, None]

@@ -1,0 +1,1 @@
+"""Routes: the endpoints, a file each."""

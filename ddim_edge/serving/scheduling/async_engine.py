@@ -1,0 +1,132 @@
+"""The engine for asyncio, without HTTP: submit requests, await their images or watch them come."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator, Callable, Generator
+from functools import partial
+from typing import Any, Self, Unpack
+
+import numpy as np
+
+from ...arrays import Pixels
+from ...bundle.bundle import Bundle
+from ...generation.requests.options import Options, request_of
+from ...generation.requests.request import Request
+from ...runtime.hardware.memory import budget_bytes
+from ..settings import DEFAULTS, Settings
+from .engine_thread import Clock, Worker
+from .metrics import Metrics
+from .models import Catalogue, Models, Resident, Residents, open_resident
+from .scheduler import Dispatcher
+from .submission import Ended, Event, Made, Partial, Submission
+
+
+class Ticket:
+    """One request on its way: await it for its images, uint8 (N, H, W, C), or iterate over its events; not both.
+
+    Both raise the error that ended it. Whoever stops waiting cancels it.
+    """
+
+    def __init__(self, worker: Worker, model: str, request: Request, deadline: float, partial_images: int) -> None:
+        self._worker, self._loop = worker, asyncio.get_running_loop()
+        self._events: asyncio.Queue[Event] = asyncio.Queue()
+        self.submission = Submission(model, request, self._hear, deadline, partial_images)
+
+    def _hear(self, event: Event) -> None:
+        with contextlib.suppress(RuntimeError):  # the loop was closed: nobody listens any more
+            self._loop.call_soon_threadsafe(self._events.put_nowait, event)
+
+    async def __aiter__(self) -> AsyncIterator[Partial | Made]:
+        try:
+            while not isinstance(event := await self._events.get(), Ended):
+                yield event
+            if event.error is not None:
+                raise event.error
+        finally:
+            self.cancel()
+
+    def __await__(self) -> Generator[Any, None, Pixels]:
+        return self._images().__await__()
+
+    async def _images(self) -> Pixels:
+        made = {event.index: event.image async for event in self if isinstance(event, Made)}
+        return np.stack([made[index] for index in sorted(made)])
+
+    def cancel(self) -> None:
+        """Stop it before the next step, if it has not ended."""
+        if self.submission.state in ("queued", "running"):
+            self._worker.cancel(self.submission)
+
+    async def estimates(self) -> dict[int, Pixels]:
+        """What its running images look like now, by index."""
+        future: asyncio.Future[dict[int, Pixels]] = self._loop.create_future()
+
+        def take(images: dict[int, Pixels]) -> None:
+            self._loop.call_soon_threadsafe(_settle, future, images)
+
+        self._worker.peek(self.submission, take)
+        return await future
+
+
+def _settle(future: asyncio.Future[dict[int, Pixels]], images: dict[int, Pixels]) -> None:
+    if not future.done():
+        future.set_result(images)
+
+
+class AsyncEngine:
+    """Several models behind one thread.
+
+    >>> async with AsyncEngine(["fashion-mnist"]) as engine:
+    ...     images = await engine.submit(engine.request(labels=["bag"], seed=7))
+
+    Raises BundleError, ProviderError or ConfigError where a model cannot be served.
+    """
+
+    def __init__(self, models: Models, settings: Settings = DEFAULTS, *, clock: Clock = time.monotonic) -> None:
+        self.settings, self.metrics = settings, Metrics()
+        self.catalogue = Catalogue(models)
+        self.residents = Residents(self.catalogue, settings.max_models, self._loading())
+        if settings.preload:
+            self.residents.preload()
+        self.dispatcher = Dispatcher(self.residents, self.metrics.image)
+        self.worker = Worker(self.dispatcher, settings.max_queue, clock)
+        self.metrics.watch_queue(lambda: self.worker.queued)
+
+    def _loading(self) -> Callable[[Bundle], Resident]:
+        limits = self.settings
+        budget = budget_bytes() if limits.max_memory_bytes is None else limits.max_memory_bytes
+        open_ = partial(open_resident, provider=limits.provider, max_rows=limits.max_rows, budget=budget)
+        return partial(open_, on_call=self.metrics.network_call, tell=limits.warm_up)
+
+    def request(self, model: str | None = None, **options: Unpack[Options]) -> Request:
+        """The request for one of the models, checked; see ``Pipeline.generate`` for the options."""
+        return request_of(self.catalogue.find(model), options)
+
+    def submit(
+        self,
+        request: Request,
+        model: str | None = None,
+        *,
+        timeout_s: float | None = None,
+        partial_images: int = 0,
+    ) -> Ticket:
+        """Queue ``request`` for ``model`` (the first one); Refusal where it cannot be. ``partial_images`` are shown."""
+        name = self.catalogue.find(model).name
+        seconds = self.settings.timeout_s if timeout_s is None else timeout_s
+        ticket = Ticket(self.worker, name, request, self.worker.clock() + seconds, partial_images)
+        self.worker.start()  # a mounted application is not told of its server's start
+        self.worker.submit(ticket.submission)
+        return ticket
+
+    async def aclose(self) -> None:
+        """Finish what runs, for at most ``settings.drain_s`` seconds."""
+        await asyncio.to_thread(self.worker.close, self.settings.drain_s)
+        self.residents.close()
+
+    async def __aenter__(self) -> Self:
+        self.worker.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.aclose()

@@ -1,0 +1,1 @@
+"""Graph: traces a network to ONNX and changes the graph."""

@@ -1,0 +1,50 @@
+"""From a PyTorch module to an ONNX graph with free batch, height and width."""
+
+import torch
+from onnxscript import ir
+from torch.export import Dim
+
+from ddim_edge.errors import ExportError
+
+from ..errors import first_line
+from ..networks.network import Network, Positional, to_tensors
+from ..networks.signature import Input, Signature
+
+_EXAMPLE_BATCH = 2  # of 1, the tracer would conclude that the batch is always 1
+
+
+def trace(network: Network, opset: int) -> ir.Model:
+    """Trace the module, which must be in evaluation mode. ExportError where PyTorch cannot."""
+    signature = network.signature
+    inputs = signature.draw(signature.batch or _EXAMPLE_BATCH, signature.sizes[-1], seed=0)
+    try:
+        program = torch.onnx.export(
+            Positional(network).eval(),
+            to_tensors(network.module, inputs),
+            input_names=list(signature.names),
+            output_names=list(signature.outputs),
+            dynamic_shapes=(tuple(_free_axes(entry) for entry in signature.inputs),),
+            opset_version=opset,
+            dynamo=True,
+            verbose=False,
+        )
+    except (torch.onnx.OnnxExporterError, RuntimeError, ValueError, TypeError) as error:
+        reason = first_line(error.__cause__ or error)
+        raise ExportError(f"PyTorch cannot trace this {network.name} to ONNX: {reason}") from error
+    assert program is not None
+    return _name_axes(program.model, signature)
+
+
+def _free_axes(entry: Input) -> dict[int, Dim]:
+    return {position: Dim.DYNAMIC for position, axis in enumerate(entry.axes) if isinstance(axis, str)}
+
+
+def _name_axes(model: ir.Model, signature: Signature) -> ir.Model:
+    """Call the free axes of the inputs and of the outputs by their names."""
+    for value, entry in zip(model.graph.inputs, signature.inputs, strict=True):
+        value.shape = ir.Shape(entry.axes)
+    for value, axes in zip(model.graph.outputs, signature.outputs.values(), strict=True):
+        assert value.shape is not None
+        lengths = zip(axes, value.shape, strict=True)
+        value.shape = ir.Shape([axis if isinstance(axis, str) else length for axis, length in lengths])
+    return model

@@ -1,0 +1,108 @@
+"""A PyTorch network: a module, how it is called, what goes in and out, and the state that it must be in."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from numpy.typing import NDArray
+
+from ddim_edge.errors import ExportError
+
+from ..errors import first_line
+from .signature import Arrays, Signature, Sizes
+
+Call = Callable[[torch.nn.Module, Mapping[str, torch.Tensor]], tuple[torch.Tensor, ...]]
+"""Feeds a module its inputs by name, and returns its outputs in the order of its signature."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Network:
+    """A module whose weights are float32, or float16 once it has been compared in float32."""
+
+    module: torch.nn.Module
+    call: Call
+    signature: Signature
+    disposable: bool = False
+    """Whether it was loaded for one graph alone, and its weights may go once that is written."""
+
+    @property
+    def name(self) -> str:
+        """The class of the module."""
+        return type(self.module).__name__
+
+
+class Positional(torch.nn.Module):
+    """A network with its inputs by position and plain tensors as its outputs, which is what can be traced."""
+
+    def __init__(self, network: Network) -> None:
+        super().__init__()
+        self.network = network.module
+        self.call = network.call
+        self.names = network.signature.names
+
+    def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """The outputs for the inputs in the order of the signature."""
+        return self.call(self.network, dict(zip(self.names, inputs, strict=True)))
+
+
+@contextmanager
+def frozen(module: torch.nn.Module) -> Iterator[None]:
+    """Evaluation mode without gradients, until the end of the block; then every flag is as it was."""
+    training = [(part, part.training) for part in module.modules()]
+    trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
+    try:
+        module.eval().requires_grad_(False)
+        yield
+    finally:
+        for part, flag in training:
+            part.training = flag
+        for parameter in trainable:
+            parameter.requires_grad_(True)
+
+
+def dispose(network: Network) -> None:
+    """Free the weights of a network that nobody else needs.
+
+    Letting go of the module is not enough: the rules of onnxscript's rewriter keep what they matched last, and one
+    weight of a mapped file keeps the whole file mapped.
+    """
+    if network.disposable:
+        for tensor in (*network.module.parameters(), *network.module.buffers()):
+            tensor.data = torch.empty(0, dtype=tensor.dtype)
+
+
+def to_tensors(module: torch.nn.Module, inputs: Mapping[str, NDArray[Any]]) -> tuple[torch.Tensor, ...]:
+    """The inputs in their order, where the module's weights are, and as precise as the least precise of those."""
+    weight = min(module.parameters(), key=lambda parameter: parameter.element_size(), default=torch.empty(0))
+    tensors = (torch.from_numpy(array).to(weight.device) for array in inputs.values())
+    return tuple(tensor.to(weight.dtype) if tensor.is_floating_point() else tensor for tensor in tensors)
+
+
+def predict(network: Network, batch: int, sizes: Sizes, seed: int) -> tuple[Arrays, Arrays]:
+    """Run the module on random inputs; return both. ExportError where it fails, or is no such network."""
+    inputs = network.signature.draw(batch, sizes, seed)
+    shapes = ", ".join(f"{name} {array.dtype} {array.shape}" for name, array in inputs.items())
+    try:
+        with torch.no_grad():
+            outputs = Positional(network)(*to_tensors(network.module, inputs))
+    except (TypeError, ValueError, RuntimeError, IndexError, AttributeError, AssertionError) as error:
+        raise ExportError(f"the network itself fails on {shapes}: {first_line(error)}") from error
+    named = dict(zip(network.signature.outputs, outputs, strict=True))
+    for name, output in named.items():
+        _check_output(output, network.signature, name, {"batch": batch, **sizes}, shapes)
+    return inputs, {name: output.cpu().numpy() for name, output in named.items()}
+
+
+def _check_output(output: torch.Tensor, signature: Signature, name: str, lengths: Sizes, shapes: str) -> None:
+    wanted = signature.shape_of(name, lengths)
+    fits = len(wanted) == output.ndim and all(
+        want in (None, have) for want, have in zip(wanted, output.shape, strict=True)
+    )
+    if not fits or output.dtype not in (torch.float32, torch.bool):
+        axes = ", ".join("channels" if axis is None else str(axis) for axis in signature.outputs[name])
+        got = f"{str(output.dtype).removeprefix('torch.')} {tuple(output.shape)}"
+        raise ExportError(f"the network must return float32 ({axes}): {got} on {shapes}")
+    if not torch.isfinite(output).all():
+        raise ExportError(f"the network itself returns NaN or infinity on {shapes}")

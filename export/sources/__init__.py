@@ -1,0 +1,1 @@
+"""Sources: where weights come from: a diffusers folder, a checkpoint, the hub, LoRA files."""

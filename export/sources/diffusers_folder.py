@@ -1,0 +1,196 @@
+"""A folder that diffusers saved, and what of it goes into a bundle. Reads JSON only; no weights."""
+
+import dataclasses
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ddim_edge.config import read_json
+from ddim_edge.errors import ConfigError, choose_from
+
+from ..config_keys import Config
+
+_DEFAULT_INDEX = {"_class_name": "DDIMPipeline"}
+_DEFAULT_SCHEDULER = {
+    "_class_name": "DDIMScheduler",
+    "num_train_timesteps": 1000,
+    "beta_schedule": "linear",
+    "beta_start": 0.0001,
+    "beta_end": 0.02,
+    "prediction_type": "epsilon",
+    "clip_sample": True,
+    "set_alpha_to_one": True,
+    "steps_offset": 0,
+    "timestep_spacing": "leading",
+}
+
+_GRAPHS = {
+    "unet": ("unet",),
+    "vae": ("vae_encoder", "vae_decoder"),
+    "vqvae": ("vae_encoder", "vae_decoder"),
+    "text_encoder": ("text_encoder",),
+    "text_encoder_2": ("text_encoder_2",),
+    "controlnet": ("controlnet",),
+    "safety_checker": ("safety_checker",),
+}
+"""A pipeline's components that are networks, and the graphs that become of them."""
+CHECKPOINT_GRAPHS = ("unet", "vae_encoder", "vae_decoder", "text_encoder", "text_encoder_2")
+"""Those whose weights a single-file checkpoint holds."""
+_COPIED = ("tokenizer", "tokenizer_2", "feature_extractor")
+_CLASSES = {
+    "unet": ("UNet2DModel", "UNet2DConditionModel"),
+    "vae_encoder": ("AutoencoderKL", "AutoencoderTiny", "VQModel"),
+    "vae_decoder": ("AutoencoderKL", "AutoencoderTiny", "VQModel"),
+    "text_encoder": ("CLIPTextModel", "CLIPTextModelWithProjection"),
+    "text_encoder_2": ("CLIPTextModel", "CLIPTextModelWithProjection"),
+    "controlnet": ("ControlNetModel",),
+    "safety_checker": ("StableDiffusionSafetyChecker",),
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Part:
+    """One network of a source: the graph that becomes of it, and the folder with its config.json and weights."""
+
+    name: str
+    folder: Path
+    config: Config
+    kind: str
+    """The name of its class."""
+    checkpoint: Path | None = None
+    """A file with the weights of a whole pipeline, which are not in ``folder`` then."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A source, with the JSON objects that go into the bundle."""
+
+    folder: Path
+    index: Mapping[str, Any]
+    scheduler: Mapping[str, Any]
+    parts: tuple[Part, ...]
+    graphs: tuple[str, ...]
+    """All graphs that could be made of it, wanted or not."""
+    copied: tuple[str, ...] = ()
+    """Subfolders that are taken over as they are."""
+    autoencoder: Config | None = None
+    """Its config, wanted or not."""
+
+    @property
+    def has_controlnet(self) -> bool:
+        """Whether its UNet is to take what ControlNets add."""
+        return any(part.kind == "ControlNetModel" for part in self.parts)
+
+
+def open_source(
+    folder: Path, components: Collection[str] = (), vae: Path | None = None, checkpoint: Path | None = None
+) -> Source:
+    """Look at a UNet2DModel folder or a pipeline folder; ``components`` are the graphs that are wanted, all if empty.
+
+    ``vae`` is a folder with another autoencoder, ``checkpoint`` a file with the weights. ConfigError says what the
+    folder is instead, and what was expected.
+    """
+    if not folder.is_dir():
+        raise ConfigError(f"there is no folder {folder}: give a folder that diffusers' save_pretrained wrote")
+    if not (folder / "model_index.json").is_file():
+        if not (folder / "config.json").is_file():
+            raise ConfigError(f"{folder} holds neither config.json (a UNet2DModel) nor model_index.json (a pipeline)")
+        return _bare_network(folder)
+    source = _pipeline(folder, components)
+    if checkpoint is not None:
+        source = _with_weights_from(source, checkpoint, components)
+    return source if vae is None else _with_vae(source, vae)
+
+
+def _bare_network(folder: Path) -> Source:
+    config = read_json(folder / "config.json")
+    name = config.get("_class_name")
+    if name != "UNet2DModel":
+        raise ConfigError(f"{folder} holds a {name}; by itself this command exports UNet2DModel, others in a pipeline")
+    part = Part(name="unet", folder=folder, config=config, kind="UNet2DModel")
+    return Source(folder=folder, index=_DEFAULT_INDEX, scheduler=_DEFAULT_SCHEDULER, parts=(part,), graphs=("unet",))
+
+
+def _pipeline(folder: Path, components: Collection[str]) -> Source:
+    index = {key: value for key, value in read_json(folder / "model_index.json").items() if key != "_name_or_path"}
+    present = [key for key, value in index.items() if isinstance(value, list) and len(value) == 2 and any(value)]
+    graphs = _graphs(folder, present)
+    for name in components:
+        if name not in graphs:
+            raise ConfigError(choose_from("component", name, graphs))
+    if not components:
+        _refuse_unknown(folder, index, present)
+    wanted = {name: source for name, source in graphs.items() if name in components or not components}
+    kept = {"scheduler", *_COPIED, *(source.name for source in wanted.values())}
+    return Source(
+        folder=folder,
+        index={key: [None, None] if key in present and key not in kept else value for key, value in index.items()},
+        scheduler=read_json(folder / "scheduler" / "scheduler_config.json"),
+        parts=tuple(_part(name, source) for name, source in wanted.items()),
+        graphs=tuple(graphs),
+        copied=tuple(name for name in _COPIED if name in present and (folder / name).is_dir()),
+        autoencoder=_autoencoder(graphs),
+    )
+
+
+def _autoencoder(graphs: Mapping[str, Path]) -> Config | None:
+    """The config of the autoencoder, if the source has one, wanted or not; a cache may hold only what was wanted."""
+    path = graphs["vae_decoder"] / "config.json" if "vae_decoder" in graphs else None
+    return read_json(path) if path is not None and path.is_file() else None
+
+
+def _graphs(folder: Path, present: Collection[str]) -> dict[str, Path]:
+    """The graphs that a pipeline can become, with the folders that they are made from."""
+    graphs = {name: folder / key for key, names in _GRAPHS.items() if key in present for name in names}
+    if "controlnet" in graphs:  # several lie beside each other: controlnet, controlnet_1, …
+        graphs |= {path.name: path for path in sorted(folder.glob("controlnet_[0-9]*")) if path.is_dir()}
+    return graphs
+
+
+def _refuse_unknown(folder: Path, index: Mapping[str, Any], present: Collection[str]) -> None:
+    known = {*_GRAPHS, *_COPIED, "scheduler"}
+    for name in present:
+        if name not in known:
+            raise ConfigError(
+                f"{folder} holds a {index.get('_class_name')} whose {name} is a {index[name][1]}, which is not "
+                f"supported; leave it out by naming the others with --components"
+            )
+    if "unet" not in present:
+        raise ConfigError(f"{folder} holds a {index.get('_class_name')}, which has no unet: nothing can be sampled")
+
+
+def _part(name: str, folder: Path) -> Part:
+    config = read_json(folder / "config.json")
+    kind = str(config.get("_class_name") or (config.get("architectures") or [None])[0])
+    valid = _CLASSES["controlnet" if name.startswith("controlnet") else name]
+    if kind not in valid:
+        raise ConfigError(f"{folder} holds a {kind}; supported there: {', '.join(valid)}")
+    return Part(name=name, folder=folder, config=config, kind=kind)
+
+
+def _with_vae(source: Source, vae: Path) -> Source:
+    """The same source with another autoencoder in its place."""
+    if not any(part.name.startswith("vae_") for part in source.parts):
+        raise ConfigError("--vae: the source has no autoencoder among its components that another could replace")
+    parts = (_part(part.name, vae) if part.name.startswith("vae_") else part for part in source.parts)
+    key = "vqvae" if source.index.get("vqvae") else "vae"
+    replaced = tuple(parts)
+    new = next(part for part in replaced if part.name.startswith("vae_"))
+    index = {**source.index, key: ["diffusers", new.kind]}
+    return dataclasses.replace(source, parts=replaced, index=index, autoencoder=new.config)
+
+
+def _with_weights_from(source: Source, checkpoint: Path, components: Collection[str]) -> Source:
+    """The same source with the weights of a single file, which holds neither a safety checker nor ControlNets."""
+    parts = [
+        dataclasses.replace(part, checkpoint=checkpoint) if part.name in CHECKPOINT_GRAPHS else part
+        for part in source.parts
+    ]
+    bare = {part.name for part in parts if part.checkpoint is None and not any(part.folder.glob("*.safetensors"))}
+    dropped = set() if components else bare
+    return dataclasses.replace(
+        source,
+        parts=tuple(part for part in parts if part.name not in dropped),
+        index={key: [None, None] if key in dropped else value for key, value in source.index.items()},
+    )

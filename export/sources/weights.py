@@ -1,0 +1,86 @@
+"""Weights, read strictly: local files only, safetensors unless allowed otherwise, every weight there, in float32."""
+
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from ddim_edge.errors import ConfigError, ExportError
+
+from ..errors import first_line
+from ..quiet import quiet
+from .checkpoint import check_part, load_from_checkpoint
+from .diffusers_folder import Part
+
+_TRANSFORMERS = ("CLIPTextModel", "CLIPTextModelWithProjection")
+
+
+def check_weights(part: Part, *, allow_pickle: bool) -> None:
+    """ConfigError where a part has no weights that may be read."""
+    if part.checkpoint is not None:
+        check_part(part)
+        return
+    if any(part.folder.glob("*.safetensors")):
+        return
+    pickled = any(part.folder.glob("*.bin"))
+    if not pickled:
+        raise ConfigError(f"{part.folder} has no weights: neither in safetensors nor pickled")
+    if not allow_pickle:
+        raise ConfigError(
+            f"{part.folder} has no weights in safetensors (other formats can run code when they are read): save them "
+            "again with save_pretrained(..., safe_serialization=True), or trust them with --allow-pickle"
+        )
+
+
+def weight_files(part: Part) -> list[Path]:
+    """The files that ``load`` reads weights from."""
+    if part.checkpoint is not None:
+        return [part.checkpoint]
+    variant = _variant(part.folder)
+    names = part.folder.glob(f"*.{variant}*.safetensors" if variant else "*.safetensors")
+    safe = sorted(path for path in names if variant or path.name.count(".") == 1)
+    return safe or sorted(part.folder.glob("*.bin"))
+
+
+def load(part: Part) -> torch.nn.Module:
+    """Load a network. ExportError where the weights do not fit the config."""
+    if part.checkpoint is not None:
+        return load_from_checkpoint(part, _loader(part.kind))
+    safe = any(part.folder.glob("*.safetensors"))
+    options: dict[str, Any] = {"variant": _variant(part.folder)} if _variant(part.folder) else {}
+    with quiet():
+        loader = _loader(part.kind)
+        try:
+            module, info = loader.from_pretrained(
+                part.folder, local_files_only=True, use_safetensors=safe, output_loading_info=True, **options
+            )
+        except (OSError, ValueError, TypeError, RuntimeError, NotImplementedError) as error:
+            raise ExportError(f"diffusers cannot load {part.folder}: {first_line(error)}") from error
+    # diffusers only logs this, and leaves the weights random.
+    if info["missing_keys"]:
+        count, name = len(info["missing_keys"]), min(info["missing_keys"])
+        raise ExportError(f"{part.folder} lacks {count} of the network's weights, {name} among them")
+    network: torch.nn.Module = module.float()
+    return network
+
+
+def _loader(kind: str) -> Any:
+    """The class of a name. Importing diffusers or transformers takes seconds, which ``export_unet`` does without."""
+    if kind in _TRANSFORMERS:
+        import transformers
+
+        return getattr(transformers, kind)
+    if kind == "StableDiffusionSafetyChecker":
+        from diffusers.pipelines.stable_diffusion.safety_checker import StableDiffusionSafetyChecker
+
+        return StableDiffusionSafetyChecker
+    import diffusers
+
+    return getattr(diffusers, kind)
+
+
+def _variant(folder: Path) -> str | None:
+    """The variant, such as fp16, of a folder that has no weights but those."""
+    names = [path.name.split(".") for path in folder.glob("*.safetensors")]
+    plain = any(len(parts) == 2 for parts in names)
+    return None if plain or not names else names[0][1].split("-")[0]

@@ -1,0 +1,1 @@
+"""Verify: compares an exported graph with PyTorch, or with NumPy, before it is kept."""

@@ -1,0 +1,105 @@
+"""Does ONNX Runtime compute what PyTorch computes? Random inputs through both."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+
+from ddim_edge.errors import ExportError
+
+from ..errors import first_line
+from ..networks.network import Network, predict
+from ..networks.signature import Arrays, Sizes
+from ..precision import Precision
+
+_BATCHES = (1, 3, 5)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One comparison: what was run, and how far off it was by the precision's measure."""
+
+    batch: int
+    sizes: Sizes
+    error: float
+
+    def to_json(self) -> dict[str, Any]:
+        """As in export.json."""
+        return {"batch": self.batch, **self.sizes, "error": self.error}
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> "Case":
+        """What ``to_json`` wrote."""
+        sizes = {key: value for key, value in entry.items() if key not in ("batch", "error")}
+        return cls(batch=entry["batch"], sizes=sizes, error=entry["error"])
+
+    def __str__(self) -> str:
+        sizes = dict(self.sizes)
+        image = f", {sizes.pop('height')}x{sizes.pop('width')} pixels" if "height" in sizes else ""
+        return f"batch {self.batch}{image}{''.join(f', {name} {length}' for name, length in sizes.items())}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Expectation:
+    """What PyTorch made of random inputs."""
+
+    batch: int
+    sizes: Sizes
+    inputs: Arrays
+    outputs: Arrays
+
+
+def expect(network: Network) -> list[Expectation]:
+    """Run the module, in float32, at three batch sizes and all sizes of its signature, as far as those are free."""
+    expectations = []
+    batches = _BATCHES if network.signature.batch is None else (network.signature.batch,) * 2
+    for seed, (sizes, batch) in enumerate(product(network.signature.sizes, batches), start=1):
+        inputs, outputs = predict(network, batch, sizes, seed)
+        expectations.append(Expectation(batch=batch, sizes=sizes, inputs=inputs, outputs=outputs))
+    return expectations
+
+
+def verify(path: Path, expectations: Iterable[Expectation], precision: Precision) -> tuple[Case, ...]:
+    """Compare the graph with what PyTorch returned. ExportError where any case is beyond the tolerance."""
+    session = _open(path)
+    cases = tuple(_compare(session, expectation, precision) for expectation in expectations)
+    worst = max(cases, key=lambda case: case.error)
+    if not worst.error <= precision.tolerance:
+        raise ExportError(
+            f"the exported graph is not the network: at {worst} it is off by {worst.error:.2g} {precision.unit}, where "
+            f"{precision.tolerance:g} is allowed; nothing was written"
+        )
+    return cases
+
+
+def _open(path: Path) -> onnxruntime.InferenceSession:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    try:
+        return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    except Exception as error:  # ONNX Runtime's errors share no other base
+        raise ExportError(f"ONNX Runtime does not load the exported graph: {first_line(error)}") from error
+
+
+def _compare(session: onnxruntime.InferenceSession, expectation: Expectation, precision: Precision) -> Case:
+    feeds = {name: precision.cast(array) for name, array in expectation.inputs.items()}
+    try:
+        outputs = session.run(list(expectation.outputs), feeds)
+    except Exception as error:  # likewise
+        case = Case(batch=expectation.batch, sizes=expectation.sizes, error=0.0)
+        raise ExportError(f"ONNX Runtime cannot run the exported graph at {case}: {first_line(error)}") from error
+    pairs = zip(outputs, expectation.outputs.values(), strict=True)
+    worst = max(_error(got, expected, precision) for got, expected in pairs)
+    return Case(batch=expectation.batch, sizes=expectation.sizes, error=worst)
+
+
+def _error(got: NDArray[Any], expected: NDArray[Any], precision: Precision) -> float:
+    if got.shape != expected.shape:
+        raise ExportError(f"the exported graph returns {got.shape} where the network returns {expected.shape}")
+    error = precision.measure(got.astype(np.float32), expected.astype(np.float32))
+    return error if np.isfinite(error) else float("inf")

@@ -1,0 +1,167 @@
+"""Does unet_step.onnx compute what the plain graph, guidance and ``DdimSchedule`` compute? Needs no PyTorch."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+import onnxruntime
+from numpy.typing import NDArray
+from onnxscript import ir
+
+from ddim_edge.config import DdimConfig, read_json
+from ddim_edge.diffusion.guidance import guide
+from ddim_edge.diffusion.samplers import DdimSchedule
+from ddim_edge.errors import ExportError
+
+from ..graph.bfloat16 import widen
+from ..graph.fused_step import COLUMNS
+from ..networks.sizes import two_sizes
+
+_TOLERANCES = {"tensor(float)": 1e-5, "tensor(float16)": 1e-2}
+"""By the type of the prediction: in fp16, ONNX Runtime's CPU leaves out roundings, and not the same ones in both."""
+_TYPES = {"float": np.float32, "float16": np.float16, "double": np.float64, "int64": np.int64, "int32": np.int32}
+_TOKENS = 77
+
+_CLIPPED = DdimSchedule(DdimConfig(eta=1.0), 10)
+_FREE = DdimSchedule(DdimConfig(prediction_type="angular_velocity", clip_denoised_sample=False), 10)
+_ROWS = ((_CLIPPED, 3, 3.0), (_FREE, 7, 0.5))
+"""Schedule, step and guidance scale, of the images in turn."""
+
+Arrays = dict[str, NDArray[Any]]
+
+
+class StepCheck(NamedTuple):
+    """How far a fused step was off."""
+
+    error: float
+    tolerance: float
+
+    def to_json(self) -> dict[str, Any]:
+        """As in export.json."""
+        return {"measure": "max |onnxruntime - numpy| / max |numpy|", **self._asdict()}
+
+
+@dataclass(frozen=True)
+class _Case:
+    """What a fused graph is fed, and what the plain one predicts of the same."""
+
+    feeds: Arrays
+    prediction: NDArray[Any]
+
+    def expected(self, prediction: NDArray[np.float32]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
+        """Next sample and x_0 of every image, by NumPy."""
+        sample, noise, coefficients = (self.feeds[name] for name in ("sample", "noise", "step_coefficients"))
+        count = len(sample)
+        guided = guide(prediction[:count], prediction[-count:], coefficients[:, -1])
+        for image in range(count):
+            schedule, step, _ = _ROWS[image % len(_ROWS)]
+            yield schedule.step(step, sample[image], guided[image], noise[image])
+
+
+def verify_step(plain: Path, fused: Path) -> StepCheck:
+    """Run both graphs on random inputs, guided and not, and compare their predictions, and the step with NumPy's.
+
+    ExportError where either is off by more than is allowed, relative to its largest value.
+    """
+    with _session(plain) as session:
+        cases = [_case(session, plain.parent, *counts) for counts in _counts(session)]
+        tolerance = _TOLERANCES[session.get_outputs()[0].type]
+    with _session(fused) as session:
+        return StepCheck(max(_compare(session, case, tolerance) for case in cases), tolerance)
+
+
+@contextmanager
+def _session(path: Path) -> Iterator[onnxruntime.InferenceSession]:
+    """The graph, opened; one in bfloat16 is computed in float32. Not two of them are in memory at a time."""
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    with tempfile.TemporaryDirectory(prefix=".verify.", dir=path.parent) as place:
+        runnable = path
+        if any(value.dtype == ir.DataType.BFLOAT16 for value in ir.load(path).graph.initializers.values()):
+            runnable = Path(place) / path.name
+            widen(path, runnable)
+        try:
+            session = onnxruntime.InferenceSession(runnable, options, providers=["CPUExecutionProvider"])
+        except Exception as error:  # ONNX Runtime's errors share no other base
+            raise ExportError(f"ONNX Runtime does not load {path.name}: {error}") from error
+        yield session
+
+
+def _counts(session: onnxruntime.InferenceSession) -> list[tuple[int, int]]:
+    """Images and rows: without guidance, and with it where the batch has room for that."""
+    batch = _declared(session)["sample"].shape[0]
+    if not isinstance(batch, int):
+        return [(2, 2), (2, 4)]
+    return [(batch, batch)] if batch % 2 else [(batch, batch), (batch // 2, batch)]
+
+
+def _case(session: onnxruntime.InferenceSession, folder: Path, images: int, rows: int) -> _Case:
+    random, declared = np.random.default_rng(rows), _declared(session)
+    lengths = _lengths(declared["sample"].shape, folder)
+    feeds = {name: _draw(random, value, rows, lengths) for name, value in declared.items()}
+    plan = [_ROWS[image % len(_ROWS)] for image in range(images)]
+    timesteps = [schedule.timesteps[step] for schedule, step, _ in plan]
+    feeds["timestep"] = np.array(timesteps * (rows // images), feeds["timestep"].dtype)
+    sample, noise = random.standard_normal((2, images, *feeds["sample"].shape[1:]), np.float32)
+    tiled = np.tile(sample, (rows // images, 1, 1, 1)).astype(feeds["sample"].dtype)
+    (prediction,) = _run(session, {**feeds, "sample": tiled})
+    coefficients = np.array([_coefficients(*entry) for entry in plan], np.float32)
+    return _Case({**feeds, "sample": sample, "noise": noise, "step_coefficients": coefficients}, prediction)
+
+
+def _coefficients(schedule: DdimSchedule, step: int, scale: float) -> list[float]:
+    config = schedule.config
+    limit = config.clip_range if config.clip_denoised_sample else np.inf
+    row = schedule.rows[step]._asdict() | {"limit": limit, "guidance_scale": scale}
+    return [row[column] for column in COLUMNS]
+
+
+def _declared(session: onnxruntime.InferenceSession) -> dict[str, Any]:
+    return {value.name: value for value in session.get_inputs()}
+
+
+def _lengths(sample: list[int | str], folder: Path) -> dict[int | str, int]:
+    """Small lengths of the free axes of the sample."""
+    sides = two_sizes(read_json(folder / "config.json"))[1]
+    return dict(zip(sample[2:], sides, strict=True))
+
+
+def _draw(random: np.random.Generator, declared: Any, rows: int, lengths: dict[int | str, int]) -> NDArray[Any]:
+    """A class or another whole number is 0; every free axis but the known ones is one of tokens."""
+    axes = (axis if isinstance(axis, int) else lengths.get(axis, _TOKENS) for axis in declared.shape[1:])
+    shape, kind = (rows, *axes), _TYPES[declared.type.removeprefix("tensor(").removesuffix(")")]
+    is_float = issubclass(kind, np.floating)
+    return random.standard_normal(shape, np.float32).astype(kind) if is_float else np.zeros(shape, kind)
+
+
+def _compare(session: onnxruntime.InferenceSession, case: _Case, tolerance: float) -> float:
+    prediction, *got = _run(session, case.feeds)
+    _check("prediction", prediction, case.prediction, tolerance)
+    wanted = zip(*case.expected(prediction.astype(np.float32)), strict=True)
+    named = zip(("next_sample", "denoised"), got, wanted, strict=True)
+    return max(_check(name, have, np.stack(want), tolerance) for name, have, want in named)
+
+
+def _run(session: onnxruntime.InferenceSession, feeds: Arrays) -> list[NDArray[Any]]:
+    try:
+        return list(session.run(None, feeds))
+    except Exception as error:  # likewise
+        raise ExportError(f"ONNX Runtime cannot run the UNet with or without its step: {error}") from error
+
+
+def _check(name: str, got: NDArray[Any], expected: NDArray[Any], tolerance: float) -> float:
+    """The error, relative to the largest value; ExportError where it is too much."""
+    if got.shape != expected.shape:
+        raise ExportError(f"the fused step's {name} has the shape {got.shape}, where {expected.shape} is expected")
+    wide = expected.astype(np.float32)
+    error = float(np.abs(got - wide).max() / max(np.abs(wide).max(), np.finfo(np.float32).tiny))
+    if not error <= tolerance:
+        raise ExportError(
+            f"the fused step is not the step: its {name} is off by {error:.2g} of its scale, where {tolerance:g} is "
+            "allowed; it was not written"
+        )
+    return error

@@ -1,0 +1,59 @@
+"""The trained networks as a folder that diffusers, too, can load."""
+
+from pathlib import Path
+from typing import Any
+
+import diffusers
+from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
+from transformers import CLIPTokenizer
+
+from ddim_edge_export.output.record import write_json
+
+from ..recipe import DIFFUSION
+from .denoiser import TextToLatents
+
+SCHEDULER = {
+    "_class_name": "DPMSolverMultistepScheduler",
+    "_diffusers_version": diffusers.__version__,
+    "algorithm_type": "dpmsolver++",
+    "beta_end": DIFFUSION.beta_end,
+    "beta_schedule": "squaredcos_cap_v2",
+    "beta_start": DIFFUSION.beta_start,
+    "clip_sample": False,  # for DDIM, which shares this file: latents go beyond 1
+    "num_inference_steps": 20,
+    "num_train_timesteps": DIFFUSION.num_train_steps,
+    "prediction_type": "v_prediction",
+    "set_alpha_to_one": True,
+    "sigma_max": 80.0,
+    "sigma_min": 0.02,
+    "solver_order": 2,
+    "solver_type": "midpoint",
+    "timestep_spacing": "trailing",
+    "use_karras_sigmas": True,
+}
+CARD = """---
+license: ofl-1.1
+---
+# emoji
+
+Colour emoji of 32x32 pixels from their Unicode names, learnt from the pictures of Noto Color Emoji (Copyright 2013-2017
+Google Inc.; Debian's package fonts-noto-color-emoji, whose fonts are under the SIL Open Font License 1.1,
+https://scripts.sil.org/OFL). The networks know those pictures by heart, so they are passed on under the same licence.
+"""
+
+
+def save_pipeline(folder: Path, trained: TextToLatents, autoencoder: Any, tokenizer: CLIPTokenizer) -> None:
+    """Save a StableDiffusionPipeline with its scheduler file and a model card that states the licence."""
+    pipeline = StableDiffusionPipeline(
+        unet=trained.unet,
+        vae=autoencoder,
+        text_encoder=trained.text_encoder,
+        tokenizer=tokenizer,
+        scheduler=DPMSolverMultistepScheduler(steps_offset=1),  # the file is written below; the pipeline warns of 0
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.save_pretrained(folder)
+    write_json(folder / "scheduler" / "scheduler_config.json", SCHEDULER)
+    (folder / "README.md").write_text(CARD, encoding="utf-8")
