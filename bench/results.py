@@ -34,7 +34,7 @@ def write(subject: str, record: Record) -> None:
     os.replace(temporary, path)
 
 
-def circumstances(*packages: str) -> Record:
+def environment(*packages: str) -> Record:
     """The machine, the day, and the versions of Python and of ``packages``."""
     return {
         "machine": f"{cpu_model()}, {os.cpu_count()} cores",

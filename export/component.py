@@ -48,7 +48,9 @@ def export_into(
     return Report(path=folder, network=name, options=options, cases=cases, remark=remark)
 
 
-def export_spare(folder: Path, load: Callable[[], Network], on_stage: Stage, options: Options) -> tuple[Case, ...]:
+def export_fp32_fallback(
+    folder: Path, load: Callable[[], Network], on_stage: Stage, options: Options
+) -> tuple[Case, ...]:
     """Write model.fp32.onnx, verified, beside the model.onnx of ``folder``; return how it compares with PyTorch.
 
     It is model.onnx but for the precision of ``options``, in which ``load`` must return the weights anew.

@@ -12,10 +12,10 @@ from typing import Any
 
 from ddim_edge.errors import ConfigError, ExportError
 
-from .component import export_into, export_spare
+from .component import export_fp32_fallback, export_into
 from .component_signature import describe_part
 from .config_keys import Config
-from .fp32_fallback import Spares, read_spares
+from .fp32_fallback import Fp32Fallbacks, read_fp32_fallbacks
 from .fuse import fuse_step as write_step
 from .networks.network import Call, Network
 from .networks.signature import Signature
@@ -60,17 +60,17 @@ class _Job:
     source: Source
     options: Options
     loras: tuple[Lora, ...]
-    spares: Spares
+    fp32_fallbacks: Fp32Fallbacks
 
     def options_for(self, part: Part) -> Options:
         """The step is a matter of the UNet alone, and the precision one of each part."""
-        kept = part.name in self.spares.kept
+        kept = part.name in self.fp32_fallbacks.kept
         return dataclasses.replace(
             self.options,
             precision=FP32 if kept else self.options.precision,
             fuse_step=self.options.fuse_step and part.name == "unet",
             keep_fp32=kept,
-            fp32_too=part.name in self.spares.doubled,
+            fp32_too=part.name in self.fp32_fallbacks.doubled,
         )
 
 
@@ -126,7 +126,7 @@ def export_folder(
         location.folder, components, vae=None if vae is None else Path(vae), checkpoint=location.checkpoint
     )
     names = [part.name for part in opened.parts]
-    spares = read_spares(keep_fp32, fp32_too, components=names, precision=options.precision)
+    fp32_fallbacks = read_fp32_fallbacks(keep_fp32, fp32_too, components=names, precision=options.precision)
     for part in opened.parts:
         _signature(part, opened, options)
     if fuse_step:
@@ -134,7 +134,7 @@ def export_folder(
     _fetch(location, opened, allow_pickle=allow_pickle)
     for part in opened.parts:
         check_weights(part, allow_pickle=allow_pickle)
-    job = _Job(source=opened, options=options, loras=tuple(map(read_lora, loras)), spares=spares)
+    job = _Job(source=opened, options=options, loras=tuple(map(read_lora, loras)), fp32_fallbacks=fp32_fallbacks)
     check_targets(job.loras, opened)
     with unfinished_folder(out, names):
         reports = {part.name: _component(out / part.name, part, job, on_stage) for part in opened.parts}
@@ -226,7 +226,9 @@ def _with_spare(report: Report, part: Part, job: _Job, on_stage: Progress) -> Re
     """Add the fp32 form to what was exported in fp16."""
     stage = functools.partial(on_stage, f"{part.name}.fp32")
     load_part = functools.partial(_network, part, job, stage)
-    return dataclasses.replace(report, spare_cases=export_spare(report.path, load_part, stage, report.options))
+    return dataclasses.replace(
+        report, fp32_fallback_cases=export_fp32_fallback(report.path, load_part, stage, report.options)
+    )
 
 
 def _config(part: Part, job: _Job) -> Config:

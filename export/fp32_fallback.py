@@ -12,7 +12,7 @@ _KEEP, _TOO = "--keep-fp32", "--fp32-too"
 
 
 @dataclass(frozen=True, kw_only=True)
-class Spares:
+class Fp32Fallbacks:
     """Names of components."""
 
     kept: frozenset[str] = frozenset()
@@ -21,9 +21,9 @@ class Spares:
     """Those whose graph in fp16 has its fp32 form beside it."""
 
 
-def read_spares(
+def read_fp32_fallbacks(
     keep_fp32: Collection[str], fp32_too: Collection[str], *, components: Collection[str], precision: Precision
-) -> Spares:
+) -> Fp32Fallbacks:
     """What was asked for, of the ``components`` that are exported in ``precision``.
 
     "all" in ``fp32_too`` means those that are not kept in fp32. ConfigError for a name that is not there, for one in
@@ -39,7 +39,7 @@ def read_spares(
         if name in keep_fp32:
             raise ConfigError(f"{name} is named by {_KEEP} and by {_TOO}: leave it out of one of them")
     kept = frozenset(keep_fp32)
-    return Spares(kept=kept, doubled=frozenset(components) - kept if _ALL in fp32_too else frozenset(fp32_too))
+    return Fp32Fallbacks(kept=kept, doubled=frozenset(components) - kept if _ALL in fp32_too else frozenset(fp32_too))
 
 
 def _check_precision(precision: Precision, *, keep: bool, too: bool) -> None:

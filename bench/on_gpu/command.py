@@ -10,7 +10,7 @@ from typing import Any
 import click
 from rich.console import Console
 
-from ddim_edge.benchmark.environment import circumstances
+from ddim_edge.benchmark.environment import environment
 
 from .. import results, tables
 from ..results import Record
@@ -97,7 +97,7 @@ class Run:
         self._end = time.monotonic() + 60 * minutes
         self._console = Console(stderr=True, highlight=False)
         found = results.read(subject) if kept else {}
-        self.record: Record = {"gpu": gpu, **circumstances(), **found}
+        self.record: Record = {"gpu": gpu, **environment(), **found}
         self.record.setdefault("groups", {})
 
     def all(self, planned: Sequence[Group], peak: Peak) -> None:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ddim_edge.benchmark.agreement import check_agreement
-from ddim_edge.benchmark.environment import circumstances
+from ddim_edge.benchmark.environment import environment
 from ddim_edge.benchmark.rounds import Cell, Notify, interleave
 
 from ..results import Record
@@ -50,7 +50,7 @@ def measure_group(
         "batch": group.batch,
         "steps": group.model.steps,
         "rounds": repeats,
-        **circumstances(),
+        **environment(),
         "rows": rows,
     }
 

@@ -124,7 +124,7 @@ def _measure(bench: Bench, record: Record, cells: Iterable[AnyCell]) -> list[Rec
 
 
 def _save(record: Record) -> None:
-    results.write(SUBJECT, {**record, **results.circumstances(*PACKAGES)})
+    results.write(SUBJECT, {**record, **results.environment(*PACKAGES)})
     tables.render()
 
 

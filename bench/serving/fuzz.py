@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ..results import Record, circumstances, write
+from ..results import Record, environment, write
 from . import malformed
 from .client import images_of, open_client
 from .malformed import Case
@@ -51,7 +51,7 @@ def measure(indices: Sequence[int], seed: int, notify: Notify) -> Record:
         "tracebacks_in_log": log.count("Traceback (most recent call last)"),
     }
     if len(indices) > 1:
-        write(SUBJECT, {**record, **circumstances(*PACKAGES)})
+        write(SUBJECT, {**record, **environment(*PACKAGES)})
     return record
 
 

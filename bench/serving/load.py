@@ -4,7 +4,7 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 
-from ..results import Record, circumstances, read, write
+from ..results import Record, environment, read, write
 from . import capacity
 from .client import TIMED_OUT, Outcome, images_of, open_client, replay
 from .processes import NO_BOUND, Server, ours, rival
@@ -48,7 +48,7 @@ def warm_up(requests: int) -> int:
 
 
 def _save(record: Record) -> None:
-    write(SUBJECT, {**record, **circumstances(*PACKAGES)})
+    write(SUBJECT, {**record, **environment(*PACKAGES)})
 
 
 def _cell(way: str, load: int, record: Record) -> Record:

@@ -12,7 +12,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from ddim_edge.serving import AsyncEngine, Settings
 
-from ..results import Record, circumstances, write
+from ..results import Record, environment, write
 from .batches import MAX_ROWS, MODEL
 from .client import open_client, post
 from .processes import ours
@@ -55,7 +55,7 @@ def measure(rounds: int, repetitions: int, notify: Notify) -> Record:
         "bar": BAR,
         "rows": [_row(way, each) for way, each in taken.items()],
     }
-    write(SUBJECT, {**record, **circumstances(*PACKAGES)})
+    write(SUBJECT, {**record, **environment(*PACKAGES)})
     return record
 
 

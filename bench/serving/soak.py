@@ -11,7 +11,7 @@ import numpy as np
 from ddim_edge.arrays import Pixels
 from ddim_edge.generation.pipeline import Pipeline, load
 
-from ..results import Record, circumstances, read, write
+from ..results import Record, environment, read, write
 from . import capacity
 from .batches import MODEL
 from .client import images_of, open_client, post
@@ -57,7 +57,7 @@ def measure(minutes: float, notify: Notify) -> Record:
         "tracebacks_in_log": log.count("Traceback (most recent call last)"),
         "failures": [*seen.faults, *_failures(growth, differences, last)],
     }
-    write(SUBJECT, {**record, **circumstances(*PACKAGES)})
+    write(SUBJECT, {**record, **environment(*PACKAGES)})
     return record
 
 

@@ -44,7 +44,7 @@ def main(subjects: tuple[str, ...], bundle: str, diffusers_folder: Path | None) 
         for name in subjects or MEASUREMENTS:
             record = MEASUREMENTS[name](subject, lambda text: status.update(text))
             weights = "trained" if diffusers_folder else "random, of the same shape"
-            circumstances = results.circumstances(*PACKAGES)
+            circumstances = results.environment(*PACKAGES)
             results.write(name, {**circumstances, "torch_weights": weights, **record})
             tables.render()
 

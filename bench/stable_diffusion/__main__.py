@@ -45,7 +45,7 @@ def main(bundle: Path, source: Path, num_steps: int, shared: bool) -> None:
         "parity": _parity(made["ours"], made["diffusers"]),
         "low_memory_is_equal": _same(made["ours"], made["low-memory"]),
     }
-    results.write("stable_diffusion", {**results.circumstances(*PACKAGES), **record})
+    results.write("stable_diffusion", {**results.environment(*PACKAGES), **record})
     tables.render()
 
 

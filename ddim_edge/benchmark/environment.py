@@ -13,7 +13,7 @@ from ..version import __version__
 _PACKAGES = ("numpy", "onnxruntime", "onnxruntime-gpu", "torch", "diffusers", "transformers")
 
 
-def circumstances() -> dict[str, Any]:
+def environment() -> dict[str, Any]:
     """The machine, the time, and the versions of what is installed."""
     versions = {"ddim-edge": __version__, "python": platform.python_version()}
     return {

@@ -52,9 +52,9 @@ def open_ours(settings: Mapping[str, Any]) -> tuple[Record, Answer]:
         "provider": pipeline.provider,
         "precision": precision_of(pipeline),
         "guidance_scale": request.guidance_scale,
-        "guided": job_of(pipeline.bundle, request, 0, pipeline.parts).unconditional is not None,
-        "reads_text": pipeline.parts.text is not None,
-        "decodes": pipeline.parts.vae is not None,
+        "guided": job_of(pipeline.bundle, request, 0, pipeline.components).unconditional is not None,
+        "reads_text": pipeline.components.text is not None,
+        "decodes": pipeline.components.vae is not None,
         "sample_shape": pipeline.bundle.shape_of(request.height, request.width),
         "open_seconds": opened - began,
         "warm_up_seconds": time.perf_counter() - opened,
@@ -117,7 +117,7 @@ def _measure(pipeline: Pipeline, request: Request) -> Record:
 
 def _predict(pipeline: Pipeline, request: Request, path: Path) -> Record:
     """Write one question to the network, and its answer, as .npz, for another side to compare with."""
-    job = job_of(pipeline.bundle, request, 0, pipeline.parts)
+    job = job_of(pipeline.bundle, request, 0, pipeline.components)
     job.query = next(job.sampler)
     row = job.row()._replace(unconditional=None)
     answer = pipeline.denoiser.predict([row])

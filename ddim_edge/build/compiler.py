@@ -18,7 +18,7 @@ import numpy as np
 from ..errors import DdimEdgeError, ProviderError
 from ..runtime.compiled.recipe import MODEL, Recipe, provider_options
 from ..runtime.providers.device import Device
-from ..runtime.providers.error_text import complaint
+from ..runtime.providers.error_text import first_error_line
 from ..runtime.providers.onnxruntime_module import be_quiet, load_cuda_libraries, runtime, why_not_loaded
 from ..runtime.providers.options import defaults
 from ..runtime.providers.placement import RECORD_PLACEMENT, check_placement
@@ -89,7 +89,7 @@ def _run_once(session: Any, recipe: Recipe) -> None:
     try:
         session.run(None, feeds)
     except Exception as error:  # ONNX Runtime's exceptions have no public base but this one
-        raise ProviderError(f"{recipe.component} cannot be run: {complaint(error)}") from None
+        raise ProviderError(f"{recipe.component} cannot be run: {first_error_line(error)}") from None
 
 
 def _compile_context(recipe: Recipe, folder: Path, provider: Provider, which: str | None) -> Any:
@@ -99,7 +99,7 @@ def _compile_context(recipe: Recipe, folder: Path, provider: Provider, which: st
         compiler = runtime().ModelCompiler(options, str(recipe.graph), external_initializers_file_path=_WEIGHTS)
         compiler.compile_to_file(str(folder / MODEL))
     except Exception as error:  # ONNX Runtime's exceptions have no public base but this one
-        raise ProviderError(f"{provider.name} cannot compile {recipe.component}: {complaint(error)}") from None
+        raise ProviderError(f"{provider.name} cannot compile {recipe.component}: {first_error_line(error)}") from None
     if b"EPContext" not in (folder / MODEL).read_bytes():
         raise ProviderError(f"{provider.name} compiled nothing: it takes no part of {recipe.component}'s graph")
     again = _options_of(recipe, folder, provider, which)
@@ -127,7 +127,7 @@ def _session(graph: Path, options: Any, **arguments: Any) -> Any:
     try:
         return runtime().InferenceSession(graph, options, **arguments)
     except Exception as error:  # ONNX Runtime's exceptions have no public base but this one
-        raise ProviderError(f"{graph} cannot be opened: {complaint(error)}") from None
+        raise ProviderError(f"{graph} cannot be opened: {first_error_line(error)}") from None
 
 
 def _session_options() -> Any:

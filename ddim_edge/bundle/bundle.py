@@ -19,8 +19,8 @@ from .vae_config import VaeConfig
 NO_CLASS = "none"
 """What the null class is called."""
 _MAKERS = ("unet", "text_encoder", "text_encoder_2", "vae_decoder", "vae_encoder", "safety_checker")
-USUAL_STEPS = 50
-USUAL_LCM_STEPS = 4
+DEFAULT_STEPS = 50
+DEFAULT_LCM_STEPS = 4
 
 
 @dataclass(frozen=True)
@@ -79,9 +79,9 @@ class Bundle:
         """The options of a sampler for this model; ConfigError where it has none or cannot follow the model."""
         return sampler_config(self.scheduler_keys, name)
 
-    def usual_steps(self, config: SamplerConfig) -> int:
+    def default_steps(self, config: SamplerConfig) -> int:
         """How many steps a sampler makes where nobody says: the model's own as many as its file says, others 50."""
-        return self.num_steps if config.name == self.scheduler.name else usual_steps_of(config)
+        return self.num_steps if config.name == self.scheduler.name else default_steps_of(config)
 
     @functools.cached_property
     def sha256(self) -> str:
@@ -116,5 +116,5 @@ class Bundle:
         return NO_CLASS if label == self.null_class else self.labels[label]
 
 
-def usual_steps_of(config: SamplerConfig) -> int:
-    return min(USUAL_LCM_STEPS if config.name == "lcm" else USUAL_STEPS, config.num_train_steps)
+def default_steps_of(config: SamplerConfig) -> int:
+    return min(DEFAULT_LCM_STEPS if config.name == "lcm" else DEFAULT_STEPS, config.num_train_steps)

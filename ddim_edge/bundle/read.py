@@ -10,7 +10,7 @@ from typing import Any
 from ..config import SamplerConfig, read_json, sampler_config
 from ..diffusion.samplers import schedule_of
 from ..errors import BundleError, ConfigError
-from .bundle import Bundle, usual_steps_of
+from .bundle import Bundle, default_steps_of
 from .control_config import ControlConfig
 from .unet_inputs import UnetInputs
 from .vae_config import VaeConfig
@@ -126,7 +126,7 @@ def _num_steps(keys: Mapping[str, Any], scheduler: SamplerConfig) -> int:
     """The file's own ``num_inference_steps``, which diffusers does not know; else what is usual."""
     steps = keys.get("num_inference_steps")
     if steps is None:
-        return usual_steps_of(scheduler)
+        return default_steps_of(scheduler)
     try:
         schedule_of(scheduler, steps)
     except ConfigError as error:

@@ -8,10 +8,10 @@ from typing import Any, Self
 from ..config.json_file import read_json
 from ..errors import BundleError, ConfigError
 
-_USUAL_SCALE = 0.18215
+_DEFAULT_SCALE = 0.18215
 
 
-_USUAL_TILE = 512
+_DEFAULT_TILE = 512
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class VaeConfig:
     image_channels: int
     scale: tuple[float, ...]
     shift: tuple[float, ...]
-    tile: int = _USUAL_TILE
+    tile: int = _DEFAULT_TILE
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
@@ -65,7 +65,7 @@ class VaeConfig:
 def _scale(keys: Mapping[str, Any]) -> float:
     value = keys.get("scaling_factor")
     if value is None:
-        return 1.0 if "num_decoder_blocks" in keys else _USUAL_SCALE
+        return 1.0 if "num_decoder_blocks" in keys else _DEFAULT_SCALE
     if not float(value) > 0:
         raise ValueError(f"scaling_factor must be above 0, not {value!r}")
     return float(value)
@@ -73,6 +73,6 @@ def _scale(keys: Mapping[str, Any]) -> float:
 
 def _tile(keys: Mapping[str, Any], multiple: int) -> int:
     """The side of the images that it was trained on, where its file says so; a quarter of it must be whole latents."""
-    side = keys.get("sample_size") or _USUAL_TILE
+    side = keys.get("sample_size") or _DEFAULT_TILE
     pixels = int(side if not isinstance(side, Sequence) else min(side))
     return max(pixels - pixels % multiple, multiple)

@@ -10,7 +10,7 @@ import click
 from rich.console import Console
 
 from ..benchmark.agreement import check_agreement
-from ..benchmark.environment import circumstances
+from ..benchmark.environment import environment
 from ..benchmark.plan import EAGER, Configuration, Settings, device_beside, ours, rival
 from ..benchmark.rounds import Cell, Notify, interleave
 from ..bundle.read import open_bundle
@@ -94,7 +94,7 @@ def bench_command(
         interrupted = bench.run(first, repeats, status.update)
     rows = [cell.row() for cell in bench.cells]
     asked = {**vars(settings), "repeats": repeats}
-    report = {**circumstances(), "settings": asked, "interrupted": interrupted, "rows": rows}
+    report = {**environment(), "settings": asked, "interrupted": interrupted, "rows": rows}
     measured = any(row["rounds"] for row in rows)
     if measured or not interrupted:
         click.echo(json.dumps(report) if as_json else text_of(report))

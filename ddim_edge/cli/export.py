@@ -135,8 +135,8 @@ def _export(source: str, out: Path, **options: Any) -> None:
         remark = f"; {part.remark}" if part.remark else ""
         if part.step is not None:
             remark += f"; its fused step at most {part.step.error:.1e} from NumPy's"
-        if part.spare_deviation is not None:
-            remark += f"; its fp32 form {part.spare_deviation}"
+        if part.fp32_fallback_deviation is not None:
+            remark += f"; its fp32 form {part.fp32_fallback_deviation}"
         click.echo(
             f"{name}: {part.network} in {part.precision.name}, {part.size / 1e6:.1f} MB, {part.deviation}{remark}"
         )

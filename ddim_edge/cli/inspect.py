@@ -20,7 +20,7 @@ from ..config import (
     ThresholdConfig,
     changed_options,
 )
-from ..generation.requests.options import usual_guidance
+from ..generation.requests.options import default_guidance
 from ..graphs.external_data import check_onnx_file
 from ..runtime.sessions.session import Session
 from ..runtime.sessions.tensors import TensorInfo
@@ -116,9 +116,9 @@ def _what_it_makes(bundle: Bundle) -> list[str]:
 
 def _guidance(bundle: Bundle) -> str:
     if bundle.inputs.guidance_width is not None:
-        return f"guidance is built into the network, usually {usual_guidance(bundle):g}"
+        return f"guidance is built into the network, usually {default_guidance(bundle):g}"
     if bundle.inputs.text:
-        return f"guidance usually {usual_guidance(bundle):g}, away from a negative prompt"
+        return f"guidance usually {default_guidance(bundle):g}, away from a negative prompt"
     if bundle.null_class is None:
         return "no null class, so no guidance"
     return f"guidance with the null class {bundle.null_class}"

@@ -6,7 +6,7 @@ from typing import Any
 
 from ..runtime.hardware import cpu, nvidia
 from .installation import State
-from .isolated import run_apart
+from .isolated import run_isolated
 from .libraries import find_libraries, missing
 from .remedies import find_problems
 from .software import module_facts, not_available, software_facts
@@ -63,7 +63,7 @@ def _cpu_facts() -> dict[str, Any]:
 def _nvidia_facts(say: Callable[[str], None]) -> dict[str, Any]:
     say("the NVIDIA driver")
     silent: dict[str, Any] = {"driver": None, "cuda": None, "gpus": [], "reason": None}
-    answer = run_apart("driver", seconds=_DRIVER_SECONDS)
+    answer = run_isolated("driver", seconds=_DRIVER_SECONDS)
     board = {"jetson": nvidia.jetson(), "jetpack": nvidia.jetpack(), "pci_gpus": nvidia.pci_gpus()}
     return silent | answer | board
 
@@ -81,4 +81,4 @@ def _about_the_machine(facts: Mapping[str, Any]) -> dict[str, Any]:
 def _try(name: str, seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
     """As ``try_provider``; in a process of its own unless it is the CPU, which this one needs anyway."""
     say(f"provider {name}")
-    return try_provider(name) if name == "cpu" else run_apart("trial", name, seconds=seconds)
+    return try_provider(name) if name == "cpu" else run_isolated("trial", name, seconds=seconds)

@@ -13,7 +13,7 @@ _LAST_WORDS = 200
 _KILL_SECONDS = 5
 
 
-def run_apart(task: str, *arguments: str, seconds: float, command: Sequence[str] = _THIS_PYTHON) -> dict[str, Any]:
+def run_isolated(task: str, *arguments: str, seconds: float, command: Sequence[str] = _THIS_PYTHON) -> dict[str, Any]:
     """The object that the task prints as JSON in its last line; {"reason": why there is none} otherwise."""
     process = subprocess.Popen(
         [*command, task, *arguments],

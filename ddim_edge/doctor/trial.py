@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..errors import DdimEdgeError, ProviderError
 from ..runtime.providers.device import Device
-from ..runtime.providers.error_text import complaint
+from ..runtime.providers.error_text import first_error_line
 from ..runtime.providers.onnxruntime_module import runtime, why_not_loaded
 from ..runtime.providers.table import PROVIDERS
 from ..runtime.sessions.opening import FallbackWarning, Use, open_uncompiled
@@ -62,7 +62,7 @@ def run_probe(probe: str, provider: str) -> Run:
         outputs = [raw.run(["out"], {"sample": sample})[0] for _ in range(_WARM_UPS)]
         milliseconds = statistics.median(_milliseconds(raw, sample) for _ in range(_RUNS))
     except Exception as error:  # ONNX Runtime's exceptions have no public base but this one
-        raise ProviderError(f"{probe} failed on {provider}: {complaint(error)}") from error
+        raise ProviderError(f"{probe} failed on {provider}: {first_error_line(error)}") from error
     return Run(outputs[-1], milliseconds, "; ".join(remarks) or None)
 
 

@@ -134,7 +134,7 @@ class Engine:
             return
         job.advance(answer)
         if job.finished is not None:
-            self.denoiser.prove()
+            self.denoiser.mark_fp16_checked()
         if isinstance(answer, Stepped) and job.finished is not None and not np.isfinite(job.finished).all():
             job.finished, job.error = None, self._not_finite(f"at one of {job.calls} network calls")
 

@@ -8,7 +8,7 @@ import numpy as np
 from ..arrays import Conditioning, Sample
 from ..diffusion.noise import Draw
 from ..diffusion.samplers import NoiseSource, Sampler, first_sample, schedule_of, start
-from ..diffusion.samplers.inpaint import Mask, noised, repair
+from ..diffusion.samplers.inpaint import Mask, add_noise, inpaint
 from ..networks.denoiser import EXTRA_CHANNELS
 from ..networks.vae import Vae
 from .requests.origin import Origin, row
@@ -61,9 +61,9 @@ def _change(
     """From ``image`` at the noise level of the first step that is made, unless ``sampler`` has begun elsewhere."""
     levels = schedule_of(request.sampler, request.num_steps, request.strength).levels
     if sampler is None:
-        begin = noised(image, noise, float(levels[0]))
+        begin = add_noise(image, noise, float(levels[0]))
         sampler = start(request.sampler, request.num_steps, begin, draw, request.strength)
-    return sampler if mask is None else repair(sampler, levels, image, noise, ~mask)
+    return sampler if mask is None else inpaint(sampler, levels, image, noise, ~mask)
 
 
 def _repaint(request: Request, image: Sample, mask: Mask | None, draw: NoiseSource, stream: Draw, vae: Vae) -> Start:

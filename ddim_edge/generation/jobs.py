@@ -3,21 +3,21 @@
 from ..bundle.bundle import Bundle
 from ..diffusion.guidance import guided_timesteps
 from ..diffusion.noise import noise_stream
-from ..networks.components import Parts
+from ..networks.components import Components
 from .conditioning import conditions_of, control_conditions
 from .engine import Job
 from .initial_sample import starting_point
 from .requests.request import Request
 
-_NO_PARTS = Parts()
+_NO_COMPONENTS = Components()
 
 
-def job_of(bundle: Bundle, request: Request, index: int, parts: Parts = _NO_PARTS) -> Job:
-    """The job that makes image ``index`` of ``request``; ``parts`` are the model's networks beside the UNet."""
+def job_of(bundle: Bundle, request: Request, index: int, components: Components = _NO_COMPONENTS) -> Job:
+    """The job that makes image ``index`` of ``request``; ``components`` are the model's networks beside the UNet."""
     stream = noise_stream(request.seed + index, request.noise)
     shape = bundle.shape_of(request.height, request.width)
-    sampler, extra = starting_point(request, index, stream, shape, parts.vae, repaints=bundle.inputs.repaints)
-    conditioning, unconditional = conditions_of(bundle, request, index, parts.text)
+    sampler, extra = starting_point(request, index, stream, shape, components.vae, repaints=bundle.inputs.repaints)
+    conditioning, unconditional = conditions_of(bundle, request, index, components.text)
     controls, controls_unconditional = control_conditions(bundle, request, index)
     guided = unconditional is not None
     return Job(

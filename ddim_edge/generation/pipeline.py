@@ -12,7 +12,7 @@ import numpy as np
 from ..bundle.bundle import Bundle
 from ..bundle.read import open_bundle
 from ..errors import BundleError, ConfigError
-from ..networks.components import Parts, open_unet
+from ..networks.components import Components, open_unet
 from ..networks.controlnet import ControlNets
 from ..networks.denoiser import Denoiser
 from ..networks.safety_checker import warn_unchecked, warn_unsafe
@@ -46,7 +46,7 @@ class Pipeline:
         self.provider = self.denoiser.session.provider
         self._warn_if_slow()
         self._check_conditioning()
-        self.parts = Parts.open(bundle, self.denoiser.session.inputs, sessions)
+        self.components = Components.open(bundle, self.denoiser.session.inputs, sessions)
 
     def request(self, **options: Unpack[Options]) -> Request:
         """Check options against this model and return the request; see ``generate`` for what they mean."""
@@ -105,9 +105,9 @@ class Pipeline:
         """
         if not request.safety_checker:
             warn_unchecked(self.bundle.name)
-        pixels = partial(self.parts.pixels, check=request.safety_checker, tiles=request.vae_tiling)
+        pixels = partial(self.components.pixels, check=request.safety_checker, tiles=request.vae_tiling)
         for indices in chunks if chunks is not None else request.chunks():
-            jobs = [job_of(self.bundle, request, index, self.parts) for index in indices]
+            jobs = [job_of(self.bundle, request, index, self.components) for index in indices]
             engine = Engine(self.denoiser, max_rows=2 * len(jobs))
             for job in jobs:
                 engine.add(job)
@@ -120,7 +120,7 @@ class Pipeline:
     def _finished(self, progress: Progress, request: Request) -> Progress:
         """The progress of a batch whose jobs have ended, with their images."""
         samples = np.concatenate([job.result() for job in progress.jobs])
-        images, is_safe = self.parts.finish(samples, check=request.safety_checker, tiles=request.vae_tiling)
+        images, is_safe = self.components.finish(samples, check=request.safety_checker, tiles=request.vae_tiling)
         warn_unsafe(progress.indices, is_safe, request.seed)
         return progress._replace(images=images, is_safe=is_safe)
 

@@ -39,7 +39,7 @@ def warm_up_calls(request: Request) -> int:
     return _ROUNDS * len(_chunks(short)) * steps
 
 
-def usual_requests(pipeline: Pipeline, max_rows: int) -> Iterator[Request]:
+def default_requests(pipeline: Pipeline, max_rows: int) -> Iterator[Request]:
     """Requests of 1, 2, 4 … images with the model's own settings, as far as ``max_rows`` rows take them."""
     images = 1
     while True:

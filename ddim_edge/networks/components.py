@@ -25,7 +25,7 @@ def open_unet(bundle: Bundle, sessions: Sessions) -> Session:
     return sessions.open(stepping if stepping.is_file() else plain, bundle.folder, each_step=True)
 
 
-class Parts(NamedTuple):
+class Components(NamedTuple):
     """Each is None for a model that has no such thing."""
 
     text: TextEncoder | None = None

@@ -1,4 +1,4 @@
-"""What many rows are conditioned on, as one array an input, made anew only when other rows are asked."""
+"""Conditioning cache: the conditioning of many rows as one array per input."""
 
 from collections.abc import Sequence
 
@@ -7,17 +7,17 @@ import numpy as np
 from ..arrays import Array
 
 
-class Stacks:
-    """Remembers the last array of every name: as long as its rows are the same, it is the same, and read-only.
+class ConditioningCache:
+    """Batches conditioning; returns the same read-only array while the batch is unchanged.
 
-    So a session need not upload it again.
+    So the session does not upload it again.
     """
 
     def __init__(self) -> None:
         self._last: dict[str, tuple[tuple[Array, ...], Array]] = {}
 
-    def of(self, name: str, rows: Sequence[Array]) -> Array:
-        """``rows``, arrays that nobody writes to, one after another along their first axis."""
+    def batch(self, name: str, rows: Sequence[Array]) -> Array:
+        """Concatenate ``rows`` along their first axis. ``name``: the input's. Nobody may write to ``rows``."""
         before, stacked = self._last.get(name, ((), None))
         if stacked is not None and len(before) == len(rows) and all(a is b for a, b in zip(before, rows, strict=True)):
             return stacked

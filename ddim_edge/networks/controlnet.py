@@ -12,7 +12,7 @@ from ..bundle.control_config import ControlConfig
 from ..errors import BundleError
 from ..runtime.sessions.pool import Sessions
 from ..runtime.sessions.session import Feed, Session
-from .conditioning_cache import Stacks
+from .conditioning_cache import ConditioningCache
 
 RESIDUALS = ("down_block_additional_residuals", "mid_block_additional_residual")
 """What the UNet's inputs that a ControlNet fills begin with."""
@@ -26,7 +26,7 @@ class ControlNets:
         paths = [folder / config.name / "model.onnx" for config in configs]
         opened = [sessions.open(path, folder, each_step=True, stays=True) for path in paths]
         self._nets = list(zip(configs, opened, strict=True))
-        self._stacks = Stacks()
+        self._conditioning_cache = ConditioningCache()
 
     def check_fit(self, unet: Session) -> None:
         """BundleError unless they return what the UNet takes and want nothing else than it does."""
@@ -45,10 +45,10 @@ class ControlNets:
                     "that does not fit the unet, one of them is from another model"
                 )
 
-    def prove(self) -> None:
+    def mark_fp16_checked(self) -> None:
         """An image was made with them."""
         for _, session in self._nets:
-            session.proven = True
+            session.needs_fp16_check = False
 
     def residuals(self, feeds: Mapping[str, Array], conditions: Sequence[Mapping[str, Array]]) -> Mapping[str, Feed]:
         """What they add to the UNet that is fed ``feeds``, by the names of its inputs; nothing where there are none.
@@ -59,11 +59,11 @@ class ControlNets:
         total: dict[str, Array] = {}
         for config, session in self._nets:
             images, scales = (
-                self._stacks.of(key, [condition[key] for condition in conditions])
+                self._conditioning_cache.batch(key, [condition[key] for condition in conditions])
                 for key in (config.image_key, config.scale_key)
             )
             own = _own_feeds(session, feeds, images)
-            if len(self._nets) == 1 and session.proven and (scales == 1).all():
+            if len(self._nets) == 1 and not session.needs_fp16_check and (scales == 1).all():
                 return session.run_on_device(own, list(session.outputs))
             for name, value in session.run(own).items():
                 part = scales.reshape(-1, 1, 1, 1) * value

@@ -11,9 +11,9 @@ from ..diffusion.guidance import guide, rescale
 from ..diffusion.samplers.query import LinearStep, Stepped
 from ..errors import BundleError
 from ..runtime.sessions.session import Session
-from .conditioning_cache import Stacks
+from .conditioning_cache import ConditioningCache
 from .controlnet import RESIDUALS, ControlNets
-from .fused_step import STEP_INPUTS, Stepper, StepRow, standing
+from .fused_step import STEP_INPUTS, FusedStep, StepRow, placeholder_step_inputs
 
 EXTRA_CHANNELS = "extra_channels"
 """What a conditioning calls the channels that an inpainting model takes after those of the sample."""
@@ -61,8 +61,8 @@ class Denoiser:
         self.per_row_timesteps = len(session.inputs["timestep"].shape) == 1
         batch = session.inputs["sample"].shape[0]
         self._fixed_batch = batch if isinstance(batch, int) else None
-        self._stepper = Stepper(session)
-        self._stacks = Stacks()
+        self._fused_step = FusedStep(session)
+        self._conditioning_cache = ConditioningCache()
         self.on_call: Callable[[int, float], None] = lambda _rows, _seconds: None
 
     def answer(self, rows: Sequence[Row]) -> Sequence[Sample | Stepped]:
@@ -70,16 +70,21 @@ class Denoiser:
 
         What fp16 makes of its first image is looked at, and so it is predictions.
         """
-        if self._takes_steps and self.session.proven and _may_step(rows) and len(rows) <= self._most(len(rows)):
+        if (
+            self._takes_steps
+            and not self.session.needs_fp16_check
+            and _may_step(rows)
+            and len(rows) <= self._most(len(rows))
+        ):
             return self._step(rows)
         predictions = self.predict(rows)
         return [predictions[index : index + 1] for index in range(len(rows))]
 
-    def prove(self) -> None:
+    def mark_fp16_checked(self) -> None:
         """An image was made: what the networks return in fp16 need not be looked at any more."""
-        self.session.proven = True
+        self.session.needs_fp16_check = False
         if self._controls is not None:
-            self._controls.prove()
+            self._controls.mark_fp16_checked()
 
     def predict(self, rows: Sequence[Row]) -> Sample:
         """The predictions of ``rows``, float32 (B, C, H, W), asking B rows, plus one for each guided row."""
@@ -107,7 +112,7 @@ class Denoiser:
         others = self._others([*padded, *padded] if guided else padded, conditions)
         steps = [StepRow(row.sample, row.step, row.guidance_scale) for row in rows if row.step is not None]
         began = time.perf_counter()
-        stepped = self._stepper.advance(steps, others, padding)
+        stepped = self._fused_step.advance(steps, others, padding)
         self.on_call((1 + guided) * len(rows), time.perf_counter() - began)
         return stepped
 
@@ -138,17 +143,19 @@ class Denoiser:
     def _feeds(self, rows: Sequence[Row], conditions: Sequence[Conditioning]) -> dict[str, Array]:
         sample = _stack([np.asarray(row.sample) for row in rows])
         if EXTRA_CHANNELS in conditions[0]:
-            extra = self._stacks.of(EXTRA_CHANNELS, [condition[EXTRA_CHANNELS] for condition in conditions])
+            extra = self._conditioning_cache.batch(
+                EXTRA_CHANNELS, [condition[EXTRA_CHANNELS] for condition in conditions]
+            )
             sample = np.concatenate([sample, extra], axis=1)
-        still = standing(sample.shape) if self._takes_steps else {}
-        return {"sample": sample, **self._others(rows, conditions), **still}
+        placeholders = placeholder_step_inputs(sample.shape) if self._takes_steps else {}
+        return {"sample": sample, **self._others(rows, conditions), **placeholders}
 
     def _others(self, rows: Sequence[Row], conditions: Sequence[Conditioning]) -> dict[str, Array]:
         """All that the network is fed beside the sample."""
         timesteps = np.array([row.timestep for row in rows])
         feeds = {"timestep": timesteps if self.per_row_timesteps else timesteps[0]}
         for name in self.conditioning_names:
-            feeds[name] = self._stacks.of(name, [condition[name] for condition in conditions])
+            feeds[name] = self._conditioning_cache.batch(name, [condition[name] for condition in conditions])
         return feeds
 
     def _most(self, rows: int) -> int:

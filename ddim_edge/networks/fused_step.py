@@ -39,7 +39,7 @@ class StepRow(NamedTuple):
     guidance_scale: float
 
 
-class Stepper:
+class FusedStep:
     """Takes steps on a session of such a graph."""
 
     def __init__(self, session: Session) -> None:
@@ -49,7 +49,12 @@ class Stepper:
         """Take each row's step. ``others``: the network's further inputs; ``padding``: more rows, of no interest."""
         padded = [*rows, *[rows[-1]] * padding]
         samples = _together([row.sample for row in rows], padding)
-        feeds = {**others, "sample": samples, **standing(samples.shape), _COEFFICIENTS: _coefficients(padded)}
+        feeds = {
+            **others,
+            "sample": samples,
+            **placeholder_step_inputs(samples.shape),
+            _COEFFICIENTS: _coefficients(padded),
+        }
         if any(row.step.noise is not None for row in rows):
             feeds[_NOISE] = _noise(padded)
         answers = self._session.run_on_device(feeds, _OUTPUTS)
@@ -58,7 +63,7 @@ class Stepper:
 
 
 @functools.lru_cache(maxsize=16)
-def standing(shape: tuple[int, ...]) -> Mapping[str, Array]:
+def placeholder_step_inputs(shape: tuple[int, ...]) -> Mapping[str, Array]:
     """What the graph is fed for samples of ``shape`` where only its prediction is wanted; read-only."""
     arrays = {_COEFFICIENTS: np.zeros((shape[0], 8), np.float32), _NOISE: np.zeros(shape, np.float32)}
     for array in arrays.values():

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 _EOS = "<|endoftext|>"
 # In transformers' order: of two names for the same token, the later one says how it is matched.
-_USUAL = {"bos_token": "<|startoftext|>", "eos_token": _EOS, "unk_token": _EOS, "pad_token": _EOS}
+_DEFAULT = {"bos_token": "<|startoftext|>", "eos_token": _EOS, "unk_token": _EOS, "pad_token": _EOS}
 _FLAGS = ("single_word", "lstrip", "rstrip", "normalized")
 
 Settings = Mapping[str, Any]
@@ -39,7 +39,7 @@ def read_settings(folder: Path) -> Settings:
 def special_names(settings: Settings, folder: Path) -> dict[str, str]:
     """The tokens that are called bos_token, eos_token, unk_token and pad_token; BundleError for what is no token."""
     try:
-        return {key: _content(settings.get(key) or usual) for key, usual in _USUAL.items()}
+        return {key: _content(settings.get(key) or usual) for key, usual in _DEFAULT.items()}
     except (KeyError, TypeError) as error:
         raise _unreadable(folder, error) from None
 
@@ -53,7 +53,7 @@ def add_special_tokens(tokenizer: "Tokenizer", settings: Settings, folder: Path)
         listed = {token.content: token for token in _listed(settings)}
         tokenizer.add_tokens(list(listed.values()))
         known = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
-        values = {_content(value): value for value in (settings.get(key) or usual for key, usual in _USUAL.items())}
+        values = {_content(value): value for value in (settings.get(key) or usual for key, usual in _DEFAULT.items())}
         fresh = [value for content, value in values.items() if content not in known]
         there = [value for value in fresh if tokenizer.token_to_id(_content(value)) is not None]
         tokenizer.add_tokens([_added(value, special=True) for value in there])
@@ -68,7 +68,7 @@ def _listed(settings: Settings) -> Iterator["AddedToken"]:
         for _, value in sorted(decoder.items(), key=lambda item: int(item[0])):
             yield _added(value, special=bool(value.get("special")))
         return
-    special = {_content(settings.get(key) or usual) for key, usual in _USUAL.items()}
+    special = {_content(settings.get(key) or usual) for key, usual in _DEFAULT.items()}
     added: Mapping[str, int] = settings["added_tokens"]
     for token in sorted(added, key=lambda token: int(added[token])):
         yield _added({"content": token, "normalized": token not in special}, special=token in special)

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 _WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
-_USUAL_LENGTH, _LONGEST = 77, 100_000  # transformers writes 10^30 where it knows no length
+_DEFAULT_LENGTH, _LONGEST = 77, 100_000  # transformers writes 10^30 where it knows no length
 
 
 class TokenizerFiles(NamedTuple):
@@ -79,10 +79,10 @@ def _number(tokenizer: "Tokenizer", key: str, names: Mapping[str, str], folder: 
 def _length(settings: Mapping[str, Any], folder: Path) -> int:
     length = settings.get("model_max_length")
     if length is None or (isinstance(length, (int, float)) and length > _LONGEST):
-        return _USUAL_LENGTH
+        return _DEFAULT_LENGTH
     if type(length) is not int or length < 3:
         raise BundleError(
             f"{folder / 'tokenizer_config.json'}'s model_max_length must be a whole number of at least 3, "
-            f"not {length!r}: it is {_USUAL_LENGTH} for CLIP"
+            f"not {length!r}: it is {_DEFAULT_LENGTH} for CLIP"
         )
     return length

@@ -6,7 +6,7 @@ from torch.export import Dim
 
 from ddim_edge.errors import ExportError
 
-from ..errors import first_line
+from ..errors import first_error_line
 from ..networks.network import Network, Positional, to_tensors
 from ..networks.signature import Input, Signature
 
@@ -29,7 +29,7 @@ def trace(network: Network, opset: int) -> ir.Model:
             verbose=False,
         )
     except (torch.onnx.OnnxExporterError, RuntimeError, ValueError, TypeError) as error:
-        reason = first_line(error.__cause__ or error)
+        reason = first_error_line(error.__cause__ or error)
         raise ExportError(f"PyTorch cannot trace this {network.name} to ONNX: {reason}") from error
     assert program is not None
     return _name_axes(program.model, signature)

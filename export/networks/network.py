@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ddim_edge.errors import ExportError
 
-from ..errors import first_line
+from ..errors import first_error_line
 from .signature import Arrays, Signature, Sizes
 
 Call = Callable[[torch.nn.Module, Mapping[str, torch.Tensor]], tuple[torch.Tensor, ...]]
@@ -88,7 +88,7 @@ def predict(network: Network, batch: int, sizes: Sizes, seed: int) -> tuple[Arra
         with torch.no_grad():
             outputs = Positional(network)(*to_tensors(network.module, inputs))
     except (TypeError, ValueError, RuntimeError, IndexError, AttributeError, AssertionError) as error:
-        raise ExportError(f"the network itself fails on {shapes}: {first_line(error)}") from error
+        raise ExportError(f"the network itself fails on {shapes}: {first_error_line(error)}") from error
     named = dict(zip(network.signature.outputs, outputs, strict=True))
     for name, output in named.items():
         _check_output(output, network.signature, name, {"batch": batch, **sizes}, shapes)

@@ -35,7 +35,7 @@ class Report:
     """The source's files and the options: the same again would give the same graph."""
     step: StepCheck | None = None
     """How far the fused step is off; None without one."""
-    spare_cases: tuple[Case, ...] = ()
+    fp32_fallback_cases: tuple[Case, ...] = ()
     """The comparison of the fp32 form; none without one."""
 
     @property
@@ -54,9 +54,9 @@ class Report:
         return _in_words(self.cases, self.precision)
 
     @property
-    def spare_deviation(self) -> str | None:
+    def fp32_fallback_deviation(self) -> str | None:
         """The error of the fp32 form, for people; None without one."""
-        return _in_words(self.spare_cases, FP32) if self.spare_cases else None
+        return _in_words(self.fp32_fallback_cases, FP32) if self.fp32_fallback_cases else None
 
     @property
     def size(self) -> int:
@@ -75,8 +75,8 @@ def write_report(folder: Path, report: Report) -> None:
     }
     if report.step is not None:
         contents["verification"]["step"] = report.step.to_json()
-    if report.spare_cases:
-        contents["verification"]["fp32"] = _comparison(report.spare_cases, FP32)
+    if report.fp32_fallback_cases:
+        contents["verification"]["fp32"] = _comparison(report.fp32_fallback_cases, FP32)
     contents |= {"remark": report.remark} if report.remark else {}
     contents |= {"made_from": report.made_from} if report.made_from else {}
     write_json(folder / FILE_NAME, contents)
@@ -94,7 +94,7 @@ def read_report(folder: Path) -> Report:
         remark=contents.get("remark"),
         made_from=contents.get("made_from", {}),
         step=None if step is None else StepCheck(error=step["error"], tolerance=step["tolerance"]),
-        spare_cases=tuple(map(Case.from_json, contents["verification"].get("fp32", {}).get("cases", ()))),
+        fp32_fallback_cases=tuple(map(Case.from_json, contents["verification"].get("fp32", {}).get("cases", ()))),
     )
 
 

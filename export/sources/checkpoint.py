@@ -12,7 +12,7 @@ from safetensors import SafetensorError, safe_open
 
 from ddim_edge.errors import ConfigError, ExportError
 
-from ..errors import first_line
+from ..errors import first_error_line
 from ..quiet import quiet
 from .diffusers_folder import Part
 
@@ -76,7 +76,7 @@ def load_from_checkpoint(part: Part, network: Any) -> torch.nn.Module:
             weights = _translate(part, module, _read(part.checkpoint, _NETWORKS[part.name]))
             missing = module.load_state_dict(weights, strict=False).missing_keys
         except (OSError, ValueError, TypeError, KeyError, IndexError, RuntimeError) as error:
-            raise ExportError(f"{part.checkpoint} does not fit {part.folder}: {first_line(error)}") from error
+            raise ExportError(f"{part.checkpoint} does not fit {part.folder}: {first_error_line(error)}") from error
     if missing:
         raise ExportError(
             f"{part.checkpoint} lacks {len(missing)} of the weights that {part.folder} is for, such as {min(missing)}"

@@ -7,7 +7,7 @@ import torch
 
 from ddim_edge.errors import ConfigError, ExportError
 
-from ..errors import first_line
+from ..errors import first_error_line
 from ..quiet import quiet
 from .checkpoint import check_part, load_from_checkpoint
 from .diffusers_folder import Part
@@ -55,7 +55,7 @@ def load(part: Part) -> torch.nn.Module:
                 part.folder, local_files_only=True, use_safetensors=safe, output_loading_info=True, **options
             )
         except (OSError, ValueError, TypeError, RuntimeError, NotImplementedError) as error:
-            raise ExportError(f"diffusers cannot load {part.folder}: {first_line(error)}") from error
+            raise ExportError(f"diffusers cannot load {part.folder}: {first_error_line(error)}") from error
     # diffusers only logs this, and leaves the weights random.
     if info["missing_keys"]:
         count, name = len(info["missing_keys"]), min(info["missing_keys"])

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from ddim_edge.errors import ExportError
 
-from ..errors import first_line
+from ..errors import first_error_line
 from ..networks.network import Network, predict
 from ..networks.signature import Arrays, Sizes
 from ..precision import Precision
@@ -83,7 +83,7 @@ def _open(path: Path) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors share no other base
-        raise ExportError(f"ONNX Runtime does not load the exported graph: {first_line(error)}") from error
+        raise ExportError(f"ONNX Runtime does not load the exported graph: {first_error_line(error)}") from error
 
 
 def _compare(session: onnxruntime.InferenceSession, expectation: Expectation, precision: Precision) -> Case:
@@ -92,7 +92,7 @@ def _compare(session: onnxruntime.InferenceSession, expectation: Expectation, pr
         outputs = session.run(list(expectation.outputs), feeds)
     except Exception as error:  # likewise
         case = Case(batch=expectation.batch, sizes=expectation.sizes, error=0.0)
-        raise ExportError(f"ONNX Runtime cannot run the exported graph at {case}: {first_line(error)}") from error
+        raise ExportError(f"ONNX Runtime cannot run the exported graph at {case}: {first_error_line(error)}") from error
     pairs = zip(outputs, expectation.outputs.values(), strict=True)
     worst = max(_error(got, expected, precision) for got, expected in pairs)
     return Case(batch=expectation.batch, sizes=expectation.sizes, error=worst)

@@ -47,7 +47,7 @@ class Machine:
     board: tuple[str | None, int | None, int] = (None, None, 0)
     asked: list[tuple[str, float]] = field(default_factory=list)
 
-    def run_apart(self, task: str, *arguments: str, seconds: float) -> dict[str, Any]:
+    def run_isolated(self, task: str, *arguments: str, seconds: float) -> dict[str, Any]:
         self.asked.append((" ".join((task, *arguments)), seconds))
         return self.driver if task == "driver" else self.trials[arguments[0]]
 
@@ -69,7 +69,7 @@ def on(monkeypatch: pytest.MonkeyPatch) -> Callable[..., Machine]:
         jetson, jetpack, pci_gpus = machine.board
         monkeypatch.setattr(software, "installed_packages", lambda: machine.packages)
         monkeypatch.setattr(facts, "module_facts", lambda: (None, machine.cuda_build))
-        for name in ("run_apart", "find_libraries", "not_available"):
+        for name in ("run_isolated", "find_libraries", "not_available"):
             monkeypatch.setattr(facts, name, getattr(machine, name))
         monkeypatch.setattr(nvidia, "jetson", lambda: jetson)
         monkeypatch.setattr(nvidia, "jetpack", lambda: jetpack)
@@ -202,7 +202,7 @@ def test_fix_and_json_exclude_each_other(invoke: Invoke) -> None:
 @pytest.fixture
 def no_driver(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor the time to ask for one."""
-    monkeypatch.setattr(facts, "run_apart", lambda *_, **__: {"reason": None})
+    monkeypatch.setattr(facts, "run_isolated", lambda *_, **__: {"reason": None})
     monkeypatch.setattr(nvidia, "pci_gpus", lambda: 0)
     monkeypatch.setattr(nvidia, "jetson", lambda: None)
 

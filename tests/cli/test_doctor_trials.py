@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from ddim_edge.doctor import trial
-from ddim_edge.doctor.isolated import run_apart
+from ddim_edge.doctor.isolated import run_isolated
 from ddim_edge.doctor.trial import PROBES, SHAPES, run_probe, try_provider
 from ddim_edge.errors import ProviderError
 
@@ -105,13 +105,13 @@ def test_a_provider_that_fails_has_the_loaders_words_too(
 
 
 def test_a_trial_apart_is_the_trial_here() -> None:
-    apart, here = run_apart("trial", "cpu", seconds=300), try_provider("cpu")
+    apart, here = run_isolated("trial", "cpu", seconds=300), try_provider("cpu")
     assert apart.keys() == here.keys() == {"reason", *SHAPES}
     assert apart["reason"] is here["reason"] is None
 
 
 def test_the_driver_apart() -> None:
-    assert run_apart("driver", seconds=300).keys() == {"driver", "cuda", "gpus", "reason"}
+    assert run_isolated("driver", seconds=300).keys() == {"driver", "cuda", "gpus", "reason"}
 
 
 def python(code: str) -> tuple[str, ...]:
@@ -132,9 +132,9 @@ def python(code: str) -> tuple[str, ...]:
     ],
 )
 def test_how_a_process_ends(code: str, answer: str | None) -> None:
-    assert run_apart("trial", "cuda", seconds=300, command=python(code)) == {"reason": answer}
+    assert run_isolated("trial", "cuda", seconds=300, command=python(code)) == {"reason": answer}
 
 
 def test_a_process_that_hangs_is_ended() -> None:
-    found: dict[str, Any] = run_apart("driver", seconds=0.5, command=python("import signal; signal.pause()"))
+    found: dict[str, Any] = run_isolated("driver", seconds=0.5, command=python("import signal; signal.pause()"))
     assert found == {"reason": "no answer within 0.5 s, as where a driver hangs"}

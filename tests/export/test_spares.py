@@ -42,7 +42,7 @@ def bundle(source_of: SourceOf, tmp_path_factory: pytest.TempPathFactory) -> Pat
     options: dict[str, Any] = {"keep_fp32": ["text_encoder"], "fp32_too": ["unet", "vae_decoder"], "fuse_step": True}
     out = folder / "bundle"
     report = export_folder(source, out, components=PARTS, vae=folder / "vae", dtype="fp16", **options)
-    assert [name for name, part in report.components.items() if part.spare_cases] == ["unet", "vae_decoder"]
+    assert [name for name, part in report.components.items() if part.fp32_fallback_cases] == ["unet", "vae_decoder"]
     return out
 
 
@@ -142,7 +142,7 @@ def exported(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         (folder / "model.onnx").write_text(options.precision.name)
         return Report(path=folder, network=load().name, options=options, cases=cases)
 
-    def export_spare(folder: Path, load: Load, _stage: Any, _options: Options) -> tuple[Case, ...]:
+    def export_fp32_fallback(folder: Path, load: Load, _stage: Any, _options: Options) -> tuple[Case, ...]:
         # Its weights are not the ones that were rounded for the graph before it.
         assert {str(parameter.dtype) for parameter in load().module.parameters()} == {"torch.float32"}
         calls.append(f"{folder.name} too")
@@ -150,7 +150,7 @@ def exported(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         return cases
 
     monkeypatch.setattr(ddim_edge_export.folder, "export_into", export_into)
-    monkeypatch.setattr(ddim_edge_export.folder, "export_spare", export_spare)
+    monkeypatch.setattr(ddim_edge_export.folder, "export_fp32_fallback", export_fp32_fallback)
     return calls
 
 
@@ -182,7 +182,7 @@ def test_an_interrupted_export_goes_on(source_of: SourceOf, exported: list[str],
     exported.clear()
     report = export_folder(source, out, **options, fp32_too=["vae_decoder", "unet"])
     assert exported == ["vae_decoder fp16", "vae_decoder too", "text_encoder fp32"]
-    assert report.components["unet"].spare_cases
+    assert report.components["unet"].fp32_fallback_cases
     export_folder(source, tmp_path / "at once", **options, fp32_too=["all"])
     assert contents(out) == contents(tmp_path / "at once")
 
@@ -203,7 +203,7 @@ def test_an_fp32_form_that_is_not_the_network_is_no_bundle(
     def fail(*_arguments: Any) -> None:
         raise ExportError("the exported graph is not the network")
 
-    monkeypatch.setattr(ddim_edge_export.folder, "export_spare", fail)
+    monkeypatch.setattr(ddim_edge_export.folder, "export_fp32_fallback", fail)
     with pytest.raises(ExportError, match="is not the network"):
         export_folder(source_of("stable-diffusion"), tmp_path / "out", dtype="fp16", fp32_too=["unet"])
     assert not (tmp_path / "out").exists()

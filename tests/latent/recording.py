@@ -79,7 +79,7 @@ def check_alike(pipeline: ddim_edge.Pipeline, request: ddim_edge.Request, record
     """Every question, answer and step of ours, fed the samples of the record, and the decoded image."""
     assert record.latents is not None
     assert record.decoded is not None
-    job = job_of(pipeline.bundle, request, 0, pipeline.parts)
+    job = job_of(pipeline.bundle, request, 0, pipeline.components)
     job.query = next(job.sampler)
     samples = [step.sample for step in record.steps] + [record.latents]
     close(job.query.sample, samples[0])
@@ -93,8 +93,8 @@ def check_alike(pipeline: ddim_edge.Pipeline, request: ddim_edge.Request, record
         close(prediction, step.prediction)
         job.advance(prediction)
         close(job.result() if job.query is None else job.query.sample, following)
-    assert pipeline.parts.vae is not None
-    close(pipeline.parts.vae.decode(record.latents), record.decoded)
+    assert pipeline.components.vae is not None
+    close(pipeline.components.vae.decode(record.latents), record.decoded)
 
 
 def check_inputs(row: Row, wanted: dict[str, Array]) -> None:

@@ -118,7 +118,7 @@ def test_jobs_of_other_controls_share_a_call(family_of: FamilyOf) -> None:
     ]
     requests = [pipeline.request(prompt="a", num_steps=2, **each) for each in options]
     engine, calls = Engine(pipeline.denoiser), list[int]()
-    jobs = [job_of(pipeline.bundle, request, 1, pipeline.parts) for request in requests]
+    jobs = [job_of(pipeline.bundle, request, 1, pipeline.components) for request in requests]
     for job in jobs:
         engine.add(job)
     pipeline.denoiser.on_call = lambda rows, _seconds: calls.append(rows)
@@ -126,7 +126,7 @@ def test_jobs_of_other_controls_share_a_call(family_of: FamilyOf) -> None:
         engine.step()
     assert calls == [4, 4]
     for job, request in zip(jobs, requests, strict=True):
-        alone = job_of(pipeline.bundle, request, 1, pipeline.parts)
+        alone = job_of(pipeline.bundle, request, 1, pipeline.components)
         engine.add(alone)
         while engine.jobs:
             engine.step()

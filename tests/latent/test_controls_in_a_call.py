@@ -119,6 +119,6 @@ def test_what_a_single_one_returns_at_full_strength_stays_on_the_device(
         sample = random.standard_normal((1, 2, 4, 4), dtype=np.float32)
         found = network.predict([Row(sample, 10 * step, told, None, 1.0)])
         np.testing.assert_allclose(found, wanted(sample, 10 * step, 0.5, 0.0, (scale, 0.0)), rtol=1e-5, atol=1e-5)
-    assert unet.binding is not None
+    assert unet.device_buffers is not None
     # The first call of each network goes without buffers, and so hands the second network arrays of the host.
-    assert unet.binding.uploads[DOWN] == (0 if stays else 5)
+    assert unet.device_buffers.uploads[DOWN] == (0 if stays else 5)

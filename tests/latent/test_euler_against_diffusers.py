@@ -46,15 +46,15 @@ def check(family: Family, steps: int, scale: float, theirs_scale: float | None =
     ours = family.pipeline
     request = ours.request(seed=SEED, prompt=PROMPT, num_steps=steps, guidance_scale=scale)
     check_alike(ours, request, record)
-    job, engine = job_of(ours.bundle, request, 0, ours.parts), Engine(ours.denoiser)
+    job, engine = job_of(ours.bundle, request, 0, ours.components), Engine(ours.denoiser)
     engine.add(job)
     while engine.jobs:
         engine.step()
     assert record.latents is not None
     assert record.decoded is not None
-    assert ours.parts.vae is not None
+    assert ours.components.vae is not None
     close(job.result(), record.latents)
-    close(ours.parts.vae.decode(job.result()), record.decoded)
+    close(ours.components.vae.decode(job.result()), record.decoded)
 
 
 def test_sdxl_as_published(family_of: FamilyOf, tmp_path: Path) -> None:

@@ -47,8 +47,8 @@ def test_a_tiny_autoencoder_in_the_place_of_the_usual_one(family_of: FamilyOf, t
     picture = theirs(PROMPT, num_inference_steps=2, guidance_scale=1.0, generator=generator(), output_type="np")
     image = ours.generate(prompt=PROMPT, num_steps=2, guidance_scale=1.0, seed=SEED).images[0]
     assert np.abs(image - np.round(picture.images[0] * 255)).max() <= 1
-    assert ours.parts.vae is not None
+    assert ours.components.vae is not None
     pixels = torch.linspace(-1, 1, 3 * 32 * 32).reshape(1, 3, 32, 32)
     with torch.no_grad():
         latents = theirs.vae.encode(pixels).latents * theirs.vae.config.scaling_factor
-    close(ours.parts.vae.encode(pixels.numpy(), lambda _shape: np.empty(0, np.float32)), latents.numpy())
+    close(ours.components.vae.encode(pixels.numpy(), lambda _shape: np.empty(0, np.float32)), latents.numpy())

@@ -143,7 +143,7 @@ def test_jobs_of_other_shapes_take_turns(family_of: FamilyOf) -> None:
     options += [{"prompt": "abc " * 60, "long_prompt": True}, {"prompt": "d"}]
     requests = [pipeline.request(num_steps=2, **each) for each in options]
     engine = Engine(pipeline.denoiser)
-    jobs = [job_of(pipeline.bundle, request, 0, pipeline.parts) for request in requests]
+    jobs = [job_of(pipeline.bundle, request, 0, pipeline.components) for request in requests]
     for job in jobs:
         engine.add(job)
     engine.step()
@@ -152,5 +152,5 @@ def test_jobs_of_other_shapes_take_turns(family_of: FamilyOf) -> None:
         engine.step()
     for job, request in zip(jobs, requests, strict=True):
         alone = [progress.images for progress in pipeline.run(request) if progress.images is not None]
-        found = pipeline.parts.pixels(job.result()).astype(int)
+        found = pipeline.components.pixels(job.result()).astype(int)
         assert np.abs(found - np.concatenate(alone).astype(int)).max() <= 1

@@ -66,7 +66,7 @@ def test_no_call_is_larger_than_a_tile() -> None:
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_decoded_as_by_diffusers(height: int, width: int, family: Family) -> None:
     latents = smooth((2, 4, height // 2, width // 2))
-    theirs, ours = family.diffusers().vae, family.pipeline.parts.vae
+    theirs, ours = family.diffusers().vae, family.pipeline.components.vae
     assert ours is not None
     theirs.enable_tiling()
     with torch.no_grad():
@@ -77,7 +77,7 @@ def test_decoded_as_by_diffusers(height: int, width: int, family: Family) -> Non
 @pytest.mark.parametrize(("height", "width"), SIZES)
 def test_encoded_as_by_diffusers(height: int, width: int, family: Family) -> None:
     image = smooth((1, 3, height, width))
-    theirs, ours = family.diffusers().vae, family.pipeline.parts.vae
+    theirs, ours = family.diffusers().vae, family.pipeline.components.vae
     assert ours is not None
     theirs.enable_tiling()
     with torch.no_grad():
@@ -87,7 +87,7 @@ def test_encoded_as_by_diffusers(height: int, width: int, family: Family) -> Non
 
 def test_the_error_against_the_whole_image(family: Family) -> None:
     """0.24 of the image's deviation (root mean square) for a random network, which looks at the whole image."""
-    vae = family.pipeline.parts.vae
+    vae = family.pipeline.components.vae
     assert vae is not None
     latents = torch.randn(1, 4, 64, 64, generator=generator()).numpy() * np.float32(vae.config.scale[0])
     whole, parts = vae.decode(latents), vae.decode(latents, tiles=True)

@@ -74,7 +74,7 @@ def test_the_latents_are_theirs(run: Run, who: str) -> None:
     pipeline = ddim_edge.load(run.bundle, "cpu")
     request = pipeline.request(**run.asked)
     engine = Engine(pipeline.denoiser)
-    jobs = [job_of(pipeline.bundle, request, index, pipeline.parts) for index in range(request.num_images)]
+    jobs = [job_of(pipeline.bundle, request, index, pipeline.components) for index in range(request.num_images)]
     for job in jobs:
         engine.add(job)
     while engine.jobs:

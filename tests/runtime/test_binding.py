@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 import ddim_edge
 from ddim_edge.networks.denoiser import Denoiser, Row
-from ddim_edge.runtime.sessions.device_buffers import Binding, DeviceArray
+from ddim_edge.runtime.sessions.device_buffers import DeviceArray, DeviceBuffers
 from ddim_edge.runtime.sessions.session import Session
 
 from ..tiny_bundles import tiny_model, tiny_prediction, write_bundle
@@ -49,9 +49,9 @@ def frozen(array: Array) -> Array:
     return array
 
 
-def binding_of(session: Session) -> Binding:
-    assert session.binding is not None
-    return session.binding
+def binding_of(session: Session) -> DeviceBuffers:
+    assert session.device_buffers is not None
+    return session.device_buffers
 
 
 @settings(deadline=None)
@@ -205,7 +205,7 @@ class Recorder:
 
 def test_every_set_of_addresses_has_a_cuda_graph_of_its_own_and_the_first_call_none(graph: Path) -> None:
     recorder = Recorder(ddim_edge.Session(graph, "cpu").raw)
-    binding = Binding(recorder, "cpu", captures=True)
+    binding = DeviceBuffers(recorder, "cpu", captures=True)
     for rows in (2, 2, 2, 3, 3, 2):
         binding.run(feeds(rows), ["out_sample"], ())
     assert recorder.graphs == ["-1", "1", "1", "-1", "2", "1"]

@@ -152,7 +152,7 @@ def test_the_time_left_is_told_by_the_parts_before(
     worker(GOOD)
     clock = iter([0, 10, 100, 130, 200, 220])  # each part's begin and end
     monkeypatch.setattr(building, "_while_running", lambda worker: iter([None] * bool(worker.wait())))
-    monkeypatch.setattr("ddim_edge.building.time.monotonic", lambda: next(clock))
+    monkeypatch.setattr("ddim_edge.build.run.time.monotonic", lambda: next(clock))
     ends = _ends(build(recipes, user_cache(), TENSORRT))
     assert [(end.elapsed, end.left) for end in ends] == [(10, 20), (30, 20), (20, 0)]
     clock = iter([0, 1, 40])
@@ -171,10 +171,10 @@ def _is_running(pid: int) -> bool:
 
 _COMMAND = """
 import sys
-from ddim_edge import build_plan, building
+from ddim_edge.build import plan as build_plan, run as building
 from ddim_edge.cli import main
-from ddim_edge.machine import Machine
-from ddim_edge.providers import Device
+from ddim_edge.runtime.compiled.machine import Machine
+from ddim_edge.runtime.providers.device import Device
 building.WORKER = (sys.executable, sys.argv.pop(1))
 build_plan._check_loads = lambda device: None
 build_plan.Machine = type("Fake", (), {"of": staticmethod(lambda *_: Machine("GPU", None, "1", "TensorRT 10"))})

@@ -2,7 +2,7 @@
 
 import pytest
 
-from ddim_edge.runtime.providers.error_text import complaint, refused_option
+from ddim_edge.runtime.providers.error_text import first_error_line, refused_option
 
 _CUDA = (
     "/onnxruntime_src/onnxruntime/core/providers/cuda/cuda_execution_provider_info.cc:63 static onnxruntime::"
@@ -51,7 +51,7 @@ _PLUGIN = (
     ],
 )
 def test_what_is_left(message: str, left: str) -> None:
-    assert complaint(RuntimeError(message)) == left
+    assert first_error_line(RuntimeError(message)) == left
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 
 import ddim_edge
 from ddim_edge.generation.pipeline import SlowWarning
-from ddim_edge.runtime.sessions.fp16_check import PrecisionWarning, fault_of
+from ddim_edge.runtime.sessions.fp16_check import PrecisionWarning, fp16_fault_of
 from ddim_edge.runtime.sessions.pool import Sessions
 from ddim_edge.runtime.sessions.session import Session
 from ddim_edge_export.fuse import fuse_step
@@ -70,7 +70,7 @@ def test_fp16_that_holds_is_used_and_steps_on_its_own_after_its_first_image(
 ) -> None:
     pipeline = loaded(write_half(tmp_path / "half", gain=2, spare=True, fused=True))
     stepped: list[int] = []
-    stepper = pipeline.denoiser._stepper
+    stepper = pipeline.denoiser._fused_step
     advance = stepper.advance
 
     def watched(rows: Any, *rest: Any) -> Any:
@@ -128,4 +128,6 @@ def test_what_stays_on_the_device_comes_from_the_fp32_form_as_well(tmp_path: Pat
     ],
 )
 def test_what_counts_as_a_fault(values: list[float], first: bool, fault: str | None) -> None:
-    assert fault_of({"sample": np.array(values, np.float16), "flags": np.array([True, True])}, first=first) == fault
+    assert (
+        fp16_fault_of({"sample": np.array(values, np.float16), "flags": np.array([True, True])}, first=first) == fault
+    )

@@ -94,8 +94,8 @@ def test_a_sample_is_sent_once_and_stays(bundle: Bundle, eta: float, guidance_sc
     session = fused(bundle, bound=True)
     found = run(session, jobs_of(bundle, [options] * 3), [0, 0, 0])
     np.testing.assert_allclose(found, run(separate(bundle), jobs_of(bundle, [options] * 3), [0, 0, 0]), atol=1e-5)
-    assert session.binding is not None
-    sent = session.binding.uploads
+    assert session.device_buffers is not None
+    sent = session.device_buffers.uploads
     assert (sent["sample"], sent["class_labels"]) == (1, 1)
     assert sent["noise"] == (11 if eta else 1)
 
@@ -106,8 +106,8 @@ def test_padding_of_a_session_with_static_shapes_changes_nothing(bundle: Bundle)
     session.static_shapes = True
     found = run(session, jobs_of(bundle, [options] * 3), [0, 0, 0])
     np.testing.assert_allclose(found, run(separate(bundle), jobs_of(bundle, [options] * 3), [0, 0, 0]), atol=1e-5)
-    assert session.binding is not None
-    assert session.binding.uploads["sample"] == 1
+    assert session.device_buffers is not None
+    assert session.device_buffers.uploads["sample"] == 1
 
 
 def test_the_pipeline_takes_the_form_that_the_bundle_has(bundle: Bundle, tmp_path: Path) -> None:

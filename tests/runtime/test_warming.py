@@ -7,7 +7,7 @@ import pytest
 
 import ddim_edge
 from ddim_edge.generation.requests.options import Options
-from ddim_edge.generation.warmup import usual_requests, warm_up, warm_up_calls
+from ddim_edge.generation.warmup import default_requests, warm_up, warm_up_calls
 
 from ..conftest import Invoke
 
@@ -38,7 +38,7 @@ def test_a_short_request_is_warmed_up_with_its_own_steps(tiny_bundle: Path) -> N
 @pytest.mark.parametrize(("most", "batches"), [(1, [1]), (2, [1, 2]), (16, [1, 2, 4, 8, 16]), (11, [1, 2, 4, 8])])
 def test_a_server_s_batches_are_powers_of_two(tiny_bundle: Path, most: int, batches: list[int]) -> None:
     pipeline = ddim_edge.load(tiny_bundle, "cpu")
-    assert [request.num_images for request in usual_requests(pipeline, most)] == batches
+    assert [request.num_images for request in default_requests(pipeline, most)] == batches
 
 
 def test_the_command_warms_up_and_makes_its_image(invoke: Invoke, tiny_bundle: Path, tmp_path: Path) -> None:

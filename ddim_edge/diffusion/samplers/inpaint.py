@@ -16,7 +16,7 @@ from .query import Query, Sampler
 Mask = NDArray[np.bool_]
 
 
-def repair(sampler: Sampler, levels: Floats, original: Sample, noise: Sample, keep: Mask) -> Sampler:
+def inpaint(sampler: Sampler, levels: Floats, original: Sample, noise: Sample, keep: Mask) -> Sampler:
     """Run ``sampler``, of any kind, and keep ``original`` where ``keep`` is True.
 
     ``levels``: ᾱ of the sample at each call. ``original`` and ``noise``: float32 of the sample's shape; ``keep``
@@ -25,7 +25,7 @@ def repair(sampler: Sampler, levels: Floats, original: Sample, noise: Sample, ke
     query = next(sampler)
     for level in levels[1:].tolist():
         query = sampler.send((yield Query(*query)))  # what a sampler offers besides would pass the next line by
-        np.copyto(query.sample, noised(original, noise, level), where=keep)
+        np.copyto(query.sample, add_noise(original, noise, level), where=keep)
     try:
         sampler.send((yield Query(*query)))
     except StopIteration as end:
@@ -33,6 +33,6 @@ def repair(sampler: Sampler, levels: Floats, original: Sample, noise: Sample, ke
     raise AssertionError("the sampler asks for more than its levels")
 
 
-def noised(original: Sample, noise: Sample, alpha_bar: float) -> Sample:
+def add_noise(original: Sample, noise: Sample, alpha_bar: float) -> Sample:
     """x_t of q(x_t | x_0) from x_0 and z, both float32 of one shape."""
     return math.sqrt(alpha_bar) * original + math.sqrt(1 - alpha_bar) * noise

@@ -66,10 +66,10 @@ def request_of(bundle: Bundle, options: Options) -> Request:
     images, scale = given.pop("control_images", None), given.pop("control_scale", None)
     usual = {
         "num_images": _usual_count(labels or prompts, origin),
-        "num_steps": bundle.usual_steps(config),
+        "num_steps": bundle.default_steps(config),
         "strength": _usual_strength(origin),
         "control_scale": control_scales(bundle, scale),
-        "guidance_scale": usual_guidance(bundle),
+        "guidance_scale": default_guidance(bundle),
         "batch_size": LATENT_BATCH_SIZE if bundle.vae else DEFAULT_BATCH_SIZE,
     }
     request = Request(**{**usual, **given}, prompts=prompts, labels=_classes(bundle, labels), sampler=config)
@@ -123,7 +123,7 @@ def _no_autoencoder(bundle: Bundle) -> ConfigError:
     return ConfigError(f"{bundle.name} has no autoencoder that could work in tiles: leave vae_tiling out")
 
 
-def usual_guidance(bundle: Bundle) -> float:
+def default_guidance(bundle: Bundle) -> float:
     """The guidance scale where nobody says: what diffusers takes for models of text, none for others."""
     if not bundle.inputs.text:
         return 1.0

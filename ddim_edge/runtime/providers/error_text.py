@@ -14,7 +14,7 @@ _PLACE = re.compile(r"\b\w+\.(?:h|cc):\d+ [\w:]+(?:\(\))? ")  # "parse_string.h:
 _OPTION = re.compile(r"provider option \"(\w+)\"|the key '(\w+)'|option '(\w+)'|(\w+) parameter:")
 
 
-def complaint(error: Exception) -> str:
+def first_error_line(error: Exception) -> str:
     """The first line of its message that says something, or its kind where it has none.
 
     A line that ends in a colon announces the next one: OpenVINO begins with several that say where it was.
@@ -25,7 +25,7 @@ def complaint(error: Exception) -> str:
 
 def refused_option(error: Exception, provider_name: str, given: Mapping[str, str]) -> ProviderError | None:
     """The error for an option of ``given`` whose value the provider does not take; None where that is not it."""
-    text = complaint(error)
+    text = first_error_line(error)
     found = _OPTION.search(text)
     key = next(filter(None, found.groups())) if found else ""
     reason = text.removeprefix(f'Failed to parse provider option "{key}": ')

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import ProviderError, choose_from
-from .error_text import complaint
+from .error_text import first_error_line
 from .onnxruntime_module import runtime
 
 
@@ -62,7 +62,7 @@ def _register(plugin: Plugin) -> None:
         path = importlib.import_module(plugin.module).get_library_path()
         runtime().register_execution_provider_library(plugin.module, path)
     except Exception as error:  # the package's own kinds, and ONNX Runtime's, which have no public base but this one
-        raise ProviderError(f"{plugin.package} cannot be loaded: {complaint(error)}") from None
+        raise ProviderError(f"{plugin.package} cannot be loaded: {first_error_line(error)}") from None
 
 
 def _choose(devices: Sequence[Any], which: str | None, plugin: Plugin) -> Any:

@@ -94,7 +94,7 @@ class _Place:
     graph_ids: list[int] = field(default_factory=list)
 
 
-class Binding:
+class DeviceBuffers:
     """Runs ONNX Runtime's session ``raw`` in memory of the device. Belongs to one thread at a time.
 
     Attributes:

@@ -8,20 +8,20 @@ from numpy.typing import NDArray
 
 from ...errors import PredictionError
 
-_SPARE_SUFFIX = ".fp32.onnx"
+_FP32_SUFFIX = ".fp32.onnx"
 
 
 class PrecisionWarning(UserWarning):
     """A network of fp16 failed, and its fp32 form takes its place."""
 
 
-def spare_of(graph: Path) -> Path | None:
+def fp32_fallback_of(graph: Path) -> Path | None:
     """The graph's fp32 form, ``model.fp32.onnx`` beside ``model.onnx``; None where the bundle has none."""
-    spare = graph.with_name("model" + _SPARE_SUFFIX)
-    return spare if spare.is_file() else None
+    fallback = graph.with_name("model" + _FP32_SUFFIX)
+    return fallback if fallback.is_file() else None
 
 
-def fault_of(outputs: Mapping[str, NDArray[np.generic]], *, first: bool) -> str | None:
+def fp16_fault_of(outputs: Mapping[str, NDArray[np.generic]], *, first: bool) -> str | None:
     """What is wrong with a network's outputs, in words; None where nothing is.
 
     One value throughout is wrong at the ``first`` call only: later it may be what was asked for.
@@ -34,7 +34,7 @@ def fault_of(outputs: Mapping[str, NDArray[np.generic]], *, first: bool) -> str 
     return None
 
 
-def unmended(name: str, fault: str) -> PredictionError:
+def no_fp32_fallback(name: str, fault: str) -> PredictionError:
     """The error where there is no fp32 form."""
     return PredictionError(
         f"{name} returned {fault} in fp16: export the model again with --dtype fp16 --keep-fp32 {name}, "

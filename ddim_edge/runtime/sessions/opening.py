@@ -14,7 +14,7 @@ from ..compiled.store import Compiled, find
 from ..hardware import cpu
 from ..hardware.memory import give_back
 from ..providers.device import Device
-from ..providers.error_text import complaint, refused_option
+from ..providers.error_text import first_error_line, refused_option
 from ..providers.onnxruntime_module import NOT_INSTALLED, be_quiet, load_cuda_libraries, runtime, why_not_loaded
 from ..providers.options import defaults
 from ..providers.placement import RECORD_PLACEMENT, check_placement
@@ -189,10 +189,10 @@ def _create(
         session = runtime().InferenceSession(path, options, **wanted)
     except Exception as error:  # ONNX Runtime's exceptions have no public base but this one
         if _NOT_CAPTURED.search(str(error)):
-            raise _CaptureError(complaint(error)) from None
+            raise _CaptureError(first_error_line(error)) from None
         if provider.name == "cpu":
-            raise BundleError(f"{path} cannot be loaded: {complaint(error)}. Export it again") from None
-        raise refused_option(error, provider.name, given) or not_loaded(provider, complaint(error)) from None
+            raise BundleError(f"{path} cannot be loaded: {first_error_line(error)}. Export it again") from None
+        raise refused_option(error, provider.name, given) or not_loaded(provider, first_error_line(error)) from None
     if provider.ort_name not in session.get_providers():
         raise not_loaded(provider, why_not_loaded(provider.library))
     give_back()

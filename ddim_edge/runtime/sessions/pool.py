@@ -4,7 +4,7 @@ from pathlib import Path
 
 from ...graphs.external_data import check_onnx_file
 from ..providers.device import Device
-from .fp16_check import spare_of
+from .fp16_check import fp32_fallback_of
 from .session import Session, Turns
 
 
@@ -21,6 +21,6 @@ class Sessions:
         ``each_step``: for a network that is called at every step, not once an image; ``stays``: takes no turns in
         memory. Raises BundleError or ProviderError where that fails.
         """
-        for graph in filter(None, (path, spare_of(path))):
+        for graph in filter(None, (path, fp32_fallback_of(path))):
             check_onnx_file(graph, root)
         return Session(path, self.device, turns=None if stays else self._turns, each_step=each_step)

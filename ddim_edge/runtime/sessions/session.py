@@ -14,9 +14,9 @@ from ...errors import BundleError, DeviceMemoryError, ProviderError
 from ..compiled.messages import missing
 from ..compiled.store import Compiled, Found
 from ..providers.device import Device
-from ..providers.error_text import complaint
-from .device_buffers import Binding, DeviceArray
-from .fp16_check import PrecisionWarning, fault_of, spare_of, unmended
+from ..providers.error_text import first_error_line
+from .device_buffers import DeviceArray, DeviceBuffers
+from .fp16_check import PrecisionWarning, fp16_fault_of, fp32_fallback_of, no_fp32_fallback
 from .opening import Opened, Use, open_compiled, open_graph
 from .tensors import _DTYPES, TensorInfo
 
@@ -50,7 +50,7 @@ class Session:
         raw: ONNX Runtime's session; None while it is not open.
         binding: the buffers on the device that it runs in; None where it is handed the host's arrays.
         batches: the numbers of rows that it was compiled for, ascending; none where it takes any.
-        proven: whether an image was made with it, or it need not be proven, for it does not compute in fp16.
+        needs_fp16_check: True until an fp16 image has been completed; False for a graph that does not compute in fp16.
 
     Of a graph that is called ``each_step`` the inputs and outputs stay in buffers of the device, where the provider
     has a memory of its own; ``bound`` says so otherwise. Its threads spin for a moment while they wait for work, which
@@ -80,13 +80,13 @@ class Session:
         self.batches = tuple(sorted({rows for entry in opened.compiled for rows in _rows(entry)}))
         self.raw: Any = None
         self._run_options: Any = None
-        self.binding: Binding | None = None
+        self.device_buffers: DeviceBuffers | None = None
         self._compiled = opened.compiled
-        self._beside: dict[Path, tuple[Any, Binding | None]] = {}
+        self._beside: dict[Path, tuple[Any, DeviceBuffers | None]] = {}
         if turns is None:
             self._use(opened)
-        self.proven = not self.is_half
-        self._spare: Session | None = None
+        self.needs_fp16_check = self.is_half
+        self._fp32_fallback: Session | None = None
         self._first = True
         self._fitting: dict[str, tuple[int, ...]] = {}
         self._casts: dict[str, tuple[Array, Array]] = {}
@@ -103,14 +103,14 @@ class Session:
         Raises BundleError for an input that is missing, unknown or of another shape, DeviceMemoryError where the
         device has too little memory, ProviderError where it fails otherwise, PredictionError for fp16 that fails.
         """
-        if self._spare is not None:
-            return self._run_spare(feeds, outputs)
+        if self._fp32_fallback is not None:
+            return self._run_fp32_fallback(feeds, outputs)
         results = cast(dict[str, Array], self._run(feeds, list(outputs or self.outputs), stay=False))
         if self.is_half:
-            fault, self._first = fault_of(results, first=self._first), False
-            if fault is not None and self._has_spare(fault):
-                return self._run_spare(feeds, outputs)
-            self.proven |= not self._each_step
+            fault, self._first = fp16_fault_of(results, first=self._first), False
+            if fault is not None and self._open_fp32_fallback(fault):
+                return self._run_fp32_fallback(feeds, outputs)
+            self.needs_fp16_check &= self._each_step
         return results
 
     def run_on_device(self, feeds: Mapping[str, Feed], outputs: Sequence[str]) -> dict[str, Feed]:
@@ -118,8 +118,8 @@ class Session:
 
         Nobody looks at them there, so fp16 is not checked.
         """
-        if self._spare is not None:
-            return self._spare.run_on_device(feeds, outputs)
+        if self._fp32_fallback is not None:
+            return self._fp32_fallback.run_on_device(feeds, outputs)
         return self._run(feeds, list(outputs), stay=True)
 
     @property
@@ -127,15 +127,15 @@ class Session:
         """Whether it computes in fp16, as far as its inputs and outputs tell."""
         return any(info.dtype == np.float16 for info in (*self.inputs.values(), *self.outputs.values()))
 
-    def _has_spare(self, fault: str) -> bool:
+    def _open_fp32_fallback(self, fault: str) -> bool:
         """Open the graph's fp32 form in its place, for good, where there is one.
 
         Where there is none, PredictionError while it has made no image; later it may be the one image's fault.
         """
-        spare = spare_of(self._path)
-        if spare is None and not self.proven:
-            raise unmended(self.name, fault)
-        if spare is None:
+        fallback = fp32_fallback_of(self._path)
+        if fallback is None and self.needs_fp16_check:
+            raise no_fp32_fallback(self.name, fault)
+        if fallback is None:
             return False
         message = f"{self.name} returned {fault} in fp16, and runs in fp32 from now on"
         warnings.warn(message, PrecisionWarning, stacklevel=4)
@@ -144,18 +144,18 @@ class Session:
         # TensorRT has no engine of it; CUDA comes in the same package.
         on_cuda = self._device.provider == "tensorrt"
         device = replace(self._device, provider="cuda", options={}) if on_cuda else self._device
-        self._spare = Session(spare, device, name=self.name, **options)
-        self.inputs, self.outputs = self._spare.inputs, self._spare.outputs
+        self._fp32_fallback = Session(fallback, device, name=self.name, **options)
+        self.inputs, self.outputs = self._fp32_fallback.inputs, self._fp32_fallback.outputs
         return True
 
-    def _run_spare(self, feeds: Mapping[str, Feed], outputs: Sequence[str] | None) -> dict[str, Array]:
-        assert self._spare is not None
+    def _run_fp32_fallback(self, feeds: Mapping[str, Feed], outputs: Sequence[str] | None) -> dict[str, Array]:
+        assert self._fp32_fallback is not None
         known = {name: feed for name, feed in feeds.items() if name in self.inputs}
-        return self._spare.run(known, outputs)
+        return self._fp32_fallback.run(known, outputs)
 
     def close(self) -> None:
         """Give its memory back."""
-        self.raw = self.binding = None
+        self.raw = self.device_buffers = None
         self._beside.clear()
 
     def _run(self, feeds: Mapping[str, Feed], wanted: list[str], *, stay: bool) -> dict[str, Feed]:
@@ -168,13 +168,13 @@ class Session:
         if self.batches:
             self._take_compiled({name: value.shape for name, value in prepared.items()})
         try:
-            if self.binding is not None:
-                return self.binding.run(prepared, wanted, wanted if stay else ())
+            if self.device_buffers is not None:
+                return self.device_buffers.run(prepared, wanted, wanted if stay else ())
             arrays = {name: np.asarray(value) for name, value in prepared.items()}
             return dict(zip(wanted, self.raw.run(wanted, arrays, self._run_options), strict=True))
         except Exception as error:  # ONNX Runtime's exceptions have no public base but this one
             kind = DeviceMemoryError if _OUT_OF_MEMORY.search(str(error)) else ProviderError
-            raise kind(f"{self.name} failed on {self.provider}: {complaint(error)}") from error
+            raise kind(f"{self.name} failed on {self.provider}: {first_error_line(error)}") from error
 
     def _ready(self) -> None:
         """Open the graph, where it is not open."""
@@ -188,7 +188,9 @@ class Session:
         bound = self._each_step and opened.provider.memory is not None if self._bound is None else self._bound
         if bound:
             which = int(self._device.which or 0) if self._device.provider == opened.provider.name else 0
-            self.binding = Binding(opened.raw, opened.provider.memory or "cpu", which, captures=opened.captures)
+            self.device_buffers = DeviceBuffers(
+                opened.raw, opened.provider.memory or "cpu", which, captures=opened.captures
+            )
 
     def _take_compiled(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Run what was compiled for these shapes; ProviderError, with the command that compiles it, where nothing was.
@@ -204,8 +206,8 @@ class Session:
         if entry.folder not in self._beside:
             if self._beside or entry is not self._compiled[0]:
                 self._use(open_compiled(entry, self._device, Use.STEPS if self._each_step else Use.ONCE))
-            self._beside[entry.folder] = self.raw, self.binding
-        self.raw, self.binding = self._beside[entry.folder]
+            self._beside[entry.folder] = self.raw, self.device_buffers
+        self.raw, self.device_buffers = self._beside[entry.folder]
 
     def _prepare(self, info: TensorInfo, value: Feed) -> Feed:
         if self._fitting.get(info.name) != value.shape:  # a run asks for the same shapes again and again

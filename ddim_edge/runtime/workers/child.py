@@ -33,7 +33,7 @@ def serve(open_: Open) -> None:
         _say(out, {"ready": facts})
         for line in sys.stdin:
             record = answer(json.loads(line))
-            come_to_rest()
+            wait_until_idle()
             _say(out, record)
     except Exception as error:  # whatever it is, the one who asks wants to know it
         _say(out, {"failed": reason_of(error)})
@@ -57,7 +57,7 @@ def reason_of(error: BaseException) -> str:
     return text if isinstance(error, DdimEdgeError) else f"{type(error).__name__}: {text}"
 
 
-def come_to_rest() -> None:
+def wait_until_idle() -> None:
     """Wait until this process computes nothing: threads of a pool spin for a while after their last task."""
     end = time.monotonic() + _REST_AT_MOST_S
     while time.monotonic() < end:

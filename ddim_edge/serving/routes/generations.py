@@ -7,7 +7,7 @@ from ...bundle.bundle import Bundle
 from ...config import SAMPLERS
 from ...diffusion.samplers import schedule_of
 from ...errors import ConfigError
-from ...generation.requests.options import usual_guidance
+from ...generation.requests.options import default_guidance
 from ..errors import Unfit
 from ..http import responses as answers
 from ..http.image_response import begin
@@ -69,7 +69,7 @@ def describe(bundle: Bundle, started: int) -> ModelBody:
         sampler=bundle.scheduler.name,
         num_inference_steps=bundle.num_steps,
         guidance=bundle.null_class is not None or bundle.inputs.text,
-        guidance_scale=usual_guidance(bundle),
+        guidance_scale=default_guidance(bundle),
         negative_prompt=bundle.inputs.text and bundle.inputs.guidance_width is None,
         size=(width, height),
     )
@@ -80,7 +80,7 @@ def _can(bundle: Bundle, sampler: str) -> bool:
     """Whether the model's noise schedule suits a sampler."""
     try:
         config = bundle.sampler(sampler)
-        schedule_of(config, bundle.usual_steps(config))
+        schedule_of(config, bundle.default_steps(config))
     except ConfigError:
         return False
     return True

@@ -13,9 +13,9 @@ from ...bundle.read import open_bundle
 from ...errors import ConfigError, choose_from
 from ...generation.engine import Engine
 from ...generation.pipeline import Pipeline
-from ...generation.warmup import usual_requests, warm_up
+from ...generation.warmup import default_requests, warm_up
 from ...images.encode import check_drawable
-from ...networks.components import Parts
+from ...networks.components import Components
 from ...runtime.hardware.memory import used_bytes
 from ...runtime.providers.device import Device
 from ..errors import NotFound
@@ -72,7 +72,7 @@ class Resident:
 
     bundle: Bundle
     engine: Engine
-    parts: Parts
+    components: Components
     limit: RowLimit
     running: list[Submission] = field(default_factory=list)
 
@@ -145,9 +145,9 @@ def open_resident(
     """Open a model, and warm it up where there is somebody to ``tell``; BundleError or ProviderError where it fails."""
     pipeline = Pipeline(bundle, provider)
     if tell is not None:
-        for request in usual_requests(pipeline, max_rows):
+        for request in default_requests(pipeline, max_rows):
             tell(f"{bundle.name}: warming up at batches of {request.num_images}")
             warm_up(pipeline, request)
     pipeline.denoiser.on_call = partial(on_call, bundle.name)
     _ = bundle.sha256  # it is cached: recipes need it, and here nobody waits for the event loop
-    return Resident(bundle, Engine(pipeline.denoiser), pipeline.parts, RowLimit(max_rows, budget, used_bytes))
+    return Resident(bundle, Engine(pipeline.denoiser), pipeline.components, RowLimit(max_rows, budget, used_bytes))

@@ -14,7 +14,7 @@ from ...errors import DeviceMemoryError
 from ...generation.engine import Job
 from ...generation.jobs import job_of
 from ...generation.requests.request import Request
-from ...networks.components import Parts
+from ...networks.components import Components
 from ..errors import Cancelled, DeadlinePassed
 from .models import Resident, Residents
 from .submission import Made, Partial, State, Submission
@@ -50,7 +50,9 @@ class Dispatcher:
         resident = next((each for each in self._residents.busy() if submission in each.running), None)
         if resident is None:
             return {}
-        images = {index: _estimate(job, submission.request, resident.parts) for job, index in submission.jobs.items()}
+        images = {
+            index: _estimate(job, submission.request, resident.components) for job, index in submission.jobs.items()
+        }
         return {index: image for index, image in images.items() if image is not None}
 
     def _drop(self, now: float) -> None:
@@ -86,7 +88,7 @@ class Dispatcher:
         submission.state = "running"
         try:
             for index in range(submission.request.num_images):
-                job = job_of(resident.bundle, submission.request, index, resident.parts)
+                job = job_of(resident.bundle, submission.request, index, resident.components)
                 submission.jobs[job] = index
                 resident.engine.add(job)
         except Exception as error:  # memory, for instance: it fails alone
@@ -126,10 +128,10 @@ class Dispatcher:
                 return self._end(submission, job.error, "failed")
             submission.calls_made += job.calls
             self._on_image(submission.model)
-            submission.listener(_made(index, job, submission.request, resident.parts))
+            submission.listener(_made(index, job, submission.request, resident.components))
         if not submission.jobs:
             return self._end(submission, None, "done")
-        return _show(submission, resident.parts)
+        return _show(submission, resident.components)
 
     def _end(self, submission: Submission, error: Exception | None, state: State) -> None:
         """Take it out of wherever it is and tell its listener."""
@@ -143,13 +145,13 @@ class Dispatcher:
         submission.end(state, error)
 
 
-def _show(submission: Submission, parts: Parts) -> None:
+def _show(submission: Submission, components: Components) -> None:
     """Tell of the images whose number of calls is one after which they are to be shown."""
     for job, index in submission.jobs.items():
         now = (index, job.calls)
         if job.calls in submission.partial_after and now not in submission.shown:
             submission.shown.add(now)
-            image = _estimate(job, submission.request, parts)
+            image = _estimate(job, submission.request, components)
             if image is not None:
                 submission.listener(Partial(index, job.calls, image))
 
@@ -160,17 +162,17 @@ def fair_order(running: Sequence[Submission]) -> list[Job]:
     return [job for turn in turns for job in turn if job is not None]
 
 
-def _estimate(job: Job, request: Request, parts: Parts) -> Pixels | None:
+def _estimate(job: Job, request: Request, components: Components) -> Pixels | None:
     """What its image looks like from here, uint8 (H, W, C); None before its first prediction."""
     query = job.query
     if query is None or query.denoised is None:
         return None
-    image: Pixels = parts.pixels(query.denoised, tiles=request.vae_tiling)[0]
+    image: Pixels = components.pixels(query.denoised, tiles=request.vae_tiling)[0]
     return image
 
 
-def _made(index: int, job: Job, request: Request, parts: Parts) -> Made:
-    images, is_safe = parts.finish(job.result(), tiles=request.vae_tiling)
+def _made(index: int, job: Job, request: Request, components: Components) -> Made:
+    images, is_safe = components.finish(job.result(), tiles=request.vae_tiling)
     return Made(index, images[0], None if is_safe is None else is_safe[0])
 
 
