@@ -1,28 +1,59 @@
-"""Files: written whole or not at all."""
+"""Files: written whole or not at all, and their hashes."""
 
 import contextlib
+import hashlib
 import os
-from collections.abc import Iterator
+import secrets
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from .errors import OutputError
 
 
 def write_file(path: Path, contents: bytes) -> Path:
-    """Write ``contents`` under a temporary name, then rename; OutputError, and nothing left, where that fails."""
-    temporary = path.with_name(f".{path.name}.part")
-    with _named_errors(path):
-        try:
-            temporary.write_bytes(contents)
-            os.replace(temporary, path)
-        finally:
-            temporary.unlink(missing_ok=True)
+    """Write ``contents`` as ``write_whole`` does; returns ``path``."""
+    with write_whole(path) as temporary:
+        temporary.write_bytes(contents)
     return path
 
 
 @contextlib.contextmanager
-def _named_errors(path: Path) -> Iterator[None]:
+def write_whole(path: Path) -> Iterator[Path]:
+    """A temporary path beside ``path`` to write to; at the end of the block it takes the place of ``path``.
+
+    The name is unique, so processes that write the same file do not disturb each other, and the contents are on the
+    disk (fsync) before the name changes. Where anything fails the temporary file is removed and ``path`` is as it was.
+    Raises OutputError for an OSError.
+    """
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    with output_errors(path):
+        try:
+            yield temporary
+            with open(temporary, "rb") as file:
+                os.fsync(file.fileno())
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def output_errors(path: Path) -> Iterator[None]:
+    """Raise OutputError, naming ``path``, for an OSError in the block."""
     try:
         yield
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror}") from None
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, as hexadecimal. Raises OSError."""
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def sha256_of_all(paths: Iterable[Path]) -> str:
+    """The SHA-256 of the SHA-256 digests of several files in their order, as hexadecimal. Raises OSError."""
+    digest = hashlib.sha256()
+    for path in paths:
+        digest.update(bytes.fromhex(sha256_of(path)))
+    return digest.hexdigest()

@@ -1,7 +1,6 @@
 """A bundle: a model folder in the diffusers layout whose networks are ONNX."""
 
 import functools
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,6 +10,7 @@ from typing import Any
 from ..arrays import Shape
 from ..config import SamplerConfig, sampler_config
 from ..errors import ConfigError, choose_from
+from ..files import sha256_of_all
 from ..graphs.external_data import check_onnx_file
 from .control_config import ControlConfig
 from .unet_inputs import NO_INPUTS, UnetInputs, check_sides
@@ -88,12 +88,7 @@ class Bundle:
         """The hash of the graphs and weights that make images, the UNet's first, as hexadecimal."""
         makers = (*_MAKERS, *(control.name for control in self.controls))
         graphs = [path for name in makers if (path := self.folder / name / "model.onnx").is_file()]
-        digest = hashlib.sha256()
-        for path in graphs:
-            for part in (path, *sorted(check_onnx_file(path, self.folder))):
-                with open(part, "rb") as file:
-                    digest.update(hashlib.file_digest(file, "sha256").digest())
-        return digest.hexdigest()
+        return sha256_of_all(file for graph in graphs for file in (graph, *sorted(check_onnx_file(graph, self.folder))))
 
     def class_index(self, label: str | int) -> int:
         """The class of a name or number; ConfigError, with the nearest name, for one that is not there."""

@@ -1,12 +1,12 @@
 """Is every file of a bundle what the export wrote? Its export.json has their hashes."""
 
-import hashlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..config import read_json
 from ..errors import BundleError, ConfigError
+from ..files import sha256_of
 
 _RECORD = "export.json"
 
@@ -39,8 +39,7 @@ def _verify(folder: Path, name: str, expected: str | None) -> None:
     if not path.resolve().is_relative_to(folder.resolve()):
         raise BundleError(f"{folder / _RECORD} names {name!r}, which is outside the bundle: refused")
     try:
-        with path.open("rb") as file:
-            found = hashlib.file_digest(file, "sha256").hexdigest()
+        found = sha256_of(path)
     except OSError as error:
         raise BundleError(f"cannot read {path}, which was exported: {error.strerror}. Copy it again") from None
     if found != expected:

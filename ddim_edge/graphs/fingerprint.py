@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import BundleError
+from ..files import sha256_of_all
 from .external_data import check_onnx_file
 
 _BLOCKS, _BLOCK = 32, 4096
@@ -21,11 +22,7 @@ def graph_files(graph: Path) -> list[Path]:
 
 def graph_sha256(graph: Path) -> str:
     """The hash of what a graph and its weights hold, as hexadecimal: neither path nor time changes it."""
-    digest = hashlib.sha256()
-    for path in graph_files(graph):
-        with open(path, "rb") as file:
-            digest.update(hashlib.file_digest(file, "sha256").digest())
-    return digest.hexdigest()
+    return sha256_of_all(graph_files(graph))
 
 
 def graph_sketch(graph: Path) -> str:

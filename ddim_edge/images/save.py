@@ -8,7 +8,7 @@ from typing import Any
 
 from ..arrays import Pixels
 from ..errors import ConfigError, OutputError
-from ..files import _named_errors, write_file
+from ..files import output_errors, write_file
 from .encode import grid, npy_bytes, png_bytes
 
 SUFFIXES = (".png", ".npy")
@@ -50,7 +50,7 @@ class ImageFolder:
 
     def __init__(self, folder: Path, recipe: Mapping[str, Any], suffix: str = ".png") -> None:
         self.folder, self.recipe, self.suffix = folder, recipe, suffix
-        with _named_errors(folder):
+        with output_errors(folder):
             folder.mkdir(parents=True, exist_ok=True)
         self._claim()
 

@@ -1,13 +1,12 @@
 """The files of export.json: the hash and size of every file of a bundle. Needs no PyTorch."""
 
-import hashlib
 import json
-import os
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ddim_edge.config import read_json
+from ddim_edge.files import sha256_of, write_file
 
 FILE_NAME = "export.json"
 
@@ -15,9 +14,7 @@ FILE_NAME = "export.json"
 def write_json(path: Path, contents: Mapping[str, Any]) -> None:
     """Write a JSON object, whole or not at all, and the folder that it lies in."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".{path.name}.part")
-    part.write_text(json.dumps(contents, indent=2) + "\n", encoding="utf-8")
-    os.replace(part, path)
+    write_file(path, (json.dumps(contents, indent=2) + "\n").encode())
 
 
 def hashes(folder: Path) -> dict[str, dict[str, str | int]]:
@@ -32,9 +29,7 @@ def hashes(folder: Path) -> dict[str, dict[str, str | int]]:
 
 def describe(file: Path) -> dict[str, str | int]:
     """The hash and size of a file."""
-    with file.open("rb") as stream:
-        digest = hashlib.file_digest(stream, "sha256").hexdigest()
-    return {"sha256": digest, "size": file.stat().st_size}
+    return {"sha256": sha256_of(file), "size": file.stat().st_size}
 
 
 def recorded(folder: Path) -> dict[str, Any]:

@@ -1,13 +1,14 @@
 """A training loop for any module with a loss: AdamW, a trapezoid of learning rates, averaged weights, checkpoints."""
 
 import copy
-import os
 import statistics
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
+
+from ddim_edge.files import write_whole
 
 from .recipe import Recipe
 
@@ -44,11 +45,10 @@ class Run:
             mean.lerp_(value, 1 - decay)
 
     def save(self, path: Path) -> None:
-        """Write the checkpoint under a temporary name, then rename, so that an interruption leaves the old one."""
+        """Write the checkpoint; an interruption leaves the old one."""
         parts = [part.state_dict() for part in (self.module, self.average, self.optimizer)]
-        temporary = path.with_suffix(".tmp")
-        torch.save({"step": self.step, "random": self.random.get_state(), "parts": parts}, temporary)
-        os.replace(temporary, path)
+        with write_whole(path) as temporary:
+            torch.save({"step": self.step, "random": self.random.get_state(), "parts": parts}, temporary)
 
     def restore(self, path: Path) -> None:
         """Go on from a checkpoint."""

@@ -16,8 +16,8 @@ from ddim_edge.networks.denoiser import Denoiser
 from ddim_edge.runtime.compiled.machine import Machine
 from ddim_edge.runtime.compiled.recipe import Recipe
 from ddim_edge.runtime.compiled.store import Compiled, Found
+from ddim_edge.runtime.providers import device as device_module
 from ddim_edge.runtime.providers import onnxruntime_module as runtime
-from ddim_edge.runtime.providers import table as providers
 from ddim_edge.runtime.sessions import opening
 from ddim_edge.runtime.sessions.opening import FallbackWarning
 from ddim_edge.runtime.sessions.session import Session
@@ -78,7 +78,7 @@ def fake(monkeypatch: pytest.MonkeyPatch) -> FakeRuntime:
         InferenceSession=made.create,
         __file__=onnxruntime.__file__,
     )
-    for user in (opening, providers, runtime):
+    for user in (opening, device_module, runtime):
         monkeypatch.setattr(user, "runtime", lambda: module)
     return made
 

@@ -112,7 +112,7 @@ def test_a_disk_that_fills_up_half_way_through_a_file(tmp_path: Path) -> None:
 import resource, signal, sys
 from pathlib import Path
 from ddim_edge.errors import OutputError
-from ddim_edge.saving import write_file
+from ddim_edge.files import write_file
 signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
 resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))
 try:

@@ -15,6 +15,7 @@ import pytest
 import ddim_edge
 from ddim_edge.generation.pipeline import SlowWarning
 from ddim_edge.networks.denoiser import Denoiser
+from ddim_edge.runtime.providers import device as device_module
 from ddim_edge.runtime.providers import onnxruntime_module as runtime
 from ddim_edge.runtime.providers import table as providers
 from ddim_edge.runtime.sessions import opening
@@ -185,7 +186,7 @@ def _runtime(monkeypatch: pytest.MonkeyPatch, available: list[str], create: Any)
         InferenceSession=create,
         __file__=onnxruntime.__file__,
     )
-    for user in (opening, providers, runtime):
+    for user in (opening, device_module, runtime):
         monkeypatch.setattr(user, "runtime", lambda: module)
 
 

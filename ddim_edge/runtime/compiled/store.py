@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from ...errors import OutputError
+from ...files import write_file
 from ...graphs.fingerprint import Stamps, graph_sha256, graph_sketch, graph_stamps
 from .machine import Machine
 from .recipe import MODEL, Recipe, Shapes, component_of, lasting, provider_options
@@ -189,12 +189,7 @@ def write_record(folder: Path, recipe: Recipe, sha256: str, seconds: float) -> C
     date = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
     told = {"seconds": round(seconds, 3), "bytes": sum(sizes.values()), "date": date, "files": files}
     facts = {**recipe.to_json(folder, sha256), **told}
-    temporary = folder / f".{RECORD}.part"
-    try:
-        temporary.write_text(json.dumps(facts, indent=1), encoding="utf-8")
-        os.replace(temporary, folder / RECORD)
-    except OSError as error:
-        raise OutputError(f"cannot write {folder / RECORD}: {error.strerror}") from None
+    write_file(folder / RECORD, json.dumps(facts, indent=1).encode())
     written = Compiled.read(folder)
     assert written is not None
     return written

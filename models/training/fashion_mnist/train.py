@@ -5,7 +5,6 @@ lengthened run goes on from its checkpoint without a schedule that already assum
 """
 
 import copy
-import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -16,6 +15,7 @@ from diffusers import UNet2DModel
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from ddim_edge.diffusion.schedule import alpha_bars
+from ddim_edge.files import write_whole
 
 from ..recipe import DIFFUSION, Recipe
 from .data import NULL_CLASS, load
@@ -84,12 +84,11 @@ class Run:
             mean.lerp_(value, 1 - decay)
 
     def save(self, path: Path) -> None:
-        """Write the checkpoint under a temporary name, then rename, so that an interruption leaves the old one."""
+        """Write the checkpoint; an interruption leaves the old one."""
         parts = (self.unet, self.average, self.optimizer)
         state = {"step": self.step, "random": self.random.get_state(), "parts": [part.state_dict() for part in parts]}
-        temporary = path.with_suffix(".tmp")
-        torch.save(state, temporary)
-        os.replace(temporary, path)
+        with write_whole(path) as temporary:
+            torch.save(state, temporary)
 
     def restore(self, path: Path) -> None:
         state: dict[str, Any] = torch.load(path, map_location=self.device, weights_only=True)
