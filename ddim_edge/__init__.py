@@ -6,19 +6,23 @@
 >>> result.save("out.png")
 """
 
-from .config import (
+from .diffusion.samplers import (
     DdimConfig,
+    DdimSchedule,
     DdpmConfig,
     DpmppConfig,
     EulerAncestralConfig,
     EulerConfig,
     LcmConfig,
     PndmConfig,
+    Query,
+    Sampler,
     SamplerConfig,
     UnipcConfig,
+    ddim,
     sampler_config,
+    start,
 )
-from .diffusion.samplers import DdimSchedule, Query, Sampler, ddim, start
 from .errors import (
     BuildError,
     BundleError,

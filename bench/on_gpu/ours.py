@@ -13,8 +13,7 @@ import numpy as np
 
 from ddim_edge.arrays import Conditioning
 from ddim_edge.benchmark.worker import Watch
-from ddim_edge.config import DdimConfig
-from ddim_edge.diffusion.samplers import start
+from ddim_edge.diffusion.samplers import DdimConfig, start
 from ddim_edge.generation.engine import Engine, Job
 from ddim_edge.networks.denoiser import Denoiser
 from ddim_edge.runtime.hardware.memory import peak_memory

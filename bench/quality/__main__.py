@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
 import ddim_edge
-from ddim_edge.config import changed_options
+from ddim_edge.diffusion.samplers import changed_options
 from models.training.fashion_mnist.data import load as load_images
 
 from .. import results, tables

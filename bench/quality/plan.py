@@ -6,9 +6,8 @@ from typing import Any
 
 from ddim_edge import Request
 from ddim_edge.bundle.bundle import Bundle
-from ddim_edge.config import SamplerConfig
 from ddim_edge.diffusion.guidance import guided_timesteps
-from ddim_edge.diffusion.samplers import schedule_of
+from ddim_edge.diffusion.samplers import SamplerConfig, schedule_of
 
 SCAN_SCALES = (1.0, 1.5, 2.0)
 SCAN_STEPS = 50

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from ..arrays import Shape
-from ..config import SamplerConfig, sampler_config
+from ..diffusion.samplers import SamplerConfig, sampler_config
 from ..errors import ConfigError, choose_from
 from ..files import sha256_of_all
 from ..graphs.external_data import check_onnx_file
@@ -19,8 +19,6 @@ from .vae_config import VaeConfig
 NO_CLASS = "none"
 """What the null class is called."""
 _MAKERS = ("unet", "text_encoder", "text_encoder_2", "vae_decoder", "vae_encoder", "safety_checker")
-DEFAULT_STEPS = 50
-DEFAULT_LCM_STEPS = 4
 
 
 @dataclass(frozen=True)
@@ -80,7 +78,7 @@ class Bundle:
         return sampler_config(self.scheduler_keys, name)
 
     def default_steps(self, config: SamplerConfig) -> int:
-        """How many steps a sampler makes where nobody says: the model's own as many as its file says, others 50."""
+        """The number of steps where the user says none: for the model's own sampler what its scheduler file says."""
         return self.num_steps if config.name == self.scheduler.name else default_steps_of(config)
 
     @functools.cached_property
@@ -112,4 +110,5 @@ class Bundle:
 
 
 def default_steps_of(config: SamplerConfig) -> int:
-    return min(DEFAULT_LCM_STEPS if config.name == "lcm" else DEFAULT_STEPS, config.num_train_steps)
+    """The sampler's own usual number of steps, at most the number of training steps."""
+    return min(config.usual_steps, config.num_train_steps)

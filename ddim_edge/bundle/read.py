@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..config import SamplerConfig, read_json, sampler_config
-from ..diffusion.samplers import schedule_of
+from ..config import read_json
+from ..diffusion.samplers import SamplerConfig, sampler_config, schedule_of
 from ..errors import BundleError, ConfigError
 from .bundle import Bundle, default_steps_of
 from .control_config import ControlConfig

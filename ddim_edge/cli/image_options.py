@@ -10,8 +10,8 @@ import click
 
 from ..arrays import Sample, Shape
 from ..bundle.bundle import Bundle
-from ..config import SAMPLERS, SamplerConfig, sampler_config
 from ..diffusion.noise import NoiseKind
+from ..diffusion.samplers import SAMPLERS, SamplerConfig, sampler_config
 from ..errors import ConfigError
 from ..generation.inversion import request_from_latents
 from ..generation.requests.latents_file import Latents

@@ -10,16 +10,8 @@ import click
 from ..bundle.bundle import Bundle
 from ..bundle.read import open_bundle
 from ..bundle.verify import verify_files
-from ..config import (
-    ClipConfig,
-    DdimConfig,
-    DdpmConfig,
-    EulerAncestralConfig,
-    LcmConfig,
-    SamplerConfig,
-    ThresholdConfig,
-    changed_options,
-)
+from ..config import ClipConfig, ThresholdConfig
+from ..diffusion.samplers import SamplerConfig, changed_options
 from ..generation.requests.options import default_guidance
 from ..graphs.external_data import check_onnx_file
 from ..runtime.sessions.session import Session
@@ -137,10 +129,9 @@ def _meaning(config: SamplerConfig, num_steps: int) -> list[str]:
 
 
 def _stochasticity(config: SamplerConfig) -> str:
-    if isinstance(config, DdimConfig):
-        return f"eta {config.eta:g} ({'deterministic' if config.eta == 0 else 'fresh noise at every step'})"
-    is_random = isinstance(config, DdpmConfig | LcmConfig | EulerAncestralConfig)
-    return "fresh noise at every step" if is_random else "deterministic"
+    words = "fresh noise at every step" if config.is_stochastic else "deterministic"
+    eta = getattr(config, "eta", None)
+    return words if eta is None else f"eta {eta:g} ({words})"
 
 
 def _limits(config: SamplerConfig) -> str:

@@ -1,8 +1,8 @@
-"""The options of the samplers as frozen data, checked when they are made; JSON is read here only."""
+"""Config: the options that all samplers share, as frozen data that is checked when it is made; diffusers' keys."""
 
-from .checks import whole_number
-from .choose import SAMPLERS, changed_options, sampler_config, with_sampler
+from .checks import number, whole_number
 from .json_file import read_json
+from .noise_levels import NoiseLevelsConfig, OdeSolverConfig
 from .noise_schedule import (
     AlphaClipStrategy,
     BetaSchedule,
@@ -11,42 +11,21 @@ from .noise_schedule import (
     PredictionType,
     ThresholdConfig,
     TimestepSpacing,
-)
-from .samplers import (
-    DdimConfig,
-    DdpmConfig,
-    DpmppConfig,
-    EulerAncestralConfig,
-    EulerConfig,
-    LcmConfig,
-    PndmConfig,
-    SamplerConfig,
     Transition,
-    UnipcConfig,
 )
 
 __all__ = [
-    "SAMPLERS",
     "AlphaClipStrategy",
     "BetaSchedule",
     "ClipConfig",
-    "DdimConfig",
-    "DdpmConfig",
-    "DpmppConfig",
-    "EulerAncestralConfig",
-    "EulerConfig",
-    "LcmConfig",
+    "NoiseLevelsConfig",
     "NoiseScheduleConfig",
-    "PndmConfig",
+    "OdeSolverConfig",
     "PredictionType",
-    "SamplerConfig",
     "ThresholdConfig",
     "TimestepSpacing",
     "Transition",
-    "UnipcConfig",
-    "changed_options",
+    "number",
     "read_json",
-    "sampler_config",
     "whole_number",
-    "with_sampler",
 ]

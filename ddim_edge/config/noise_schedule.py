@@ -15,6 +15,7 @@ BetaSchedule = Literal["linear", "quadratic", "squared_cosine"]
 PredictionType = Literal["noise", "angular_velocity", "sample"]
 AlphaClipStrategy = Literal["one", "alpha_zero"]
 TimestepSpacing = Literal["leading", "trailing", "linspace", "quadratic"]
+Transition = Literal["fixed_gap", "next"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,6 +28,8 @@ class NoiseScheduleConfig:
     """One line on what it is for."""
     scheduler_class: ClassVar[str]
     """The class of diffusers that its scheduler files name."""
+    usual_steps: ClassVar[int] = 50
+    """The number of steps where neither the user nor the scheduler file says one."""
 
     num_train_steps: int = 1000
     """T: how many timesteps the network was trained on."""
@@ -78,6 +81,11 @@ class NoiseScheduleConfig:
             )
         for beta in self.trained_betas:
             number("trained_betas", beta, low=0, high=1, open_interval=True)
+
+    @property
+    def is_stochastic(self) -> bool:
+        """Whether steps add fresh noise, so that the result does not follow from the initial sample alone."""
+        return False
 
     def replace(self, **changes: Any) -> Self:
         """Return a copy with some fields changed; an unknown field raises ConfigError with the nearest valid one."""

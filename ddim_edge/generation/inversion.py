@@ -9,9 +9,8 @@ import numpy as np
 
 from ..arrays import Sample
 from ..bundle.bundle import Bundle
-from ..config import DdimConfig
 from ..diffusion.noise import noise_stream
-from ..diffusion.samplers import schedule_of
+from ..diffusion.samplers import DdimConfig, schedule_of
 from ..diffusion.samplers.ddim_inverse import InverseSchedule, ddim_inverse, invertible
 from ..diffusion.slerp import slerp
 from ..errors import ConfigError

@@ -12,9 +12,9 @@ import onnxruntime
 from numpy.typing import NDArray
 from onnxscript import ir
 
-from ddim_edge.config import DdimConfig, read_json
+from ddim_edge.config import read_json
 from ddim_edge.diffusion.guidance import guide
-from ddim_edge.diffusion.samplers import DdimSchedule
+from ddim_edge.diffusion.samplers import DdimConfig, DdimSchedule
 from ddim_edge.errors import ExportError
 
 from ..graph.bfloat16 import widen

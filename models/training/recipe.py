@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ddim_edge.config.samplers import DdimConfig
+from ddim_edge.diffusion.samplers import DdimConfig
 
 DIFFUSION = DdimConfig(beta_schedule="squared_cosine", prediction_type="angular_velocity")
 

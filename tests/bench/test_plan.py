@@ -5,8 +5,7 @@ import pytest
 import ddim_edge
 from bench.quality import plan
 from ddim_edge.bundle.read import open_bundle
-from ddim_edge.config import SAMPLERS
-from ddim_edge.diffusion.samplers import schedule_of
+from ddim_edge.diffusion.samplers import SAMPLERS, schedule_of
 
 BUNDLE = open_bundle("fashion-mnist")
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddim_edge.config import SAMPLERS
+from ddim_edge.diffusion.samplers import SAMPLERS
 from ddim_edge.images.encode import read_recipe
 
 from ..conftest import Invoke

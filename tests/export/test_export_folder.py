@@ -17,7 +17,7 @@ from safetensors.torch import load_file, save_file
 
 import ddim_edge_export.folder
 from ddim_edge.cli.export import export_command
-from ddim_edge.config import DdimConfig
+from ddim_edge.diffusion.samplers import DdimConfig
 from ddim_edge.errors import ConfigError, DdimEdgeError, ExportError
 from ddim_edge_export import Report, export_folder
 from ddim_edge_export.verify.against_torch import Case

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from ddim_edge.bundle.read import open_bundle
-from ddim_edge.config import sampler_config
+from ddim_edge.diffusion.samplers import sampler_config
 from ddim_edge.errors import ConfigError
 from models.training.fashion_mnist.__main__ import save_pipeline
 from models.training.fashion_mnist.data import load

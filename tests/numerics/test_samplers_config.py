@@ -18,8 +18,7 @@ from ddim_edge import (
     SamplerConfig,
     UnipcConfig,
 )
-from ddim_edge.config import SAMPLERS, changed_options, with_sampler
-from ddim_edge.diffusion.samplers import schedule_of
+from ddim_edge.diffusion.samplers import SAMPLERS, changed_options, schedule_of, with_sampler
 
 
 @pytest.mark.parametrize(

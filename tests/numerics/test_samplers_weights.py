@@ -9,8 +9,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ddim_edge import DpmppConfig, EulerConfig, PndmConfig, SamplerConfig, UnipcConfig, start
-from ddim_edge.config import SAMPLERS, PredictionType
-from ddim_edge.diffusion.samplers import schedule_of
+from ddim_edge.config import PredictionType
+from ddim_edge.diffusion.samplers import SAMPLERS, schedule_of
 from ddim_edge.diffusion.samplers.pndm import MULTISTEP, RUNGE_KUTTA
 from ddim_edge.diffusion.samplers.unipc import _rhos
 

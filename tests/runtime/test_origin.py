@@ -10,9 +10,8 @@ from hypothesis import strategies as st
 
 import ddim_edge
 from ddim_edge import Origin
-from ddim_edge.config import SAMPLERS
 from ddim_edge.diffusion.noise import noise_stream
-from ddim_edge.diffusion.samplers import schedule_of
+from ddim_edge.diffusion.samplers import SAMPLERS, schedule_of
 from ddim_edge.generation.jobs import job_of
 from ddim_edge.generation.requests.request import Request
 from ddim_edge.images.encode import to_pixels

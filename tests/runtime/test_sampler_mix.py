@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import ddim_edge
 from ddim_edge import Origin
-from ddim_edge.config import SAMPLERS
+from ddim_edge.diffusion.samplers import SAMPLERS
 from ddim_edge.generation import engine
 from ddim_edge.generation.engine import Engine
 from ddim_edge.generation.jobs import job_of

@@ -6,17 +6,45 @@ Eq. 12, with t' the timestep after t in the run and σ from eq. 16::
     σ    = η·sqrt((1-ᾱ_t')/(1-ᾱ_t))·sqrt(1 - ᾱ_t/ᾱ_t')
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays import Floats, Sample
-from ...config import DdimConfig
+from ...config import ClipConfig, Transition, number
 from ...errors import ConfigError
 from ..clipping import limit_of
 from ..schedule import alpha_bars, final_alpha_bar, first_step, prediction_columns, select_timesteps
 from .query import LinearStep, NoiseSource, Query, Sampler, Stepped, StepQuery
+
+
+@dataclass(frozen=True, kw_only=True)
+class DdimConfig(ClipConfig):
+    """Options of the DDIM sampler (Song, Meng, Ermon 2020, https://arxiv.org/abs/2010.02502)."""
+
+    name: ClassVar[str] = "ddim"
+    summary: ClassVar[str] = "deterministic at eta 0; the one that inverts (Song et al. 2020)"
+    scheduler_class: ClassVar[str] = "DDIMScheduler"
+
+    eta: float = 0.0
+    """Scales σ_t of eq. 16: 0 is deterministic (DDIM), 1 over all T timesteps is DDPM."""
+    rederive_noise: bool = False
+    """Take ε from the clipped x_0 instead of from the prediction (GLIDE)."""
+    transition: Transition = "fixed_gap"
+    """The timestep that a step leads to: ``fixed_gap`` t - T//S (diffusers), or the ``next`` one of the list. They
+    agree for ``leading``; for ``trailing`` and ``linspace`` only ``next`` is consistent. ``quadratic`` has no fixed
+    gap and always goes to the next."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        number("eta", self.eta, low=0)
+
+    @property
+    def is_stochastic(self) -> bool:
+        """True where eta is above 0: a step adds noise of deviation σ, eq. 16."""
+        return self.eta > 0
 
 
 class Coefficients(NamedTuple):

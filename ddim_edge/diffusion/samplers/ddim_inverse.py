@@ -17,8 +17,8 @@ from typing import NamedTuple
 import numpy as np
 
 from ...arrays import Sample
-from ...config import DdimConfig
 from ..schedule import alpha_bars, final_alpha_bar, prediction_columns, select_timesteps
+from .ddim import DdimConfig
 from .query import Query, Sampler
 
 

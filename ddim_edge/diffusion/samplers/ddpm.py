@@ -8,15 +8,33 @@ Small variance: σ² = (1-ᾱ_t')/(1-ᾱ_t)·β, the posterior's own. Large: σ�
 step adds no noise.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from ...arrays import Sample
-from ...config import DdpmConfig
+from ...config import ClipConfig
 from ..clipping import limit_of
 from ..schedule import alpha_bars, final_alpha_bar, first_step, prediction_columns, select_timesteps
 from .query import NoiseSource, Query, Sampler, required
+
+
+@dataclass(frozen=True, kw_only=True)
+class DdpmConfig(ClipConfig):
+    """Options of DDPM's ancestral sampler (Ho, Jain, Abbeel 2020, https://arxiv.org/abs/2006.11239)."""
+
+    name: ClassVar[str] = "ddpm"
+    summary: ClassVar[str] = "fresh noise at every step; wants many of them (Ho et al. 2020)"
+    scheduler_class: ClassVar[str] = "DDPMScheduler"
+
+    large_variance: bool = False
+    """Add noise of variance β_t (σ̂ in DDIM's table 1, ``fixed_large``) instead of the posterior's."""
+
+    @property
+    def is_stochastic(self) -> bool:
+        """True: a step adds fresh noise."""
+        return True
 
 
 class Row(NamedTuple):

@@ -8,16 +8,31 @@ x_0 of this call and of the one before::
 The first step has D = m_0, which makes it DDIM's. So has the last where it goes to ᾱ = 1, and where steps are few.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from ...arrays import Floats, Sample
-from ...config import DpmppConfig
+from ...config import OdeSolverConfig
 from ..clipping import limit_of
 from ..schedule import first_step, prediction_columns
 from .levels import half_log_snr, noise_levels
-from .query import Query, Sampler
+from .query import NoiseSource, Query, Sampler
+
+
+@dataclass(frozen=True, kw_only=True)
+class DpmppConfig(OdeSolverConfig):
+    """Options of DPM-Solver++(2M) (Lu et al. 2022, https://arxiv.org/abs/2211.01095).
+
+    ``lower_order_final`` acts below 15 steps; a step to σ = 0 is of first order in any case.
+    """
+
+    name: ClassVar[str] = "dpmpp-2m"
+    summary: ClassVar[str] = "second-order multistep in log-SNR time (Lu et al. 2022)"
+    scheduler_class: ClassVar[str] = "DPMSolverMultistepScheduler"
+    truncates_cosine_timesteps: ClassVar[bool] = True
+
 
 FEW_STEPS = 15
 """Below so many steps ``lower_order_final`` acts."""
@@ -49,8 +64,8 @@ class DpmppSchedule:
         self.limit = limit_of(config)
 
 
-def dpmpp_2m(schedule: DpmppSchedule, sample: Sample) -> Sampler:
-    """Sample from x_T, float32 of any shape."""
+def dpmpp_2m(schedule: DpmppSchedule, sample: Sample, _noise: NoiseSource | None = None) -> Sampler:
+    """Sample from x_T, float32 of any shape. Deterministic: takes no noise."""
     before: Sample | None = None
     for timestep, row in zip(schedule.timesteps.tolist(), schedule.rows, strict=True):
         prediction = yield Query(sample, timestep, before)

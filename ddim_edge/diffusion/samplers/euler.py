@@ -18,17 +18,46 @@ diffusers feeds the network the fraction of a timestep that belongs to a level b
 whole one, which is what the network was trained on: ``linspace`` and Karras levels can differ a little from diffusers.
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from ...arrays import Floats, Sample
-from ...config import EulerAncestralConfig, EulerConfig
+from ...config import NoiseLevelsConfig, ThresholdConfig, TimestepSpacing
 from ...errors import ConfigError
 from ..clipping import limit_of
 from ..schedule import alpha_bars, first_step, prediction_columns, select_timesteps
 from .levels import NEARLY_ZERO, karras
 from .query import NoiseSource, Query, Sampler, required
+
+
+@dataclass(frozen=True, kw_only=True)
+class EulerConfig(NoiseLevelsConfig):
+    """Options of Euler's method in σ (Karras et al. 2022, https://arxiv.org/abs/2206.00364, algorithm 2 without churn).
+
+    Without their ends, the Karras levels go from the σ of the run's first timestep to that of its last.
+    """
+
+    name: ClassVar[str] = "euler"
+    summary: ClassVar[str] = "deterministic: DDIM over levels of any spacing (Karras et al. 2022)"
+    scheduler_class: ClassVar[str] = "EulerDiscreteScheduler"
+
+
+@dataclass(frozen=True, kw_only=True)
+class EulerAncestralConfig(ThresholdConfig):
+    """Options of Euler's method with fresh noise at every step but the last (k-diffusion's ``euler_ancestral``)."""
+
+    name: ClassVar[str] = "euler-a"
+    summary: ClassVar[str] = "Euler with fresh noise; 1 to 4 steps for Turbo models"
+    scheduler_class: ClassVar[str] = "EulerAncestralDiscreteScheduler"
+
+    timestep_spacing: TimestepSpacing = "linspace"
+
+    @property
+    def is_stochastic(self) -> bool:
+        """True: a step adds fresh noise."""
+        return True
 
 
 class Row(NamedTuple):

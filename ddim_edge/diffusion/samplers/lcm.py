@@ -13,17 +13,51 @@ Each step jumps to the end and noises the result to the next timestep; the last 
 The timesteps are taken evenly from the ``num_original_steps`` that the model was distilled on (skipping steps).
 """
 
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays import Sample
-from ...config import LcmConfig, whole_number
+from ...config import BetaSchedule, ClipConfig, number, whole_number
 from ...errors import ConfigError
 from ..clipping import limit_of
 from ..schedule import alpha_bars, prediction_columns
 from .query import NoiseSource, Query, Sampler, required
+
+
+@dataclass(frozen=True, kw_only=True)
+class LcmConfig(ClipConfig):
+    """Options of the sampler of latent consistency models (Luo et al. 2023, https://arxiv.org/abs/2310.04378).
+
+    Its timesteps are taken from the list that the model was distilled on: ``timestep_spacing`` has no say.
+    """
+
+    name: ClassVar[str] = "lcm"
+    summary: ClassVar[str] = "1 to 8 steps, for models distilled to consistency (Luo et al. 2023)"
+    scheduler_class: ClassVar[str] = "LCMScheduler"
+    usual_steps: ClassVar[int] = 4
+
+    beta_schedule: BetaSchedule = "quadratic"
+    beta_start: float = 0.00085
+    beta_end: float = 0.012
+    clip_denoised_sample: bool = False
+    num_original_steps: int = 50
+    """How many evenly spaced timesteps the model was distilled on; a run takes some of these."""
+    boundary_condition_timestep_scale: float = 10.0
+    """Multiplies t in c_skip and c_out, which make the network the identity at t = 0."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        whole_number("num_original_steps", self.num_original_steps, low=1, high=self.num_train_steps)
+        number("boundary_condition_timestep_scale", self.boundary_condition_timestep_scale, low=0, open_interval=True)
+
+    @property
+    def is_stochastic(self) -> bool:
+        """True: a step adds fresh noise."""
+        return True
+
 
 SIGMA_DATA = 0.5
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays import Floats
-from ...config import DpmppConfig, UnipcConfig
+from ...config import OdeSolverConfig
 from ...errors import ConfigError
 from ..schedule import alpha_bars, select_timesteps
 
@@ -26,7 +26,7 @@ class Levels(NamedTuple):
     alpha_bars: Floats
 
 
-def noise_levels(config: DpmppConfig | UnipcConfig, num_steps: int) -> Levels:
+def noise_levels(config: OdeSolverConfig, num_steps: int) -> Levels:
     """The levels of a run of ``num_steps`` steps, as diffusers chooses them."""
     table = alpha_bars(config)
     if config.zero_terminal_snr:
@@ -40,8 +40,8 @@ def noise_levels(config: DpmppConfig | UnipcConfig, num_steps: int) -> Levels:
     wanted = karras(config.sigma_min or float(sigmas[0]), config.sigma_max or float(sigmas[-1]), num_steps)
     positions = np.interp(np.log(wanted), np.log(sigmas), np.arange(len(sigmas)))
     reached = 1 / (1 + wanted**2)
-    if config.final_sigma == "sigma_min" and isinstance(config, UnipcConfig):
-        final = reached[-1]  # diffusers' UniPC stays there, where its DPM-Solver goes on to the noise schedule's own
+    if config.final_sigma == "sigma_min" and config.ends_at_last_level:
+        final = reached[-1]
     return Levels(_whole(config, positions), np.append(reached, final))
 
 
@@ -52,7 +52,7 @@ def half_log_snr(alpha_bar: Floats) -> Floats:
     return half
 
 
-def _timesteps(config: DpmppConfig | UnipcConfig, num_steps: int) -> NDArray[np.int64]:
+def _timesteps(config: OdeSolverConfig, num_steps: int) -> NDArray[np.int64]:
     """The usual spacings; those that would end at timestep 0 are cut one finer and leave it out."""
     if config.timestep_spacing == "trailing":
         return select_timesteps(config, num_steps)
@@ -72,7 +72,6 @@ def karras(lowest: float, highest: float, num_steps: int) -> Floats:
     return levels
 
 
-def _whole(config: DpmppConfig | UnipcConfig, positions: Floats) -> NDArray[np.int64]:
-    # diffusers' DPM-Solver truncates with the cosine schedule, where it rounds with the others.
-    truncates = isinstance(config, DpmppConfig) and config.beta_schedule == "squared_cosine"
+def _whole(config: OdeSolverConfig, positions: Floats) -> NDArray[np.int64]:
+    truncates = config.truncates_cosine_timesteps and config.beta_schedule == "squared_cosine"
     return (positions if truncates else positions.round()).astype(np.int64)

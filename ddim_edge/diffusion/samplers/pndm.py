@@ -19,16 +19,42 @@ The order of convergence is the paper's for ε alone; but ε could not be combin
 """
 
 from collections.abc import Generator, Sequence
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import ClassVar, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays import Floats, Sample
-from ...config import PndmConfig
+from ...config import AlphaClipStrategy, NoiseScheduleConfig, Transition
 from ...errors import ConfigError
 from ..schedule import alpha_bars, final_alpha_bar, first_step, prediction_columns, select_timesteps
-from .query import Query, Sampler
+from .query import NoiseSource, Query, Sampler
+
+
+@dataclass(frozen=True, kw_only=True)
+class PndmConfig(NoiseScheduleConfig):
+    """Options of PNDM (Liu et al. 2022, https://arxiv.org/abs/2202.09778)."""
+
+    name: ClassVar[str] = "pndm"
+    summary: ClassVar[str] = "fourth-order multistep along DDIM's path (Liu et al. 2022)"
+    scheduler_class: ClassVar[str] = "PNDMScheduler"
+
+    alpha_clip_strategy: AlphaClipStrategy = "alpha_zero"
+    reduce_warmup: bool = False
+    """Begin with one repeated step (one call more than steps) instead of three Runge-Kutta steps (nine more)."""
+    transition: Transition = "fixed_gap"
+    """As DDIM's. With ``trailing`` or ``linspace`` spacing and a number of steps that does not divide T, only ``next``
+    goes where the following step begins."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.timestep_spacing == "quadratic":
+            raise ConfigError(
+                "timestep_spacing 'quadratic' makes no sense for pndm: its multistep weights hold for even steps. "
+                "Take leading, trailing or linspace"
+            )
+
 
 MULTISTEP = ((1.0,), (3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12), (55 / 24, -59 / 24, 37 / 24, -9 / 24))
 """Adams and Bashforth's weights by order, for the latest answer first."""
@@ -71,8 +97,8 @@ class PndmSchedule:
         self.calls = [Call(*row) for row in zip(self.timesteps.tolist(), *columns, strict=True)]
 
 
-def pndm(schedule: PndmSchedule, sample: Sample) -> Sampler:
-    """Sample from x_T, float32 of any shape."""
+def pndm(schedule: PndmSchedule, sample: Sample, _noise: NoiseSource | None = None) -> Sampler:
+    """Sample from x_T, float32 of any shape. Deterministic: takes no noise."""
     warm_up, used = (_repeated_step, 2) if schedule.reduce_warmup else (_runge_kutta, 12)
     sample, denoised, recent = yield from warm_up(schedule.calls[:used], sample)
     for call in schedule.calls[used:]:

@@ -12,14 +12,39 @@ for anew at the corrected sample. The first step has order 1 (no m_1; ρ_2 = ½)
 """
 
 import math
-from typing import NamedTuple
+from dataclasses import dataclass
+from typing import ClassVar, Literal, NamedTuple
 
 from ...arrays import Sample
-from ...config import UnipcConfig
+from ...config import OdeSolverConfig
+from ...errors import ConfigError
 from ..clipping import limit_of
 from ..schedule import first_step, prediction_columns
 from .levels import half_log_snr, noise_levels
-from .query import Query, Sampler
+from .query import NoiseSource, Query, Sampler
+
+Solver = Literal["bh1", "bh2"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class UnipcConfig(OdeSolverConfig):
+    """Options of UniPC of order 2 (Zhao et al. 2023, https://arxiv.org/abs/2302.04867)."""
+
+    name: ClassVar[str] = "unipc"
+    summary: ClassVar[str] = "predictor of order 2 with a corrector that costs no call (Zhao et al. 2023)"
+    scheduler_class: ClassVar[str] = "UniPCMultistepScheduler"
+    ends_at_last_level: ClassVar[bool] = True
+
+    solver: Solver = "bh2"
+    """B(h) of the paper: ``bh1`` h, ``bh2`` e^h - 1."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.final_sigma == "zero" and not self.lower_order_final:
+            raise ConfigError(
+                "final_sigma 'zero' needs lower_order_final: a step of infinite length in log-SNR has no second order. "
+                "Take final_sigma 'sigma_min', or leave lower_order_final on"
+            )
 
 
 class Weights(NamedTuple):
@@ -61,8 +86,8 @@ class UnipcSchedule:
         return self.limit(estimate) if self.limit else estimate
 
 
-def unipc(schedule: UnipcSchedule, sample: Sample) -> Sampler:
-    """Sample from x_T, float32 of any shape."""
+def unipc(schedule: UnipcSchedule, sample: Sample, _noise: NoiseSource | None = None) -> Sampler:
+    """Sample from x_T, float32 of any shape. Deterministic: takes no noise."""
     start = sample
     m0: Sample | None = None
     m1: Sample | None = None

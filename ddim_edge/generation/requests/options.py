@@ -5,10 +5,11 @@ from collections.abc import Sequence
 from typing import Any, TypedDict
 
 from ...bundle.bundle import Bundle
-from ...config import DdimConfig, SamplerConfig, whole_number
+from ...config import whole_number
 from ...diffusion.guidance import guided_timesteps
 from ...diffusion.noise import NoiseKind
-from ...diffusion.samplers import schedule_of
+from ...diffusion.samplers import SamplerConfig, schedule_of
+from ...diffusion.samplers.table import samplers_with
 from ...errors import ConfigError
 from ...version import __version__
 from .control_images import ControlImage, check_controls, control_scales, with_controls
@@ -147,8 +148,8 @@ def recipe_of(bundle: Bundle, request: Request) -> dict[str, Any]:
     """What it takes to make the images of ``request`` again, as JSON values."""
     names = [bundle.label_name(label) for label in request.labels]
     model = {"model": bundle.name, "model_sha256": bundle.sha256, "version": __version__}
-    eta = {"eta": request.sampler.eta} if isinstance(request.sampler, DdimConfig) else {}
-    return {**model, "label_names": names, **eta, **request.to_json()}
+    eta = getattr(request.sampler, "eta", None)
+    return {**model, "label_names": names, **({} if eta is None else {"eta": eta}), **request.to_json()}
 
 
 def _prompts(prompt: object) -> tuple[str, ...]:
@@ -168,13 +169,17 @@ def _classes(bundle: Bundle, labels: Sequence[str | int] | None) -> tuple[int, .
 
 
 def _sampler(bundle: Bundle, wanted: SamplerConfig | str | None, eta: float | None) -> SamplerConfig:
+    takes_eta = samplers_with("eta")
     if wanted is None:
-        wanted = bundle.scheduler if eta is None else "ddim"
+        wanted = bundle.scheduler if eta is None else takes_eta[0]
     config = bundle.sampler(wanted) if isinstance(wanted, str) else wanted
     if eta is None:
         return config
-    if not isinstance(config, DdimConfig):
-        raise ConfigError(f"eta is an option of ddim, and the sampler is {config.name}: leave it out, or take ddim")
+    if config.name not in takes_eta:
+        names = " or ".join(takes_eta)
+        raise ConfigError(
+            f"eta is an option of {names}, and the sampler is {config.name}: leave it out, or take {names}"
+        )
     return config.replace(eta=eta)
 
 

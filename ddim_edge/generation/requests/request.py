@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Self, get_args
 
-from ...config import SAMPLERS, SamplerConfig, changed_options, whole_number
+from ...config import whole_number
 from ...diffusion.noise import NoiseKind
+from ...diffusion.samplers import SAMPLERS, SamplerConfig, changed_options
 from ...errors import ConfigError, choose_from
 from ...text import Prompt
 from .origin import Origin, check_same_origin

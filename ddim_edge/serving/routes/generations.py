@@ -4,8 +4,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from ...bundle.bundle import Bundle
-from ...config import SAMPLERS
-from ...diffusion.samplers import schedule_of
+from ...diffusion.samplers import SAMPLERS, schedule_of
 from ...errors import ConfigError
 from ...generation.requests.options import default_guidance
 from ..errors import Unfit

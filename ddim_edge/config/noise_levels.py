@@ -1,0 +1,46 @@
+"""Options of the samplers that walk down noise levels σ."""
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+from ..errors import ConfigError
+from .checks import number
+from .noise_schedule import ThresholdConfig, TimestepSpacing
+
+FinalSigma = Literal["zero", "sigma_min"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoiseLevelsConfig(ThresholdConfig):
+    """Options that choose the noise levels σ of a run."""
+
+    timestep_spacing: TimestepSpacing = "linspace"
+    use_karras_sigmas: bool = False
+    """Space σ^(1/7) evenly (Karras et al. 2022, eq. 5) instead of the timesteps."""
+    sigma_min: float | None = None
+    sigma_max: float | None = None
+    """The ends of the Karras levels; without them the noise schedule's, and a cosine's begins too high to be useful."""
+    final_sigma: FinalSigma = "zero"
+    """Where the last step ends: at σ = ``zero``, or at the first timestep's σ (``sigma_min``)."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for name in ("sigma_min", "sigma_max"):
+            level = getattr(self, name)
+            if level is not None:
+                number(name, level, low=0, open_interval=True)
+        if self.sigma_min is not None and self.sigma_max is not None and self.sigma_min >= self.sigma_max:
+            raise ConfigError(f"sigma_min {self.sigma_min:g} must lie below sigma_max {self.sigma_max:g}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class OdeSolverConfig(NoiseLevelsConfig):
+    """Options of the solvers of the probability-flow ODE in log-SNR time (Lu et al. 2022)."""
+
+    truncates_cosine_timesteps: ClassVar[bool] = False
+    """Whether Karras levels of a cosine schedule are fed the timestep below, not the nearest one (diffusers' rule)."""
+    ends_at_last_level: ClassVar[bool] = False
+    """Whether ``final_sigma="sigma_min"`` ends at the run's last level, not the noise schedule's (diffusers' rule)."""
+
+    lower_order_final: bool = True
+    """End with a first-order step, which is steadier where steps are few."""
