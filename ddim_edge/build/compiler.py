@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from ..bundle.layout import MODEL, component_named
 from ..errors import DdimEdgeError, ProviderError
-from ..runtime.compiled.recipe import MODEL, Recipe, provider_options
+from ..runtime.compiled.recipe import Recipe, provider_options
 from ..runtime.providers.device import Device
 from ..runtime.providers.error_text import first_error_line
 from ..runtime.providers.onnxruntime_module import be_quiet, load_cuda_libraries, runtime, why_not_loaded
@@ -119,7 +120,7 @@ def _options_of(recipe: Recipe, folder: Path, provider: Provider, which: str | N
 
 
 def _all_options(recipe: Recipe, folder: Path, *, plugin: bool = False) -> dict[str, str]:
-    each_step = recipe.graph.parent.name.startswith(("unet", "controlnet"))
+    each_step = component_named(recipe.graph.parent.name).each_step
     return {**defaults(recipe.provider, each_step=each_step, plugin=plugin), **provider_options(recipe, folder)}
 
 

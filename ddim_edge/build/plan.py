@@ -8,22 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..bundle.bundle import Bundle
+from ..bundle.layout import CONFIG, STEP_MODEL, TEXT_ENCODER, component_named, graphs_of
 from ..config import read_json
 from ..errors import BundleError, ConfigError, choose_from
 from ..graphs.external_data import check_onnx_file
 from ..graphs.inputs import declared_inputs, is_quantized
 from ..runtime.compiled.machine import Machine
-from ..runtime.compiled.recipe import FOR_A_SHAPE, MODEL, PRECISIONS, Recipe, Shapes, component_of, lasting, own_options
+from ..runtime.compiled.recipe import FOR_A_SHAPE, PRECISIONS, Recipe, Shapes, component_of, lasting, own_options
 from ..runtime.providers.device import Device
 from ..runtime.providers.onnxruntime_module import library_fault
 from ..runtime.sessions.opening import not_loaded
 
 BUILDABLE = ("cpu", "openvino", "tensorrt", "tensorrt-rtx")
-_ONCE = ("vae_decoder", "vae_encoder", "text_encoder", "text_encoder_2", "safety_checker")
-"""The graphs that are called for one image at a time."""
-_STEP = Path("unet/unet_step.onnx")
-_OF_PIXELS = ("vae_encoder", "safety_checker")
-"""The graphs whose height and width are those of images, not of samples."""
 _OF_IMAGES = ("sample", "step_coefficients", "noise")
 """The inputs of a fused step that have a row an image; the others have a row for each half of its guidance."""
 _TOKENS = 77
@@ -109,13 +105,12 @@ def _check_loads(device: Device) -> None:
 
 
 def _graphs(bundle: Bundle) -> Iterator[Path]:
-    """Every graph that a pipeline opens; the fused step in the place of the UNet, where there is one."""
-    step, names = bundle.folder / _STEP, ("unet", *(control.name for control in bundle.controls), *_ONCE)
-    graphs = [bundle.folder / name / MODEL for name in names]
-    for graph in [step, *graphs[1:]] if step.is_file() else graphs:
-        if graph.is_file():
-            check_onnx_file(graph, bundle.folder)
-            yield graph
+    """Every graph that a pipeline opens, checked; the UNet with its fused step where there is one."""
+    for path in graphs_of(bundle.folder):
+        step = path.with_name(STEP_MODEL)
+        graph = step if step.is_file() else path
+        check_onnx_file(graph, bundle.folder)
+        yield graph
 
 
 def _precision(provider: str, graph: Path, wanted: Wanted) -> str | None:
@@ -149,15 +144,15 @@ class _Sizes:
 
     def _calls(self, graph: Path) -> list[tuple[int, int]]:
         """Images and rows of each kind of call: a guided image has two rows, and a batch may be guided in part."""
-        if graph.parent.name in _ONCE:
+        if not component_named(graph.parent.name).each_step:
             return [(1, 1)]
         calls = {(batch, batch * rows) for batch in self._batches for rows in ((1, 2) if self._guided else (1,))}
-        return sorted(calls if graph.name == _STEP.name else {(rows, rows) for _, rows in calls})
+        return sorted(calls if graph.name == STEP_MODEL else {(rows, rows) for _, rows in calls})
 
     def _shapes(self, graph: Path, free: Mapping[str, Axes], images: int, rows: int) -> Shapes:
         shapes = {}
         for name, axes in free.items():
-            batch = images if graph.name == _STEP.name and name in _OF_IMAGES else rows
+            batch = images if graph.name == STEP_MODEL and name in _OF_IMAGES else rows
             rest = (self._length(graph, name, position, axis) for position, axis in enumerate(axes) if position)
             shapes[name] = (batch if isinstance(axes[0], str) else axes[0], *rest)
         return shapes
@@ -167,7 +162,9 @@ class _Sizes:
         if isinstance(axis, int):
             return axis
         base, operator, factor = [*re.split("([*/])", axis), "*", "1"][:3]
-        channels, height, width = self._pixels if graph.parent.name in _OF_PIXELS else self._latents
+        channels, height, width = (
+            self._pixels if component_named(graph.parent.name).feeds == "pixels" else self._latents
+        )
         by_name = {"height": height, "width": width, "sequence": self._tokens, "length": self._tokens}
         by_place = (channels, height, width) if name in ("sample", "latent_sample") else ()
         known = [length for word, length in by_name.items() if word in base] or list(by_place[position - 1 : position])
@@ -178,14 +175,14 @@ class _Sizes:
     @functools.cached_property
     def _tokens(self) -> int:
         """Of a prompt that is not longer than the text encoder reads at once."""
-        folder = self._bundle.folder / "text_encoder"
-        if (folder / MODEL).is_file():
-            length = declared_inputs(folder / MODEL)["input_ids"].shape[-1]
-            return length if isinstance(length, int) else _tokens_of(folder)
+        graph = self._bundle.folder / TEXT_ENCODER.graph
+        if graph.is_file():
+            length = declared_inputs(graph)["input_ids"].shape[-1]
+            return length if isinstance(length, int) else _tokens_of(graph.parent)
         return _TOKENS
 
 
 def _tokens_of(text_encoder: Path) -> int:
-    path = text_encoder / "config.json"
+    path = text_encoder / CONFIG
     length = read_json(path).get("max_position_embeddings") if path.is_file() else None
     return length if isinstance(length, int) else _TOKENS

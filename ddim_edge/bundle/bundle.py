@@ -13,12 +13,12 @@ from ..errors import ConfigError, choose_from
 from ..files import sha256_of_all
 from ..graphs.external_data import check_onnx_file
 from .control_config import ControlConfig
+from .layout import CLASS_INPUT, SAFETY_CHECKER, component_named, graphs_of
 from .unet_inputs import NO_INPUTS, UnetInputs, check_sides
 from .vae_config import VaeConfig
 
 NO_CLASS = "none"
 """What the null class is called."""
-_MAKERS = ("unet", "text_encoder", "text_encoder_2", "vae_decoder", "vae_encoder", "safety_checker")
 
 
 @dataclass(frozen=True)
@@ -71,7 +71,12 @@ class Bundle:
 
     @property
     def has_safety_checker(self) -> bool:
-        return (self.folder / "safety_checker" / "model.onnx").is_file()
+        return SAFETY_CHECKER.is_in(self.folder)
+
+    @property
+    def conditioning_names(self) -> set[str]:
+        """The names of the UNet's inputs beside sample and timestep, by what the bundle's files say."""
+        return self.inputs.names or ({CLASS_INPUT} if self.labels else set())
 
     def sampler(self, name: str) -> SamplerConfig:
         """The options of a sampler for this model; ConfigError where it has none or cannot follow the model."""
@@ -84,8 +89,7 @@ class Bundle:
     @functools.cached_property
     def sha256(self) -> str:
         """The hash of the graphs and weights that make images, the UNet's first, as hexadecimal."""
-        makers = (*_MAKERS, *(control.name for control in self.controls))
-        graphs = [path for name in makers if (path := self.folder / name / "model.onnx").is_file()]
+        graphs = sorted(graphs_of(self.folder), key=lambda graph: component_named(graph.parent.name).hash_rank)
         return sha256_of_all(file for graph in graphs for file in (graph, *sorted(check_onnx_file(graph, self.folder))))
 
     def class_index(self, label: str | int) -> int:

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from ..config.json_file import read_json
+from ..config import read_json
+from .layout import CONFIG, CONTROLNET, component_named, graphs_of
 
 
 @dataclass(frozen=True)
@@ -25,11 +26,8 @@ class ControlConfig:
     @classmethod
     def read_all(cls, folder: Path) -> tuple[Self, ...]:
         """All of a bundle, in their order; ConfigError for a config.json that cannot be read."""
-        names, found = ["controlnet"], list[Self]()
-        while (folder / names[-1] / "model.onnx").is_file():
-            found.append(cls._read(names[-1], read_json(folder / names[-1] / "config.json")))
-            names.append(f"controlnet_{len(names)}")
-        return tuple(found)
+        names = [graph.parent.name for graph in graphs_of(folder) if component_named(graph.parent.name) is CONTROLNET]
+        return tuple(cls._read(name, read_json(folder / name / CONFIG)) for name in names)
 
     @classmethod
     def _read(cls, name: str, keys: Mapping[str, Any]) -> Self:

@@ -12,6 +12,7 @@ from ..diffusion.samplers import SamplerConfig, sampler_config, schedule_of
 from ..errors import BundleError, ConfigError
 from .bundle import Bundle, default_steps_of
 from .control_config import ControlConfig
+from .layout import CONFIG, CONTROLNET, INDEX, SCHEDULER, UNET, VAE_DECODER
 from .unet_inputs import UnetInputs
 from .vae_config import VaeConfig
 
@@ -28,7 +29,7 @@ def bundled_folder() -> Path | None:
 def bundled_names() -> list[str]:
     """The names of the bundled models."""
     folder = bundled_folder()
-    return sorted(path.parent.name for path in folder.glob("*/model_index.json")) if folder else []
+    return sorted(path.parent.name for path in folder.glob(f"*/{INDEX}")) if folder else []
 
 
 def open_bundle(model: str | os.PathLike[str]) -> Bundle:
@@ -37,12 +38,12 @@ def open_bundle(model: str | os.PathLike[str]) -> Bundle:
     No network is opened.
     """
     folder = _find(model)
-    if not (folder / "unet" / "model.onnx").is_file():
+    if not UNET.is_in(folder):
         raise BundleError(_not_a_bundle(folder))
-    index = _read(folder / "model_index.json", required=False)
-    unet = _read(folder / "unet" / "config.json")
+    index = _read(folder / INDEX, required=False)
+    unet = _read(folder / UNET.name / CONFIG)
     labels = _labels(index, unet)
-    keys, scheduler = _scheduler(folder / "scheduler" / "scheduler_config.json")
+    keys, scheduler = _scheduler(folder / SCHEDULER)
     vae = _vae(folder, index)
     return Bundle(
         folder=folder,
@@ -74,8 +75,8 @@ def _find(model: str | os.PathLike[str]) -> Path:
 
 def _not_a_bundle(folder: Path) -> str:
     if (folder / "unet").is_dir() or (folder / "config.json").is_file():
-        return f"{folder} has no unet/model.onnx: make a bundle of it with `ddim-edge export {folder} OUT`"
-    return f"{folder} is no bundle: it has no unet/model.onnx"
+        return f"{folder} has no {UNET.graph}: make a bundle of it with `ddim-edge export {folder} OUT`"
+    return f"{folder} is no bundle: it has no {UNET.graph}"
 
 
 def _read(path: Path, *, required: bool = True) -> Mapping[str, Any]:
@@ -93,8 +94,7 @@ def _vae(folder: Path, index: Mapping[str, Any]) -> VaeConfig | None:
     named = [name for name in ("vae", "vqvae") if isinstance(index.get(name), list) and any(index[name])]
     if config is None and named:
         raise BundleError(
-            f"{folder / 'vae_decoder' / 'model.onnx'} is missing, and model_index.json names a {named[0]}: export or "
-            "copy it again"
+            f"{folder / VAE_DECODER.graph} is missing, and {INDEX} names a {named[0]}: export or copy it again"
         )
     return config
 
@@ -106,9 +106,7 @@ def _controls(folder: Path, index: Mapping[str, Any]) -> tuple[ControlConfig, ..
     except (ConfigError, TypeError, ValueError) as error:
         raise BundleError(f"the bundle's ControlNets cannot be read ({error}): export them again") from None
     if not controls and isinstance(index.get("controlnet"), list) and any(index["controlnet"]):
-        raise BundleError(
-            f"{folder / 'controlnet' / 'model.onnx'} is missing, and model_index.json names it: export or copy it again"
-        )
+        raise BundleError(f"{folder / CONTROLNET.graph} is missing, and {INDEX} names it: export or copy it again")
     return controls
 
 
@@ -140,7 +138,7 @@ def _sample_shape(unet: Mapping[str, Any], folder: Path) -> tuple[int, int, int]
     values = (channels, *sides)
     if len(values) != 3 or not all(isinstance(value, int) and value > 0 for value in values):
         raise BundleError(
-            f"{folder / 'unet' / 'config.json'} must say in_channels and sample_size (a side, or height and width); "
+            f"{folder / UNET.name / CONFIG} must say in_channels and sample_size (a side, or height and width); "
             f"it says {channels!r} and {size!r}"
         )
     return values
@@ -157,5 +155,5 @@ def _labels(index: Mapping[str, Any], unet: Mapping[str, Any]) -> tuple[str, ...
 def _null_class(index: Mapping[str, Any], unet: Mapping[str, Any]) -> int | None:
     value, classes = index.get("null_class"), unet.get("num_class_embeds") or sys.maxsize
     if value is not None and (type(value) is not int or not 0 <= value < classes):
-        raise BundleError(f"model_index.json's null_class must be a class number of the unet, not {value!r}")
+        raise BundleError(f"{INDEX}'s null_class must be a class number of the unet, not {value!r}")
     return value

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from ..errors import BundleError, ConfigError
+from .layout import GUIDANCE_INPUT, TEXT_INPUTS
 from .vae_config import VaeConfig
 
 
@@ -47,11 +48,11 @@ class UnetInputs:
     @property
     def names(self) -> set[str]:
         """The names of the graph's inputs that this stands for."""
+        text, *pooled = TEXT_INPUTS
         wanted = {
-            "encoder_hidden_states": self.text,
-            "text_embeds": self.pooled,
-            "time_ids": self.pooled,
-            "timestep_cond": self.guidance_width is not None,
+            text: self.text,
+            **dict.fromkeys(pooled, self.pooled),
+            GUIDANCE_INPUT: self.guidance_width is not None,
         }
         return {name for name, there in wanted.items() if there}
 

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
-from ..config.json_file import read_json
+from ..config import read_json
 from ..errors import BundleError, ConfigError
+from .layout import CONFIG, VAE_DECODER
 
 _DEFAULT_SCALE = 0.18215
 
@@ -36,9 +37,9 @@ class VaeConfig:
     @classmethod
     def read(cls, folder: Path) -> Self | None:
         """Read the autoencoder's config in a bundle; None where the model has none. BundleError for a broken one."""
-        if not (folder / "vae_decoder" / "model.onnx").is_file():
+        if not VAE_DECODER.is_in(folder):
             return None
-        places = [folder / name / "config.json" for name in ("vae_decoder", "vae", "vqvae")]
+        places = [folder / name / CONFIG for name in VAE_DECODER.config_folders]
         path = next((place for place in places if place.is_file()), places[0])
         try:
             return cls.from_json(read_json(path))

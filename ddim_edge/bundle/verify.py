@@ -7,8 +7,7 @@ from typing import Any
 from ..config import read_json
 from ..errors import BundleError, ConfigError
 from ..files import sha256_of
-
-_RECORD = "export.json"
+from .layout import EXPORT_RECORD
 
 
 def verify_files(folder: Path) -> int:
@@ -23,21 +22,21 @@ def verify_files(folder: Path) -> int:
 
 
 def _recorded(folder: Path) -> Mapping[str, Any]:
-    if not (folder / _RECORD).is_file():
-        raise BundleError(f"{folder} has no {_RECORD} with hashes: it was not exported by this project")
+    if not (folder / EXPORT_RECORD).is_file():
+        raise BundleError(f"{folder} has no {EXPORT_RECORD} with hashes: it was not exported by this project")
     try:
-        files = read_json(folder / _RECORD).get("files")
+        files = read_json(folder / EXPORT_RECORD).get("files")
     except ConfigError as error:
         raise BundleError(str(error)) from None
     if not isinstance(files, Mapping) or not files:
-        raise BundleError(f"{folder / _RECORD} has no hashes: the export is unfinished. Run it again")
+        raise BundleError(f"{folder / EXPORT_RECORD} has no hashes: the export is unfinished. Run it again")
     return files
 
 
 def _verify(folder: Path, name: str, expected: str | None) -> None:
     path = folder / name
     if not path.resolve().is_relative_to(folder.resolve()):
-        raise BundleError(f"{folder / _RECORD} names {name!r}, which is outside the bundle: refused")
+        raise BundleError(f"{folder / EXPORT_RECORD} names {name!r}, which is outside the bundle: refused")
     try:
         found = sha256_of(path)
     except OSError as error:

@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from ..bundle.bundle import Bundle
+from ..bundle.layout import FP32_MODEL, MODEL, STEP_MODEL, UNET
 from ..bundle.read import open_bundle
 from ..bundle.verify import verify_files
 from ..config import ClipConfig, ThresholdConfig
@@ -17,7 +18,7 @@ from ..graphs.external_data import check_onnx_file
 from ..runtime.sessions.session import Session
 from ..runtime.sessions.tensors import TensorInfo
 
-_GRAPHS = ("*/model.onnx", "*/model.fp32.onnx", "unet/unet_step.onnx")
+_GRAPHS = (f"*/{MODEL}", f"*/{FP32_MODEL}", f"{UNET.name}/{STEP_MODEL}")
 
 
 @click.command("inspect")

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..arrays import Conditioning, Sample
 from ..bundle.bundle import Bundle
+from ..bundle.layout import CLASS_INPUT, GUIDANCE_INPUT
 from ..text import Conditions, SizeHints, TextEncoder
 from .requests.origin import row
 from .requests.request import Request
@@ -24,12 +25,12 @@ def conditions_of(bundle: Bundle, request: Request, index: int, text: TextEncode
     encoded = text.encode(prompt, SizeHints(target=(sides[0], sides[1])), guided=guided)
     if width is None:
         return encoded
-    return Conditions({**encoded.conditioning, "timestep_cond": embedded_guidance(request.guidance_scale, width)}, None)
+    return Conditions({**encoded.conditioning, GUIDANCE_INPUT: embedded_guidance(request.guidance_scale, width)}, None)
 
 
 def condition(label: int | None) -> Conditioning:
     """What a UNet is told of a class; nothing for a model without classes."""
-    return {} if label is None else {"class_labels": np.array([label])}
+    return {} if label is None else {CLASS_INPUT: np.array([label])}
 
 
 @functools.lru_cache(maxsize=64)

@@ -155,7 +155,7 @@ class Pipeline:
 
     def _check_conditioning(self) -> None:
         wanted = set(self.denoiser.conditioning_names)
-        known = self.bundle.inputs.names or ({"class_labels"} if self.bundle.labels else set())
+        known = self.bundle.conditioning_names
         if wanted != known:
             raise BundleError(
                 f"{self.bundle.name}'s unet wants the conditioning {', '.join(sorted(wanted)) or 'none'}, and what the "

@@ -7,6 +7,7 @@ import numpy as np
 
 from ..arrays import Pixels, Sample
 from ..bundle.bundle import Bundle
+from ..bundle.layout import MODEL, STEP_MODEL, UNET
 from ..images.encode import to_pixels
 from ..runtime.sessions.pool import Sessions
 from ..runtime.sessions.session import Session
@@ -21,7 +22,7 @@ def open_unet(bundle: Bundle, sessions: Sessions) -> Session:
 
     Raises BundleError or ProviderError where that fails.
     """
-    plain, stepping = (bundle.folder / "unet" / name for name in ("model.onnx", "unet_step.onnx"))
+    plain, stepping = (bundle.folder / UNET.name / name for name in (MODEL, STEP_MODEL))
     return sessions.open(stepping if stepping.is_file() else plain, bundle.folder, each_step=True)
 
 

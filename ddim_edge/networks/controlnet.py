@@ -9,6 +9,7 @@ from pathlib import Path
 
 from ..arrays import Array
 from ..bundle.control_config import ControlConfig
+from ..bundle.layout import MODEL
 from ..errors import BundleError
 from ..runtime.sessions.pool import Sessions
 from ..runtime.sessions.session import Feed, Session
@@ -23,7 +24,7 @@ class ControlNets:
     """The ControlNets of a bundle, none or several. BundleError or ProviderError where one cannot be opened."""
 
     def __init__(self, folder: Path, configs: Sequence[ControlConfig], sessions: Sessions) -> None:
-        paths = [folder / config.name / "model.onnx" for config in configs]
+        paths = [folder / config.name / MODEL for config in configs]
         opened = [sessions.open(path, folder, each_step=True, stays=True) for path in paths]
         self._nets = list(zip(configs, opened, strict=True))
         self._conditioning_cache = ConditioningCache()

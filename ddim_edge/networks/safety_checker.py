@@ -9,6 +9,7 @@ from typing import NamedTuple, Self
 import numpy as np
 
 from ..arrays import Pixels
+from ..bundle.layout import INDEX, SAFETY_CHECKER
 from ..config import read_json
 from ..errors import BundleError, ConfigError
 from ..graphs.external_data import check_onnx_file
@@ -51,7 +52,7 @@ class SafetyChecker:
 
         Raises BundleError for one that is broken.
         """
-        path = folder / "safety_checker" / "model.onnx"
+        path = folder / SAFETY_CHECKER.graph
         if not path.is_file():
             _warn_if_named(folder)
             return None
@@ -99,7 +100,7 @@ def warn_unsafe(indices: Iterable[int], is_safe: Iterable[bool] | None, seed: in
 
 def _warn_if_named(folder: Path) -> None:
     """Bundles of other exporters name the checker of their source and leave it out."""
-    index = folder / "model_index.json"
+    index = folder / INDEX
     named = read_json(index).get("safety_checker") if index.is_file() else None
     if isinstance(named, list) and any(named):
         warnings.warn(

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from ..arrays import Sample
+from ..bundle.layout import VAE_DECODER, VAE_ENCODER, Component
 from ..bundle.vae_config import VaeConfig
 from ..diffusion.noise import Draw
 from ..errors import BundleError, PredictionError
@@ -33,7 +34,7 @@ class Vae:
 
     def __init__(self, folder: Path, config: VaeConfig, sessions: Sessions) -> None:
         self.config, self._folder, self._sessions = config, folder, sessions
-        self._decoder = self._open("vae_decoder")
+        self._decoder = self._open(VAE_DECODER)
 
     def decode(self, latents: Sample, *, tiles: bool = False) -> Sample:
         """Images in [-1, 1], or a little beyond, float32 (B, C, H, W), of latents (B, C', H/f, W/f).
@@ -70,12 +71,12 @@ class Vae:
 
     @functools.cached_property
     def _encoder(self) -> Session:
-        return self._open("vae_encoder")
+        return self._open(VAE_ENCODER)
 
-    def _open(self, name: str) -> Session:
-        path = self._folder / name / "model.onnx"
+    def _open(self, component: Component) -> Session:
+        path = self._folder / component.graph
         if not path.is_file():
-            raise BundleError(f"{path} is missing, and this needs it: export or copy {name} again")
+            raise BundleError(f"{path} is missing, and this needs it: export or copy {component.name} again")
         return self._sessions.open(path, self._folder)
 
     def _run(self, session: Session, array: Sample) -> Sample:

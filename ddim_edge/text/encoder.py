@@ -8,6 +8,7 @@ import numpy as np
 
 from ..arrays import Array, Conditioning
 from ..bundle.json_files import read_optional
+from ..bundle.layout import INDEX, TEXT_ENCODER, TEXT_ENCODER_2, TEXT_INPUTS, Component
 from ..errors import BundleError
 from ..runtime.sessions.pool import Sessions
 from ..runtime.sessions.tensors import TensorInfo
@@ -15,10 +16,6 @@ from .chunks import Chunk, chunks_of
 from .prompt import Prompt
 from .size_hints import BAD_SCORE, GOOD_SCORE, SizeHints
 from .tower import Tower, open_tower
-
-TEXT_INPUTS = ("encoder_hidden_states", "text_embeds", "time_ids")
-"""The UNet's inputs that text gives."""
-_COMPONENTS = {"text_encoder": "tokenizer", "text_encoder_2": "tokenizer_2"}
 
 
 class Conditions(NamedTuple):
@@ -48,12 +45,12 @@ class TextEncoder:
     @classmethod
     def open(cls, folder: Path, wanted: Mapping[str, TensorInfo], sessions: Sessions) -> Self:
         """Open the text encoders and tokenizers of a bundle; BundleError or ProviderError where that fails."""
-        index = read_optional(folder / "model_index.json")
-        names = [name for name in _COMPONENTS if _is_there(folder, index, name)]
-        if not names:
-            raise BundleError(f"{folder} has no text_encoder/model.onnx, and its unet asks for text: export it again")
+        index = read_optional(folder / INDEX)
+        encoders = [component for component in (TEXT_ENCODER, TEXT_ENCODER_2) if _is_there(folder, index, component)]
+        if not encoders:
+            raise BundleError(f"{folder} has no {TEXT_ENCODER.graph}, and its unet asks for text: export it again")
         penultimate = "text_embeds" in wanted
-        towers = [open_tower(folder, name, _COMPONENTS[name], sessions, penultimate=penultimate) for name in names]
+        towers = [open_tower(folder, encoder, sessions, penultimate=penultimate) for encoder in encoders]
         return cls(towers, wanted, index)
 
     def encode(self, prompt: Prompt, hints: SizeHints, *, guided: bool = True) -> Conditions:
@@ -107,10 +104,10 @@ class TextEncoder:
                 )
 
 
-def _is_there(folder: Path, index: Mapping[str, Any], name: str) -> bool:
+def _is_there(folder: Path, index: Mapping[str, Any], component: Component) -> bool:
     """Whether the bundle has a component; BundleError where its index names one that is not there."""
-    path = folder / name / "model.onnx"
+    there, name = component.is_in(folder), component.name
     named = index.get(name)  # library and class, or twice null where the model has none
-    if isinstance(named, Sequence) and any(named) and not path.is_file():
-        raise BundleError(f"{path} is missing, and model_index.json names it: export or copy {name} again")
-    return path.is_file()
+    if isinstance(named, Sequence) and any(named) and not there:
+        raise BundleError(f"{folder / component.graph} is missing, and {INDEX} names it: export or copy {name} again")
+    return there

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bundle.json_files import read_optional
+from ..bundle.layout import CONFIG, Component
 from ..errors import BundleError, PredictionError
 from ..runtime.sessions.pool import Sessions
 from ..runtime.sessions.session import Session
@@ -90,11 +91,12 @@ def _row(output: NDArray[np.floating], session: Session) -> NDArray[np.float32]:
     return row
 
 
-def open_tower(folder: Path, name: str, tokenizer: str, sessions: Sessions, *, penultimate: bool) -> Tower:
-    """Check and open the encoder ``name`` of a bundle, with its tokenizer. Raises BundleError or ProviderError."""
-    session = sessions.open(folder / name / "model.onnx", folder)
-    reader = ClipTokenizer(folder / tokenizer)
-    _check_config(read_optional(folder / name / "config.json"), reader, name)
+def open_tower(folder: Path, encoder: Component, sessions: Sessions, *, penultimate: bool) -> Tower:
+    """Check and open a text encoder of a bundle, with its tokenizer. Raises BundleError or ProviderError."""
+    session = sessions.open(folder / encoder.graph, folder)
+    assert encoder.companion is not None
+    reader = ClipTokenizer(folder / encoder.companion)
+    _check_config(read_optional(folder / encoder.name / CONFIG), reader, encoder.name)
     return Tower(reader, session, penultimate=penultimate)
 
 

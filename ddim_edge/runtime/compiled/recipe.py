@@ -8,11 +8,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
+from ...bundle.layout import MODEL
 from ...graphs.fingerprint import graph_sketch, graph_stamps
 from .machine import Machine
 
 FORMAT = 1
-MODEL = "model.onnx"
 FOR_A_SHAPE = ("tensorrt", "tensorrt-rtx")
 """The providers that compile for a shape, and again for each."""
 _RUNTIME_CACHE = "runtime"

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from ...bundle.layout import MODEL
 from ...files import write_file
 from ...graphs.fingerprint import Stamps, graph_sha256, graph_sketch, graph_stamps
 from .machine import Machine
-from .recipe import MODEL, Recipe, Shapes, component_of, lasting, provider_options
+from .recipe import Recipe, Shapes, component_of, lasting, provider_options
 
 CACHE_VARIABLE = "DDIM_EDGE_CACHE"
 RECORD = "built.json"

@@ -6,9 +6,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from ...bundle.layout import FP32_MODEL
 from ...errors import PredictionError
-
-_FP32_SUFFIX = ".fp32.onnx"
 
 
 class PrecisionWarning(UserWarning):
@@ -17,7 +16,7 @@ class PrecisionWarning(UserWarning):
 
 def fp32_fallback_of(graph: Path) -> Path | None:
     """The graph's fp32 form, ``model.fp32.onnx`` beside ``model.onnx``; None where the bundle has none."""
-    fallback = graph.with_name("model" + _FP32_SUFFIX)
+    fallback = graph.with_name(FP32_MODEL)
     return fallback if fallback.is_file() else None
 
 

@@ -1,0 +1,89 @@
+"""The layout of a bundle: which networks it may have, in which files, how often each runs, and what it is fed."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Literal, NamedTuple
+
+MODEL = "model.onnx"
+"""A network's graph, in the network's folder."""
+FP32_MODEL = "model.fp32.onnx"
+"""The same in fp32, which takes the place of an fp16 graph that overflows."""
+STEP_MODEL = "unet_step.onnx"
+"""The UNet's graph that also guides and steps, on the weights of ``model.onnx``."""
+CONFIG = "config.json"
+INDEX = "model_index.json"
+SCHEDULER = "scheduler/scheduler_config.json"
+EXPORT_RECORD = "export.json"
+
+
+class Component(NamedTuple):
+    """A network that a bundle may have.
+
+    Attributes:
+        name: its folder; of several ControlNets the first one's.
+        feeds: the size of its inputs: of latents (or of the samples of a model without an autoencoder), of pixels, or
+            of a prompt's tokens.
+        each_step: whether it runs at every step; the others run once an image.
+        config_folders: where its config.json may be, the first one first.
+        companion: the folder of what prepares its input.
+        hash_rank: its place in the bundle's hash.
+    """
+
+    name: str
+    feeds: Literal["latents", "pixels", "tokens"]
+    hash_rank: int
+    each_step: bool = False
+    config_folders: tuple[str, ...] = ()
+    companion: str | None = None
+
+    @property
+    def graph(self) -> str:
+        """The graph's path in the bundle."""
+        return f"{self.name}/{MODEL}"
+
+    def is_in(self, bundle: Path) -> bool:
+        """Whether the bundle has this network."""
+        return (bundle / self.graph).is_file()
+
+
+UNET = Component("unet", "latents", 0, each_step=True, config_folders=("unet",))
+CONTROLNET = Component("controlnet", "latents", 6, each_step=True, config_folders=("controlnet",))
+VAE_DECODER = Component("vae_decoder", "latents", 3, config_folders=("vae_decoder", "vae", "vqvae"))
+VAE_ENCODER = Component("vae_encoder", "pixels", 4)
+TEXT_ENCODER = Component("text_encoder", "tokens", 1, config_folders=("text_encoder",), companion="tokenizer")
+TEXT_ENCODER_2 = Component("text_encoder_2", "tokens", 2, config_folders=("text_encoder_2",), companion="tokenizer_2")
+SAFETY_CHECKER = Component("safety_checker", "pixels", 5, companion="feature_extractor")
+
+COMPONENTS = (UNET, CONTROLNET, VAE_DECODER, VAE_ENCODER, TEXT_ENCODER, TEXT_ENCODER_2, SAFETY_CHECKER)
+"""All networks, in the order in which they are compiled."""
+
+CLASS_INPUT = "class_labels"
+TEXT_INPUTS = ("encoder_hidden_states", "text_embeds", "time_ids")
+GUIDANCE_INPUT = "timestep_cond"
+"""The UNet's inputs beside sample and timestep: the class, what a prompt gives, and an embedded guidance scale."""
+
+
+def component_named(folder: str) -> Component:
+    """The network of a folder of a bundle, such as unet, or controlnet_1 for the second ControlNet. Raises KeyError."""
+    by_name = {component.name: component for component in COMPONENTS}
+    return by_name.get(folder) or by_name[re.sub(r"_[0-9]+$", "", folder)]
+
+
+def graphs_of(bundle: Path) -> Iterator[Path]:
+    """The paths of the graphs that a bundle has, in the order of ``COMPONENTS``, every ControlNet included."""
+    for component in COMPONENTS:
+        names = control_names() if component is CONTROLNET else iter((component.name,))
+        for name in names:
+            if not (bundle / name / MODEL).is_file():
+                break
+            yield bundle / name / MODEL
+
+
+def control_names() -> Iterator[str]:
+    """The folders of ControlNets: controlnet, controlnet_1, controlnet_2 and so on."""
+    yield CONTROLNET.name
+    number = 1
+    while True:
+        yield f"{CONTROLNET.name}_{number}"
+        number += 1
