@@ -10,16 +10,20 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import settings
 
 from ddim_edge.cli import main
-
-from .tiny_bundles import tiny_model, write_bundle
+from tests.helpers.tiny_bundles import tiny_model, write_bundle
 
 # A shell that starts the tests in the background has Ctrl-C ignored, and they could not be interrupted.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What the user of this machine has compiled is no part of any test.
 os.environ["DDIM_EDGE_CACHE"] = os.devnull
+
+# A busy machine is no failure.
+settings.register_profile("no_clock", deadline=None)
+settings.load_profile("no_clock")
 
 COMMAND = [sys.executable, "-c", "from ddim_edge.cli import main; main()"]
 

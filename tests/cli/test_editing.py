@@ -8,8 +8,7 @@ import pytest
 from PIL import Image
 
 from ddim_edge.images.encode import read_recipe
-
-from ..conftest import Invoke
+from tests.conftest import Invoke
 
 
 @pytest.fixture

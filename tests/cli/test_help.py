@@ -5,8 +5,7 @@ import pytest
 
 import ddim_edge
 from ddim_edge.cli import cli
-
-from ..conftest import Invoke
+from tests.conftest import Invoke
 
 COMMANDS = sorted(cli.commands)
 

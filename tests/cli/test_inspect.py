@@ -5,9 +5,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ddim_edge.bundle.read import open_bundle
-
-from ..conftest import Invoke
-from ..tiny_bundles import LABELS, NULL_CLASS, tiny_model
+from tests.conftest import Invoke
+from tests.helpers.tiny_bundles import LABELS, NULL_CLASS, tiny_model
 
 
 def test_inspect_as_json(invoke: Invoke, tiny_bundle: Path) -> None:

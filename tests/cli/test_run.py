@@ -10,9 +10,8 @@ from PIL import Image
 
 import ddim_edge
 from ddim_edge.images.encode import grid, read_recipe
-
-from ..conftest import Invoke
-from ..tiny_bundles import LABELS
+from tests.conftest import Invoke
+from tests.helpers.tiny_bundles import LABELS
 
 
 def test_without_anything_but_a_model_it_makes_a_grid_of_sixteen(

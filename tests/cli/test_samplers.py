@@ -9,8 +9,7 @@ from PIL import Image
 
 from ddim_edge.diffusion.samplers import SAMPLERS
 from ddim_edge.images.encode import read_recipe
-
-from ..conftest import Invoke
+from tests.conftest import Invoke
 
 CALLS = {"pndm": 15}
 """PNDM's warm-up makes nine calls more than its steps."""

@@ -8,7 +8,7 @@ import diffusers
 import pytest
 import torch
 
-from .pipelines import FAMILIES
+from tests.helpers.pipelines import FAMILIES
 
 MakeUnet = Callable[..., Any]
 SourceOf = Callable[[str], Path]

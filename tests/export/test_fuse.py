@@ -22,9 +22,8 @@ from ddim_edge.errors import BundleError, ExportError
 from ddim_edge_export.fuse import fuse_bundle, fuse_step
 from ddim_edge_export.graph.fused_step import COLUMNS
 from ddim_edge_export.verify.fused_step import verify_step
-
-from ..conftest import Invoke
-from ..tiny_bundles import write_bundle
+from tests.conftest import Invoke
+from tests.helpers.tiny_bundles import write_bundle
 
 Array = NDArray[np.float32]
 FASHION = Path(__file__).parents[2] / "models" / "fashion-mnist"

@@ -13,8 +13,7 @@ import ddim_edge_export.fuse
 from ddim_edge.errors import ExportError, OutputError
 from ddim_edge_export.fuse import fuse_step, main
 from ddim_edge_export.verify.fused_step import verify_step
-
-from ..tiny_bundles import tiny_model, write_bundle
+from tests.helpers.tiny_bundles import tiny_model, write_bundle
 
 
 def changed(change: Callable[[onnx.GraphProto], None], **options: Any) -> onnx.ModelProto:

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from ..conftest import COMMAND
+from tests.conftest import COMMAND
 
 ROOT = Path(__file__).parents[2]
 

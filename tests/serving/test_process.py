@@ -14,7 +14,7 @@ import openai
 import pytest
 from PIL import Image
 
-from ..conftest import COMMAND, Invoke
+from tests.conftest import COMMAND, Invoke
 
 KEY = "a-key"
 

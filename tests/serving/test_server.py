@@ -22,8 +22,7 @@ from ddim_edge.images.encode import read_recipe
 from ddim_edge.serving import Settings, create_app
 from ddim_edge.serving.scheduling.engine_thread import Worker
 from ddim_edge.serving.settings import LOOPBACK
-
-from ..tiny_bundles import tiny_model, write_bundle
+from tests.helpers.tiny_bundles import tiny_model, write_bundle
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""CLIP tokenizers, written once; the text side of a bundle; hypothesis without its clock."""
+"""CLIP tokenizers, written once; the text side of a bundle."""
 
 import shutil
 from collections.abc import Callable
@@ -7,17 +7,13 @@ from typing import Any
 
 import onnx
 import pytest
-from hypothesis import settings
 
 from ddim_edge.text.tokenizer import ClipTokenizer
+from tests.helpers.tiny_bundles import write_json
 
-from ..tiny_bundles import write_json
 from .tokenizer_folders import write_tokenizer
 
 NewBundle = Callable[..., Path]
-
-settings.register_profile("no_clock", deadline=None)
-settings.load_profile("no_clock")
 
 
 @pytest.fixture(scope="session")

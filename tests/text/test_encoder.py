@@ -10,8 +10,8 @@ import pytest
 from ddim_edge.arrays import Array
 from ddim_edge.runtime.sessions.session import Session
 from ddim_edge.text import Prompt, SizeHints, TruncationWarning
+from tests.helpers.tiny_bundles import write_json
 
-from ..tiny_bundles import write_json
 from .conftest import NewBundle
 from .tiny_encoders import SDXL, SDXL_UNET, WIDTH, open_encoder, tiny_encoder, unet_inputs
 

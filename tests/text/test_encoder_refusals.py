@@ -9,8 +9,8 @@ import pytest
 from ddim_edge.errors import BundleError, ConfigError, PredictionError
 from ddim_edge.runtime.sessions.tensors import TensorInfo
 from ddim_edge.text import Prompt, SizeHints
+from tests.helpers.tiny_bundles import write_json
 
-from ..tiny_bundles import write_json
 from .conftest import NewBundle
 from .tiny_encoders import SD, SD_UNET, SDXL, SDXL_UNET, WIDTH, open_encoder, tiny_encoder, unet_inputs
 

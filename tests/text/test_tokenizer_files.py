@@ -9,8 +9,7 @@ import pytest
 
 from ddim_edge.errors import BundleError
 from ddim_edge.text.tokenizer import ClipTokenizer
-
-from ..tiny_bundles import write_json
+from tests.helpers.tiny_bundles import write_json
 
 VOCABULARY = {"a</w>": 0, "<|startoftext|>": 1, "<|endoftext|>": 2}
 

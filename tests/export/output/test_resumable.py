@@ -1,0 +1,247 @@
+"""Pipelines of several components: what is taken, what an interruption leaves, how it goes on. Nothing is traced."""
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from safetensors.torch import load_file
+
+import ddim_edge_export.folder
+from ddim_edge.bundle.read import open_bundle
+from ddim_edge.bundle.verify import verify_files
+from ddim_edge.errors import BundleError, ConfigError, DdimEdgeError, ExportError
+from ddim_edge_export import Report, export_folder
+from ddim_edge_export.networks.network import Network
+from ddim_edge_export.options import Options
+from ddim_edge_export.output.record import write_json
+from ddim_edge_export.precision import FP16, FP32, Precision
+from ddim_edge_export.verify.against_torch import Case
+from tests.conftest import Invoke
+from tests.export.conftest import SourceOf
+from tests.helpers.pipelines import change
+
+Load = Callable[[], Network]
+Exported = list[tuple[str, Network, Precision]]
+
+GRAPHS = ["unet", "vae_encoder", "vae_decoder", "text_encoder", "safety_checker"]
+
+
+@pytest.fixture
+def exported(monkeypatch: pytest.MonkeyPatch) -> Exported:
+    """The networks that were exported, without the seconds of tracing; a graph is but its name."""
+    calls: Exported = []
+
+    def export_into(folder: Path, load: Load, config: Any, _stage: Any, options: Options) -> Report:
+        network = load()
+        calls.append((folder.name, network, options.precision))
+        write_json(folder / "config.json", config)
+        (folder / "model.onnx").write_text(folder.name)
+        cases = (Case(batch=1, sizes={}, error=0.0),)
+        return Report(path=folder, network=network.name, options=options, cases=cases)
+
+    monkeypatch.setattr(ddim_edge_export.folder, "export_into", export_into)
+    return calls
+
+
+@pytest.fixture
+def source(source_of: SourceOf, tmp_path: Path) -> Path:
+    """A copy of a Stable Diffusion pipeline, to be spoilt."""
+    return Path(shutil.copytree(source_of("stable-diffusion"), tmp_path / "source"))
+
+
+def interrupt_at(component: str) -> Callable[[str, str], None]:
+    def on_stage(name: str, _stage: str) -> None:
+        if name == component:
+            raise KeyboardInterrupt
+
+    return on_stage
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def test_an_interrupted_export_is_no_bundle_and_goes_on(source: Path, exported: Exported, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        export_folder(source, out, on_stage=interrupt_at("vae_decoder"))
+    assert sorted(path.name for path in out.iterdir()) == ["export.json", "unet", "vae_encoder"]
+    with pytest.raises(BundleError, match=r"scheduler_config\.json is missing"):
+        open_bundle(out)
+    with pytest.raises(BundleError, match=r"the export is unfinished\. Run it again"):
+        verify_files(out)
+
+    (out / ".text_encoder.killed").mkdir()
+    (out / ".mine").mkdir()
+    report = export_folder(source, out)
+    assert [name for name, *_ in exported] == GRAPHS
+    assert list(report.components) == GRAPHS
+    assert not (out / ".text_encoder.killed").exists()
+    assert (out / ".mine").exists()
+    export_folder(source, tmp_path / "at once")
+    assert contents(out) == contents(tmp_path / "at once")
+
+
+def test_an_interruption_before_anything_is_finished_leaves_nothing(
+    source: Path, exported: Exported, tmp_path: Path
+) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        export_folder(source, tmp_path / "out", on_stage=interrupt_at("unet"))
+    assert not (tmp_path / "out").exists()
+    assert not exported
+
+
+@pytest.mark.parametrize("reason", ["dtype", "weights"])
+def test_it_does_not_go_on_with_something_else(reason: str, source: Path, exported: Exported, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        export_folder(source, out, on_stage=interrupt_at("vae_decoder"))
+    if reason == "weights":
+        change(source / "unet" / "config.json", something="else")
+    before = contents(out)
+    with pytest.raises(ConfigError, match="unet is there already, made from other files or with other options: remove"):
+        export_folder(source, out, dtype="fp16" if reason == "dtype" else "fp32")
+    assert contents(out) == before
+    assert len(exported) == 2
+
+
+def test_a_finished_bundle_is_taken(source: Path, exported: Exported, tmp_path: Path) -> None:
+    export_folder(source, tmp_path / "out", components=["unet"])
+    with pytest.raises(ConfigError, match="is there already and is not empty"):
+        export_folder(source, tmp_path / "out", components=["unet"])
+    assert len(exported) == 1
+
+
+def test_a_bundle_of_one_network_is_not_taken_for_an_unfinished_export(source: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_json(out / "export.json", {"network": "UNet2DModel", "files": {}})
+    (out / ".git").mkdir()
+    with pytest.raises(ConfigError, match="is there already and is not empty"):
+        export_folder(source, out)
+    assert (out / ".git").is_dir()
+
+
+def test_some_components(source: Path, exported: Exported, tmp_path: Path) -> None:
+    export_folder(source, tmp_path / "out", components=["vae_decoder", "unet"])
+    assert sorted(path.parent.name for path in (tmp_path / "out").glob("*/model.onnx")) == ["unet", "vae_decoder"]
+    index = json.loads((tmp_path / "out" / "model_index.json").read_text())
+    assert index["text_encoder"] == index["safety_checker"] == [None, None]
+    assert index["vae"] == ["diffusers", "AutoencoderKL"]
+    assert len(exported) == 2
+
+
+def test_a_component_that_fp16_spoils_stays_in_fp32(
+    source: Path, exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    plain = ddim_edge_export.folder.export_into
+
+    def spoilt(folder: Path, load: Load, config: Any, stage: Any, options: Options) -> Report:
+        if folder.name == "vae_decoder" and options.precision is FP16:
+            load().module.half()
+            raise ExportError("values within the AutoencoderKL reach 1e+05, too much for fp16")
+        return plain(folder, load, config, stage, options)
+
+    monkeypatch.setattr(ddim_edge_export.folder, "export_into", spoilt)
+    report = export_folder(source, tmp_path / "out", components=["unet", "vae_decoder"], dtype="fp16")
+    assert [(name, precision) for name, _, precision in exported] == [("unet", FP16), ("vae_decoder", FP32)]
+    # The weights of the second try are not the rounded ones of the first.
+    assert {str(parameter.dtype) for parameter in exported[1][1].module.parameters()} == {"torch.float32"}
+    remark = "kept in fp32: values within the AutoencoderKL reach 1e+05, too much for fp16"
+    assert report.components["vae_decoder"].remark == remark
+    written = json.loads((tmp_path / "out" / "vae_decoder" / "export.json").read_text())
+    assert (written["dtype"], written["remark"]) == ("fp32", remark)
+
+
+def test_sdxls_autoencoder_stays_in_fp32(source_of: SourceOf, exported: Exported, tmp_path: Path) -> None:
+    report = export_folder(source_of("sdxl"), tmp_path / "out", components=["vae_decoder"], dtype="fp16")
+    assert report.components["vae_decoder"].remark == "kept in fp32: its config says force_upcast"
+    assert exported[0][2] is FP32
+
+
+@pytest.mark.parametrize(
+    "card", ["---\ntags: [x]\nlicense: creativeml-openrail-m\n---\n# Model\n", "# No front matter\n"]
+)
+def test_the_licence_that_the_source_states(card: str, source: Path, exported: Exported, tmp_path: Path) -> None:
+    (source / "README.md").write_text(card)
+    export_folder(source, tmp_path / "out", components=["unet"])
+    written = json.loads((tmp_path / "out" / "export.json").read_text())
+    assert written["licence"] == ("creativeml-openrail-m" if "license" in card else None)
+    assert (written["source"], len(exported)) == ("source", 1)
+
+
+def refused(kind: type[DdimEdgeError], message: str, source: Path, **options: Any) -> None:
+    with pytest.raises(kind, match=message) as caught:
+        export_folder(source, source.parent / "out", **options)
+    assert "\n" not in str(caught.value)
+    assert not (source.parent / "out").exists()
+
+
+@pytest.mark.usefixtures("exported")
+def test_options_that_mean_nothing(source: Path) -> None:
+    refused(
+        ConfigError, "component 'vae_decode' is unknown. Did you mean 'vae_decoder'", source, components=["vae_decode"]
+    )
+    refused(ConfigError, "dtype 'fp8' is unknown", source, dtype="fp8")
+    refused(ConfigError, r"cannot read .*nowhere.*config\.json", source, vae=source / "nowhere")
+    refused(ConfigError, "holds a UNet2DConditionModel; supported there: AutoencoderKL", source, vae=source / "unet")
+    refused(ConfigError, "no autoencoder among its components", source, vae=source / "vae", components=["unet"])
+    refused(ConfigError, "cannot read the LoRA", source, loras=[str(source / "missing.safetensors")])
+
+
+@pytest.mark.usefixtures("exported")
+def test_networks_that_are_not_supported(source: Path) -> None:
+    change(source / "unet" / "config.json", addition_embed_type="image")
+    refused(ConfigError, "addition_embed_type 'image' is not supported; supported: null, 'text', 'text_time'", source)
+    change(source / "unet" / "config.json", addition_embed_type=None, encoder_hid_dim_type="ip_image_proj")
+    refused(ConfigError, "encoder_hid_dim_type 'ip_image_proj' is not supported", source)
+    change(source / "model_index.json", image_encoder=["transformers", "CLIPVisionModelWithProjection"])
+    refused(ConfigError, "whose image_encoder is a CLIPVisionModelWithProjection, which is not supported", source)
+
+
+@pytest.mark.usefixtures("exported")
+def test_pickled_weights_only_when_asked(source: Path) -> None:
+    for path in source.rglob("*.safetensors"):
+        # transformers calls its weights otherwise when they are pickled.
+        pickled = path.with_name("pytorch_model.bin" if path.name == "model.safetensors" else f"{path.stem}.bin")
+        torch.save(load_file(path), pickled)
+        path.unlink()
+    refused(ConfigError, "has no weights in safetensors .* or trust them with --allow-pickle", source)
+    report = export_folder(source, source.parent / "out", allow_pickle=True)
+    assert list(report.components) == GRAPHS
+    made_from = json.loads((source.parent / "out" / "unet" / "export.json").read_text())["made_from"]
+    assert list(made_from["files"]) == ["config.json", "diffusion_pytorch_model.bin"]
+
+
+@pytest.mark.usefixtures("exported")
+def test_a_folder_that_has_the_fp16_variant_alone(source: Path) -> None:
+    weights = source / "unet" / "diffusion_pytorch_model.safetensors"
+    weights.rename(weights.with_name("diffusion_pytorch_model.fp16.safetensors"))
+    export_folder(source, source.parent / "out", components=["unet"])
+
+
+def test_inspect_verify(source: Path, exported: Exported, invoke: Invoke, new_bundle: Callable[..., Path]) -> None:
+    out = source.parent / "out"
+    export_folder(source, out, components=["unet"])
+    shutil.copy(new_bundle() / "unet" / "model.onnx", out / "unet" / "model.onnx")
+    assert invoke("inspect", out).code == 0
+    assert invoke("inspect", out, "--verify").failed_with("model.onnx is not the file that was exported")
+    (out / "unet" / "model.onnx").write_text("unet")
+    assert verify_files(out) == len(contents(out)) - 1
+    (out / "tokenizer" / "tokenizer.json").unlink()
+    with pytest.raises(BundleError, match=r"cannot read .*tokenizer\.json, which was exported"):
+        verify_files(out)
+    change(out / "export.json", files={"../source/model_index.json": {"sha256": "0", "size": 1}})
+    with pytest.raises(BundleError, match="outside the bundle: refused"):
+        verify_files(out)
+    assert len(exported) == 1
+
+
+def test_inspect_verifies_the_bundled_model(invoke: Invoke) -> None:
+    outcome = invoke("inspect", "fashion-mnist", "--verify")
+    assert outcome.code == 0
+    assert "files are as they were exported" in outcome.out
+    assert json.loads(invoke("inspect", "fashion-mnist", "--verify", "--json").out)["verified"] >= 4

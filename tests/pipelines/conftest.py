@@ -1,0 +1,87 @@
+"""Families of latent models, as diffusers has them and as bundles, made when they are asked for first."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import onnx
+import onnx.numpy_helper
+import pytest
+
+import ddim_edge
+from ddim_edge_export import export_folder
+from tests.helpers.families import ALL
+from tests.helpers.pipelines import Diffusers
+
+
+class Family(NamedTuple):
+    """A pipeline's folder, and the same as a bundle."""
+
+    source: Path
+    bundle: Path
+    pipeline: ddim_edge.Pipeline
+
+    def diffusers(self, kind: str = "DiffusionPipeline") -> Any:
+        """The pipeline in PyTorch, of a class by its name, without its safety checker."""
+        options: dict[str, Any] = {"local_files_only": True}
+        if (self.source / "safety_checker").exists():
+            options |= {"safety_checker": None, "requires_safety_checker": False}
+        pipeline = getattr(Diffusers, kind).from_pretrained(self.source, **options)
+        pipeline.set_progress_bar_config(disable=True)
+        return pipeline
+
+
+FamilyOf = Callable[[str], Family]
+
+# A network takes seconds to trace, and these do not differ from one family to the next.
+_COMPONENTS = {
+    "stable-diffusion": ("unet", "text_encoder", "vae_decoder", "vae_encoder"),
+    "checked": ("safety_checker",),
+    "controlled": ("unet", "controlnet"),
+    "sdxl-controlled": ("unet", "controlnet"),
+}
+_BORROWS_FROM = {"checked": "stable-diffusion", "controlled": "stable-diffusion", "sdxl-controlled": "sdxl"}
+"""The families whose other components, of the same weights, are copied."""
+
+
+@pytest.fixture(scope="session")
+def family_of(tmp_path_factory: pytest.TempPathFactory) -> FamilyOf:
+    """A family by its name. Leave its folders as they are."""
+    root, made = tmp_path_factory.mktemp("families"), dict[str, Family]()
+
+    def get(name: str) -> Family:
+        if name not in made:
+            source, bundle = root / name, root / f"{name}-bundle"
+            ALL[name](source)
+            export_folder(source, bundle, components=_COMPONENTS.get(name, ()))
+            if (source / "controlnet_1").exists():
+                _second_controlnet(source, bundle)
+            if name in _BORROWS_FROM:
+                _borrow(bundle, get(_BORROWS_FROM[name]).bundle)
+            made[name] = Family(source, bundle, ddim_edge.load(bundle, "cpu"))
+        return made[name]
+
+    return get
+
+
+def _second_controlnet(source: Path, bundle: Path) -> None:
+    """The graph of the first with the weights in which the second differs: it need not be traced again."""
+    shutil.copytree(bundle / "controlnet", bundle / "controlnet_1")
+    network = Diffusers.ControlNetModel.from_pretrained(source / "controlnet_1")
+    weights = {
+        f"network.{name}": value.numpy() for name, value in network.state_dict().items() if "controlnet_" in name
+    }
+    path = bundle / "controlnet_1" / "model.onnx"
+    model = onnx.load(path)
+    replaced = [tensor for tensor in model.graph.initializer if tensor.name in weights]
+    assert len(replaced) == len(weights)
+    for tensor in replaced:
+        tensor.CopyFrom(onnx.numpy_helper.from_array(weights[tensor.name], tensor.name))
+    onnx.save_model(model, path)
+
+
+def _borrow(bundle: Path, other: Path) -> None:
+    for part in other.iterdir():
+        if part.is_dir() and not (bundle / part.name).exists():
+            shutil.copytree(part, bundle / part.name)

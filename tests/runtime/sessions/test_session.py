@@ -1,0 +1,279 @@
+"""A session is strict about its graph, its inputs and its device."""
+
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx.parser
+import onnxruntime
+import pytest
+
+import ddim_edge
+from ddim_edge.generation.pipeline import SlowWarning
+from ddim_edge.networks.denoiser import Denoiser
+from ddim_edge.runtime.providers import device as device_module
+from ddim_edge.runtime.providers import onnxruntime_module as runtime
+from ddim_edge.runtime.providers import table as providers
+from ddim_edge.runtime.sessions import opening
+from tests.helpers.tiny_bundles import EMBEDDINGS, tiny_model, tiny_prediction, write_bundle
+
+Feeds = dict[str, np.ndarray[Any, Any]]
+
+
+@pytest.fixture
+def graph(tiny_bundle: Path) -> Path:
+    return tiny_bundle / "unet" / "model.onnx"
+
+
+def _save(tmp_path: Path, model: onnx.ModelProto) -> Path:
+    onnx.save(model, tmp_path / "model.onnx")
+    return tmp_path / "model.onnx"
+
+
+def _feeds(rows: int = 2) -> Feeds:
+    rng = np.random.default_rng(0)
+    return {
+        "sample": rng.standard_normal((rows, 1, 8, 8), np.float32),
+        "timestep": np.arange(rows) * 10,
+        "class_labels": np.arange(rows),
+    }
+
+
+def test_it_describes_what_the_graph_declares(graph: Path) -> None:
+    session = ddim_edge.Session(graph, "cpu")
+    assert (session.name, session.provider) == ("unet", "cpu")
+    assert list(map(str, session.inputs.values())) == [
+        "sample float32 (batch, 1, 8, 8)",
+        "timestep int64 (batch)",
+        "class_labels int64 (batch)",
+    ]
+    assert list(session.outputs) == ["out_sample"]
+
+
+def test_it_computes_the_formula(graph: Path) -> None:
+    feeds = _feeds()
+    result = ddim_edge.Session(graph, "cpu").run(feeds)["out_sample"]
+    expected = [tiny_prediction(feeds["sample"][row], 10 * row, row) for row in range(2)]
+    np.testing.assert_array_equal(result, np.stack(expected))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
+def test_inputs_are_cast_to_what_the_graph_declares(graph: Path, dtype: type[np.generic]) -> None:
+    session, feeds = ddim_edge.Session(graph, "cpu"), _feeds()
+    cast = {**feeds, "timestep": feeds["timestep"].astype(dtype), "sample": feeds["sample"].astype(np.float64)}
+    np.testing.assert_array_equal(session.run(cast)["out_sample"], session.run(feeds)["out_sample"])
+
+
+def test_memory_order_does_not_matter(graph: Path) -> None:
+    session, feeds = ddim_edge.Session(graph, "cpu"), _feeds()
+    turned = {**feeds, "sample": np.asfortranarray(feeds["sample"])}
+    np.testing.assert_array_equal(session.run(turned)["out_sample"], session.run(feeds)["out_sample"])
+
+
+def test_half_precision_is_fed_and_answered_as_float32(tmp_path: Path) -> None:
+    session = ddim_edge.Session(_save(tmp_path, tiny_model(half=True)), "cpu")
+    assert session.inputs["sample"].dtype == np.float16
+    assert session.run(_feeds())["out_sample"].dtype == np.float16
+    with pytest.warns(SlowWarning, match=r"half is in fp16, which a CPU runs slower"):
+        pipeline = ddim_edge.load(write_bundle(tmp_path / "half", tiny_model(half=True)), "cpu")
+    whole = ddim_edge.load(write_bundle(tmp_path / "whole"), "cpu")
+    np.testing.assert_allclose(
+        pipeline.generate(num_steps=3).images.astype(int), whole.generate(num_steps=3).images.astype(int), atol=2
+    )
+
+
+def test_a_scalar_timestep_takes_a_scalar(tmp_path: Path) -> None:
+    session = ddim_edge.Session(_save(tmp_path, tiny_model(scalar_timestep=True, classes=False)), "cpu")
+    sample = _feeds()["sample"]
+    for timestep in (np.array(7), np.array(7.0, np.float32), np.arange(9)[7]):
+        result = session.run({"sample": sample, "timestep": timestep})["out_sample"]
+        np.testing.assert_array_equal(result, tiny_prediction(sample, 7))
+
+
+@pytest.mark.parametrize(
+    ("feeds", "message"),
+    [
+        ({"sample": 0, "timestep": 0}, "unet wants the inputs sample, timestep, class_labels, and was given sample"),
+        ({}, "was given none"),
+        ({**_feeds(), "class_label": 0}, "was given sample, timestep, class_labels, class_label"),
+    ],
+)
+def test_missing_and_unknown_inputs_are_named(graph: Path, feeds: Feeds, message: str) -> None:
+    with pytest.raises(ddim_edge.BundleError, match=message):
+        ddim_edge.Session(graph, "cpu").run(feeds)
+
+
+@pytest.mark.parametrize("shape", [(2, 8, 8), (2, 3, 8, 8), (2, 1, 8, 9), ()])
+def test_a_wrong_rank_or_fixed_dimension_is_named(graph: Path, shape: tuple[int, ...]) -> None:
+    feeds = {**_feeds(), "sample": np.zeros(shape, np.float32)}
+    with pytest.raises(ddim_edge.BundleError, match=r"input sample float32 \(batch, 1, 8, 8\) does not take the shape"):
+        ddim_edge.Session(graph, "cpu").run(feeds)
+
+
+def test_a_fixed_batch_refuses_another(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "bundle", tiny_model(batch=2))
+    session = ddim_edge.Session(folder / "unet" / "model.onnx", "cpu")
+    with pytest.raises(ddim_edge.BundleError, match=r"sample float32 \(2, 1, 8, 8\) does not take the shape \(3, 1"):
+        session.run(_feeds(3))
+
+
+def test_a_failure_of_the_runtime_is_wrapped(graph: Path) -> None:
+    feeds = {**_feeds(), "class_labels": np.array([0, len(EMBEDDINGS)])}
+    with pytest.raises(ddim_edge.ProviderError, match="unet failed on cpu: ") as caught:
+        ddim_edge.Session(graph, "cpu").run(feeds)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_unusable_graph_is_a_bundle_error(tmp_path: Path) -> None:
+    model = tiny_model()
+    model.graph.node[0].op_type = "NoSuchOperator"
+    with pytest.raises(
+        ddim_edge.BundleError, match=r"model\.onnx cannot be loaded: .*NoSuchOperator.* Export it again"
+    ):
+        ddim_edge.Session(_save(tmp_path, model), "cpu")
+
+
+def test_a_type_without_a_numpy_type_is_a_bundle_error(tmp_path: Path) -> None:
+    source = (
+        '<ir_version: 10, opset_import: ["" : 18]> g (string[n] words) => (string[n] out) { out = Identity(words) }'
+    )
+    with pytest.raises(ddim_edge.BundleError, match=r"words has the type tensor\(string\)"):
+        ddim_edge.Session(_save(tmp_path, onnx.parser.parse_model(source)), "cpu")
+
+
+def test_a_network_of_another_signature_is_no_denoiser(tmp_path: Path) -> None:
+    source = (
+        '<ir_version: 10, opset_import: ["" : 18]> g (float[n] sample) => (float[n] out) { out = Identity(sample) }'
+    )
+    session = ddim_edge.Session(_save(tmp_path, onnx.parser.parse_model(source)), "cpu")
+    with pytest.raises(ddim_edge.BundleError, match="has no input 'timestep': it has sample"):
+        Denoiser(session)
+
+
+def test_a_network_that_returns_another_shape_is_no_denoiser(tmp_path: Path) -> None:
+    source = """<ir_version: 10, opset_import: ["" : 18]>
+    g (float[batch, 1, 8, 8] sample, int64[batch] timestep) => (float[batch, 2, 8, 8] out)
+    { out = Concat<axis = 1>(sample, sample) }"""
+    bundle = write_bundle(tmp_path / "bundle", onnx.parser.parse_model(source), labels=None)
+    with pytest.raises(ddim_edge.BundleError, match="also predicts a variance"):
+        ddim_edge.load(bundle, "cpu").generate(num_steps=1)
+
+
+def test_auto_says_what_it_took(graph: Path) -> None:
+    session = ddim_edge.Session(graph)
+    assert session.provider in providers.NAMES
+    assert session.provider != "auto"
+    names = {provider.name: provider.ort_name for provider in providers.PROVIDERS}
+    assert names[session.provider] in session.raw.get_providers()
+
+
+def test_an_unknown_provider_is_refused_with_the_nearest(graph: Path) -> None:
+    with pytest.raises(ddim_edge.ProviderError, match=r"provider 'cdua' is unknown\. Did you mean 'cuda'"):
+        ddim_edge.Session(graph, "cdua")
+
+
+def _runtime(monkeypatch: pytest.MonkeyPatch, available: list[str], create: Any) -> None:
+    """Put a runtime that has ``available`` providers and makes sessions with ``create`` in the real one's place."""
+    module = SimpleNamespace(
+        get_available_providers=lambda: available,
+        set_default_logger_severity=lambda _severity: None,
+        SessionOptions=onnxruntime.SessionOptions,
+        InferenceSession=create,
+        __file__=onnxruntime.__file__,
+    )
+    for user in (opening, device_module, runtime):
+        monkeypatch.setattr(user, "runtime", lambda: module)
+
+
+CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+
+
+def _falls_back(path: Path, options: Any, **_keywords: Any) -> Any:
+    return onnxruntime.InferenceSession(path, options, providers=[CPU])
+
+
+def _raises_on_cuda(path: Path, options: Any, **keywords: Any) -> Any:
+    if keywords["providers"][0][0] == CUDA:
+        raise RuntimeError("no kernel image is available\nand a long trace")
+    return onnxruntime.InferenceSession(path, options, providers=[CPU])
+
+
+def test_a_provider_that_is_not_in_the_package(monkeypatch: pytest.MonkeyPatch, graph: Path) -> None:
+    _runtime(monkeypatch, [CPU], _falls_back)
+    with pytest.raises(
+        ddim_edge.ProviderError, match=r"'cuda' is not in the installed onnxruntime.* \(it has cpu\)"
+    ) as no:
+        ddim_edge.Session(graph, "cuda")
+    assert "Remedy: pip install 'onnxruntime-gpu[cuda,cudnn]'" in str(no.value)
+
+
+def test_a_provider_that_falls_back_in_silence_is_an_error(monkeypatch: pytest.MonkeyPatch, graph: Path) -> None:
+    _runtime(monkeypatch, [CUDA, CPU], _falls_back)
+    with pytest.raises(
+        ddim_edge.ProviderError, match=r"provider 'cuda' did not load: .+ Remedy: .+ or --provider auto"
+    ):
+        ddim_edge.Session(graph, "cuda")
+
+
+def test_a_provider_that_raises_is_an_error_with_its_reason(monkeypatch: pytest.MonkeyPatch, graph: Path) -> None:
+    _runtime(monkeypatch, [CUDA, CPU], _raises_on_cuda)
+    with pytest.raises(ddim_edge.ProviderError, match=r"'cuda' did not load: no kernel image is available\. Remedy"):
+        ddim_edge.Session(graph, "cuda")
+
+
+@pytest.mark.parametrize("create", [_falls_back, _raises_on_cuda])
+def test_auto_goes_on_to_the_cpu_and_says_so(monkeypatch: pytest.MonkeyPatch, graph: Path, create: Any) -> None:
+    _runtime(monkeypatch, [CUDA, CPU], create)
+    assert ddim_edge.Session(graph).provider == "cpu"
+
+
+def test_auto_without_any_provider_that_loads_gives_every_reason(monkeypatch: pytest.MonkeyPatch, graph: Path) -> None:
+    _runtime(monkeypatch, [CUDA], _raises_on_cuda)
+    with pytest.raises(ddim_edge.ProviderError, match="'cuda' did not load: no kernel image"):
+        ddim_edge.Session(graph)
+
+
+def test_without_onnxruntime_the_two_commands_are_named(monkeypatch: pytest.MonkeyPatch, graph: Path) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    with pytest.raises(ddim_edge.ProviderError) as caught:
+        ddim_edge.Session(graph)
+    assert str(caught.value) == runtime.NOT_INSTALLED
+    assert "pip install 'ddim-edge[cpu]'" in runtime.NOT_INSTALLED
+    assert "pip install 'ddim-edge[gpu]'" in runtime.NOT_INSTALLED
+
+
+def test_what_an_uninstalled_twin_leaves_behind_is_broken(monkeypatch: pytest.MonkeyPatch, graph: Path) -> None:
+    monkeypatch.setitem(sys.modules, "onnxruntime", SimpleNamespace())
+    with pytest.raises(ddim_edge.ProviderError, match="ONNX Runtime is broken: pip install --force-reinstall"):
+        ddim_edge.Session(graph)
+
+
+@pytest.mark.parametrize("line", ["raise ImportError('libcudart.so.12: cannot open')", "import not_there"])
+def test_a_runtime_that_does_not_import_is_broken(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, graph: Path, line: str
+) -> None:
+    (tmp_path / "onnxruntime.py").write_text(line)
+    monkeypatch.delitem(sys.modules, "onnxruntime")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(ddim_edge.ProviderError, match=r"ONNX Runtime is broken: .*(libcudart|not_there).*Reinstall it"):
+        ddim_edge.Session(graph)
+
+
+def test_why_not_loaded_asks_the_system_for_the_reason(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cuda = "onnxruntime_providers_cuda"
+    monkeypatch.setattr(runtime, "runtime", lambda: SimpleNamespace(__file__=tmp_path / "__init__.py"))
+    assert "holds no" in runtime.why_not_loaded(cuda)
+    (tmp_path / "capi").mkdir()
+    (tmp_path / "capi" / "libonnxruntime_providers_cuda.so").write_bytes(b"no library")
+    assert "invalid ELF header" in runtime.why_not_loaded(cuda) or "file too short" in runtime.why_not_loaded(cuda)
+
+
+def test_importing_the_package_loads_neither_torch_nor_onnxruntime() -> None:
+    code = (
+        "import sys, ddim_edge, ddim_edge.cli; print({'torch', 'onnxruntime', 'diffusers', 'onnx'} & set(sys.modules))"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True).strip() == "set()"
