@@ -11,8 +11,8 @@ from starlette.middleware.cors import CORSMiddleware
 
 from ..version import __version__
 from .http import error_responses as errors
-from .http.access_log import AccessLog
-from .http.security import Gate, needs_key
+from .http.access_log import AccessLogMiddleware
+from .http.security import SecurityMiddleware, needs_key
 from .routes import edits as edits_api
 from .routes import generations as openai_api
 from .routes import health, page
@@ -49,13 +49,13 @@ def create_app(
     for router in routers:
         app.include_router(router)
     errors.install(app, [route for router in routers for route in router.routes])
-    app.add_middleware(Gate, settings=settings)
+    app.add_middleware(SecurityMiddleware, settings=settings)
     if settings.cors_origins:
         headers = ["Authorization", "Content-Type", "X-Request-Id"]
         methods = ["GET", "POST", "DELETE"]
         origins = list(settings.cors_origins)
         app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=methods, allow_headers=headers)
-    app.add_middleware(AccessLog, metrics=engine.metrics, log_prompts=settings.log_prompts)
+    app.add_middleware(AccessLogMiddleware, metrics=engine.metrics, log_prompts=settings.log_prompts)
     app.openapi = lambda: _document(app, settings)  # type: ignore[method-assign]
     return app
 

@@ -25,7 +25,7 @@ class Server(uvicorn.Server):
     def __init__(self, config: uvicorn.Config, engine: AsyncEngine) -> None:
         super().__init__(config)
         self.engine = engine
-        engine.worker.on_death = self._stop
+        engine.engine_thread.on_death = self._stop
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
@@ -41,7 +41,7 @@ class Server(uvicorn.Server):
         """Begin to stop; a second Ctrl-C does not wait."""
         if self.should_exit and sig == signal.SIGINT:
             self.force_exit = True
-        self.engine.worker.refuse()
+        self.engine.engine_thread.start_draining()
         self._stop()
 
     def _stop(self) -> None:
@@ -60,7 +60,7 @@ def serve(app: FastAPI, listener: socket.socket) -> int:
         timeout_graceful_shutdown=max(1, round(engine.settings.drain_s)),
     )
     Server(config, engine).run(sockets=[listener])
-    return 0 if engine.worker.alive else FAULT
+    return 0 if engine.engine_thread.alive else FAULT
 
 
 def listen(host: str, port: int) -> socket.socket:

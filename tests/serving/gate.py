@@ -19,9 +19,9 @@ class Gate:
     """In front of one model's network: every call says that it has come and waits until ``let`` allows it."""
 
     def __init__(self, engine: AsyncEngine, model: str) -> None:
-        resident = engine.residents.get(model)
-        assert resident is not None
-        self._denoiser = resident.engine.denoiser
+        loaded = engine.loaded_models.get(model)
+        assert loaded is not None
+        self._denoiser = loaded.engine.denoiser
         self._predict = self._denoiser.predict
         self._denoiser.predict = self._wait  # type: ignore[method-assign]
         self._come, self._let = threading.Semaphore(0), threading.Semaphore(0)

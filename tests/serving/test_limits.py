@@ -34,7 +34,7 @@ def test_one_too_many_is_told_to_come_again(tiny_bundle: Path) -> None:
             runs = Exchange(app, PATH, CAT)
             await come(gate)
             waits = Exchange(app, PATH, CAT)
-            while app.state.engine.worker.queued == 0:
+            while app.state.engine.engine_thread.queued == 0:
                 await asyncio.sleep(0)
             refused = Exchange(app, PATH, CAT)
             await refused.task
@@ -77,7 +77,7 @@ def test_who_goes_away_is_worked_for_no_longer(tiny_bundle: Path, body: dict[str
         async with app.state.engine:
             exchange = Exchange(app, PATH, body)
             await come(gate)
-            (submission,) = app.state.engine.dispatcher.submissions()
+            (submission,) = app.state.engine.scheduler.submissions()
             exchange.leave()
             await asyncio.wait([exchange.task])
             gate.let()
@@ -100,7 +100,7 @@ def test_one_that_waits_can_go_away_too(tiny_bundle: Path) -> None:
             runs = Exchange(app, PATH, {**CAT, "num_inference_steps": 2})
             await come(gate)
             waits = Exchange(app, PATH, CAT)
-            while app.state.engine.worker.queued == 0:
+            while app.state.engine.engine_thread.queued == 0:
                 await asyncio.sleep(0)
             waits.leave()
             await asyncio.wait([waits.task])
@@ -119,7 +119,7 @@ def test_a_server_that_stops_finishes_what_runs_and_takes_nothing_more(tiny_bund
         async with app.state.engine as engine:
             runs = Exchange(app, PATH, {**CAT, "num_inference_steps": 3})
             await come(gate)
-            engine.worker.refuse()
+            engine.engine_thread.start_draining()
             refused = Exchange(app, PATH, CAT)
             await refused.task
             assert (refused.status, refused.error["code"]) == (503, "draining")
@@ -138,9 +138,9 @@ def test_a_server_that_may_wait_no_longer_cancels_what_runs(tiny_bundle: Path) -
         async with app.state.engine as engine:
             runs = Exchange(app, PATH, CAT)
             await come(gate)
-            engine.worker._refuses_since = time.monotonic() - 3600  # it has been stopping for an hour
+            engine.engine_thread._draining_since = time.monotonic() - 3600  # it has been stopping for an hour
             closing = asyncio.ensure_future(engine.aclose())
-            while not engine.worker._aborting:
+            while not engine.engine_thread._aborting:
                 await asyncio.sleep(0)
             gate.let()
             await closing

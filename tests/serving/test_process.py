@@ -85,7 +85,7 @@ _DEAD = """
 from ddim_edge.serving import create_app
 from ddim_edge.serving.server import listen, serve
 app = create_app(["fashion-mnist"])
-app.state.engine.worker.turn = lambda: 1 / 0
+app.state.engine.engine_thread.turn = lambda: 1 / 0
 listener = listen("127.0.0.1", 0)
 print(listener.getsockname()[1], flush=True)
 raise SystemExit(serve(app, listener))

@@ -20,7 +20,7 @@ from PIL import Image
 import ddim_edge
 from ddim_edge.images.encode import read_recipe
 from ddim_edge.serving import Settings, create_app
-from ddim_edge.serving.scheduling.engine_thread import Worker
+from ddim_edge.serving.scheduling.engine_thread import EngineThread
 from ddim_edge.serving.settings import LOOPBACK
 from tests.helpers.tiny_bundles import tiny_model, write_bundle
 
@@ -252,10 +252,10 @@ def test_a_model_that_fails_fails_alone(tmp_path: Path) -> None:
 
 def test_a_dead_engine_is_red(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with TestClient(create_app({"tiny": tiny_bundle})) as client:
-        worker: Worker = client.app.state.engine.worker  # type: ignore[attr-defined]
+        engine_thread: EngineThread = client.app.state.engine.engine_thread  # type: ignore[attr-defined]
         told = threading.Event()
-        worker.on_death = told.set
-        monkeypatch.setattr(worker, "turn", lambda: 1 / 0)
+        engine_thread.on_death = told.set
+        monkeypatch.setattr(engine_thread, "turn", lambda: 1 / 0)
         assert refused(client.post("/v1/images/generations", json={"prompt": "cat"}), 503)
         assert told.wait(10)
         assert client.get("/health").status_code == 503

@@ -11,7 +11,7 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from ..scheduling.metrics import Metrics
-from .error_responses import Internal, answer, refusal_of
+from .error_responses import Internal, error_response, request_error_of
 from .security import route_path
 
 ACCESS = logging.getLogger("ddim_edge.access")
@@ -19,7 +19,7 @@ LOG = logging.getLogger("ddim_edge.serving")
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
-class AccessLog:
+class AccessLogMiddleware:
     """Logs method, path, status and time: no query, no header, no key, and a prompt only where that was asked for."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, log_prompts: bool) -> None:
@@ -29,9 +29,9 @@ class AccessLog:
         """Pass a request on and log it when its answer has ended."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        asked = Headers(scope=scope).get("x-request-id", "")
-        request_id = asked if _ID.fullmatch(asked) else uuid.uuid4().hex
-        status, began = 499, time.perf_counter()
+        given_id = Headers(scope=scope).get("x-request-id", "")
+        request_id = given_id if _ID.fullmatch(given_id) else uuid.uuid4().hex
+        status, start = 499, time.perf_counter()
 
         async def sending(message: Message) -> None:
             nonlocal status
@@ -43,15 +43,15 @@ class AccessLog:
         try:
             await self.app(scope, receive, sending)
         except Exception as error:
-            if isinstance(refusal_of(error), Internal):
+            if isinstance(request_error_of(error), Internal):
                 LOG.exception("request %s failed", request_id)
             if status == 499:
-                await answer(scope, error)(scope, receive, sending)
+                await error_response(scope, error)(scope, receive, sending)
         finally:
-            self._tell(scope, request_id, status, time.perf_counter() - began)
+            self._log(scope, request_id, status, time.perf_counter() - start)
         return None
 
-    def _tell(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
+    def _log(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
         state = scope.get("state", {})
         route = getattr(scope.get("route"), "path", "none")
         self.metrics.request(route, status, seconds, state.get("reason"))
@@ -59,7 +59,7 @@ class AccessLog:
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "request_id": request_id,
             "method": scope["method"],
-            "path": _path(scope),
+            "path": _logged_path(scope),
             "status": status,
             "seconds": round(seconds, 4),
         }
@@ -70,7 +70,7 @@ class AccessLog:
         ACCESS.info(json.dumps(line))
 
 
-def _path(scope: Scope) -> str:
+def _logged_path(scope: Scope) -> str:
     """What was asked for, but for the name of an image: to know it is to be allowed to see it."""
     path: str = scope["path"]
     return "/images/…" if route_path(scope).startswith("/images/") else path

@@ -6,16 +6,16 @@ from typing import Any
 
 from ...arrays import Pixels
 from ...images.encode import png_bytes, to_pillow
-from .body_to_request import Format
+from .body_to_request import FileFormat
 
 
-def file_of(image: Pixels, form: Format, recipe: Mapping[str, Any]) -> bytes:
+def encode_image(image: Pixels, file_format: FileFormat, recipe: Mapping[str, Any]) -> bytes:
     """One image, uint8 (H, W, C), as a file; a PNG carries its recipe."""
-    if form.name == "png":
+    if file_format.name == "png":
         return png_bytes(image, recipe)
     picture = to_pillow(image)
-    if form.name == "jpeg" and picture.mode == "RGBA":
+    if file_format.name == "jpeg" and picture.mode == "RGBA":
         picture = picture.convert("RGB")
     buffer = io.BytesIO()
-    picture.save(buffer, form.name, quality=form.quality)
+    picture.save(buffer, file_format.name, quality=file_format.quality)
     return buffer.getvalue()

@@ -15,7 +15,7 @@ _PROMPT = "A text; for a model of classes their names between commas, and empty 
 Label = Annotated[str, Field(max_length=200)] | Annotated[int, Field(ge=0, le=2**31)]
 
 
-class Wish(BaseModel):
+class ImageBody(BaseModel):
     """What to make: OpenAI's options, then this server's own."""
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
@@ -43,7 +43,7 @@ class Wish(BaseModel):
     timeout_s: float | None = Field(None, ge=1, le=1e9, description="At most the server's own.")
 
 
-class GenerationBody(Wish):
+class GenerationBody(ImageBody):
     """``POST /v1/images/generations``."""
 
     stream: bool | None = None
@@ -56,7 +56,7 @@ class EditBody(GenerationBody):
     strength: float | None = Field(None, gt=0, le=1, description="How much to change; 0.8, with a mask 1.")
 
 
-class VariationBody(Wish):
+class VariationBody(ImageBody):
     """The text fields of ``POST /v1/images/variations``."""
 
     strength: float | None = Field(None, gt=0, le=1)

@@ -1,5 +1,7 @@
 """The gate before every route: who may ask, from which page, under which name, and how much at once."""
 
+# ruff: noqa: N818 - each class is named after what happened
+
 import hmac
 from urllib.parse import urlsplit
 
@@ -7,11 +9,20 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..errors import Refusal, TooLarge
+from ..errors import RequestError, TooLarge
 from ..settings import Settings
-from .error_responses import answer
+from .error_responses import error_response
 
-_OPEN = ("/", "/openapi.json", "/health", "/health/live", "/health/ready", "/v2", "/v2/health/live", "/v2/health/ready")
+_PATHS_WITHOUT_KEY = (
+    "/",
+    "/openapi.json",
+    "/health",
+    "/health/live",
+    "/health/ready",
+    "/v2",
+    "/v2/health/live",
+    "/v2/health/ready",
+)
 _HEADERS = {
     "X-Content-Type-Options": "nosniff",
     "X-Frame-Options": "DENY",
@@ -20,19 +31,19 @@ _HEADERS = {
 }
 
 
-class Unauthorised(Refusal):
+class Unauthorised(RequestError):
     """No key, or a wrong one."""
 
     status, kind, code = 401, "authentication_error", "invalid_api_key"
 
 
-class Forbidden(Refusal):
+class Forbidden(RequestError):
     """A page or a name that was not listed."""
 
     status, kind, code = 403, "permission_error", "forbidden"
 
 
-class Gate:
+class SecurityMiddleware:
     """Refuses before a body is read; counts the body while it is read."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
@@ -42,12 +53,12 @@ class Gate:
         """Let a request through, or answer it."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
-        send = _with_headers(send)
+        send = _add_headers(send)
         try:
             self._check(scope, Headers(scope=scope))
-        except Refusal as refusal:
-            return await answer(scope, refusal)(scope, receive, send)
-        return await self.app(scope, _counted(receive, self.settings.max_body_bytes), send)
+        except RequestError as request_error:
+            return await error_response(scope, request_error)(scope, receive, send)
+        return await self.app(scope, _limit_body(receive, self.settings.max_body_bytes), send)
 
     def _check(self, scope: Scope, headers: Headers) -> None:
         self._check_names(headers)
@@ -60,7 +71,7 @@ class Gate:
     def _check_names(self, headers: Headers) -> None:
         """A page of elsewhere may not use the browser of somebody who may, nor give its own name to this server."""
         host = headers.get("host", "")
-        if self.settings.hosts is not None and _name_in(host) not in self.settings.hosts:
+        if self.settings.hosts is not None and _host_name(host) not in self.settings.hosts:
             raise Forbidden("this server does not go by that Host name")
         origin = headers.get("origin")
         if origin is None or origin in self.settings.cors_origins or "*" in self.settings.cors_origins:
@@ -72,8 +83,8 @@ class Gate:
         if self.settings.api_key is None:
             return
         scheme, _, key = authorization.partition(" ")
-        right = hmac.compare_digest(key.strip().encode("utf-8", "replace"), self.settings.api_key.encode())
-        if scheme.lower() != "bearer" or not right:
+        is_right = hmac.compare_digest(key.strip().encode("utf-8", "replace"), self.settings.api_key.encode())
+        if scheme.lower() != "bearer" or not is_right:
             raise Unauthorised("the API key is missing or wrong: send Authorization: Bearer KEY")
 
 
@@ -85,10 +96,10 @@ def route_path(scope: Scope) -> str:
 
 def needs_key(path: str) -> bool:
     """Whether only who has the key, if there is one, may ask for ``path``: all but what is known to be harmless."""
-    return path not in _OPEN and not path.startswith("/images/")
+    return path not in _PATHS_WITHOUT_KEY and not path.startswith("/images/")
 
 
-def _name_in(host: str) -> str:
+def _host_name(host: str) -> str:
     """The name in a Host header, without its port."""
     try:
         return urlsplit(f"//{host}").hostname or ""
@@ -97,11 +108,11 @@ def _name_in(host: str) -> str:
 
 
 def too_large(limit: int) -> TooLarge:
-    """The refusal of a body over ``limit`` bytes."""
+    """The error of a body over ``limit`` bytes."""
     return TooLarge(f"the body is larger than {limit} bytes, the most that this server takes")
 
 
-def _counted(receive: Receive, limit: int) -> Receive:
+def _limit_body(receive: Receive, limit: int) -> Receive:
     read = 0
 
     async def counting() -> Message:
@@ -115,7 +126,7 @@ def _counted(receive: Receive, limit: int) -> Receive:
     return counting
 
 
-def _with_headers(send: Send) -> Send:
+def _add_headers(send: Send) -> Send:
     async def sending(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)

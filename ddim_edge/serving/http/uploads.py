@@ -10,44 +10,44 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from ...arrays import Shape
 from ...generation.requests.origin import Origin
 from ...images.decode import fit_picture
-from ..errors import Unfit
+from ..errors import BadRequest
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 
 
-def origin_of(image: bytes, mask: bytes | None, shape: Shape, max_pixels: int) -> Origin:
-    """What a client's files are to a model of ``shape`` (C, H, W); Unfit for files that are no such pictures.
+def decode_origin(image: bytes, mask: bytes | None, shape: Shape, max_pixels: int) -> Origin:
+    """What a client's files are to a model of ``shape`` (C, H, W); BadRequest for files that are no such pictures.
 
     The mask follows OpenAI: it has the image's size, and where it is transparent the image is made new.
     """
-    picture = _open(image, "image", max_pixels)
-    hole = None if mask is None else _transparent(_open(mask, "mask", max_pixels), picture.size, shape)
-    return Origin(image=fit_picture(picture, shape), mask=hole)
+    picture = _decode(image, "image", max_pixels)
+    mask_pixels = None if mask is None else _transparent_pixels(_decode(mask, "mask", max_pixels), picture.size, shape)
+    return Origin(image=fit_picture(picture, shape), mask=mask_pixels)
 
 
-def _open(contents: bytes, param: str, max_pixels: int) -> Image.Image:
+def _decode(contents: bytes, param: str, max_pixels: int) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is below
             picture = Image.open(io.BytesIO(contents), formats=FORMATS)
         if picture.width * picture.height > max_pixels:
             size = f"{picture.width}x{picture.height}"
-            raise Unfit(f"{param}: {size} pixels are more than {max_pixels}, the most that may be", param=param)
+            raise BadRequest(f"{param}: {size} pixels are more than {max_pixels}, the most that may be", param=param)
         picture.load()
         return ImageOps.exif_transpose(picture)
     except UnidentifiedImageError:
-        raise Unfit(f"{param}: it is no picture in {', '.join(FORMATS)}", param=param) from None
+        raise BadRequest(f"{param}: it is no picture in {', '.join(FORMATS)}", param=param) from None
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError, MemoryError) as error:
-        raise Unfit(f"{param}: it cannot be decoded ({type(error).__name__})", param=param) from None
+        raise BadRequest(f"{param}: it cannot be decoded ({type(error).__name__})", param=param) from None
 
 
-def _transparent(mask: Image.Image, size: tuple[int, int], shape: Shape) -> NDArray[np.bool_]:
+def _transparent_pixels(mask: Image.Image, size: tuple[int, int], shape: Shape) -> NDArray[np.bool_]:
     """Where the mask is transparent, cut and scaled as the image is, bool (1, 1, H, W)."""
     if mask.size != size:
         message = f"mask: it has {mask.width}x{mask.height} pixels, and the image {size[0]}x{size[1]}"
-        raise Unfit(message, param="mask")
+        raise BadRequest(message, param="mask")
     if not mask.has_transparency_data:
-        raise Unfit("mask: it has no transparency; what is transparent is made new", param="mask")
+        raise BadRequest("mask: it has no transparency; what is transparent is made new", param="mask")
     alpha = mask.convert("RGBA").getchannel("A")
     fitted = ImageOps.fit(alpha, (shape[2], shape[1]), Image.Resampling.BOX)
     return (np.asarray(fitted) < 128)[None, None]

@@ -9,14 +9,14 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.responses import Response
 
 from ...generation.requests.origin import Origin
-from ..errors import Unfit
-from ..http import responses as answers
-from ..http.body_to_request import sides_of
-from ..http.image_response import begin
-from ..http.schemas import EditBody, ImagesBody, VariationBody, Wish, errors
-from ..http.uploads import origin_of
+from ..errors import BadRequest
+from ..http import responses
+from ..http.body_to_request import parse_size
+from ..http.image_response import submit_body
+from ..http.schemas import EditBody, ImageBody, ImagesBody, VariationBody, errors
+from ..http.uploads import decode_origin
 from ..scheduling.async_engine import AsyncEngine
-from .generations import EVENTS, MAKING_ERRORS, partials_of
+from .generations import EVENTS, GENERATION_ERRORS, partial_image_count
 from .images import ImageStore, publisher
 
 _FILES = ("image", "mask")
@@ -29,36 +29,42 @@ def routes(engine: AsyncEngine, store: ImageStore) -> APIRouter:
     """The routes over ``engine``."""
     router = APIRouter(prefix="/v1/images", tags=["OpenAI"])
 
-    @router.post("/edits", **_documented(EditBody, ("image", "mask"), EVENTS))
+    @router.post("/edits", **_route_options(EditBody, ("image", "mask"), EVENTS))
     async def edits(http: Request) -> Response:
         async with http.form(max_files=2, max_fields=_MAX_FIELDS) as form:
-            body, files = _read(form, EditBody, ("image", "mask"))
-            origin = await _origin(engine, body, files)
-        making = begin(engine, body, publisher(store, http), origin=origin, partial_images=partials_of(body))
+            body, files = _parse_form(form, EditBody, ("image", "mask"))
+            origin = await _read_origin(engine, body, files)
+        response = submit_body(
+            engine, body, publisher(store, http), origin=origin, partial_images=partial_image_count(body)
+        )
         http.state.prompt = body.prompt
-        return answers.stream(making, "image_edit") if body.stream else await answers.whole(http, making)
+        return (
+            responses.stream_response(response, "image_edit")
+            if body.stream
+            else await responses.json_response(http, response)
+        )
 
-    @router.post("/variations", **_documented(VariationBody, ("image",), {}))
+    @router.post("/variations", **_route_options(VariationBody, ("image",), {}))
     async def variations(http: Request) -> Response:
         async with http.form(max_files=1, max_fields=_MAX_FIELDS) as form:
-            body, files = _read(form, VariationBody, ("image",))
-            origin = await _origin(engine, body, files)
-        return await answers.whole(http, begin(engine, body, publisher(store, http), origin=origin))
+            body, files = _parse_form(form, VariationBody, ("image",))
+            origin = await _read_origin(engine, body, files)
+        return await responses.json_response(http, submit_body(engine, body, publisher(store, http), origin=origin))
 
     return router
 
 
-async def _origin(engine: AsyncEngine, body: Wish, files: dict[str, UploadFile]) -> Origin:
+async def _read_origin(engine: AsyncEngine, body: ImageBody, files: dict[str, UploadFile]) -> Origin:
     if "image" not in files:
-        raise Unfit("image: send the picture as a file of a multipart form", param="image")
+        raise BadRequest("image: send the picture as a file of a multipart form", param="image")
     bundle = engine.catalogue.find(body.model)
-    shape = bundle.image_shape(*sides_of(body, bundle))
+    shape = bundle.image_shape(*parse_size(body, bundle))
     image = await files["image"].read()
     mask = await files["mask"].read() if "mask" in files else None
-    return await asyncio.to_thread(origin_of, image, mask, shape, engine.settings.max_pixels)
+    return await asyncio.to_thread(decode_origin, image, mask, shape, engine.settings.max_pixels)
 
 
-def _read(form: FormData, schema: type[Body], wanted: tuple[str, ...]) -> tuple[Body, dict[str, UploadFile]]:
+def _parse_form(form: FormData, schema: type[Body], wanted: tuple[str, ...]) -> tuple[Body, dict[str, UploadFile]]:
     """The text fields, checked as JSON's would be but from words, and the files; ``NAME[]`` is a list, as in PHP."""
     values: dict[str, Any] = {}
     files: dict[str, UploadFile] = {}
@@ -66,7 +72,7 @@ def _read(form: FormData, schema: type[Body], wanted: tuple[str, ...]) -> tuple[
         name = key.removesuffix("[]")
         if isinstance(value, UploadFile):
             if name not in wanted or name in files:
-                raise Unfit(f"{name}: one file each for {' and '.join(wanted)} is what is taken", param=name)
+                raise BadRequest(f"{name}: one file each for {' and '.join(wanted)} is what is taken", param=name)
             files[name] = value
         elif name == "labels":
             values.setdefault(name, []).append(value)
@@ -83,7 +89,7 @@ def _without_null(field: dict[str, Any]) -> dict[str, Any]:
     return {**{name: value for name, value in field.items() if name not in ("anyOf", "default")}, **kinds[0]}
 
 
-def _documented(schema: type[BaseModel], files: tuple[str, ...], content: dict[str, Any]) -> dict[str, Any]:
+def _route_options(schema: type[BaseModel], files: tuple[str, ...], content: dict[str, Any]) -> dict[str, Any]:
     """What FastAPI cannot see of a form that is read by hand."""
     fields = schema.model_json_schema()
     fields["properties"] = {name: _without_null(value) for name, value in fields["properties"].items()}
@@ -93,5 +99,5 @@ def _documented(schema: type[BaseModel], files: tuple[str, ...], content: dict[s
     return {
         "response_model": None,
         "openapi_extra": {"requestBody": body},
-        "responses": {200: {"model": ImagesBody, "content": content}, **errors(*MAKING_ERRORS, 404)},
+        "responses": {200: {"model": ImagesBody, "content": content}, **errors(*GENERATION_ERRORS, 404)},
     }

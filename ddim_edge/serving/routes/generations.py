@@ -7,22 +7,22 @@ from ...bundle.bundle import Bundle
 from ...diffusion.samplers import SAMPLERS, schedule_of
 from ...errors import ConfigError
 from ...generation.requests.options import default_guidance
-from ..errors import Unfit
-from ..http import responses as answers
-from ..http.image_response import begin
+from ..errors import BadRequest
+from ..http import responses
+from ..http.image_response import submit_body
 from ..http.schemas import GenerationBody, ImagesBody, ModelBody, ModelExtension, ModelList, errors
 from ..scheduling.async_engine import AsyncEngine
 from .images import ImageStore, publisher
 
-MAKING_ERRORS = (400, 403, 413, 429, 500, 503, 504)
+GENERATION_ERRORS = (400, 403, 413, 429, 500, 503, 504)
 
 
-def partials_of(body: GenerationBody) -> int:
-    """How many partial images are wanted; Unfit for what does not go with a stream, or without one."""
+def partial_image_count(body: GenerationBody) -> int:
+    """How many partial images are wanted; BadRequest for what does not go with a stream, or without one."""
     if body.partial_images and not body.stream:
-        raise Unfit("partial_images needs stream: true", param="partial_images")
+        raise BadRequest("partial_images needs stream: true", param="partial_images")
     if body.stream and body.response_format == "url":
-        raise Unfit("response_format: a stream carries its images; ask for b64_json", param="response_format")
+        raise BadRequest("response_format: a stream carries its images; ask for b64_json", param="response_format")
     return body.partial_images or 0
 
 
@@ -35,22 +35,26 @@ def routes(engine: AsyncEngine, store: ImageStore, started: int) -> APIRouter:
         response_model=None,
         responses={
             200: {"model": ImagesBody, "description": "Images, or events with `stream`", "content": EVENTS},
-            **errors(*MAKING_ERRORS, 404),
+            **errors(*GENERATION_ERRORS, 404),
         },
     )
     async def generations(body: GenerationBody, http: Request) -> Response:
-        making = begin(engine, body, publisher(store, http), partial_images=partials_of(body))
+        response = submit_body(engine, body, publisher(store, http), partial_images=partial_image_count(body))
         http.state.prompt = body.prompt
-        return answers.stream(making, "image_generation") if body.stream else await answers.whole(http, making)
+        return (
+            responses.stream_response(response, "image_generation")
+            if body.stream
+            else await responses.json_response(http, response)
+        )
 
     @router.get("/models", responses=errors(403))
     async def models() -> ModelList:
-        data = [describe(bundle, started) for bundle in engine.catalogue.bundles.values()]
+        data = [describe_model(bundle, started) for bundle in engine.catalogue.bundles.values()]
         return ModelList(object="list", data=data)
 
     @router.get("/models/{model}", responses=errors(400, 403, 404))
     async def model(model: str) -> ModelBody:
-        return describe(engine.catalogue.find(model), started)
+        return describe_model(engine.catalogue.find(model), started)
 
     return router
 
@@ -58,13 +62,13 @@ def routes(engine: AsyncEngine, store: ImageStore, started: int) -> APIRouter:
 EVENTS = {"text/event-stream": {"schema": {"type": "string"}}}
 
 
-def describe(bundle: Bundle, started: int) -> ModelBody:
+def describe_model(bundle: Bundle, started: int) -> ModelBody:
     """A model in OpenAI's shape, with what it can be asked."""
     _, height, width = bundle.image_shape()
     extension = ModelExtension(
         text=bundle.inputs.text,
         labels=list(bundle.labels),
-        samplers=[name for name in SAMPLERS if _can(bundle, name)],
+        samplers=[name for name in SAMPLERS if _supports(bundle, name)],
         sampler=bundle.scheduler.name,
         num_inference_steps=bundle.num_steps,
         guidance=bundle.null_class is not None or bundle.inputs.text,
@@ -75,7 +79,7 @@ def describe(bundle: Bundle, started: int) -> ModelBody:
     return ModelBody(id=bundle.name, object="model", created=started, owned_by="ddim-edge", ddim_edge=extension)
 
 
-def _can(bundle: Bundle, sampler: str) -> bool:
+def _supports(bundle: Bundle, sampler: str) -> bool:
     """Whether the model's noise schedule suits a sampler."""
     try:
         config = bundle.sampler(sampler)

@@ -10,7 +10,7 @@ from ..http.schemas import errors
 from ..scheduling.async_engine import AsyncEngine
 
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
-_RED: dict[int | str, dict[str, Any]] = {503: {"description": "It does not"}}
+_UNAVAILABLE: dict[int | str, dict[str, Any]] = {503: {"description": "It does not"}}
 
 
 def routes(engine: AsyncEngine) -> APIRouter:
@@ -18,12 +18,12 @@ def routes(engine: AsyncEngine) -> APIRouter:
     router = APIRouter(tags=["operation"])
 
     def live() -> Response:
-        return _state(engine.worker.alive, "live", "the engine has stopped")
+        return _status_response(engine.engine_thread.alive, "live", "the engine has stopped")
 
     def ready() -> Response:
-        if not engine.worker.alive:
+        if not engine.engine_thread.alive:
             return live()
-        return _state(not engine.worker.draining, "ready", "the server is stopping")
+        return _status_response(not engine.engine_thread.draining, "ready", "the server is stopping")
 
     for path, state, summary in (
         ("/health", live, "The same as /health/live"),
@@ -32,7 +32,7 @@ def routes(engine: AsyncEngine) -> APIRouter:
         ("/v2/health/live", live, "KServe's name for /health/live"),
         ("/v2/health/ready", ready, "KServe's name for /health/ready"),
     ):
-        router.add_api_route(path, state, summary=summary, responses=_RED, response_model=None)
+        router.add_api_route(path, state, summary=summary, responses=_UNAVAILABLE, response_model=None)
 
     @router.get("/metrics", response_class=Response, responses=errors(403))
     def metrics() -> Response:
@@ -51,7 +51,7 @@ def routes(engine: AsyncEngine) -> APIRouter:
     @router.get(
         "/v2/models/{model}/ready",
         summary="KServe: whether a model takes requests",
-        responses=_RED | errors(400, 403, 404),
+        responses=_UNAVAILABLE | errors(400, 403, 404),
         response_model=None,
     )
     def model_ready(model: str) -> Response:
@@ -61,5 +61,5 @@ def routes(engine: AsyncEngine) -> APIRouter:
     return router
 
 
-def _state(well: bool, word: str, otherwise: str) -> Response:
+def _status_response(well: bool, word: str, otherwise: str) -> Response:
     return JSONResponse({"status": word if well else otherwise}, 200 if well else 503)

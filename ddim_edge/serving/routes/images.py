@@ -13,11 +13,11 @@ from ..http.schemas import errors
 
 
 class StoredImage(NamedTuple):
-    """An image as a file; ``until`` is when it leaves, on the store's clock."""
+    """An image as a file; ``expires`` is when it leaves, on the store's clock."""
 
     contents: bytes
     media_type: str
-    until: float
+    expires: float
 
 
 class ImageStore:
@@ -31,20 +31,20 @@ class ImageStore:
         """Keep an image; the path of its address."""
         name = f"{secrets.token_urlsafe(24)}.{suffix}"
         self._images[name] = StoredImage(contents, f"image/{suffix}", self._clock() + self._keep_s)
-        self._forget()
+        self._expire()
         return f"/images/{name}"
 
     def get(self, name: str) -> StoredImage:
         """The image of a name; NotFound where there is none, or no longer."""
-        self._forget()
+        self._expire()
         if name not in self._images:
             raise NotFound("there is no such image, or it is no longer kept")
         return self._images[name]
 
-    def _forget(self) -> None:
+    def _expire(self) -> None:
         while self._images:
             oldest = next(iter(self._images.values()))
-            if oldest.until > self._clock() and len(self._images) <= self._keep:
+            if oldest.expires > self._clock() and len(self._images) <= self._keep:
                 return
             self._images.popitem(last=False)
 

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from ..errors import Cancelled, NotFound
-from ..http.error_responses import body_of, refusal_of
-from ..http.image_response import Making
+from ..http.error_responses import error_body, request_error_of
+from ..http.image_response import ImageResponse
 from ..scheduling.submission import State
 
 
@@ -18,7 +18,7 @@ class StoredJob:
     """One job; ``ended`` is when, on the store's clock."""
 
     id: str
-    making: Making
+    response: ImageResponse
     created: int
     task: asyncio.Task[None] | None = None
     ended: float | None = None
@@ -28,15 +28,15 @@ class StoredJob:
     @property
     def status(self) -> State:
         if self.ended is None:
-            return "queued" if self.making.ticket.submission.state == "queued" else "running"
+            return "queued" if self.response.ticket.submission.state == "queued" else "running"
         if self.error is None:
             return "done"
         return "cancelled" if isinstance(self.error, Cancelled) else "failed"
 
     def describe(self) -> dict[str, Any]:
         """The job as JSON values, but for its previews."""
-        submission = self.making.ticket.submission
-        total = submission.calls_an_image * submission.request.num_images
+        submission = self.response.ticket.submission
+        total = submission.calls_per_image * submission.request.num_images
         return {
             "id": self.id,
             "object": "image.job",
@@ -46,13 +46,13 @@ class StoredJob:
             "progress": {"calls": submission.calls, "total": total},
             "previews": None,
             "result": self.result,
-            "error": None if self.error is None else body_of(refusal_of(self.error))["error"],
+            "error": None if self.error is None else error_body(request_error_of(self.error))["error"],
         }
 
     async def previews(self) -> list[str]:
         """What its running images look like now, in base64, in their order."""
-        estimates = sorted((await self.making.ticket.estimates()).items())
-        return [(await self.making.image(pixels, index, finished=False)).b64_json for index, pixels in estimates]
+        estimates = sorted((await self.response.ticket.estimates()).items())
+        return [(await self.response.image(pixels, index, finished=False)).b64_json for index, pixels in estimates]
 
 
 class JobStore:
@@ -62,17 +62,17 @@ class JobStore:
         self._keep_s, self._keep, self._clock = keep_s, keep, clock
         self._jobs: dict[str, StoredJob] = {}
 
-    def add(self, making: Making) -> StoredJob:
+    def add(self, response: ImageResponse) -> StoredJob:
         """Keep a job, and follow it to its end."""
-        self._forget()
-        job = StoredJob(f"job-{uuid.uuid4().hex}", making, int(time.time()))
+        self._expire()
+        job = StoredJob(f"job-{uuid.uuid4().hex}", response, int(time.time()))
         job.task = asyncio.create_task(self._follow(job))
         self._jobs[job.id] = job
         return job
 
     def get(self, job_id: str) -> StoredJob:
         """The job of an id; NotFound where there is none, or no longer."""
-        self._forget()
+        self._expire()
         if job_id not in self._jobs:
             raise NotFound("there is no such job, or it is no longer kept", param="id")
         return self._jobs[job_id]
@@ -83,19 +83,19 @@ class JobStore:
         if job.ended is not None:
             del self._jobs[job_id]
             return job
-        job.making.ticket.cancel()
+        job.response.ticket.cancel()
         if job.task is not None:
             await asyncio.shield(job.task)
         return job
 
     async def _follow(self, job: StoredJob) -> None:
         try:
-            job.result = await job.making.whole()
+            job.result = await job.response.to_json()
         except Exception as error:
             job.error = error
         job.ended = self._clock()
 
-    def _forget(self) -> None:
+    def _expire(self) -> None:
         ended = sorted((job for job in self._jobs.values() if job.ended is not None), key=lambda job: job.ended or 0)
         oldest = self._clock() - self._keep_s
         for position, job in enumerate(ended):

@@ -5,8 +5,8 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import JSONResponse
 
-from ..http.image_response import begin
-from ..http.schemas import JobBody, Wish, errors
+from ..http.image_response import submit_body
+from ..http.schemas import ImageBody, JobBody, errors
 from ..scheduling.async_engine import AsyncEngine
 from ..scheduling.engine_thread import Clock
 from .images import ImageStore, publisher
@@ -29,9 +29,9 @@ def routes(engine: AsyncEngine, images: ImageStore, clock: Clock) -> APIRouter:
         response_model=None,
         responses={202: {"model": JobBody}, **errors(400, 403, 404, 413, 429, 503)},
     )
-    async def create(wish: Wish, http: Request) -> Response:
-        job = store.add(begin(engine, wish, publisher(images, http), longest_s=settings.job_timeout_s))
-        http.state.prompt = wish.prompt
+    async def create(body: ImageBody, http: Request) -> Response:
+        job = store.add(submit_body(engine, body, publisher(images, http), longest_s=settings.job_timeout_s))
+        http.state.prompt = body.prompt
         location = f"{http.scope.get('root_path', '')}/v1/jobs/{job.id}"
         return JSONResponse(job.describe(), 202, {"Location": location})
 

@@ -15,11 +15,11 @@ from ...generation.requests.options import Options, request_of
 from ...generation.requests.request import Request
 from ...runtime.hardware.memory import budget_bytes
 from ..settings import DEFAULTS, Settings
-from .engine_thread import Clock, Worker
+from .engine_thread import Clock, EngineThread
 from .metrics import Metrics
-from .models import Catalogue, Models, Resident, Residents, open_resident
-from .scheduler import Dispatcher
-from .submission import Ended, Event, Made, Partial, Submission
+from .models import Catalogue, LoadedModel, LoadedModels, Models, load_model
+from .scheduler import Scheduler
+from .submission import Ended, Event, ImageDone, Partial, Submission
 
 
 class Ticket:
@@ -28,16 +28,18 @@ class Ticket:
     Both raise the error that ended it. Whoever stops waiting cancels it.
     """
 
-    def __init__(self, worker: Worker, model: str, request: Request, deadline: float, partial_images: int) -> None:
-        self._worker, self._loop = worker, asyncio.get_running_loop()
+    def __init__(
+        self, engine_thread: EngineThread, model: str, request: Request, deadline: float, partial_images: int
+    ) -> None:
+        self._engine_thread, self._loop = engine_thread, asyncio.get_running_loop()
         self._events: asyncio.Queue[Event] = asyncio.Queue()
-        self.submission = Submission(model, request, self._hear, deadline, partial_images)
+        self.submission = Submission(model, request, self._on_event, deadline, partial_images)
 
-    def _hear(self, event: Event) -> None:
+    def _on_event(self, event: Event) -> None:
         with contextlib.suppress(RuntimeError):  # the loop was closed: nobody listens any more
             self._loop.call_soon_threadsafe(self._events.put_nowait, event)
 
-    async def __aiter__(self) -> AsyncIterator[Partial | Made]:
+    async def __aiter__(self) -> AsyncIterator[Partial | ImageDone]:
         try:
             while not isinstance(event := await self._events.get(), Ended):
                 yield event
@@ -50,26 +52,26 @@ class Ticket:
         return self._images().__await__()
 
     async def _images(self) -> Pixels:
-        made = {event.index: event.image async for event in self if isinstance(event, Made)}
+        made = {event.index: event.image async for event in self if isinstance(event, ImageDone)}
         return np.stack([made[index] for index in sorted(made)])
 
     def cancel(self) -> None:
         """Stop it before the next step, if it has not ended."""
         if self.submission.state in ("queued", "running"):
-            self._worker.cancel(self.submission)
+            self._engine_thread.cancel(self.submission)
 
     async def estimates(self) -> dict[int, Pixels]:
         """What its running images look like now, by index."""
         future: asyncio.Future[dict[int, Pixels]] = self._loop.create_future()
 
         def take(images: dict[int, Pixels]) -> None:
-            self._loop.call_soon_threadsafe(_settle, future, images)
+            self._loop.call_soon_threadsafe(_set_result, future, images)
 
-        self._worker.peek(self.submission, take)
+        self._engine_thread.peek(self.submission, take)
         return await future
 
 
-def _settle(future: asyncio.Future[dict[int, Pixels]], images: dict[int, Pixels]) -> None:
+def _set_result(future: asyncio.Future[dict[int, Pixels]], images: dict[int, Pixels]) -> None:
     if not future.done():
         future.set_result(images)
 
@@ -86,18 +88,18 @@ class AsyncEngine:
     def __init__(self, models: Models, settings: Settings = DEFAULTS, *, clock: Clock = time.monotonic) -> None:
         self.settings, self.metrics = settings, Metrics()
         self.catalogue = Catalogue(models)
-        self.residents = Residents(self.catalogue, settings.max_models, self._loading())
+        self.loaded_models = LoadedModels(self.catalogue, settings.max_models, self._model_loader())
         if settings.preload:
-            self.residents.preload()
-        self.dispatcher = Dispatcher(self.residents, self.metrics.image)
-        self.worker = Worker(self.dispatcher, settings.max_queue, clock)
-        self.metrics.watch_queue(lambda: self.worker.queued)
+            self.loaded_models.preload()
+        self.scheduler = Scheduler(self.loaded_models, self.metrics.image)
+        self.engine_thread = EngineThread(self.scheduler, settings.max_queue, clock)
+        self.metrics.watch_queue(lambda: self.engine_thread.queued)
 
-    def _loading(self) -> Callable[[Bundle], Resident]:
+    def _model_loader(self) -> Callable[[Bundle], LoadedModel]:
         limits = self.settings
         budget = budget_bytes() if limits.max_memory_bytes is None else limits.max_memory_bytes
-        open_ = partial(open_resident, provider=limits.provider, max_rows=limits.max_rows, budget=budget)
-        return partial(open_, on_call=self.metrics.network_call, tell=limits.warm_up)
+        open_ = partial(load_model, provider=limits.provider, max_rows=limits.max_rows, budget=budget)
+        return partial(open_, on_call=self.metrics.network_call, on_warm_up=limits.warm_up)
 
     def request(self, model: str | None = None, **options: Unpack[Options]) -> Request:
         """The request for one of the models, checked; see ``Pipeline.generate`` for the options."""
@@ -111,21 +113,21 @@ class AsyncEngine:
         timeout_s: float | None = None,
         partial_images: int = 0,
     ) -> Ticket:
-        """Queue ``request`` for ``model`` (the first one); Refusal where it cannot be. ``partial_images`` are shown."""
+        """Queue ``request`` for ``model`` (the first one); RequestError otherwise. ``partial_images`` are shown."""
         name = self.catalogue.find(model).name
         seconds = self.settings.timeout_s if timeout_s is None else timeout_s
-        ticket = Ticket(self.worker, name, request, self.worker.clock() + seconds, partial_images)
-        self.worker.start()  # a mounted application is not told of its server's start
-        self.worker.submit(ticket.submission)
+        ticket = Ticket(self.engine_thread, name, request, self.engine_thread.clock() + seconds, partial_images)
+        self.engine_thread.start()  # a mounted application is not told of its server's start
+        self.engine_thread.submit(ticket.submission)
         return ticket
 
     async def aclose(self) -> None:
         """Finish what runs, for at most ``settings.drain_s`` seconds."""
-        await asyncio.to_thread(self.worker.close, self.settings.drain_s)
-        self.residents.close()
+        await asyncio.to_thread(self.engine_thread.close, self.settings.drain_s)
+        self.loaded_models.close()
 
     async def __aenter__(self) -> Self:
-        self.worker.start()
+        self.engine_thread.start()
         return self
 
     async def __aexit__(self, *_: object) -> None:

@@ -32,7 +32,7 @@ class Catalogue:
     """Every model that there is, none of them open. Immutable, so any thread may ask it."""
 
     def __init__(self, models: Models) -> None:
-        self.bundles = {name: replace(open_bundle(path), name=name) for name, path in _named(models).items()}
+        self.bundles = {name: replace(open_bundle(path), name=name) for name, path in _folders_by_name(models).items()}
         if not self.bundles:
             raise ConfigError("there is no model to serve: name one")
         for bundle in self.bundles.values():
@@ -52,7 +52,7 @@ class Catalogue:
         return self.bundles[name]
 
 
-def _named(models: Models) -> dict[str, str | os.PathLike[str]]:
+def _folders_by_name(models: Models) -> dict[str, str | os.PathLike[str]]:
     if isinstance(models, Mapping):
         return dict(models)
     named: dict[str, str | os.PathLike[str]] = {}
@@ -67,7 +67,7 @@ def _named(models: Models) -> dict[str, str | os.PathLike[str]]:
 
 
 @dataclass(eq=False)
-class Resident:
+class LoadedModel:
     """A model that is open, and what runs on it, first come first."""
 
     bundle: Bundle
@@ -78,76 +78,76 @@ class Resident:
 
     def has_room_for(self, submission: Submission) -> bool:
         """Whether, with it, every running request still gets one of its images into every call."""
-        taken = sum(other.rows_at_least for other in self.running)
-        return not self.running or taken + submission.rows_at_least <= self.limit.rows
+        taken = sum(other.rows_per_image for other in self.running)
+        return not self.running or taken + submission.rows_per_image <= self.limit.rows
 
 
-class Residents:
+class LoadedModels:
     """The open models, at most ``most``; the least recently used one leaves for another.
 
     Belongs to one thread. Models are opened in a thread beside it, so that those which run go on meanwhile.
     """
 
-    def __init__(self, catalogue: Catalogue, most: int, load: Callable[[Bundle], Resident]) -> None:
-        self._catalogue, self._most, self._load = catalogue, most, load
-        self._open: OrderedDict[str, Resident] = OrderedDict()
-        self._opening: dict[str, Future[Resident]] = {}
-        self._loader = ThreadPoolExecutor(1, "ddim-edge-loader")
+    def __init__(self, catalogue: Catalogue, max_models: int, load: Callable[[Bundle], LoadedModel]) -> None:
+        self._catalogue, self._max_models, self._load = catalogue, max_models, load
+        self._loaded: OrderedDict[str, LoadedModel] = OrderedDict()
+        self._loading: dict[str, Future[LoadedModel]] = {}
+        self._executor = ThreadPoolExecutor(1, "ddim-edge-loader")
 
     def preload(self) -> None:
         """Open as many models as may be, now, in the order in which they were named."""
-        for name in self._catalogue.names[: self._most]:
-            self._open[name] = self._load(self._catalogue.bundles[name])
+        for name in self._catalogue.names[: self._max_models]:
+            self._loaded[name] = self._load(self._catalogue.bundles[name])
 
-    def get(self, name: str) -> Resident | None:
+    def get(self, name: str) -> LoadedModel | None:
         """The open model of a name; None while it is being opened, and while it waits for another one to leave.
 
         Raises what its opening raised; the next call tries again.
         """
-        if name in self._opening and self._opening[name].done():
-            self._open[name] = self._opening.pop(name).result()
-        if name in self._open:
-            self._open.move_to_end(name)
-            return self._open[name]
-        if name not in self._opening and self._makes_room():
-            self._opening[name] = self._loader.submit(self._load, self._catalogue.bundles[name])
+        if name in self._loading and self._loading[name].done():
+            self._loaded[name] = self._loading.pop(name).result()
+        if name in self._loaded:
+            self._loaded.move_to_end(name)
+            return self._loaded[name]
+        if name not in self._loading and self._make_room():
+            self._loading[name] = self._executor.submit(self._load, self._catalogue.bundles[name])
         return None
 
-    def is_opening(self, name: str) -> bool:
+    def is_loading(self, name: str) -> bool:
         """Whether a model is on its way; if not, and it is not open, all places are taken by models that run."""
-        return name in self._opening
+        return name in self._loading
 
-    def busy(self) -> list[Resident]:
+    def busy(self) -> list[LoadedModel]:
         """The open models that have something to do."""
-        return [resident for resident in self._open.values() if resident.running]
+        return [model for model in self._loaded.values() if model.running]
 
     def close(self) -> None:
         """Open nothing more."""
-        self._loader.shutdown(wait=False, cancel_futures=True)
+        self._executor.shutdown(wait=False, cancel_futures=True)
 
-    def _makes_room(self) -> bool:
-        if len(self._open) + len(self._opening) < self._most:
+    def _make_room(self) -> bool:
+        if len(self._loaded) + len(self._loading) < self._max_models:
             return True
-        idle = next((name for name, resident in self._open.items() if not resident.running), None)
+        idle = next((name for name, model in self._loaded.items() if not model.running), None)
         if idle is not None:
-            del self._open[idle]
+            del self._loaded[idle]
         return idle is not None
 
 
-def open_resident(
+def load_model(
     bundle: Bundle,
     provider: str | Device,
     max_rows: int,
     budget: int | None,
     on_call: OnCall,
-    tell: Callable[[str], None] | None = None,
-) -> Resident:
-    """Open a model, and warm it up where there is somebody to ``tell``; BundleError or ProviderError where it fails."""
+    on_warm_up: Callable[[str], None] | None = None,
+) -> LoadedModel:
+    """Open a model, and warm it up with ``on_warm_up``; BundleError or ProviderError where it fails."""
     pipeline = Pipeline(bundle, provider)
-    if tell is not None:
+    if on_warm_up is not None:
         for request in default_requests(pipeline, max_rows):
-            tell(f"{bundle.name}: warming up at batches of {request.num_images}")
+            on_warm_up(f"{bundle.name}: warming up at batches of {request.num_images}")
             warm_up(pipeline, request)
     pipeline.denoiser.on_call = partial(on_call, bundle.name)
     _ = bundle.sha256  # it is cached: recipes need it, and here nobody waits for the event loop
-    return Resident(bundle, Engine(pipeline.denoiser), pipeline.components, RowLimit(max_rows, budget, used_bytes))
+    return LoadedModel(bundle, Engine(pipeline.denoiser), pipeline.components, RowLimit(max_rows, budget, used_bytes))

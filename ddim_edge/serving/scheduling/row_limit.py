@@ -2,7 +2,7 @@
 
 from ...runtime.hardware.memory import Memory
 
-_ARENA = 2
+_ARENA_FACTOR = 2
 
 
 class RowLimit:
@@ -13,27 +13,27 @@ class RowLimit:
     foretells that of more; twofold, for ONNX Runtime's arena doubles when it grows.
     """
 
-    def __init__(self, most: int, budget: int | None, used: Memory) -> None:
-        self.most, self.rows = most, min(2, most)
+    def __init__(self, max_rows: int, budget: int | None, used: Memory) -> None:
+        self.max_rows, self.rows = max_rows, min(2, max_rows)
         self._budget, self._used = budget, used
-        self._at_first, self._seen = used(), 0
+        self._start_bytes, self._largest_call = used(), 0
 
     def after_call(self, rows: int, wanted: int) -> None:
         """Learn from a call of ``rows`` rows, and raise the limit if ``wanted`` are more than it."""
-        self._seen = max(self._seen, rows)
+        self._largest_call = max(self._largest_call, rows)
         if wanted > self.rows and self._fits(2 * self.rows):
-            self.rows = min(2 * self.rows, self.most)
+            self.rows = min(2 * self.rows, self.max_rows)
 
     def halve(self, rows: int) -> bool:
         """Lower the limit for good after a call of ``rows`` rows failed; False where there is nothing to halve."""
         if rows <= 1:
             return False
-        self.most = self.rows = rows // 2
+        self.max_rows = self.rows = rows // 2
         return True
 
     def _fits(self, rows: int) -> bool:
         now = self._used()
-        if now is None or self._at_first is None or self._budget is None:
+        if now is None or self._start_bytes is None or self._budget is None:
             return True
-        growth = max(0, now - self._at_first)
-        return self._at_first + _ARENA * growth * rows / self._seen <= self._budget
+        growth = max(0, now - self._start_bytes)
+        return self._start_bytes + _ARENA_FACTOR * growth * rows / self._largest_call <= self._budget

@@ -16,46 +16,44 @@ from ...generation.jobs import job_of
 from ...generation.requests.request import Request
 from ...networks.components import Components
 from ..errors import Cancelled, DeadlinePassed
-from .models import Resident, Residents
-from .submission import Made, Partial, State, Submission
+from .models import LoadedModel, LoadedModels
+from .submission import ImageDone, Partial, State, Submission
 
 LOG = logging.getLogger("ddim_edge.serving")
 
 
-class Dispatcher:
+class Scheduler:
     """Belongs to one thread. ``on_image`` is told the model of every finished image."""
 
-    def __init__(self, residents: Residents, on_image: Callable[[str], None] = lambda _model: None) -> None:
+    def __init__(self, models: LoadedModels, on_image: Callable[[str], None] = lambda _model: None) -> None:
         self.waiting: deque[Submission] = deque()
-        self._residents, self._on_image = residents, on_image
+        self._models, self._on_image = models, on_image
 
     def turn(self, now: float) -> None:
         """One network call for every model that has something to do. ``now`` is on the clock of the deadlines."""
-        self._drop(now)
+        self._end_cancelled_and_late(now)
         self._admit()
-        for resident in self._residents.busy():
-            self._step(resident)
+        for model in self._models.busy():
+            self._step(model)
 
     @property
     def is_idle(self) -> bool:
         """Whether a turn would do nothing: nobody runs, and who waits, waits for a model that is being opened."""
-        return not self._residents.busy() and all(self._residents.is_opening(each.model) for each in self.waiting)
+        return not self._models.busy() and all(self._models.is_loading(each.model) for each in self.waiting)
 
     def submissions(self) -> list[Submission]:
         """All that have not ended."""
-        return [*self.waiting, *(one for each in self._residents.busy() for one in each.running)]
+        return [*self.waiting, *(one for each in self._models.busy() for one in each.running)]
 
     def estimates(self, submission: Submission) -> dict[int, Pixels]:
         """What its running images look like from here, uint8 (H, W, C), by index."""
-        resident = next((each for each in self._residents.busy() if submission in each.running), None)
-        if resident is None:
+        model = next((each for each in self._models.busy() if submission in each.running), None)
+        if model is None:
             return {}
-        images = {
-            index: _estimate(job, submission.request, resident.components) for job, index in submission.jobs.items()
-        }
+        images = {index: _estimate(job, submission.request, model.components) for job, index in submission.jobs.items()}
         return {index: image for index, image in images.items() if image is not None}
 
-    def _drop(self, now: float) -> None:
+    def _end_cancelled_and_late(self, now: float) -> None:
         """End what was cancelled and what is late."""
         for submission in self.submissions():
             if submission.cancelled:
@@ -70,87 +68,87 @@ class Dispatcher:
             if submission.model in full:
                 continue
             try:
-                resident = self._residents.get(submission.model)
+                model = self._models.get(submission.model)
             except Exception as error:  # whatever opening a model raises, the others are served
                 LOG.exception("model %s cannot be opened", submission.model)
                 self._end(submission, error, "failed")
                 continue
-            if resident is None and not self._residents.is_opening(submission.model):
+            if model is None and not self._models.is_loading(submission.model):
                 return
-            if resident is not None and resident.has_room_for(submission):
-                self._begin(resident, submission)
+            if model is not None and model.has_room_for(submission):
+                self._begin(model, submission)
             else:
                 full.add(submission.model)
 
-    def _begin(self, resident: Resident, submission: Submission) -> None:
+    def _begin(self, model: LoadedModel, submission: Submission) -> None:
         self.waiting.remove(submission)
-        resident.running.append(submission)
+        model.running.append(submission)
         submission.state = "running"
         try:
             for index in range(submission.request.num_images):
-                job = job_of(resident.bundle, submission.request, index, resident.components)
+                job = job_of(model.bundle, submission.request, index, model.components)
                 submission.jobs[job] = index
-                resident.engine.add(job)
+                model.engine.add(job)
         except Exception as error:  # memory, for instance: it fails alone
             LOG.exception("a request to %s cannot be begun", submission.model)
             self._end(submission, error, "failed")
 
-    def _step(self, resident: Resident) -> None:
-        engine, limit = resident.engine, resident.limit
-        engine.jobs, engine.max_rows = fair_order(resident.running), limit.rows
+    def _step(self, model: LoadedModel) -> None:
+        engine, limit = model.engine, model.limit
+        engine.jobs, engine.max_rows = fair_order(model.running), limit.rows
         rows = min(limit.rows, sum(job.rows for job in engine.jobs))
         try:
             ended = engine.step()
         except Exception as error:  # a network may fail in any way: its requests fail, the server lives
-            if not _tries_fewer_rows(resident, rows, error):
-                self._fail(resident, error)
+            if not _lower_row_limit(model, rows, error):
+                self._fail(model, error)
             return
-        limit.after_call(rows, self._wanted(resident))
-        for submission in tuple(resident.running):
-            self._report(resident, submission, ended)
+        limit.after_call(rows, self._wanted_rows(model))
+        for submission in tuple(model.running):
+            self._report(model, submission, ended)
 
-    def _wanted(self, resident: Resident) -> int:
+    def _wanted_rows(self, model: LoadedModel) -> int:
         """The rows of all that runs on a model, and one image of all that waits for it."""
-        waiting = (each.rows_at_least for each in self.waiting if each.model == resident.bundle.name)
-        return sum(job.rows for job in resident.engine.jobs) + sum(waiting)
+        waiting = (each.rows_per_image for each in self.waiting if each.model == model.bundle.name)
+        return sum(job.rows for job in model.engine.jobs) + sum(waiting)
 
-    def _fail(self, resident: Resident, error: Exception) -> None:
-        LOG.error("model %s failed", resident.bundle.name, exc_info=error)
-        for submission in tuple(resident.running):
+    def _fail(self, model: LoadedModel, error: Exception) -> None:
+        LOG.error("model %s failed", model.bundle.name, exc_info=error)
+        for submission in tuple(model.running):
             self._end(submission, error, "failed")
 
-    def _report(self, resident: Resident, submission: Submission, ended: Sequence[Job]) -> None:
+    def _report(self, model: LoadedModel, submission: Submission, ended: Sequence[Job]) -> None:
         for job in ended:
             index = submission.jobs.pop(job, None)
             if index is None:
                 continue
             if job.error is not None:
                 return self._end(submission, job.error, "failed")
-            submission.calls_made += job.calls
+            submission.finished_calls += job.calls
             self._on_image(submission.model)
-            submission.listener(_made(index, job, submission.request, resident.components))
+            submission.listener(_finish(index, job, submission.request, model.components))
         if not submission.jobs:
             return self._end(submission, None, "done")
-        return _show(submission, resident.components)
+        return _send_partials(submission, model.components)
 
     def _end(self, submission: Submission, error: Exception | None, state: State) -> None:
         """Take it out of wherever it is and tell its listener."""
         if submission in self.waiting:
             self.waiting.remove(submission)
-        for resident in self._residents.busy():
-            if submission in resident.running:
-                resident.running.remove(submission)
+        for model in self._models.busy():
+            if submission in model.running:
+                model.running.remove(submission)
                 for job in submission.jobs:
-                    resident.engine.remove(job)
+                    model.engine.remove(job)
         submission.end(state, error)
 
 
-def _show(submission: Submission, components: Components) -> None:
+def _send_partials(submission: Submission, components: Components) -> None:
     """Tell of the images whose number of calls is one after which they are to be shown."""
     for job, index in submission.jobs.items():
         now = (index, job.calls)
-        if job.calls in submission.partial_after and now not in submission.shown:
-            submission.shown.add(now)
+        if job.calls in submission.partial_after_calls and now not in submission.partials_sent:
+            submission.partials_sent.add(now)
             image = _estimate(job, submission.request, components)
             if image is not None:
                 submission.listener(Partial(index, job.calls, image))
@@ -171,15 +169,15 @@ def _estimate(job: Job, request: Request, components: Components) -> Pixels | No
     return image
 
 
-def _made(index: int, job: Job, request: Request, components: Components) -> Made:
+def _finish(index: int, job: Job, request: Request, components: Components) -> ImageDone:
     images, is_safe = components.finish(job.result(), tiles=request.vae_tiling)
-    return Made(index, images[0], None if is_safe is None else is_safe[0])
+    return ImageDone(index, images[0], None if is_safe is None else is_safe[0])
 
 
-def _tries_fewer_rows(resident: Resident, rows: int, error: Exception) -> bool:
+def _lower_row_limit(model: LoadedModel, rows: int, error: Exception) -> bool:
     """Whether a call of ``rows`` rows failed for want of memory and may be made again with fewer; no job has moved."""
-    if not isinstance(error, (DeviceMemoryError, MemoryError)) or not resident.limit.halve(rows):
+    if not isinstance(error, (DeviceMemoryError, MemoryError)) or not model.limit.halve(rows):
         return False
-    name, most = resident.bundle.name, resident.limit.rows
+    name, most = model.bundle.name, model.limit.rows
     LOG.warning("%s: too little memory for %d rows, from now on it is at most %d", name, rows, most)
     return True

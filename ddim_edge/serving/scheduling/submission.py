@@ -22,7 +22,7 @@ class Partial:
 
 
 @dataclass(frozen=True)
-class Made:
+class ImageDone:
     """Image ``index``, finished, uint8 (H, W, C)."""
 
     index: int
@@ -38,7 +38,7 @@ class Ended:
     error: Exception | None
 
 
-Event = Partial | Made | Ended
+Event = Partial | ImageDone | Ended
 
 
 @dataclass(eq=False)
@@ -54,32 +54,32 @@ class Submission:
     partial_images: int = 0
     jobs: dict[Job, int] = field(default_factory=dict)
     """The jobs that have not ended, with the index of their image."""
-    calls_made: int = 0
+    finished_calls: int = 0
     """Network calls of the images that have ended."""
     state: State = "queued"
     cancelled: bool = False
-    shown: set[tuple[int, int]] = field(default_factory=set)
+    partials_sent: set[tuple[int, int]] = field(default_factory=set)
 
     def __post_init__(self) -> None:
         request = self.request
-        self.calls_an_image = len(schedule_of(request.sampler, request.num_steps, request.strength).timesteps)
-        self.partial_after = partial_calls(self.calls_an_image, self.partial_images)
+        self.calls_per_image = len(schedule_of(request.sampler, request.num_steps, request.strength).timesteps)
+        self.partial_after_calls = partial_calls(self.calls_per_image, self.partial_images)
 
     @property
-    def rows_at_least(self) -> int:
+    def rows_per_image(self) -> int:
         """The rows that one of its images takes at most, so that it moves on in every call."""
         return 2 if self.request.guided else 1
 
     def end(self, state: State, error: Exception | None) -> None:
         """Let go of its jobs and tell its listener."""
-        self.calls_made = self.calls
+        self.finished_calls = self.calls
         self.jobs, self.state = {}, state
         self.listener(Ended(error))
 
     @property
     def calls(self) -> int:
         """Network calls so far, over all images. May be read from any thread."""
-        return self.calls_made + sum(job.calls for job in tuple(self.jobs))
+        return self.finished_calls + sum(job.calls for job in tuple(self.jobs))
 
 
 def partial_calls(calls: int, count: int) -> frozenset[int]:

@@ -61,7 +61,7 @@ def test_a_job_shows_where_it_is_and_can_be_stopped(tiny_bundle: Path) -> None:
         portal = client.portal
         assert portal is not None
         looked = portal.start_task_soon(_get, app, path)
-        while not app.state.engine.worker._peeks:
+        while not app.state.engine.engine_thread._peeks:
             pass
         gate.let()
         job = looked.result(60)
@@ -70,7 +70,7 @@ def test_a_job_shows_where_it_is_and_can_be_stopped(tiny_bundle: Path) -> None:
         (preview,) = job["previews"]
         assert Image.open(io.BytesIO(base64.b64decode(preview))).size == (8, 8)
         gate.wait()
-        submission = app.state.engine.dispatcher.submissions()[-1]
+        submission = app.state.engine.scheduler.submissions()[-1]
         stopping = portal.start_task_soon(_delete, app, path)
         while not submission.cancelled:
             pass

@@ -10,7 +10,7 @@ import ddim_edge
 from ddim_edge.errors import ConfigError
 from ddim_edge.serving import AsyncEngine, Settings
 from ddim_edge.serving.errors import Cancelled, Draining, NotFound
-from ddim_edge.serving.scheduling.submission import Made, Partial
+from ddim_edge.serving.scheduling.submission import ImageDone, Partial
 from tests.serving.gate import Gate
 
 
@@ -30,7 +30,7 @@ def test_iterated_it_gives_images_as_they_come(tiny_bundle: Path) -> None:
     async def scenario() -> None:
         async with AsyncEngine({"tiny": tiny_bundle}) as engine:
             ticket = engine.submit(engine.request(num_steps=4), partial_images=1)
-            assert [type(event) async for event in ticket] == [Partial, Made]
+            assert [type(event) async for event in ticket] == [Partial, ImageDone]
 
     asyncio.run(scenario())
 
@@ -74,7 +74,7 @@ def test_what_cannot_be_is_refused_before_it_is_queued(tiny_bundle: Path) -> Non
                 engine.request("tinny")
             with pytest.raises(ConfigError, match="Did you mean 'cat'"):
                 engine.request(labels=["kat"])
-            engine.worker.refuse()
+            engine.engine_thread.start_draining()
             with pytest.raises(Draining):
                 engine.submit(engine.request())
 

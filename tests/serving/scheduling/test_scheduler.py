@@ -15,9 +15,9 @@ from ddim_edge.bundle.bundle import Bundle
 from ddim_edge.errors import BundleError, DeviceMemoryError, PredictionError
 from ddim_edge.generation.requests.options import request_of
 from ddim_edge.serving.errors import Cancelled, DeadlinePassed
-from ddim_edge.serving.scheduling.models import Catalogue, Resident, Residents, open_resident
-from ddim_edge.serving.scheduling.scheduler import Dispatcher
-from ddim_edge.serving.scheduling.submission import Ended, Event, Made, Partial, Submission, partial_calls
+from ddim_edge.serving.scheduling.models import Catalogue, LoadedModel, LoadedModels, load_model
+from ddim_edge.serving.scheduling.scheduler import Scheduler
+from ddim_edge.serving.scheduling.submission import Ended, Event, ImageDone, Partial, Submission, partial_calls
 from tests.helpers.tiny_bundles import tiny_model, write_bundle
 
 
@@ -30,7 +30,7 @@ class Asked:
 
     @property
     def images(self) -> list[Any]:
-        made = {event.index: event.image for event in self.heard if isinstance(event, Made)}
+        made = {event.index: event.image for event in self.heard if isinstance(event, ImageDone)}
         return [made[index] for index in sorted(made)]
 
     @property
@@ -40,18 +40,18 @@ class Asked:
 
 
 class Desk:
-    """A dispatcher over some bundles, and the model and rows of every network call."""
+    """A scheduler over some bundles, and the model and rows of every network call."""
 
     def __init__(self, *folders: Path, max_rows: int = 16, max_models: int = 3) -> None:
         self.now, self.calls = 0.0, list[tuple[str, int]]()
         self.catalogue = Catalogue({folder.name: folder for folder in folders})
 
-        def load(bundle: Bundle) -> Resident:
-            return open_resident(bundle, "cpu", max_rows, None, lambda name, rows, _: self.calls.append((name, rows)))
+        def load(bundle: Bundle) -> LoadedModel:
+            return load_model(bundle, "cpu", max_rows, None, lambda name, rows, _: self.calls.append((name, rows)))
 
-        self.residents = Residents(self.catalogue, max_models, load)
-        self.residents.preload()
-        self.dispatcher = Dispatcher(self.residents)
+        self.loaded_models = LoadedModels(self.catalogue, max_models, load)
+        self.loaded_models.preload()
+        self.scheduler = Scheduler(self.loaded_models)
 
     @property
     def rows(self) -> list[int]:
@@ -61,15 +61,15 @@ class Desk:
         heard: list[Event] = []
         request = request_of(self.catalogue.find(model), options)  # type: ignore[arg-type]
         asked = Asked(Submission(model, request, heard.append, deadline, partials), heard)
-        self.dispatcher.waiting.append(asked.submission)
+        self.scheduler.waiting.append(asked.submission)
         return asked
 
     def turn(self, times: int = 1) -> None:
         for _ in range(times):
-            self.dispatcher.turn(self.now)
+            self.scheduler.turn(self.now)
 
-    def resident(self, name: str = "tiny") -> Resident:
-        found = self.residents.get(name)
+    def loaded_model(self, name: str = "tiny") -> LoadedModel:
+        found = self.loaded_models.get(name)
         assert found is not None
         return found
 
@@ -98,7 +98,7 @@ def test_ten_images_do_not_starve_one(tiny_bundle: Path) -> None:
     one = desk.ask(num_images=1, num_steps=3)
     desk.turn(3)
     assert one.submission.state == "done"
-    assert [type(event) for event in one.heard] == [Made, Ended]
+    assert [type(event) for event in one.heard] == [ImageDone, Ended]
     assert many.submission.state == "running"
     assert desk.rows[-3:] == [4, 4, 4]
 
@@ -124,7 +124,7 @@ def test_whatever_comes_in_whatever_company_all_get_their_own_images(
     for options, turns in asked:
         all_asked.append(desk.ask(**options))
         desk.turn(turns)
-    while desk.dispatcher.submissions():
+    while desk.scheduler.submissions():
         desk.turn()
     assert all(rows <= max(2, max_rows) for rows in desk.rows)
     alone = ddim_edge.load(tiny_bundle, "cpu")
@@ -146,7 +146,7 @@ def test_cancelled_and_late_ones_stop_before_the_next_call(tiny_bundle: Path) ->
     assert isinstance(second.error, DeadlinePassed)
     assert (second.submission.state, second.submission.calls) == ("failed", 4)
     assert desk.rows == [2, 3, 3, 1]
-    assert not desk.dispatcher.submissions()
+    assert not desk.scheduler.submissions()
 
 
 def test_a_network_that_returns_nan_fails_its_request_alone(tmp_path: Path) -> None:
@@ -161,7 +161,7 @@ def test_a_network_that_returns_nan_fails_its_request_alone(tmp_path: Path) -> N
 
 def test_a_network_that_fails_fails_what_runs_and_not_what_comes(tiny_bundle: Path) -> None:
     desk = Desk(tiny_bundle)
-    denoiser = desk.resident().engine.denoiser
+    denoiser = desk.loaded_model().engine.denoiser
     working = denoiser.predict
     one, other = desk.ask(num_steps=3), desk.ask(num_steps=3)
     denoiser.predict = _raising(RuntimeError("the device is gone"))  # type: ignore[method-assign]
@@ -176,7 +176,7 @@ def test_a_network_that_fails_fails_what_runs_and_not_what_comes(tiny_bundle: Pa
 
 def test_a_call_that_memory_does_not_hold_is_made_again_with_fewer_rows(tiny_bundle: Path) -> None:
     desk = Desk(tiny_bundle, max_rows=16)
-    denoiser = desk.resident().engine.denoiser
+    denoiser = desk.loaded_model().engine.denoiser
     working, tried = denoiser.predict, list[int]()
 
     def predict(rows: Any) -> Any:
@@ -187,7 +187,7 @@ def test_a_call_that_memory_does_not_hold_is_made_again_with_fewer_rows(tiny_bun
 
     denoiser.predict = predict  # type: ignore[method-assign]
     asked = desk.ask(num_images=12, num_steps=4, seed=3)
-    while desk.dispatcher.submissions():
+    while desk.scheduler.submissions():
         desk.turn()
     assert asked.error is None
     assert tried[:5] == [2, 4, 8, 4, 4]
@@ -199,7 +199,7 @@ def test_a_call_that_memory_does_not_hold_is_made_again_with_fewer_rows(tiny_bun
 
 def test_a_call_of_one_row_that_memory_does_not_hold_fails(tiny_bundle: Path) -> None:
     desk = Desk(tiny_bundle)
-    desk.resident().engine.denoiser.predict = _raising(DeviceMemoryError("unet: bad_alloc"))  # type: ignore[method-assign]
+    desk.loaded_model().engine.denoiser.predict = _raising(DeviceMemoryError("unet: bad_alloc"))  # type: ignore[method-assign]
     asked = desk.ask(num_images=2, num_steps=3)
     desk.turn(2)
     assert isinstance(asked.error, DeviceMemoryError)
@@ -214,25 +214,25 @@ def _raising(error: Exception) -> Callable[..., Any]:
 
 def opened(desk: Desk, name: str) -> None:
     """Wait until the thread beside has opened a model."""
-    opening: dict[str, Future[Resident]] = desk.residents._opening
+    opening: dict[str, Future[LoadedModel]] = desk.loaded_models._loading
     opening[name].exception(timeout=30)
 
 
 def test_models_run_side_by_side_and_the_least_recently_used_one_leaves(tmp_path: Path) -> None:
     desk = Desk(*(write_bundle(tmp_path / name) for name in ("a", "b", "c")), max_models=2)
-    assert list(desk.residents._open) == ["a", "b"]
+    assert list(desk.loaded_models._loaded) == ["a", "b"]
     desk.ask("a", num_steps=2)
     desk.ask("b", num_steps=1)
     desk.turn()
     assert desk.calls == [("a", 1), ("b", 1)]
     third = desk.ask("c", num_steps=1)
     desk.turn()  # a runs, so b leaves
-    assert desk.residents.is_opening("c")
+    assert desk.loaded_models.is_loading("c")
     assert desk.calls == [("a", 1), ("b", 1), ("a", 1)]
     opened(desk, "c")
     desk.turn()
     assert third.error is None
-    assert list(desk.residents._open) == ["a", "c"]
+    assert list(desk.loaded_models._loaded) == ["a", "c"]
 
 
 def test_where_all_models_are_busy_the_next_waits_and_holds_up_what_comes_after(tmp_path: Path) -> None:
@@ -243,7 +243,7 @@ def test_where_all_models_are_busy_the_next_waits_and_holds_up_what_comes_after(
     desk.turn()
     assert (waits.submission.state, behind.submission.state) == ("queued", "queued")
     desk.turn()
-    assert desk.residents.is_opening("b")
+    assert desk.loaded_models.is_loading("b")
     opened(desk, "b")
     desk.turn(1)
     assert waits.error is None
@@ -251,13 +251,13 @@ def test_where_all_models_are_busy_the_next_waits_and_holds_up_what_comes_after(
 
 def test_who_waits_for_a_model_that_is_being_opened_holds_nobody_up(tmp_path: Path) -> None:
     desk = Desk(*(write_bundle(tmp_path / name) for name in ("a", "b")), max_models=2)
-    del desk.residents._open["b"]
+    del desk.loaded_models._loaded["b"]
     desk.ask("b", num_steps=1)
     quick = desk.ask("a", num_steps=1)
     desk.turn()
     assert quick.error is None
     opened(desk, "b")
-    assert not desk.dispatcher.submissions() or desk.dispatcher.is_idle
+    assert not desk.scheduler.submissions() or desk.scheduler.is_idle
 
 
 def test_a_model_that_cannot_be_opened_fails_its_request_and_may_be_tried_again(tmp_path: Path) -> None:
@@ -285,7 +285,7 @@ def test_partial_images_come_evenly_and_are_the_estimates(tiny_bundle: Path) -> 
     desk.turn(8)
     partials = [event for event in asked.heard if isinstance(event, Partial)]
     assert [(event.index, event.calls) for event in partials] == [(0, 2), (1, 2), (0, 4), (1, 4), (0, 6), (1, 6)]
-    assert [type(event) for event in asked.heard[-3:]] == [Made, Made, Ended]
+    assert [type(event) for event in asked.heard[-3:]] == [ImageDone, ImageDone, Ended]
 
 
 @given(calls=st.integers(1, 1000), count=st.integers(0, 3))
