@@ -7,7 +7,7 @@ import pytest
 
 import ddim_edge
 from ddim_edge import errors
-from ddim_edge.generation.requests.options import Options
+from ddim_edge.generation.requests.option_table import Options
 
 NAMES = (
     "DdimConfig",

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..generation.jobs import job_of
 from ..generation.pipeline import Pipeline, load
-from ..generation.requests.options import Options
+from ..generation.requests.option_table import Options
 from ..generation.requests.request import Request
 from ..generation.warmup import warm_up
 from ..runtime.hardware.memory import peak_memory

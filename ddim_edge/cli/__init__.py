@@ -1,35 +1,67 @@
 """The command line: ``ddim-edge COMMAND``. What a user can mend ends in one line on stderr and exit code 2."""
 
+import importlib
 import os
 import sys
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TextIO
 
 import click
 
 from ..errors import DdimEdgeError
 from ..version import __version__
-from .bench import bench_command
-from .build import build_command
-from .doctor import doctor_command
-from .encode import encode_command
-from .export import export_command
-from .inspect import inspect_command
-from .interpolate import interpolate_command
-from .run import run_command
-from .serve import serve_command
 
 INTERRUPTED = 130
 
+COMMANDS = {
+    "run": "Make images with MODEL.",
+    "encode": "Find the latents from which deterministic DDIM makes the PICTUREs again.",
+    "interpolate": "Make the images on the way from FIRST to LAST.",
+    "inspect": "Show a MODEL's graphs and what its scheduler file means.",
+    "doctor": "Show what is installed and which providers run.",
+    "bench": "Measure how fast MODELs are on this machine.",
+    "export": "Export SOURCE to a bundle that runs without PyTorch.",
+    "build": "Compile a BUNDLE's graphs ahead of time.",
+    "serve": "Serve MODELs over HTTP.",
+}
+"""Each command in a module of its name, as ``NAME_command``, with its line in the list of commands."""
+
+
+class _LazyCommands(Mapping[str, click.Command]):
+    """The commands by name; each is imported when it is looked up."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        if name not in COMMANDS:
+            raise KeyError(name)
+        command: click.Command = getattr(importlib.import_module(f".{name}", __name__), f"{name}_command")
+        return command
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(COMMANDS)
+
+    def __len__(self) -> int:
+        return len(COMMANDS)
+
+
+class _Group(click.Group):
+    """A group whose help text lists the commands without importing them."""
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
+        """Write the section with the list of commands."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
 
 @click.group(
+    cls=_Group,
+    commands=_LazyCommands(),
     context_settings={
         "auto_envvar_prefix": "DDIM_EDGE",
         "help_option_names": ["-h", "--help"],
         "show_default": True,
         "max_content_width": 100,
-    }
+    },
 )
 @click.version_option(__version__, prog_name="ddim-edge")
 def cli() -> None:
@@ -38,20 +70,6 @@ def cli() -> None:
     Every option can also be set by an environment variable: DDIM_EDGE_COMMAND_OPTION, for instance
     DDIM_EDGE_RUN_NUM_STEPS=20.
     """
-
-
-for _command in (
-    run_command,
-    encode_command,
-    interpolate_command,
-    inspect_command,
-    doctor_command,
-    bench_command,
-    export_command,
-    build_command,
-    serve_command,
-):
-    cli.add_command(_command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

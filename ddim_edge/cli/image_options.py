@@ -1,8 +1,7 @@
 """The options of `run` that say which images to make, and how they become a request once the model is known."""
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
 
@@ -10,95 +9,71 @@ import click
 
 from ..arrays import Sample, Shape
 from ..bundle.bundle import Bundle
-from ..diffusion.noise import NoiseKind
 from ..diffusion.samplers import SAMPLERS, SamplerConfig, sampler_config
 from ..errors import ConfigError
 from ..generation.inversion import request_from_latents
 from ..generation.requests.latents_file import Latents
-from ..generation.requests.options import LATENT_BATCH_SIZE, Options, request_of
+from ..generation.requests.option_table import OPTIONS, CommandLine, Option, Options
+from ..generation.requests.options import request_of
 from ..generation.requests.origin import Origin
-from ..generation.requests.request import DEFAULT_BATCH_SIZE, Request
+from ..generation.requests.request import Request
 from ..images.decode import read_mask, read_picture
 
 DEFAULT_NUM_IMAGES = 16
+Decorator = Callable[[Any], Any]
 _FILE = click.Path(path_type=Path)
-_GUIDANCE_HELP = "1 is none; for text, neither is less.  [default: 1; for text 7.5, 5 or 8.5]"
-_BATCH_HELP = f"How many images step together.  [default: {DEFAULT_BATCH_SIZE}; {LATENT_BATCH_SIZE} for latent models]"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Choices:
-    """What the command line says of the images; None where it says nothing."""
-
-    num_images: int | None
-    labels: str | None
-    prompt: tuple[str, ...]
-    prompts: Path | None
-    negative_prompt: str | None
-    long_prompt: bool
-    prompt_weights: bool
-    height: int | None
-    width: int | None
-    vae_tiling: bool | None
-    num_steps: int | None
-    sampler: str | None
-    eta: float | None
-    seed: int
-    guidance_scale: float | None
-    guidance_rescale: float
-    guidance_interval: tuple[float, float] | None
-    strength: float | None
-    batch_size: int | None
-    noise: NoiseKind
-    sampler_config: tuple[str, ...]
-    scheduler: Path | None
-    control_scale: tuple[float, ...]
-    no_safety_checker: bool
-
-    def request(self, bundle: Bundle, origin: Origin | None, latents: Latents | None) -> Request:
-        """The request for this model; ConfigError where the choices and the model do not go together."""
-        options: dict[str, Any] = {
-            "num_images": self.num_images,
-            "labels": split(self.labels),
-            "num_steps": self.num_steps,
-            "eta": self.eta,
-            "sampler": self._sampler(bundle),
-            "strength": self.strength,
-            "guidance_scale": self.guidance_scale,
-            "batch_size": self.batch_size,
-            "negative_prompt": self.negative_prompt,
-            "height": self.height,
-            "width": self.width,
-            "vae_tiling": self.vae_tiling,
-        }
-        given = {name: value for name, value in options.items() if value is not None}
-        given |= {name: getattr(self, name) for name in _WITH_DEFAULT}
-        if self.control_scale:
-            given["control_scale"] = self.control_scale
-        if self.no_safety_checker:
-            given["safety_checker"] = False
-        if self.prompt or self.prompts:
-            given["prompt"] = read_prompts(self.prompt, self.prompts)
-        if latents is not None:
-            return request_from_latents(bundle, latents, **given)
-        usual = len(given.get("labels") or given.get("prompt") or ())
-        if not bundle.inputs.text:
-            given.setdefault("num_images", usual or DEFAULT_NUM_IMAGES)
-        return request_of(bundle, cast(Options, {"origin": origin, **given}))
-
-    def _sampler(self, bundle: Bundle) -> SamplerConfig | str | None:
-        """A config where the options change one, else the name, else None."""
-        if not self.scheduler and not self.sampler_config:
-            return self.sampler
-        config = sampler_config(self.scheduler or bundle.scheduler_keys, self.sampler)
-        return config.replace(**_key_values(self.sampler_config))
+def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command an option for each of the generation options, and those that name files."""
+    for option in reversed([*_click_options()]):
+        command = option(command)
+    return command
 
 
-_WITH_DEFAULT = ("seed", "guidance_rescale", "guidance_interval", "noise", "long_prompt", "prompt_weights")
+def samplers_help() -> str:
+    """One line for each sampler."""
+    return "\n".join(f"  {name:9} {config.summary}" for name, config in SAMPLERS.items())
+
+
+def make_request(bundle: Bundle, choices: Mapping[str, Any], origin: Origin | None, latents: Latents | None) -> Request:
+    """The request for a model; ConfigError where the options and the model do not go together.
+
+    ``choices``: the values of the command's options, None or empty where one is not given.
+    """
+    given = {option.name: value for option in OPTIONS if (value := _given(option, choices)) is not None}
+    if choices["prompts"]:
+        given["prompt"] = read_prompts(choices["prompt"], choices["prompts"])
+    sampler = _sampler(bundle, choices)
+    if sampler is not None:
+        given["sampler"] = sampler
+    if latents is not None:
+        return request_from_latents(bundle, latents, **given)
+    if not bundle.inputs.text:
+        given.setdefault("num_images", len(given.get("labels") or given.get("prompt") or ()) or DEFAULT_NUM_IMAGES)
+    return request_of(bundle, cast(Options, {"origin": origin, **given}))
+
+
+def _given(option: Option, choices: Mapping[str, Any]) -> Any:
+    """What the command line says of an option; None for nothing."""
+    if option.cli is None:
+        return None
+    value = choices[_parameter(option.cli)]
+    if _is_negated(option.cli):
+        return False if value else None
+    return None if (value is False and "/" not in option.cli.flags[0]) or value == () else value
+
+
+def _sampler(bundle: Bundle, choices: Mapping[str, Any]) -> SamplerConfig | None:
+    """The sampler's config where --scheduler or --sampler-config changes it; None otherwise."""
+    if not choices["scheduler"] and not choices["sampler_config"]:
+        return None
+    config = sampler_config(choices["scheduler"] or bundle.scheduler_keys, choices["sampler"])
+    return config.replace(**_key_values(choices["sampler_config"]))
 
 
 def split(labels: str | None) -> list[str] | None:
-    """The labels between the commas; None where nothing was said."""
+    """The labels between the commas; None for None."""
     return None if labels is None else [label for label in labels.split(",") if label.strip()]
 
 
@@ -140,7 +115,7 @@ def read_origin(
     )
 
 
-def _interval(_context: click.Context, _parameter: click.Parameter, text: str | None) -> tuple[float, float] | None:
+def _interval(text: str | None) -> tuple[float, float] | None:
     if text is None:
         return None
     try:
@@ -163,53 +138,62 @@ def _key_values(pairs: Sequence[str]) -> dict[str, Any]:
     return values
 
 
-OPTIONS: Sequence[Callable[[Any], Any]] = (
-    click.option("--num-images", "-n", type=int, help=f"How many.  [default: one a label, or {DEFAULT_NUM_IMAGES}]"),
-    click.option("--labels", "-l", metavar="NAME,…", help="Class names, numbers or none, in turn.  [default: all]"),
-    click.option("--prompt", multiple=True, metavar="TEXT", help="What to show, for models of text; repeatable."),
-    click.option("--prompts", type=_FILE, help="Prompts of a file, or - for standard input: an image a line."),
-    click.option("--negative-prompt", metavar="TEXT", help="What to guide away from."),
-    click.option("--long-prompt", is_flag=True, help="Read prompts beyond 75 tokens."),
-    click.option("--prompt-weights", is_flag=True, help="Read (word:1.3) and [word] as weights."),
-    click.option("--height", type=int, help="Of the images, in pixels.  [default: the model's]"),
-    click.option("--width", type=int, help="Likewise."),
-    click.option(
-        "--vae-tiling/--no-vae-tiling", default=None, help="Decode in tiles: less memory.  [default: above 1024x1024]"
-    ),
-    click.option("--num-steps", "--steps", "-s", type=int, help="How many.  [default: its own sampler's, or 50]"),
-    click.option("--sampler", metavar="NAME", help=f"{', '.join(SAMPLERS)}; see below.  [default: the model's]"),
-    click.option("--eta", type=float, help="0: deterministic DDIM. 1: fresh noise at every step, as in DDPM."),
-    click.option("--seed", type=int, default=0, help="Image k is the image of seed SEED + k, whatever runs beside it."),
-    click.option("--guidance-scale", "-g", type=float, help=_GUIDANCE_HELP),
-    click.option("--guidance-rescale", type=float, default=0.0, help="Take back its contrast: 0 nothing, 1 all."),
-    click.option(
-        "--guidance-interval", metavar="LOW,HIGH", callback=_interval, help="Guide between two levels σ only."
-    ),
-    click.option("--init-image", type=_FILE, help="A picture to change, fitted to the model."),
-    click.option("--strength", type=float, help="How much of it to change.  [default: 0.8, with a mask 1]"),
-    click.option("--mask", type=_FILE, help="A picture of the model's size: only its white part is made new."),
-    click.option("--latents", type=_FILE, help="What `ddim-edge encode` wrote, in the place of noise."),
-    click.option(
-        "--control-image", multiple=True, type=_FILE, help="A picture for a ControlNet; repeatable, in order."
-    ),
-    click.option(
-        "--control-scale", multiple=True, type=float, help="How strongly each acts; repeatable.  [default: 1]"
-    ),
-    click.option("--no-safety-checker", is_flag=True, help="Do not show the images to the model's safety checker."),
-    click.option("--sampler-config", "-c", multiple=True, metavar="KEY=VALUE", help="A sampler's option; repeatable."),
-    click.option("--scheduler", type=_FILE, help="A scheduler_config.json in place of the model's."),
-    click.option("--batch-size", "-b", type=int, help=_BATCH_HELP),
-    click.option("--noise", type=click.Choice(["torch", "numpy"]), default="torch", help="Whose normals a seed draws."),
-)
+_PARSERS: Mapping[str, Callable[[str | None], Any]] = {"labels": split, "guidance_interval": _interval}
+
+_ONLY_HERE: Mapping[str, Sequence[Decorator]] = {
+    "negative_prompt": [
+        click.option("--prompts", type=_FILE, help="File with a prompt on each line, or - for standard input."),
+    ],
+    "strength": [
+        click.option(
+            "--init-image", type=_FILE, help="Image file to change; it is cropped and scaled to the model's size."
+        ),
+        click.option("--mask", type=_FILE, help="Image file of the model's size; only its white part is changed."),
+        click.option("--latents", type=_FILE, help="File written by `ddim-edge encode`, used instead of noise."),
+    ],
+    "control_scale": [
+        click.option(
+            "--control-image", multiple=True, type=_FILE, help="Image file for a ControlNet; repeatable, in order."
+        ),
+    ],
+    "batch_size": [
+        click.option(
+            "--sampler-config", "-c", multiple=True, metavar="KEY=VALUE", help="Option of the sampler; repeatable."
+        ),
+        click.option("--scheduler", type=_FILE, help="A scheduler_config.json to use instead of the model's."),
+    ],
+}
+"""Options of the command line alone, each list before the generation option of its name."""
 
 
-def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command all of ``OPTIONS``."""
-    for option in reversed(OPTIONS):
-        command = option(command)
-    return command
+def _click_options() -> Iterator[Decorator]:
+    for option in OPTIONS:
+        yield from _ONLY_HERE.get(option.name, ())
+        if option.cli is not None:
+            yield _click_option(option, option.cli)
 
 
-def samplers_help() -> str:
-    """One line a sampler."""
-    return "\n".join(f"  {name:9} {config.summary}" for name, config in SAMPLERS.items())
+def _click_option(option: Option, cli: CommandLine) -> Decorator:
+    parse = _PARSERS.get(option.name)
+    is_flag = cli.kind is bool
+    kind = click.Choice(cli.choices) if cli.choices else None if is_flag else cli.kind
+    text = cli.help or option.help
+    return click.option(
+        *cli.flags,
+        type=kind,
+        is_flag=is_flag,
+        default=None if "/" in cli.flags[0] or not is_flag else False,
+        multiple=cli.repeatable,
+        metavar=cli.metavar,
+        callback=(lambda _context, _parameter, value: parse(value)) if parse else None,
+        help=text if is_flag and "/" not in cli.flags[0] else f"{text}  [default: {cli.default or option.default}]",
+    )
+
+
+def _parameter(cli: CommandLine) -> str:
+    """The name under which click gives the value: that of the first flag."""
+    return cli.flags[0].partition("/")[0].removeprefix("--").replace("-", "_")
+
+
+def _is_negated(cli: CommandLine) -> bool:
+    return cli.kind is bool and cli.flags[0].startswith("--no-")

@@ -25,7 +25,7 @@ from ..images.save import is_folder
 from ..runtime.providers.device import Device
 from .device_options import device_options
 from .half_blocks import half_blocks
-from .image_options import Choices, image_options, read_origin, samplers_help
+from .image_options import image_options, make_request, read_origin, samplers_help
 from .output import OneFilePerImage, OnePicture, Watch, free_name
 from .progress import step_bar
 
@@ -92,9 +92,8 @@ def run_command(
     shape = bundle.image_shape(sizes.get("height"), sizes.get("width"))
     controls = control_samples(bundle, control_image, shape)
     origin = read_origin(init_image, mask, encoded, shape, controls)
-    chosen = Choices(**choices)
-    request = _remake(bundle, recipe, origin) if recipe else chosen.request(bundle, origin, encoded)
-    target = output or str(free_name(bundle.name, "" if chosen.prompts else file_format))
+    request = _remake(bundle, recipe, origin) if recipe else make_request(bundle, choices, origin, encoded)
+    target = output or str(free_name(bundle.name, "" if choices["prompts"] else file_format))
     if show and is_folder(target):
         raise ConfigError("--show draws one picture: give a file, not a folder, as --output")
     suffix = f".{file_format}" if is_folder(target) else Path(target).suffix

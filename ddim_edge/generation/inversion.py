@@ -19,7 +19,8 @@ from .conditioning import condition
 from .engine import Engine, Job
 from .pipeline import Pipeline
 from .requests.latents_file import Latents, read_latents
-from .requests.options import Options, request_of
+from .requests.option_table import Options
+from .requests.options import request_of
 from .requests.origin import Origin
 from .requests.request import DEFAULT_BATCH_SIZE, Request, sampler_from_json
 

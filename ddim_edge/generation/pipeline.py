@@ -20,7 +20,8 @@ from ..runtime.providers.device import Device
 from ..runtime.sessions.pool import Sessions
 from .engine import Engine
 from .jobs import job_of
-from .requests.options import Options, check_request, recipe_of, request_of
+from .requests.option_table import Options, documents_options
+from .requests.options import check_request, recipe_of, request_of
 from .requests.request import Request
 from .results import Progress, Result
 
@@ -54,39 +55,11 @@ class Pipeline:
         self._check_size(request)
         return request
 
+    @documents_options
     def generate(self, **options: Unpack[Options]) -> Result:
-        """Make images and return them.
+        """Make images and return them. All options may be left out.
 
-        All options may be left out:
-            num_images: how many; one for each label, or one.
-            labels: class names or numbers, repeated where there are fewer than images; all classes in turn without.
-            prompt: a text, or several, repeated where there are fewer than images; a model of text needs one.
-            negative_prompt: what to guide away from (what the model takes as nothing).
-            long_prompt: read prompts beyond the text encoder's length; they are cut off otherwise, with a warning (no).
-            prompt_weights: read ``(word:1.3)`` and ``[word]`` in prompts as weights (no).
-            height: of the images, in pixels (the model's usual one).
-            width: likewise.
-            vae_tiling: decode, and encode, images larger than a tile of the autoencoder in overlapping tiles, which
-                bounds the memory and changes pixels a little (above 1024x1024 pixels).
-            num_steps: how many, from 1 to the number of training steps; for the model's own sampler its scheduler file
-                says, else 50 (LCM 4). A network call each, but for PNDM's warm-up.
-            eta: 0 deterministic DDIM, 1 DDPM-like noise at every step; the model's scheduler file says, else 0. Asks
-                for DDIM where another sampler is the model's own.
-            seed: image k is the image of ``seed + k`` (0).
-            noise: "torch" (what torch draws from the seed) or "numpy".
-            guidance_scale: classifier-free guidance; 1 is none (1; as in diffusers for models of text: 7.5, 5 for SDXL,
-                8.5 where the guidance is built in). For text, less than 1 is none, too: Turbo models' cards say 0. For
-                classes, 0 is the prediction without a class.
-            guidance_rescale: how much of the contrast that guidance adds is taken back, from 0 to 1 (0).
-            guidance_interval: the two noise levels σ between which to guide; all where None (None).
-            batch_size: how many images step together (16; 1 for latent models).
-            sampler: a name or a config that takes the place of the model's own.
-            origin: an image to change, a mask for it, or latents in the place of noise (none).
-            strength: how much of the image to change, up to 1 (0.8; with a mask 1).
-            control_images: what each ControlNet is shown, in their order, a single one not in a list: a picture's file,
-                fitted to the images, or float32 (N, C, H, W) in [0, 1] of their size, used in turn for them.
-            control_scale: how strongly each acts, diffusers' controlnet_conditioning_scale; one number for all (1).
-            safety_checker: False makes the images, with an UncheckedWarning, without the model's safety checker (True).
+        {options}
 
         Raises ConfigError for options that mean nothing for this model, PredictionError where the network returns NaN.
         """

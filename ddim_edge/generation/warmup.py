@@ -10,7 +10,8 @@ from dataclasses import replace
 
 from ..diffusion.samplers import schedule_of
 from .pipeline import Pipeline
-from .requests.options import Options, request_of
+from .requests.option_table import Options
+from .requests.options import request_of
 from .requests.request import Request
 
 _STEPS = 6

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import ddim_edge
-from ddim_edge.generation.requests.options import Options
+from ddim_edge.generation.requests.option_table import Options
 from ddim_edge.generation.warmup import default_requests, warm_up, warm_up_calls
 from tests.conftest import Invoke
 

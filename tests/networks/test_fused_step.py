@@ -14,7 +14,8 @@ from ddim_edge.bundle.bundle import Bundle
 from ddim_edge.bundle.read import open_bundle
 from ddim_edge.generation.engine import Engine, Job
 from ddim_edge.generation.jobs import job_of
-from ddim_edge.generation.requests.options import Options, request_of
+from ddim_edge.generation.requests.option_table import Options
+from ddim_edge.generation.requests.options import request_of
 from ddim_edge.networks.denoiser import Denoiser
 from ddim_edge.runtime.sessions.session import Session
 from ddim_edge_export.fuse import fuse_step

@@ -2,17 +2,17 @@
 
 import dataclasses
 from collections.abc import Sequence
-from typing import Any, TypedDict
+from typing import Any
 
 from ...bundle.bundle import Bundle
 from ...config import whole_number
 from ...diffusion.guidance import guided_timesteps
-from ...diffusion.noise import NoiseKind
 from ...diffusion.samplers import SamplerConfig, schedule_of
 from ...diffusion.samplers.table import samplers_with
 from ...errors import ConfigError
 from ...version import __version__
-from .control_images import ControlImage, check_controls, control_scales, with_controls
+from .control_images import check_controls, control_scales, with_controls
+from .option_table import Options
 from .origin import Origin
 from .request import DEFAULT_BATCH_SIZE, Request
 
@@ -25,34 +25,6 @@ LATENT_BATCH_SIZE = 1
 
 UNTILED_PIXELS = 1024 * 1024
 """The largest image that is decoded whole where nobody says."""
-
-
-class Options(TypedDict, total=False):
-    """What ``Pipeline.generate`` can be told; every option may be left out."""
-
-    num_images: int | None
-    labels: Sequence[str | int] | None
-    prompt: str | Sequence[str] | None
-    negative_prompt: str | None
-    long_prompt: bool
-    prompt_weights: bool
-    height: int | None
-    width: int | None
-    vae_tiling: bool | None
-    num_steps: int | None
-    eta: float | None
-    seed: int
-    noise: NoiseKind
-    guidance_scale: float | None
-    guidance_rescale: float
-    guidance_interval: tuple[float, float] | None
-    batch_size: int | None
-    sampler: SamplerConfig | str | None
-    origin: Origin | None
-    strength: float | None
-    control_images: ControlImage | Sequence[ControlImage] | None
-    control_scale: float | Sequence[float] | None
-    safety_checker: bool
 
 
 def request_of(bundle: Bundle, options: Options) -> Request:

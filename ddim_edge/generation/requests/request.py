@@ -1,5 +1,7 @@
 """A request: everything that decides which images come out, as data that a PNG can carry."""
 
+import dataclasses
+import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from numbers import Real
@@ -24,38 +26,38 @@ class Request:
     """
 
     num_images: int
-    labels: tuple[int, ...] = ()
-    """Class numbers, repeated as often as needed; empty for a model without classes."""
-    prompts: tuple[str, ...] = ()
-    """Texts, repeated as often as needed; empty for a model that reads none."""
-    negative_prompt: str | None = None
-    """What to guide away from; None for what the model takes as nothing."""
-    long_prompt: bool = False
-    """Whether to read what is longer than the text encoder takes, in chunks; it is cut off otherwise."""
-    prompt_weights: bool = False
-    """Whether ``(word:1.3)`` and ``[word]`` are weights."""
-    height: int | None = None
-    """In pixels, as ``width``; None for the model's usual size."""
-    width: int | None = None
-    vae_tiling: bool = False
-    """Whether the autoencoder works in tiles, which changes the pixels a little."""
     num_steps: int = 50
     seed: int = 0
     noise: NoiseKind = "torch"
     guidance_scale: float = 1.0
+    batch_size: int = DEFAULT_BATCH_SIZE
+    """How many images are denoised together. It can change an image by a rounding error, so a recipe has it."""
     guidance_rescale: float = 0.0
-    """How much of the contrast that guidance adds is taken back (Lin et al. 2023), from 0 to 1."""
+    """The share, from 0 to 1, of the contrast added by guidance that is removed again (Lin et al. 2023)."""
     guidance_interval: tuple[float, float] | None = None
     """The noise levels σ, above the first and up to the second, between which to guide; None for all."""
     strength: float = 1.0
-    """How much of an image to start from is changed: the share of the steps that are made."""
-    batch_size: int = DEFAULT_BATCH_SIZE
-    """How many images step together. It can change an image by a rounding error, so it belongs to the recipe."""
-    sampler: SamplerConfig
+    """How much of the initial image to change: the share of the steps that are made."""
+    prompts: tuple[str, ...] = ()
+    """Texts, used in turn; empty for a model that reads none."""
+    negative_prompt: str | None = None
+    """Text that the images should not show; None for the model's empty prompt."""
+    long_prompt: bool = False
+    """Whether to read prompts longer than the text encoder takes, in chunks; otherwise the end is cut off."""
+    prompt_weights: bool = False
+    """Whether ``(word:1.3)`` and ``[word]`` are weights."""
+    height: int | None = None
+    """In pixels, as ``width``; None for the model's default size."""
+    width: int | None = None
     control_scale: tuple[float, ...] = ()
-    """How strongly each ControlNet acts, in their order."""
+    """The strength of each ControlNet, in their order."""
     safety_checker: bool = True
-    """Whether the images are shown to the model's safety checker, if it has one."""
+    """Whether to run the model's safety checker, if it has one."""
+    vae_tiling: bool = False
+    """Whether the autoencoder works in tiles, which changes the pixels slightly."""
+    labels: tuple[int, ...] = ()
+    """Class numbers, used in turn; empty for a model without classes."""
+    sampler: SamplerConfig
     origin: Origin | None = None
     """What the images are made from besides noise."""
 
@@ -137,12 +139,12 @@ class Request:
 
         Of its origin there are only the hashes.
         """
-        values = {name: getattr(self, name) for name in _PLAIN_FIELDS}
-        values |= {name: getattr(self, name) for name, usual in _RARE_FIELDS.items() if getattr(self, name) != usual}
-        if self.control_scale:
-            values["control_scale"] = list(self.control_scale)
-        if self.prompts:
-            values["prompts"] = list(self.prompts)
+        values = {name: getattr(self, name) for name in _ALWAYS_IN_RECIPES}
+        values |= {
+            name: list(value) if name in _LISTS else value
+            for name, default in _only_where_changed().items()
+            if (value := getattr(self, name)) != default
+        }
         if self.origin is not None:
             values["origin"] = self.origin.to_json()
         sampler = {"name": self.sampler.name, **changed_options(self.sampler)}
@@ -152,31 +154,25 @@ class Request:
     def from_json(cls, values: Mapping[str, Any], origin: Origin | None = None) -> Self:
         """Read what ``to_json`` wrote; ConfigError where it cannot be, and where ``origin`` is not the one of then."""
         try:
-            plain = {name: values[name] for name in _PLAIN_FIELDS}
+            plain = {name: values[name] for name in _ALWAYS_IN_RECIPES}
             labels, sampler = tuple(values["labels"]), sampler_from_json(**values["sampler"])
         except (KeyError, TypeError) as error:
             raise ConfigError(f"the recipe is incomplete or of another version: {error}") from None
         check_same_origin(values.get("origin", {}), origin)
-        rare = {name: _tupled(values.get(name, usual)) for name, usual in _RARE_FIELDS.items()}
-        return cls(**plain, **rare, labels=labels, sampler=sampler, origin=origin)
+        others = {name: _tupled(values.get(name, default)) for name, default in _only_where_changed().items()}
+        return cls(**plain, **others, labels=labels, sampler=sampler, origin=origin)
 
 
-_PLAIN_FIELDS = ("num_images", "num_steps", "seed", "noise", "guidance_scale", "batch_size")
-_RARE_FIELDS: Mapping[str, Any] = {
-    "guidance_rescale": 0.0,
-    "guidance_interval": None,
-    "strength": 1.0,
-    "prompts": (),
-    "negative_prompt": None,
-    "long_prompt": False,
-    "prompt_weights": False,
-    "height": None,
-    "width": None,
-    "control_scale": (),
-    "safety_checker": True,
-    "vae_tiling": False,
-}
-"""Fields that stand in a recipe only where they are not as usual."""
+_ALWAYS_IN_RECIPES = ("num_images", "num_steps", "seed", "noise", "guidance_scale", "batch_size")
+_WRITTEN_APART = ("labels", "sampler", "origin")
+_LISTS = ("prompts", "control_scale")
+
+
+@functools.cache
+def _only_where_changed() -> Mapping[str, Any]:
+    """The fields that a recipe has only where they differ from their default, with that default, in order."""
+    apart = (*_ALWAYS_IN_RECIPES, *_WRITTEN_APART)
+    return {field.name: field.default for field in dataclasses.fields(Request) if field.name not in apart}
 
 
 def _real(name: str, value: object, high: float = 1e9) -> None:

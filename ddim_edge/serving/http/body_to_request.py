@@ -3,11 +3,12 @@
 import random
 import re
 import secrets
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 from ...bundle.bundle import NO_CLASS, Bundle
 from ...errors import ConfigError
-from ...generation.requests.options import Options, request_of
+from ...generation.requests.option_table import Options, http_options
+from ...generation.requests.options import request_of
 from ...generation.requests.origin import Origin
 from ...generation.requests.request import Request
 from ..errors import BadRequest
@@ -15,6 +16,8 @@ from ..settings import Settings
 from .schemas import ImageBody, OutputFormat
 
 RANDOM = "random"
+_CONDITIONING = ("prompt", "negative_prompt", "long_prompt", "prompt_weights", "labels")
+"""The options that depend on whether the model reads text or has classes."""
 LARGEST = 4
 """How many times as many pixels as a usual image one may have."""
 
@@ -36,22 +39,11 @@ def request_from_body(body: ImageBody, bundle: Bundle, settings: Settings, origi
     height, width = parse_size(body, bundle)
     seed = secrets.randbelow(2**31) if body.seed is None else body.seed
     count = body.n or 1
-    options: Options = {
-        "num_images": count,
-        "height": height,
-        "width": width,
-        "num_steps": body.num_inference_steps,
-        "eta": body.eta,
-        "seed": seed,
-        "batch_size": 1,
-        "sampler": body.sampler,
-        "origin": origin,
-        "strength": getattr(body, "strength", None),
-    }
-    if body.guidance_scale is not None:
-        options["guidance_scale"] = body.guidance_scale
+    given = {option.name: getattr(body, field, None) for field, option in http_options().items()}
+    own: Options = {"num_images": count, "height": height, "width": width, "seed": seed, "origin": origin}
     conditioning = _text_options(body) if bundle.inputs.text else _label_options(body, bundle, seed, count, origin)
-    request = request_of(bundle, {**options, **conditioning})
+    without = {name: value for name, value in given.items() if name not in _CONDITIONING}
+    request = request_of(bundle, cast(Options, {**without, **own, **conditioning, "batch_size": 1}))
     _check_steps(request.num_steps, settings)  # where nobody said how many, the model's file did
     return request
 

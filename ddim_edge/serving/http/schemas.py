@@ -4,15 +4,22 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from ...generation.requests.option_table import http_options
 from ..scheduling.submission import State
 
 MAX_PROMPT = 4000
 MAX_SEED = 2**53 - 1 - 10
 """So that the seeds of ten images are whole numbers in every JSON reader."""
 
+_HTTP_OPTIONS = http_options()
 OutputFormat = Literal["png", "jpeg", "webp"]
 _PROMPT = "A text; for a model of classes their names between commas, and empty or `random` for any."
 Label = Annotated[str, Field(max_length=200)] | Annotated[int, Field(ge=0, le=2**31)]
+
+
+def _option(name: str, **limits: Any) -> Any:
+    """The field of a generation option, with its help text; ``limits``: pydantic's, for what this API takes."""
+    return Field(None, description=_HTTP_OPTIONS[name].help, **limits)
 
 
 class ImageBody(BaseModel):
@@ -22,7 +29,7 @@ class ImageBody(BaseModel):
 
     prompt: str = Field("", max_length=MAX_PROMPT, description=_PROMPT)
     model: str | None = Field(None, max_length=200)
-    n: int | None = Field(None, ge=1, le=10)
+    n: int | None = _option("n", ge=1, le=10)
     size: str | None = Field(None, max_length=20, description="`auto`: the model's own; or such as `512x512`.")
     response_format: Literal["b64_json", "url"] | None = Field(None, description="`url`: kept here for a time.")
     output_format: OutputFormat | None = None
@@ -31,15 +38,15 @@ class ImageBody(BaseModel):
     background: Literal["auto", "opaque"] | None = None
     moderation: Literal["auto", "low"] | None = None
     user: str | None = Field(None, max_length=1000, description="Ignored.")
-    negative_prompt: str | None = Field(None, max_length=MAX_PROMPT, description="What to avoid; for models of text.")
-    long_prompt: bool | None = Field(None, description="Read a prompt beyond the text encoder's length.")
-    prompt_weights: bool | None = Field(None, description="Read `(word:1.3)` and `[word]` as weights.")
-    labels: list[Label] | None = Field(None, min_length=1, max_length=10, description="Classes, in place of a prompt.")
-    seed: int | None = Field(None, ge=0, le=MAX_SEED)
-    num_inference_steps: int | None = Field(None, ge=1, le=100_000)
-    guidance_scale: float | None = Field(None, ge=0, le=1e6)
-    sampler: str | None = Field(None, max_length=100)
-    eta: float | None = Field(None, ge=0, le=1)
+    negative_prompt: str | None = _option("negative_prompt", max_length=MAX_PROMPT)
+    long_prompt: bool | None = _option("long_prompt")
+    prompt_weights: bool | None = _option("prompt_weights")
+    labels: list[Label] | None = _option("labels", min_length=1, max_length=10)
+    seed: int | None = _option("seed", ge=0, le=MAX_SEED)
+    num_inference_steps: int | None = _option("num_inference_steps", ge=1, le=100_000)
+    guidance_scale: float | None = _option("guidance_scale", ge=0, le=1e6)
+    sampler: str | None = _option("sampler", max_length=100)
+    eta: float | None = _option("eta", ge=0, le=1)
     timeout_s: float | None = Field(None, ge=1, le=1e9, description="At most the server's own.")
 
 
@@ -53,13 +60,13 @@ class GenerationBody(ImageBody):
 class EditBody(GenerationBody):
     """The text fields of ``POST /v1/images/edits``."""
 
-    strength: float | None = Field(None, gt=0, le=1, description="How much to change; 0.8, with a mask 1.")
+    strength: float | None = _option("strength", gt=0, le=1)
 
 
 class VariationBody(ImageBody):
     """The text fields of ``POST /v1/images/variations``."""
 
-    strength: float | None = Field(None, gt=0, le=1)
+    strength: float | None = _option("strength", gt=0, le=1)
 
 
 class ErrorDetail(BaseModel):

@@ -11,7 +11,8 @@ import numpy as np
 
 from ...arrays import Pixels
 from ...bundle.bundle import Bundle
-from ...generation.requests.options import Options, request_of
+from ...generation.requests.option_table import Options
+from ...generation.requests.options import request_of
 from ...generation.requests.request import Request
 from ...runtime.hardware.memory import budget_bytes
 from ..settings import DEFAULTS, Settings

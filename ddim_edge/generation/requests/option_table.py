@@ -1,0 +1,233 @@
+"""The generation options, each declared once: name, type, help, default, and where it can be given.
+
+``Pipeline.generate``'s documentation, the options of ``ddim-edge run`` and the fields of the HTTP API follow from this
+table, or a test compares them with it. The default of a recipe is that of the field in ``Request``.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple, TypedDict, TypeVar
+
+from ...diffusion.noise import NoiseKind
+from ...diffusion.samplers import SamplerConfig
+from .control_images import ControlImage
+from .origin import Origin
+
+Method = TypeVar("Method", bound=Callable[..., Any])
+
+
+class Options(TypedDict, total=False):
+    """The keyword arguments of ``Pipeline.generate`` with their types; all may be left out."""
+
+    num_images: int | None
+    labels: Sequence[str | int] | None
+    prompt: str | Sequence[str] | None
+    negative_prompt: str | None
+    long_prompt: bool
+    prompt_weights: bool
+    height: int | None
+    width: int | None
+    vae_tiling: bool | None
+    num_steps: int | None
+    sampler: SamplerConfig | str | None
+    eta: float | None
+    seed: int
+    guidance_scale: float | None
+    guidance_rescale: float
+    guidance_interval: tuple[float, float] | None
+    origin: Origin | None
+    strength: float | None
+    control_images: ControlImage | Sequence[ControlImage] | None
+    control_scale: float | Sequence[float] | None
+    safety_checker: bool
+    batch_size: int | None
+    noise: NoiseKind
+
+
+class CommandLine(NamedTuple):
+    """How an option is given to ``ddim-edge run``.
+
+    Attributes:
+        flags: such as ``--seed``; a pair ``--on/--off`` for yes, no and neither.
+        kind: of the value; bool for a flag without one.
+        metavar: what stands for the value in the help text.
+        repeatable: whether it may be given several times.
+        choices: the values that it may have.
+        help, default: in the place of the option's own, where they differ.
+    """
+
+    flags: tuple[str, ...]
+    kind: type = str
+    metavar: str | None = None
+    repeatable: bool = False
+    choices: tuple[str, ...] = ()
+    help: str | None = None
+    default: str | None = None
+
+
+class Option(NamedTuple):
+    """One generation option.
+
+    Attributes:
+        name: the keyword argument.
+        help: what it does, in one or two sentences.
+        default: what it is where nobody gives it, in words.
+        cli: how ``ddim-edge run`` takes it; None where it does not.
+        http: the field of the HTTP API; None where there is none.
+    """
+
+    name: str
+    help: str
+    default: str
+    cli: CommandLine | None = None
+    http: str | None = None
+
+
+OPTIONS = (
+    Option(
+        "num_images",
+        "Number of images.",
+        "one for each label or prompt, else 1",
+        CommandLine(("--num-images", "-n"), int, default="one for each label or prompt, else 16"),
+        http="n",
+    ),
+    Option(
+        "labels",
+        "Class names or numbers, used in turn; none is the null class.",
+        "all classes",
+        CommandLine(("--labels", "-l"), metavar="NAME,…"),
+        http="labels",
+    ),
+    Option(
+        "prompt",
+        "Text that the image shows; several are used in turn.",
+        "none; text-to-image models need one",
+        CommandLine(("--prompt",), metavar="TEXT", repeatable=True),
+        http="prompt",
+    ),
+    Option(
+        "negative_prompt",
+        "Text that the image should not show.",
+        "the model's empty prompt",
+        CommandLine(("--negative-prompt",), metavar="TEXT"),
+        http="negative_prompt",
+    ),
+    Option(
+        "long_prompt",
+        "Read prompts of more than 75 tokens, in chunks; otherwise the end is cut off.",
+        "off",
+        CommandLine(("--long-prompt",), bool),
+        http="long_prompt",
+    ),
+    Option(
+        "prompt_weights",
+        "Read (word:1.3) and [word] in prompts as weights.",
+        "off",
+        CommandLine(("--prompt-weights",), bool),
+        http="prompt_weights",
+    ),
+    Option("height", "Image height in pixels.", "the model's", CommandLine(("--height",), int)),
+    Option("width", "Image width in pixels.", "the model's", CommandLine(("--width",), int)),
+    Option(
+        "vae_tiling",
+        "Decode and encode in overlapping tiles: less memory, slightly different pixels.",
+        "above 1024x1024 pixels",
+        CommandLine(("--vae-tiling/--no-vae-tiling",), bool),
+    ),
+    Option(
+        "num_steps",
+        "Number of denoising steps.",
+        "the scheduler file's; for another sampler 50, lcm 4",
+        CommandLine(("--num-steps", "--steps", "-s"), int),
+        http="num_inference_steps",
+    ),
+    Option(
+        "sampler",
+        "Sampler: its name, or a config.",
+        "the model's",
+        CommandLine(("--sampler",), metavar="NAME", help="Sampler, see the list below."),
+        http="sampler",
+    ),
+    Option(
+        "eta",
+        "Noise of DDIM's steps: 0 is deterministic, 1 is DDPM. Selects ddim if the model's sampler has no eta.",
+        "the scheduler file's, else 0",
+        CommandLine(("--eta",), float),
+        http="eta",
+    ),
+    Option(
+        "seed",
+        "Seed. Image k is the image of seed + k, whatever is made with it.",
+        "0",
+        CommandLine(("--seed",), int),
+        http="seed",
+    ),
+    Option(
+        "guidance_scale",
+        "Classifier-free guidance scale; 1 is off, and so is less than 1 for text.",
+        "1; for text 7.5, SDXL 5, built-in guidance 8.5",
+        CommandLine(("--guidance-scale", "-g"), float),
+        http="guidance_scale",
+    ),
+    Option(
+        "guidance_rescale",
+        "Share of the contrast added by guidance that is removed again, 0 to 1.",
+        "0",
+        CommandLine(("--guidance-rescale",), float),
+    ),
+    Option(
+        "guidance_interval",
+        "Guide only between two noise levels σ.",
+        "at all levels",
+        CommandLine(("--guidance-interval",), metavar="LOW,HIGH"),
+    ),
+    Option("origin", "An Origin: an image to change, a mask for it, latents instead of noise.", "none"),
+    Option(
+        "strength",
+        "How much of the initial image to change, up to 1.",
+        "0.8; with a mask 1",
+        CommandLine(("--strength",), float),
+        http="strength",
+    ),
+    Option(
+        "control_images",
+        "Image for each ControlNet, in their order: a file, or float32 (N, C, H, W) in [0, 1].",
+        "none",
+    ),
+    Option(
+        "control_scale",
+        "Strength of each ControlNet (diffusers: controlnet_conditioning_scale).",
+        "1",
+        CommandLine(("--control-scale",), float, repeatable=True),
+    ),
+    Option(
+        "safety_checker",
+        "Run the model's safety checker; without it there is a warning.",
+        "on",
+        CommandLine(("--no-safety-checker",), bool, help="Do not run the model's safety checker."),
+    ),
+    Option(
+        "batch_size",
+        "Number of images that are denoised together.",
+        "16; latent models 1",
+        CommandLine(("--batch-size", "-b"), int),
+    ),
+    Option(
+        "noise",
+        "Generator of the noise: torch (what torch draws from the seed) or numpy.",
+        "torch",
+        CommandLine(("--noise",), choices=("torch", "numpy")),
+    ),
+)
+"""All options, in the order of the help texts."""
+
+
+def http_options() -> dict[str, Option]:
+    """The options that the HTTP API has, by the names of its fields."""
+    return {option.http: option for option in OPTIONS if option.http is not None}
+
+
+def documents_options(method: Method) -> Method:
+    """Put a line for each option in the place of ``{options}`` in the docstring of ``method``."""
+    lines = (f"{option.name}: {option.help} Default: {option.default}." for option in OPTIONS)
+    method.__doc__ = (method.__doc__ or "").replace("{options}", "\n        ".join(lines))
+    return method
