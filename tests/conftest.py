@@ -3,17 +3,19 @@
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import settings
 
 from ddim_edge.cli import main
+from tests.helpers.command_line import COMMAND, Invoke, Outcome
 from tests.helpers.tiny_bundles import tiny_model, write_bundle
+
+if TYPE_CHECKING:
+    from tests.helpers.exported import Exports
 
 # A shell that starts the tests in the background has Ctrl-C ignored, and they could not be interrupted.
 signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -25,8 +27,6 @@ os.environ["DDIM_EDGE_CACHE"] = os.devnull
 settings.register_profile("no_clock", deadline=None)
 settings.load_profile("no_clock")
 
-COMMAND = [sys.executable, "-c", "from ddim_edge.cli import main; main()"]
-
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -34,28 +34,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         folder = item.path.relative_to(Path(__file__).parent).parts[0]
         item.add_marker(pytest.mark.xdist_group(folder))
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What a command left behind."""
-
-    code: int
-    out: str
-    err: str
-
-    def failed_with(self, *parts: str, code: int = 2) -> bool:
-        """Whether it failed as a command should: one line on stderr with all of ``parts``, no more."""
-        assert (self.code, self.out) == (code, "")
-        assert self.err.startswith("ddim-edge: ")
-        assert self.err.count("\n") == 1
-        assert "Traceback" not in self.err
-        for part in parts:
-            assert part in self.err
-        return True
-
-
-Invoke = Callable[..., Outcome]
 
 
 @pytest.fixture
@@ -98,6 +76,14 @@ def plain_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle without classes, three channels. Leave it as it is."""
     model = tiny_model(channels=3, classes=False)
     return write_bundle(tmp_path_factory.mktemp("bundles") / "plain", model, labels=None, channels=3)
+
+
+@pytest.fixture(scope="session")
+def exports(tmp_path_factory: pytest.TempPathFactory) -> "Exports":
+    """Tiny families of latent models, and their exported networks."""
+    from tests.helpers.exported import Exports  # which needs seconds to import PyTorch
+
+    return Exports(tmp_path_factory)
 
 
 @pytest.fixture

@@ -12,7 +12,7 @@ import pytest
 from ddim_edge.cli import main as main_function
 from ddim_edge.generation.pipeline import Pipeline
 from ddim_edge.runtime.providers.onnxruntime_module import NOT_INSTALLED
-from tests.conftest import Invoke
+from tests.helpers.command_line import Invoke
 from tests.helpers.tiny_bundles import tiny_model, write_bundle
 
 NewBundle = Callable[..., Path]

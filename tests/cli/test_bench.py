@@ -24,7 +24,7 @@ from ddim_edge.runtime.hardware.memory import peak_memory
 from ddim_edge.runtime.workers.child import reason_of
 from ddim_edge.runtime.workers.parent import Worker, WorkerFailedError
 from ddim_edge_export import export_folder
-from tests.conftest import Invoke, Outcome
+from tests.helpers.command_line import Invoke, Outcome
 
 SECONDS = {"image", "prepare", "finish"}
 ROUND = {*SECONDS, "steps", "calls", "gpu_memory", "peak_memory"}

@@ -13,7 +13,7 @@ from ddim_edge.build import run as building
 from ddim_edge.cli.build_report import duration
 from ddim_edge.runtime.compiled.machine import Machine
 from ddim_edge.runtime.compiled.store import cached_folders, user_cache
-from tests.conftest import Invoke
+from tests.helpers.command_line import Invoke
 
 GPU = Machine("NVIDIA RTX A2000 8.6", "570.86.10", "1.32.0", "TensorRT 10.9.0")
 WORKER = """

@@ -15,7 +15,7 @@ from ddim_edge.doctor.libraries import CUDA, TENSORRT, Library
 from ddim_edge.runtime.hardware import nvidia
 from ddim_edge.runtime.providers import onnxruntime_module as runtime
 from ddim_edge.runtime.providers import table as providers
-from tests.conftest import Invoke
+from tests.helpers.command_line import Invoke
 
 GIB = 1 << 30
 PIP = f"{sys.executable} -m pip"

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from ddim_edge.images.encode import read_recipe
-from tests.conftest import Invoke
+from tests.helpers.command_line import Invoke
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import pytest
 
 import ddim_edge
 from ddim_edge.cli import cli
-from tests.conftest import Invoke
+from tests.helpers.command_line import Invoke
 
 COMMANDS = sorted(cli.commands)
 

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from ddim_edge.bundle.read import open_bundle
-from tests.conftest import Invoke
+from tests.helpers.command_line import Invoke
 from tests.helpers.tiny_bundles import LABELS, NULL_CLASS, tiny_model
 
 

@@ -10,7 +10,7 @@ from PIL import Image
 
 import ddim_edge
 from ddim_edge.images.encode import grid, read_recipe
-from tests.conftest import Invoke
+from tests.helpers.command_line import Invoke
 from tests.helpers.tiny_bundles import LABELS
 
 

@@ -15,7 +15,7 @@ from PIL import Image, PngImagePlugin
 
 from ddim_edge.generation.pipeline import Pipeline
 from ddim_edge.images.encode import png_bytes, read_recipe
-from tests.conftest import COMMAND, Invoke
+from tests.helpers.command_line import COMMAND, Invoke
 from tests.helpers.tiny_bundles import tiny_model, write_bundle
 
 OPTIONS = ["-s", 4, "-n", 7, "-b", 3, "--eta", 1, "--seed", 5, "-g", 2]

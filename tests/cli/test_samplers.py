@@ -9,7 +9,7 @@ from PIL import Image
 
 from ddim_edge.diffusion.samplers import SAMPLERS
 from ddim_edge.images.encode import read_recipe
-from tests.conftest import Invoke
+from tests.helpers.command_line import Invoke
 
 CALLS = {"pndm": 15}
 """PNDM's warm-up makes nine calls more than its steps."""

@@ -8,7 +8,7 @@ import diffusers
 import pytest
 import torch
 
-from tests.helpers.pipelines import FAMILIES
+from tests.helpers.exported import Exports
 
 MakeUnet = Callable[..., Any]
 SourceOf = Callable[[str], Path]
@@ -70,13 +70,6 @@ def unet_folder(make_unet: MakeUnet, tmp_path_factory: pytest.TempPathFactory) -
 
 
 @pytest.fixture(scope="session")
-def source_of(tmp_path_factory: pytest.TempPathFactory) -> SourceOf:
+def source_of(exports: Exports) -> SourceOf:
     """The folder of a family's tiny pipeline, saved when it is asked for first. Leave it as it is."""
-    folder = tmp_path_factory.mktemp("sources")
-
-    def get(name: str) -> Path:
-        if not (folder / name).exists():
-            FAMILIES[name](folder / name)
-        return folder / name
-
-    return get
+    return exports.source

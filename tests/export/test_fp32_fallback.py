@@ -21,8 +21,8 @@ from ddim_edge_export.networks.network import Network
 from ddim_edge_export.options import Options
 from ddim_edge_export.output.record import write_json
 from ddim_edge_export.verify.against_torch import Case
-from tests.conftest import Invoke
-from tests.helpers.pipelines import tiny_autoencoder, unet
+from tests.helpers.command_line import Invoke
+from tests.helpers.tiny_networks import tiny_autoencoder, unet
 
 from .conftest import SourceOf
 

@@ -22,7 +22,7 @@ from ddim_edge.errors import BundleError, ExportError
 from ddim_edge_export.fuse import fuse_bundle, fuse_step
 from ddim_edge_export.graph.fused_step import COLUMNS
 from ddim_edge_export.verify.fused_step import verify_step
-from tests.conftest import Invoke
+from tests.helpers.command_line import Invoke
 from tests.helpers.tiny_bundles import write_bundle
 
 Array = NDArray[np.float32]

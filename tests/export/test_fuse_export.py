@@ -22,8 +22,9 @@ from ddim_edge_export.output.record import write_json
 from ddim_edge_export.progress import Stage
 from ddim_edge_export.verify.against_torch import Case
 from ddim_edge_export.verify.fused_step import verify_step
-from tests.helpers.pipelines import FAMILIES, change
+from tests.helpers.families import FAMILIES
 from tests.helpers.tiny_bundles import tiny_model, write_bundle
+from tests.helpers.tiny_networks import change
 
 from .conftest import MakeUnet, SourceOf
 

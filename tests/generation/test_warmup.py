@@ -8,7 +8,7 @@ import pytest
 import ddim_edge
 from ddim_edge.generation.requests.option_table import Options
 from ddim_edge.generation.warmup import default_requests, warm_up, warm_up_calls
-from tests.conftest import Invoke
+from tests.helpers.command_line import Invoke
 
 
 def test_every_batch_size_of_the_request_is_called_and_counted(tiny_bundle: Path) -> None:

@@ -1,4 +1,4 @@
-"""Tiny pipelines of random weights that only the run-time tests need."""
+"""Tiny pipelines of random weights, a folder a family, at the architectures that diffusers' own tests build."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -6,18 +6,35 @@ from typing import Any
 
 import torch
 
-from .pipelines import (
-    FAMILIES,
+from .tiny_networks import (
+    UNET,
     Diffusers,
+    Transformers,
+    change,
     controlnet,
     safety_checker,
-    stable_diffusion,
     text_encoder,
     tokenizer,
     unet,
     vae,
 )
 
+_XL: dict[str, Any] = {
+    "attention_head_dim": (2, 4),
+    "use_linear_projection": True,
+    "addition_embed_type": "text_time",
+    "addition_time_embed_dim": 8,
+    "transformer_layers_per_block": (1, 2),
+    "cross_attention_dim": 32,
+}
+_POOLED = 16
+_ONE_LEVEL: dict[str, Any] = {
+    "block_out_channels": (8,),
+    "down_block_types": ("CrossAttnDownBlock2D",),
+    "up_block_types": ("CrossAttnUpBlock2D",),
+    "attention_head_dim": 2,
+    "transformer_layers_per_block": 1,
+}
 _SCHEDULER: dict[str, Any] = {
     "beta_start": 0.00085,
     "beta_end": 0.012,
@@ -26,13 +43,73 @@ _SCHEDULER: dict[str, Any] = {
     "set_alpha_to_one": False,
     "steps_offset": 1,
 }
-_ONE_LEVEL: dict[str, Any] = {
+_FEWEST: dict[str, Any] = {
     "block_out_channels": (8,),
     "down_block_types": ("DownBlock2D",),
     "up_block_types": ("UpBlock2D",),
     "attention_head_dim": 2,
 }
 """Text is read in the middle alone: the fewer layers, the sooner it is traced."""
+
+
+def stable_diffusion(folder: Path) -> None:
+    """Stable Diffusion 1, with its safety checker."""
+    parts = _text_parts() | {
+        "safety_checker": safety_checker(),
+        "feature_extractor": Transformers.CLIPImageProcessor(size=8, crop_size=8),
+        "requires_safety_checker": True,
+    }
+    Diffusers.StableDiffusionPipeline(**parts).save_pretrained(folder)
+
+
+def stable_diffusion_2(folder: Path) -> None:
+    """Stable Diffusion 2: velocity prediction, linear projections, a text encoder with another activation."""
+    unet_2 = unet(attention_head_dim=(2, 4), use_linear_projection=True)
+    scheduler = Diffusers.DDIMScheduler(**_SCHEDULER, prediction_type="v_prediction", rescale_betas_zero_snr=True)
+    parts = _text_parts(unet=unet_2, scheduler=scheduler, text_encoder=text_encoder(hidden_act="gelu"))
+    Diffusers.StableDiffusionPipeline(**parts, **_unchecked()).save_pretrained(folder)
+
+
+def latent_consistency(folder: Path) -> None:
+    """A latent consistency model: the guidance scale is embedded."""
+    scheduler = Diffusers.LCMScheduler(beta_start=0.00085, beta_end=0.012, clip_sample=False)
+    parts = _text_parts(unet=unet(**_ONE_LEVEL, time_cond_proj_dim=12), scheduler=scheduler)
+    Diffusers.LatentConsistencyModelPipeline(**parts, **_unchecked()).save_pretrained(folder)
+
+
+def sdxl(folder: Path) -> None:
+    """SDXL's base model: two text encoders, pooled text, six numbers of micro-conditioning."""
+    network = unet(**_XL, projection_class_embeddings_input_dim=6 * 8 + _POOLED)
+    parts = _text_parts(unet=network, vae=vae(force_upcast=True))
+    Diffusers.StableDiffusionXLPipeline(**parts, **_second_text()).save_pretrained(folder)
+
+
+def sdxl_refiner(folder: Path) -> None:
+    """SDXL's refiner: the second text encoder alone, five numbers of micro-conditioning."""
+    changes = _XL | _ONE_LEVEL | {"cross_attention_dim": 16, "projection_class_embeddings_input_dim": 5 * 8 + _POOLED}
+    parts = _text_parts(unet=unet(**changes)) | _second_text() | {"requires_aesthetics_score": True}
+    parts |= {"text_encoder": None, "tokenizer": None}
+    Diffusers.StableDiffusionXLImg2ImgPipeline(**parts).save_pretrained(folder)
+
+
+def two_controlnets(folder: Path) -> None:
+    """Stable Diffusion 1 with two ControlNets."""
+    denoiser = unet()
+    controls = [controlnet(denoiser, seed) for seed in (4, 5)]
+    parts = _text_parts(unet=denoiser)
+    Diffusers.StableDiffusionControlNetPipeline(**parts, **_unchecked(), controlnet=controls).save_pretrained(folder)
+
+
+def latent_classes(folder: Path) -> None:
+    """A class-conditional UNet2DModel with an autoencoder behind it."""
+    torch.manual_seed(0)
+    network = Diffusers.UNet2DModel(
+        **{key: value for key, value in UNET.items() if key != "cross_attention_dim"}
+        | {"down_block_types": ("DownBlock2D",) * 2, "up_block_types": ("UpBlock2D",) * 2, "num_class_embeds": 3}
+    )
+    scheduler = Diffusers.DDIMScheduler(**_SCHEDULER)
+    Diffusers.LDMPipeline(vqvae=vae(), unet=network, scheduler=scheduler).save_pretrained(folder)
+    change(folder / "model_index.json", id2label={"0": "coat", "1": "bag"}, null_class=2)
 
 
 def unconditional(folder: Path) -> None:
@@ -54,53 +131,30 @@ def unconditional(folder: Path) -> None:
 
 def inpainting(folder: Path) -> None:
     """A UNet that takes the mask and the masked image beside the sample."""
-    parts = {
-        "unet": unet(in_channels=9),
-        "vae": vae(),
-        "text_encoder": text_encoder(),
-        "tokenizer": tokenizer(),
-        "scheduler": Diffusers.DDIMScheduler(**_SCHEDULER),
-    }
-    unused = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
-    Diffusers.StableDiffusionInpaintPipeline(**parts, **unused).save_pretrained(folder)
+    parts = _text_parts(unet=unet(in_channels=9))
+    Diffusers.StableDiffusionInpaintPipeline(**parts, **_unchecked()).save_pretrained(folder)
 
 
 def controlled(folder: Path) -> None:
     """Stable Diffusion 1 with two ControlNets, of one level."""
-    denoiser = unet(**_ONE_LEVEL)
-    parts = {
-        "unet": denoiser,
-        "controlnet": [controlnet(denoiser, seed) for seed in (4, 5)],
-        "vae": vae(),
-        "text_encoder": text_encoder(),
-        "tokenizer": tokenizer(),
-        "scheduler": Diffusers.DDIMScheduler(**_SCHEDULER),
-    }
-    unused = {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
-    Diffusers.StableDiffusionControlNetPipeline(**parts, **unused).save_pretrained(folder)
+    denoiser = unet(**_FEWEST)
+    controls = [controlnet(denoiser, seed) for seed in (4, 5)]
+    parts = _text_parts(unet=denoiser)
+    Diffusers.StableDiffusionControlNetPipeline(**parts, **_unchecked(), controlnet=controls).save_pretrained(folder)
 
 
 def sdxl_controlled(folder: Path) -> None:
     """SDXL with a ControlNet, of one level."""
     denoiser = unet(
-        **_ONE_LEVEL,
+        **_FEWEST,
         use_linear_projection=True,
         addition_embed_type="text_time",
         addition_time_embed_dim=8,
         projection_class_embeddings_input_dim=6 * 8 + 16,
         cross_attention_dim=32,
     )
-    parts = {
-        "unet": denoiser,
-        "controlnet": controlnet(denoiser, 4),
-        "vae": vae(force_upcast=True),
-        "text_encoder": text_encoder(),
-        "tokenizer": tokenizer(),
-        "text_encoder_2": text_encoder("CLIPTextModelWithProjection", hidden_act="gelu", projection_dim=16),
-        "tokenizer_2": tokenizer(),
-        "scheduler": Diffusers.DDIMScheduler(**_SCHEDULER),
-    }
-    Diffusers.StableDiffusionXLControlNetPipeline(**parts).save_pretrained(folder)
+    parts = _text_parts(unet=denoiser, vae=vae(force_upcast=True), controlnet=controlnet(denoiser, 4))
+    Diffusers.StableDiffusionXLControlNetPipeline(**parts, **_second_text()).save_pretrained(folder)
 
 
 def checked(folder: Path) -> None:
@@ -112,8 +166,30 @@ def checked(folder: Path) -> None:
     checker.save_pretrained(folder / "safety_checker")
 
 
-ALL: Mapping[str, Callable[[Path], None]] = {
-    **FAMILIES,
+def _text_parts(**changes: Any) -> dict[str, Any]:
+    scheduler = Diffusers.DDIMScheduler(**_SCHEDULER)
+    parts = {"unet": unet, "vae": vae, "text_encoder": text_encoder, "tokenizer": tokenizer}
+    made = {name: make() for name, make in parts.items() if name not in changes}
+    return {"scheduler": scheduler} | made | changes
+
+
+def _unchecked() -> dict[str, Any]:
+    return {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+
+
+def _second_text() -> dict[str, Any]:
+    encoder = text_encoder("CLIPTextModelWithProjection", hidden_act="gelu", projection_dim=_POOLED)
+    return {"text_encoder_2": encoder, "tokenizer_2": tokenizer()}
+
+
+FAMILIES: Mapping[str, Callable[[Path], None]] = {
+    "stable-diffusion": stable_diffusion,
+    "stable-diffusion-2": stable_diffusion_2,
+    "lcm": latent_consistency,
+    "sdxl": sdxl,
+    "sdxl-refiner": sdxl_refiner,
+    "controlnet": two_controlnets,
+    "latent-classes": latent_classes,
     "unconditional": unconditional,
     "inpainting": inpainting,
     "controlled": controlled,

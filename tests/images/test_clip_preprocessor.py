@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ddim_edge.images.clip_preprocessor import ClipPixels
-from tests.helpers.pipelines import Transformers
+from tests.helpers.tiny_networks import Transformers
 
 EQUAL = 1e-6
 """Of values to about 2.7: a few roundings of float32."""

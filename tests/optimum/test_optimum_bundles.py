@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 import ddim_edge
 from ddim_edge.generation.engine import Engine
 from ddim_edge.generation.jobs import job_of
-from tests.conftest import Invoke
+from tests.helpers.command_line import Invoke
 
 PYTHON = os.environ.get("DDIM_EDGE_OPTIMUM_PYTHON")
 LATENTS_CLOSE = 1e-4

@@ -10,9 +10,8 @@ import onnx.numpy_helper
 import pytest
 
 import ddim_edge
-from ddim_edge_export import export_folder
-from tests.helpers.families import ALL
-from tests.helpers.pipelines import Diffusers
+from tests.helpers.exported import Exports
+from tests.helpers.tiny_networks import Diffusers
 
 
 class Family(NamedTuple):
@@ -34,31 +33,22 @@ class Family(NamedTuple):
 
 FamilyOf = Callable[[str], Family]
 
-# A network takes seconds to trace, and these do not differ from one family to the next.
-_COMPONENTS = {
-    "stable-diffusion": ("unet", "text_encoder", "vae_decoder", "vae_encoder"),
-    "checked": ("safety_checker",),
-    "controlled": ("unet", "controlnet"),
-    "sdxl-controlled": ("unet", "controlnet"),
-}
-_BORROWS_FROM = {"checked": "stable-diffusion", "controlled": "stable-diffusion", "sdxl-controlled": "sdxl"}
-"""The families whose other components, of the same weights, are copied."""
+_TEXT_TO_IMAGE = ("unet", "text_encoder", "vae_decoder", "vae_encoder")
+_COMPONENTS = {"stable-diffusion": _TEXT_TO_IMAGE, "controlled": (*_TEXT_TO_IMAGE, "controlnet")}
+"""The families of which not all is exported."""
 
 
 @pytest.fixture(scope="session")
-def family_of(tmp_path_factory: pytest.TempPathFactory) -> FamilyOf:
+def family_of(exports: Exports, tmp_path_factory: pytest.TempPathFactory) -> FamilyOf:
     """A family by its name. Leave its folders as they are."""
     root, made = tmp_path_factory.mktemp("families"), dict[str, Family]()
 
     def get(name: str) -> Family:
         if name not in made:
-            source, bundle = root / name, root / f"{name}-bundle"
-            ALL[name](source)
-            export_folder(source, bundle, components=_COMPONENTS.get(name, ()))
+            source, bundle = exports.source(name), root / name
+            exports.export(source, bundle, _COMPONENTS.get(name, ()))
             if (source / "controlnet_1").exists():
                 _second_controlnet(source, bundle)
-            if name in _BORROWS_FROM:
-                _borrow(bundle, get(_BORROWS_FROM[name]).bundle)
             made[name] = Family(source, bundle, ddim_edge.load(bundle, "cpu"))
         return made[name]
 
@@ -79,9 +69,3 @@ def _second_controlnet(source: Path, bundle: Path) -> None:
     for tensor in replaced:
         tensor.CopyFrom(onnx.numpy_helper.from_array(weights[tensor.name], tensor.name))
     onnx.save_model(model, path)
-
-
-def _borrow(bundle: Path, other: Path) -> None:
-    for part in other.iterdir():
-        if part.is_dir() and not (bundle / part.name).exists():
-            shutil.copytree(part, bundle / part.name)

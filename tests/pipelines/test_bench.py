@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.conftest import Invoke
+from tests.helpers.command_line import Invoke
 
 from .conftest import FamilyOf
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.conftest import Invoke
+from tests.helpers.command_line import Invoke
 
 from .conftest import FamilyOf
 

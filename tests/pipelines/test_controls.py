@@ -13,7 +13,7 @@ import ddim_edge
 from ddim_edge.generation.engine import Engine
 from ddim_edge.generation.jobs import job_of
 from ddim_edge.images.decode import read_control
-from tests.conftest import Invoke
+from tests.helpers.command_line import Invoke
 
 from .conftest import Family, FamilyOf
 

@@ -11,8 +11,8 @@ import pytest
 import ddim_edge
 from ddim_edge.generation.engine import Engine
 from ddim_edge.generation.jobs import job_of
-from tests.conftest import Invoke
-from tests.helpers.pipelines import change
+from tests.helpers.command_line import Invoke
+from tests.helpers.tiny_networks import change
 
 from .conftest import Family, FamilyOf
 from .recording import check_alike, close, recording

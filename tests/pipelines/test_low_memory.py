@@ -11,7 +11,7 @@ import pytest
 import ddim_edge
 from ddim_edge.images.encode import read_recipe
 from ddim_edge.runtime.sessions import opening
-from tests.conftest import Invoke
+from tests.helpers.command_line import Invoke
 
 from .conftest import FamilyOf
 from .test_editing_against_diffusers import picture

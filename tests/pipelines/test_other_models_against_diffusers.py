@@ -7,8 +7,8 @@ import numpy as np
 import torch
 
 import ddim_edge
-from ddim_edge_export import export_folder
-from tests.helpers.pipelines import Diffusers, tiny_autoencoder
+from tests.helpers.exported import Exports
+from tests.helpers.tiny_networks import Diffusers, tiny_autoencoder
 
 from .conftest import FamilyOf
 from .recording import close
@@ -36,11 +36,13 @@ def test_latents_of_a_class(family_of: FamilyOf) -> None:
     assert np.abs(family.pipeline.generate(labels=["coat"], num_steps=2, seed=SEED).images[0] - pixels).max() > 1
 
 
-def test_a_tiny_autoencoder_in_the_place_of_the_usual_one(family_of: FamilyOf, tmp_path: Path) -> None:
+def test_a_tiny_autoencoder_in_the_place_of_the_usual_one(
+    family_of: FamilyOf, exports: Exports, tmp_path: Path
+) -> None:
     family = family_of("stable-diffusion")
     tiny_autoencoder(tmp_path / "tiny")
     components = ("unet", "text_encoder", "vae_encoder", "vae_decoder")
-    export_folder(family.source, tmp_path / "bundle", components=components, vae=tmp_path / "tiny")
+    exports.export(family.source, tmp_path / "bundle", components, vae=tmp_path / "tiny")
     ours = ddim_edge.load(tmp_path / "bundle", "cpu")
     theirs = family.diffusers()
     theirs.vae = Diffusers.AutoencoderTiny.from_pretrained(tmp_path / "tiny")

@@ -14,8 +14,8 @@ from PIL import Image
 
 import ddim_edge
 from ddim_edge.networks.safety_checker import UncheckedWarning, UnsafeWarning
-from tests.conftest import Invoke
-from tests.helpers.pipelines import Diffusers
+from tests.helpers.command_line import Invoke
+from tests.helpers.tiny_networks import Diffusers
 
 from .conftest import Family, FamilyOf
 from .test_editing_against_diffusers import picture

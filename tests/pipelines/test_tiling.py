@@ -15,7 +15,7 @@ import ddim_edge
 from ddim_edge.bundle.vae_config import VaeConfig
 from ddim_edge.images.encode import read_recipe
 from ddim_edge.images.tiling import tiled
-from tests.conftest import Invoke
+from tests.helpers.command_line import Invoke
 
 from .conftest import Family, FamilyOf
 from .recording import Array, close

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.conftest import COMMAND
+from tests.helpers.command_line import COMMAND
 
 ROOT = Path(__file__).parents[2]
 

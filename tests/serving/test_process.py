@@ -14,7 +14,7 @@ import openai
 import pytest
 from PIL import Image
 
-from tests.conftest import COMMAND, Invoke
+from tests.helpers.command_line import COMMAND, Invoke
 
 KEY = "a-key"
 

@@ -12,9 +12,9 @@ import torch
 from numpy.typing import NDArray
 
 from ddim_edge.bundle.verify import verify_files
-from ddim_edge_export import BundleReport, export_folder
-from tests.export.conftest import SourceOf
-from tests.helpers.pipelines import Diffusers, safety_checker, tiny_autoencoder
+from ddim_edge_export import BundleReport
+from tests.helpers.exported import Exports
+from tests.helpers.tiny_networks import Diffusers, safety_checker, tiny_autoencoder
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -53,15 +53,15 @@ Export = Callable[[str], Family]
 
 
 @pytest.fixture(scope="session")
-def export(source_of: SourceOf, tmp_path_factory: pytest.TempPathFactory) -> Export:
+def export(exports: Exports, tmp_path_factory: pytest.TempPathFactory) -> Export:
     """A family, exported when it is asked for first."""
     made: dict[str, Family] = {}
 
     def get(name: str) -> Family:
         if name not in made:
             bundle = tmp_path_factory.mktemp(name) / "bundle"
-            report = export_folder(source_of(name), bundle, components=COMPONENTS[name])
-            made[name] = Family(source_of(name), bundle, report)
+            report = exports.export(exports.source(name), bundle, COMPONENTS[name])
+            made[name] = Family(exports.source(name), bundle, report)
         return made[name]
 
     return get
@@ -232,10 +232,10 @@ def test_the_safety_checker_blackens_what_it_finds(export: Export) -> None:
     np.testing.assert_array_equal(got["out_images"], expected.numpy())
 
 
-def test_another_autoencoder_in_its_place(export: Export, tmp_path: Path) -> None:
+def test_another_autoencoder_in_its_place(export: Export, exports: Exports, tmp_path: Path) -> None:
     tiny_autoencoder(tmp_path / "tiny")
     components = ("vae_encoder", "vae_decoder")
-    export_folder(export("stable-diffusion").source, tmp_path / "bundle", components=components, vae=tmp_path / "tiny")
+    exports.export(export("stable-diffusion").source, tmp_path / "bundle", components, vae=tmp_path / "tiny")
     tiny = Diffusers.AutoencoderTiny.from_pretrained(tmp_path / "tiny")
     index = json.loads((tmp_path / "bundle" / "model_index.json").read_text())
     assert index["vae"] == ["diffusers", "AutoencoderTiny"]

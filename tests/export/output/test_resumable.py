@@ -20,9 +20,9 @@ from ddim_edge_export.options import Options
 from ddim_edge_export.output.record import write_json
 from ddim_edge_export.precision import FP16, FP32, Precision
 from ddim_edge_export.verify.against_torch import Case
-from tests.conftest import Invoke
 from tests.export.conftest import SourceOf
-from tests.helpers.pipelines import change
+from tests.helpers.command_line import Invoke
+from tests.helpers.tiny_networks import change
 
 Load = Callable[[], Network]
 Exported = list[tuple[str, Network, Precision]]

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 from safetensors.torch import save_file
 
-from tests.helpers.pipelines import Diffusers
+from tests.helpers.tiny_networks import Diffusers
 
 Weights = dict[str, torch.Tensor]
 

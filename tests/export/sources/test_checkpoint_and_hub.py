@@ -21,8 +21,8 @@ from ddim_edge_export.output.record import write_json
 from ddim_edge_export.sources.diffusers_folder import open_source
 from ddim_edge_export.sources.weights import load
 from ddim_edge_export.verify.against_torch import Case
-from tests.conftest import Invoke
 from tests.export.conftest import SourceOf
+from tests.helpers.command_line import Invoke
 
 from .original_names import save_checkpoint
 

@@ -13,7 +13,7 @@ from ddim_edge.errors import ConfigError
 from ddim_edge_export.sources.diffusers_folder import Source
 from ddim_edge_export.sources.lora import check_targets, fuse, read_lora
 from ddim_edge_export.sources.lora_names import aliases
-from tests.helpers.pipelines import Diffusers, text_encoder, unet
+from tests.helpers.tiny_networks import Diffusers, text_encoder, unet
 
 Tensors = dict[str, torch.Tensor]
 ALPHA, RANK = 6.0, 3

@@ -1,0 +1,70 @@
+"""Tiny families as folders of diffusers and as bundles. Each network is exported once in a run of all tests."""
+
+import hashlib
+import os
+import shutil
+from collections.abc import Callable, Collection, Sequence
+from pathlib import Path
+
+import pytest
+from filelock import FileLock
+
+from ddim_edge_export import BundleReport, export_folder
+from ddim_edge_export.sources.diffusers_folder import Part, open_source
+
+from .families import FAMILIES
+from .tiny_bundles import write_json
+
+
+class Exports:
+    """Families and their networks, in one folder for all processes of pytest-xdist: tracing a network takes long."""
+
+    def __init__(self, temporary: pytest.TempPathFactory) -> None:
+        own = temporary.getbasetemp()
+        self._shared = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "shared"
+
+    def source(self, family: str) -> Path:
+        """The folder of a family's pipeline, as diffusers saves it. Leave it as it is."""
+        return _once(self._shared / "sources" / family, FAMILIES[family])
+
+    def export(
+        self, source: Path, out: Path, components: Collection[str] = (), vae: Path | None = None
+    ) -> BundleReport:
+        """Call ``export_folder`` with ``out`` as an interrupted export leaves it: all its networks are there already.
+
+        It refuses a network that was made from other files.
+        """
+        parts = open_source(source, components, vae).parts
+        controls = [part for part in parts if part.kind == "ControlNetModel"]
+        for part in parts:
+            self._provide(part, controls if part.name == "unet" else [], source, out, vae)
+        return export_folder(source, out, components=components, vae=vae)
+
+    def _provide(self, part: Part, controls: Sequence[Part], source: Path, out: Path, vae: Path | None) -> None:
+        """Copy the network to ``out``. A UNet that has ``controls`` can only be exported along with them."""
+
+        def export_alone(bundle: Path) -> None:
+            for control in controls:
+                self._provide(control, [], source, bundle, vae)
+            export_folder(source, bundle, components=[part.name, *(control.name for control in controls)], vae=vae)
+
+        bundle = _once(self._shared / "networks" / f"{part.name}-{_hash(part, bool(controls))}", export_alone)
+        shutil.copytree(bundle / part.name, out / part.name)
+        write_json(out / "export.json", {"unfinished": ""})
+
+
+def _hash(part: Part, controlled: bool) -> str:
+    files = sorted(file for file in part.folder.iterdir() if file.is_file())
+    return hashlib.sha256(b"".join([bytes([controlled]), *(file.read_bytes() for file in files)])).hexdigest()[:16]
+
+
+def _once(folder: Path, make: Callable[[Path], object]) -> Path:
+    """The folder, made by the first process that needs it."""
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    with FileLock(f"{folder}.lock"):
+        if not folder.exists():
+            unfinished = folder.with_name(f"{folder.name}.unfinished")
+            shutil.rmtree(unfinished, ignore_errors=True)
+            make(unfinished)
+            unfinished.rename(folder)
+    return folder
