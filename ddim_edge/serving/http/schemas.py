@@ -1,4 +1,4 @@
-"""What clients send and what they get, as the OpenAPI document tells it."""
+"""JSON schemas of request and response bodies, as in the OpenAPI document."""
 
 from typing import Annotated, Any, Literal
 
@@ -8,43 +8,43 @@ from ..scheduling.submission import State
 
 MAX_PROMPT = 4000
 MAX_SEED = 2**53 - 1 - 10
-"""So that the seeds of ten images are whole numbers in every JSON reader."""
+"""So that the seeds of ten images are exact in JSON readers that use float64."""
 
 OutputFormat = Literal["png", "jpeg", "webp"]
-_PROMPT = "A text; for a model of classes their names between commas, and empty or `random` for any."
+_PROMPT = "A text; for a class-conditional model class names between commas, empty or `random` for random classes."
 Label = Annotated[str, Field(max_length=200)] | Annotated[int, Field(ge=0, le=2**31)]
 
 
 class ImageBody(BaseModel):
-    """What to make: OpenAI's options, then this server's own."""
+    """The JSON body of a request for images: OpenAI's options, then this server's own."""
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
     prompt: str = Field("", max_length=MAX_PROMPT, description=_PROMPT)
     model: str | None = Field(None, max_length=200)
     n: int | None = Field(None, ge=1, le=10)
-    size: str | None = Field(None, max_length=20, description="`auto`: the model's own; or such as `512x512`.")
-    response_format: Literal["b64_json", "url"] | None = Field(None, description="`url`: kept here for a time.")
+    size: str | None = Field(None, max_length=20, description="WIDTHxHEIGHT, or `auto` for the model's own.")
+    response_format: Literal["b64_json", "url"] | None = Field(None, description="`url`: kept for some time.")
     output_format: OutputFormat | None = None
     output_compression: int | None = Field(None, ge=0, le=100, description="The quality of JPEG and WebP.")
     quality: Literal["auto", "standard"] | None = None
     background: Literal["auto", "opaque"] | None = None
     moderation: Literal["auto", "low"] | None = None
     user: str | None = Field(None, max_length=1000, description="Ignored.")
-    negative_prompt: str | None = Field(None, max_length=MAX_PROMPT, description="What to avoid; for models of text.")
-    long_prompt: bool | None = Field(None, description="Read a prompt beyond the text encoder's length.")
+    negative_prompt: str | None = Field(None, max_length=MAX_PROMPT, description="What to avoid; for text models.")
+    long_prompt: bool | None = Field(None, description="Allow a prompt longer than the text encoder's input.")
     prompt_weights: bool | None = Field(None, description="Read `(word:1.3)` and `[word]` as weights.")
-    labels: list[Label] | None = Field(None, min_length=1, max_length=10, description="Classes, in place of a prompt.")
+    labels: list[Label] | None = Field(None, min_length=1, max_length=10, description="Classes, instead of a prompt.")
     seed: int | None = Field(None, ge=0, le=MAX_SEED)
     num_inference_steps: int | None = Field(None, ge=1, le=100_000)
     guidance_scale: float | None = Field(None, ge=0, le=1e6)
     sampler: str | None = Field(None, max_length=100)
     eta: float | None = Field(None, ge=0, le=1)
-    timeout_s: float | None = Field(None, ge=1, le=1e9, description="At most the server's own.")
+    timeout_s: float | None = Field(None, ge=1, le=1e9, description="Seconds; at most the server's limit.")
 
 
 class GenerationBody(ImageBody):
-    """``POST /v1/images/generations``."""
+    """The body of ``POST /v1/images/generations``."""
 
     stream: bool | None = None
     partial_images: int | None = Field(None, ge=0, le=3)
@@ -53,7 +53,7 @@ class GenerationBody(ImageBody):
 class EditBody(GenerationBody):
     """The text fields of ``POST /v1/images/edits``."""
 
-    strength: float | None = Field(None, gt=0, le=1, description="How much to change; 0.8, with a mask 1.")
+    strength: float | None = Field(None, gt=0, le=1, description="How much to change; default 0.8, with a mask 1.")
 
 
 class VariationBody(ImageBody):
@@ -63,7 +63,7 @@ class VariationBody(ImageBody):
 
 
 class ErrorDetail(BaseModel):
-    """OpenAI's error."""
+    """An error in OpenAI's format."""
 
     message: str
     type: str
@@ -72,18 +72,18 @@ class ErrorDetail(BaseModel):
 
 
 class ErrorBody(BaseModel):
-    """Every error has this shape."""
+    """The body of every error response."""
 
     error: ErrorDetail
 
 
 class ImageItem(BaseModel):
-    """One image, as one of the two; ``ddim_edge`` is the recipe that makes it again."""
+    """One image, as ``b64_json`` or ``url``; ``ddim_edge`` is the recipe to make it again."""
 
     b64_json: str | None = None
     url: str | None = None
     is_safe: bool | None = None
-    """Only of models with a safety checker; an unsafe image is black."""
+    """Only for models with a safety checker; an unsafe image is black."""
     ddim_edge: dict[str, Any]
 
 
@@ -99,7 +99,7 @@ class ImagesBody(BaseModel):
 
 
 class ModelExtension(BaseModel):
-    """What a model can be asked."""
+    """What a model supports, and its defaults."""
 
     text: bool
     labels: list[str]
@@ -151,5 +151,5 @@ class JobBody(BaseModel):
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The responses of a route beside its success, for the OpenAPI document."""
+    """The error responses of a route, for the OpenAPI document."""
     return {status: {"model": ErrorBody} for status in statuses}

@@ -1,4 +1,4 @@
-"""Whether it lives, whether it takes requests, what it counts; KServe's v2 names for the same."""
+"""Health checks and Prometheus metrics; health and models also under KServe's v2 paths."""
 
 from typing import Any
 
@@ -10,11 +10,11 @@ from ..http.schemas import errors
 from ..scheduling.async_engine import AsyncEngine
 
 _PROMETHEUS = "text/plain; version=0.0.4; charset=utf-8"
-_UNAVAILABLE: dict[int | str, dict[str, Any]] = {503: {"description": "It does not"}}
+_UNAVAILABLE: dict[int | str, dict[str, Any]] = {503: {"description": "Service unavailable"}}
 
 
 def routes(engine: AsyncEngine) -> APIRouter:
-    """The routes over ``engine``."""
+    """The router."""
     router = APIRouter(tags=["operation"])
 
     def live() -> Response:
@@ -27,8 +27,8 @@ def routes(engine: AsyncEngine) -> APIRouter:
 
     for path, state, summary in (
         ("/health", live, "The same as /health/live"),
-        ("/health/live", live, "Whether the engine's thread lives"),
-        ("/health/ready", ready, "Whether requests are taken"),
+        ("/health/live", live, "Whether the engine thread is running"),
+        ("/health/ready", ready, "Whether requests are accepted"),
         ("/v2/health/live", live, "KServe's name for /health/live"),
         ("/v2/health/ready", ready, "KServe's name for /health/ready"),
     ):
@@ -50,7 +50,7 @@ def routes(engine: AsyncEngine) -> APIRouter:
 
     @router.get(
         "/v2/models/{model}/ready",
-        summary="KServe: whether a model takes requests",
+        summary="KServe: whether a model accepts requests",
         responses=_UNAVAILABLE | errors(400, 403, 404),
         response_model=None,
     )
@@ -61,5 +61,5 @@ def routes(engine: AsyncEngine) -> APIRouter:
     return router
 
 
-def _status_response(well: bool, word: str, otherwise: str) -> Response:
-    return JSONResponse({"status": word if well else otherwise}, 200 if well else 503)
+def _status_response(ok: bool, good: str, bad: str) -> Response:
+    return JSONResponse({"status": good if ok else bad}, 200 if ok else 503)
