@@ -13,7 +13,7 @@ from ..version import __version__
 from .http import error_responses
 from .http.access_log import AccessLogMiddleware
 from .http.security import SecurityMiddleware, needs_key
-from .routes import edits, generations, health, images, jobs, page
+from .routes import edits, generations, health, images, jobs, kserve, page
 from .routes.images import ImageStore
 from .scheduling.async_engine import AsyncEngine
 from .scheduling.catalogue import Models
@@ -39,6 +39,7 @@ def create_app(
         jobs.routes(engine, store, clock),
         images.routes(store),
         health.routes(engine),
+        kserve.routes(engine),
         page.routes(),
     )
     for router in routers:

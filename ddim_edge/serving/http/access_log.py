@@ -45,7 +45,7 @@ class AccessLogMiddleware:
         except Exception as error:
             if isinstance(request_error_of(error), Internal):
                 LOG.exception("request %s failed", request_id)
-            if status == 499:
+            if status == 499:  # no response has been started
                 await error_response(scope, error)(scope, receive, sending)
         finally:
             self._log(scope, request_id, status, time.perf_counter() - start)

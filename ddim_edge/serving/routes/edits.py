@@ -26,7 +26,7 @@ Body = TypeVar("Body", bound=BaseModel)
 
 
 def routes(engine: AsyncEngine, store: ImageStore) -> APIRouter:
-    """The router."""
+    """The router of ``/v1/images/edits`` and ``/v1/images/variations``."""
     router = APIRouter(prefix="/v1/images", tags=["OpenAI"])
 
     @router.post("/edits", **_route_options(EditBody, ("image", "mask"), EVENTS))

@@ -28,7 +28,7 @@ def partial_image_count(body: GenerationBody) -> int:
 
 
 def routes(engine: AsyncEngine, store: ImageStore, started: int) -> APIRouter:
-    """The router; ``started`` is when the models were opened, in Unix seconds."""
+    """The router of ``/v1/images/generations`` and ``/v1/models``; ``started``: the start in Unix seconds."""
     router = APIRouter(prefix="/v1", tags=["OpenAI"])
 
     @router.post(

@@ -60,7 +60,7 @@ def publisher(store: ImageStore, http: Request) -> Callable[[bytes, str], str]:
 
 
 def routes(store: ImageStore) -> APIRouter:
-    """The router."""
+    """The router of ``/images/{name}``."""
     router = APIRouter(tags=["OpenAI"])
 
     @router.get(

@@ -14,7 +14,7 @@ from .job_store import JobStore
 
 
 def routes(engine: AsyncEngine, images: ImageStore, clock: Clock) -> APIRouter:
-    """The router."""
+    """The router of ``/v1/jobs``."""
     settings = engine.settings
     store = JobStore(settings.keep_s, settings.keep_jobs, clock)
     router = APIRouter(prefix="/v1/jobs", tags=["jobs"])

@@ -14,7 +14,7 @@ CSP = (
 
 
 def routes() -> APIRouter:
-    """The router; its route raises NotFound if the file is missing."""
+    """The router of ``/``; its route raises NotFound if the file is missing."""
     router = APIRouter(include_in_schema=False)
     file = resources.files(__package__) / "page.html"
 
