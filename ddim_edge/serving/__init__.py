@@ -1,4 +1,4 @@
-"""The server: requests of any number of steps and any sampler share every network call. Needs ``ddim-edge[serve]``."""
+"""The HTTP server. Requests with any sampler and number of steps share network calls. Needs ``ddim-edge[serve]``."""
 
 from .app import create_app
 from .scheduling.async_engine import AsyncEngine, Ticket

@@ -1,4 +1,4 @@
-"""The application: every route over one engine."""
+"""The FastAPI application: all routes and middleware around one AsyncEngine."""
 
 import contextlib
 import time
@@ -10,45 +10,49 @@ from fastapi.openapi.utils import get_openapi
 from starlette.middleware.cors import CORSMiddleware
 
 from ..version import __version__
-from .http import error_responses as errors
+from .http import error_responses
 from .http.access_log import AccessLogMiddleware
 from .http.security import SecurityMiddleware, needs_key
-from .routes import edits as edits_api
-from .routes import generations as openai_api
-from .routes import health, page
-from .routes import images as image_store
-from .routes import jobs as jobs_api
+from .routes import edits, generations, health, images, jobs, kserve, page
 from .routes.images import ImageStore
 from .scheduling.async_engine import AsyncEngine
+from .scheduling.catalogue import Models
 from .scheduling.engine_thread import Clock
-from .scheduling.models import Models
 from .settings import DEFAULTS, Settings
 
 
 def create_app(
     models: Models = ("fashion-mnist",), settings: Settings = DEFAULTS, *, clock: Clock = time.monotonic
 ) -> FastAPI:
-    """An ASGI application that serves ``models``: bundled names, folders, NAME=FOLDER; or a folder for each name.
+    """An ASGI application that serves ``models``: bundled names, folders, NAME=FOLDER; or a mapping name to folder.
 
-    ``app.state.engine`` is its AsyncEngine. Raises BundleError, ProviderError or ConfigError where a model cannot be
+    ``app.state.engine`` is its AsyncEngine. Raises BundleError, ProviderError or ConfigError if a model cannot be
     served.
     """
     engine = AsyncEngine(models, settings, clock=clock)
     app = FastAPI(title="ddim-edge", version=__version__, docs_url=None, redoc_url=None, lifespan=_lifespan)
     app.state.engine = engine
-    started = int(time.time())
     store = ImageStore(settings.keep_s, settings.keep_images, clock)
     routers = (
-        openai_api.routes(engine, store, started),
-        edits_api.routes(engine, store),
-        jobs_api.routes(engine, store, clock),
-        image_store.routes(store),
+        generations.routes(engine, store, started=int(time.time())),
+        edits.routes(engine, store),
+        jobs.routes(engine, store, clock),
+        images.routes(store),
         health.routes(engine),
+        kserve.routes(engine),
         page.routes(),
     )
     for router in routers:
         app.include_router(router)
-    errors.install(app, [route for router in routers for route in router.routes])
+    error_responses.install(app, [route for router in routers for route in router.routes])
+    _add_middleware(app, engine)
+    app.openapi = lambda: _openapi_document(app, settings)  # type: ignore[method-assign]
+    return app
+
+
+def _add_middleware(app: FastAPI, engine: AsyncEngine) -> None:
+    """The one that is added last sees a request first."""
+    settings = engine.settings
     app.add_middleware(SecurityMiddleware, settings=settings)
     if settings.cors_origins:
         headers = ["Authorization", "Content-Type", "X-Request-Id"]
@@ -56,8 +60,6 @@ def create_app(
         origins = list(settings.cors_origins)
         app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=methods, allow_headers=headers)
     app.add_middleware(AccessLogMiddleware, metrics=engine.metrics, log_prompts=settings.log_prompts)
-    app.openapi = lambda: _document(app, settings)  # type: ignore[method-assign]
-    return app
 
 
 @contextlib.asynccontextmanager
@@ -66,8 +68,8 @@ async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
         yield
 
 
-def _document(app: FastAPI, settings: Settings) -> dict[str, Any]:
-    """The OpenAPI document without FastAPI's 422, which is a 400 here, and with the key where one is needed."""
+def _openapi_document(app: FastAPI, settings: Settings) -> dict[str, Any]:
+    """FastAPI's OpenAPI document without its 422 (this server sends 400), and with the API key where one is needed."""
     if app.openapi_schema is None:
         document = get_openapi(title=app.title, version=app.version, routes=app.routes)
         for path, item in document["paths"].items():

@@ -1,18 +1,18 @@
-"""Why the server does not do what it was asked: each with the status that HTTP gives it.
+"""Errors of the server, each with its HTTP status.
 
 ::
 
     DdimEdgeError
     └── RequestError
-        ├── BadRequest            400  an option that this server or this model does not honour
-        ├── NotFound         404  a model, a job or a page
-        ├── TooLarge         413  a body
-        ├── QueueFull        429  too many requests wait
-        ├── Draining         503  the server is about to stop
-        ├── EngineDead       503  the engine's thread has ended by itself
-        ├── ModelFailed      500  a network that failed, with its name
-        ├── DeadlinePassed   504
-        └── Cancelled        499  by the client
+        ├── BadRequest       400  an option that this server or this model does not support
+        ├── NotFound         404  an unknown model, job, image or path
+        ├── TooLarge         413  a request body over the limit
+        ├── QueueFull        429  too many requests are waiting
+        ├── Cancelled        499  cancelled by the client
+        ├── ModelFailed      500  a network failed, or a model cannot be opened
+        ├── Draining         503  the server is shutting down
+        ├── EngineDead       503  the engine thread has stopped after an internal error
+        └── DeadlinePassed   504  the request took longer than its timeout
 """
 
 # ruff: noqa: N818 - each class is named after what happened
@@ -21,7 +21,11 @@ from ..errors import DdimEdgeError
 
 
 class RequestError(DdimEdgeError):
-    """``status`` is HTTP's, ``kind`` and ``code`` are OpenAI's words; ``param`` is the option at fault."""
+    """Base of the errors that a client gets as JSON.
+
+    ``status`` is the HTTP status; ``kind`` (JSON's ``type``) and ``code`` are OpenAI's words; ``param`` is the wrong
+    option; ``retry_after`` is the Retry-After header in seconds.
+    """
 
     status = 400
     kind = "invalid_request_error"
@@ -35,52 +39,52 @@ class RequestError(DdimEdgeError):
 
 
 class BadRequest(RequestError):
-    """An option that this server or this model does not honour."""
+    """An option that this server or this model does not support."""
 
 
 class NotFound(RequestError):
-    """Something that is not here."""
+    """An unknown model, job, image or path."""
 
     status, code = 404, "not_found"
 
 
 class TooLarge(RequestError):
-    """A body over the limit."""
+    """A request body over the limit."""
 
     status, code = 413, "body_too_large"
 
 
 class QueueFull(RequestError):
-    """Too many requests wait."""
+    """Too many requests are waiting."""
 
     status, kind, code, retry_after = 429, "rate_limit_error", "queue_full", 1
 
 
+class Cancelled(RequestError):
+    """The request was cancelled by the client."""
+
+    status, code = 499, "cancelled"
+
+
+class ModelFailed(RequestError):
+    """A network failed, or a model cannot be opened."""
+
+    status, kind, code = 500, "server_error", "model_failed"
+
+
 class Draining(RequestError):
-    """The server is about to stop."""
+    """The server is shutting down."""
 
     status, kind, code, retry_after = 503, "server_error", "draining", 5
 
 
 class EngineDead(RequestError):
-    """The engine's thread has ended by itself; the process is about to."""
+    """The engine thread has stopped after an internal error; the process is about to exit."""
 
     status, kind, code, retry_after = 503, "server_error", "engine_dead", 5
 
 
-class ModelFailed(RequestError):
-    """A network that failed, or a model that cannot be opened."""
-
-    status, kind, code = 500, "server_error", "model_failed"
-
-
 class DeadlinePassed(RequestError):
-    """It took longer than allowed."""
+    """The request took longer than its timeout."""
 
     status, kind, code = 504, "timeout_error", "deadline_passed"
-
-
-class Cancelled(RequestError):
-    """The client took it back."""
-
-    status, code = 499, "cancelled"

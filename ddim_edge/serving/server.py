@@ -1,4 +1,4 @@
-"""The process: uvicorn, signals, and the exit code."""
+"""The server process: uvicorn, signals and the exit code."""
 
 import contextlib
 import logging
@@ -13,13 +13,13 @@ from fastapi import FastAPI
 
 from .scheduling.async_engine import AsyncEngine
 
-FAULT = 1
+EXIT_ENGINE_FAILED = 1
 
 
 class Server(uvicorn.Server):
-    """Stops on SIGTERM and SIGINT: nothing new is accepted, what runs is finished, up to a limit; then exit code 0.
+    """A uvicorn server that drains on SIGTERM and SIGINT and stops when the engine thread fails.
 
-    Exit code 1 where the engine's thread ended by itself.
+    Draining: new requests are refused, running ones may finish within ``drain_s`` seconds.
     """
 
     def __init__(self, config: uvicorn.Config, engine: AsyncEngine) -> None:
@@ -29,7 +29,7 @@ class Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        """Ours in the place of uvicorn's, which raises the signal again at the end."""
+        """Replaces uvicorn's handlers: those raise the signal again at the end, and the exit code would not be 0."""
         before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
         try:
             yield
@@ -38,7 +38,7 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, _frame: FrameType | None) -> None:
-        """Begin to stop; a second Ctrl-C does not wait."""
+        """Start draining; a second Ctrl-C stops at once."""
         if self.should_exit and sig == signal.SIGINT:
             self.force_exit = True
         self.engine.engine_thread.start_draining()
@@ -49,7 +49,7 @@ class Server(uvicorn.Server):
 
 
 def serve(app: FastAPI, listener: socket.socket) -> int:
-    """Serve until a signal; returns the exit code."""
+    """Serve until a signal; returns the exit code: 0, or 1 if the engine thread failed."""
     engine: AsyncEngine = app.state.engine
     _log_to_stderr()
     config = uvicorn.Config(
@@ -60,11 +60,11 @@ def serve(app: FastAPI, listener: socket.socket) -> int:
         timeout_graceful_shutdown=max(1, round(engine.settings.drain_s)),
     )
     Server(config, engine).run(sockets=[listener])
-    return 0 if engine.engine_thread.alive else FAULT
+    return 0 if engine.engine_thread.alive else EXIT_ENGINE_FAILED
 
 
 def listen(host: str, port: int) -> socket.socket:
-    """A listening socket; OSError where the address is taken or not ours."""
+    """A listening TCP socket; OSError if the address is in use or not one of this machine."""
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     listener = socket.socket(family, socket.SOCK_STREAM)
     if sys.platform != "win32":
@@ -79,12 +79,15 @@ def listen(host: str, port: int) -> socket.socket:
 
 
 def _log_to_stderr() -> None:
-    """Access lines as they are; everything else with its logger's name."""
+    """Log to stderr: the access log's JSON lines without a prefix, all else with level and logger name."""
     access = logging.StreamHandler()
     access.setFormatter(logging.Formatter("%(message)s"))
     logging.getLogger("ddim_edge.access").addHandler(access)
     logging.getLogger("ddim_edge.access").setLevel(logging.INFO)
     logging.getLogger("ddim_edge.access").propagate = False
     logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    for name in ("uvicorn.error", "python_multipart"):  # they warn of every malformed request: a client fills the log
+    for name in (
+        "uvicorn.error",
+        "python_multipart",
+    ):  # they warn of every malformed request, so a client could fill the log
         logging.getLogger(name).setLevel(logging.ERROR)

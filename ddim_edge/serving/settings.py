@@ -1,4 +1,4 @@
-"""What an operator decides: limits, keys, origins."""
+"""Settings of the server: limits, API key, allowed origins."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,43 +12,46 @@ LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """The server's limits. Raises ConfigError for values that mean nothing."""
+    """Settings of the server. Raises ConfigError for invalid values."""
 
     provider: str | Device = "auto"
     max_rows: int = 16
-    """Rows of one network call; a guided image takes two."""
+    """Most rows of one network call; a guided image takes two."""
     max_memory_bytes: int | None = None
-    """The process's size up to which calls get more rows; None for four fifths of what is free at start."""
+    """Calls get more rows while the process is smaller than this; None: four fifths of the memory free at start."""
     max_queue: int = 64
-    """Requests that wait to be begun; one more is answered 429."""
+    """Most requests that wait in the queue; one more gets status 429."""
     max_models: int = 2
-    """Models that are open at once; the least recently used one is closed for another."""
+    """Most models in memory at once; the least recently used one is unloaded for another."""
     preload: bool = True
-    """Open the first ``max_models`` models at start, not at their first use."""
+    """Load the first ``max_models`` models at start, not at their first use."""
     warm_up: Callable[[str], None] | None = None
-    """Where it is given, a model is called at all batch sizes when it is opened, and this is told of each in words."""
+    """If given, each model is run at all batch sizes when loaded; called with a progress message for each size."""
     max_images: int = 10
     max_steps: int = 1000
     max_body_bytes: int = 10 * 2**20
     max_pixels: int = 16_000_000
-    """Of one picture that is sent in, counted before it is decoded."""
+    """Most pixels of one uploaded picture, checked before it is decoded."""
     timeout_s: float = 120.0
-    """The longest that a request may take from its arrival, waiting included."""
+    """Most seconds of a request from its arrival, waiting included."""
     job_timeout_s: float = 3600.0
-    """The same for a job of /v1/jobs."""
+    """Most seconds of a job of /v1/jobs, waiting included."""
     keep_s: float = 3600.0
-    """How long an ended job is kept, in seconds."""
+    """Seconds that an ended job, or an image with a URL, is kept."""
     keep_jobs: int = 100
-    """How many ended jobs are kept; the oldest goes first."""
+    """Most ended jobs that are kept; the oldest is deleted first."""
     keep_images: int = 200
-    """How many images that were asked for as a url are kept, ``keep_s`` long; the oldest goes first."""
+    """Most images with a URL (``response_format: url``) that are kept; the oldest is deleted first."""
     drain_s: float = 30.0
-    """How long what runs may take to finish after SIGTERM."""
+    """Seconds that running requests get to finish after SIGTERM."""
     api_key: str | None = None
+    """Clients send it as ``Authorization: Bearer KEY``; None: no key is needed."""
     cors_origins: Sequence[str] = ()
+    """Origins of web pages that may call the API; ``*`` for all."""
     hosts: Sequence[str] | None = None
-    """The names that a Host header may have; None for any."""
+    """Allowed names in the Host header; None for any."""
     log_prompts: bool = False
+    """Write prompts to the access log."""
 
     def __post_init__(self) -> None:
         for name in ("max_rows", "max_queue", "max_models", "max_steps", "max_body_bytes", "max_pixels", "keep_jobs",

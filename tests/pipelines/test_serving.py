@@ -75,7 +75,7 @@ def test_an_edit_changes_a_picture_by_a_prompt(client: TestClient, family: Famil
         ({"size": "33x32"}, "take"),
         ({"size": "9999x9999"}, "more than 4 times"),
         ({"size": "large"}, "WIDTHxHEIGHT"),
-        ({"labels": ["cat"], "prompt": ""}, "say it in the prompt"),
+        ({"labels": ["cat"], "prompt": ""}, "use prompt"),
         ({"guidance_scale": 1.0}, "negative_prompt"),
     ],
 )

@@ -1,1 +1,1 @@
-"""HTTP: request bodies become requests, images become responses; security, access log, errors."""
+"""HTTP: request bodies to requests, images to responses; security, access log, error responses."""

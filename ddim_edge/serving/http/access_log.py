@@ -1,4 +1,4 @@
-"""One JSON line a request, its id, and the last net under every route."""
+"""Access log middleware: one JSON line for each request, its X-Request-Id, and a response to unexpected exceptions."""
 
 import json
 import logging
@@ -20,13 +20,13 @@ _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class AccessLogMiddleware:
-    """Logs method, path, status and time: no query, no header, no key, and a prompt only where that was asked for."""
+    """Logs method, path, status and seconds; never the query, headers or the key; prompts only with ``log_prompts``."""
 
     def __init__(self, app: ASGIApp, metrics: Metrics, log_prompts: bool) -> None:
         self.app, self.metrics, self.log_prompts = app, metrics, log_prompts
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Pass a request on and log it when its answer has ended."""
+        """Pass the request on, and log it when its response has ended."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         given_id = Headers(scope=scope).get("x-request-id", "")
@@ -45,7 +45,7 @@ class AccessLogMiddleware:
         except Exception as error:
             if isinstance(request_error_of(error), Internal):
                 LOG.exception("request %s failed", request_id)
-            if status == 499:
+            if status == 499:  # no response has been started
                 await error_response(scope, error)(scope, receive, sending)
         finally:
             self._log(scope, request_id, status, time.perf_counter() - start)
@@ -71,6 +71,6 @@ class AccessLogMiddleware:
 
 
 def _logged_path(scope: Scope) -> str:
-    """What was asked for, but for the name of an image: to know it is to be allowed to see it."""
+    """The request's path without the name of an image: everybody who knows the name can fetch the image."""
     path: str = scope["path"]
     return "/images/…" if route_path(scope).startswith("/images/") else path

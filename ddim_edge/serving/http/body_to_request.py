@@ -1,4 +1,4 @@
-"""From what a client wishes to a request that the model can honour."""
+"""Converts a request body to a Request, checked against the model and the server's limits."""
 
 import random
 import re
@@ -19,11 +19,11 @@ RANDOM = "random"
 _CONDITIONING = ("prompt", "negative_prompt", "long_prompt", "prompt_weights", "labels")
 """The options that depend on whether the model reads text or has classes."""
 LARGEST = 4
-"""How many times as many pixels as a usual image one may have."""
+"""Most pixels of an image, as a multiple of the model's usual number of pixels."""
 
 
 class FileFormat(NamedTuple):
-    """How the images are given; ``quality`` is JPEG's and WebP's."""
+    """The file format of the images; ``quality`` is that of JPEG and WebP, 0 to 100."""
 
     name: OutputFormat
     quality: int
@@ -31,9 +31,9 @@ class FileFormat(NamedTuple):
 
 
 def request_from_body(body: ImageBody, bundle: Bundle, settings: Settings, origin: Origin | None = None) -> Request:
-    """The request, checked against the model and the server's limits; BadRequest or ConfigError where it does not fit.
+    """The request of a body; raises BadRequest or ConfigError if model or server do not support it.
 
-    One image steps at a time in its recipe, so `ddim-edge run --from-image` makes it without the company that it had.
+    Its recipe says batch size 1, so that `ddim-edge run --from-image` makes each image again in a batch of its own.
     """
     _check_limits(body, settings)
     height, width = parse_size(body, bundle)
@@ -44,31 +44,31 @@ def request_from_body(body: ImageBody, bundle: Bundle, settings: Settings, origi
     conditioning = _text_options(body) if bundle.inputs.text else _label_options(body, bundle, seed, count, origin)
     without = {name: value for name, value in given.items() if name not in _CONDITIONING}
     request = request_of(bundle, cast(Options, {**without, **own, **conditioning, "batch_size": 1}))
-    _check_steps(request.num_steps, settings)  # where nobody said how many, the model's file did
+    _check_steps(request.num_steps, settings)  # the model's scheduler file may have set them
     return request
 
 
 def parse_file_format(body: ImageBody) -> FileFormat:
-    """How to give the images; BadRequest for a compression that PNG does not have."""
+    """The file format that the body asks for; raises BadRequest for a compression of PNG."""
     name = body.output_format or "png"
     if name == "png" and body.output_compression not in (None, 100):
-        raise BadRequest("output_compression is for jpeg and webp: png loses nothing", param="output_compression")
+        raise BadRequest("output_compression: only for jpeg and webp; png is lossless", param="output_compression")
     quality = 90 if body.output_compression is None else body.output_compression
     return FileFormat(name, quality, body.response_format == "url")
 
 
 def parse_size(body: ImageBody, bundle: Bundle) -> tuple[int | None, int | None]:
-    """Height and width, None for the model's own; BadRequest for a size that it cannot make, or that is too large."""
+    """Height and width in pixels, None for the model's own; raises BadRequest for a size that is not supported."""
     if body.size in (None, "auto"):
         return None, None
     _, *usual = bundle.image_shape()
     sides = re.fullmatch(r"([1-9][0-9]{0,4})x([1-9][0-9]{0,4})", body.size or "")
     if sides is None:
-        raise BadRequest(f"size: it is auto, or WIDTHxHEIGHT, such as {usual[1]}x{usual[0]}", param="size")
+        raise BadRequest(f"size: expected auto or WIDTHxHEIGHT, such as {usual[1]}x{usual[0]}", param="size")
     width, height = (int(side) for side in sides.groups())
     if width * height > LARGEST * usual[0] * usual[1]:
-        message = f"size: {body.size} is more than {LARGEST} times the pixels of {usual[1]}x{usual[0]}, which is usual"
-        raise BadRequest(f"{message} for {bundle.name}", param="size")
+        message = f"size: {body.size} has more than {LARGEST} times the pixels of {usual[1]}x{usual[0]}"
+        raise BadRequest(f"{message}, the usual size of {bundle.name}", param="size")
     try:
         bundle.image_shape(height, width)
     except ConfigError as error:
@@ -89,9 +89,9 @@ def _check_steps(steps: int, settings: Settings) -> None:
 
 
 def _text_options(body: ImageBody) -> Options:
-    """What a model of text is told."""
+    """The options for a text model."""
     if body.labels:
-        raise BadRequest("labels: the model reads text; say it in the prompt", param="labels")
+        raise BadRequest("labels: this is a text model; use prompt", param="labels")
     return {
         "prompt": body.prompt,
         "negative_prompt": body.negative_prompt,
@@ -101,17 +101,17 @@ def _text_options(body: ImageBody) -> Options:
 
 
 def _label_options(body: ImageBody, bundle: Bundle, seed: int, count: int, origin: Origin | None) -> Options:
-    """The classes that a prompt or ``labels`` name; nothing for a model without classes."""
+    """The options for a class-conditional model: the classes that ``prompt`` or ``labels`` name; {} without classes."""
     for name in ("negative_prompt", "long_prompt", "prompt_weights"):
         if getattr(body, name):
             raise BadRequest(f"{name}: {bundle.name} takes no text", param=name)
     classes = [part.strip() for part in body.prompt.split(",") if part.strip()]
     any_class = not classes or classes == [RANDOM]
     if not any_class and body.labels:
-        raise BadRequest("labels: the prompt says them already; leave one of the two empty", param="labels")
+        raise BadRequest("labels: the prompt already names classes; give only one of the two", param="labels")
     if not bundle.labels:
         if body.labels or not any_class:
-            raise BadRequest(f"prompt: {bundle.name} knows no text and no classes; leave it empty", param="prompt")
+            raise BadRequest(f"prompt: {bundle.name} takes no text and has no classes; leave it empty", param="prompt")
         return {}
     if body.labels or not any_class:
         return {"labels": body.labels or classes}

@@ -1,4 +1,4 @@
-"""Images as the files that clients get."""
+"""Encodes images as PNG, JPEG or WebP files."""
 
 import io
 from collections.abc import Mapping
@@ -10,7 +10,7 @@ from .body_to_request import FileFormat
 
 
 def encode_image(image: Pixels, file_format: FileFormat, recipe: Mapping[str, Any]) -> bytes:
-    """One image, uint8 (H, W, C), as a file; a PNG carries its recipe."""
+    """Encode one image, uint8 (H, W, C), as a file; a PNG contains its recipe."""
     if file_format.name == "png":
         return png_bytes(image, recipe)
     picture = to_pillow(image)

@@ -1,4 +1,4 @@
-"""OpenAI's shape for every error, from whatever layer it comes."""
+"""Error responses: every exception as a JSON object in OpenAI's format."""
 
 # ruff: noqa: N818 - each class is named after what happened
 
@@ -23,19 +23,19 @@ LOG = logging.getLogger("ddim_edge.serving")
 
 
 class MethodNotAllowed(RequestError):
-    """A path that is there, asked in another way."""
+    """A known path with an HTTP method that it does not support."""
 
     status, code = 405, "method_not_allowed"
 
 
 class Internal(RequestError):
-    """A fault of ours."""
+    """An internal error of the server."""
 
     status, kind, code = 500, "server_error", "internal_error"
 
 
 def request_error_of(error: Exception) -> RequestError:
-    """What a client is told of an error. Of a model's failure it learns the component, never a path."""
+    """The RequestError that a client gets for any exception. A model's failure names the component, never a path."""
     match error:
         case RequestError():
             return error
@@ -44,36 +44,36 @@ def request_error_of(error: Exception) -> RequestError:
         case PredictionError():
             return ModelFailed(str(error))
         case BundleError():
-            return ModelFailed("the model cannot be run: the server's log says why")
+            return ModelFailed("the model cannot be run: see the server's log")
         case DdimEdgeError() | MemoryError():
             return ModelFailed(f"the model failed: {str(error) or 'out of memory'}")
         case HTTPException():
             return _http_error_of(error)
         case ClientDisconnect():
-            return Cancelled("the client went away")
+            return Cancelled("the client disconnected")
         case _:
-            return Internal("a fault of the server: its log says more, under the id in X-Request-Id")
+            return Internal("internal server error: see the server's log under the id in X-Request-Id")
 
 
 def _http_error_of(error: HTTPException) -> RequestError:
     kinds = {404: NotFound, 405: MethodNotAllowed, 413: TooLarge}
     if error.status_code >= 500:
-        return Internal("a fault of the server")
+        return Internal("internal server error")
     return kinds.get(error.status_code, BadRequest)(str(error.detail))
 
 
 def validation_error_of(error: RequestValidationError | ValidationError) -> BadRequest:
-    """The first thing that is wrong with a body or a query, and which option it is."""
+    """The first validation error of a body or a query, with the option's name as ``param``."""
     first = error.errors()[0]
-    where = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
-    param = where[0] if where and first["type"] != "json_invalid" else None
+    path = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
+    param = path[0] if path and first["type"] != "json_invalid" else None
     if first["type"] == "extra_forbidden":
-        return BadRequest(f"{param} is no option here", param=param, code="unknown_parameter")
+        return BadRequest(f"{param}: unknown option", param=param, code="unknown_parameter")
     return BadRequest(f"{param or 'the body'}: {first['msg']}", param=param)
 
 
 def error_body(request_error: RequestError) -> dict[str, Any]:
-    """OpenAI's error object."""
+    """The JSON object of an error, in OpenAI's format."""
     return {
         "error": {
             "message": str(request_error),
@@ -85,24 +85,24 @@ def error_body(request_error: RequestError) -> dict[str, Any]:
 
 
 def error_response(scope: Scope, error: Exception) -> Response:
-    """The response for an error; leaves its code in the scope for the log."""
+    """The response for an error; stores the error code in the scope for the access log."""
     request_error = request_error_of(error)
     scope.setdefault("state", {})["reason"] = request_error.code
     headers = {} if request_error.retry_after is None else {"Retry-After": str(request_error.retry_after)}
     if request_error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    # ASCII, for a message may quote a lone surrogate, which UTF-8 cannot hold.
+    # ASCII JSON, because a message may quote a lone surrogate, which UTF-8 cannot encode.
     return Response(json.dumps(error_body(request_error)), request_error.status, headers, "application/json")
 
 
 def _methods(routes: Sequence[BaseRoute], scope: Scope) -> set[str]:
-    """What a path may be asked by; Starlette's own answer knows the first of its routes alone."""
+    """All HTTP methods of a path; Starlette's Allow header has only those of the first matching route."""
     found = (route for route in routes if route.matches(scope)[0] is not Match.NONE)
     return {method for route in found for method in getattr(route, "methods", None) or ()}
 
 
 def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
-    """Answer every exception that one of the application's ``routes`` raises, and the lack of one."""
+    """Add exception handlers, also for unknown paths and methods; ``routes`` are all routes of the application."""
 
     async def on_error(request: Request, error: Exception) -> Response:
         response = error_response(request.scope, error)

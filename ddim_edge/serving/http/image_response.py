@@ -1,4 +1,4 @@
-"""From a body to the engine, and from the engine's events to images that a client can be given."""
+"""Submits a request body to the engine, and converts the engine's events to encoded images and JSON."""
 
 import asyncio
 import base64
@@ -19,12 +19,12 @@ from .encoding import encode_image
 from .schemas import ImageBody
 
 Publish = Callable[[bytes, str], str]
-"""Keeps a file with a suffix and returns its address."""
+"""Stores a file, given its contents and suffix, and returns its URL."""
 
 
 @dataclass(frozen=True)
 class EncodedImage:
-    """One image of an answer, whole or on its way, as a file."""
+    """One partial or finished image of a response, as a file."""
 
     index: int
     finished: bool
@@ -34,7 +34,7 @@ class EncodedImage:
 
     @property
     def extra_fields(self) -> dict[str, Any]:
-        """What is said of a finished one."""
+        """The JSON fields of a finished image beyond those of OpenAI."""
         return {"ddim_edge": self.recipe, **({} if self.is_safe is None else {"is_safe": self.is_safe})}
 
     @property
@@ -44,7 +44,7 @@ class EncodedImage:
 
 @dataclass(frozen=True)
 class ImageResponse:
-    """A request that the engine has taken."""
+    """A submitted request and the format of its response."""
 
     ticket: Ticket
     request: Request
@@ -53,26 +53,25 @@ class ImageResponse:
     publish: Publish
 
     async def images(self) -> AsyncGenerator[EncodedImage]:
-        """Partial and finished images as they come; raises what ended them."""
+        """Partial and finished images as they come; raises the error that ended the request."""
         async for event in self.ticket:
-            image = await self.image(event.image, event.index, finished=isinstance(event, ImageDone))
+            image = await self.encode(event.image, event.index, finished=isinstance(event, ImageDone))
             yield replace(image, is_safe=event.is_safe) if isinstance(event, ImageDone) else image
 
-    async def image(self, pixels: Pixels, index: int, *, finished: bool) -> EncodedImage:
-        """Image ``index``, uint8 (H, W, C), as a file; made beside the event loop, for a large one takes long."""
+    async def encode(self, pixels: Pixels, index: int, *, finished: bool) -> EncodedImage:
+        """Encode image ``index``, uint8 (H, W, C), in another thread: a large image would block the event loop."""
         recipe = {**recipe_of(self.bundle, self.request), "index": index}
-        return EncodedImage(
-            index, finished, await asyncio.to_thread(encode_image, pixels, self.file_format, recipe), recipe
-        )
+        contents = await asyncio.to_thread(encode_image, pixels, self.file_format, recipe)
+        return EncodedImage(index, finished, contents, recipe)
 
     async def to_json(self) -> dict[str, Any]:
-        """OpenAI's answer with all images."""
-        made = [image async for image in self.images() if image.finished]
-        data = [self._item(image) for image in sorted(made, key=lambda image: image.index)]
+        """OpenAI's response object with all finished images."""
+        finished = [image async for image in self.images() if image.finished]
+        data = [self._item(image) for image in sorted(finished, key=lambda image: image.index)]
         return {"created": int(time.time()), "data": data, "quality": None, **self.common_fields()}
 
     def common_fields(self) -> dict[str, str]:
-        """What all images have in common."""
+        """The JSON fields that are the same for all images."""
         channels, height, width = self.bundle.image_shape(self.request.height, self.request.width)
         background = "transparent" if channels == 4 else "opaque"
         return {"output_format": self.file_format.name, "size": f"{width}x{height}", "background": background}
@@ -92,7 +91,10 @@ def submit_body(
     partial_images: int = 0,
     longest_s: float | None = None,
 ) -> ImageResponse:
-    """Check the body and hand it to the engine; RequestError or ConfigError where that cannot be."""
+    """Check the body and submit it to the engine; raises RequestError or ConfigError.
+
+    ``longest_s`` is the upper limit of the body's ``timeout_s``; None: the server's ``timeout_s``.
+    """
     bundle = engine.catalogue.find(body.model)
     file_format = parse_file_format(body)
     request = request_from_body(body, bundle, engine.settings, origin)

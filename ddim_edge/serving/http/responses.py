@@ -1,4 +1,4 @@
-"""An answer in one piece, or as server-sent events; a client that goes away ends either."""
+"""Image responses as one JSON object or as server-sent events; both end when the client disconnects."""
 
 import asyncio
 import contextlib
@@ -20,20 +20,20 @@ _USAGE = {
     "output_tokens": 0,
     "total_tokens": 0,
 }
-"""Nothing here has tokens, and clients expect the object."""
+"""There are no tokens here, but OpenAI's clients expect the object."""
 
 
 async def json_response(http: Request, response: ImageResponse) -> Response:
     """All images in one JSON object."""
-    answer = asyncio.ensure_future(response.to_json())
-    gone = asyncio.ensure_future(_disconnected(http))
+    result = asyncio.ensure_future(response.to_json())
+    disconnect = asyncio.ensure_future(_disconnected(http))
     try:
-        await asyncio.wait({answer, gone}, return_when=asyncio.FIRST_COMPLETED)
-        if not answer.done():
-            raise Cancelled("the client went away")
-        return JSONResponse(answer.result())
+        await asyncio.wait({result, disconnect}, return_when=asyncio.FIRST_COMPLETED)
+        if not result.done():
+            raise Cancelled("the client disconnected")
+        return JSONResponse(result.result())
     finally:
-        for task in (answer, gone):
+        for task in (result, disconnect):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError, Exception):
                 await task
@@ -45,20 +45,20 @@ async def _disconnected(http: Request) -> None:
 
 
 def stream_response(response: ImageResponse, prefix: str) -> Response:
-    """Server-sent events ``PREFIX.partial_image`` and ``PREFIX.completed``, then the end."""
+    """Server-sent events ``PREFIX.partial_image`` and ``PREFIX.completed``; ``error`` if the request fails."""
     return StreamingResponse(_events(response, prefix), media_type="text/event-stream")
 
 
 async def _events(response: ImageResponse, prefix: str) -> AsyncIterator[str]:
-    shown: dict[int, int] = {}
+    partials: dict[int, int] = {}
     try:
         async with contextlib.aclosing(response.images()) as images:
             async for image in images:
-                number = shown.get(image.index, 0)
-                shown[image.index] = number + 1
+                number = partials.get(image.index, 0)
+                partials[image.index] = number + 1
                 event = _event(response, prefix, image, number)
                 yield f"event: {event['type']}\ndata: {json.dumps(event)}\n\n"
-    except Exception as error:  # the status line is out already: what is left is an event
+    except Exception as error:  # the status line has been sent, so the error is an event
         yield f"event: error\ndata: {json.dumps(error_body(request_error_of(error)))}\n\n"
     finally:
         response.ticket.cancel()

@@ -1,4 +1,4 @@
-"""What clients send and what they get, as the OpenAPI document tells it."""
+"""JSON schemas of request and response bodies, as in the OpenAPI document."""
 
 from typing import Annotated, Any, Literal
 
@@ -9,11 +9,11 @@ from ..scheduling.submission import State
 
 MAX_PROMPT = 4000
 MAX_SEED = 2**53 - 1 - 10
-"""So that the seeds of ten images are whole numbers in every JSON reader."""
+"""So that the seeds of ten images are exact in JSON readers that use float64."""
 
 _HTTP_OPTIONS = http_options()
 OutputFormat = Literal["png", "jpeg", "webp"]
-_PROMPT = "A text; for a model of classes their names between commas, and empty or `random` for any."
+_PROMPT = "A text; for a class-conditional model class names between commas, empty or `random` for random classes."
 Label = Annotated[str, Field(max_length=200)] | Annotated[int, Field(ge=0, le=2**31)]
 
 
@@ -23,15 +23,15 @@ def _option(name: str, **limits: Any) -> Any:
 
 
 class ImageBody(BaseModel):
-    """What to make: OpenAI's options, then this server's own."""
+    """The JSON body of a request for images: OpenAI's options, then this server's own."""
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 
     prompt: str = Field("", max_length=MAX_PROMPT, description=_PROMPT)
     model: str | None = Field(None, max_length=200)
     n: int | None = _option("n", ge=1, le=10)
-    size: str | None = Field(None, max_length=20, description="`auto`: the model's own; or such as `512x512`.")
-    response_format: Literal["b64_json", "url"] | None = Field(None, description="`url`: kept here for a time.")
+    size: str | None = Field(None, max_length=20, description="WIDTHxHEIGHT, or `auto` for the model's own.")
+    response_format: Literal["b64_json", "url"] | None = Field(None, description="`url`: kept for some time.")
     output_format: OutputFormat | None = None
     output_compression: int | None = Field(None, ge=0, le=100, description="The quality of JPEG and WebP.")
     quality: Literal["auto", "standard"] | None = None
@@ -47,11 +47,11 @@ class ImageBody(BaseModel):
     guidance_scale: float | None = _option("guidance_scale", ge=0, le=1e6)
     sampler: str | None = _option("sampler", max_length=100)
     eta: float | None = _option("eta", ge=0, le=1)
-    timeout_s: float | None = Field(None, ge=1, le=1e9, description="At most the server's own.")
+    timeout_s: float | None = Field(None, ge=1, le=1e9, description="Seconds; at most the server's limit.")
 
 
 class GenerationBody(ImageBody):
-    """``POST /v1/images/generations``."""
+    """The body of ``POST /v1/images/generations``."""
 
     stream: bool | None = None
     partial_images: int | None = Field(None, ge=0, le=3)
@@ -70,7 +70,7 @@ class VariationBody(ImageBody):
 
 
 class ErrorDetail(BaseModel):
-    """OpenAI's error."""
+    """An error in OpenAI's format."""
 
     message: str
     type: str
@@ -79,18 +79,18 @@ class ErrorDetail(BaseModel):
 
 
 class ErrorBody(BaseModel):
-    """Every error has this shape."""
+    """The body of every error response."""
 
     error: ErrorDetail
 
 
 class ImageItem(BaseModel):
-    """One image, as one of the two; ``ddim_edge`` is the recipe that makes it again."""
+    """One image, as ``b64_json`` or ``url``; ``ddim_edge`` is the recipe to make it again."""
 
     b64_json: str | None = None
     url: str | None = None
     is_safe: bool | None = None
-    """Only of models with a safety checker; an unsafe image is black."""
+    """Only for models with a safety checker; an unsafe image is black."""
     ddim_edge: dict[str, Any]
 
 
@@ -106,7 +106,7 @@ class ImagesBody(BaseModel):
 
 
 class ModelExtension(BaseModel):
-    """What a model can be asked."""
+    """What a model supports, and its defaults."""
 
     text: bool
     labels: list[str]
@@ -158,5 +158,5 @@ class JobBody(BaseModel):
 
 
 def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The responses of a route beside its success, for the OpenAPI document."""
+    """The error responses of a route, for the OpenAPI document."""
     return {status: {"model": ErrorBody} for status in statuses}

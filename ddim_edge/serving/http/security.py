@@ -1,4 +1,4 @@
-"""The gate before every route: who may ask, from which page, under which name, and how much at once."""
+"""Security middleware: checks Host, Origin, API key and body size before every route."""
 
 # ruff: noqa: N818 - each class is named after what happened
 
@@ -32,25 +32,25 @@ _HEADERS = {
 
 
 class Unauthorised(RequestError):
-    """No key, or a wrong one."""
+    """The API key is missing or wrong."""
 
     status, kind, code = 401, "authentication_error", "invalid_api_key"
 
 
 class Forbidden(RequestError):
-    """A page or a name that was not listed."""
+    """The request's Host or Origin is not allowed."""
 
     status, kind, code = 403, "permission_error", "forbidden"
 
 
 class SecurityMiddleware:
-    """Refuses before a body is read; counts the body while it is read."""
+    """Refuses a request before its body is read; limits the size of the body while it is read."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app, self.settings = app, settings
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Let a request through, or answer it."""
+        """Pass the request on, or respond with the error."""
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         send = _add_headers(send)
@@ -69,15 +69,15 @@ class SecurityMiddleware:
             raise too_large(self.settings.max_body_bytes)
 
     def _check_names(self, headers: Headers) -> None:
-        """A page of elsewhere may not use the browser of somebody who may, nor give its own name to this server."""
+        """Check Host (against DNS rebinding) and Origin (against pages of other sites in a user's browser)."""
         host = headers.get("host", "")
         if self.settings.hosts is not None and _host_name(host) not in self.settings.hosts:
-            raise Forbidden("this server does not go by that Host name")
+            raise Forbidden("this server does not accept that Host name")
         origin = headers.get("origin")
         if origin is None or origin in self.settings.cors_origins or "*" in self.settings.cors_origins:
             return
         if origin.partition("://")[2] != host:
-            raise Forbidden("pages of that origin may not use this server: --cors-origin lists those that may")
+            raise Forbidden("pages of that origin may not use this server: allow it with --cors-origin")
 
     def _check_key(self, authorization: str) -> None:
         if self.settings.api_key is None:
@@ -89,18 +89,18 @@ class SecurityMiddleware:
 
 
 def route_path(scope: Scope) -> str:
-    """What was asked for, without the path that the application is mounted at."""
+    """The request's path without the prefix at which the application is mounted."""
     path: str = scope["path"]
     return path.removeprefix(scope.get("root_path", ""))
 
 
 def needs_key(path: str) -> bool:
-    """Whether only who has the key, if there is one, may ask for ``path``: all but what is known to be harmless."""
+    """Whether ``path`` needs the API key, if there is one: all but a short list of harmless paths."""
     return path not in _PATHS_WITHOUT_KEY and not path.startswith("/images/")
 
 
 def _host_name(host: str) -> str:
-    """The name in a Host header, without its port."""
+    """The name in a Host header without the port; empty if it cannot be parsed."""
     try:
         return urlsplit(f"//{host}").hostname or ""
     except ValueError:
@@ -108,8 +108,8 @@ def _host_name(host: str) -> str:
 
 
 def too_large(limit: int) -> TooLarge:
-    """The error of a body over ``limit`` bytes."""
-    return TooLarge(f"the body is larger than {limit} bytes, the most that this server takes")
+    """The error for a body over ``limit`` bytes."""
+    return TooLarge(f"the body is larger than this server's limit of {limit} bytes")
 
 
 def _limit_body(receive: Receive, limit: int) -> Receive:
@@ -120,7 +120,7 @@ def _limit_body(receive: Receive, limit: int) -> Receive:
         message = await receive()
         read += len(message.get("body", b""))
         if read > limit:
-            raise HTTPException(413, str(too_large(limit)))  # the one kind that FastAPI lets pass while it reads
+            raise HTTPException(413, str(too_large(limit)))  # the only exception that FastAPI does not replace here
         return message
 
     return counting

@@ -1,4 +1,4 @@
-"""Pictures that clients send in: bounded before they are decoded, in a fixed list of formats."""
+"""Decodes uploaded pictures: only known formats, with the number of pixels checked before decoding."""
 
 import io
 import warnings
@@ -16,9 +16,9 @@ FORMATS = ("PNG", "JPEG", "WEBP")
 
 
 def decode_origin(image: bytes, mask: bytes | None, shape: Shape, max_pixels: int) -> Origin:
-    """What a client's files are to a model of ``shape`` (C, H, W); BadRequest for files that are no such pictures.
+    """The Origin from uploaded files for a model of ``shape`` (C, H, W); raises BadRequest for unsuitable files.
 
-    The mask follows OpenAI: it has the image's size, and where it is transparent the image is made new.
+    The mask follows OpenAI: it has the image's size, and the image is repainted where the mask is transparent.
     """
     picture = _decode(image, "image", max_pixels)
     mask_pixels = None if mask is None else _transparent_pixels(_decode(mask, "mask", max_pixels), picture.size, shape)
@@ -28,26 +28,26 @@ def decode_origin(image: bytes, mask: bytes | None, shape: Shape, max_pixels: in
 def _decode(contents: bytes, param: str, max_pixels: int) -> Image.Image:
     try:
         with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is below
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below replaces it
             picture = Image.open(io.BytesIO(contents), formats=FORMATS)
         if picture.width * picture.height > max_pixels:
             size = f"{picture.width}x{picture.height}"
-            raise BadRequest(f"{param}: {size} pixels are more than {max_pixels}, the most that may be", param=param)
+            raise BadRequest(f"{param}: {size} is over this server's limit of {max_pixels} pixels", param=param)
         picture.load()
         return ImageOps.exif_transpose(picture)
     except UnidentifiedImageError:
-        raise BadRequest(f"{param}: it is no picture in {', '.join(FORMATS)}", param=param) from None
+        raise BadRequest(f"{param}: not a picture in {', '.join(FORMATS)}", param=param) from None
     except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError, MemoryError) as error:
-        raise BadRequest(f"{param}: it cannot be decoded ({type(error).__name__})", param=param) from None
+        raise BadRequest(f"{param}: the file cannot be decoded ({type(error).__name__})", param=param) from None
 
 
 def _transparent_pixels(mask: Image.Image, size: tuple[int, int], shape: Shape) -> NDArray[np.bool_]:
-    """Where the mask is transparent, cut and scaled as the image is, bool (1, 1, H, W)."""
+    """Where the mask is transparent, cropped and scaled like the image, bool (1, 1, H, W)."""
     if mask.size != size:
-        message = f"mask: it has {mask.width}x{mask.height} pixels, and the image {size[0]}x{size[1]}"
+        message = f"mask: {mask.width}x{mask.height} pixels, but expected the image's size {size[0]}x{size[1]}"
         raise BadRequest(message, param="mask")
     if not mask.has_transparency_data:
-        raise BadRequest("mask: it has no transparency; what is transparent is made new", param="mask")
+        raise BadRequest("mask: it has no transparency; make the part to repaint transparent", param="mask")
     alpha = mask.convert("RGBA").getchannel("A")
     fitted = ImageOps.fit(alpha, (shape[2], shape[1]), Image.Resampling.BOX)
     return (np.asarray(fitted) < 128)[None, None]

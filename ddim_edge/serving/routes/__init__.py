@@ -1,1 +1,1 @@
-"""Routes: the endpoints, a file each."""
+"""Routes: one file for each group of endpoints."""

@@ -1,4 +1,4 @@
-"""``POST /v1/images/edits`` and ``/v1/images/variations``: what is made from a picture."""
+"""``POST /v1/images/edits`` and ``/v1/images/variations``: images from an uploaded picture."""
 
 import asyncio
 from typing import Any, TypeVar
@@ -26,7 +26,7 @@ Body = TypeVar("Body", bound=BaseModel)
 
 
 def routes(engine: AsyncEngine, store: ImageStore) -> APIRouter:
-    """The routes over ``engine``."""
+    """The router of ``/v1/images/edits`` and ``/v1/images/variations``."""
     router = APIRouter(prefix="/v1/images", tags=["OpenAI"])
 
     @router.post("/edits", **_route_options(EditBody, ("image", "mask"), EVENTS))
@@ -38,11 +38,9 @@ def routes(engine: AsyncEngine, store: ImageStore) -> APIRouter:
             engine, body, publisher(store, http), origin=origin, partial_images=partial_image_count(body)
         )
         http.state.prompt = body.prompt
-        return (
-            responses.stream_response(response, "image_edit")
-            if body.stream
-            else await responses.json_response(http, response)
-        )
+        if body.stream:
+            return responses.stream_response(response, "image_edit")
+        return await responses.json_response(http, response)
 
     @router.post("/variations", **_route_options(VariationBody, ("image",), {}))
     async def variations(http: Request) -> Response:
@@ -65,14 +63,14 @@ async def _read_origin(engine: AsyncEngine, body: ImageBody, files: dict[str, Up
 
 
 def _parse_form(form: FormData, schema: type[Body], wanted: tuple[str, ...]) -> tuple[Body, dict[str, UploadFile]]:
-    """The text fields, checked as JSON's would be but from words, and the files; ``NAME[]`` is a list, as in PHP."""
+    """The text fields, validated by ``schema``, and the files; ``NAME[]`` is read as ``NAME``."""
     values: dict[str, Any] = {}
     files: dict[str, UploadFile] = {}
     for key, value in form.multi_items():
         name = key.removesuffix("[]")
         if isinstance(value, UploadFile):
             if name not in wanted or name in files:
-                raise BadRequest(f"{name}: one file each for {' and '.join(wanted)} is what is taken", param=name)
+                raise BadRequest(f"{name}: expected one file for each of {', '.join(wanted)}", param=name)
             files[name] = value
         elif name == "labels":
             values.setdefault(name, []).append(value)
@@ -82,7 +80,7 @@ def _parse_form(form: FormData, schema: type[Body], wanted: tuple[str, ...]) -> 
 
 
 def _without_null(field: dict[str, Any]) -> dict[str, Any]:
-    """A form leaves a field out where JSON may say null."""
+    """The field's schema without null: a form omits a field instead."""
     kinds = [kind for kind in field.get("anyOf", []) if kind != {"type": "null"}]
     if len(kinds) != 1:
         return field
@@ -90,7 +88,7 @@ def _without_null(field: dict[str, Any]) -> dict[str, Any]:
 
 
 def _route_options(schema: type[BaseModel], files: tuple[str, ...], content: dict[str, Any]) -> dict[str, Any]:
-    """What FastAPI cannot see of a form that is read by hand."""
+    """Arguments of ``router.post``, with the OpenAPI schema of the form, which FastAPI does not read itself."""
     fields = schema.model_json_schema()
     fields["properties"] = {name: _without_null(value) for name, value in fields["properties"].items()}
     fields["properties"] |= {name: {"type": "string", "format": "binary"} for name in files}

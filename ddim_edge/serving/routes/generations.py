@@ -1,4 +1,4 @@
-"""``POST /v1/images/generations`` and ``GET /v1/models``: what OpenAI's clients speak."""
+"""``POST /v1/images/generations`` and ``GET /v1/models``, compatible with OpenAI's clients."""
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -18,16 +18,16 @@ GENERATION_ERRORS = (400, 403, 413, 429, 500, 503, 504)
 
 
 def partial_image_count(body: GenerationBody) -> int:
-    """How many partial images are wanted; BadRequest for what does not go with a stream, or without one."""
+    """The number of partial images; raises BadRequest for options that need a stream, or do not work with one."""
     if body.partial_images and not body.stream:
         raise BadRequest("partial_images needs stream: true", param="partial_images")
     if body.stream and body.response_format == "url":
-        raise BadRequest("response_format: a stream carries its images; ask for b64_json", param="response_format")
+        raise BadRequest("response_format: a stream supports only b64_json", param="response_format")
     return body.partial_images or 0
 
 
 def routes(engine: AsyncEngine, store: ImageStore, started: int) -> APIRouter:
-    """The routes over ``engine``; ``started`` is when the models were opened, in Unix seconds."""
+    """The router of ``/v1/images/generations`` and ``/v1/models``; ``started``: the start in Unix seconds."""
     router = APIRouter(prefix="/v1", tags=["OpenAI"])
 
     @router.post(
@@ -41,11 +41,9 @@ def routes(engine: AsyncEngine, store: ImageStore, started: int) -> APIRouter:
     async def generations(body: GenerationBody, http: Request) -> Response:
         response = submit_body(engine, body, publisher(store, http), partial_images=partial_image_count(body))
         http.state.prompt = body.prompt
-        return (
-            responses.stream_response(response, "image_generation")
-            if body.stream
-            else await responses.json_response(http, response)
-        )
+        if body.stream:
+            return responses.stream_response(response, "image_generation")
+        return await responses.json_response(http, response)
 
     @router.get("/models", responses=errors(403))
     async def models() -> ModelList:
@@ -63,7 +61,7 @@ EVENTS = {"text/event-stream": {"schema": {"type": "string"}}}
 
 
 def describe_model(bundle: Bundle, started: int) -> ModelBody:
-    """A model in OpenAI's shape, with what it can be asked."""
+    """A model in OpenAI's format, with the options that it supports and their defaults."""
     _, height, width = bundle.image_shape()
     extension = ModelExtension(
         text=bundle.inputs.text,
@@ -80,7 +78,7 @@ def describe_model(bundle: Bundle, started: int) -> ModelBody:
 
 
 def _supports(bundle: Bundle, sampler: str) -> bool:
-    """Whether the model's noise schedule suits a sampler."""
+    """Whether the sampler works with the model's noise schedule."""
     try:
         config = bundle.sampler(sampler)
         schedule_of(config, bundle.default_steps(config))

@@ -1,4 +1,4 @@
-"""Finished images that are fetched by an address: whoever knows it may, as it is too long to guess."""
+"""Finished images behind URLs (``response_format: url``). They need no key: the URL is too long to guess."""
 
 import secrets
 from collections import OrderedDict
@@ -13,7 +13,7 @@ from ..http.schemas import errors
 
 
 class StoredImage(NamedTuple):
-    """An image as a file; ``expires`` is when it leaves, on the store's clock."""
+    """An image as a file; ``expires`` is in seconds of the store's clock."""
 
     contents: bytes
     media_type: str
@@ -21,24 +21,24 @@ class StoredImage(NamedTuple):
 
 
 class ImageStore:
-    """Images leave after ``keep_s`` seconds of ``clock``, or when there are more than ``keep`` of them."""
+    """Keeps images for ``keep_s`` seconds of ``clock``, at most ``keep`` of them; the oldest is deleted first."""
 
     def __init__(self, keep_s: float, keep: int, clock: Callable[[], float]) -> None:
         self._keep_s, self._keep, self._clock = keep_s, keep, clock
         self._images: OrderedDict[str, StoredImage] = OrderedDict()
 
     def add(self, contents: bytes, suffix: str) -> str:
-        """Keep an image; the path of its address."""
+        """Store an image; returns the path of its URL."""
         name = f"{secrets.token_urlsafe(24)}.{suffix}"
         self._images[name] = StoredImage(contents, f"image/{suffix}", self._clock() + self._keep_s)
         self._expire()
         return f"/images/{name}"
 
     def get(self, name: str) -> StoredImage:
-        """The image of a name; NotFound where there is none, or no longer."""
+        """The image with a name; raises NotFound for an unknown or expired one."""
         self._expire()
         if name not in self._images:
-            raise NotFound("there is no such image, or it is no longer kept")
+            raise NotFound("there is no such image, or it has expired")
         return self._images[name]
 
     def _expire(self) -> None:
@@ -50,22 +50,22 @@ class ImageStore:
 
 
 def publisher(store: ImageStore, http: Request) -> Callable[[bytes, str], str]:
-    """What keeps a file with a suffix and returns its address, under the name by which ``http`` called this server."""
-    here = f"{http.url.scheme}://{http.url.netloc}{http.scope.get('root_path', '')}"
+    """A function that stores a file, given its contents and suffix, and returns its URL on the host of ``http``."""
+    base_url = f"{http.url.scheme}://{http.url.netloc}{http.scope.get('root_path', '')}"
 
     def publish(contents: bytes, suffix: str) -> str:
-        return here + store.add(contents, suffix)
+        return base_url + store.add(contents, suffix)
 
     return publish
 
 
 def routes(store: ImageStore) -> APIRouter:
-    """The route that an address leads to."""
+    """The router of ``/images/{name}``."""
     router = APIRouter(tags=["OpenAI"])
 
     @router.get(
         "/images/{name}",
-        summary="An image that was asked for as a url",
+        summary="An image that was requested as a URL",
         response_class=Response,
         responses={200: {"content": {"image/*": {}}}, **errors(403, 404)},
     )

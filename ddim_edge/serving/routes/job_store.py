@@ -1,4 +1,4 @@
-"""Jobs that outlive the connection that asked for them, kept for a time and up to a number."""
+"""The jobs of ``/v1/jobs``: they continue after the connection has closed, and are kept for some time."""
 
 import asyncio
 import time
@@ -15,7 +15,7 @@ from ..scheduling.submission import State
 
 @dataclass(eq=False)
 class StoredJob:
-    """One job; ``ended`` is when, on the store's clock."""
+    """One job; ``ended`` is the time of its end in seconds of the store's clock, None before."""
 
     id: str
     response: ImageResponse
@@ -34,7 +34,7 @@ class StoredJob:
         return "cancelled" if isinstance(self.error, Cancelled) else "failed"
 
     def describe(self) -> dict[str, Any]:
-        """The job as JSON values, but for its previews."""
+        """The job as a JSON object, without previews."""
         submission = self.response.ticket.submission
         total = submission.calls_per_image * submission.request.num_images
         return {
@@ -50,20 +50,20 @@ class StoredJob:
         }
 
     async def previews(self) -> list[str]:
-        """What its running images look like now, in base64, in their order."""
+        """The current estimates of its running images, in base64, ordered by index."""
         estimates = sorted((await self.response.ticket.estimates()).items())
-        return [(await self.response.image(pixels, index, finished=False)).b64_json for index, pixels in estimates]
+        return [(await self.response.encode(pixels, index, finished=False)).b64_json for index, pixels in estimates]
 
 
 class JobStore:
-    """Ended jobs leave after ``keep_s`` seconds of ``clock``, or when there are more than ``keep`` of them."""
+    """Keeps ended jobs for ``keep_s`` seconds of ``clock``, at most ``keep`` of them; the oldest is deleted first."""
 
     def __init__(self, keep_s: float, keep: int, clock: Callable[[], float]) -> None:
         self._keep_s, self._keep, self._clock = keep_s, keep, clock
         self._jobs: dict[str, StoredJob] = {}
 
     def add(self, response: ImageResponse) -> StoredJob:
-        """Keep a job, and follow it to its end."""
+        """Store a job, and its result when it has ended."""
         self._expire()
         job = StoredJob(f"job-{uuid.uuid4().hex}", response, int(time.time()))
         job.task = asyncio.create_task(self._follow(job))
@@ -71,14 +71,14 @@ class JobStore:
         return job
 
     def get(self, job_id: str) -> StoredJob:
-        """The job of an id; NotFound where there is none, or no longer."""
+        """The job with an id; raises NotFound for an unknown or expired one."""
         self._expire()
         if job_id not in self._jobs:
-            raise NotFound("there is no such job, or it is no longer kept", param="id")
+            raise NotFound("there is no such job, or it has expired", param="id")
         return self._jobs[job_id]
 
     async def remove(self, job_id: str) -> StoredJob:
-        """Cancel a job that runs, and wait for its end; forget one that has ended."""
+        """Cancel a running job and wait for its end; delete an ended one."""
         job = self.get(job_id)
         if job.ended is not None:
             del self._jobs[job_id]

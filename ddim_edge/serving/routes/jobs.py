@@ -1,4 +1,4 @@
-"""``/v1/jobs``: long work that does not hold a connection open."""
+"""``/v1/jobs``: long requests that do not need an open connection."""
 
 from typing import Annotated, Any
 
@@ -14,7 +14,7 @@ from .job_store import JobStore
 
 
 def routes(engine: AsyncEngine, images: ImageStore, clock: Clock) -> APIRouter:
-    """The routes over ``engine``."""
+    """The router of ``/v1/jobs``."""
     settings = engine.settings
     store = JobStore(settings.keep_s, settings.keep_jobs, clock)
     router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
@@ -43,7 +43,7 @@ def routes(engine: AsyncEngine, images: ImageStore, clock: Clock) -> APIRouter:
             body["previews"] = await job.previews()
         return JSONResponse(body)
 
-    @router.delete("/{job_id}", summary="Cancel a job that runs; forget one that has ended", **known)
+    @router.delete("/{job_id}", summary="Cancel a running job; delete an ended one", **known)
     async def delete(job_id: str) -> Response:
         return JSONResponse((await store.remove(job_id)).describe())
 

@@ -1,4 +1,4 @@
-"""``/``: one self-contained page, where the package holds it."""
+"""``/``: the web page, one self-contained HTML file."""
 
 from importlib import resources
 
@@ -14,7 +14,7 @@ CSP = (
 
 
 def routes() -> APIRouter:
-    """The route of the page; NotFound where the file is not there."""
+    """The router of ``/``; its route raises NotFound if the file is missing."""
     router = APIRouter(include_in_schema=False)
     file = resources.files(__package__) / "page.html"
 

@@ -1,1 +1,1 @@
-"""Scheduling: which request runs when; the engine's thread and its asyncio interface."""
+"""Scheduling: which request runs when; the engine thread and its asyncio interface."""

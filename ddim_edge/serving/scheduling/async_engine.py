@@ -1,4 +1,4 @@
-"""The engine for asyncio, without HTTP: submit requests, await their images or watch them come."""
+"""AsyncEngine: the engine for asyncio, without HTTP. Submit a request, then await its images or iterate over events."""
 
 import asyncio
 import contextlib
@@ -16,17 +16,18 @@ from ...generation.requests.options import request_of
 from ...generation.requests.request import Request
 from ...runtime.hardware.memory import budget_bytes
 from ..settings import DEFAULTS, Settings
+from .catalogue import Catalogue, Models
 from .engine_thread import Clock, EngineThread
+from .loaded_models import LoadedModel, LoadedModels, load_model
 from .metrics import Metrics
-from .models import Catalogue, LoadedModel, LoadedModels, Models, load_model
 from .scheduler import Scheduler
 from .submission import Ended, Event, ImageDone, Partial, Submission
 
 
 class Ticket:
-    """One request on its way: await it for its images, uint8 (N, H, W, C), or iterate over its events; not both.
+    """A submitted request: await it for its images, uint8 (N, H, W, C), or iterate over its events; not both.
 
-    Both raise the error that ended it. Whoever stops waiting cancels it.
+    Both raise the error that ended the request. Cancelling the await, or leaving the loop, cancels the request.
     """
 
     def __init__(
@@ -37,7 +38,7 @@ class Ticket:
         self.submission = Submission(model, request, self._on_event, deadline, partial_images)
 
     def _on_event(self, event: Event) -> None:
-        with contextlib.suppress(RuntimeError):  # the loop was closed: nobody listens any more
+        with contextlib.suppress(RuntimeError):  # the loop is closed: the event has no receiver
             self._loop.call_soon_threadsafe(self._events.put_nowait, event)
 
     async def __aiter__(self) -> AsyncIterator[Partial | ImageDone]:
@@ -53,22 +54,22 @@ class Ticket:
         return self._images().__await__()
 
     async def _images(self) -> Pixels:
-        made = {event.index: event.image async for event in self if isinstance(event, ImageDone)}
-        return np.stack([made[index] for index in sorted(made)])
+        done = {event.index: event.image async for event in self if isinstance(event, ImageDone)}
+        return np.stack([done[index] for index in sorted(done)])
 
     def cancel(self) -> None:
-        """Stop it before the next step, if it has not ended."""
+        """Stop the request before the next step; nothing happens if it has ended."""
         if self.submission.state in ("queued", "running"):
             self._engine_thread.cancel(self.submission)
 
     async def estimates(self) -> dict[int, Pixels]:
-        """What its running images look like now, by index."""
+        """The current estimates of its running images by index, uint8 (H, W, C)."""
         future: asyncio.Future[dict[int, Pixels]] = self._loop.create_future()
 
-        def take(images: dict[int, Pixels]) -> None:
+        def on_estimates(images: dict[int, Pixels]) -> None:
             self._loop.call_soon_threadsafe(_set_result, future, images)
 
-        self._engine_thread.peek(self.submission, take)
+        self._engine_thread.peek(self.submission, on_estimates)
         return await future
 
 
@@ -78,12 +79,12 @@ def _set_result(future: asyncio.Future[dict[int, Pixels]], images: dict[int, Pix
 
 
 class AsyncEngine:
-    """Several models behind one thread.
+    """Several models that one engine thread runs.
 
     >>> async with AsyncEngine(["fashion-mnist"]) as engine:
     ...     images = await engine.submit(engine.request(labels=["bag"], seed=7))
 
-    Raises BundleError, ProviderError or ConfigError where a model cannot be served.
+    Raises BundleError, ProviderError or ConfigError if a model cannot be served.
     """
 
     def __init__(self, models: Models, settings: Settings = DEFAULTS, *, clock: Clock = time.monotonic) -> None:
@@ -97,13 +98,19 @@ class AsyncEngine:
         self.metrics.watch_queue(lambda: self.engine_thread.queued)
 
     def _model_loader(self) -> Callable[[Bundle], LoadedModel]:
-        limits = self.settings
-        budget = budget_bytes() if limits.max_memory_bytes is None else limits.max_memory_bytes
-        open_ = partial(load_model, provider=limits.provider, max_rows=limits.max_rows, budget=budget)
-        return partial(open_, on_call=self.metrics.network_call, on_warm_up=limits.warm_up)
+        settings = self.settings
+        budget = budget_bytes() if settings.max_memory_bytes is None else settings.max_memory_bytes
+        return partial(
+            load_model,
+            provider=settings.provider,
+            max_rows=settings.max_rows,
+            budget=budget,
+            on_call=self.metrics.network_call,
+            on_warm_up=settings.warm_up,
+        )
 
     def request(self, model: str | None = None, **options: Unpack[Options]) -> Request:
-        """The request for one of the models, checked; see ``Pipeline.generate`` for the options."""
+        """A checked request for ``model`` (None: the first one); ``Pipeline.generate`` documents the options."""
         return request_of(self.catalogue.find(model), options)
 
     def submit(
@@ -114,16 +121,20 @@ class AsyncEngine:
         timeout_s: float | None = None,
         partial_images: int = 0,
     ) -> Ticket:
-        """Queue ``request`` for ``model`` (the first one); RequestError otherwise. ``partial_images`` are shown."""
+        """Queue ``request`` for ``model`` (None: the first one), with ``partial_images`` Partial events an image.
+
+        ``timeout_s`` is counted from now; None: ``settings.timeout_s``. Raises NotFound, QueueFull, Draining or
+        EngineDead.
+        """
         name = self.catalogue.find(model).name
         seconds = self.settings.timeout_s if timeout_s is None else timeout_s
         ticket = Ticket(self.engine_thread, name, request, self.engine_thread.clock() + seconds, partial_images)
-        self.engine_thread.start()  # a mounted application is not told of its server's start
+        self.engine_thread.start()  # a mounted application gets no start event
         self.engine_thread.submit(ticket.submission)
         return ticket
 
     async def aclose(self) -> None:
-        """Finish what runs, for at most ``settings.drain_s`` seconds."""
+        """Refuse new requests, finish the running ones within ``settings.drain_s`` seconds, cancel the rest."""
         await asyncio.to_thread(self.engine_thread.close, self.settings.drain_s)
         self.loaded_models.close()
 

@@ -1,4 +1,4 @@
-"""The one thread that owns engines and sessions, and the bounded queue in front of it."""
+"""The engine thread: the only one that runs models, with a bounded queue in front of it."""
 
 import logging
 import threading
@@ -12,15 +12,19 @@ from .scheduler import Scheduler
 from .submission import Submission
 
 LOG = logging.getLogger("ddim_edge.serving")
+_DEAD = "the engine thread has stopped after an internal error: try again later"
 Clock = Callable[[], float]
 OnEstimates = Callable[[dict[int, Pixels]], None]
 
 _LOAD_POLL_S = 0.05
-"""How often to look whether a model has been opened, where there is nothing else to do."""
+"""While requests wait and nothing runs: how often to check whether a model has been loaded."""
 
 
 class EngineThread:
-    """Takes submissions from any thread. ``on_death`` is called where the thread ends by a fault of its own."""
+    """Runs the scheduler in a thread. Its methods may be called from any thread, except for ``turn``.
+
+    ``on_death`` is called when the thread has stopped after an internal error.
+    """
 
     def __init__(self, scheduler: Scheduler, max_queue: int, clock: Clock = time.monotonic) -> None:
         self.clock = clock
@@ -34,7 +38,7 @@ class EngineThread:
         self._thread = threading.Thread(target=self._run, name="ddim-edge-engine", daemon=True)
 
     def start(self) -> None:
-        """Start the thread, if it has not been started."""
+        """Start the thread if it has not been started."""
         with self._changed:
             if self._thread.ident is None:
                 self._thread.start()
@@ -49,29 +53,32 @@ class EngineThread:
 
     @property
     def queued(self) -> int:
-        """How many requests wait to be begun."""
+        """How many requests are waiting."""
         return len(self._arrived) + len(self._scheduler.waiting)
 
     def submit(self, submission: Submission) -> None:
-        """Queue it; EngineDead, Draining or QueueFull where it cannot be."""
+        """Add ``submission`` to the queue; raises EngineDead, Draining or QueueFull."""
         with self._changed:
             if self._dead:
-                raise EngineDead("the engine has stopped by an internal fault")
+                raise EngineDead(_DEAD)
             if self.draining:
-                raise Draining("the server is stopping: ask another one, or later")
+                raise Draining("the server is shutting down: try again later")
             if self.queued >= self._max_queue:
-                raise QueueFull(f"{self._max_queue} requests wait already: try again later")
+                raise QueueFull(f"the queue is full ({self._max_queue} requests): try again later")
             self._arrived.append(submission)
             self._changed.notify_all()
 
     def cancel(self, submission: Submission) -> None:
-        """Stop it before the next step."""
+        """Stop ``submission`` before the next step."""
         with self._changed:
             submission.cancelled = True
             self._changed.notify_all()
 
     def peek(self, submission: Submission, on_estimates: OnEstimates) -> None:
-        """Call ``take``, in the engine's thread, with the estimates of its running images, by index."""
+        """Call ``on_estimates`` with the current estimates of ``submission``'s running images, by index.
+
+        It is called in the engine thread before the next step; at once, with none, if ``submission`` has ended.
+        """
         with self._changed:
             if self._dead or submission.state not in ("queued", "running"):
                 return on_estimates({})
@@ -80,12 +87,15 @@ class EngineThread:
         return None
 
     def start_draining(self) -> None:
-        """Accept nothing more. Takes no lock, so a signal's handler may call it."""
+        """Refuse new submissions. Takes no lock, so a signal handler may call it."""
         if self._draining_since is None:
             self._draining_since = time.monotonic()
 
     def close(self, wait_s: float) -> None:
-        """Refuse; ``wait_s`` seconds after that began, cancel what is left. The thread has ended then, or is stuck."""
+        """Stop the thread: start draining; ``wait_s`` seconds after draining started, cancel what still runs.
+
+        The thread has ended on return, unless one network call takes more than 5 seconds.
+        """
         self.start_draining()
         assert self._draining_since is not None
         left = max(0.0, self._draining_since + wait_s - time.monotonic())
@@ -103,12 +113,12 @@ class EngineThread:
         try:
             while self._wait_for_work():
                 self.turn()
-        except BaseException:  # whatever it was, clients must be answered and the supervisor told
-            LOG.exception("the engine's thread ends by a fault of its own")
+        except BaseException:  # whatever it was, clients must get a response and the process must exit
+            LOG.exception("the engine thread stops after an internal error")
             self._fail_all()
 
     def turn(self) -> None:
-        """Take in what has arrived, answer peeks, and let the scheduler make one step of everything."""
+        """One turn: pass arrived submissions to the scheduler, run peeks, step every busy model."""
         with self._changed:
             while self._arrived:
                 self._scheduler.waiting.append(self._arrived.popleft())
@@ -119,7 +129,7 @@ class EngineThread:
         self._scheduler.turn(self.clock())
 
     def _wait_for_work(self) -> bool:
-        """Whether there is something to do; False at the end."""
+        """Wait for work; False when draining has finished."""
         with self._changed:
             self._changed.wait_for(self._is_ready, _LOAD_POLL_S if self._scheduler.waiting else None)
             return not self.draining or bool(self._arrived or self._peeks or self._scheduler.submissions())
@@ -140,7 +150,7 @@ class EngineThread:
             left = [*self._arrived, *self._scheduler.submissions()]
             peeks, self._peeks = self._peeks, deque()
         for submission in left:
-            submission.end("failed", EngineDead("the engine has stopped by an internal fault"))
+            submission.end("failed", EngineDead(_DEAD))
         for _, on_estimates in peeks:
             on_estimates({})
         self.on_death()

@@ -1,4 +1,4 @@
-"""What the server counts, for Prometheus."""
+"""Prometheus metrics of the server."""
 
 from collections.abc import Callable
 
@@ -9,11 +9,11 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120
 
 
 class Metrics:
-    """One registry for one engine, so that two apps in one process do not mix."""
+    """The metrics of one engine, in a registry of its own: two apps in one process stay separate."""
 
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
-        self._depth = Gauge("ddim_edge_queue_depth", "Requests that wait to be begun", registry=self.registry)
+        self._depth = Gauge("ddim_edge_queue_depth", "Requests waiting in the queue", registry=self.registry)
         self._rows = Histogram(
             "ddim_edge_batch_rows", "Rows of a network call", ["model"], buckets=_ROWS, registry=self.registry
         )
@@ -23,7 +23,7 @@ class Metrics:
         self._images = Counter("ddim_edge_images", "Finished images", ["model"], registry=self.registry)
         self._requests = Histogram(
             "ddim_edge_request_seconds",
-            "Seconds of a request, to the end of its answer",
+            "Seconds of a request, to the end of its response",
             ["route", "status"],
             buckets=_SECONDS,
             registry=self.registry,
@@ -31,7 +31,7 @@ class Metrics:
         self._rejected = Counter("ddim_edge_rejected", "Requests refused", ["reason"], registry=self.registry)
 
     def watch_queue(self, depth: Callable[[], int]) -> None:
-        """Ask ``depth`` for the queue's length whenever somebody wants to know."""
+        """Call ``depth`` for the queue's length each time that the metrics are read."""
         self._depth.set_function(depth)
 
     def network_call(self, model: str, rows: int, seconds: float) -> None:
@@ -44,11 +44,11 @@ class Metrics:
         self._images.labels(model).inc()
 
     def request(self, route: str, status: int, seconds: float, reason: str | None) -> None:
-        """Count one answer; ``reason`` is the error's code, if it was one."""
+        """Count one response; ``reason`` is the error code of an error response."""
         self._requests.labels(route, str(status)).observe(seconds)
         if status >= 400:
             self._rejected.labels(reason or str(status)).inc()
 
     def text(self) -> bytes:
-        """Everything in Prometheus' text format."""
+        """All metrics in Prometheus' text format."""
         return generate_latest(self.registry)

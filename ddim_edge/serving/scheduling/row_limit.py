@@ -1,4 +1,4 @@
-"""How many rows a network call may have: as many as were asked for, and as memory holds."""
+"""The limit of rows of a network call: it grows on demand while memory suffices."""
 
 from ...runtime.hardware.memory import Memory
 
@@ -6,11 +6,12 @@ _ARENA_FACTOR = 2
 
 
 class RowLimit:
-    """Begins at two rows, a guided image; doubles where more are wanted and fit; halves where a device had too little.
+    """Starts at two rows (one guided image); doubled on demand while memory suffices; halved after a memory error.
 
-    ``rows`` is the limit now, ``most`` the operator's. What a call needs grows about linearly with its rows, and what
-    it needed stays with the process: so the growth since the model was opened, for the most rows that a call has had,
-    foretells that of more; twofold, for ONNX Runtime's arena doubles when it grows.
+    ``rows`` is the current limit, ``max_rows`` the most that it may become. ``budget``: most bytes of the process, None
+    for no limit; ``used`` reads its size in bytes. The memory of a call grows about linearly with its rows, and the
+    process keeps it. So the growth since the model was loaded, divided by the largest call so far, predicts the memory
+    of a larger call; times two, because ONNX Runtime's arena doubles when it grows.
     """
 
     def __init__(self, max_rows: int, budget: int | None, used: Memory) -> None:
@@ -19,13 +20,13 @@ class RowLimit:
         self._start_bytes, self._largest_call = used(), 0
 
     def after_call(self, rows: int, wanted: int) -> None:
-        """Learn from a call of ``rows`` rows, and raise the limit if ``wanted`` are more than it."""
+        """Record a call of ``rows`` rows; double the limit if ``wanted`` rows exceed it and memory suffices."""
         self._largest_call = max(self._largest_call, rows)
         if wanted > self.rows and self._fits(2 * self.rows):
             self.rows = min(2 * self.rows, self.max_rows)
 
     def halve(self, rows: int) -> bool:
-        """Lower the limit for good after a call of ``rows`` rows failed; False where there is nothing to halve."""
+        """Set the limit to half of ``rows``, for good, after a call of ``rows`` rows failed; False for one row."""
         if rows <= 1:
             return False
         self.max_rows = self.rows = rows // 2

@@ -1,7 +1,8 @@
-"""Who runs: requests are admitted, every model is stepped in turn, and what happened is reported. It knows no thread.
+"""The scheduler: admits requests and steps each busy model once per turn.
 
-Fair: a request is admitted, first come first, when every running request of its model still gets one of its images
-into every network call; the rest of a call goes to further images, round robin. So nobody waits for a longer request.
+Fairness: requests are admitted in order of arrival. A request is admitted when each running request of its model, and
+it, can have one image in every network call; the remaining rows go to further images, round robin. So a request does
+not wait for a longer one, nor for one with more images.
 """
 
 import logging
@@ -16,21 +17,24 @@ from ...generation.jobs import job_of
 from ...generation.requests.request import Request
 from ...networks.components import Components
 from ..errors import Cancelled, DeadlinePassed
-from .models import LoadedModel, LoadedModels
+from .loaded_models import LoadedModel, LoadedModels
 from .submission import ImageDone, Partial, State, Submission
 
 LOG = logging.getLogger("ddim_edge.serving")
 
 
 class Scheduler:
-    """Belongs to one thread. ``on_image`` is told the model of every finished image."""
+    """Admits requests and steps each busy model once per turn. Not thread-safe; called by the engine thread alone.
+
+    ``waiting`` is the queue; append to it. ``on_image`` is called with the model's name for every finished image.
+    """
 
     def __init__(self, models: LoadedModels, on_image: Callable[[str], None] = lambda _model: None) -> None:
         self.waiting: deque[Submission] = deque()
         self._models, self._on_image = models, on_image
 
     def turn(self, now: float) -> None:
-        """One network call for every model that has something to do. ``now`` is on the clock of the deadlines."""
+        """End and admit requests, then make one network call for each busy model. ``now``: the deadlines' clock."""
         self._end_cancelled_and_late(now)
         self._admit()
         for model in self._models.busy():
@@ -38,15 +42,15 @@ class Scheduler:
 
     @property
     def is_idle(self) -> bool:
-        """Whether a turn would do nothing: nobody runs, and who waits, waits for a model that is being opened."""
+        """Whether a turn would do nothing: no request runs, and the waiting ones wait for models that are loading."""
         return not self._models.busy() and all(self._models.is_loading(each.model) for each in self.waiting)
 
     def submissions(self) -> list[Submission]:
-        """All that have not ended."""
+        """All waiting and running requests."""
         return [*self.waiting, *(one for each in self._models.busy() for one in each.running)]
 
     def estimates(self, submission: Submission) -> dict[int, Pixels]:
-        """What its running images look like from here, uint8 (H, W, C), by index."""
+        """The current estimates of the running images by index, uint8 (H, W, C)."""
         model = next((each for each in self._models.busy() if submission in each.running), None)
         if model is None:
             return {}
@@ -54,7 +58,7 @@ class Scheduler:
         return {index: image for index, image in images.items() if image is not None}
 
     def _end_cancelled_and_late(self, now: float) -> None:
-        """End what was cancelled and what is late."""
+        """End the requests that were cancelled or whose deadline has passed."""
         for submission in self.submissions():
             if submission.cancelled:
                 self._end(submission, Cancelled("the request was cancelled"), "cancelled")
@@ -62,15 +66,19 @@ class Scheduler:
                 self._end(submission, DeadlinePassed("the request took longer than its timeout"), "failed")
 
     def _admit(self) -> None:
-        """Begin what fits, first come first; a model that no other one makes room for holds all behind it up."""
+        """Start the waiting requests that fit, in order of arrival.
+
+        Stops at a request whose model cannot be loaded because all loaded ones are busy: later requests would keep
+        them busy for ever.
+        """
         full: set[str] = set()
         for submission in tuple(self.waiting):
             if submission.model in full:
                 continue
             try:
                 model = self._models.get(submission.model)
-            except Exception as error:  # whatever opening a model raises, the others are served
-                LOG.exception("model %s cannot be opened", submission.model)
+            except Exception as error:  # any failed load: the other models are still served
+                LOG.exception("model %s cannot be loaded", submission.model)
                 self._end(submission, error, "failed")
                 continue
             if model is None and not self._models.is_loading(submission.model):
@@ -89,8 +97,8 @@ class Scheduler:
                 job = job_of(model.bundle, submission.request, index, model.components)
                 submission.jobs[job] = index
                 model.engine.add(job)
-        except Exception as error:  # memory, for instance: it fails alone
-            LOG.exception("a request to %s cannot be begun", submission.model)
+        except Exception as error:  # for instance too little memory: only this request fails
+            LOG.exception("a request to model %s cannot be started", submission.model)
             self._end(submission, error, "failed")
 
     def _step(self, model: LoadedModel) -> None:
@@ -99,7 +107,7 @@ class Scheduler:
         rows = min(limit.rows, sum(job.rows for job in engine.jobs))
         try:
             ended = engine.step()
-        except Exception as error:  # a network may fail in any way: its requests fail, the server lives
+        except Exception as error:  # a network may fail in any way: its requests fail, the server goes on
             if not _lower_row_limit(model, rows, error):
                 self._fail(model, error)
             return
@@ -108,7 +116,7 @@ class Scheduler:
             self._report(model, submission, ended)
 
     def _wanted_rows(self, model: LoadedModel) -> int:
-        """The rows of all that runs on a model, and one image of all that waits for it."""
+        """Rows that the model could use: all of its running images, and one image of each request waiting for it."""
         waiting = (each.rows_per_image for each in self.waiting if each.model == model.bundle.name)
         return sum(job.rows for job in model.engine.jobs) + sum(waiting)
 
@@ -126,13 +134,13 @@ class Scheduler:
                 return self._end(submission, job.error, "failed")
             submission.finished_calls += job.calls
             self._on_image(submission.model)
-            submission.listener(_finish(index, job, submission.request, model.components))
+            submission.listener(_finish_image(index, job, submission.request, model.components))
         if not submission.jobs:
             return self._end(submission, None, "done")
         return _send_partials(submission, model.components)
 
     def _end(self, submission: Submission, error: Exception | None, state: State) -> None:
-        """Take it out of wherever it is and tell its listener."""
+        """Remove the request from the queue and from its model, and send its Ended event."""
         if submission in self.waiting:
             self.waiting.remove(submission)
         for model in self._models.busy():
@@ -144,24 +152,24 @@ class Scheduler:
 
 
 def _send_partials(submission: Submission, components: Components) -> None:
-    """Tell of the images whose number of calls is one after which they are to be shown."""
+    """Send a Partial event for each image that has just reached one of ``partial_after_calls``, once for each."""
     for job, index in submission.jobs.items():
-        now = (index, job.calls)
-        if job.calls in submission.partial_after_calls and now not in submission.partials_sent:
-            submission.partials_sent.add(now)
+        key = (index, job.calls)
+        if job.calls in submission.partial_after_calls and key not in submission.partials_sent:
+            submission.partials_sent.add(key)
             image = _estimate(job, submission.request, components)
             if image is not None:
                 submission.listener(Partial(index, job.calls, image))
 
 
 def fair_order(running: Sequence[Submission]) -> list[Job]:
-    """One job of each submission, first come first, then a second one of each, and so on."""
+    """One job of each submission, in order of arrival, then a second one of each, and so on."""
     turns = zip_longest(*(submission.jobs for submission in running))
     return [job for turn in turns for job in turn if job is not None]
 
 
 def _estimate(job: Job, request: Request, components: Components) -> Pixels | None:
-    """What its image looks like from here, uint8 (H, W, C); None before its first prediction."""
+    """The current estimate of the job's image, uint8 (H, W, C); None before its first prediction."""
     query = job.query
     if query is None or query.denoised is None:
         return None
@@ -169,15 +177,14 @@ def _estimate(job: Job, request: Request, components: Components) -> Pixels | No
     return image
 
 
-def _finish(index: int, job: Job, request: Request, components: Components) -> ImageDone:
+def _finish_image(index: int, job: Job, request: Request, components: Components) -> ImageDone:
     images, is_safe = components.finish(job.result(), tiles=request.vae_tiling)
     return ImageDone(index, images[0], None if is_safe is None else is_safe[0])
 
 
 def _lower_row_limit(model: LoadedModel, rows: int, error: Exception) -> bool:
-    """Whether a call of ``rows`` rows failed for want of memory and may be made again with fewer; no job has moved."""
+    """True if a call of ``rows`` rows failed for lack of memory and can be repeated with fewer: no job has advanced."""
     if not isinstance(error, (DeviceMemoryError, MemoryError)) or not model.limit.halve(rows):
         return False
-    name, most = model.bundle.name, model.limit.rows
-    LOG.warning("%s: too little memory for %d rows, from now on it is at most %d", name, rows, most)
+    LOG.warning("%s: too little memory for %d rows, now at most %d", model.bundle.name, rows, model.limit.rows)
     return True

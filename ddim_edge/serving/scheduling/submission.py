@@ -1,4 +1,4 @@
-"""What goes from a client to the engine's thread, and what comes back."""
+"""A request on its way through the engine thread, and the events that it sends back."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -14,7 +14,7 @@ State = Literal["queued", "running", "done", "failed", "cancelled"]
 
 @dataclass(frozen=True)
 class Partial:
-    """What image ``index`` looks like from here, uint8 (H, W, C)."""
+    """Event: the current estimate of image ``index`` after ``calls`` network calls, uint8 (H, W, C)."""
 
     index: int
     calls: int
@@ -23,17 +23,17 @@ class Partial:
 
 @dataclass(frozen=True)
 class ImageDone:
-    """Image ``index``, finished, uint8 (H, W, C)."""
+    """Event: image ``index`` is finished, uint8 (H, W, C)."""
 
     index: int
     image: Pixels
     is_safe: bool | None = None
-    """Whether the model's safety checker let it pass, and it is not black; None where the model has none."""
+    """The safety checker's result; an unsafe image is black. None if the model has no safety checker."""
 
 
 @dataclass(frozen=True)
 class Ended:
-    """The last event; with the error that ended it, if one did."""
+    """The last event: the request has ended, with the error that ended it or None."""
 
     error: Exception | None
 
@@ -43,14 +43,14 @@ Event = Partial | ImageDone | Ended
 
 @dataclass(eq=False)
 class Submission:
-    """A request on its way through the engine. Only the engine's thread writes to it, but for ``cancelled``."""
+    """A request in the queue or running. Only the engine thread writes to it, except for ``cancelled``."""
 
     model: str
     request: Request
     listener: Callable[[Event], None]
-    """Called in the engine's thread: it must not block."""
+    """Called in the engine thread: it must not block."""
     deadline: float
-    """On the worker's clock."""
+    """In seconds of EngineThread's clock."""
     partial_images: int = 0
     jobs: dict[Job, int] = field(default_factory=dict)
     """The jobs that have not ended, with the index of their image."""
@@ -59,6 +59,7 @@ class Submission:
     state: State = "queued"
     cancelled: bool = False
     partials_sent: set[tuple[int, int]] = field(default_factory=set)
+    """Image index and number of calls of each Partial event so far."""
 
     def __post_init__(self) -> None:
         request = self.request
@@ -67,11 +68,11 @@ class Submission:
 
     @property
     def rows_per_image(self) -> int:
-        """The rows that one of its images takes at most, so that it moves on in every call."""
+        """Most rows of one of its images in one network call."""
         return 2 if self.request.guided else 1
 
     def end(self, state: State, error: Exception | None) -> None:
-        """Let go of its jobs and tell its listener."""
+        """Drop its jobs and send the Ended event."""
         self.finished_calls = self.calls
         self.jobs, self.state = {}, state
         self.listener(Ended(error))
@@ -83,5 +84,5 @@ class Submission:
 
 
 def partial_calls(calls: int, count: int) -> frozenset[int]:
-    """After which of an image's ``calls`` to show it, ``count`` times, evenly."""
+    """After which of an image's ``calls`` to send a partial image: ``count`` of them, evenly spaced."""
     return frozenset(round(calls * (turn + 1) / (count + 1)) for turn in range(count)) - {0, calls}

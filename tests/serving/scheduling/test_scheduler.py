@@ -15,7 +15,8 @@ from ddim_edge.bundle.bundle import Bundle
 from ddim_edge.errors import BundleError, DeviceMemoryError, PredictionError
 from ddim_edge.generation.requests.options import request_of
 from ddim_edge.serving.errors import Cancelled, DeadlinePassed
-from ddim_edge.serving.scheduling.models import Catalogue, LoadedModel, LoadedModels, load_model
+from ddim_edge.serving.scheduling.catalogue import Catalogue
+from ddim_edge.serving.scheduling.loaded_models import LoadedModel, LoadedModels, load_model
 from ddim_edge.serving.scheduling.scheduler import Scheduler
 from ddim_edge.serving.scheduling.submission import Ended, Event, ImageDone, Partial, Submission, partial_calls
 from tests.helpers.tiny_bundles import tiny_model, write_bundle

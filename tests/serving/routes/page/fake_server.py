@@ -59,7 +59,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path == "/":
-            page = resources.files("ddim_edge.serving") / "page.html"
+            page = resources.files("ddim_edge.serving.routes") / "page.html"
             self._answer(200, page.read_bytes(), "text/html; charset=utf-8")
         elif self._has_key():
             data = [_described(**model) for model in _MODELS]

@@ -1,0 +1,111 @@
+"""The models in memory: loaded at first use, the least recently used one unloaded for another."""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from functools import partial
+
+from ...bundle.bundle import Bundle
+from ...generation.engine import Engine
+from ...generation.pipeline import Pipeline
+from ...generation.warmup import default_requests, warm_up
+from ...networks.components import Components
+from ...runtime.hardware.memory import used_bytes
+from ...runtime.providers.device import Device
+from .catalogue import Catalogue
+from .row_limit import RowLimit
+from .submission import Submission
+
+OnCall = Callable[[str, int, float], None]
+"""Called after each network call with the model's name, the call's rows and its seconds."""
+
+
+@dataclass(eq=False)
+class LoadedModel:
+    """A model in memory, and the requests that run on it, oldest first."""
+
+    bundle: Bundle
+    engine: Engine
+    components: Components
+    limit: RowLimit
+    running: list[Submission] = field(default_factory=list)
+
+    def has_room_for(self, submission: Submission) -> bool:
+        """Whether every running request, and ``submission``, would get one of its images into every network call."""
+        taken = sum(other.rows_per_image for other in self.running)
+        return not self.running or taken + submission.rows_per_image <= self.limit.rows
+
+
+class LoadedModels:
+    """At most ``max_models`` models in memory; the least recently used idle one is unloaded for another.
+
+    Not thread-safe. Models are loaded in a background thread, so that the others keep running.
+    """
+
+    def __init__(self, catalogue: Catalogue, max_models: int, load: Callable[[Bundle], LoadedModel]) -> None:
+        self._catalogue, self._max_models, self._load = catalogue, max_models, load
+        self._loaded: OrderedDict[str, LoadedModel] = OrderedDict()
+        self._loading: dict[str, Future[LoadedModel]] = {}
+        self._executor = ThreadPoolExecutor(1, "ddim-edge-loader")
+
+    def preload(self) -> None:
+        """Load the first ``max_models`` models of the catalogue, and wait for them."""
+        for name in self._catalogue.names[: self._max_models]:
+            self._loaded[name] = self._load(self._catalogue.bundles[name])
+
+    def get(self, name: str) -> LoadedModel | None:
+        """The model if it is loaded; else None, and loading starts as soon as there is room for it.
+
+        Raises the error of a failed load once; the next call tries again.
+        """
+        if name in self._loading and self._loading[name].done():
+            self._loaded[name] = self._loading.pop(name).result()
+        if name in self._loaded:
+            self._loaded.move_to_end(name)
+            return self._loaded[name]
+        if name not in self._loading and self._make_room():
+            self._loading[name] = self._executor.submit(self._load, self._catalogue.bundles[name])
+        return None
+
+    def is_loading(self, name: str) -> bool:
+        """Whether the model is being loaded. If not, and it is not loaded, all places are taken by busy models."""
+        return name in self._loading
+
+    def busy(self) -> list[LoadedModel]:
+        """The loaded models that run at least one request."""
+        return [model for model in self._loaded.values() if model.running]
+
+    def close(self) -> None:
+        """Load no further models."""
+        self._executor.shutdown(wait=False, cancel_futures=True)
+
+    def _make_room(self) -> bool:
+        if len(self._loaded) + len(self._loading) < self._max_models:
+            return True
+        idle = next((name for name, model in self._loaded.items() if not model.running), None)
+        if idle is not None:
+            del self._loaded[idle]
+        return idle is not None
+
+
+def load_model(
+    bundle: Bundle,
+    provider: str | Device,
+    max_rows: int,
+    budget: int | None,
+    on_call: OnCall,
+    on_warm_up: Callable[[str], None] | None = None,
+) -> LoadedModel:
+    """Load a model; raises BundleError or ProviderError. ``budget`` is RowLimit's, in bytes.
+
+    With ``on_warm_up`` the model is run at all batch sizes first; it is called with a message for each.
+    """
+    pipeline = Pipeline(bundle, provider)
+    if on_warm_up is not None:
+        for request in default_requests(pipeline, max_rows):
+            on_warm_up(f"{bundle.name}: warming up at batches of {request.num_images}")
+            warm_up(pipeline, request)
+    pipeline.denoiser.on_call = partial(on_call, bundle.name)
+    _ = bundle.sha256  # cached; recipes need it, and computing it later would block the event loop
+    return LoadedModel(bundle, Engine(pipeline.denoiser), pipeline.components, RowLimit(max_rows, budget, used_bytes))
