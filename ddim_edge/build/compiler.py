@@ -20,11 +20,11 @@ from ..errors import DdimEdgeError, ProviderError
 from ..runtime.compiled.recipe import Recipe, provider_options
 from ..runtime.providers.device import Device
 from ..runtime.providers.error_text import first_error_line
-from ..runtime.providers.onnxruntime_module import be_quiet, load_cuda_libraries, runtime, why_not_loaded
+from ..runtime.providers.onnxruntime_module import runtime, why_not_loaded
 from ..runtime.providers.options import defaults
 from ..runtime.providers.placement import RECORD_PLACEMENT, check_placement
-from ..runtime.providers.table import PROVIDERS, Provider
-from ..runtime.sessions.opening import not_loaded
+from ..runtime.providers.table import CPU, CompiledForm, Provider, provider_named
+from ..runtime.sessions.opening import not_loaded, prepare
 
 _WEIGHTS = f"{MODEL}_data"
 _SMALL = "1024"  # bytes; what is larger lies in a file beside the graph, where it is mapped and may exceed 2 GB
@@ -41,13 +41,12 @@ def compile_graph(recipe: Recipe, folder: Path, device: Device) -> str | None:
     Returns a remark where something was left to the CPU and that is no error. Raises ProviderError where it is, as a
     session that runs it would, and where compiling fails.
     """
-    provider = next(row for row in PROVIDERS if row.name == recipe.provider)
-    be_quiet()
-    if provider.name == "cpu":
+    provider = provider_named(recipe.provider)
+    prepare(provider)
+    if provider.compiled_form is CompiledForm.OPTIMIZED:
         _optimize(recipe, folder)
         return None
-    if provider.name == "tensorrt":
-        load_cuda_libraries()
+    if provider.compiled_form is CompiledForm.ENGINES:
         session, original = _build_engines(recipe, folder, provider, device.which), None
     else:
         session, original = _compile_context(recipe, folder, provider, device.which), recipe.graph
@@ -61,10 +60,10 @@ def _optimize(recipe: Recipe, folder: Path) -> None:
     options.optimized_model_filepath = str(folder / MODEL)
     options.add_session_config_entry("session.optimized_model_external_initializers_file_name", _WEIGHTS)
     options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", _SMALL)
-    _session(recipe.graph, options, providers=["CPUExecutionProvider"])
+    _session(recipe.graph, options, providers=[CPU.ort_name])
     again = _session_options()
     again.graph_optimization_level = runtime().GraphOptimizationLevel.ORT_DISABLE_ALL
-    _session(folder / MODEL, again, providers=["CPUExecutionProvider"])
+    _session(folder / MODEL, again, providers=[CPU.ort_name])
 
 
 def _build_engines(recipe: Recipe, folder: Path, provider: Provider, which: str | None) -> Any:
