@@ -1,14 +1,8 @@
-"""Compiles one graph into one folder of the cache: ``python -m ddim_edge.build.compiler``, told what on standard input.
+"""Worker process that compiles one graph into a folder of the cache: ``python -m ddim_edge.build.compiler``.
 
-It is a process of its own because compilers run for minutes without listening to anybody, and now and then crash. It
-ends at once when it is interrupted, or when the process that started it ends.
+A process of its own, because compilers run for minutes without reacting to signals, and sometimes crash.
 """
 
-import contextlib
-import ctypes
-import json
-import signal
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from ..bundle.layout import MODEL, component_named
-from ..errors import DdimEdgeError, ProviderError
+from ..errors import ProviderError
 from ..runtime.compiled.recipe import Recipe, provider_options
 from ..runtime.providers.device import Device
 from ..runtime.providers.error_text import first_error_line
@@ -25,6 +19,7 @@ from ..runtime.providers.options import defaults
 from ..runtime.providers.placement import RECORD_PLACEMENT, check_placement
 from ..runtime.providers.table import CPU, CompiledForm, Provider, provider_named
 from ..runtime.sessions.opening import not_loaded, prepare
+from ..runtime.workers.child import Record, serve_once
 
 _WEIGHTS = f"{MODEL}_data"
 _SMALL = "1024"  # bytes; what is larger lies in a file beside the graph, where it is mapped and may exceed 2 GB
@@ -32,7 +27,6 @@ _NUMPY_TYPES = {
     f"tensor({name})": {"float": "float32", "double": "float64"}.get(name, name)
     for name in ("float", "float16", "double", "int64", "int32", "bool")
 }
-_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
 def compile_graph(recipe: Recipe, folder: Path, device: Device) -> str | None:
@@ -137,29 +131,13 @@ def _session_options() -> Any:
     return options
 
 
-def main() -> int:
-    """Read a recipe as JSON, and print a line of JSON with the remark, or with the error and exit with 2."""
-    end_when_told()
-    job: Mapping[str, Any] = json.load(sys.stdin)
-    folder = Path(job["folder"])
-    try:
-        recipe = Recipe.from_json(job["recipe"], folder)
-        device = Device(recipe.provider, job["which"], allow_fallback=job["allow_fallback"])
-        print(json.dumps({"remark": compile_graph(recipe, folder, device)}))
-    except DdimEdgeError as error:
-        print(json.dumps({"error": str(error)}))
-        return 2
-    return 0
-
-
-def end_when_told() -> None:
-    """End at an interruption, and on Linux with the parent, however that ends; at once, in the middle of a call too."""
-    # Python's own handler waits until the compiler comes back.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+def respond(request: Mapping[str, Any]) -> Record:
+    """Compile ``request["recipe"]``; the response has the remark. Raises as ``compile_graph``."""
+    folder = Path(request["folder"])
+    recipe = Recipe.from_json(request["recipe"], folder)
+    device = Device(recipe.provider, request["which"], allow_fallback=request["allow_fallback"])
+    return {"remark": compile_graph(recipe, folder, device)}
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    serve_once(respond)
