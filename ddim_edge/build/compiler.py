@@ -19,14 +19,11 @@ from ..runtime.providers.options import defaults
 from ..runtime.providers.placement import RECORD_PLACEMENT, check_placement
 from ..runtime.providers.table import CPU, CompiledForm, Provider, provider_named
 from ..runtime.sessions.opening import not_loaded, prepare
+from ..runtime.sessions.tensors import DTYPES
 from ..runtime.workers.child import Record, serve_once
 
 _WEIGHTS = f"{MODEL}_data"
 _SMALL = "1024"  # bytes; what is larger lies in a file beside the graph, where it is mapped and may exceed 2 GB
-_NUMPY_TYPES = {
-    f"tensor({name})": {"float": "float32", "double": "float64"}.get(name, name)
-    for name in ("float", "float16", "double", "int64", "int32", "bool")
-}
 
 
 def compile_graph(recipe: Recipe, folder: Path, device: Device) -> str | None:
@@ -77,7 +74,7 @@ def _build_engines(recipe: Recipe, folder: Path, provider: Provider, which: str 
 
 def _run_once(session: Any, recipe: Recipe) -> None:
     feeds = {
-        entry.name: np.zeros(recipe.shapes.get(entry.name, tuple(entry.shape)), _NUMPY_TYPES[entry.type])
+        entry.name: np.zeros(recipe.shapes.get(entry.name, tuple(entry.shape)), DTYPES[entry.type])
         for entry in session.get_inputs()
     }
     try:

@@ -19,7 +19,7 @@ from ..providers.table import AUTO, provider_named
 from .device_buffers import DeviceArray, DeviceBuffers
 from .fp16_check import PrecisionWarning, fp16_fault_of, fp32_fallback_of, no_fp32_fallback
 from .opening import Opened, Use, open_compiled, open_graph
-from .tensors import _DTYPES, TensorInfo
+from .tensors import DTYPES, TensorInfo
 
 Feed = Array | DeviceArray
 
@@ -228,10 +228,10 @@ class Session:
 
     def _describe(self, arguments: Any) -> Iterator[TensorInfo]:
         for argument in arguments:
-            if argument.type not in _DTYPES:
+            if argument.type not in DTYPES:
                 raise BundleError(f"{self.name}'s {argument.name} has the type {argument.type}, unknown to NumPy")
             free = (dim if isinstance(dim, int) else str(dim or "?") for dim in argument.shape)
-            yield TensorInfo(argument.name, np.dtype(_DTYPES[argument.type]), tuple(free))
+            yield TensorInfo(argument.name, np.dtype(DTYPES[argument.type]), tuple(free))
 
 
 def _device_without_build(device: Device) -> Device:
