@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ddim_edge.benchmark.environment import cpu_model
+from ddim_edge.runtime.hardware.cpu_name import cpu_model
 from ddim_edge.version import __version__
 
 BENCH = Path(__file__).parent

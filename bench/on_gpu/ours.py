@@ -19,7 +19,7 @@ from ddim_edge.networks.denoiser import Denoiser
 from ddim_edge.runtime.hardware.memory import peak_memory
 from ddim_edge.runtime.providers.device import Device
 from ddim_edge.runtime.sessions.session import Session
-from ddim_edge.runtime.workers.child import Answer, Record, serve
+from ddim_edge.runtime.workers.child import Record, Respond, serve
 
 KINDS = ("plain", "bound", "graph", "fused")
 """The host's arrays; buffers on the device; these and CUDA graphs; these and the step within the graph."""
@@ -33,7 +33,7 @@ def our_session(kind: str, bundle: Path, provider: str) -> Session:
     return Session(graph, Device.parse(provider, captures), bound=kind != "plain")
 
 
-def open_ours(settings: Mapping[str, Any]) -> tuple[Record, Answer]:
+def open_ours(settings: Mapping[str, Any]) -> tuple[Record, Respond]:
     """Open the session, warm up, and say what runs where."""
     began = time.perf_counter()
     session = our_session(settings["kind"], Path(settings["bundle"]), settings["provider"])

@@ -15,14 +15,14 @@ from ddim_edge.runtime.providers.device import Device
 from ddim_edge.runtime.providers.onnxruntime_module import runtime
 from ddim_edge.runtime.providers.options import defaults
 from ddim_edge.runtime.sessions.opening import prepare
-from ddim_edge.runtime.workers.child import Answer, Record, serve
+from ddim_edge.runtime.workers.child import Record, Respond, serve
 
 from .plan import Group
 
 _RUNS, _TOP = 10, 15
 
 
-def open_profile(settings: Mapping[str, Any]) -> tuple[Record, Answer]:
+def open_profile(settings: Mapping[str, Any]) -> tuple[Record, Respond]:
     """Profile some calls of a graph; there is one question, for what was found."""
     (provider,) = Device.parse(settings["provider"]).candidates()
     prepare(provider)

@@ -8,13 +8,13 @@ import ddim_edge
 from ddim_edge.benchmark.plan import Configuration
 from ddim_edge.benchmark.rounds import Cell, Notify
 from ddim_edge.runtime.hardware.nvidia import process_memory
-from ddim_edge.runtime.workers.child import Answer, Record, serve
+from ddim_edge.runtime.workers.child import Record, Respond, serve
 
 MODEL, NUM_STEPS = "fashion-mnist", 8
 BLOCKS = 20
 
 
-def open_pipeline(settings: Mapping[str, Any]) -> tuple[Record, Answer]:
+def open_pipeline(settings: Mapping[str, Any]) -> tuple[Record, Respond]:
     """Open the model; every question is a number of generations to make."""
     pipeline = ddim_edge.load(MODEL, settings["provider"])
 

@@ -4,10 +4,10 @@ import importlib.metadata
 import os
 import platform
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from ..runtime.hardware import nvidia
+from ..runtime.hardware.cpu_name import cpu_model
 from ..version import __version__
 
 _PACKAGES = ("numpy", "onnxruntime", "onnxruntime-gpu", "torch", "diffusers", "transformers")
@@ -21,16 +21,6 @@ def environment() -> dict[str, Any]:
         "machine": {"cpu": cpu_model(), "cores": os.cpu_count(), "platform": platform.platform(), "gpus": gpus()},
         "versions": versions | {name: found for name in _PACKAGES if (found := _version(name))},
     }
-
-
-def cpu_model() -> str:
-    """What the processor calls itself."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        lines = []
-    names = (line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
-    return next(names, platform.processor() or platform.machine())
 
 
 def gpus() -> list[str]:

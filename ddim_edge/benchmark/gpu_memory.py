@@ -1,12 +1,13 @@
 """The memory of NVIDIA's GPUs, as the driver tells it to whoever asks, of any process."""
 
 from ..runtime.hardware import nvidia
+from ..runtime.providers.table import AUTO, ON_NVIDIA
 
 
 def gpu_of(provider: str) -> int | None:
     """The number of the GPU that a provider, or a device of torch, uses; None for one that uses no GPU of NVIDIA's."""
     name, _, which = provider.partition(":")
-    return int(which or 0) if name.startswith(("auto", "cuda", "tensorrt")) else None
+    return int(which or 0) if name == AUTO or name in ON_NVIDIA else None
 
 
 def used_memory(index: int | None) -> int | None:

@@ -5,6 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ..runtime.providers.table import ON_NVIDIA
+
 OURS, RIVAL = "ddim_edge.benchmark.worker", "ddim_edge_export.diffusers_baseline"
 EAGER = "eager"
 
@@ -49,7 +51,7 @@ def ours(bundle: Path, batch: int, provider: str, shared: Settings) -> Configura
 def device_of(provider: str) -> str:
     """The device of torch that stands beside ``NAME[:DEVICE]``: the same GPU for NVIDIA's providers, else the CPU."""
     name, colon, which = provider.partition(":")
-    return f"cuda{colon}{which}" if name.startswith(("cuda", "tensorrt")) else "cpu"
+    return f"cuda{colon}{which}" if name in ON_NVIDIA else "cpu"
 
 
 def device_beside(beside: Configuration, facts: Mapping[str, Any]) -> str:

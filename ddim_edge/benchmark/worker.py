@@ -15,7 +15,7 @@ from ..generation.requests.option_table import Options
 from ..generation.requests.request import Request
 from ..generation.warmup import warm_up
 from ..runtime.hardware.memory import peak_memory
-from ..runtime.workers.child import Answer, Record, serve
+from ..runtime.workers.child import Record, Respond, serve
 
 SAMPLER = "ddim"
 """Both sides take it, whatever the model's own: what a step costs hardly depends on it."""
@@ -41,7 +41,7 @@ class Watch:
         return seconds
 
 
-def open_ours(settings: Mapping[str, Any]) -> tuple[Record, Answer]:
+def open_ours(settings: Mapping[str, Any]) -> tuple[Record, Respond]:
     """Open the bundle, warm up, and say what runs where."""
     began = time.perf_counter()
     pipeline = load(settings["bundle"], settings["provider"])

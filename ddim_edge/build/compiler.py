@@ -1,14 +1,8 @@
-"""Compiles one graph into one folder of the cache: ``python -m ddim_edge.build.compiler``, told what on standard input.
+"""Worker process that compiles one graph into a folder of the cache: ``python -m ddim_edge.build.compiler``.
 
-It is a process of its own because compilers run for minutes without listening to anybody, and now and then crash. It
-ends at once when it is interrupted, or when the process that started it ends.
+A process of its own, because compilers run for minutes without reacting to signals, and sometimes crash.
 """
 
-import contextlib
-import ctypes
-import json
-import signal
-import sys
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -16,23 +10,20 @@ from typing import Any
 import numpy as np
 
 from ..bundle.layout import MODEL, component_named
-from ..errors import DdimEdgeError, ProviderError
+from ..errors import ProviderError
 from ..runtime.compiled.recipe import Recipe, provider_options
 from ..runtime.providers.device import Device
 from ..runtime.providers.error_text import first_error_line
-from ..runtime.providers.onnxruntime_module import be_quiet, load_cuda_libraries, runtime, why_not_loaded
+from ..runtime.providers.onnxruntime_module import runtime, why_not_loaded
 from ..runtime.providers.options import defaults
 from ..runtime.providers.placement import RECORD_PLACEMENT, check_placement
-from ..runtime.providers.table import PROVIDERS, Provider
-from ..runtime.sessions.opening import not_loaded
+from ..runtime.providers.table import CPU, CompiledForm, Provider, provider_named
+from ..runtime.sessions.opening import not_loaded, prepare
+from ..runtime.sessions.tensors import DTYPES
+from ..runtime.workers.child import Record, serve_once
 
 _WEIGHTS = f"{MODEL}_data"
 _SMALL = "1024"  # bytes; what is larger lies in a file beside the graph, where it is mapped and may exceed 2 GB
-_NUMPY_TYPES = {
-    f"tensor({name})": {"float": "float32", "double": "float64"}.get(name, name)
-    for name in ("float", "float16", "double", "int64", "int32", "bool")
-}
-_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
 def compile_graph(recipe: Recipe, folder: Path, device: Device) -> str | None:
@@ -41,13 +32,12 @@ def compile_graph(recipe: Recipe, folder: Path, device: Device) -> str | None:
     Returns a remark where something was left to the CPU and that is no error. Raises ProviderError where it is, as a
     session that runs it would, and where compiling fails.
     """
-    provider = next(row for row in PROVIDERS if row.name == recipe.provider)
-    be_quiet()
-    if provider.name == "cpu":
+    provider = provider_named(recipe.provider)
+    prepare(provider)
+    if provider.compiled_form is CompiledForm.OPTIMIZED:
         _optimize(recipe, folder)
         return None
-    if provider.name == "tensorrt":
-        load_cuda_libraries()
+    if provider.compiled_form is CompiledForm.ENGINES:
         session, original = _build_engines(recipe, folder, provider, device.which), None
     else:
         session, original = _compile_context(recipe, folder, provider, device.which), recipe.graph
@@ -61,10 +51,10 @@ def _optimize(recipe: Recipe, folder: Path) -> None:
     options.optimized_model_filepath = str(folder / MODEL)
     options.add_session_config_entry("session.optimized_model_external_initializers_file_name", _WEIGHTS)
     options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", _SMALL)
-    _session(recipe.graph, options, providers=["CPUExecutionProvider"])
+    _session(recipe.graph, options, providers=[CPU.ort_name])
     again = _session_options()
     again.graph_optimization_level = runtime().GraphOptimizationLevel.ORT_DISABLE_ALL
-    _session(folder / MODEL, again, providers=["CPUExecutionProvider"])
+    _session(folder / MODEL, again, providers=[CPU.ort_name])
 
 
 def _build_engines(recipe: Recipe, folder: Path, provider: Provider, which: str | None) -> Any:
@@ -84,7 +74,7 @@ def _build_engines(recipe: Recipe, folder: Path, provider: Provider, which: str 
 
 def _run_once(session: Any, recipe: Recipe) -> None:
     feeds = {
-        entry.name: np.zeros(recipe.shapes.get(entry.name, tuple(entry.shape)), _NUMPY_TYPES[entry.type])
+        entry.name: np.zeros(recipe.shapes.get(entry.name, tuple(entry.shape)), DTYPES[entry.type])
         for entry in session.get_inputs()
     }
     try:
@@ -138,29 +128,13 @@ def _session_options() -> Any:
     return options
 
 
-def main() -> int:
-    """Read a recipe as JSON, and print a line of JSON with the remark, or with the error and exit with 2."""
-    end_when_told()
-    job: Mapping[str, Any] = json.load(sys.stdin)
-    folder = Path(job["folder"])
-    try:
-        recipe = Recipe.from_json(job["recipe"], folder)
-        device = Device(recipe.provider, job["which"], allow_fallback=job["allow_fallback"])
-        print(json.dumps({"remark": compile_graph(recipe, folder, device)}))
-    except DdimEdgeError as error:
-        print(json.dumps({"error": str(error)}))
-        return 2
-    return 0
-
-
-def end_when_told() -> None:
-    """End at an interruption, and on Linux with the parent, however that ends; at once, in the middle of a call too."""
-    # Python's own handler waits until the compiler comes back.
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-    if sys.platform == "linux":
-        with contextlib.suppress(OSError, AttributeError):
-            ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+def respond(request: Mapping[str, Any]) -> Record:
+    """Compile ``request["recipe"]``; the response has the remark. Raises as ``compile_graph``."""
+    folder = Path(request["folder"])
+    recipe = Recipe.from_json(request["recipe"], folder)
+    device = Device(recipe.provider, request["which"], allow_fallback=request["allow_fallback"])
+    return {"remark": compile_graph(recipe, folder, device)}
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    serve_once(respond)

@@ -14,12 +14,13 @@ from ..errors import BundleError, ConfigError, choose_from
 from ..graphs.external_data import check_onnx_file
 from ..graphs.inputs import declared_inputs, is_quantized
 from ..runtime.compiled.machine import Machine
-from ..runtime.compiled.recipe import FOR_A_SHAPE, PRECISIONS, Recipe, Shapes, component_of, lasting, own_options
+from ..runtime.compiled.recipe import PRECISIONS, Recipe, Shapes, component_of, own_options
 from ..runtime.providers.device import Device
 from ..runtime.providers.onnxruntime_module import library_fault
+from ..runtime.providers.options import lasting
+from ..runtime.providers.table import BUILDABLE, provider_named
 from ..runtime.sessions.opening import not_loaded
 
-BUILDABLE = ("cpu", "openvino", "tensorrt", "tensorrt-rtx")
 _OF_IMAGES = ("sample", "step_coefficients", "noise")
 """The inputs of a fused step that have a row an image; the others have a row for each half of its guidance."""
 _TOKENS = 77
@@ -60,7 +61,7 @@ def plan(bundle: Bundle, device: Device, wanted: Wanted) -> list[Recipe]:
     recipes = [
         Recipe(device.provider, graph.absolute(), shapes, machine, _precision(device.provider, graph, wanted))
         for graph in _graphs(bundle)
-        for shapes in (sizes.of(graph) if device.provider in FOR_A_SHAPE else [{}])
+        for shapes in (sizes.of(graph) if provider_named(device.provider).static_shapes else [{}])
     ]
     given = lasting(device.options)
     whole = [dataclasses.replace(recipe, workspace=wanted.workspace, options=given) for recipe in recipes]
@@ -82,10 +83,11 @@ def _check(provider: str, wanted: Wanted) -> None:
         raise ConfigError(choose_from("provider to build for", provider, BUILDABLE))
     shaped = {"--batch": wanted.batches, "--height": wanted.height, "--width": wanted.width}
     given = {**shaped, "--workspace": wanted.workspace, "--no-guidance": not wanted.guided}
-    if provider not in FOR_A_SHAPE:
+    row = provider_named(provider)
+    if not row.static_shapes:
         for option in (option for option, value in given.items() if value):
             raise ConfigError(f"{option} means nothing to {provider}, whose graphs take any shape: leave it out")
-    if wanted.precision is not None and provider != "tensorrt":
+    if wanted.precision is not None and not row.has_precisions:
         raise ConfigError(f"--precision is TensorRT's: {provider} computes in the types of the graph. Leave it out")
     if wanted.precision not in (None, *PRECISIONS):
         raise ConfigError(choose_from("precision", wanted.precision, PRECISIONS))
@@ -114,7 +116,7 @@ def _graphs(bundle: Bundle) -> Iterator[Path]:
 
 
 def _precision(provider: str, graph: Path, wanted: Wanted) -> str | None:
-    if provider != "tensorrt":
+    if not provider_named(provider).has_precisions:
         return None
     if wanted.precision == "int8" and not is_quantized(graph):
         raise ConfigError(

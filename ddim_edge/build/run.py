@@ -1,22 +1,19 @@
 """Compiles one graph after another, each in a process of its own, and tells how far it is."""
 
-import contextlib
-import json
 import signal
-import subprocess
 import sys
-import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import Any, NamedTuple
 
 from ..errors import BuildError, ProviderError
 from ..runtime.compiled.recipe import Recipe
 from ..runtime.compiled.store import Compiled, Original, find, write_record
 from ..runtime.compiled.upkeep import clear, locked
 from ..runtime.providers.device import Device
+from ..runtime.workers.process import ChildProcess, exit_text
 
 WORKER = (sys.executable, "-m", "ddim_edge.build.compiler")
 TICK = 0.25
@@ -80,7 +77,7 @@ def _build(progress: Progress, cache: Path, device: Device, estimate: "_Estimate
 
     where = {"folder": str(folder), "which": device.which, "allow_fallback": device.allow_fallback}
     job = {"recipe": recipe.to_json(folder, sha256), **where}
-    remark = yield from _run(recipe, json.dumps(job), now)
+    remark = yield from _run(recipe, job, now)
     seconds = time.monotonic() - began
     compiled = write_record(folder, recipe, sha256, seconds)
     estimate.learn(recipe, seconds)
@@ -88,54 +85,39 @@ def _build(progress: Progress, cache: Path, device: Device, estimate: "_Estimate
     yield progress._replace(elapsed=seconds, left=estimate.left(), compiled=compiled, remark=remark)
 
 
-def _run(recipe: Recipe, job: str, now: Callable[[], Progress]) -> Generator[Progress, None, str | None]:
-    """Run the worker, yielding as long as it runs; returns its remark. It is killed when the iterator is closed."""
-    with tempfile.TemporaryFile("w+") as out, tempfile.TemporaryFile("w+", errors="replace") as err:
-        worker = subprocess.Popen(WORKER, stdin=subprocess.PIPE, stdout=out, stderr=err, text=True)
-        try:
-            assert worker.stdin is not None
-            with contextlib.suppress(BrokenPipeError), worker.stdin as stdin:
-                stdin.write(job)
-            for _ in _while_running(worker):
-                yield now()
-        finally:
-            worker.kill()
-            worker.wait()
-        if worker.returncode == -signal.SIGINT:
-            raise KeyboardInterrupt
-        if worker.returncode:
-            raise _failure(recipe, worker.returncode, out, err)
-        return _said(out, "remark")
-
-
-def _while_running(worker: "subprocess.Popen[str]") -> Iterator[None]:
-    while True:
-        yield
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            worker.wait(TICK)
-            return
-
-
-def _failure(recipe: Recipe, code: int, out: IO[str], err: IO[str]) -> Exception:
-    """What the worker said, or how it ended."""
-    reason = _said(out, "error")
-    if reason is not None:
-        return ProviderError(reason)
-    err.seek(0)
-    last = (err.read().strip().splitlines() or ["it said nothing"])[-1]
-    how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with code {code}"
-    hint = "; the system kills what takes too much memory" if code == -getattr(signal, "SIGKILL", 0) else ""
-    return BuildError(f"the compiler of {recipe.component} for {recipe.provider} {how}{hint}: {last}")
-
-
-def _said(out: IO[str], key: str) -> str | None:
-    """What the worker's one line holds; None where it said nothing of the kind."""
-    out.seek(0)
+def _run(recipe: Recipe, job: Mapping[str, Any], now: Callable[[], Progress]) -> Generator[Progress, None, str | None]:
+    """Run the worker, yielding while it runs; returns its remark. It is killed when the iterator is closed."""
+    worker = ChildProcess(WORKER)
     try:
-        said = json.loads(out.read()).get(key)
-    except (ValueError, AttributeError):
-        return None
-    return None if said is None else str(said)
+        worker.send(job, last=True)
+        for _ in _while_running(worker):
+            yield now()
+        response = worker.last_response() or {}
+        code = worker.wait() or 0
+        if code == -signal.SIGINT:
+            raise KeyboardInterrupt
+        if code:
+            raise _failure(recipe, code, response, worker.last_error_line())
+        return response.get("remark")
+    finally:
+        worker.kill()
+
+
+def _while_running(worker: ChildProcess) -> Iterator[None]:
+    yield
+    while worker.wait(TICK) is None:
+        yield
+
+
+def _failure(recipe: Recipe, code: int, response: Mapping[str, Any], last_line: str | None) -> Exception:
+    """The error that the worker reported, or how it ended."""
+    if "error" in response:
+        return ProviderError(response["error"])
+    hint = "; the system kills what takes too much memory" if code == -getattr(signal, "SIGKILL", 0) else ""
+    return BuildError(
+        f"the compiler of {recipe.component} for {recipe.provider} {exit_text(code)}{hint}: "
+        f"{last_line or 'it said nothing'}"
+    )
 
 
 def _built(recipe: Recipe) -> Compiled | None:

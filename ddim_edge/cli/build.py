@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ..build.plan import BUILDABLE, Wanted, plan
+from ..build.plan import Wanted, plan
 from ..build.run import Progress, build
 from ..bundle.bundle import Bundle
 from ..bundle.read import open_bundle
@@ -17,6 +17,7 @@ from ..runtime.compiled.store import bundle_cache, user_cache
 from ..runtime.compiled.upkeep import entries, prune
 from ..runtime.providers.device import Device
 from ..runtime.providers.options import parse_options
+from ..runtime.providers.table import BUILDABLE
 from .build_report import build_json, entry_facts, entry_text, megabytes, summary, watched
 
 _MEGABYTE = 2**20

@@ -5,6 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from ..runtime.hardware import cpu, nvidia
+from ..runtime.providers.table import CPU
 from .installation import State
 from .isolated import run_isolated
 from .libraries import find_libraries, missing
@@ -81,4 +82,4 @@ def _about_the_machine(facts: Mapping[str, Any]) -> dict[str, Any]:
 def _try(name: str, seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
     """As ``try_provider``; in a process of its own unless it is the CPU, which this one needs anyway."""
     say(f"provider {name}")
-    return try_provider(name) if name == "cpu" else run_isolated("trial", name, seconds=seconds)
+    return try_provider(name) if name == CPU.name else run_isolated("trial", name, seconds=seconds)

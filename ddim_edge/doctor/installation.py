@@ -6,6 +6,8 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from ..runtime.providers.table import CPU
+
 CPU_PACKAGE, GPU_PACKAGE = "onnxruntime", "onnxruntime-gpu"
 _EXTRAS = "[cuda,cudnn]"
 _LAST_FOR_CUDA_12 = "<1.27"
@@ -38,7 +40,7 @@ class State:
     packages: Mapping[str, str]
     broken: str | None = None
     cuda_build: str | None = None
-    provides: frozenset[str] = frozenset({"cpu"})
+    provides: frozenset[str] = frozenset({CPU.name})
     has_gpu: bool = False
     driver_cuda: str | None = None
     driver_fault: str | None = None

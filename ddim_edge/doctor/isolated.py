@@ -1,48 +1,34 @@
-"""A task in a process of its own: a driver that hangs, or a provider that crashes, takes nothing else along."""
+"""Runs a task in a process of its own, so that a driver that hangs or a provider that crashes does not end this one."""
 
-import contextlib
-import json
 import signal
-import subprocess
 import sys
 from collections.abc import Sequence
 from typing import Any
 
+from ..runtime.workers.process import ChildProcess
+
 _THIS_PYTHON = (sys.executable, "-m", "ddim_edge.doctor")
-_LAST_WORDS = 200
-_KILL_SECONDS = 5
+_LINE_LENGTH = 200
 
 
 def run_isolated(task: str, *arguments: str, seconds: float, command: Sequence[str] = _THIS_PYTHON) -> dict[str, Any]:
-    """The object that the task prints as JSON in its last line; {"reason": why there is none} otherwise."""
-    process = subprocess.Popen(
-        [*command, task, *arguments],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        errors="replace",
-    )
+    """The task's response; {"reason": why there is none} where it crashes or takes longer than ``seconds``."""
+    process = ChildProcess(command)
     try:
-        out, err = process.communicate(timeout=seconds)
-    except subprocess.TimeoutExpired:
-        _end(process)
-        return {"reason": f"no answer within {seconds:g} s, as where a driver hangs"}
-    if process.returncode == 0 and out:
-        return dict(json.loads(out.splitlines()[-1]))
-    words = err.strip().splitlines()
-    return {"reason": _ending(process.returncode) + (f": {words[-1][:_LAST_WORDS]}" if words else "")}
+        process.send({"task": task, "arguments": arguments}, last=True)
+        code = process.wait(seconds)
+        if code is None:
+            return {"reason": f"no answer within {seconds:g} s, as where a driver hangs"}
+        response = process.last_response() if code == 0 else None
+        return response or {"reason": _ending(code, process.last_error_line())}
+    finally:
+        process.kill()
 
 
-def _end(process: subprocess.Popen[str]) -> None:
-    process.kill()
-    with contextlib.suppress(subprocess.TimeoutExpired):  # what hangs in a driver cannot always be ended
-        process.communicate(timeout=_KILL_SECONDS)
-
-
-def _ending(code: int) -> str:
+def _ending(code: int, last_line: str | None) -> str:
+    how = f"ended with exit code {code}"
     if code < 0:
-        return f"crashed ({signal.Signals(-code).name})"
-    if code >= 0xC0000000:  # how Windows says it
-        return f"crashed (0x{code:X})"
-    return f"ended with exit code {code}"
+        how = f"crashed ({signal.Signals(-code).name})"
+    elif code >= 0xC0000000:  # a crash on Windows
+        how = f"crashed (0x{code:X})"
+    return f"{how}: {last_line[:_LINE_LENGTH]}" if last_line else how

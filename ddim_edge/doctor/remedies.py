@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ..runtime.providers.onnxruntime_module import NOT_INSTALLED
+from ..runtime.providers.table import ON_NVIDIA
 from .installation import CPU_PACKAGE, GPU_PACKAGE, State, install, major, pip, reinstall, uninstall, with_cuda
 
 _INSTALL_DRIVER = "install NVIDIA's driver, or, in a container, start that with the GPU, as docker run --gpus all does"
@@ -33,7 +34,7 @@ def _package_problem(state: State) -> Problem | None:
         return Problem(both, (uninstall(installed), install(state)))
     if state.broken is not None:
         return Problem(state.broken, reinstall(installed))
-    if state.wants_cuda and CPU_PACKAGE in installed and not state.provides & {"cuda", "tensorrt", "tensorrt-rtx"}:
+    if state.wants_cuda and CPU_PACKAGE in installed and not state.provides & ON_NVIDIA:
         what = f"{names} has no provider for the NVIDIA GPU of this machine"
         return Problem(what, (uninstall(installed), install(state)))
     return None

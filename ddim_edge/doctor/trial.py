@@ -13,7 +13,7 @@ from ..errors import DdimEdgeError, ProviderError
 from ..runtime.providers.device import Device
 from ..runtime.providers.error_text import first_error_line
 from ..runtime.providers.onnxruntime_module import runtime, why_not_loaded
-from ..runtime.providers.table import PROVIDERS
+from ..runtime.providers.table import CPU, provider_named
 from ..runtime.sessions.opening import FallbackWarning, Use, open_uncompiled
 
 PROBES = Path(__file__).with_name("probes")
@@ -53,7 +53,7 @@ def try_provider(name: str) -> dict[str, Any]:
 def run_probe(probe: str, provider: str) -> Run:
     """For an input of standard normal numbers. ProviderError where it fails."""
     sample = np.random.default_rng(0).standard_normal(SHAPES[probe], dtype=np.float32)
-    device = Device(provider, allow_fallback=provider != "cpu")
+    device = Device(provider, allow_fallback=provider != CPU.name)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", FallbackWarning)
         raw = open_uncompiled(PROBES / probe / "model.onnx", device, Use.ONCE).raw
@@ -74,13 +74,13 @@ def _milliseconds(raw: Any, sample: Array) -> float:
 
 def _measure(probe: str, provider: str) -> dict[str, Any]:
     run = run_probe(probe, provider)
-    error = None if provider == "cpu" else float(np.abs(run.output - run_probe(probe, "cpu").output).max())
+    error = None if provider == CPU.name else float(np.abs(run.output - run_probe(probe, CPU.name).output).max())
     return {"milliseconds": run.milliseconds, "error": error, "remark": run.remark}
 
 
 def _loaders_words(name: str, reason: str) -> str:
     """What the system's loader says of the provider's library, where ``reason`` does not: its first missing file."""
-    row = next(row for row in PROVIDERS if row.name == name)
+    row = provider_named(name)
     if row.library is None or row.ort_name not in runtime().get_available_providers():
         return ""
     words = why_not_loaded(row.library)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 
 from ddim_edge.runtime.hardware.memory import peak_memory
-from ddim_edge.runtime.workers.child import Answer, Record, serve
+from ddim_edge.runtime.workers.child import Record, Respond, serve
 
 from .conditioning import of_question
 from .loop import Denoise, Loop
@@ -19,7 +19,7 @@ from .networks import DTYPES, Networks, Place, load_networks
 EAGER = "eager"
 
 
-def open_rival(settings: Mapping[str, Any]) -> tuple[Record, Answer]:
+def open_rival(settings: Mapping[str, Any]) -> tuple[Record, Respond]:
     """Load, compile where that is wanted, run once to warm up, and say what runs where."""
     began = time.perf_counter()
     source, device = settings["source"], settings["device"]

@@ -190,7 +190,7 @@ def test_the_worker_ends_with_the_command(
         pytest.skip("only Linux tells a process that its parent has ended")
     fifo = tmp_path / "fifo"
     os.mkfifo(fifo)
-    ended = "from ddim_edge.build.compiler import end_when_told\nend_when_told()\n"
+    ended = "from ddim_edge.runtime.workers.child import end_with_parent\nend_with_parent()\n"
     script = worker(f"{ended}held = open({str(fifo)!r}, 'w')\nheld.write('here')\nheld.flush()\nsignal.pause()")
     bundle = recipes[0].graph.parents[1]
     arguments: list[Any] = [sys.executable, "-c", _COMMAND, script, "build", bundle, "--provider", "tensorrt"]

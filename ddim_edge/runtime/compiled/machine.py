@@ -2,27 +2,21 @@
 
 import ctypes
 import dataclasses
-import platform
-import re
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, Self
 
 from ...errors import ProviderError
 from ..hardware import nvidia
+from ..hardware.cpu_name import cpu_with_vectors
 from ..providers.onnxruntime_module import load_cuda_libraries, runtime
-from ..providers.table import PROVIDERS
+from ..providers.table import provider_named
 
-_CPU_INFO = Path("/proc/cpuinfo")
-_VECTORS = re.compile(r"\b(?:avx2?|avx512(?:f|bw|_vnni|_bf16|_fp16)|avx_vnni|amx_\w+|fma|asimd\w*|sve\w*|i8mm|bf16)\b")
-"""The CPU's features that kernels, and with them the layout of weights, are chosen by."""
 _COMPUTE_CAPABILITY = (75, 76)  # CU_DEVICE_ATTRIBUTE_COMPUTE_CAPABILITY_MAJOR and _MINOR
 _CUDA_DRIVER = "nvcuda.dll" if sys.platform == "win32" else "libcuda.so.1"
 # The version that ONNX Runtime's provider is linked to.
 _TENSORRT = "nvinfer_10.dll" if sys.platform == "win32" else "libnvinfer.so.10"
-_ON_CUDA = ("tensorrt", "tensorrt-rtx")
 
 
 @dataclass(frozen=True)
@@ -44,22 +38,22 @@ class Machine:
     @classmethod
     def of(cls, provider: str, which: str | None = None) -> Self:
         """The machine that this is, for a provider and one of its devices; ProviderError where that does not load."""
-        row = next(row for row in PROVIDERS if row.name == provider)
+        row = provider_named(provider)
         plugin, version = row.as_plugin, str(runtime().__version__)
         compiler = plugin.package if plugin else None
-        if provider in _ON_CUDA:
+        if row.is_nvidia:
             load_cuda_libraries()
             name, driver = cuda_device(int(which or 0))
             return cls(name, driver, version, compiler or f"TensorRT {tensorrt_version()}")
         kind = _plugin_device(plugin.device(row.ort_name, which)) if plugin else which
-        return cls(cpu_name() if kind in (None, "CPU") else str(kind), None, version, compiler)
+        return cls(cpu_with_vectors() if kind in (None, "CPU") else str(kind), None, version, compiler)
 
     @classmethod
     def all_of(cls, provider: str) -> list[Self]:
         """The same, for each of the provider's devices."""
-        if provider in _ON_CUDA:
+        row = provider_named(provider)
+        if row.is_nvidia:
             return [cls.of(provider, str(index)) for index in range(cuda_device_count())]
-        row = next(row for row in PROVIDERS if row.name == provider)
         plugin = row.as_plugin
         return (
             [cls.of(provider, str(at)) for at, _ in enumerate(plugin.devices(row.ort_name))]
@@ -80,20 +74,6 @@ class Machine:
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
-
-
-def cpu_name() -> str:
-    """The CPU's name and its vector extensions."""
-    try:
-        text = _CPU_INFO.read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return platform.processor() or platform.machine()
-    name = re.search(r"(?:model name|Model|Hardware)\s*:\s*(.+)", text)
-    part = re.search(r"CPU part\s*:\s*(\w+)", text)
-    features = re.search(r"(?:flags|Features)\s*:\s*(.+)", text)
-    found = sorted(set(_VECTORS.findall(features[1]))) if features else []
-    words = [name[1] if name else platform.machine(), part[1] if part else "", *found]
-    return " ".join(filter(None, words))
 
 
 def cuda_device_count() -> int:

@@ -4,7 +4,9 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from .recipe import FOR_A_SHAPE, Shapes, component_of, lasting
+from ..providers.options import lasting
+from ..providers.table import provider_named
+from .recipe import Shapes, component_of
 from .store import Found
 
 
@@ -37,7 +39,7 @@ def build_command(
     options: Mapping[str, str] | None = None,
 ) -> str:
     """The command that compiles the bundle of ``graph`` for calls of ``batch`` rows."""
-    sizes = {"--batch": batch, "--height": height, "--width": width} if provider in FOR_A_SHAPE else {}
+    sizes = {"--batch": batch, "--height": height, "--width": width} if provider_named(provider).static_shapes else {}
     pairs = [(option, str(value)) for option, value in sizes.items() if value]
     pairs += [("--provider-option", f"{key}={value}") for key, value in lasting(options or {}).items()]
     given = [word for pair in pairs for word in pair]

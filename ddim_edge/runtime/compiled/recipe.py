@@ -10,18 +10,10 @@ from typing import Any, Self
 
 from ...bundle.layout import MODEL
 from ...graphs.fingerprint import graph_sketch, graph_stamps
+from ..providers.options import compile_options
 from .machine import Machine
 
 FORMAT = 1
-FOR_A_SHAPE = ("tensorrt", "tensorrt-rtx")
-"""The providers that compile for a shape, and again for each."""
-_RUNTIME_CACHE = "runtime"
-"""Where TensorRT for RTX keeps the kernels that it makes as they are needed."""
-_OF_THE_RUN = """
-    trt_context_memory_sharing_enable trt_cuda_graph_enable trt_detailed_build_log trt_dump_subgraphs
-    enable_cuda_graph nv_detailed_build_log nv_dump_subgraphs nv_enable_profiling nv_persistent_context_memory
-    nv_profiling_output_file nv_use_sync_gpu_allocator
-"""
 PRECISIONS = ("fp32", "fp16", "int8")
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -107,32 +99,11 @@ def provider_options(recipe: Recipe, folder: Path) -> dict[str, str]:
     return {**recipe.options, **own_options(recipe, folder)}
 
 
-def lasting(options: Mapping[str, str]) -> dict[str, str]:
-    """Those of a provider's options that change what is compiled; the others may be given anew at every run."""
-    return {key: value for key, value in options.items() if key not in _OF_THE_RUN.split()}
-
-
 def own_options(recipe: Recipe, folder: Path) -> dict[str, str]:
-    """Those that are set here, whatever else is given."""
-    if recipe.provider == "tensorrt":
-        return {  # ONNX Runtime's Python binding wants "True" and "False" for this provider
-            "trt_engine_cache_enable": "True",
-            "trt_engine_cache_path": str(folder),
-            "trt_timing_cache_enable": "True",
-            "trt_timing_cache_path": str(folder),
-            "trt_fp16_enable": str(recipe.precision != "fp32"),
-            "trt_int8_enable": str(recipe.precision == "int8"),
-            **_profile("trt", recipe),
-        }
-    if recipe.provider == "tensorrt-rtx":
-        return {"nv_runtime_cache_path": str(folder / _RUNTIME_CACHE), **_profile("nv", recipe)}
-    return {}
-
-
-def _profile(prefix: str, recipe: Recipe) -> dict[str, str]:
-    text = ",".join(f"{name}:{'x'.join(map(str, shape))}" for name, shape in recipe.shapes.items())
-    options = {f"{prefix}_profile_{end}_shapes": text for end in ("min", "opt", "max")} if text else {}
-    return options | ({f"{prefix}_max_workspace_size": str(recipe.workspace)} if recipe.workspace else {})
+    """The options that a build sets itself, whatever else is given."""
+    return compile_options(
+        recipe.provider, folder, precision=recipe.precision, shapes=recipe.shapes, workspace=recipe.workspace
+    )
 
 
 def component_of(graph: Path) -> str:

@@ -19,8 +19,10 @@ from typing import NamedTuple, Self
 from ...bundle.layout import MODEL
 from ...files import write_file
 from ...graphs.fingerprint import Stamps, graph_sha256, graph_sketch, graph_stamps
+from ..providers.options import lasting
+from ..providers.table import CompiledForm, provider_named
 from .machine import Machine
-from .recipe import Recipe, Shapes, component_of, lasting, provider_options
+from .recipe import Recipe, Shapes, component_of, provider_options
 
 CACHE_VARIABLE = "DDIM_EDGE_CACHE"
 RECORD = "built.json"
@@ -69,19 +71,23 @@ class Compiled:
             return None
 
     @property
+    def _form(self) -> CompiledForm | None:
+        return provider_named(self.recipe.provider).compiled_form
+
+    @property
     def graph(self) -> Path:
         """What ONNX Runtime is to open: the original where the provider finds its engines by itself."""
-        return self.recipe.graph if self.recipe.provider == "tensorrt" else self.folder / MODEL
+        return self.recipe.graph if self._form is CompiledForm.ENGINES else self.folder / MODEL
 
     @property
     def optimized(self) -> bool:
         """Whether the graph is optimized already, and is to be opened with ORT_DISABLE_ALL."""
-        return self.recipe.provider == "cpu"
+        return self._form is CompiledForm.OPTIMIZED
 
     @property
     def is_context(self) -> bool:
         """Whether it is an EPContext model, which has one node for all that the provider compiled."""
-        return self.recipe.provider not in ("cpu", "tensorrt")
+        return self._form is CompiledForm.CONTEXT
 
     @property
     def options(self) -> dict[str, str]:

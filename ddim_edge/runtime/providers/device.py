@@ -4,14 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Self
 
-from ...errors import ProviderError, choose_from
+from ...errors import ProviderError
 from .onnxruntime_module import installed_packages, runtime
 from .options import check_options
-from .table import NAMES, PROVIDERS, Provider
-
-# What `auto` tries, best first; TensorRT only where an engine of the graph is built already. The others trade start-up
-# time or precision for speed and are taken only by name.
-_AUTOMATIC = ("tensorrt", "cuda", "cpu")
+from .table import AUTO, PROVIDERS, Provider, provider_named
 
 
 @dataclass(frozen=True)
@@ -33,9 +29,7 @@ class Device:
     allow_fallback: bool = False
 
     def __post_init__(self) -> None:
-        if self.provider not in NAMES:
-            raise ProviderError(choose_from("provider", self.provider, NAMES))
-        if self.provider == "auto":
+        if self.provider == AUTO:
             for what, given in (("device", self.which), ("option", next(iter(self.options), None))):
                 if given is not None:
                     raise ProviderError(f"{what} {given!r} belongs to a provider: name it, as in --provider cuda")
@@ -54,7 +48,7 @@ class Device:
 
     @property
     def _row(self) -> Provider:
-        return next(provider for provider in PROVIDERS if provider.name == self.provider)
+        return provider_named(self.provider)
 
     def candidates(self) -> Iterator[Provider]:
         """The providers to try, best first: one for a name, several for ``auto``.
@@ -62,8 +56,8 @@ class Device:
         Raises ProviderError for a named provider that the installed package does not hold.
         """
         available = runtime().get_available_providers()
-        if self.provider == "auto":
-            yield from (row for row in PROVIDERS if row.name in _AUTOMATIC and row.ort_name in available)
+        if self.provider == AUTO:
+            yield from (row for row in PROVIDERS if row.automatic and row.ort_name in available)
             return
         if self._row.ort_name not in available and self._row.as_plugin is None:
             raise ProviderError(_not_in_package(self._row, available))

@@ -7,8 +7,10 @@ are left out: a command line cannot give one, and a wrong one ends the process.
 """
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from ...errors import ConfigError, ProviderError, choose_from
+from .table import provider_named
 
 _CUDA = """
     arena_extend_strategy cudnn_conv1d_pad_to_nc1d cudnn_conv_algo_search cudnn_conv_use_max_workspace
@@ -74,12 +76,16 @@ KEYS: Mapping[str, frozenset[str]] = {
 PLUGIN_KEYS: Mapping[str, frozenset[str]] = {**KEYS, "openvino": frozenset(_OPENVINO_PLUGIN.split())}
 """Likewise, where a plugin brings the provider."""
 
-# Which of several devices is said by --provider NAME:DEVICE alone, for buffers there must be on the same one.
-_CHOOSES_DEVICE = frozenset(
-    (name, key)
-    for name in ("cuda", "tensorrt", "tensorrt-rtx", "migraphx", "directml", "openvino")
-    for key in ("device_id", "device_type")
-)
+# The device is chosen by --provider NAME:DEVICE alone, because buffers must be on the same one.
+_CHOOSES_DEVICE = ("device_id", "device_type")
+_ONLY_FOR_A_RUN = """
+    trt_context_memory_sharing_enable trt_cuda_graph_enable trt_detailed_build_log trt_dump_subgraphs
+    enable_cuda_graph nv_detailed_build_log nv_dump_subgraphs nv_enable_profiling nv_persistent_context_memory
+    nv_profiling_output_file nv_use_sync_gpu_allocator
+"""
+"""Options that change nothing of what is compiled."""
+_RUNTIME_CACHE = "runtime"
+"""The folder in which TensorRT for RTX keeps the kernels that it compiles when they are needed."""
 
 
 def parse_options(pairs: Sequence[str]) -> dict[str, str]:
@@ -101,8 +107,9 @@ def check_options(provider_name: str, given: Mapping[str, str], *, plugin: bool 
     Not every provider refuses what it does not know: the OpenVINO plugin passes over it without a word.
     """
     valid = (PLUGIN_KEYS if plugin else KEYS).get(provider_name, frozenset())
+    has_devices = provider_named(provider_name).device_option is not None
     for key in given:
-        if (provider_name, key) in _CHOOSES_DEVICE:
+        if has_devices and key in _CHOOSES_DEVICE:
             raise ProviderError(f"option {key!r}: choose the device by --provider {provider_name}:{given[key]}")
         if not valid:
             raise ProviderError(f"provider {provider_name!r} takes no options: leave {key!r} out")
@@ -115,12 +122,39 @@ def defaults(provider_name: str, *, each_step: bool, plugin: bool = False) -> di
 
     ``each_step``: whether the network is called at every step, as a UNet is, and not once an image, as a VAE is.
     """
-    if provider_name == "cuda":
-        return _cuda(each_step=each_step)
-    if provider_name == "tensorrt":
-        return _tensorrt()
-    if provider_name == "openvino":
-        return _openvino_plugin() if plugin else {"precision": "ACCURACY"}  # see _openvino_plugin
+    match provider_name:
+        case "cuda":
+            return _cuda(each_step=each_step)
+        case "tensorrt":
+            return _tensorrt()
+        case "openvino":
+            return _openvino_plugin() if plugin else {"precision": "ACCURACY"}  # see _openvino_plugin
+    return {}
+
+
+def lasting(options: Mapping[str, str]) -> dict[str, str]:
+    """The options that change what is compiled. The others may differ between the build and each run."""
+    return {key: value for key, value in options.items() if key not in _ONLY_FOR_A_RUN.split()}
+
+
+def compile_options(
+    provider_name: str,
+    folder: Path,
+    *,
+    precision: str | None,
+    shapes: Mapping[str, tuple[int, ...]],
+    workspace: int | None,
+) -> dict[str, str]:
+    """The options to compile with into ``folder``, and to run with what was compiled.
+
+    ``precision``: fp32, fp16 or int8; None where the graph's types decide. ``shapes``: of the inputs, by name.
+    ``workspace``: the most bytes of GPU memory that the compiler may try kernels with; None for its default.
+    """
+    match provider_name:
+        case "tensorrt":
+            return {**_tensorrt_engines(folder, precision), **_profile("trt", shapes, workspace)}
+        case "tensorrt-rtx":
+            return {"nv_runtime_cache_path": str(folder / _RUNTIME_CACHE), **_profile("nv", shapes, workspace)}
     return {}
 
 
@@ -147,6 +181,23 @@ def _tensorrt() -> dict[str, str]:
         # The squares and sums of a normalisation overflow fp16: the image would be black.
         "trt_layer_norm_fp32_fallback": "True",
     }
+
+
+def _tensorrt_engines(folder: Path, precision: str | None) -> dict[str, str]:
+    return {
+        "trt_engine_cache_enable": "True",
+        "trt_engine_cache_path": str(folder),
+        "trt_timing_cache_enable": "True",
+        "trt_timing_cache_path": str(folder),
+        "trt_fp16_enable": str(precision != "fp32"),
+        "trt_int8_enable": str(precision == "int8"),
+    }
+
+
+def _profile(prefix: str, shapes: Mapping[str, tuple[int, ...]], workspace: int | None) -> dict[str, str]:
+    text = ",".join(f"{name}:{'x'.join(map(str, shape))}" for name, shape in shapes.items())
+    options = {f"{prefix}_profile_{end}_shapes": text for end in ("min", "opt", "max")} if text else {}
+    return options | ({f"{prefix}_max_workspace_size": str(workspace)} if workspace else {})
 
 
 def _openvino_plugin() -> dict[str, str]:

@@ -13,12 +13,11 @@ from typing import Any
 from ...errors import ProviderError
 from ...graphs.inputs import operators
 from .onnxruntime_module import runtime
-from .table import Provider
+from .table import CPU, Provider
 
 RECORD_PLACEMENT = ("session.record_ep_graph_assignment_info", "1")
 """The entry of the session's configuration without which ONNX Runtime keeps no record to read here."""
 
-_CPU = "CPUExecutionProvider"
 _RELEVANT_SHARE = 0.05
 
 # Where nearly all of a network's time goes: Conv, FusedConv, Gemm, MatMulNBits, MultiHeadAttention, GroupNorm …
@@ -46,13 +45,13 @@ def check_placement(
     raw: ONNX Runtime's session, made with RECORD_PLACEMENT. name: the component's, for the message. original: the
     graph that an EPContext model was compiled of, which has one node in the place of hundreds.
     """
-    if provider.ort_name == _CPU:
+    if provider == CPU:
         return None
     if not hasattr(raw, "get_provider_graph_assignment_info"):
         version = runtime().__version__
         return f"{name}: onnxruntime {version} cannot tell what {provider.name} left to the CPU; 1.24 and newer can"
     work = {ep_name: _only_work(types) for ep_name, types in _assigned(raw).items()}
-    left = work.pop(_CPU, Counter())
+    left = work.pop(CPU.ort_name, Counter())
     if not left:
         return None
     total = left.total() + sum(types.total() for types in work.values())
@@ -87,6 +86,6 @@ def _listed(types: Counter[str]) -> str:
 
 
 def _remedy(provider: Provider) -> str:
-    if provider.name in ("cuda", "tensorrt"):
+    if provider.export_target:
         return f"ddim-edge export --target {provider.name}"
     return "ddim-edge export --opset 20, whose operators more providers know"

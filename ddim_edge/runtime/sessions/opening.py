@@ -18,7 +18,7 @@ from ..providers.error_text import first_error_line, refused_option
 from ..providers.onnxruntime_module import NOT_INSTALLED, be_quiet, load_cuda_libraries, runtime, why_not_loaded
 from ..providers.options import defaults
 from ..providers.placement import RECORD_PLACEMENT, check_placement
-from ..providers.table import PROVIDERS, Provider
+from ..providers.table import AUTO, CPU, CompiledForm, Provider, provider_named
 
 _CUDA_GRAPH = "enable_cuda_graph"
 _CUDA_GRAPHS = frozenset((_CUDA_GRAPH, "trt_cuda_graph_enable"))
@@ -78,7 +78,7 @@ def open_graph(path: Path, device: Device, use: Use) -> Opened:
         try:
             return _open(path, provider, device, use)
         except _PlacementError as error:
-            if device.provider != "auto":
+            if device.provider != AUTO:
                 raise
             warnings.warn(str(error), FallbackWarning, stacklevel=2)
             reasons.append(str(error))
@@ -96,7 +96,7 @@ def prepare(provider: Provider) -> None:
 
 def open_compiled(compiled: Compiled, device: Device, use: Use) -> Opened:
     """Open what was compiled; ProviderError where its provider does not run it any more."""
-    provider = next(row for row in PROVIDERS if row.name == compiled.recipe.provider)
+    provider = provider_named(compiled.recipe.provider)
     return _open_as(compiled.graph, provider, device, use, compiled)
 
 
@@ -115,7 +115,7 @@ def _open(path: Path, provider: Provider, device: Device, use: Use) -> Opened:
     found = find(path, provider.name, device.which, given)
     if found.fitting:
         return replace(open_compiled(found.fitting[0], device, use), compiled=found.fitting)
-    if provider.name == "tensorrt":
+    if provider.compiled_form is CompiledForm.ENGINES:  # it would build them now, for minutes
         raise ProviderError(missing(path, provider.name, found, options=given))
     return _open_as(path, provider, device, use)
 
@@ -166,7 +166,7 @@ def _provider_options(provider: Provider, device: Device, use: Use, compiled: Co
             raise ProviderError(f"{key} needs buffers that stay where they are, and {provider.name} has none here")
         if use is not Use.STEPS:  # it needs them, too, and is called too seldom to be worth it
             del own[key]
-    if provider.name == "cuda" and use is Use.STEPS:
+    if provider.cuda_graph and use is Use.STEPS:
         options[_CUDA_GRAPH] = "1"
     return {**options, **own, **(compiled.options if compiled else {})}
 
@@ -190,7 +190,7 @@ def _create(
     except Exception as error:  # ONNX Runtime's exceptions have no public base but this one
         if _NOT_CAPTURED.search(str(error)):
             raise _CaptureError(first_error_line(error)) from None
-        if provider.name == "cpu":
+        if provider == CPU:
             raise BundleError(f"{path} cannot be loaded: {first_error_line(error)}. Export it again") from None
         raise refused_option(error, provider.name, given) or not_loaded(provider, first_error_line(error)) from None
     if provider.ort_name not in session.get_providers():
@@ -228,7 +228,7 @@ def _run_options(provider: Provider, use: Use) -> Any:
 
     On the CPU alone, where that was tried, and not where a word has 32 bits: ONNX Runtime has no arena there.
     """
-    if use.is_each_step or provider.name != "cpu" or sys.maxsize < 2**32:
+    if use.is_each_step or provider != CPU or sys.maxsize < 2**32:
         return None
     options = runtime().RunOptions()
     options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")

@@ -15,10 +15,11 @@ from ..compiled.messages import missing
 from ..compiled.store import Compiled, Found
 from ..providers.device import Device
 from ..providers.error_text import first_error_line
+from ..providers.table import AUTO, provider_named
 from .device_buffers import DeviceArray, DeviceBuffers
 from .fp16_check import PrecisionWarning, fp16_fault_of, fp32_fallback_of, no_fp32_fallback
 from .opening import Opened, Use, open_compiled, open_graph
-from .tensors import _DTYPES, TensorInfo
+from .tensors import DTYPES, TensorInfo
 
 Feed = Array | DeviceArray
 
@@ -141,10 +142,7 @@ class Session:
         warnings.warn(message, PrecisionWarning, stacklevel=4)
         self.close()
         options: Any = {"turns": self._turns, "each_step": self._each_step, "bound": self._bound}
-        # TensorRT has no engine of it; CUDA comes in the same package.
-        on_cuda = self._device.provider == "tensorrt"
-        device = replace(self._device, provider="cuda", options={}) if on_cuda else self._device
-        self._fp32_fallback = Session(fallback, device, name=self.name, **options)
+        self._fp32_fallback = Session(fallback, _device_without_build(self._device), name=self.name, **options)
         self.inputs, self.outputs = self._fp32_fallback.inputs, self._fp32_fallback.outputs
         return True
 
@@ -230,10 +228,16 @@ class Session:
 
     def _describe(self, arguments: Any) -> Iterator[TensorInfo]:
         for argument in arguments:
-            if argument.type not in _DTYPES:
+            if argument.type not in DTYPES:
                 raise BundleError(f"{self.name}'s {argument.name} has the type {argument.type}, unknown to NumPy")
             free = (dim if isinstance(dim, int) else str(dim or "?") for dim in argument.shape)
-            yield TensorInfo(argument.name, np.dtype(_DTYPES[argument.type]), tuple(free))
+            yield TensorInfo(argument.name, np.dtype(DTYPES[argument.type]), tuple(free))
+
+
+def _device_without_build(device: Device) -> Device:
+    """The device for a graph that nothing was built for."""
+    other = None if device.provider == AUTO else provider_named(device.provider).runs_unbuilt
+    return device if other is None else replace(device, provider=other, options={})
 
 
 def _rows(compiled: Compiled) -> tuple[int, ...]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-_DTYPES: Mapping[str, type[np.generic]] = {
+DTYPES: Mapping[str, type[np.generic]] = {
     "tensor(float)": np.float32,
     "tensor(float16)": np.float16,
     "tensor(double)": np.float64,
@@ -14,6 +14,7 @@ _DTYPES: Mapping[str, type[np.generic]] = {
     "tensor(int32)": np.int32,
     "tensor(bool)": np.bool_,
 }
+"""NumPy's type for each of ONNX Runtime's type names."""
 
 
 @dataclass(frozen=True)

@@ -1,1 +1,1 @@
-"""Worker processes: the protocol between a parent and a child process."""
+"""Workers: child processes, and the one protocol that they and their parents speak."""

@@ -1,11 +1,14 @@
-"""A process that is asked: a question is a line of JSON on standard input, its answer a line on standard output.
+"""Worker protocol: one JSON request per line on standard input, one JSON response per line on standard output.
 
-What is measured beside something else runs in such a process of its own: several live sessions in one process spin
-against each other. This is its side; ``parent.py`` asks.
+A worker is a process of its own where a crash must not end the parent, and for benchmarks because several live
+sessions in one process spin against each other. This is the worker's side; ``process.py`` is the parent's.
 """
 
+import contextlib
+import ctypes
 import json
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Mapping
@@ -15,53 +18,77 @@ from ...errors import DdimEdgeError
 
 Record = dict[str, Any]
 """What JSON can hold."""
-Answer = Callable[[Mapping[str, Any]], Record]
-Open = Callable[[Mapping[str, Any]], tuple[Record, Answer]]
-"""From settings to what there is to say at the start, and to what answers from then on."""
+Respond = Callable[[Mapping[str, Any]], Record]
+"""From a request to its response."""
+Open = Callable[[Mapping[str, Any]], tuple[Record, Respond]]
+"""From settings to the facts for the first response, and to what responds to the requests."""
 
-_REST_S, _REST_SHARE, _REST_AT_MOST_S = 0.02, 0.2, 2.0
+_IDLE_WINDOW_S, _IDLE_SHARE, _IDLE_TIMEOUT_S = 0.02, 0.2, 2.0
+_DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
 def serve(open_: Open) -> None:
-    """Open what the settings say, the process's one argument, and answer every line until standard input ends.
+    """Respond to requests until standard input ends. The settings are the process's one argument, as JSON.
 
-    The first line out is ``{"ready": facts}``. An error is one line, too, ``{"failed": reason}``, and ends the process.
+    The first response is ``{"ready": facts}``. An error is the response ``{"failed": reason}`` and ends the process.
     """
     out = _own_stdout()
     try:
-        facts, answer = open_(json.loads(sys.argv[1]))
-        _say(out, {"ready": facts})
+        facts, respond = open_(json.loads(sys.argv[1]))
+        _write(out, {"ready": facts})
         for line in sys.stdin:
-            record = answer(json.loads(line))
+            response = respond(json.loads(line))
             wait_until_idle()
-            _say(out, record)
-    except Exception as error:  # whatever it is, the one who asks wants to know it
-        _say(out, {"failed": reason_of(error)})
+            _write(out, response)
+    except Exception as error:  # whatever it is, the parent reports it
+        _write(out, {"failed": reason_of(error)})
         sys.exit(1)
 
 
+def serve_once(respond: Respond) -> None:
+    """Respond to one request. A DdimEdgeError is the response ``{"error": message}``, with exit code 2.
+
+    Ends when the parent does, and at Ctrl-C.
+    """
+    end_with_parent()
+    out = _own_stdout()
+    try:
+        _write(out, respond(json.loads(sys.stdin.readline())))
+    except DdimEdgeError as error:
+        _write(out, {"error": str(error)})
+        sys.exit(2)
+
+
+def end_with_parent() -> None:
+    """End at once at Ctrl-C and, on Linux, when the parent ends for whatever reason, also in the middle of a C call."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # Python's own handler runs only after the C call has returned
+    if sys.platform == "linux":
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL(None).prctl(_DIE_WITH_PARENT, signal.SIGKILL)
+
+
 def _own_stdout() -> TextIO:
-    """Standard output for answers alone: whatever libraries print goes to standard error."""
+    """Standard output for responses only: whatever libraries print goes to standard error."""
     out = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)
     return out
 
 
-def _say(out: TextIO, record: Mapping[str, Any]) -> None:
+def _write(out: TextIO, record: Mapping[str, Any]) -> None:
     print(json.dumps(record), file=out, flush=True)
 
 
 def reason_of(error: BaseException) -> str:
-    """An error in one line: our own say what to do, others at least what they are."""
+    """An error in one line: the message, and for errors of other packages their type before it."""
     text = " ".join(str(error).split())
     return text if isinstance(error, DdimEdgeError) else f"{type(error).__name__}: {text}"
 
 
 def wait_until_idle() -> None:
-    """Wait until this process computes nothing: threads of a pool spin for a while after their last task."""
-    end = time.monotonic() + _REST_AT_MOST_S
+    """Wait until this process uses no processor time: threads of a pool spin for a while after their last task."""
+    end = time.monotonic() + _IDLE_TIMEOUT_S
     while time.monotonic() < end:
         before = time.process_time()
-        time.sleep(_REST_S)
-        if time.process_time() - before < _REST_SHARE * _REST_S:
+        time.sleep(_IDLE_WINDOW_S)
+        if time.process_time() - before < _IDLE_SHARE * _IDLE_WINDOW_S:
             return

@@ -9,8 +9,9 @@ import pytest
 
 from ddim_edge.errors import ProviderError
 from ddim_edge.runtime.compiled import machine
-from ddim_edge.runtime.compiled.machine import Machine, cpu_name
-from ddim_edge.runtime.hardware import nvidia
+from ddim_edge.runtime.compiled.machine import Machine
+from ddim_edge.runtime.hardware import cpu_name, nvidia
+from ddim_edge.runtime.hardware.cpu_name import cpu_with_vectors
 
 INTEL = "processor : 0\nmodel name : Intel(R) Core(TM) i7\nflags : fpu avx avx2 sse4_1 smep fma avx512f avx512_vnni\n"
 ARM = "processor : 0\nFeatures : fp asimd asimddp sve i8mm crc32\nCPU implementer : 0x41\nCPU part : 0xd42\n"
@@ -74,15 +75,15 @@ def test_a_cpu_is_its_name_and_what_its_kernels_are_chosen_by(
     text: str, name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "cpuinfo").write_text(text)
-    monkeypatch.setattr(machine, "_CPU_INFO", tmp_path / "cpuinfo")
-    assert cpu_name() == name
+    monkeypatch.setattr(cpu_name, "_CPU_INFO", tmp_path / "cpuinfo")
+    assert cpu_with_vectors() == name
 
 
 def test_a_cpu_that_linux_does_not_describe_has_a_name_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(machine, "_CPU_INFO", tmp_path / "none")
-    assert cpu_name()
+    monkeypatch.setattr(cpu_name, "_CPU_INFO", tmp_path / "none")
+    assert cpu_with_vectors()
 
 
 @pytest.mark.usefixtures("gpus")
