@@ -66,8 +66,7 @@ def main(bundle: str, font: Path, guidance_scale: float) -> None:
         "top_5": float(np.mean(places < 5)),
         "median_rank": 1 + float(np.median(places)),
     }
-    results.write(SUBJECT, {**record, **results.environment(*PACKAGES)})
-    tables.render()
+    tables.publish(SUBJECT, record, PACKAGES)
     draw_sheet(seen(emoji, images), unseen(pipeline, guidance_scale))
 
 

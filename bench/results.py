@@ -1,15 +1,12 @@
-"""Where measurements are kept: one small JSON file a subject, written whole or not at all."""
+"""Results: one JSON file per subject in bench/results/."""
 
-import importlib.metadata
 import json
-import os
-import platform
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from ddim_edge.runtime.hardware.cpu_name import cpu_model
-from ddim_edge.version import __version__
+from ddim_edge.benchmark import environment as machine
+from ddim_edge.files import write_file
+from ddim_edge.version import package_version
 
 BENCH = Path(__file__).parent
 ROOT = BENCH.parent
@@ -20,33 +17,24 @@ Record = dict[str, Any]
 
 
 def read(subject: str) -> Record:
-    """What was measured for ``subject``; empty where nothing was."""
+    """The result of ``subject``; empty where there is none yet."""
     path = RESULTS / f"{subject}.json"
     return dict(json.loads(path.read_text())) if path.exists() else {}
 
 
 def write(subject: str, record: Record) -> None:
-    """Write ``record`` under a temporary name, then rename."""
+    """Write the result of ``subject``."""
     RESULTS.mkdir(exist_ok=True)
-    path = RESULTS / f"{subject}.json"
-    temporary = path.with_suffix(".tmp")
-    temporary.write_text(json.dumps(record, indent=1) + "\n")
-    os.replace(temporary, path)
+    write_file(RESULTS / f"{subject}.json", (json.dumps(record, indent=1) + "\n").encode())
 
 
 def environment(*packages: str) -> Record:
     """The machine, the day, and the versions of Python and of ``packages``."""
+    found = machine.environment()
+    names = ("python", *packages)
+    versions = {name: found["versions"].get(name) or package_version(name) or "not installed" for name in names}
     return {
-        "machine": f"{cpu_model()}, {os.cpu_count()} cores",
-        "date": datetime.now(UTC).date().isoformat(),
-        "versions": {"python": platform.python_version(), **{name: _version(name) for name in packages}},
+        "machine": "{cpu}, {cores} cores".format_map(found["machine"]),
+        "date": found["date"].partition("T")[0],
+        "versions": versions,
     }
-
-
-def _version(package: str) -> str:
-    if package == "ddim-edge":
-        return __version__  # it need not be installed
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return "not installed"

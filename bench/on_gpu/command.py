@@ -14,7 +14,7 @@ from ddim_edge.benchmark.environment import environment
 
 from .. import results, tables
 from ..results import Record
-from .markdown import machine
+from ..tables.gpu import machine
 from .measure import NO_TIME, Turn, floor_of, measure_group
 from .models import MODELS, REHEARSAL, build
 from .needs import missing_gpu

@@ -10,9 +10,9 @@ from ddim_edge.benchmark.plan import RIVAL, Configuration, device_of
 from .models import Model
 from .ours import KINDS
 
-RIVALS = ("eager", "default", "max-autotune")
+BASELINES = ("eager", "default", "max-autotune")
 """diffusers as it comes, and the modes that torch.compile is given."""
-SIDES = (*KINDS, *RIVALS)
+SIDES = (*KINDS, *BASELINES)
 OURS = "bench.on_gpu.ours"
 
 

@@ -124,8 +124,7 @@ def _measure(bench: Bench, record: Record, cells: Iterable[AnyCell]) -> list[Rec
 
 
 def _save(record: Record) -> None:
-    results.write(SUBJECT, {**record, **results.environment(*PACKAGES)})
-    tables.render()
+    tables.publish(SUBJECT, record, PACKAGES)
 
 
 if __name__ == "__main__":

@@ -45,8 +45,7 @@ def main(bundle: str, num_images: int, all_whole: bool, batch_size: int, provide
             task = progress.add_task(f"{steps} steps", total=2 * steps * -(-count // batch_size))
             error = _error(pipeline, images[:count], steps, batch_size, partial(progress.advance, task))
             record["rows"][str(steps)] = {"num_images": count, "error": error}
-            results.write(SUBJECT, {**record, **results.environment(*PACKAGES)})
-            tables.render()
+            tables.publish(SUBJECT, record, PACKAGES)
 
 
 def _kept(pipeline: ddim_edge.Pipeline) -> dict[str, Any]:

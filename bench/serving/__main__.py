@@ -6,10 +6,13 @@ import sys
 import click
 from rich.console import Console
 
+from tests.serving.fuzz import run as fuzz
+from tests.serving.fuzz.malformed import case
+from tests.serving.soak import run as soak
+
 from .. import tables
 from ..results import Record
-from . import fuzz, load, overhead, soak
-from .malformed import case
+from . import load, overhead
 from .trace import SEED
 
 console = Console(stderr=True)
@@ -23,7 +26,7 @@ def main() -> None:
 @main.command("load")
 @click.option("--requests", default=400, show_default=True, help="Requests of a cell, after its warm-up.")
 @click.option("--loads", default="30,60,90,120", show_default=True, help="Percents of the capacity.")
-@click.option("--batch", default=8, show_default=True, help="Requests of a batch, for the rival that makes batches.")
+@click.option("--batch", default=8, show_default=True, help="Requests of a batch, for the baseline that makes batches.")
 @click.option("--capacity-seconds", default=30.0, show_default=True, help="How long each of its figures is measured.")
 def load_command(requests: int, loads: str, batch: int, capacity_seconds: float) -> None:
     """Three ways to serve one engine, under the same trace of Poisson arrivals. Interrupt and run it again at will."""

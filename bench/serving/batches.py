@@ -1,4 +1,4 @@
-"""What the rivals do with the engine: the images of some requests step together until the last one is finished."""
+"""What the baseline does with the engine: the images of some requests step together until the last one is finished."""
 
 from collections.abc import Sequence
 from typing import Any

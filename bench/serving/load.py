@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from ..results import Record, environment, read, write
 from . import capacity
 from .client import TIMED_OUT, Outcome, images_of, open_client, replay
-from .processes import NO_BOUND, Server, ours, rival
+from .processes import NO_BOUND, Server, baseline, ours
 from .summary import cell_of
 from .trace import SEED, Ask, trace
 
@@ -64,7 +64,7 @@ def _cell(way: str, load: int, record: Record) -> Record:
 
 def _servers(batch: int) -> Mapping[str, Callable[[], Server]]:
     unbounded = ("--max-queue", str(NO_BOUND), "--timeout", "3600")
-    servers = (lambda: rival(1), lambda: rival(batch), lambda: ours(*unbounded))
+    servers = (lambda: baseline(1), lambda: baseline(batch), lambda: ours(*unbounded))
     return dict(zip(WAYS, servers, strict=True))
 
 

@@ -104,10 +104,10 @@ def ours(*options: str, name: str = "ddim-edge") -> Server:
     return Server(name, [*arguments, *options], "/v1/images/generations", port)
 
 
-def rival(requests_a_batch: int) -> Server:
+def baseline(requests_a_batch: int) -> Server:
     """LitServe with batches of so many requests."""
     port = _free_port()
-    arguments = ["-m", "bench.serving.rivals", str(port), str(requests_a_batch)]
+    arguments = ["-m", "bench.serving.baseline", str(port), str(requests_a_batch)]
     return Server(f"litserve-{requests_a_batch}", arguments, "/predict", port)
 
 

@@ -7,9 +7,8 @@ from rich.console import Console
 
 from ddim_edge.bundle.read import open_bundle
 
-from .. import results, tables
-from . import interval, opening, overhead, size, spinning, startup, threads, throughput
-from .processes import Subject
+from .. import tables
+from . import Subject, interval, opening, overhead, size, spinning, startup, threads, throughput
 
 MEASUREMENTS = {
     "overhead": overhead.measure,
@@ -44,9 +43,7 @@ def main(subjects: tuple[str, ...], bundle: str, diffusers_folder: Path | None) 
         for name in subjects or MEASUREMENTS:
             record = MEASUREMENTS[name](subject, lambda text: status.update(text))
             weights = "trained" if diffusers_folder else "random, of the same shape"
-            circumstances = results.environment(*PACKAGES)
-            results.write(name, {**circumstances, "torch_weights": weights, **record})
-            tables.render()
+            tables.publish(name, {"torch_weights": weights, **record}, PACKAGES)
 
 
 if __name__ == "__main__":

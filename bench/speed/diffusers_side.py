@@ -12,7 +12,7 @@ import torch
 diffusers: Any = importlib.import_module("diffusers")
 
 
-def make_unet(bundle: Path, trained: Path | None) -> Any:
+def make_unet(bundle: Path, trained: Path | str | None) -> Any:
     """The bundle's UNet in torch: the trained one of a diffusers folder, else random weights of the same shape.
 
     How long a network takes does not depend on its weights, so timing needs nothing but the bundle's own config.
@@ -23,7 +23,7 @@ def make_unet(bundle: Path, trained: Path | None) -> Any:
     return diffusers.UNet2DModel.from_config(diffusers.UNet2DModel.load_config(bundle / "unet")).eval()
 
 
-def make_pipeline(bundle: Path, trained: Path | None, batch_size: int) -> Any:
+def make_pipeline(bundle: Path, trained: Path | str | None, batch_size: int) -> Any:
     """A DDIMPipeline whose UNet is handed the labels of all classes in turn: the pipeline itself knows no labels."""
     unet = make_unet(bundle, trained)
     unet.forward = functools.partial(unet.forward, class_labels=torch.arange(batch_size) % 10)

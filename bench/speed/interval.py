@@ -1,13 +1,16 @@
-"""(e) What guidance between two noise levels saves beside guidance everywhere, at the model's own sampler and steps."""
+"""The time that guidance between two noise levels saves beside guidance everywhere, with the model's own sampler."""
 
 import statistics
 import time
+from functools import partial
 from typing import Any
 
 import ddim_edge
+from ddim_edge.benchmark.rounds import Notify
 
+from ..harness import interleaved
 from ..quality.plan import rows_per_image
-from .processes import Notify, Subject
+from . import Subject
 
 SCALE = 1.5
 INTERVAL = (0.2, 10.0)
@@ -16,19 +19,14 @@ ROUNDS = 15
 
 
 def measure(subject: Subject, notify: Notify) -> dict[str, Any]:
-    """Medians of whole runs of 16 images, turn by turn in one process: both use the one session."""
+    """Medians of whole runs of 16 images, interleaved in one process: both use one session."""
     pipeline = ddim_edge.load(subject.bundle, provider="cpu")
-    intervals = {"everywhere": None, "interval": INTERVAL}
     requests = {
         name: pipeline.request(num_images=NUM_IMAGES, guidance_scale=SCALE, guidance_interval=between)
-        for name, between in intervals.items()
+        for name, between in {"everywhere": None, "interval": INTERVAL}.items()
     }
-    seconds: dict[str, list[float]] = {name: [] for name in requests}
-    for number in range(ROUNDS + 1):
-        notify(f"guidance interval, round {number} of {ROUNDS}")
-        for name, request in requests.items():
-            taken = _timed(pipeline, request)
-            seconds[name] += [taken] if number else []  # the first round warms up
+    measures = {name: partial(_timed, pipeline, request) for name, request in requests.items()}
+    seconds = interleaved(measures, ROUNDS, notify, warm_up=1)
     saved = [1 - less / all_ for less, all_ in zip(seconds["interval"], seconds["everywhere"], strict=True)]
     medians = {name: statistics.median(taken) for name, taken in seconds.items()}
     return {

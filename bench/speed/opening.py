@@ -1,27 +1,29 @@
-"""(h) How long a graph takes to open on the CPU: as the exporter wrote it, and as `ddim-edge build` optimized it.
+"""How long a graph takes to open on the CPU: as the exporter wrote it, and as ``ddim-edge build`` optimized it.
 
-``python -m bench.speed.opening GRAPH`` is one of the processes.
+This module is the worker process, too: a process per opening.
 """
 
 import os
 import statistics
-import subprocess
-import sys
 import tempfile
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 import ddim_edge
+from ddim_edge.benchmark.rounds import Notify
 from ddim_edge.build.plan import Wanted, plan
 from ddim_edge.build.run import build
 from ddim_edge.bundle.read import open_bundle
 from ddim_edge.runtime.compiled.store import CACHE_VARIABLE, user_cache
 from ddim_edge.runtime.providers.device import Device
 from ddim_edge.runtime.providers.onnxruntime_module import runtime
+from ddim_edge.runtime.workers.child import Record, Respond, serve
 
+from ..harness import compare, interleaved, run_once
 from ..results import ROOT
-from .processes import Notify, Subject, compare
+from . import Subject
 
 ROUNDS = 15
 SIDES = ("plain", "built")
@@ -30,16 +32,15 @@ _CPU = Device("cpu")
 
 
 def measure(subject: Subject, notify: Notify) -> dict[str, Any]:
-    """Medians of interleaved rounds for every graph of the bundle and of the emoji model, a process an opening."""
-    graphs = {
-        f"{bundle.name}/{path.parent.name}": path for bundle in (subject.bundle, _EMOJI) for path in _graphs(bundle)
-    }
+    """Medians of interleaved rounds for every graph of the bundle and of the emoji model."""
+    bundles = (subject.bundle, _EMOJI)
     with tempfile.TemporaryDirectory() as folder:
         caches = {side: Path(folder) / side for side in SIDES}
-        for bundle in (subject.bundle, _EMOJI):
+        for bundle in bundles:
             notify(f"opening: building {bundle.name}")
             _build(bundle, caches["built"])
-        return {"rounds": ROUNDS, "graphs": {name: _graph(name, graphs[name], caches, notify) for name in graphs}}
+        graphs = {f"{bundle.name}/{path.parent.name}": path for bundle in bundles for path in _graphs(bundle)}
+        return {"rounds": ROUNDS, "graphs": {name: _graph(graphs[name], caches, notify) for name in graphs}}
 
 
 def _graphs(bundle: Path) -> list[Path]:
@@ -52,31 +53,28 @@ def _build(bundle: Path, cache: Path) -> None:
         pass
 
 
-def _graph(name: str, graph: Path, caches: dict[str, Path], notify: Notify) -> dict[str, Any]:
-    taken: dict[str, list[float]] = {side: [] for side in SIDES}
-    for number in range(ROUNDS + 1):
-        notify(f"opening {name}: round {number} of {ROUNDS}")
-        for side in SIDES:
-            seconds = _opened(graph, caches[side])
-            taken[side] += [seconds] if number else []  # the first round fills the system's file cache
-    medians = {side: statistics.median(seconds) for side, seconds in taken.items()}
-    return {"seconds": medians, **compare(taken["built"], taken["plain"])}
+def _graph(graph: Path, caches: Mapping[str, Path], notify: Notify) -> dict[str, Any]:
+    measures = {side: _opening(graph, cache) for side, cache in caches.items()}
+    taken = interleaved(measures, ROUNDS, notify, warm_up=1)  # the first round fills the system's file cache
+    return {
+        "seconds": {side: statistics.median(seconds) for side, seconds in taken.items()},
+        **compare(taken["built"], taken["plain"]),
+    }
 
 
-def _opened(graph: Path, cache: Path) -> float:
-    command = [sys.executable, "-m", "bench.speed.opening", str(graph)]
-    environment = {**os.environ, CACHE_VARIABLE: str(cache)}
-    done = subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True)
-    return float(done.stdout)
+def _opening(graph: Path, cache: Path) -> Callable[[], float]:
+    settings = {"graph": str(graph), "cache": str(cache)}
+    return lambda: float(run_once("bench.speed.opening", settings)["seconds"])
 
 
-def main(graph: Path) -> None:
-    """Print the seconds of one opening, without those that importing takes."""
+def open_graph(settings: Mapping[str, Any]) -> tuple[Record, Respond]:
+    """The seconds of one opening, without those that importing takes."""
+    os.environ[CACHE_VARIABLE] = settings["cache"]
     runtime()
     began = time.perf_counter()
-    ddim_edge.Session(graph, "cpu")
-    print(time.perf_counter() - began)
+    ddim_edge.Session(Path(settings["graph"]), "cpu")
+    return {"seconds": time.perf_counter() - began}, lambda _request: {}
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    serve(open_graph)

@@ -1,22 +1,27 @@
-"""One configuration in a process of its own: it makes one batch whenever a line arrives, and says how long that took.
-
-Several live sessions in one process spin against each other, so what is compared never shares a process.
-"""
+"""Worker process: makes one batch of images per request, with ddim-edge or with diffusers, and returns the times."""
 
 import functools
 import importlib
-import json
-import resource
-import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
-import click
+from ddim_edge.runtime.hardware.memory import peak_memory
+from ddim_edge.runtime.workers.child import Record, Respond, serve
 
-Generate = Callable[[], Any]
+from . import Subject
+
+MODULE = "bench.speed.worker"
 KINDS = ("ours", "eager", "compiled")
+Generate = Callable[[], Any]
+
+
+def settings_of(kind: str, subject: Subject, batch_size: int, num_steps: int) -> dict[str, Any]:
+    """The settings of a worker of this kind, one of KINDS."""
+    folder = subject.diffusers_folder
+    shared = {"bundle": str(subject.bundle), "batch_size": batch_size, "num_steps": num_steps}
+    return {**shared, "kind": kind, "diffusers_folder": None if folder is None else str(folder)}
 
 
 class Stopwatch:
@@ -41,53 +46,43 @@ class Stopwatch:
         return seconds
 
 
-def ours(bundle: Path, batch_size: int, num_steps: int, stopwatch: Stopwatch) -> Generate:
-    """The runtime under test, its ONNX Runtime session watched."""
+def open_side(settings: Mapping[str, Any]) -> tuple[Record, Respond]:
+    """Open the pipeline and make one batch to warm up: memory, caches, compilation."""
+    stopwatch = Stopwatch()
+    generate = _ours(settings, stopwatch) if settings["kind"] == "ours" else _diffusers(settings)
+    generate()
+    return {}, lambda _request: _measure(generate, stopwatch)
+
+
+def _ours(settings: Mapping[str, Any], stopwatch: Stopwatch) -> Generate:
     import ddim_edge
 
     onnxruntime: Any = importlib.import_module("onnxruntime")
     onnxruntime.InferenceSession.run = stopwatch.watch(onnxruntime.InferenceSession.run)
-    pipeline = ddim_edge.load(bundle, provider="cpu")
-    return lambda: pipeline.generate(num_images=batch_size, num_steps=num_steps, batch_size=batch_size, sampler="ddim")
+    pipeline, size = ddim_edge.load(settings["bundle"], provider="cpu"), settings["batch_size"]
+    options = {"num_images": size, "batch_size": size, "num_steps": settings["num_steps"], "sampler": "ddim"}
+    return lambda: pipeline.generate(**options)
 
 
-def theirs(bundle: Path, batch_size: int, num_steps: int, trained: Path | None, *, compiled: bool) -> Generate:
+def _diffusers(settings: Mapping[str, Any]) -> Generate:
     """DDIMPipeline of diffusers in torch, eager or with its UNet compiled."""
     from . import diffusers_side
 
-    pipeline = diffusers_side.make_pipeline(bundle, trained, batch_size)
-    if compiled:
+    trained = settings["diffusers_folder"]
+    pipeline = diffusers_side.make_pipeline(Path(settings["bundle"]), trained, settings["batch_size"])
+    if settings["kind"] == "compiled":
         pipeline.unet.compile()
-    return lambda: diffusers_side.generate(pipeline, batch_size, num_steps)
+    return lambda: diffusers_side.generate(pipeline, settings["batch_size"], settings["num_steps"])
 
 
-@click.command()
-@click.argument("kind", type=click.Choice(KINDS))
-@click.option("--bundle", type=click.Path(path_type=Path), required=True)
-@click.option("--diffusers-folder", type=click.Path(path_type=Path))
-@click.option("--batch-size", type=int, required=True)
-@click.option("--num-steps", type=int, required=True)
-def main(kind: str, bundle: Path, diffusers_folder: Path | None, batch_size: int, num_steps: int) -> None:
-    """Answer every line on standard input with one measurement, as a line of JSON."""
-    stopwatch = Stopwatch()
-    if kind == "ours":
-        generate = ours(bundle, batch_size, num_steps, stopwatch)
-    else:
-        generate = theirs(bundle, batch_size, num_steps, diffusers_folder, compiled=kind == "compiled")
-    generate()  # warm up: memory, caches, compilation
-    print("ready", flush=True)
-    for _ in sys.stdin:
-        print(json.dumps(_measure(generate, stopwatch)), flush=True)
-
-
-def _measure(generate: Generate, stopwatch: Stopwatch) -> dict[str, float]:
+def _measure(generate: Generate, stopwatch: Stopwatch) -> Record:
     stopwatch.take()
     start = time.perf_counter()
     generate()
     seconds = time.perf_counter() - start
-    peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return {"seconds": seconds, "session_seconds": stopwatch.take(), "peak_mib": peak_kib / 1024}
+    peak_mib = round((peak_memory() or 0) / 2**20)
+    return {"seconds": seconds, "session_seconds": stopwatch.take(), "peak_mib": peak_mib}
 
 
 if __name__ == "__main__":
-    main()
+    serve(open_side)

@@ -1,6 +1,5 @@
 """Where and when something was measured, and with what."""
 
-import importlib.metadata
 import os
 import platform
 from datetime import UTC, datetime
@@ -8,7 +7,7 @@ from typing import Any
 
 from ..runtime.hardware import nvidia
 from ..runtime.hardware.cpu_name import cpu_model
-from ..version import __version__
+from ..version import __version__, package_version
 
 _PACKAGES = ("numpy", "onnxruntime", "onnxruntime-gpu", "torch", "diffusers", "transformers")
 
@@ -19,17 +18,10 @@ def environment() -> dict[str, Any]:
     return {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
         "machine": {"cpu": cpu_model(), "cores": os.cpu_count(), "platform": platform.platform(), "gpus": gpus()},
-        "versions": versions | {name: found for name in _PACKAGES if (found := _version(name))},
+        "versions": versions | {name: found for name in _PACKAGES if (found := package_version(name))},
     }
 
 
 def gpus() -> list[str]:
     """The names of NVIDIA's GPUs; empty without any."""
     return [gpu.name for gpu in nvidia.gpus()]
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None

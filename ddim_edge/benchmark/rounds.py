@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 from ..runtime.hardware.nvidia import process_memory
 from ..runtime.workers.parent import Worker, WorkerFailedError
@@ -98,7 +98,20 @@ class Cell:
         }
 
 
-def interleave(cells: Iterable[Cell], repeats: int, notify: Notify) -> None:
+class Measured(Protocol):
+    """What ``interleave`` measures: a ``Cell``, or anything else with a label that can be measured once per round."""
+
+    @property
+    def label(self) -> str: ...
+
+    @property
+    def lives(self) -> bool: ...
+
+    def take(self, seed: int, /) -> None:
+        """Measure one round."""
+
+
+def interleave(cells: Iterable[Measured], repeats: int, notify: Notify) -> None:
     """Ask all that live, round by round; one that fails leaves the others alone."""
     all_cells = list(cells)
     for number in range(repeats):

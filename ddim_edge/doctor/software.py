@@ -10,7 +10,7 @@ from ..errors import ProviderError
 from ..runtime.providers.device import Device
 from ..runtime.providers.onnxruntime_module import installed_packages, runtime
 from ..runtime.providers.table import PROVIDERS
-from ..version import __version__
+from ..version import __version__, package_version
 
 _PACKAGES = ("numpy", "pillow", "click", "rich", "onnxruntime", "onnxruntime-gpu", "torch", "diffusers", "onnx")
 _PLUGINS = "onnxruntime-ep-"
@@ -23,7 +23,7 @@ def software_facts() -> dict[str, Any]:
         "python": platform.python_version(),
         "prefix": sys.prefix,
         "platform": platform.platform(),
-        "packages": {name: version for name in _PACKAGES if (version := _version(name))},
+        "packages": {name: version for name in _PACKAGES if (version := package_version(name))},
         "onnxruntime": installed_packages(),
         "plugins": _plugins(),
         "models": bundled_names(),
@@ -49,13 +49,6 @@ def _why_not_available(name: str) -> str | None:
     except ProviderError as error:
         return str(error)
     return None
-
-
-def _version(package: str) -> str | None:
-    try:
-        return importlib.metadata.version(package)
-    except importlib.metadata.PackageNotFoundError:
-        return None
 
 
 def _plugins() -> dict[str, str]:

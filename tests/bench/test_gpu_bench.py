@@ -16,11 +16,11 @@ from numpy.typing import NDArray
 from bench import results
 from bench.on_gpu import command
 from bench.on_gpu.cost import Cost, Work, cost_of
-from bench.on_gpu.markdown import NAMES, machine
 from bench.on_gpu.models import MODELS, REHEARSAL
 from bench.on_gpu.peaks import Peak, measured, published
 from bench.on_gpu.plan import SIDES, groups
 from bench.on_gpu.profiling import summary
+from bench.tables.gpu import NAMES, machine
 
 
 def write(folder: Path, text: str, **weights: Any) -> Path:

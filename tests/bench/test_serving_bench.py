@@ -6,14 +6,15 @@ import statistics
 
 import pytest
 
-from bench.serving import malformed, summary
+from bench.serving import summary
 from bench.serving.client import Outcome
-from bench.serving.fuzz import fault
-from bench.serving.malformed import Case
 from bench.serving.overhead import Count, count_of
-from bench.serving.soak import rss_growth
 from bench.serving.trace import MOST_IMAGES, STEPS, Ask, mixed_row_calls, trace
 from ddim_edge.serving.scheduling.metrics import Metrics
+from tests.serving.fuzz import malformed
+from tests.serving.fuzz.malformed import Case
+from tests.serving.fuzz.run import fault
+from tests.serving.soak.run import rss_growth
 
 
 def test_a_trace_is_a_poisson_process_of_the_mix() -> None:

@@ -7,12 +7,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from ..results import Record, environment, write
+from bench.results import Record, environment, write
+from bench.serving.client import images_of, open_client
+from bench.serving.processes import Server, ours
+from bench.serving.trace import Ask
+
 from . import malformed
-from .client import images_of, open_client
 from .malformed import Case
-from .processes import Server, ours
-from .trace import Ask
 
 SUBJECT = "serving_fuzz"
 PACKAGES = ("ddim-edge", "fastapi", "uvicorn", "httptools")

@@ -8,16 +8,16 @@ from dataclasses import replace
 
 import numpy as np
 
+from bench.results import Record, environment, read, write
+from bench.serving import capacity
+from bench.serving.batches import MODEL
+from bench.serving.client import images_of, open_client, post
+from bench.serving.load import SUBJECT as LOAD
+from bench.serving.processes import Server, ours
+from bench.serving.trace import SEED, Ask, trace
 from ddim_edge.arrays import Pixels
 from ddim_edge.generation.pipeline import Pipeline, load
 
-from ..results import Record, environment, read, write
-from . import capacity
-from .batches import MODEL
-from .client import images_of, open_client, post
-from .load import SUBJECT as LOAD
-from .processes import Server, ours
-from .trace import SEED, Ask, trace
 from .visitors import Seen, Visitors, sample_rss
 
 SUBJECT = "serving_soak"

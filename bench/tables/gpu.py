@@ -1,11 +1,10 @@
-"""The tables of what was measured on GPUs, one a machine."""
+"""Tables of what was measured on GPUs, one per machine."""
 
-from collections.abc import Mapping
 from typing import Any
 
 from .. import results
-from ..markdown import as_table
 from ..results import Record
+from .markdown import Row, as_table
 
 NAMES = {
     "plain": "plain",
@@ -16,17 +15,8 @@ NAMES = {
     "default": "diffusers, torch.compile",
     "max-autotune": "diffusers, max-autotune",
 }
-_HEADER = (
-    "network",
-    "batch",
-    "",
-    "step, ms",
-    "p95",
-    "eager takes",
-    "outside calls",
-    "GPU, MiB",
-    "of weights and activations",
-)
+_HEADER = "network | batch |  | step, ms | p95 | eager takes | outside calls | GPU, MiB | of weights and activations"
+_FORM = "{network} | {batch} | {name} | {step} | {p95} | {times} | {idle} | {memory} | {factor}"
 
 
 def all_tables() -> str:
@@ -38,7 +28,7 @@ def all_tables() -> str:
 def machine(record: Record) -> str:
     """One machine's tables and sentences."""
     groups = record.get("groups", {}).values()
-    parts = [f"### {record['gpu']}", as_table(_HEADER, [line for group in groups for line in _lines(group)])]
+    parts = [f"### {record['gpu']}", as_table(_HEADER, _FORM, [line for group in groups for line in _lines(group)])]
     parts += [_soak(record["soak"])] if "soak" in record else []
     parts += [_profile(group) for group in groups if group.get("profile", {}).get("nodes")]
     reasons = [f"- {_title(group)}, {NAMES[row['side']]}: {row['reason']}" for group, row in _failed(groups)]
@@ -54,34 +44,36 @@ def _title(group: Record) -> str:
     return f"{group['model']} in {group['precision']}, batch {group['batch']}"
 
 
-def _lines(group: Record) -> list[tuple[object, ...]]:
+def _lines(group: Record) -> list[Row]:
+    """One line per side that was measured, then the GPU's floor."""
     made = {row["side"]: row for row in group["rows"] if row["image_seconds"]}
-    eager = made.get("eager")
-    lines = [_line(group, row, eager) for row in made.values()]
-    floor = group.get("floor")
-    return [*lines, _floor(group, floor, eager)] if floor else lines
+    eager, floor = made.get("eager"), group.get("floor")
+    lines = [_line(row, floor or {}, eager) for row in made.values()] + ([_floor(floor, eager)] if floor else [])
+    place = {"network": f"{group['model']}, {group['precision']}", "batch": group["batch"]}
+    return [place | line for line in lines]
 
 
-def _line(group: Record, row: Record, eager: Record | None) -> tuple[object, ...]:
-    step, memory, floor = row["step"], row["gpu_memory"], group.get("floor", {})
+def _line(row: Record, floor: Record, eager: Record | None) -> Record:
+    step, idle, memory = row["step"], row["idle_share"], row["gpu_memory"]
     needed = floor.get("weights", 0) + floor.get("activations", 0)
-    return (
-        f"{group['model']}, {group['precision']}",
-        group["batch"],
-        NAMES[row["side"]] + (" (alone)" if row["facts"].get("alone") else ""),
-        f"{1000 * step['median']:.3g}",
-        f"{1000 * step['p95']:.3g}",
-        _times(eager, step["median"]),
-        "" if row["idle_share"] is None else f"{row['idle_share']:.1%}",
-        "" if memory is None else f"{memory / 2**20:.0f}",
-        "" if memory is None or not needed else f"{memory / needed:.2f}",
-    )
+    return {
+        "name": NAMES[row["side"]] + (" (alone)" if row["facts"].get("alone") else ""),
+        "step": f"{1000 * step['median']:.3g}",
+        "p95": f"{1000 * step['p95']:.3g}",
+        "times": _times(eager, step["median"]),
+        "idle": "" if idle is None else f"{idle:.1%}",
+        "memory": "" if memory is None else f"{memory / 2**20:.0f}",
+        "factor": "" if memory is None or not needed else f"{memory / needed:.2f}",
+    }
 
 
-def _floor(group: Record, floor: Mapping[str, Any], eager: Record | None) -> tuple[object, ...]:
-    text = f"the GPU's floor ({1000 * floor['roofline_seconds']:.3g} node by node)"
-    place = f"{group['model']}, {group['precision']}", group["batch"]
-    return (*place, text, f"{1000 * floor['call_seconds']:.3g}", "", _times(eager, floor["call_seconds"]), "", "", "")
+def _floor(floor: Record, eager: Record | None) -> Record:
+    return {
+        **dict.fromkeys(("p95", "idle", "memory", "factor"), ""),
+        "name": f"the GPU's floor ({1000 * floor['roofline_seconds']:.3g} node by node)",
+        "step": f"{1000 * floor['call_seconds']:.3g}",
+        "times": _times(eager, floor["call_seconds"]),
+    }
 
 
 def _times(eager: Record | None, seconds: float) -> str:

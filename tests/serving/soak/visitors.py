@@ -9,11 +9,11 @@ from dataclasses import dataclass, field
 
 import httpx2
 
+from bench.serving.client import decode
+from bench.serving.trace import Ask
 from ddim_edge.arrays import Pixels
 
-from .client import decode
-from .malformed import case, drawn
-from .trace import Ask
+from ..fuzz.malformed import case, drawn
 
 KEEP_EVERY = 20
 """Every so many answers, one is kept to be compared."""

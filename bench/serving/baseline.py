@@ -1,4 +1,4 @@
-"""The rivals, LitServe for real: ``python -m bench.serving.rivals PORT REQUESTS_A_BATCH``.
+"""The baseline LitServe: ``python -m bench.serving.baseline PORT REQUESTS_A_BATCH``.
 
 Settings, each the best that we know for this model on a CPU: one worker, for the network takes all cores anyway; one
 HTTP process, LitServe's own advice for one worker; no queue timeout and no bound of the queue, so that nothing is
@@ -26,7 +26,7 @@ BATCH_WAIT_S = 0.05
 Made = tuple[Request, list[Pixels]]
 
 
-class Rival(litserve.LitAPI):  # type: ignore[misc, unused-ignore]
+class Baseline(litserve.LitAPI):  # type: ignore[misc, unused-ignore]
     """Runs what it is handed to its end."""
 
     def setup(self, device: str) -> None:
@@ -57,7 +57,7 @@ class Rival(litserve.LitAPI):  # type: ignore[misc, unused-ignore]
 
 def main(port: int, requests_a_batch: int) -> None:
     wait = BATCH_WAIT_S if requests_a_batch > 1 else 0.0
-    api = Rival(max_batch_size=requests_a_batch, batch_timeout=wait)
+    api = Baseline(max_batch_size=requests_a_batch, batch_timeout=wait)
     server = litserve.LitServer(api, accelerator="cpu", devices=1, workers_per_device=1, timeout=False)
     server.run(
         host="127.0.0.1",

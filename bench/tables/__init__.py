@@ -1,0 +1,69 @@
+"""The tables of bench/README.md, rendered from bench/results/*.json."""
+
+import re
+
+from ddim_edge.cli.bench_table import text_of
+from ddim_edge.files import write_file
+
+from .. import results
+from ..results import Record
+from . import gpu, quality, serving, speed
+
+README = results.BENCH / "README.md"
+TABLES = {
+    "overhead": speed.overhead,
+    "throughput": speed.throughput,
+    "startup": speed.startup,
+    "size": speed.size,
+    "quality": quality.quality,
+    "interval": speed.interval,
+    "reconstruction": quality.reconstruction,
+    "emoji": quality.emoji,
+    "stable_diffusion": speed.stable_diffusion,
+    "spinning": speed.spinning,
+    "threads": speed.threads,
+    "opening": speed.opening,
+    "serving_load": serving.load,
+    "serving_overhead": serving.overhead,
+    "serving_soak": serving.soak,
+    "serving_fuzz": serving.fuzz,
+}
+"""The function of each table, by the name of its result file."""
+
+
+def publish(subject: str, record: Record, packages: tuple[str, ...]) -> None:
+    """Write a result with the machine, the date and the versions of ``packages``; render all tables."""
+    results.write(subject, {**record, **results.environment(*packages)})
+    render()
+
+
+def render() -> None:
+    """Write each table of bench/README.md between its markers, ``<!-- NAME -->`` and ``<!-- /NAME -->``."""
+    bodies = {name: _body(name) for name in TABLES} | {"gpu": gpu.all_tables(), "bench": _command_table()}
+    text = README.read_text()
+    for name, body in bodies.items():
+        text = _between_markers(text, name, body)
+    write_file(README, text.encode())
+
+
+def _body(name: str) -> str:
+    record = results.read(name)
+    return f"{TABLES[name](record)}\n\n{_circumstances(record)}" if record else "Not measured yet."
+
+
+def _command_table() -> str:
+    """The table of ``ddim-edge bench``, from what it printed as JSON."""
+    record = results.read("bench")
+    return f"```\n{text_of(record)}\n```" if record else "Not measured yet."
+
+
+def _between_markers(text: str, name: str, body: str) -> str:
+    pattern = re.compile(f"(<!-- {name} -->).*?(<!-- /{name} -->)", re.DOTALL)
+    if not pattern.search(text):
+        raise ValueError(f"{README} has no markers <!-- {name} --> and <!-- /{name} -->: put them where the table goes")
+    return pattern.sub(lambda match: f"{match[1]}\n{body}\n{match[2]}", text)
+
+
+def _circumstances(record: Record) -> str:
+    versions = ", ".join(f"{name} {version}" for name, version in record["versions"].items())
+    return f"{record['machine']}; {record['date']}; {versions}."

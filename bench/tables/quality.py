@@ -1,0 +1,105 @@
+"""Tables of the quality of images: samplers and guidance, reconstruction, text to image."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..quality import plan
+from ..results import Record
+from .markdown import as_lines, as_table
+
+REFERENCES = {
+    "test_halves": "one half of the test images, to the other half",
+    "train_test": "the 60,000 training images, to the test images",
+    "noisy": "the test images plus noise of σ = 0.05 (not clipped, not rounded), to the test images: the bar",
+    "noisy_rounded": "the same, clipped to [-1, 1] and rounded to grey levels",
+}
+_JUDGED = "images | labels right | Fréchet distance"
+_JUDGED_FORM = "{num_images} | {label_accuracy:.2%} | {distance:.4f}"
+
+
+def quality(record: Record) -> str:
+    """All tables of bench.quality."""
+    parts = [_references(record)]
+    if record.get("cells"):
+        parts += [_scan(record), _paper_table(record), _sampler_table(record), _guided_table(record)]
+    return "\n\n".join(parts)
+
+
+def _references(record: Record) -> str:
+    distances = {text: record["references"][name] for name, text in REFERENCES.items()}
+    for count, distance in record["floors"].items():
+        text = f"{count} training images, evenly over the classes, to the test images: the floor for {count} images"
+        distances[text] = distance
+    lines = [f"{text} | {distance:.4f}" for text, distance in distances.items()]
+    table = as_lines("real images | Fréchet distance", lines)
+    return f"The classifier's accuracy on the test images is {record['classifier']['test_accuracy']:.2%}.\n\n{table}"
+
+
+def _scan(record: Record) -> str:
+    """One row per guidance scale and number of images."""
+    cells = [cell for cell in _ddim_cells(record) if (cell["num_steps"], cell["eta"]) == (plan.SCAN_STEPS, 0)]
+    cells.sort(key=lambda cell: (float(cell["guidance_scale"]), int(cell["num_images"])))
+    table = as_table(f"guidance | {_JUDGED}", "{guidance_scale:g} | " + _JUDGED_FORM, cells)
+    return f"{plan.SCAN_STEPS} steps, eta 0, by guidance scale:\n\n{table}"
+
+
+def _paper_table(record: Record) -> str:
+    """Table 1 of the DDIM paper: eta by number of steps."""
+    cells = [cell for cell in _ddim_cells(record) if cell["guidance_scale"] == plan.TABLE_SCALE]
+    title = "Without guidance; in each cell the Fréchet distance, the labels right, and the number of images:"
+    steps = {count: f"S = {count}" for count in sorted({int(cell["num_steps"]) for cell in cells})}
+    etas = {eta: f"{eta:g}" for eta in sorted({float(cell["eta"]) for cell in cells})}
+    return f"{title}\n\n{_grid('eta', etas, steps, _by(cells, 'eta', 'num_steps'))}"
+
+
+def _sampler_table(record: Record) -> str:
+    """Sampler by number of network calls."""
+    cells = [cell for cell in record["cells"].values() if "variant" in cell]
+    title = (
+        "Every sampler, without guidance, by network calls; in each cell the Fréchet distance, the labels right, and "
+        "the number of images:"
+    )
+    calls = {count: str(count) for count in plan.SAMPLER_CALLS}
+    names = {name: name for name in plan.VARIANTS}
+    return f"{title}\n\n{_grid('sampler', names, calls, _by(cells, 'variant', 'calls'))}"
+
+
+def _grid(heading: str, names: Mapping[Any, str], columns: Mapping[int, str], cells: Mapping[Any, Record]) -> str:
+    """A line for each of ``names``, a column for each of ``columns``; ``cells`` by both keys."""
+    form = "{distance:.3f} ({label_accuracy:.1%}, {num_images})"
+    texts = {place: form.format_map(cell) for place, cell in cells.items()}
+    lines = (" | ".join([name, *(texts.get((key, at), "") for at in columns)]) for key, name in names.items())
+    return as_lines(" | ".join([heading, *columns.values()]), lines)
+
+
+def _by(cells: Iterable[Record], row: str, column: str) -> dict[Any, Record]:
+    """The cells by two of their keys; where two have the same place, the one with more images."""
+    return {(cell[row], cell[column]): cell for cell in sorted(cells, key=lambda cell: int(cell["num_images"]))}
+
+
+def _guided_table(record: Record) -> str:
+    cells = [cell for cell in record["cells"].values() if "interval" in cell]
+    rows = [{**cell, "where": _where(cell["interval"])} for cell in cells]
+    title = f"Guidance {plan.LABEL_SCALE:g} between two noise levels σ, with the model's own sampler:"
+    form = "{where} | {num_steps} | {rows_per_image} | " + _JUDGED_FORM
+    return f"{title}\n\n{as_table(f'guided at σ | steps | rows an image | {_JUDGED}', form, rows)}"
+
+
+def _where(interval: tuple[float, float] | None) -> str:
+    return "everywhere" if interval is None else f"{interval[0]:g} to {interval[1]:g}"
+
+
+def _ddim_cells(record: Record) -> list[Record]:
+    return [cell for cell in record["cells"].values() if "eta" in cell]
+
+
+def reconstruction(record: Record) -> str:
+    rows = [{**record["rows"][steps], "steps": steps} for steps in sorted(record["rows"], key=int)]
+    header = "S | images | squared error a dimension | absolute error a dimension"
+    return as_table(header, "{steps} | {num_images} | {error[squared]:.5f} | {error[absolute]:.4f}", rows)
+
+
+def emoji(record: Record) -> str:
+    header = "images | steps | guidance | top-1 | top-5 | wanted at least | median rank"
+    form = "{num_images} | {num_steps} | {guidance_scale:g} | {top_1:.1%} | {top_5:.1%} | 60% | {median_rank:g}"
+    return as_table(header, form, [record])

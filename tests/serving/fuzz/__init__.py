@@ -1,0 +1,1 @@
+"""Fuzzing of the server: seeded malformed requests; run by ``python -m bench.serving fuzz``."""
