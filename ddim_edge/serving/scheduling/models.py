@@ -14,7 +14,7 @@ from ...errors import ConfigError, choose_from
 from ...generation.engine import Engine
 from ...generation.pipeline import Pipeline
 from ...generation.warmup import default_requests, warm_up
-from ...images.encode import check_drawable
+from ...images.encode import check_channels
 from ...networks.components import Components
 from ...runtime.hardware.memory import used_bytes
 from ...runtime.providers.device import Device
@@ -36,7 +36,7 @@ class Catalogue:
         if not self.bundles:
             raise ConfigError("there is no model to serve: name one")
         for bundle in self.bundles.values():
-            check_drawable(bundle.image_shape()[0])
+            check_channels(bundle.image_shape()[0])
             if bundle.controls:
                 raise ConfigError(f"{bundle.name} has a ControlNet, whose image only `ddim-edge run` takes yet")
 

@@ -29,7 +29,7 @@ class Encoding(NamedTuple):
     """(width,): the output ``text_embeds``, of an encoder that projects; else None."""
 
 
-class Tower:
+class ClipTextModel:
     """A text encoder with its tokenizer. What it has encoded lately it remembers, chunk by chunk.
 
     ``penultimate`` takes the hidden states before the last layer, as SDXL does; otherwise the last, normalized ones, as
@@ -90,12 +90,12 @@ def _row(output: NDArray[np.floating], session: Session) -> NDArray[np.float32]:
     return row
 
 
-def open_tower(folder: Path, name: str, tokenizer: str, sessions: Sessions, *, penultimate: bool) -> Tower:
+def open_text_model(folder: Path, name: str, tokenizer: str, sessions: Sessions, *, penultimate: bool) -> ClipTextModel:
     """Check and open the encoder ``name`` of a bundle, with its tokenizer. Raises BundleError or ProviderError."""
     session = sessions.open(folder / name / "model.onnx", folder)
     reader = ClipTokenizer(folder / tokenizer)
     _check_config(read_optional(folder / name / "config.json"), reader, name)
-    return Tower(reader, session, penultimate=penultimate)
+    return ClipTextModel(reader, session, penultimate=penultimate)
 
 
 def _check_config(config: Mapping[str, Any], tokenizer: ClipTokenizer, name: str) -> None:
