@@ -12,22 +12,22 @@ import torch
 
 from ddim_edge.errors import ExportError
 
-from .graph.bfloat16 import widen
-from .graph.passes import fit, save
+from .graph.bfloat16 import write_as_float32
+from .graph.passes import run_passes, save_graph
 from .graph.trace import trace
-from .networks.network import Network, dispose, frozen
+from .networks.network import Network, evaluation_mode, free_weights
 from .options import Options
 from .output.record import write_json
 from .output.report import Report
 from .precision import BF16, FP16, FP32, Precision
 from .progress import Stage
 from .quiet import quiet
-from .verify.against_torch import Case, Expectation, expect, verify
-from .verify.fp16_overflow import LARGEST, Peaks, halve_but, layers_of, peaks_of
+from .verify.against_torch import Case, Reference, run_pytorch, verify_graph
+from .verify.fp16_overflow import LARGEST, Magnitudes, layers_with_weights, record_magnitudes, to_float16
 
 _DEFAULTS = Options()
 _GRAPH_NAME = "model.onnx"
-_SPARE_NAME = "model.fp32.onnx"
+_FP32_GRAPH_NAME = "model.fp32.onnx"
 """What the run time opens where model.onnx fails in fp16."""
 
 
@@ -56,58 +56,60 @@ def export_fp32_fallback(
     It is model.onnx but for the precision of ``options``, in which ``load`` must return the weights anew.
     """
     fp32 = dataclasses.replace(options, precision=FP32)
-    return _export_graph(folder / _SPARE_NAME, load, on_stage, fp32)[1]
+    return _export_graph(folder / _FP32_GRAPH_NAME, load, on_stage, fp32)[1]
 
 
 def _export_graph(
     graph: Path, load: Callable[[], Network], on_stage: Stage, options: Options
 ) -> tuple[str, tuple[Case, ...], str | None]:
     """Write the graph and verify it; return the network's name, the comparison, and what is not as it was asked."""
-    name, expectations, remark = _write_graph(graph, load, on_stage, options)
+    name, references, remark = _write_graph(graph, load, on_stage, options)
     # What was loaded for this graph alone is gone before ONNX Runtime reads the same weights again.
     gc.collect()
     on_stage("verify")
     with quiet():
-        return name, _verify(graph, expectations, options.comparison), remark
+        return name, _verify(graph, references, options.comparison), remark
 
 
-def _verify(graph: Path, expectations: list[Expectation], precision: Precision) -> tuple[Case, ...]:
+def _verify(graph: Path, references: list[Reference], precision: Precision) -> tuple[Case, ...]:
     if precision is not BF16:
-        return verify(graph, expectations, precision)
+        return verify_graph(graph, references, precision)
     with tempfile.TemporaryDirectory(dir=graph.parent) as place:
         widened = Path(place) / graph.name
-        widen(graph, widened)
-        return verify(widened, expectations, precision)
+        write_as_float32(graph, widened)
+        return verify_graph(widened, references, precision)
 
 
 def _write_graph(
     path: Path, load: Callable[[], Network], on_stage: Stage, options: Options
-) -> tuple[str, list[Expectation], str | None]:
+) -> tuple[str, list[Reference], str | None]:
     """Write the graph; return the network's name, what it makes of random inputs, and what is not as it was asked."""
     network = load()
-    with frozen(network.module), quiet():
+    with evaluation_mode(network.module), quiet():
         on_stage("export")
-        with peaks_of(network.module) as peaks:
-            expectations = expect(network)
-        remark = _round(network.module, options.precision, peaks)
+        with record_magnitudes(network.module) as magnitudes:
+            references = run_pytorch(network)
+        remark = _round(network.module, options.precision, magnitudes)
         model = trace(network, options.opset)
         on_stage("fit")
-        fit(model, options)
-        save(model, path)
-    dispose(network)
-    return network.name, expectations, remark
+        run_passes(model, options)
+        save_graph(model, path)
+    free_weights(network)
+    return network.name, references, remark
 
 
-def _round(module: torch.nn.Module, precision: Precision, peaks: Peaks) -> str | None:
+def _round(module: torch.nn.Module, precision: Precision, magnitudes: Magnitudes) -> str | None:
     """Round the weights; say which layers were spared."""
-    kept = peaks.layers() if precision is FP16 else {}
+    kept = magnitudes.layers() if precision is FP16 else {}
     if precision is not FP16:
         module.to(precision.torch_dtype)
         return None
-    total = len(layers_of(module))
-    if not np.isfinite(peaks.largest) or len(kept) == total or (not kept and peaks.largest > LARGEST):
-        raise ExportError(f"values within the {type(module).__name__} reach {peaks.largest:.3g}, too much for fp16")
-    halve_but(module, kept)
+    total = len(layers_with_weights(module))
+    if not np.isfinite(magnitudes.largest) or len(kept) == total or (not kept and magnitudes.largest > LARGEST):
+        raise ExportError(
+            f"values within the {type(module).__name__} reach {magnitudes.largest:.3g}, too much for fp16"
+        )
+    to_float16(module, kept)
     if not kept:
         return None
-    return f"{len(kept)} of {total} layers kept in fp32, whose values reach {peaks.largest:.3g}: {', '.join(kept)}"
+    return f"{len(kept)} of {total} layers kept in fp32, whose values reach {magnitudes.largest:.3g}: {', '.join(kept)}"

@@ -15,9 +15,9 @@ _KEEP, _TOO = "--keep-fp32", "--fp32-too"
 class Fp32Fallbacks:
     """Names of components."""
 
-    kept: frozenset[str] = frozenset()
+    fp32_only: frozenset[str] = frozenset()
     """Those whose only graph is in fp32."""
-    doubled: frozenset[str] = frozenset()
+    fp32_too: frozenset[str] = frozenset()
     """Those whose graph in fp16 has its fp32 form beside it."""
 
 
@@ -39,7 +39,9 @@ def read_fp32_fallbacks(
         if name in keep_fp32:
             raise ConfigError(f"{name} is named by {_KEEP} and by {_TOO}: leave it out of one of them")
     kept = frozenset(keep_fp32)
-    return Fp32Fallbacks(kept=kept, doubled=frozenset(components) - kept if _ALL in fp32_too else frozenset(fp32_too))
+    return Fp32Fallbacks(
+        fp32_only=kept, fp32_too=frozenset(components) - kept if _ALL in fp32_too else frozenset(fp32_too)
+    )
 
 
 def _check_precision(precision: Precision, *, keep: bool, too: bool) -> None:

@@ -15,7 +15,7 @@ from onnxscript import ir
 from ddim_edge.errors import BundleError, DdimEdgeError, ExportError, OutputError
 
 from .graph.fused_step import add_step
-from .output.record import FILE_NAME, describe, recorded, renew
+from .output.record import FILE_NAME, file_entry, recorded_files, update_hashes
 from .verify.fused_step import verify_step
 
 STEP_NAME = "unet_step.onnx"
@@ -55,17 +55,17 @@ def fuse_bundle(bundle: Path) -> Path:
         raise
     finally:
         files = list(_files_of(unet))
-        renew(unet, files, fuse_step=step.is_file())
-        renew(bundle, [*files, unet / FILE_NAME], fuse_step=step.is_file())
+        update_hashes(unet, files, fuse_step=step.is_file())
+        update_hashes(bundle, [*files, unet / FILE_NAME], fuse_step=step.is_file())
     return step
 
 
 def _check_hashes(bundle: Path) -> None:
-    hashes = recorded(bundle)
+    hashes = recorded_files(bundle)
     if (bundle / "unet" / STEP_NAME).is_file() and f"unet/{STEP_NAME}" not in hashes:
         return  # a run that was interrupted before it wrote the new hashes down
     for name, entry in hashes.items():
-        if name.startswith("unet/") and (bundle / name).is_file() and describe(bundle / name) != entry:
+        if name.startswith("unet/") and (bundle / name).is_file() and file_entry(bundle / name) != entry:
             raise BundleError(f"{bundle / name} is not the file that was exported: copy or export it again")
 
 

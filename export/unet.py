@@ -11,7 +11,7 @@ import torch
 from ddim_edge.errors import ExportError
 
 from .component import export_into
-from .networks.denoiser import call_unet, read_signature
+from .networks.denoiser import call_unet, unet_signature
 from .networks.network import Network
 from .output.atomic import whole_folder
 from .output.report import Report, write_report
@@ -41,7 +41,7 @@ def export_unet(
     """
     out = Path(out).resolve()
     with whole_folder(out) as folder:
-        network = Network(module=module, call=call_unet, signature=read_signature(example_config))
+        network = Network(module=module, call=call_unet, signature=unet_signature(example_config))
         _check_weights(module)
         (folder / "unet").mkdir()
         report = export_into(folder / "unet", lambda: network, example_config, on_stage)

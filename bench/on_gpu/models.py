@@ -162,22 +162,22 @@ def _module(model: Model, dtype: str) -> Any:
 
 def _export(model: Model, module: Any, dtype: str, bundle: Path, opset: int) -> None:
     from ddim_edge_export.fuse import fuse_step
-    from ddim_edge_export.graph.passes import fit, save
+    from ddim_edge_export.graph.passes import run_passes, save_graph
     from ddim_edge_export.graph.trace import trace
-    from ddim_edge_export.networks.denoiser import call_unet, read_conditional, read_signature
-    from ddim_edge_export.networks.network import Network, frozen
+    from ddim_edge_export.networks.denoiser import call_unet, conditional_unet_signature, unet_signature
+    from ddim_edge_export.networks.network import Network, evaluation_mode
     from ddim_edge_export.options import read_options
     from ddim_edge_export.quiet import quiet
 
-    read = read_signature if model.kind == "UNet2DModel" else read_conditional
+    read = unet_signature if model.kind == "UNet2DModel" else conditional_unet_signature
     network = Network(module=module, call=call_unet, signature=read(dict(model.config)))
     options = read_options(dtype=dtype, opset=opset, target="cuda", quantize=None, static=None)
-    with frozen(module), quiet():
+    with evaluation_mode(module), quiet():
         graph = trace(network, opset)
-        fit(graph, options)
+        run_passes(graph, options)
     _write_json(bundle / "unet" / "config.json", {**module.config, "_class_name": model.kind})
     _write_json(bundle / "scheduler" / "scheduler_config.json", SCHEDULER)
-    save(graph, bundle / "unet" / "model.onnx")
+    save_graph(graph, bundle / "unet" / "model.onnx")
     fuse_step(bundle / "unet")
 
 

@@ -12,7 +12,7 @@ from ..files import write_file
 from ..generation.inversion import ENCODE_STEPS, Endpoint, interpolate
 from ..generation.pipeline import load
 from ..generation.results import Result
-from ..images.encode import check_drawable, gif_bytes
+from ..images.encode import check_channels, gif_bytes
 from ..images.save import check_can_write, check_suffix, is_folder
 from ..runtime.providers.device import Device
 from .device_options import device_options
@@ -62,7 +62,7 @@ def interpolate_command(
     pipeline = load(model, device)
     target = output or str(free_name(pipeline.bundle.name, "png"))
     _check_target(target)
-    check_drawable(pipeline.bundle.sample_shape[0])
+    check_channels(pipeline.bundle.sample_shape[0])
     request = interpolate(
         pipeline,
         _endpoint(first),

@@ -20,7 +20,7 @@ from ..generation.requests.options import check_request, recipe_of
 from ..generation.requests.origin import Origin
 from ..generation.requests.request import Request
 from ..generation.warmup import warm_up, warm_up_calls
-from ..images.encode import check_drawable, grid, read_recipe
+from ..images.encode import check_channels, grid, read_recipe
 from ..images.save import is_folder
 from ..runtime.providers.device import Device
 from .device_options import device_options
@@ -98,7 +98,7 @@ def run_command(
         raise ConfigError("--show draws one picture: give a file, not a folder, as --output")
     suffix = f".{file_format}" if is_folder(target) else Path(target).suffix
     if gif or show or save_every or suffix == ".png":
-        check_drawable(shape[0])
+        check_channels(shape[0])
     watch = Watch(animate=gif, every=save_every)
     destination = _destination(target, recipe_of(bundle, request), recipe.get("index"), file_format, watch)
     # Networks of gigabytes are opened only now that all else is known to be right.

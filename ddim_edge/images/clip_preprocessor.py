@@ -19,7 +19,7 @@ _SIDE = 224
 
 
 @dataclass(frozen=True)
-class ClipPixels:
+class ClipPreprocessor:
     """How to prepare pictures.
 
     Attributes:

@@ -14,20 +14,20 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..arrays import Sample, Shape
 from ..errors import ConfigError
-from .encode import check_drawable
+from .encode import check_channels
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
 def read_picture(path: str | os.PathLike[str], shape: Shape) -> Sample:
     """A picture file as a sample in [-1, 1], float32 (1, C, H, W); ConfigError where it cannot be read."""
-    check_drawable(shape[0])
+    check_channels(shape[0])
     return fit_picture(ImageOps.exif_transpose(_open(path)), shape)
 
 
 def read_control(path: str | os.PathLike[str], shape: Shape) -> Sample:
     """A picture file as a control image in [0, 1], float32 (1, C, H, W); ConfigError where it cannot be read."""
-    check_drawable(shape[0])
+    check_channels(shape[0])
     return _fitted(ImageOps.exif_transpose(_open(path)), shape) / np.float32(255)
 
 

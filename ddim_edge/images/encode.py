@@ -36,11 +36,11 @@ def grid(images: Pixels) -> Pixels:
 
 def to_pillow(image: Pixels) -> Image.Image:
     """One image, uint8 (H, W, C) with 1, 3 or 4 channels; ConfigError for another number."""
-    check_drawable(image.shape[2])
+    check_channels(image.shape[2])
     return Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
 
 
-def check_drawable(channels: int) -> None:
+def check_channels(channels: int) -> None:
     """Refuse a number of channels that no picture has with ConfigError."""
     if channels not in (1, 3, 4):
         raise ConfigError(f"{channels} channels are no picture (1, 3 or 4 are): save as npy instead")

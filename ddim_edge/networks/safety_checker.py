@@ -13,7 +13,7 @@ from ..bundle.layout import INDEX, SAFETY_CHECKER
 from ..config import read_json
 from ..errors import BundleError, ConfigError
 from ..graphs.external_data import check_onnx_file
-from ..images.clip_preprocessor import ClipPixels
+from ..images.clip_preprocessor import ClipPreprocessor
 from ..runtime.sessions.pool import Sessions
 from ..runtime.sessions.session import Session
 
@@ -43,8 +43,8 @@ class SafetyChecker:
     threshold an image is unsafe here and safe there.
     """
 
-    def __init__(self, path: Path, clip_pixels: ClipPixels, sessions: Sessions) -> None:
-        self._path, self._clip_pixels, self._sessions = path, clip_pixels, sessions
+    def __init__(self, path: Path, clip_preprocessor: ClipPreprocessor, sessions: Sessions) -> None:
+        self._path, self._clip_preprocessor, self._sessions = path, clip_preprocessor, sessions
 
     @classmethod
     def open(cls, folder: Path, sessions: Sessions) -> Self | None:
@@ -57,7 +57,7 @@ class SafetyChecker:
             _warn_if_named(folder)
             return None
         check_onnx_file(path, folder)
-        return cls(path, _clip_pixels(folder / "feature_extractor" / "preprocessor_config.json"), sessions)
+        return cls(path, _clip_preprocessor(folder / "feature_extractor" / "preprocessor_config.json"), sessions)
 
     def check(self, images: Pixels) -> Checked:
         """Look at every image, uint8 (B, H, W, C), one at a time; what is returned is black where unsafe."""
@@ -67,7 +67,7 @@ class SafetyChecker:
 
     def _is_safe(self, image: Pixels) -> bool:
         unit = image[np.newaxis].astype(np.float32) / 255
-        verdict = self._session.run({"clip_input": self._clip_pixels(image), "images": unit})[_VERDICT]
+        verdict = self._session.run({"clip_input": self._clip_preprocessor(image), "images": unit})[_VERDICT]
         return not bool(verdict.any())
 
     @functools.cached_property
@@ -110,10 +110,10 @@ def _warn_if_named(folder: Path) -> None:
         )
 
 
-def _clip_pixels(path: Path) -> ClipPixels:
+def _clip_preprocessor(path: Path) -> ClipPreprocessor:
     if not path.is_file():
         raise BundleError(f"{path} is missing, and the safety checker needs it: export or copy feature_extractor again")
     try:
-        return ClipPixels.from_json(read_json(path))
+        return ClipPreprocessor.from_json(read_json(path))
     except (ConfigError, KeyError, TypeError, ValueError) as error:
         raise BundleError(f"{path} does not say how to prepare an image ({error}): copy it again") from None

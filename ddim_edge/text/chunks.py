@@ -30,7 +30,9 @@ class Chunk(NamedTuple):
     """One for each token; 1 for bos, eos and padding."""
 
 
-def chunks_of(prompt: Prompt, texts: Sequence[str], tokenizers: Sequence[ClipTokenizer]) -> list[list[list[Chunk]]]:
+def split_into_chunks(
+    prompt: Prompt, texts: Sequence[str], tokenizers: Sequence[ClipTokenizer]
+) -> list[list[list[Chunk]]]:
     """For each text, for each tokenizer, its chunks: as many everywhere as the longest needs, at least one.
 
     ``texts`` are read as ``prompt`` says. Unless it is ``long`` there is one chunk, and a TruncationWarning for each
@@ -39,8 +41,8 @@ def chunks_of(prompt: Prompt, texts: Sequence[str], tokenizers: Sequence[ClipTok
     tokens = [_tokens(text, tokenizers, weighted=prompt.weighted) for text in texts]
     if not prompt.long:
         tokens = [_shorten(of_text, tokenizers) for of_text in tokens]
-    rooms = [tokenizer.room for tokenizer in tokenizers]
-    lengths = (len(found) / room for of_text in tokens for found, room in zip(of_text, rooms, strict=True))
+    text_lengths = [tokenizer.text_length for tokenizer in tokenizers]
+    lengths = (len(found) / room for of_text in tokens for found, room in zip(of_text, text_lengths, strict=True))
     count = max(1, *map(math.ceil, lengths))
     return [
         [_cut(found, tokenizer, count) for found, tokenizer in zip(of_text, tokenizers, strict=True)]
@@ -51,7 +53,7 @@ def chunks_of(prompt: Prompt, texts: Sequence[str], tokenizers: Sequence[ClipTok
 def _tokens(text: str, tokenizers: Sequence[ClipTokenizer], *, weighted: bool) -> list[Weighted]:
     spans = parse_weights(text) if weighted else [Span(text, 1.0)]
     return [
-        [(token, span.weight) for span in spans for token in tokenizer.tokens(span.text)] for tokenizer in tokenizers
+        [(token, span.weight) for span in spans for token in tokenizer.encode(span.text)] for tokenizer in tokenizers
     ]
 
 
@@ -59,24 +61,25 @@ def _shorten(of_text: Sequence[Weighted], tokenizers: Sequence[ClipTokenizer]) -
     """Warns once, of the longest loss: two tokenizers may differ in where they cut."""
     pairs = list(zip(of_text, tokenizers, strict=True))
     lost = max(
-        (tokenizer.words([token for token, _ in found[tokenizer.room :]]) for found, tokenizer in pairs), key=len
+        (tokenizer.decode([token for token, _ in found[tokenizer.text_length :]]) for found, tokenizer in pairs),
+        key=len,
     )
     if lost:
         warnings.warn(
-            f"a prompt has more than {tokenizers[0].room} tokens, and its end was cut off: {lost!r}. Shorten it, or "
-            "set long_prompt (--long-prompt)",
+            f"a prompt has more than {tokenizers[0].text_length} tokens, and its end was cut off: {lost!r}. Shorten "
+            "it, or set long_prompt (--long-prompt)",
             TruncationWarning,
             stacklevel=2,
         )
-    return [found[: tokenizer.room] for found, tokenizer in pairs]
+    return [found[: tokenizer.text_length] for found, tokenizer in pairs]
 
 
 def _cut(tokens: Weighted, tokenizer: ClipTokenizer, count: int) -> list[Chunk]:
-    starts = range(0, count * tokenizer.room, tokenizer.room)
-    return [_chunk(tokens[start : start + tokenizer.room], tokenizer) for start in starts]
+    starts = range(0, count * tokenizer.text_length, tokenizer.text_length)
+    return [_chunk(tokens[start : start + tokenizer.text_length], tokenizer) for start in starts]
 
 
 def _chunk(tokens: Weighted, tokenizer: ClipTokenizer) -> Chunk:
-    frame = tokenizer.frame([token for token, _ in tokens])
+    frame = tokenizer.chunk([token for token, _ in tokens])
     weights = [1.0, *(weight for _, weight in tokens)]
     return Chunk(frame, (*weights, *[1.0] * (len(frame) - len(weights))))

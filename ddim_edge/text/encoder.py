@@ -12,10 +12,10 @@ from ..bundle.layout import INDEX, TEXT_ENCODER, TEXT_ENCODER_2, TEXT_INPUTS, Co
 from ..errors import BundleError
 from ..runtime.sessions.pool import Sessions
 from ..runtime.sessions.tensors import TensorInfo
-from .chunks import Chunk, chunks_of
+from .chunks import Chunk, split_into_chunks
+from .clip_text_model import ClipTextModel, open_text_model
 from .prompt import Prompt
 from .size_hints import BAD_SCORE, GOOD_SCORE, SizeHints
-from .tower import Tower, open_tower
 
 
 class Conditions(NamedTuple):
@@ -34,9 +34,11 @@ class TextEncoder:
     Diffusion 1 and 2 do. What has been encoded lately is not encoded again.
     """
 
-    def __init__(self, towers: Sequence[Tower], wanted: Mapping[str, TensorInfo], index: Mapping[str, Any]) -> None:
+    def __init__(
+        self, text_models: Sequence[ClipTextModel], wanted: Mapping[str, TensorInfo], index: Mapping[str, Any]
+    ) -> None:
         """``wanted``: the UNet's inputs; ``index``: what model_index.json says. BundleError where they do not fit."""
-        self._towers = towers
+        self._text_models = text_models
         self._wanted = [name for name in TEXT_INPUTS if name in wanted]
         self._scored = bool(index.get("requires_aesthetics_score"))
         self._zeros = "text_embeds" in wanted and bool(index.get("force_zeros_for_empty_prompt", True))
@@ -50,8 +52,8 @@ class TextEncoder:
         if not encoders:
             raise BundleError(f"{folder} has no {TEXT_ENCODER.graph}, and its unet asks for text: export it again")
         penultimate = "text_embeds" in wanted
-        towers = [open_tower(folder, encoder, sessions, penultimate=penultimate) for encoder in encoders]
-        return cls(towers, wanted, index)
+        text_models = [open_text_model(folder, encoder, sessions, penultimate=penultimate) for encoder in encoders]
+        return cls(text_models, wanted, index)
 
     def encode(self, prompt: Prompt, hints: SizeHints, *, guided: bool = True) -> Conditions:
         """The text inputs of one image, float32; without ``guided`` those of the prompt alone.
@@ -60,7 +62,7 @@ class TextEncoder:
         off with a TruncationWarning. Raises ConfigError for weights that are none, PredictionError for NaN.
         """
         texts = [prompt.text, prompt.negative or ""] if guided else [prompt.text]
-        chunks = chunks_of(prompt, texts, [tower.tokenizer for tower in self._towers])
+        chunks = split_into_chunks(prompt, texts, [text_model.tokenizer for text_model in self._text_models])
         encoded = self._encode(chunks[0])
         conditioning = self._inputs(encoded, hints, GOOD_SCORE)
         if not guided:
@@ -74,7 +76,9 @@ class TextEncoder:
 
         ``chunks``: for each encoder, its chunks.
         """
-        encodings = [list(map(tower.encode, found)) for tower, found in zip(self._towers, chunks, strict=True)]
+        encodings = [
+            list(map(text_model.encode, found)) for text_model, found in zip(self._text_models, chunks, strict=True)
+        ]
         hidden = [np.concatenate([encoding.hidden for encoding in found]) for found in encodings]
         outputs = (np.concatenate(hidden, axis=1), encodings[-1][0].pooled)
         return [output[np.newaxis] for output in outputs if output is not None]
@@ -85,14 +89,14 @@ class TextEncoder:
         return {name: given[name] for name in self._wanted}
 
     def _check_fit(self, wanted: Mapping[str, TensorInfo]) -> None:
-        lengths = {tower.tokenizer.length for tower in self._towers}
+        lengths = {text_model.tokenizer.length for text_model in self._text_models}
         if len(lengths) > 1:
             raise BundleError(f"the tokenizers make chunks of {lengths} tokens: one of them is from another model")
-        widths = [tower.width for tower in self._towers]
+        widths = [text_model.width for text_model in self._text_models]
         known = [width for width in widths if isinstance(width, int)]
         given: dict[str, int | str] = {
             "encoder_hidden_states": sum(known) if len(known) == len(widths) else "?",
-            "text_embeds": self._towers[-1].pooled_width if "text_embeds" in wanted else "?",
+            "text_embeds": self._text_models[-1].pooled_width if "text_embeds" in wanted else "?",
             "time_ids": 5 if self._scored else 6,
         }
         for name in self._wanted:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..bundle.json_files import read_optional
 from ..errors import BundleError
-from .library import library
+from .tokenizers_module import tokenizers_module
 
 if TYPE_CHECKING:
     from tokenizers import AddedToken, Tokenizer
@@ -76,7 +76,7 @@ def _listed(settings: Settings) -> Iterator["AddedToken"]:
 
 def _added(value: Any, *, special: bool) -> "AddedToken":
     flags = {flag: value[flag] for flag in _FLAGS if flag in value} if isinstance(value, Mapping) else {}
-    token: AddedToken = library().AddedToken(_content(value), special=special, **flags)
+    token: AddedToken = tokenizers_module().AddedToken(_content(value), special=special, **flags)
     return token
 
 

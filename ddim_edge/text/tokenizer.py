@@ -22,17 +22,17 @@ class ClipTokenizer:
         files = read_tokenizer(folder)
         self._tokenizer = files.tokenizer
         self.bos, self.eos, self.pad = files.bos, files.eos, files.pad
-        self.length, self.room = files.length, files.length - 2
+        self.length, self.text_length = files.length, files.length - 2
         self.size = files.tokenizer.get_vocab_size()
 
-    def tokens(self, text: str) -> list[int]:
+    def encode(self, text: str) -> list[int]:
         """The numbers of a text's tokens, without bos, eos and padding."""
         return self._tokenizer.encode(text, add_special_tokens=False).ids
 
-    def words(self, tokens: Sequence[int]) -> str:
+    def decode(self, tokens: Sequence[int]) -> str:
         """The text of token numbers, in lower case as CLIP reads it."""
         return self._tokenizer.decode(list(tokens), skip_special_tokens=False).replace("</w>", " ").strip()
 
-    def frame(self, tokens: Sequence[int]) -> tuple[int, ...]:
+    def chunk(self, tokens: Sequence[int]) -> tuple[int, ...]:
         """One chunk: bos, at most ``room`` tokens, eos, and padding up to ``length``."""
-        return (self.bos, *tokens, self.eos, *[self.pad] * (self.room - len(tokens)))
+        return (self.bos, *tokens, self.eos, *[self.pad] * (self.text_length - len(tokens)))

@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from ..errors import BundleError
-from .library import library
 from .special_tokens import add_special_tokens, read_settings, special_names
+from .tokenizers_module import tokenizers_module
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -42,7 +42,7 @@ def _read(folder: Path, unknown: str) -> "Tokenizer":
     whole, vocabulary, merges = (folder / name for name in ("tokenizer.json", "vocab.json", "merges.txt"))
     try:
         if whole.is_file():
-            tokenizer: Tokenizer = library().Tokenizer.from_file(str(whole))
+            tokenizer: Tokenizer = tokenizers_module().Tokenizer.from_file(str(whole))
             return tokenizer
         if vocabulary.is_file() and merges.is_file():
             return _byte_pairs(str(vocabulary), str(merges), unknown)
@@ -58,14 +58,20 @@ def _read(folder: Path, unknown: str) -> "Tokenizer":
 
 def _byte_pairs(vocabulary: str, merges: str, unknown: str) -> "Tokenizer":
     """CLIP's tokenizer: words and single digits, their bytes as characters, paired by rank, a word's end marked."""
-    models, normal, pre = library().models, library().normalizers, library().pre_tokenizers
+    models, normal, pre = (
+        tokenizers_module().models,
+        tokenizers_module().normalizers,
+        tokenizers_module().pre_tokenizers,
+    )
     pairs = dict(zip(("vocab", "merges"), models.BPE.read_file(vocabulary, merges), strict=True))
-    tokenizer: Tokenizer = library().Tokenizer(models.BPE(**pairs, end_of_word_suffix="</w>", unk_token=unknown))
-    spaces = normal.Replace(library().Regex(r"\s+"), " ")
+    tokenizer: Tokenizer = tokenizers_module().Tokenizer(
+        models.BPE(**pairs, end_of_word_suffix="</w>", unk_token=unknown)
+    )
+    spaces = normal.Replace(tokenizers_module().Regex(r"\s+"), " ")
     tokenizer.normalizer = normal.Sequence([normal.NFC(), spaces, normal.Lowercase()])
-    words = pre.Split(library().Regex(_WORDS), behavior="removed", invert=True)
+    words = pre.Split(tokenizers_module().Regex(_WORDS), behavior="removed", invert=True)
     tokenizer.pre_tokenizer = pre.Sequence([words, pre.ByteLevel(add_prefix_space=False)])
-    tokenizer.decoder = library().decoders.ByteLevel()
+    tokenizer.decoder = tokenizers_module().decoders.ByteLevel()
     return tokenizer
 
 

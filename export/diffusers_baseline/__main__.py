@@ -12,14 +12,14 @@ import torch
 from ddim_edge.runtime.hardware.memory import peak_memory
 from ddim_edge.runtime.workers.child import Record, Respond, serve
 
-from .conditioning import of_question
+from .conditioning import unet_arguments
 from .loop import Denoise, Loop
 from .networks import DTYPES, Networks, Place, load_networks
 
 EAGER = "eager"
 
 
-def open_rival(settings: Mapping[str, Any]) -> tuple[Record, Respond]:
+def open_baseline(settings: Mapping[str, Any]) -> tuple[Record, Respond]:
     """Load, compile where that is wanted, run once to warm up, and say what runs where."""
     began = time.perf_counter()
     source, device = settings["source"], settings["device"]
@@ -41,7 +41,7 @@ def open_rival(settings: Mapping[str, Any]) -> tuple[Record, Respond]:
         "provider": device,
         "precision": settings["precision"],
         "weights": "the source's" if source else "random",
-        "reads_text": bool(networks.towers),
+        "reads_text": bool(networks.text_encoders),
         "decodes": networks.vae is not None,
         "open_seconds": opened - began,
         "warm_up_seconds": time.perf_counter() - opened,
@@ -79,7 +79,7 @@ def _difference(networks: Networks, denoise: Denoise, rows: int, path: Path) -> 
     with np.load(path) as file:
         inputs = {name: file[name] for name in file.files}
     expected = inputs.pop("prediction").astype(np.float64)
-    arguments = of_question(inputs, rows, networks.unet)
+    arguments = unet_arguments(inputs, rows, networks.unet)
     # As the pipelines do: one timestep for all rows, of no dimension, or it would be compiled anew.
     timestep = arguments.pop("timestep")[0]
     answer = denoise(arguments.pop("sample"), timestep, **arguments).sample
@@ -88,4 +88,4 @@ def _difference(networks: Networks, denoise: Denoise, rows: int, path: Path) -> 
 
 
 if __name__ == "__main__":
-    serve(open_rival)
+    serve(open_baseline)

@@ -15,7 +15,7 @@ class Conditioner:
     """Makes a UNet's further arguments for a batch, anew for every image."""
 
     def __init__(self, networks: Networks, batch: int, *, guided: bool) -> None:
-        self._unet, self._towers = networks.unet, networks.towers
+        self._unet, self._text_encoders = networks.unet, networks.text_encoders
         self._batch, self._guided = batch, guided
 
     @property
@@ -37,7 +37,7 @@ class Conditioner:
 
     def _text(self, config: Any) -> dict[str, Any]:
         pooled_wanted = getattr(config, "addition_embed_type", None) == "text_time"
-        hidden, pooled = self._encoded(pooled_wanted) if self._towers else (None, None)
+        hidden, pooled = self._encoded(pooled_wanted) if self._text_encoders else (None, None)
         if hidden is None:
             hidden = self._normal(_TOKENS, getattr(config, "encoder_hid_dim", None) or config.cross_attention_dim)
         if not pooled_wanted:
@@ -52,16 +52,18 @@ class Conditioner:
     def _encoded(self, pooled_wanted: bool) -> tuple[torch.Tensor, torch.Tensor | None]:
         """Hidden states of all encoders side by side, and the last one's pooled output."""
         hidden, pooled = [], None
-        for tower in self._towers:
-            shape = self._batch, tower.config.max_position_embeddings
-            halves = [self._encode(tower, shape, pooled_wanted) for _ in range(1 + self._guided)]
+        for text_encoder in self._text_encoders:
+            shape = self._batch, text_encoder.config.max_position_embeddings
+            halves = [self._encode(text_encoder, shape, pooled_wanted) for _ in range(1 + self._guided)]
             hidden.append(torch.cat([states for states, _ in halves]))
             pooled = torch.cat([vector for _, vector in halves])
         return torch.cat(hidden, dim=-1), pooled
 
-    def _encode(self, tower: Any, shape: tuple[int, int], pooled_wanted: bool) -> tuple[torch.Tensor, torch.Tensor]:
-        tokens = torch.randint(tower.config.vocab_size, shape, device=tower.device)
-        outputs = tower(tokens, output_hidden_states=pooled_wanted)
+    def _encode(
+        self, text_encoder: Any, shape: tuple[int, int], pooled_wanted: bool
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        tokens = torch.randint(text_encoder.config.vocab_size, shape, device=text_encoder.device)
+        outputs = text_encoder(tokens, output_hidden_states=pooled_wanted)
         pooled = getattr(outputs, "text_embeds", None)
         pooled = outputs.pooler_output if pooled is None else pooled
         return (outputs.hidden_states[-2] if pooled_wanted else outputs.last_hidden_state), pooled
@@ -70,7 +72,7 @@ class Conditioner:
         return torch.randn(self.rows, *shape, device=self._unet.device, dtype=self._unet.dtype)
 
 
-def of_question(inputs: Mapping[str, Any], rows: int, unet: Any) -> dict[str, Any]:
+def unet_arguments(inputs: Mapping[str, Any], rows: int, unet: Any) -> dict[str, Any]:
     """A question's inputs, one row each, as the UNet's arguments for ``rows`` rows that are all the same."""
     arguments: dict[str, Any] = {}
     for name, array in inputs.items():

@@ -13,7 +13,7 @@ Denoise = Callable[..., Any]
 """The UNet, compiled or not."""
 
 
-class Taken(NamedTuple):
+class Timings(NamedTuple):
     """Seconds of one batch of images."""
 
     image: float
@@ -46,7 +46,7 @@ class Loop:
         return self._conditioner.rows
 
     @torch.no_grad()
-    def run(self, seed: int) -> Taken:
+    def run(self, seed: int) -> Timings:
         """Make one batch. On a GPU, which works behind the host's back, a step is the mean of all."""
         began = self._now()
         torch.manual_seed(seed)
@@ -61,7 +61,7 @@ class Loop:
         steps = (
             whole if self._device.type == "cuda" else [b - a for a, b in zip([encoded, *marks], marks, strict=False)]
         )
-        return Taken(ended - began, steps, encoded - began, ended - sampled)
+        return Timings(ended - began, steps, encoded - began, ended - sampled)
 
     def _sample(self, sample: torch.Tensor, arguments: dict[str, Any]) -> tuple[torch.Tensor, list[float]]:
         scheduler, marks = self._networks.scheduler, list[float]()

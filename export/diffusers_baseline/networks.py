@@ -14,7 +14,7 @@ from ddim_edge.errors import ConfigError
 # Lazy modules whose classes no type checker sees through.
 diffusers: Any = importlib.import_module("diffusers")
 
-_TOWERS = ("text_encoder", "text_encoder_2")
+_TEXT_ENCODERS = ("text_encoder", "text_encoder_2")
 DTYPES = {"fp32": torch.float32, "fp16": torch.float16}
 
 
@@ -22,7 +22,7 @@ class Networks(NamedTuple):
     """What a pipeline of diffusers has; ``vae`` is None where samples are images."""
 
     unet: Any
-    towers: tuple[Any, ...]
+    text_encoders: tuple[Any, ...]
     vae: Any
     scheduler: Any
 
@@ -41,12 +41,12 @@ def load_networks(place: Place) -> Networks:
     unet = _network(place, ("unet", ""), ("unet",))
     if unet is None:
         raise ConfigError(f"{place.bundle / 'unet' / 'config.json'} names no class of diffusers: give --source")
-    towers = [_network(place, (name,), (name,)) for name in _TOWERS]
-    wide = towers[1] is not None  # SDXL, whose autoencoder overflows in fp16 where its config says so
+    text_encoders = [_network(place, (name,), (name,)) for name in _TEXT_ENCODERS]
+    wide = text_encoders[1] is not None  # SDXL, whose autoencoder overflows in fp16 where its config says so
     keys = read_json(place.bundle / "scheduler" / "scheduler_config.json")
     return Networks(
         unet=unet,
-        towers=tuple(tower for tower in towers if tower is not None),
+        text_encoders=tuple(text_encoder for text_encoder in text_encoders if text_encoder is not None),
         vae=_network(place, ("vae", "vqvae"), ("vae_decoder",), upcast=wide),
         scheduler=diffusers.DDIMScheduler.from_config(keys),
     )

@@ -14,7 +14,7 @@ _NO_KERNELS = ("Resize", "Pad", "ConvTranspose", "ReduceMean", "InstanceNormaliz
 _FLOAT, _BFLOAT = ir.DataType.FLOAT, ir.DataType.BFLOAT16
 
 
-def surround_with_float(model: ir.Model) -> None:
+def add_float32_casts(model: ir.Model) -> None:
     """Make inputs and outputs float32, and compute in float32 what has no kernel, all in place."""
     graph = model.graph
     for node in [node for node in graph if node.op_type in _NO_KERNELS]:
@@ -31,7 +31,7 @@ def surround_with_float(model: ir.Model) -> None:
             graph.outputs[position] = _float_output(graph, value)
 
 
-def widen(source: Path, out: Path) -> None:
+def write_as_float32(source: Path, out: Path) -> None:
     """Write the graph in ``source`` to ``out`` with everything that is bfloat16 as float32, weights included.
 
     The weights go to a file of their own beside ``out``.

@@ -6,7 +6,7 @@ from onnxscript import ir
 
 from ..options import Options
 from ..precision import BF16
-from .bfloat16 import surround_with_float
+from .bfloat16 import add_float32_casts
 from .concat import promote_concats
 from .group_norm import rewrite_group_norms
 from .quantize import quantize_weights
@@ -15,7 +15,7 @@ _MAX_BYTES_INSIDE = 1_500_000_000
 """Protobuf ends at 2 GB; larger weights go to a file of their own."""
 
 
-def fit(model: ir.Model, options: Options) -> None:
+def run_passes(model: ir.Model, options: Options) -> None:
     """Rewrite what has no fast kernel, quantize if wanted, and drop what only the tracer needed (paths in it)."""
     promote_concats(model)
     if options.target != "tensorrt":
@@ -23,7 +23,7 @@ def fit(model: ir.Model, options: Options) -> None:
     if options.quantize is not None:
         quantize_weights(model)
     if options.precision is BF16:
-        surround_with_float(model)
+        add_float32_casts(model)
     ir.passes.common.RemoveUnusedNodesPass()(model)
     ir.passes.common.ClearMetadataAndDocStringPass()(model)
     for value in (*model.graph.inputs, *model.graph.outputs, *model.graph.initializers.values()):
@@ -31,7 +31,7 @@ def fit(model: ir.Model, options: Options) -> None:
     _forget_shapes(model)
 
 
-def save(model: ir.Model, path: Path) -> None:
+def save_graph(model: ir.Model, path: Path) -> None:
     """Write ``model.onnx``; with weights of 1.5 GB or more also ``model.onnx_data`` beside it. The model loses them."""
     size = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None)
     ir.save(model, path, external_data=f"{path.name}_data" if size >= _MAX_BYTES_INSIDE else None)

@@ -23,7 +23,7 @@ def quantize_weights(model: ir.Model) -> int:
         assert weight is not None
         key = (str(weight.name), axis)
         if key not in done:
-            done[key] = _dequantized(model.graph, weight, axis)
+            done[key] = _add_dequantize(model.graph, weight, axis)
         node.replace_input_with(1, done[key])
     for name, _ in done:
         if not model.graph.initializers[name].uses():
@@ -44,9 +44,9 @@ def _axis_of_outputs(node: ir.Node) -> int | None:
     return 0 if node.op_type == "Gemm" and node.attributes.get_int("transB", False) else 1
 
 
-def _dequantized(graph: ir.Graph, weight: ir.Value, axis: int) -> ir.Value:
+def _add_dequantize(graph: ir.Graph, weight: ir.Value, axis: int) -> ir.Value:
     assert weight.const_value is not None
-    quantized, scales = quantized_along(weight.const_value.numpy(), axis)
+    quantized, scales = quantize_matrix(weight.const_value.numpy(), axis)
     inputs = []
     for suffix, array in (("int8", quantized), ("scale", scales)):
         name = f"{weight.name}.{suffix}.{axis}"
@@ -60,7 +60,7 @@ def _dequantized(graph: ir.Graph, weight: ir.Value, axis: int) -> ir.Value:
     return node.outputs[0]
 
 
-def quantized_along(matrix: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
+def quantize_matrix(matrix: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
     """The matrix in int8, and the scale of each entry of ``axis``."""
     scales = np.abs(matrix).max(axis=1 - axis) / np.float32(_LARGEST)
     scales[scales == 0] = 1

@@ -6,8 +6,8 @@ from torch.export import Dim
 
 from ddim_edge.errors import ExportError
 
-from ..errors import first_error_line
-from ..networks.network import Network, Positional, to_tensors
+from ..errors import error_summary
+from ..networks.network import Network, PositionalNetwork, to_tensors
 from ..networks.signature import Input, Signature
 
 _EXAMPLE_BATCH = 2  # of 1, the tracer would conclude that the batch is always 1
@@ -19,7 +19,7 @@ def trace(network: Network, opset: int) -> ir.Model:
     inputs = signature.draw(signature.batch or _EXAMPLE_BATCH, signature.sizes[-1], seed=0)
     try:
         program = torch.onnx.export(
-            Positional(network).eval(),
+            PositionalNetwork(network).eval(),
             to_tensors(network.module, inputs),
             input_names=list(signature.names),
             output_names=list(signature.outputs),
@@ -29,7 +29,7 @@ def trace(network: Network, opset: int) -> ir.Model:
             verbose=False,
         )
     except (torch.onnx.OnnxExporterError, RuntimeError, ValueError, TypeError) as error:
-        reason = first_error_line(error.__cause__ or error)
+        reason = error_summary(error.__cause__ or error)
         raise ExportError(f"PyTorch cannot trace this {network.name} to ONNX: {reason}") from error
     assert program is not None
     return _name_axes(program.model, signature)

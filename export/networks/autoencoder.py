@@ -10,28 +10,32 @@ from typing import Any
 import torch
 
 from ..config_keys import Config, count, widths
-from .signature import Axes, Input, Signature, Sizes, images, scaled
+from .signature import Axes, Input, Signature, Sizes, image_axes, scaled_normal
 
 _SIDES = ((8, 8), (8, 12))
 
 
-def read_decoder(config: Config) -> Signature:
+def decoder_signature(config: Config) -> Signature:
     """Latents, already divided by the scaling factor, to pixels in [-1, 1]."""
-    side = factor(config)
+    side = pixels_per_latent(config)
     # Latents that come from a sampler have a deviation of about 1 before they are divided.
-    latents = Input(name="latent_sample", axes=images(_latent_channels(config)), draw=scaled(1 / _scaling(config)))
-    pixels = images(count(config, "out_channels", default=3), height=f"height*{side}", width=f"width*{side}")
+    latents = Input(
+        name="latent_sample", axes=image_axes(_latent_channels(config)), draw=scaled_normal(1 / _scaling(config))
+    )
+    pixels = image_axes(count(config, "out_channels", default=3), height=f"height*{side}", width=f"width*{side}")
     return Signature(inputs=(latents,), outputs={"sample": pixels}, sizes=_sizes(1))
 
 
-def read_encoder(config: Config) -> Signature:
+def encoder_signature(config: Config) -> Signature:
     """Pixels in [-1, 1] to latents, or to the mean and variance of latents."""
-    side = factor(config, "num_encoder_blocks")
+    side = pixels_per_latent(config, "num_encoder_blocks")
     channels = _latent_channels(config)
-    latents = images(channels, height=f"height/{side}", width=f"width/{side}")
+    latents = image_axes(channels, height=f"height/{side}", width=f"width/{side}")
     parameters: Axes = ("batch", 2 * channels, *latents[2:])
     return Signature(
-        inputs=(Input(name="sample", axes=images(count(config, "in_channels", default=3)), draw=scaled(0.5)),),
+        inputs=(
+            Input(name="sample", axes=image_axes(count(config, "in_channels", default=3)), draw=scaled_normal(0.5)),
+        ),
         outputs={"latent_parameters": parameters} if _is_variational(config) else {"latent_sample": latents},
         sizes=_sizes(side),
     )
@@ -50,7 +54,7 @@ def call_encoder(module: torch.nn.Module, inputs: Mapping[str, torch.Tensor]) ->
     return (encoded.latent_dist.parameters if hasattr(encoded, "latent_dist") else encoded.latents,)
 
 
-def factor(config: Config, blocks: str = "num_decoder_blocks") -> int:
+def pixels_per_latent(config: Config, blocks: str = "num_decoder_blocks") -> int:
     """How many pixels a latent stands for along each side; a tiny autoencoder has a list of ``blocks`` a level."""
     return int(2 ** (len(widths(config, blocks if blocks in config else "block_out_channels")) - 1))
 

@@ -6,7 +6,7 @@ from numpy.typing import NDArray
 from ddim_edge.errors import ConfigError
 
 from ..config_keys import Config, count, one_of, widths
-from .signature import Input, distinct
+from .signature import Input, distinct_integers
 
 BASE_TIME_IDS = 6
 """SDXL's base model is told the original size, the crop and the target size; its refiner, with 5, the score instead of
@@ -15,11 +15,11 @@ the target size. A UNet's config does not say which."""
 _LARGEST_IMAGE = 1024
 
 
-def labels(config: Config, timesteps: int) -> tuple[Input, ...]:
+def label_inputs(config: Config, timesteps: int) -> tuple[Input, ...]:
     """Class numbers; numbers embedded as if they were timesteps; or ready-made embeddings; or nothing."""
     kind = config.get("class_embed_type")
     if kind == "timestep":
-        return (Input(name="class_labels", axes=("batch",), draw=distinct(0, timesteps)),)
+        return (Input(name="class_labels", axes=("batch",), draw=distinct_integers(0, timesteps)),)
     if kind == "identity":
         return (Input(name="class_labels", axes=("batch", _embedding_width(config))),)
     if kind in ("projection", "simple_projection"):
@@ -27,10 +27,10 @@ def labels(config: Config, timesteps: int) -> tuple[Input, ...]:
         return (Input(name="class_labels", axes=("batch", width)),)
     if config.get("num_class_embeds") is None:
         return ()
-    return (Input(name="class_labels", axes=("batch",), draw=distinct(0, count(config, "num_class_embeds"))),)
+    return (Input(name="class_labels", axes=("batch",), draw=distinct_integers(0, count(config, "num_class_embeds"))),)
 
 
-def text(config: Config, time_ids: int) -> tuple[Input, ...]:
+def text_inputs(config: Config, time_ids: int) -> tuple[Input, ...]:
     """The text's embedding, the embedded guidance scale, and SDXL's pooled text and micro-conditioning."""
     inputs = [Input(name="encoder_hidden_states", axes=("batch", "sequence", _text_width(config)))]
     if config.get("time_cond_proj_dim"):

@@ -6,9 +6,9 @@ from typing import Any
 import torch
 
 from ..config_keys import Config, count, one_of, per_level, widths
-from .conditioning import BASE_TIME_IDS, labels, text
-from .signature import Axes, Input, Signature, Sizes, distinct, images
-from .sizes import two_sizes
+from .conditioning import BASE_TIME_IDS, label_inputs, text_inputs
+from .signature import Axes, Input, Signature, Sizes, distinct_integers, image_axes
+from .sizes import two_image_sizes
 
 _SEQUENCES = (77, 154)
 _DOWN = "down_block_additional_residuals"
@@ -16,7 +16,7 @@ _MIDDLE = "mid_block_additional_residual"
 _ADDED = ("text_embeds", "time_ids")
 
 
-def read_signature(config: Config) -> Signature:
+def unet_signature(config: Config) -> Signature:
     """A UNet2DModel, or any network that is called like one: sample, timestep, perhaps class_labels.
 
     ConfigError names the key of the config that cannot be honoured.
@@ -25,24 +25,24 @@ def read_signature(config: Config) -> Signature:
     return _unet(config, _base(config))
 
 
-def read_conditional(config: Config, *, time_ids: int = BASE_TIME_IDS, residuals: bool = False) -> Signature:
+def conditional_unet_signature(config: Config, *, time_ids: int = BASE_TIME_IDS, residuals: bool = False) -> Signature:
     """A UNet2DConditionModel. With ``residuals`` it takes what ControlNets add to it, too."""
     one_of(config, "encoder_hid_dim_type", (None, "text_proj"))
-    inputs = (*_base(config), *text(config, time_ids))
+    inputs = (*_base(config), *text_inputs(config, time_ids))
     return _unet(config, (*inputs, *_residuals(config)) if residuals else inputs)
 
 
-def read_controlnet(config: Config, *, time_ids: int = BASE_TIME_IDS) -> Signature:
+def controlnet_signature(config: Config, *, time_ids: int = BASE_TIME_IDS) -> Signature:
     """A ControlNetModel: a conditional UNet's inputs and the control image; it returns that UNet's residuals.
 
     They are at full strength: a weaker control multiplies them, and those of several controls are added.
     """
     factor = 2 ** (len(widths(config, "conditioning_embedding_out_channels")) - 1)
     channels = count(config, "conditioning_channels", default=3)
-    control = images(channels, height=f"height*{factor}", width=f"width*{factor}")
+    control = image_axes(channels, height=f"height*{factor}", width=f"width*{factor}")
     pooled = bool(config.get("global_pool_conditions"))
     return Signature(
-        inputs=(*_base(config), *text(config, time_ids), Input(name="controlnet_cond", axes=control)),
+        inputs=(*_base(config), *text_inputs(config, time_ids), Input(name="controlnet_cond", axes=control)),
         outputs={entry.name: (*entry.axes[:2], 1, 1) if pooled else entry.axes for entry in _residuals(config)},
         sizes=_sizes(config),
     )
@@ -91,9 +91,9 @@ def _unet(config: Config, inputs: tuple[Input, ...]) -> Signature:
 
 def _sizes(config: Config) -> tuple[Sizes, ...]:
     if "cross_attention_dim" not in config:
-        return tuple({"height": height, "width": width} for height, width in two_sizes(config))
+        return tuple({"height": height, "width": width} for height, width in two_image_sizes(config))
     # Traced at odd sizes, the network scales up to the size of what it skipped, and takes all sizes.
-    (height, width), small = two_sizes(config)
+    (height, width), small = two_image_sizes(config)
     sizes: list[Sizes] = [{"height": height, "width": width}, {"height": small[0] + 1, "width": small[1] + 3}]
     return tuple({**size, "sequence": length} for size, length in zip(sizes, _SEQUENCES, strict=True))
 
@@ -102,8 +102,12 @@ def _base(config: Config) -> tuple[Input, ...]:
     # Fourier features are of log(t), and the output is divided by t.
     first = 1 if config.get("time_embedding_type") == "fourier" else 0
     last = count(config, "num_train_timesteps", default=1000)
-    sample = Input(name="sample", axes=images(count(config, "in_channels")))
-    return sample, Input(name="timestep", axes=("batch",), draw=distinct(first, last)), *labels(config, last)
+    sample = Input(name="sample", axes=image_axes(count(config, "in_channels")))
+    return (
+        sample,
+        Input(name="timestep", axes=("batch",), draw=distinct_integers(first, last)),
+        *label_inputs(config, last),
+    )
 
 
 def _residuals(config: Config) -> tuple[Input, ...]:
@@ -120,4 +124,4 @@ def _residuals(config: Config) -> tuple[Input, ...]:
 
 def _level(channels: int, level: int) -> Axes:
     divisor = f"/{2**level}" if level else ""
-    return images(channels, height=f"height{divisor}", width=f"width{divisor}")
+    return image_axes(channels, height=f"height{divisor}", width=f"width{divisor}")

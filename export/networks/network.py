@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from ddim_edge.errors import ExportError
 
-from ..errors import first_error_line
+from ..errors import error_summary
 from .signature import Arrays, Signature, Sizes
 
 Call = Callable[[torch.nn.Module, Mapping[str, torch.Tensor]], tuple[torch.Tensor, ...]]
@@ -33,7 +33,7 @@ class Network:
         return type(self.module).__name__
 
 
-class Positional(torch.nn.Module):
+class PositionalNetwork(torch.nn.Module):
     """A network with its inputs by position and plain tensors as its outputs, which is what can be traced."""
 
     def __init__(self, network: Network) -> None:
@@ -48,7 +48,7 @@ class Positional(torch.nn.Module):
 
 
 @contextmanager
-def frozen(module: torch.nn.Module) -> Iterator[None]:
+def evaluation_mode(module: torch.nn.Module) -> Iterator[None]:
     """Evaluation mode without gradients, until the end of the block; then every flag is as it was."""
     training = [(part, part.training) for part in module.modules()]
     trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
@@ -62,7 +62,7 @@ def frozen(module: torch.nn.Module) -> Iterator[None]:
             parameter.requires_grad_(True)
 
 
-def dispose(network: Network) -> None:
+def free_weights(network: Network) -> None:
     """Free the weights of a network that nobody else needs.
 
     Letting go of the module is not enough: the rules of onnxscript's rewriter keep what they matched last, and one
@@ -80,15 +80,15 @@ def to_tensors(module: torch.nn.Module, inputs: Mapping[str, NDArray[Any]]) -> t
     return tuple(tensor.to(weight.dtype) if tensor.is_floating_point() else tensor for tensor in tensors)
 
 
-def predict(network: Network, batch: int, sizes: Sizes, seed: int) -> tuple[Arrays, Arrays]:
+def run_network(network: Network, batch: int, sizes: Sizes, seed: int) -> tuple[Arrays, Arrays]:
     """Run the module on random inputs; return both. ExportError where it fails, or is no such network."""
     inputs = network.signature.draw(batch, sizes, seed)
     shapes = ", ".join(f"{name} {array.dtype} {array.shape}" for name, array in inputs.items())
     try:
         with torch.no_grad():
-            outputs = Positional(network)(*to_tensors(network.module, inputs))
+            outputs = PositionalNetwork(network)(*to_tensors(network.module, inputs))
     except (TypeError, ValueError, RuntimeError, IndexError, AttributeError, AssertionError) as error:
-        raise ExportError(f"the network itself fails on {shapes}: {first_error_line(error)}") from error
+        raise ExportError(f"the network itself fails on {shapes}: {error_summary(error)}") from error
     named = dict(zip(network.signature.outputs, outputs, strict=True))
     for name, output in named.items():
         _check_output(output, network.signature, name, {"batch": batch, **sizes}, shapes)

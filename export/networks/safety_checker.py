@@ -6,17 +6,20 @@ from typing import Any
 import torch
 
 from ..config_keys import Config, count
-from .signature import Input, Signature, images
+from .signature import Input, Signature, image_axes
 
 _SIDE = 16
 
 
-def read_safety_checker(config: Config) -> Signature:
+def safety_checker_signature(config: Config) -> Signature:
     """CLIP's pixels and the finished images (B, H, W, C) to the images, black where unsafe, and which those are."""
     side = count(config["vision_config"], "image_size", default=224)
     pictures = ("batch", "height", "width", 3)
     return Signature(
-        inputs=(Input(name="clip_input", axes=images(3, height=side, width=side)), Input(name="images", axes=pictures)),
+        inputs=(
+            Input(name="clip_input", axes=image_axes(3, height=side, width=side)),
+            Input(name="images", axes=pictures),
+        ),
         outputs={"out_images": pictures, "has_nsfw_concepts": ("batch",)},
         sizes=({"height": _SIDE, "width": 2 * _SIDE},),
     )

@@ -68,12 +68,12 @@ class Signature:
         return tuple(None if axis is None else _length(axis, lengths) for axis in self.outputs[output])
 
 
-def images(channels: int, *, height: int | str = "height", width: int | str = "width") -> Axes:
+def image_axes(channels: int, *, height: int | str = "height", width: int | str = "width") -> Axes:
     """The axes of a batch of images or latents."""
     return ("batch", channels, height, width)
 
 
-def distinct(low: int, high: int) -> Draw:
+def distinct_integers(low: int, high: int) -> Draw:
     """Draws whole numbers in [low, high), no two the same where there are as many."""
 
     def draw(random: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.int64]:
@@ -83,7 +83,7 @@ def distinct(low: int, high: int) -> Draw:
     return draw
 
 
-def scaled(scale: float) -> Draw:
+def scaled_normal(scale: float) -> Draw:
     """Draws normal values of the standard deviation ``scale``."""
     return lambda random, shape: normal(random, shape) * np.float32(scale)
 

@@ -9,7 +9,7 @@ Side = tuple[int, int]
 _SMALLEST, _LARGEST = 8, 32
 
 
-def two_sizes(config: Config) -> tuple[Side, Side]:
+def two_image_sizes(config: Config) -> tuple[Side, Side]:
     """The height and width that the network is for, within limits, and small ones that are not square.
 
     Each level but the first halves the image, so height and width are multiples of 2^(levels-1).

@@ -13,7 +13,7 @@ from .signature import Draw, Input, Signature
 _POOLED = {"CLIPTextModel": "pooler_output", "CLIPTextModelWithProjection": "text_embeds"}
 
 
-def read_text_encoder(config: Config) -> Signature:
+def text_encoder_signature(config: Config) -> Signature:
     """Token numbers, always as many as there are positions, to what they mean.
 
     ``hidden_states.0`` is the embedding and ``hidden_states.N`` what the N-th layer returns, before the last norm.

@@ -14,7 +14,7 @@ from ..options import Options, read_options
 from ..precision import FP32, Precision
 from ..verify.against_torch import Case
 from ..verify.fused_step import StepCheck
-from .record import FILE_NAME, folder_size, hashes, write_json
+from .record import FILE_NAME, folder_size, hash_files, write_json
 
 _PACKAGES = ("ddim-edge", "torch", "diffusers", "transformers", "onnx", "onnxscript")
 
@@ -71,7 +71,7 @@ def write_report(folder: Path, report: Report) -> None:
         **report.options.to_json(),
         "versions": _versions(),
         "verification": _comparison(report.cases, report.precision),
-        "files": hashes(folder),
+        "files": hash_files(folder),
     }
     if report.step is not None:
         contents["verification"]["step"] = report.step.to_json()

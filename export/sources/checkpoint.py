@@ -12,9 +12,9 @@ from safetensors import SafetensorError, safe_open
 
 from ddim_edge.errors import ConfigError, ExportError
 
-from ..errors import first_error_line
+from ..errors import error_summary
 from ..quiet import quiet
-from .diffusers_folder import Part
+from .diffusers_folder import Component
 
 _NETWORKS = {
     "unet": ("model.diffusion_model.",),
@@ -40,23 +40,23 @@ def check_file(path: Path) -> None:
         )
 
 
-def check_part(part: Part) -> None:
-    """ConfigError where a checkpoint has no weights of a part."""
-    assert part.checkpoint is not None
-    if not _keys(part.checkpoint, _NETWORKS[part.name]):
+def check_checkpoint_has(component: Component) -> None:
+    """ConfigError where a checkpoint has no weights of a component."""
+    assert component.checkpoint is not None
+    if not _keys(component.checkpoint, _NETWORKS[component.name]):
         raise ConfigError(
-            f"{part.checkpoint} has no weights of a {part.name}, of which {part.folder} has a config; leave it out by "
-            "naming the others with --components"
+            f"{component.checkpoint} has no weights of a {component.name}, and {component.folder} has a config of it: "
+            "leave it out by naming the other components with --components"
         )
 
 
-def stated_licence(path: Path) -> str | None:
+def checkpoint_licence(path: Path) -> str | None:
     """The licence that a checkpoint states, as ModelSpec has it."""
     with safe_open(path, "pt") as file:
         return (file.metadata() or {}).get("modelspec.license")
 
 
-def standard_configs(path: Path) -> str:
+def default_config_repository(path: Path) -> str:
     """The repository whose configs fit a checkpoint, as far as diffusers can tell by its weights."""
     from diffusers.loaders.single_file_utils import fetch_diffusers_config
 
@@ -64,44 +64,49 @@ def standard_configs(path: Path) -> str:
         return str(fetch_diffusers_config(_read(path, ("",)))["pretrained_model_name_or_path"])
 
 
-def load_from_checkpoint(part: Part, network: Any) -> torch.nn.Module:
+def load_from_checkpoint(component: Component, network: Any) -> torch.nn.Module:
     """Load the weights of one network. ExportError where they do not fit the config.
 
     ``network`` is its class, of diffusers or transformers.
     """
-    assert part.checkpoint is not None
+    assert component.checkpoint is not None
     with quiet():
         try:
-            module = _make(part, network)
-            weights = _translate(part, module, _read(part.checkpoint, _NETWORKS[part.name]))
+            module = _make(component, network)
+            weights = _translate(component, module, _read(component.checkpoint, _NETWORKS[component.name]))
             missing = module.load_state_dict(weights, strict=False).missing_keys
         except (OSError, ValueError, TypeError, KeyError, IndexError, RuntimeError) as error:
-            raise ExportError(f"{part.checkpoint} does not fit {part.folder}: {first_error_line(error)}") from error
+            raise ExportError(
+                f"{component.checkpoint} does not fit {component.folder}: {error_summary(error)}"
+            ) from error
     if missing:
         raise ExportError(
-            f"{part.checkpoint} lacks {len(missing)} of the weights that {part.folder} is for, such as {min(missing)}"
+            f"{component.checkpoint} lacks {len(missing)} of the weights that {component.folder} needs, "
+            f"such as {min(missing)}"
         )
     return module
 
 
-def _make(part: Part, network: Any) -> torch.nn.Module:
-    if hasattr(network, "from_config") and part.name in ("unet", "vae_encoder", "vae_decoder"):
-        made = network.from_config(dict(part.config))
+def _make(component: Component, network: Any) -> torch.nn.Module:
+    if hasattr(network, "from_config") and component.name in ("unet", "vae_encoder", "vae_decoder"):
+        made = network.from_config(dict(component.config))
     else:
-        made = network(network.config_class.from_dict(dict(part.config)))
+        made = network(network.config_class.from_dict(dict(component.config)))
     assert isinstance(made, torch.nn.Module)
     return made
 
 
-def _translate(part: Part, module: torch.nn.Module, weights: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+def _translate(
+    component: Component, module: torch.nn.Module, weights: dict[str, torch.Tensor]
+) -> dict[str, torch.Tensor]:
     """The same weights under the names that they have in ``module``."""
     from diffusers.loaders import single_file_utils as diffusers_names
 
     translated: dict[str, torch.Tensor]
-    if part.name == "unet":
-        return dict(diffusers_names.convert_ldm_unet_checkpoint(weights, dict(part.config)))
-    if part.name.startswith("vae_"):
-        return dict(diffusers_names.convert_ldm_vae_checkpoint(weights, dict(part.config)))
+    if component.name == "unet":
+        return dict(diffusers_names.convert_ldm_unet_checkpoint(weights, dict(component.config)))
+    if component.name.startswith("vae_"):
+        return dict(diffusers_names.convert_ldm_vae_checkpoint(weights, dict(component.config)))
     positions = [name for name in weights if name.endswith(".positional_embedding")]
     if positions:
         prefix = positions[0].removesuffix("positional_embedding")

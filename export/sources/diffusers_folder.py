@@ -50,7 +50,7 @@ _CLASSES = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class Part:
+class Component:
     """One network of a source: the graph that becomes of it, and the folder with its config.json and weights."""
 
     name: str
@@ -69,7 +69,7 @@ class Source:
     folder: Path
     index: Mapping[str, Any]
     scheduler: Mapping[str, Any]
-    parts: tuple[Part, ...]
+    components: tuple[Component, ...]
     graphs: tuple[str, ...]
     """All graphs that could be made of it, wanted or not."""
     copied: tuple[str, ...] = ()
@@ -80,13 +80,13 @@ class Source:
     @property
     def has_controlnet(self) -> bool:
         """Whether its UNet is to take what ControlNets add."""
-        return any(part.kind == "ControlNetModel" for part in self.parts)
+        return any(component.kind == "ControlNetModel" for component in self.components)
 
 
 def open_source(
-    folder: Path, components: Collection[str] = (), vae: Path | None = None, checkpoint: Path | None = None
+    folder: Path, wanted: Collection[str] = (), vae: Path | None = None, checkpoint: Path | None = None
 ) -> Source:
-    """Look at a UNet2DModel folder or a pipeline folder; ``components`` are the graphs that are wanted, all if empty.
+    """Look at a UNet2DModel folder or a pipeline folder; ``wanted`` are the components to export, all if empty.
 
     ``vae`` is a folder with another autoencoder, ``checkpoint`` a file with the weights. ConfigError says what the
     folder is instead, and what was expected.
@@ -97,9 +97,9 @@ def open_source(
         if not (folder / "config.json").is_file():
             raise ConfigError(f"{folder} holds neither config.json (a UNet2DModel) nor model_index.json (a pipeline)")
         return _bare_network(folder)
-    source = _pipeline(folder, components)
+    source = _pipeline(folder, wanted)
     if checkpoint is not None:
-        source = _with_weights_from(source, checkpoint, components)
+        source = _with_weights_from(source, checkpoint, wanted)
     return source if vae is None else _with_vae(source, vae)
 
 
@@ -108,26 +108,28 @@ def _bare_network(folder: Path) -> Source:
     name = config.get("_class_name")
     if name != "UNet2DModel":
         raise ConfigError(f"{folder} holds a {name}; by itself this command exports UNet2DModel, others in a pipeline")
-    part = Part(name="unet", folder=folder, config=config, kind="UNet2DModel")
-    return Source(folder=folder, index=_DEFAULT_INDEX, scheduler=_DEFAULT_SCHEDULER, parts=(part,), graphs=("unet",))
+    component = Component(name="unet", folder=folder, config=config, kind="UNet2DModel")
+    return Source(
+        folder=folder, index=_DEFAULT_INDEX, scheduler=_DEFAULT_SCHEDULER, components=(component,), graphs=("unet",)
+    )
 
 
-def _pipeline(folder: Path, components: Collection[str]) -> Source:
+def _pipeline(folder: Path, wanted: Collection[str]) -> Source:
     index = {key: value for key, value in read_json(folder / "model_index.json").items() if key != "_name_or_path"}
     present = [key for key, value in index.items() if isinstance(value, list) and len(value) == 2 and any(value)]
     graphs = _graphs(folder, present)
-    for name in components:
+    for name in wanted:
         if name not in graphs:
             raise ConfigError(choose_from("component", name, graphs))
-    if not components:
+    if not wanted:
         _refuse_unknown(folder, index, present)
-    wanted = {name: source for name, source in graphs.items() if name in components or not components}
-    kept = {"scheduler", *_COPIED, *(source.name for source in wanted.values())}
+    sources = {name: source for name, source in graphs.items() if name in wanted or not wanted}
+    kept = {"scheduler", *_COPIED, *(source.name for source in sources.values())}
     return Source(
         folder=folder,
         index={key: [None, None] if key in present and key not in kept else value for key, value in index.items()},
         scheduler=read_json(folder / "scheduler" / "scheduler_config.json"),
-        parts=tuple(_part(name, source) for name, source in wanted.items()),
+        components=tuple(_component(name, source) for name, source in sources.items()),
         graphs=tuple(graphs),
         copied=tuple(name for name in _COPIED if name in present and (folder / name).is_dir()),
         autoencoder=_autoencoder(graphs),
@@ -160,37 +162,44 @@ def _refuse_unknown(folder: Path, index: Mapping[str, Any], present: Collection[
         raise ConfigError(f"{folder} holds a {index.get('_class_name')}, which has no unet: nothing can be sampled")
 
 
-def _part(name: str, folder: Path) -> Part:
+def _component(name: str, folder: Path) -> Component:
     config = read_json(folder / "config.json")
     kind = str(config.get("_class_name") or (config.get("architectures") or [None])[0])
     valid = _CLASSES["controlnet" if name.startswith("controlnet") else name]
     if kind not in valid:
         raise ConfigError(f"{folder} holds a {kind}; supported there: {', '.join(valid)}")
-    return Part(name=name, folder=folder, config=config, kind=kind)
+    return Component(name=name, folder=folder, config=config, kind=kind)
 
 
 def _with_vae(source: Source, vae: Path) -> Source:
     """The same source with another autoencoder in its place."""
-    if not any(part.name.startswith("vae_") for part in source.parts):
+    if not any(component.name.startswith("vae_") for component in source.components):
         raise ConfigError("--vae: the source has no autoencoder among its components that another could replace")
-    parts = (_part(part.name, vae) if part.name.startswith("vae_") else part for part in source.parts)
+    components = (
+        _component(component.name, vae) if component.name.startswith("vae_") else component
+        for component in source.components
+    )
     key = "vqvae" if source.index.get("vqvae") else "vae"
-    replaced = tuple(parts)
-    new = next(part for part in replaced if part.name.startswith("vae_"))
+    replaced = tuple(components)
+    new = next(component for component in replaced if component.name.startswith("vae_"))
     index = {**source.index, key: ["diffusers", new.kind]}
-    return dataclasses.replace(source, parts=replaced, index=index, autoencoder=new.config)
+    return dataclasses.replace(source, components=replaced, index=index, autoencoder=new.config)
 
 
-def _with_weights_from(source: Source, checkpoint: Path, components: Collection[str]) -> Source:
+def _with_weights_from(source: Source, checkpoint: Path, wanted: Collection[str]) -> Source:
     """The same source with the weights of a single file, which holds neither a safety checker nor ControlNets."""
-    parts = [
-        dataclasses.replace(part, checkpoint=checkpoint) if part.name in CHECKPOINT_GRAPHS else part
-        for part in source.parts
+    components = [
+        dataclasses.replace(component, checkpoint=checkpoint) if component.name in CHECKPOINT_GRAPHS else component
+        for component in source.components
     ]
-    bare = {part.name for part in parts if part.checkpoint is None and not any(part.folder.glob("*.safetensors"))}
-    dropped = set() if components else bare
+    bare = {
+        component.name
+        for component in components
+        if component.checkpoint is None and not any(component.folder.glob("*.safetensors"))
+    }
+    dropped = set() if wanted else bare
     return dataclasses.replace(
         source,
-        parts=tuple(part for part in parts if part.name not in dropped),
+        components=tuple(component for component in components if component.name not in dropped),
         index={key: [None, None] if key in dropped else value for key, value in source.index.items()},
     )

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from ddim_edge.errors import ConfigError
 
-from ..errors import first_error_line
+from ..errors import error_summary
 
 _CONFIGS = ("*.json", "*.txt", "README.md")
 _VARIANTS = ("*.fp16.*", "*.fp16-*", "*.bf16.*", "*.bf16-*", "*.non_ema.*", "*.non_ema-*")
@@ -50,4 +50,4 @@ def _reason(error: Exception) -> str:
 
     if isinstance(error, LocalEntryNotFoundError):
         return "the Hugging Face hub cannot be reached, and its cache has nothing of that name"
-    return first_error_line(error).rstrip(". ")
+    return error_summary(error).rstrip(". ")

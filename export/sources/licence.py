@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 
-def licence_of(folder: Path) -> str | None:
+def model_card_licence(folder: Path) -> str | None:
     """The ``license`` of the model card's front matter; None where it has none."""
     try:
         card = (folder / "README.md").read_text(encoding="utf-8")

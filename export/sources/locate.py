@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ddim_edge.errors import ConfigError
 
-from .checkpoint import check_file, standard_configs
+from .checkpoint import check_file, default_config_repository
 from .hub import fetch_configs
 
 _HUB_ID = re.compile(r"[A-Za-z0-9][\w.-]*/[A-Za-z0-9][\w.-]*")
@@ -58,7 +58,7 @@ def _folder(source: str) -> Location:
 def _checkpoint(path: Path, config: str | None) -> Location:
     check_file(path)
     if config is None:
-        repository = standard_configs(path)
+        repository = default_config_repository(path)
         try:
             folder = fetch_configs(repository)
         except ConfigError as error:

@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 
 from ddim_edge.errors import ConfigError
 
-from ..output.record import describe
+from ..output.record import file_entry
 from .diffusers_folder import Source
 from .lora_names import Key, aliases, read_key
 
@@ -33,7 +33,7 @@ class Lora:
 
     def to_json(self) -> dict[str, Any]:
         """As in export.json."""
-        return {"file": self.path.name, "scale": self.scale, **describe(self.path)}
+        return {"file": self.path.name, "scale": self.scale, **file_entry(self.path)}
 
 
 def read_lora(argument: str) -> Lora:
@@ -65,7 +65,7 @@ def check_targets(loras: tuple[Lora, ...], source: Source) -> None:
                 )
 
 
-def fuse(module: torch.nn.Module, lora: Lora, component: str) -> None:
+def add_lora(module: torch.nn.Module, lora: Lora, component: str) -> None:
     """Add a LoRA to the weights of one component. ConfigError for a key that matches none, or another shape."""
     wanted = {key.target for key in lora.keys if key.component == component}
     targets = _targets(module)

@@ -7,59 +7,59 @@ import torch
 
 from ddim_edge.errors import ConfigError, ExportError
 
-from ..errors import first_error_line
+from ..errors import error_summary
 from ..quiet import quiet
-from .checkpoint import check_part, load_from_checkpoint
-from .diffusers_folder import Part
+from .checkpoint import check_checkpoint_has, load_from_checkpoint
+from .diffusers_folder import Component
 
 _TRANSFORMERS = ("CLIPTextModel", "CLIPTextModelWithProjection")
 
 
-def check_weights(part: Part, *, allow_pickle: bool) -> None:
-    """ConfigError where a part has no weights that may be read."""
-    if part.checkpoint is not None:
-        check_part(part)
+def check_weights(component: Component, *, allow_pickle: bool) -> None:
+    """ConfigError where a component has no weights that may be read."""
+    if component.checkpoint is not None:
+        check_checkpoint_has(component)
         return
-    if any(part.folder.glob("*.safetensors")):
+    if any(component.folder.glob("*.safetensors")):
         return
-    pickled = any(part.folder.glob("*.bin"))
+    pickled = any(component.folder.glob("*.bin"))
     if not pickled:
-        raise ConfigError(f"{part.folder} has no weights: neither in safetensors nor pickled")
+        raise ConfigError(f"{component.folder} has no weights: neither in safetensors nor pickled")
     if not allow_pickle:
         raise ConfigError(
-            f"{part.folder} has no weights in safetensors (other formats can run code when they are read): save them "
-            "again with save_pretrained(..., safe_serialization=True), or trust them with --allow-pickle"
+            f"{component.folder} has no weights in safetensors (other formats can run code when they are read): save "
+            "them again with save_pretrained(..., safe_serialization=True), or trust them with --allow-pickle"
         )
 
 
-def weight_files(part: Part) -> list[Path]:
+def weight_files(component: Component) -> list[Path]:
     """The files that ``load`` reads weights from."""
-    if part.checkpoint is not None:
-        return [part.checkpoint]
-    variant = _variant(part.folder)
-    names = part.folder.glob(f"*.{variant}*.safetensors" if variant else "*.safetensors")
+    if component.checkpoint is not None:
+        return [component.checkpoint]
+    variant = _variant(component.folder)
+    names = component.folder.glob(f"*.{variant}*.safetensors" if variant else "*.safetensors")
     safe = sorted(path for path in names if variant or path.name.count(".") == 1)
-    return safe or sorted(part.folder.glob("*.bin"))
+    return safe or sorted(component.folder.glob("*.bin"))
 
 
-def load(part: Part) -> torch.nn.Module:
+def load_network(component: Component) -> torch.nn.Module:
     """Load a network. ExportError where the weights do not fit the config."""
-    if part.checkpoint is not None:
-        return load_from_checkpoint(part, _loader(part.kind))
-    safe = any(part.folder.glob("*.safetensors"))
-    options: dict[str, Any] = {"variant": _variant(part.folder)} if _variant(part.folder) else {}
+    if component.checkpoint is not None:
+        return load_from_checkpoint(component, _loader(component.kind))
+    safe = any(component.folder.glob("*.safetensors"))
+    options: dict[str, Any] = {"variant": _variant(component.folder)} if _variant(component.folder) else {}
     with quiet():
-        loader = _loader(part.kind)
+        loader = _loader(component.kind)
         try:
             module, info = loader.from_pretrained(
-                part.folder, local_files_only=True, use_safetensors=safe, output_loading_info=True, **options
+                component.folder, local_files_only=True, use_safetensors=safe, output_loading_info=True, **options
             )
         except (OSError, ValueError, TypeError, RuntimeError, NotImplementedError) as error:
-            raise ExportError(f"diffusers cannot load {part.folder}: {first_error_line(error)}") from error
+            raise ExportError(f"diffusers cannot load {component.folder}: {error_summary(error)}") from error
     # diffusers only logs this, and leaves the weights random.
     if info["missing_keys"]:
         count, name = len(info["missing_keys"]), min(info["missing_keys"])
-        raise ExportError(f"{part.folder} lacks {count} of the network's weights, {name} among them")
+        raise ExportError(f"{component.folder} lacks {count} of the network's weights, {name} among them")
     network: torch.nn.Module = module.float()
     return network
 
@@ -82,5 +82,5 @@ def _loader(kind: str) -> Any:
 def _variant(folder: Path) -> str | None:
     """The variant, such as fp16, of a folder that has no weights but those."""
     names = [path.name.split(".") for path in folder.glob("*.safetensors")]
-    plain = any(len(parts) == 2 for parts in names)
+    plain = any(len(components) == 2 for components in names)
     return None if plain or not names else names[0][1].split("-")[0]

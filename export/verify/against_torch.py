@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 
 from ddim_edge.errors import ExportError
 
-from ..errors import first_error_line
-from ..networks.network import Network, predict
+from ..errors import error_summary
+from ..networks.network import Network, run_network
 from ..networks.signature import Arrays, Sizes
 from ..precision import Precision
 
@@ -45,7 +45,7 @@ class Case:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Expectation:
+class Reference:
     """What PyTorch made of random inputs."""
 
     batch: int
@@ -54,20 +54,20 @@ class Expectation:
     outputs: Arrays
 
 
-def expect(network: Network) -> list[Expectation]:
+def run_pytorch(network: Network) -> list[Reference]:
     """Run the module, in float32, at three batch sizes and all sizes of its signature, as far as those are free."""
-    expectations = []
+    references = []
     batches = _BATCHES if network.signature.batch is None else (network.signature.batch,) * 2
     for seed, (sizes, batch) in enumerate(product(network.signature.sizes, batches), start=1):
-        inputs, outputs = predict(network, batch, sizes, seed)
-        expectations.append(Expectation(batch=batch, sizes=sizes, inputs=inputs, outputs=outputs))
-    return expectations
+        inputs, outputs = run_network(network, batch, sizes, seed)
+        references.append(Reference(batch=batch, sizes=sizes, inputs=inputs, outputs=outputs))
+    return references
 
 
-def verify(path: Path, expectations: Iterable[Expectation], precision: Precision) -> tuple[Case, ...]:
+def verify_graph(path: Path, references: Iterable[Reference], precision: Precision) -> tuple[Case, ...]:
     """Compare the graph with what PyTorch returned. ExportError where any case is beyond the tolerance."""
     session = _open(path)
-    cases = tuple(_compare(session, expectation, precision) for expectation in expectations)
+    cases = tuple(_compare(session, reference, precision) for reference in references)
     worst = max(cases, key=lambda case: case.error)
     if not worst.error <= precision.tolerance:
         raise ExportError(
@@ -83,19 +83,19 @@ def _open(path: Path) -> onnxruntime.InferenceSession:
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     except Exception as error:  # ONNX Runtime's errors share no other base
-        raise ExportError(f"ONNX Runtime does not load the exported graph: {first_error_line(error)}") from error
+        raise ExportError(f"ONNX Runtime does not load the exported graph: {error_summary(error)}") from error
 
 
-def _compare(session: onnxruntime.InferenceSession, expectation: Expectation, precision: Precision) -> Case:
-    feeds = {name: precision.cast(array) for name, array in expectation.inputs.items()}
+def _compare(session: onnxruntime.InferenceSession, reference: Reference, precision: Precision) -> Case:
+    feeds = {name: precision.cast(array) for name, array in reference.inputs.items()}
     try:
-        outputs = session.run(list(expectation.outputs), feeds)
+        outputs = session.run(list(reference.outputs), feeds)
     except Exception as error:  # likewise
-        case = Case(batch=expectation.batch, sizes=expectation.sizes, error=0.0)
-        raise ExportError(f"ONNX Runtime cannot run the exported graph at {case}: {first_error_line(error)}") from error
-    pairs = zip(outputs, expectation.outputs.values(), strict=True)
+        case = Case(batch=reference.batch, sizes=reference.sizes, error=0.0)
+        raise ExportError(f"ONNX Runtime cannot run the exported graph at {case}: {error_summary(error)}") from error
+    pairs = zip(outputs, reference.outputs.values(), strict=True)
     worst = max(_error(got, expected, precision) for got, expected in pairs)
-    return Case(batch=expectation.batch, sizes=expectation.sizes, error=worst)
+    return Case(batch=reference.batch, sizes=reference.sizes, error=worst)
 
 
 def _error(got: NDArray[Any], expected: NDArray[Any], precision: Precision) -> float:

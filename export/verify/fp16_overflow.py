@@ -14,7 +14,7 @@ LARGEST = float(np.finfo(np.float16).max) / 2
 """The limit, with room for inputs that were not tried; and so that the sum of two values within it is finite."""
 
 
-class Peaks:
+class Magnitudes:
     """The largest magnitude of all values that went into, and came out of, each part of a network."""
 
     def __init__(self, module: torch.nn.Module) -> None:
@@ -34,7 +34,7 @@ class Peaks:
 
     def layers(self) -> dict[str, torch.nn.Module]:
         """The layers with weights that overflow by themselves, or whose block adds something to them and overflows."""
-        return {name: part for name, part in layers_of(self.module).items() if part in self._overflowing()}
+        return {name: part for name, part in layers_with_weights(self.module).items() if part in self._overflowing()}
 
     def _overflowing(self) -> set[torch.nn.Module]:
         blocks = [part for part, value in self.given.items() if not value <= LARGEST]
@@ -45,23 +45,23 @@ class Peaks:
 
 
 @contextmanager
-def peaks_of(module: torch.nn.Module) -> Iterator[Peaks]:
+def record_magnitudes(module: torch.nn.Module) -> Iterator[Magnitudes]:
     """Watch all parts of ``module`` until the end of the block."""
-    peaks = Peaks(module)
-    hooks = [part.register_forward_hook(peaks) for part in module.modules()]
+    magnitudes = Magnitudes(module)
+    hooks = [part.register_forward_hook(magnitudes) for part in module.modules()]
     try:
-        yield peaks
+        yield magnitudes
     finally:
         for hook in hooks:
             hook.remove()
 
 
-def layers_of(module: torch.nn.Module) -> dict[str, torch.nn.Module]:
+def layers_with_weights(module: torch.nn.Module) -> dict[str, torch.nn.Module]:
     """The parts that have weights of their own, by name."""
     return {name: part for name, part in module.named_modules() if any(True for _ in part.parameters(recurse=False))}
 
 
-def halve_but(module: torch.nn.Module, kept: dict[str, torch.nn.Module]) -> None:
+def to_float16(module: torch.nn.Module, kept: dict[str, torch.nn.Module]) -> None:
     """Make a network float16 but for some layers; from now on, every layer casts what it takes to its own type.
 
     What a layer in float32 returns stays in float32, through additions and the like, until the next in float16.
@@ -69,7 +69,7 @@ def halve_but(module: torch.nn.Module, kept: dict[str, torch.nn.Module]) -> None
     module.half()
     for layer in kept.values():
         layer.float()
-    for layer in layers_of(module).values() if kept else ():
+    for layer in layers_with_weights(module).values() if kept else ():
         layer.register_forward_pre_hook(_cast)
 
 

@@ -17,9 +17,9 @@ from ddim_edge.diffusion.guidance import guide
 from ddim_edge.diffusion.samplers import DdimConfig, DdimSchedule
 from ddim_edge.errors import ExportError
 
-from ..graph.bfloat16 import widen
+from ..graph.bfloat16 import write_as_float32
 from ..graph.fused_step import COLUMNS
-from ..networks.sizes import two_sizes
+from ..networks.sizes import two_image_sizes
 
 _TOLERANCES = {"tensor(float)": 1e-5, "tensor(float16)": 1e-2}
 """By the type of the prediction: in fp16, ONNX Runtime's CPU leaves out roundings, and not the same ones in both."""
@@ -83,7 +83,7 @@ def _session(path: Path) -> Iterator[onnxruntime.InferenceSession]:
         runnable = path
         if any(value.dtype == ir.DataType.BFLOAT16 for value in ir.load(path).graph.initializers.values()):
             runnable = Path(place) / path.name
-            widen(path, runnable)
+            write_as_float32(path, runnable)
         try:
             session = onnxruntime.InferenceSession(runnable, options, providers=["CPUExecutionProvider"])
         except Exception as error:  # ONNX Runtime's errors share no other base
@@ -126,7 +126,7 @@ def _declared(session: onnxruntime.InferenceSession) -> dict[str, Any]:
 
 def _lengths(sample: list[int | str], folder: Path) -> dict[int | str, int]:
     """Small lengths of the free axes of the sample."""
-    sides = two_sizes(read_json(folder / "config.json"))[1]
+    sides = two_image_sizes(read_json(folder / "config.json"))[1]
     return dict(zip(sample[2:], sides, strict=True))
 
 

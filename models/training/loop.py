@@ -1,4 +1,8 @@
-"""A training loop for any module with a loss: AdamW, a trapezoid of learning rates, averaged weights, checkpoints."""
+"""A training loop for any module with a loss: AdamW, a trapezoid of learning rates, averaged weights, checkpoints.
+
+The learning rate rises, stays, and falls to zero over the last quarter of the run. So an interrupted or lengthened run
+continues from its checkpoint without a schedule that assumed another end.
+"""
 
 import copy
 import statistics
@@ -12,12 +16,12 @@ from ddim_edge.files import write_whole
 
 from .recipe import Recipe
 
-Loss = Callable[[torch.nn.Module, torch.Generator], torch.Tensor]
-"""The loss of a batch that is drawn, with all its noise, from the generator."""
+Loss = Callable[[torch.nn.Module, int, torch.Generator], torch.Tensor]
+"""The loss of the module at a step, whose noise is drawn from the generator."""
 
 
 class Run:
-    """A training run's whole state: weights, their average, optimizer, random stream and the step reached."""
+    """The whole state of a training run: weights, averaged weights, optimizer, random generator, number of steps."""
 
     def __init__(self, module: torch.nn.Module, recipe: Recipe) -> None:
         self.module, self.recipe, self.step = module.train(), recipe, 0
@@ -26,10 +30,10 @@ class Run:
         self.random = torch.Generator().manual_seed(recipe.seed)
 
     def advance(self, loss: Loss) -> float:
-        """One optimizer step; returns the loss."""
+        """Do one optimizer step and return the loss."""
         for group in self.optimizer.param_groups:
             group["lr"] = self.recipe.learning_rate_at(self.step)
-        value = loss(self.module, self.random)
+        value = loss(self.module, self.step, self.random)
         value.backward()
         torch.nn.utils.clip_grad_norm_(self.module.parameters(), 1.0)
         self.optimizer.step()
@@ -45,23 +49,24 @@ class Run:
             mean.lerp_(value, 1 - decay)
 
     def save(self, path: Path) -> None:
-        """Write the checkpoint; an interruption leaves the old one."""
+        """Write the checkpoint. An interruption leaves the previous one."""
         parts = [part.state_dict() for part in (self.module, self.average, self.optimizer)]
         with write_whole(path) as temporary:
             torch.save({"step": self.step, "random": self.random.get_state(), "parts": parts}, temporary)
 
     def restore(self, path: Path) -> None:
-        """Go on from a checkpoint."""
-        state: dict[str, Any] = torch.load(path, weights_only=True)
+        """Read the state from a checkpoint."""
+        device = next(self.module.parameters()).device
+        state: dict[str, Any] = torch.load(path, map_location=device, weights_only=True)
         self.step = state["step"]
-        self.random.set_state(state["random"])
+        self.random.set_state(state["random"].cpu())
         parts: tuple[Any, ...] = (self.module, self.average, self.optimizer)
         for part, values in zip(parts, state["parts"], strict=True):
             part.load_state_dict(values)
 
 
 def train(module: torch.nn.Module, loss: Loss, recipe: Recipe, checkpoint: Path, save_every: int = 200) -> Any:
-    """Train to the recipe's end, resuming from ``checkpoint`` where it exists; returns the averaged module."""
+    """Train to the recipe's end, from ``checkpoint`` if it exists. Returns the module with averaged weights."""
     run = Run(module, recipe)
     if checkpoint.exists():
         run.restore(checkpoint)

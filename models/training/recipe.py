@@ -1,15 +1,43 @@
-"""A training recipe: what a run depends on, and its learning rate."""
+"""What the training recipes share: diffusion settings, learning rate, and the scheduler file of both models."""
 
 from dataclasses import dataclass
+from typing import Any
+
+import diffusers
 
 from ddim_edge.diffusion.samplers import DdimConfig
 
 DIFFUSION = DdimConfig(beta_schedule="squared_cosine", prediction_type="angular_velocity")
 
 
+def scheduler_file(num_steps: int) -> dict[str, Any]:
+    """The keys of scheduler_config.json: DPM-Solver++(2M) over Karras levels, ``num_steps`` by default."""
+    return {
+        "_class_name": "DPMSolverMultistepScheduler",
+        "_diffusers_version": diffusers.__version__,
+        "algorithm_type": "dpmsolver++",
+        "beta_end": DIFFUSION.beta_end,
+        "beta_schedule": "squaredcos_cap_v2",
+        "beta_start": DIFFUSION.beta_start,
+        # For DDIM, which shares this file. Latents go beyond 1. And guidance overshoots [-1, 1] at high noise: clipping
+        # x_0 there, and keeping ε, turns that against the class.
+        "clip_sample": False,
+        "num_inference_steps": num_steps,
+        "num_train_timesteps": DIFFUSION.num_train_steps,
+        "prediction_type": "v_prediction",
+        "set_alpha_to_one": True,
+        "sigma_max": 80.0,
+        "sigma_min": 0.02,
+        "solver_order": 2,
+        "solver_type": "midpoint",
+        "timestep_spacing": "trailing",
+        "use_karras_sigmas": True,
+    }
+
+
 @dataclass(frozen=True, kw_only=True)
 class Recipe:
-    """What a training run depends on; ``steps`` counts optimizer steps of ``batch_size`` images."""
+    """The settings of a training run. ``steps`` counts optimizer steps of ``batch_size`` images."""
 
     steps: int = 6_400
     batch_size: int = 64

@@ -15,7 +15,7 @@ import torch
 from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
 
-import ddim_edge_export.folder
+import ddim_edge_export.bundle_component
 from ddim_edge.cli.export import export_command
 from ddim_edge.diffusion.samplers import DdimConfig
 from ddim_edge.errors import ConfigError, DdimEdgeError, ExportError
@@ -45,7 +45,7 @@ def untraced(monkeypatch: pytest.MonkeyPatch) -> None:
     def export_into(folder: Path, *_: Any) -> Report:
         return Report(path=folder, network="UNet2DModel", cases=(Case(batch=1, sizes={}, error=0.0),))
 
-    monkeypatch.setattr(ddim_edge_export.folder, "export_into", export_into)
+    monkeypatch.setattr(ddim_edge_export.bundle_component, "export_into", export_into)
 
 
 def change(path: Path, **changes: Any) -> None:

@@ -12,7 +12,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import ddim_edge
-import ddim_edge_export.folder
+import ddim_edge_export.bundle_component
 from ddim_edge.errors import ConfigError, ExportError
 from ddim_edge.generation.pipeline import SlowWarning
 from ddim_edge.runtime.sessions.fp16_check import PrecisionWarning
@@ -149,8 +149,8 @@ def exported(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         (folder / "model.fp32.onnx").write_text("fp32")
         return cases
 
-    monkeypatch.setattr(ddim_edge_export.folder, "export_into", export_into)
-    monkeypatch.setattr(ddim_edge_export.folder, "export_fp32_fallback", export_fp32_fallback)
+    monkeypatch.setattr(ddim_edge_export.bundle_component, "export_into", export_into)
+    monkeypatch.setattr(ddim_edge_export.bundle_component, "export_fp32_fallback", export_fp32_fallback)
     return calls
 
 
@@ -203,7 +203,7 @@ def test_an_fp32_form_that_is_not_the_network_is_no_bundle(
     def fail(*_arguments: Any) -> None:
         raise ExportError("the exported graph is not the network")
 
-    monkeypatch.setattr(ddim_edge_export.folder, "export_fp32_fallback", fail)
+    monkeypatch.setattr(ddim_edge_export.bundle_component, "export_fp32_fallback", fail)
     with pytest.raises(ExportError, match="is not the network"):
         export_folder(source_of("stable-diffusion"), tmp_path / "out", dtype="fp16", fp32_too=["unet"])
     assert not (tmp_path / "out").exists()

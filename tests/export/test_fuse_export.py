@@ -10,7 +10,7 @@ import onnx.parser
 import pytest
 from click.testing import CliRunner
 
-import ddim_edge_export.folder
+import ddim_edge_export.bundle_component
 import ddim_edge_export.graph.passes
 from ddim_edge.bundle.verify import verify_files
 from ddim_edge.cli.export import export_command
@@ -118,7 +118,7 @@ def untraced(monkeypatch: pytest.MonkeyPatch) -> None:
         cases = (Case(batch=1, sizes={}, error=0.0),)
         return Report(path=folder, network="UNet2DConditionModel", options=options, cases=cases)
 
-    monkeypatch.setattr(ddim_edge_export.folder, "export_into", export_into)
+    monkeypatch.setattr(ddim_edge_export.bundle_component, "export_into", export_into)
 
 
 def interrupt_at(component: str, stage: str) -> Callable[[str, str], None]:
@@ -157,10 +157,10 @@ def test_a_unet_without_a_step_is_not_gone_on_with(source_of: SourceOf, tmp_path
 @pytest.mark.parametrize(
     ("family", "changes", "components", "message"),
     [
-        ("controlnet", {}, [], "--fuse-step: ControlNets look at the sample before the unet does"),
+        ("controlnet", {}, [], "--fuse-step: ControlNets read the sample before the unet does"),
         ("stable-diffusion", {"in_channels": 9}, ["unet"], "--fuse-step: the unet takes 9 channels and predicts 4"),
         ("stable-diffusion", {"out_channels": 8}, ["unet"], "--fuse-step: the unet takes 4 channels and predicts 8"),
-        ("stable-diffusion", {}, ["text_encoder"], "--fuse-step is for the unet: have it among --components"),
+        ("stable-diffusion", {}, ["text_encoder"], "--fuse-step is for the unet: add it to --components"),
     ],
 )
 def test_pipelines_that_have_no_step(

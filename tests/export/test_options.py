@@ -14,7 +14,7 @@ import ddim_edge
 from ddim_edge.errors import ConfigError
 from ddim_edge_export import export_folder
 from ddim_edge_export.component import export_into
-from ddim_edge_export.networks.denoiser import call_unet, read_signature
+from ddim_edge_export.networks.denoiser import call_unet, unet_signature
 from ddim_edge_export.networks.network import Network
 from ddim_edge_export.options import Options
 from ddim_edge_export.progress import ignore_stage
@@ -32,7 +32,7 @@ ONE_LEVEL: dict[str, Any] = {
 def exported(make_unet: MakeUnet, folder: Path, options: Options) -> onnx.ModelProto:
     """A UNet that agrees with PyTorch, as a graph; its report is checked at shapes that it has not seen."""
     unet = make_unet(**ONE_LEVEL)
-    signature = read_signature(unet.config)
+    signature = unet_signature(unet.config)
     network = Network(module=unet, call=call_unet, signature=signature)
     assert export_into(folder, lambda: network, unet.config, ignore_stage, options).error <= 1e-4
     inputs = signature.draw(4, {"height": 8, "width": 16}, seed=100)

@@ -16,24 +16,24 @@ from onnxscript import ir
 from ddim_edge.errors import ExportError
 from ddim_edge_export.component import export_into
 from ddim_edge_export.graph.concat import promote_concats
-from ddim_edge_export.networks.denoiser import call_unet, read_signature
+from ddim_edge_export.networks.denoiser import call_unet, unet_signature
 from ddim_edge_export.networks.network import Network
 from ddim_edge_export.options import Options
 from ddim_edge_export.precision import FP16
 from ddim_edge_export.progress import ignore_stage
-from ddim_edge_export.verify.fp16_overflow import halve_but, peaks_of
+from ddim_edge_export.verify.fp16_overflow import record_magnitudes, to_float16
 
 from .conftest import MakeUnet, TinyNetwork
 
 
 def loader(module: torch.nn.Module) -> Callable[[], Network]:
-    return lambda: Network(module=module, call=call_unet, signature=read_signature(TinyNetwork.config))
+    return lambda: Network(module=module, call=call_unet, signature=unet_signature(TinyNetwork.config))
 
 
 def test_a_graph_in_fp16(make_unet: MakeUnet, tmp_path: Path) -> None:
     options = {"block_out_channels": (8,), "down_block_types": ("DownBlock2D",), "up_block_types": ("UpBlock2D",)}
     unet = make_unet(**options, mid_block_type=None)
-    signature = read_signature(unet.config)
+    signature = unet_signature(unet.config)
     inputs = signature.draw(4, {"height": 8, "width": 16}, seed=100)
     with torch.no_grad():
         expected = unet(**{name: torch.from_numpy(array) for name, array in inputs.items()}).sample.numpy()
@@ -51,7 +51,7 @@ def test_a_graph_in_fp16(make_unet: MakeUnet, tmp_path: Path) -> None:
 def test_layers_whose_values_overflow_stay_in_fp32(tiny: TinyNetwork, tmp_path: Path) -> None:
     """The norm behind the first layer hides its values from the output."""
     tiny.down.weight.data *= 1e5
-    inputs = read_signature(tiny.config).draw(2, {"height": 8, "width": 8}, seed=100)
+    inputs = unet_signature(tiny.config).draw(2, {"height": 8, "width": 8}, seed=100)
     sample, timestep = map(torch.from_numpy, inputs.values())
     with torch.no_grad():
         expected = tiny.eval()(sample, timestep)
@@ -92,11 +92,11 @@ def test_a_block_that_adds_up_to_too_much() -> None:
     network[0].weight.data.zero_()
     network[0].bias.data.fill_(3e4)
     block.conv.bias.data.fill_(3e4)
-    with peaks_of(network) as peaks, torch.no_grad():
+    with record_magnitudes(network) as magnitudes, torch.no_grad():
         expected = network(sample)
-        kept = peaks.layers()
+        kept = magnitudes.layers()
     assert set(kept) == {"1.norm", "1.conv", "2"}
-    halve_but(network, kept)
+    to_float16(network, kept)
     with torch.no_grad():
         torch.testing.assert_close(network(sample.half()).float(), expected, atol=0.02, rtol=0.02)
 

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ddim_edge.images.clip_preprocessor import ClipPixels
+from ddim_edge.images.clip_preprocessor import ClipPreprocessor
 from tests.helpers.tiny_networks import Transformers
 
 EQUAL = 1e-6
@@ -40,7 +40,7 @@ def test_pixels_are_those_of_transformers(name: str, height: int, width: int, se
     theirs = Transformers.CLIPImageProcessorPil(**CONFIGS[name])(
         Image.fromarray(image), return_tensors="np"
     ).pixel_values
-    ours = ClipPixels.from_json(CONFIGS[name])(image)
+    ours = ClipPreprocessor.from_json(CONFIGS[name])(image)
     assert ours.dtype == np.float32
     assert ours.shape == theirs.shape
     np.testing.assert_allclose(ours, theirs, atol=EQUAL, rtol=1e-6)
@@ -49,10 +49,10 @@ def test_pixels_are_those_of_transformers(name: str, height: int, width: int, se
 def test_the_usual_size_is_that_of_transformers() -> None:
     image = np.random.default_rng(0).integers(0, 256, (300, 517, 3), np.uint8)
     theirs = Transformers.CLIPImageProcessorPil()(Image.fromarray(image), return_tensors="np").pixel_values
-    np.testing.assert_allclose(ClipPixels()(image), theirs, atol=EQUAL)
-    np.testing.assert_array_equal(ClipPixels()(image), ClipPixels.from_json({})(image))
+    np.testing.assert_allclose(ClipPreprocessor()(image), theirs, atol=EQUAL)
+    np.testing.assert_array_equal(ClipPreprocessor()(image), ClipPreprocessor.from_json({})(image))
 
 
 def test_a_grey_picture_is_shown_in_three_colours() -> None:
     grey = np.random.default_rng(0).integers(0, 256, (24, 24, 1), np.uint8)
-    np.testing.assert_array_equal(ClipPixels()(grey), ClipPixels()(np.repeat(grey, 3, axis=2)))
+    np.testing.assert_array_equal(ClipPreprocessor()(grey), ClipPreprocessor()(np.repeat(grey, 3, axis=2)))

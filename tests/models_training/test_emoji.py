@@ -51,11 +51,11 @@ def test_the_tokenizer_gives_back_what_it_read_and_agrees_with_the_run_time(tmp_
     ours = ClipTokenizer(tmp_path)
     assert ours.length == TOKENS
     for text in (*NAMES, "", "a house", "Smiling CAT, 2 eyes!", "naïve 🙂"):
-        tokens = ours.tokens(text)
+        tokens = ours.encode(text)
         assert [ours.bos, *tokens, ours.eos] == theirs(text).input_ids
-        assert list(ours.frame(tokens)) == theirs(text, padding="max_length", max_length=TOKENS).input_ids
-    assert ours.words(ours.tokens("cat face")) == "cat face"
-    assert len(ours.tokens("cat face")) == 2
+        assert list(ours.chunk(tokens)) == theirs(text, padding="max_length", max_length=TOKENS).input_ids
+    assert ours.decode(ours.encode("cat face")) == "cat face"
+    assert len(ours.encode("cat face")) == 2
 
 
 def test_the_latents_are_uncorrelated_and_of_variance_one() -> None:

@@ -15,6 +15,7 @@ from ddim_edge.errors import ConfigError
 from models.training.fashion_mnist.__main__ import save_pipeline
 from models.training.fashion_mnist.data import load
 from models.training.fashion_mnist.train import make_unet, train
+from models.training.loop import Loss
 from models.training.recipe import Recipe
 
 CPU = torch.device("cpu")
@@ -47,21 +48,21 @@ def test_a_run_that_was_cut_short_ends_where_an_uninterrupted_one_ends(data: Pat
 
     cut = tmp_path / "cut.pt"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("models.training.fashion_mnist.train.Run.advance", _raising_after(2, CutShortError()))
+        patch.setattr("models.training.loop.Run.advance", _raising_after(2, CutShortError()))
         with pytest.raises(CutShortError):
             weights(recipe, data, cut)
     torch.testing.assert_close(weights(recipe, data, cut), whole, rtol=0, atol=0)
 
 
 def _raising_after(count: int, error: Exception) -> object:
-    from models.training.fashion_mnist.train import Run
+    from models.training.loop import Run
 
     advance = Run.advance
 
-    def patched(run: Run, images: torch.Tensor, labels: torch.Tensor) -> float:
+    def patched(run: Run, loss: Loss) -> float:
         if run.step == count:
             raise error
-        return float(advance(run, images, labels))
+        return float(advance(run, loss))
 
     return patched
 

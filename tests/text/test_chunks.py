@@ -7,14 +7,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from ddim_edge.text import Prompt, TruncationWarning
-from ddim_edge.text.chunks import Chunk, chunks_of
+from ddim_edge.text.chunks import Chunk, split_into_chunks
 from ddim_edge.text.tokenizer import ClipTokenizer
 
 BOS, EOS, CAT = 49406, 49407, 2368
 
 
 def of_one(prompt: Prompt, tokenizer: ClipTokenizer) -> list[Chunk]:
-    return chunks_of(prompt, [prompt.text], [tokenizer])[0][0]
+    return split_into_chunks(prompt, [prompt.text], [tokenizer])[0][0]
 
 
 def test_a_short_prompt_is_one_chunk(sd1_tokenizer: ClipTokenizer, sd2_tokenizer: ClipTokenizer) -> None:
@@ -45,7 +45,7 @@ def test_two_tokenizers_warn_once(sd1_tokenizer: ClipTokenizer, sd2_tokenizer: C
     """To the second one, every "!" is a token of its own, and it cuts earlier."""
     text = "cat " * 73 + "!!! dog"
     with pytest.warns(TruncationWarning, match="cut off: '!dog'") as caught:
-        chunks_of(Prompt(text=text), [text], [sd1_tokenizer, sd2_tokenizer])
+        split_into_chunks(Prompt(text=text), [text], [sd1_tokenizer, sd2_tokenizer])
     assert len(caught) == 1
 
 
@@ -63,9 +63,9 @@ def test_all_texts_and_tokenizers_get_as_many_chunks(
     texts = ["cat " * 74 + "!!", "", "cat " * 76]  # the first is 75 tokens to the one, 76 to the other
     tokenizers = [sd1_tokenizer, sd2_tokenizer]
     for some, count in ((texts[1:2], 1), (texts[:2], 2), (texts, 2)):
-        found = chunks_of(Prompt(text="", long=True), some, tokenizers)
+        found = split_into_chunks(Prompt(text="", long=True), some, tokenizers)
         assert {len(chunks) for of_text in found for chunks in of_text} == {count}
-    assert found[1] == [[Chunk(tokenizer.frame([]), (1.0,) * 77)] * 2 for tokenizer in tokenizers]
+    assert found[1] == [[Chunk(tokenizer.chunk([]), (1.0,) * 77)] * 2 for tokenizer in tokenizers]
 
 
 def test_every_token_of_a_span_has_its_weight(sd1_tokenizer: ClipTokenizer) -> None:
@@ -85,12 +85,12 @@ def test_weights_go_along_into_the_next_chunk(sd1_tokenizer: ClipTokenizer) -> N
 def test_without_weights_brackets_are_text(sd1_tokenizer: ClipTokenizer) -> None:
     (chunk,) = of_one(Prompt(text="(cat:1.5)"), sd1_tokenizer)
     assert set(chunk.weights) == {1.0}
-    assert sd1_tokenizer.words(chunk.tokens[1:8]) == "( cat : 1 . 5 )"
+    assert sd1_tokenizer.decode(chunk.tokens[1:8]) == "( cat : 1 . 5 )"
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), max_size=300))
 def test_no_token_is_lost_in_a_long_prompt(sd2_tokenizer: ClipTokenizer, text: str) -> None:
     found = of_one(Prompt(text=text * 3, long=True), sd2_tokenizer)
-    tokens = sd2_tokenizer.tokens(text * 3)
+    tokens = sd2_tokenizer.encode(text * 3)
     padding = [EOS, *[0] * 75][: 75 * len(found) - len(tokens)]
     assert [token for chunk in found for token in chunk.tokens[1:-1]] == [*tokens, *padding]

@@ -15,7 +15,7 @@ COUNT = 10_000
 
 def ours(folder: Path, texts: list[str]) -> list[list[int]]:
     tokenizer = ClipTokenizer(folder)
-    return [list(tokenizer.frame(tokenizer.tokens(text)[: tokenizer.room])) for text in texts]
+    return [list(tokenizer.chunk(tokenizer.encode(text)[: tokenizer.text_length])) for text in texts]
 
 
 def theirs(folder: Path, texts: list[str]) -> list[list[int]]:
@@ -61,6 +61,6 @@ def test_what_fills_a_chunk_is_no_longer_an_ordinary_word(tmp_path: Path, layout
 
 def test_words_are_what_was_read(tmp_path: Path) -> None:
     tokenizer = ClipTokenizer(write_tokenizer(tmp_path, "sd2"))
-    assert tokenizer.words(tokenizer.tokens("A Cat,  on\nthe ROOF")) == "a cat , on the roof"
-    assert tokenizer.words(tokenizer.tokens("wow!")) == "wow !"
-    assert tokenizer.words([]) == ""
+    assert tokenizer.decode(tokenizer.encode("A Cat,  on\nthe ROOF")) == "a cat , on the roof"
+    assert tokenizer.decode(tokenizer.encode("wow!")) == "wow !"
+    assert tokenizer.decode([]) == ""

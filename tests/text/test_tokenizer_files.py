@@ -27,7 +27,7 @@ def small(tmp_path: Path) -> Path:
 def test_the_least_that_is_one(small: Path) -> None:
     tokenizer = ClipTokenizer(small)
     assert (tokenizer.bos, tokenizer.eos, tokenizer.pad, tokenizer.length) == (1, 2, 2, 77)
-    assert tokenizer.tokens("A a") == [0, 0]
+    assert tokenizer.encode("A a") == [0, 0]
 
 
 @pytest.mark.parametrize("length", [10**30, 1e30, None])
@@ -115,4 +115,4 @@ def test_padding_and_truncation_that_a_file_asks_for_are_not_done_twice(small: P
     }  # fmt: skip
     whole["pre_tokenizer"] = {"type": "WhitespaceSplit"}
     write_json(small / "tokenizer.json", whole)
-    assert ClipTokenizer(small).tokens("a a a") == [0, 0, 0]
+    assert ClipTokenizer(small).encode("a a a") == [0, 0, 0]

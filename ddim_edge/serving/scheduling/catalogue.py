@@ -8,7 +8,7 @@ from pathlib import Path
 from ...bundle.bundle import Bundle
 from ...bundle.read import open_bundle
 from ...errors import ConfigError, choose_from
-from ...images.encode import check_drawable
+from ...images.encode import check_channels
 from ..errors import NotFound
 
 Models = Sequence[str | os.PathLike[str]] | Mapping[str, str | os.PathLike[str]]
@@ -26,7 +26,7 @@ class Catalogue:
         if not self.bundles:
             raise ConfigError("there is no model to serve: name at least one")
         for bundle in self.bundles.values():
-            check_drawable(bundle.image_shape()[0])
+            check_channels(bundle.image_shape()[0])
             if bundle.controls:
                 raise ConfigError(
                     f"{bundle.name} has a ControlNet, which the server does not support: use ddim-edge run"

@@ -54,7 +54,7 @@ def principal_latents(images: torch.Tensor) -> torch.Tensor:
 def autoencoder_loss(images: torch.Tensor, latents: torch.Tensor, batch: int = RECIPE.batch_size) -> Loss:
     """Squared error of the encoder's mean, and squared and absolute error of what the decoder draws."""
 
-    def loss(autoencoder: Any, random: torch.Generator) -> torch.Tensor:
+    def loss(autoencoder: Any, _step: int, random: torch.Generator) -> torch.Tensor:
         rows = torch.randperm(len(images), generator=random)[:batch]
         picture, latent = images[rows], latents[rows]
         mean, log_variance = autoencoder.encode(picture).latent_dist.parameters.chunk(2, dim=1)

@@ -72,7 +72,7 @@ def denoiser_loss(latents: torch.Tensor, tokens: torch.Tensor, nothing: torch.Te
     table = torch.from_numpy(alpha_bars(DIFFUSION)).float()
     signals, noises = table.sqrt(), (1 - table).sqrt()
 
-    def loss(module: torch.nn.Module, random: torch.Generator) -> torch.Tensor:
+    def loss(module: torch.nn.Module, _step: int, random: torch.Generator) -> torch.Tensor:
         rows = torch.randperm(len(latents), generator=random)[: recipe.batch_size]
         latent, count = latents[rows], len(rows)
         dropped = torch.rand(count, generator=random) < recipe.label_dropout

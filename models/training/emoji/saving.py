@@ -3,34 +3,15 @@
 from pathlib import Path
 from typing import Any
 
-import diffusers
 from diffusers import DPMSolverMultistepScheduler, StableDiffusionPipeline
 from transformers import CLIPTokenizer
 
 from ddim_edge_export.output.record import write_json
 
-from ..recipe import DIFFUSION
+from ..recipe import scheduler_file
 from .denoiser import TextToLatents
 
-SCHEDULER = {
-    "_class_name": "DPMSolverMultistepScheduler",
-    "_diffusers_version": diffusers.__version__,
-    "algorithm_type": "dpmsolver++",
-    "beta_end": DIFFUSION.beta_end,
-    "beta_schedule": "squaredcos_cap_v2",
-    "beta_start": DIFFUSION.beta_start,
-    "clip_sample": False,  # for DDIM, which shares this file: latents go beyond 1
-    "num_inference_steps": 20,
-    "num_train_timesteps": DIFFUSION.num_train_steps,
-    "prediction_type": "v_prediction",
-    "set_alpha_to_one": True,
-    "sigma_max": 80.0,
-    "sigma_min": 0.02,
-    "solver_order": 2,
-    "solver_type": "midpoint",
-    "timestep_spacing": "trailing",
-    "use_karras_sigmas": True,
-}
+SCHEDULER = scheduler_file(num_steps=20)
 CARD = """---
 license: ofl-1.1
 ---

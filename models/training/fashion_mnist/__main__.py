@@ -7,7 +7,6 @@ import json
 from pathlib import Path
 
 import click
-import diffusers
 import torch
 from diffusers import DDIMPipeline, DDIMScheduler, UNet2DModel
 
@@ -15,7 +14,7 @@ from ddim_edge.errors import DdimEdgeError
 from ddim_edge_export import export_folder, show_stages
 from ddim_edge_export.output.record import write_json
 
-from ..recipe import DIFFUSION, Recipe
+from ..recipe import Recipe, scheduler_file
 from .data import DEFAULT_FOLDER, NAMES, NULL_CLASS
 from .train import train
 
@@ -35,28 +34,8 @@ def main(out: Path, data: Path, steps: int, device: str) -> None:
     click.echo(f"{out / 'bundle'}")
 
 
-SCHEDULER = {
-    "_class_name": "DPMSolverMultistepScheduler",
-    "_diffusers_version": diffusers.__version__,
-    "algorithm_type": "dpmsolver++",
-    "beta_end": DIFFUSION.beta_end,
-    "beta_schedule": "squaredcos_cap_v2",
-    "beta_start": DIFFUSION.beta_start,
-    # For DDIM, which shares this file. Guidance overshoots [-1, 1] at high noise: clipping x_0 there, and keeping ε,
-    # turns that against the class.
-    "clip_sample": False,
-    # The fewest network calls within 10 % of the least Fréchet distance: bench/README.md.
-    "num_inference_steps": 8,
-    "num_train_timesteps": DIFFUSION.num_train_steps,
-    "prediction_type": "v_prediction",
-    "set_alpha_to_one": True,
-    "sigma_max": 80.0,
-    "sigma_min": 0.02,
-    "solver_order": 2,
-    "solver_type": "midpoint",
-    "timestep_spacing": "trailing",
-    "use_karras_sigmas": True,
-}
+# The fewest network calls within 10 % of the least Fréchet distance: bench/README.md.
+SCHEDULER = scheduler_file(num_steps=8)
 
 
 def save_pipeline(unet: UNet2DModel, folder: Path) -> None:

@@ -15,7 +15,7 @@ from onnxscript import ir
 
 from ddim_edge.errors import ConfigError
 from ddim_edge_export.component import export_into
-from ddim_edge_export.graph.quantize import quantize_weights, quantized_along
+from ddim_edge_export.graph.quantize import quantize_matrix, quantize_weights
 from ddim_edge_export.networks.network import Network
 from ddim_edge_export.networks.signature import Input, Signature
 from ddim_edge_export.options import Options, read_options
@@ -95,7 +95,7 @@ def test_the_error_is_at_most_half_a_step(shape: tuple[int, int], axis: int, zer
     matrix = np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
     if zero:
         matrix.swapaxes(0, axis)[0] = 0
-    quantized, scales = quantized_along(matrix, axis)
+    quantized, scales = quantize_matrix(matrix, axis)
     assert scales.shape == (shape[axis],)
     step = np.expand_dims(scales, 1 - axis)
     assert np.all(np.abs(quantized * step - matrix) <= step * 0.5001)
@@ -123,7 +123,7 @@ def test_a_weight_of_two_products(transposed: int) -> None:
     onnx.checker.check_model(proto, full_check=True)
     session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
     y, z, left = session.run(["y", "z", "left"], {"x": np.eye(5, dtype=np.float32)})
-    columns, rows = quantized_along(matrix, 1), quantized_along(matrix, 0)
+    columns, rows = quantize_matrix(matrix, 1), quantize_matrix(matrix, 0)
     np.testing.assert_allclose(y, columns[0] * columns[1], rtol=1e-6)
     np.testing.assert_allclose(z, (rows[0] * rows[1][:, None]).T if transposed else y, rtol=1e-6)
     np.testing.assert_array_equal(left, matrix)

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from ddim_edge_export import export_unet
-from ddim_edge_export.networks.denoiser import read_signature
+from ddim_edge_export.networks.denoiser import unet_signature
 from tests.export.conftest import MakeUnet
 
 ONE_LEVEL: dict[str, Any] = {
@@ -72,7 +72,7 @@ def test_a_random_unet_agrees_with_torch_at_other_shapes(name: str, make_unet: M
     report = export_unet(unet, unet.config, tmp_path / "bundle")
     assert report.network == "UNet2DModel"
 
-    signature = read_signature(unet.config)
+    signature = unet_signature(unet.config)
     session = onnxruntime.InferenceSession(tmp_path / "bundle/unet/model.onnx", providers=["CPUExecutionProvider"])
     # diffusers' upsampling has a branch for batches of 64 and more, which must not end up in the graph.
     for seed, (batch, height, width) in enumerate([(1, 16, 8), (4, 8, 24), (65, 8, 8)], start=100):

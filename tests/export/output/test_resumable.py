@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-import ddim_edge_export.folder
+import ddim_edge_export.bundle_component
 from ddim_edge.bundle.read import open_bundle
 from ddim_edge.bundle.verify import verify_files
 from ddim_edge.errors import BundleError, ConfigError, DdimEdgeError, ExportError
@@ -43,7 +43,7 @@ def exported(monkeypatch: pytest.MonkeyPatch) -> Exported:
         cases = (Case(batch=1, sizes={}, error=0.0),)
         return Report(path=folder, network=network.name, options=options, cases=cases)
 
-    monkeypatch.setattr(ddim_edge_export.folder, "export_into", export_into)
+    monkeypatch.setattr(ddim_edge_export.bundle_component, "export_into", export_into)
     return calls
 
 
@@ -137,7 +137,7 @@ def test_some_components(source: Path, exported: Exported, tmp_path: Path) -> No
 def test_a_component_that_fp16_spoils_stays_in_fp32(
     source: Path, exported: Exported, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    plain = ddim_edge_export.folder.export_into
+    plain = ddim_edge_export.bundle_component.export_into
 
     def spoilt(folder: Path, load: Load, config: Any, stage: Any, options: Options) -> Report:
         if folder.name == "vae_decoder" and options.precision is FP16:
@@ -145,7 +145,7 @@ def test_a_component_that_fp16_spoils_stays_in_fp32(
             raise ExportError("values within the AutoencoderKL reach 1e+05, too much for fp16")
         return plain(folder, load, config, stage, options)
 
-    monkeypatch.setattr(ddim_edge_export.folder, "export_into", spoilt)
+    monkeypatch.setattr(ddim_edge_export.bundle_component, "export_into", spoilt)
     report = export_folder(source, tmp_path / "out", components=["unet", "vae_decoder"], dtype="fp16")
     assert [(name, precision) for name, _, precision in exported] == [("unet", FP16), ("vae_decoder", FP32)]
     # The weights of the second try are not the rounded ones of the first.

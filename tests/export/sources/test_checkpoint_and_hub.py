@@ -13,13 +13,13 @@ from huggingface_hub.errors import IncompleteSnapshotError, LocalEntryNotFoundEr
 from huggingface_hub.utils._paths import filter_repo_objects
 from safetensors.torch import load_file, save_file
 
-import ddim_edge_export.folder
+import ddim_edge_export.bundle_component
 from ddim_edge.errors import ConfigError, ExportError
 from ddim_edge_export import Report, export_folder
 from ddim_edge_export.networks.network import Network
 from ddim_edge_export.output.record import write_json
 from ddim_edge_export.sources.diffusers_folder import open_source
-from ddim_edge_export.sources.weights import load
+from ddim_edge_export.sources.weights import load_network
 from ddim_edge_export.verify.against_torch import Case
 from tests.export.conftest import SourceOf
 from tests.helpers.command_line import Invoke
@@ -41,7 +41,7 @@ def exported(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         (folder / "model.onnx").write_text(folder.name)
         return Report(path=folder, network="", cases=(Case(batch=1, sizes={}, error=0.0),))
 
-    monkeypatch.setattr(ddim_edge_export.folder, "export_into", export_into)
+    monkeypatch.setattr(ddim_edge_export.bundle_component, "export_into", export_into)
     return names
 
 
@@ -67,13 +67,13 @@ def test_a_checkpoint_is_the_pipeline_it_was_made_of(
 ) -> None:
     folder = open_source(source_of(name))
     file = open_source(source_of(name), checkpoint=checkpoint_of(name))
-    assert [part.name for part in file.parts] == [part.name for part in folder.parts]
-    for expected, part in zip(folder.parts, file.parts, strict=True):
-        assert (part.checkpoint is None) == (part.name == "safety_checker")
-        weights, others = load(part).state_dict(), load(expected).state_dict()
+    assert [component.name for component in file.components] == [component.name for component in folder.components]
+    for expected, component in zip(folder.components, file.components, strict=True):
+        assert (component.checkpoint is None) == (component.name == "safety_checker")
+        weights, others = load_network(component).state_dict(), load_network(expected).state_dict()
         assert weights.keys() == others.keys()
         for key, value in weights.items():
-            assert torch.equal(value, others[key]), (part.name, key)
+            assert torch.equal(value, others[key]), (component.name, key)
 
 
 def without_weights(folder: Path, place: Path) -> Path:

@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 
 from ddim_edge.errors import ConfigError
 from ddim_edge_export.sources.diffusers_folder import Source
-from ddim_edge_export.sources.lora import check_targets, fuse, read_lora
+from ddim_edge_export.sources.lora import add_lora, check_targets, read_lora
 from ddim_edge_export.sources.lora_names import aliases
 from tests.helpers.tiny_networks import Diffusers, text_encoder, unet
 
@@ -83,7 +83,7 @@ def test_a_lora_is_added_to_its_layers_and_to_nothing_else(
         expected[f"{layer}.weight"] = before[f"{layer}.weight"] + 0.8 * alpha / RANK * change
     save_file(file, tmp_path / "style.safetensors", metadata)
 
-    fuse(network, read_lora(f"{tmp_path / 'style.safetensors'}:0.8"), "unet")
+    add_lora(network, read_lora(f"{tmp_path / 'style.safetensors'}:0.8"), "unet")
     for name, parameter in network.named_parameters():
         torch.testing.assert_close(parameter, expected[name], rtol=1e-5, atol=1e-5)
         assert torch.equal(parameter, before[name]) == (name.removesuffix(".weight") not in layers)
@@ -102,7 +102,7 @@ def test_text_encoders_go_by_the_names_of_every_version_of_transformers(
     alpha = ALPHA if naming is kohya else RANK
     expected = found.weight.detach() + alpha / RANK * up @ down
     save_file(naming("text_encoder", prefix + layer, up, down), tmp_path / "lora.safetensors")
-    fuse(network, read_lora(str(tmp_path / "lora.safetensors")), "text_encoder")
+    add_lora(network, read_lora(str(tmp_path / "lora.safetensors")), "text_encoder")
     torch.testing.assert_close(found.weight.detach(), expected)
 
 
@@ -147,12 +147,12 @@ def refused(
     file: Mapping[str, torch.Tensor], message: str, tmp_path: Path, graphs: tuple[str, ...] = ("unet",)
 ) -> None:
     save_file(dict(file), tmp_path / "lora.safetensors")
-    source = Source(folder=tmp_path, index={}, scheduler={}, parts=(), graphs=graphs)
+    source = Source(folder=tmp_path, index={}, scheduler={}, components=(), graphs=graphs)
 
     def read_and_fuse() -> None:
         lora = read_lora(str(tmp_path / "lora.safetensors"))
         check_targets((lora,), source)
-        fuse(unet(), lora, "unet")
+        add_lora(unet(), lora, "unet")
 
     with pytest.raises(ConfigError, match=message) as caught:
         read_and_fuse()

@@ -5,7 +5,7 @@ from types import ModuleType
 from ..errors import BundleError
 
 
-def library() -> ModuleType:
+def tokenizers_module() -> ModuleType:
     """Return the package; BundleError where it is not installed."""
     try:
         import tokenizers

@@ -30,7 +30,7 @@ class Encoding(NamedTuple):
     """(width,): the output ``text_embeds``, of an encoder that projects; else None."""
 
 
-class Tower:
+class ClipTextModel:
     """A text encoder with its tokenizer. What it has encoded lately it remembers, chunk by chunk.
 
     ``penultimate`` takes the hidden states before the last layer, as SDXL does; otherwise the last, normalized ones, as
@@ -91,13 +91,13 @@ def _row(output: NDArray[np.floating], session: Session) -> NDArray[np.float32]:
     return row
 
 
-def open_tower(folder: Path, encoder: Component, sessions: Sessions, *, penultimate: bool) -> Tower:
+def open_text_model(folder: Path, encoder: Component, sessions: Sessions, *, penultimate: bool) -> ClipTextModel:
     """Check and open a text encoder of a bundle, with its tokenizer. Raises BundleError or ProviderError."""
     session = sessions.open(folder / encoder.graph, folder)
     assert encoder.companion is not None
     reader = ClipTokenizer(folder / encoder.companion)
     _check_config(read_optional(folder / encoder.name / CONFIG), reader, encoder.name)
-    return Tower(reader, session, penultimate=penultimate)
+    return ClipTextModel(reader, session, penultimate=penultimate)
 
 
 def _check_config(config: Mapping[str, Any], tokenizer: ClipTokenizer, name: str) -> None:

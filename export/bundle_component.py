@@ -1,0 +1,162 @@
+"""Exports one component of a bundle in the precision that was chosen, or reuses one that an earlier run finished."""
+
+import dataclasses
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ddim_edge.errors import ConfigError, ExportError
+
+from .component import export_fp32_fallback, export_into
+from .component_signature import call_and_signature
+from .config_keys import Config
+from .fp32_fallback import Fp32Fallbacks
+from .fuse import fuse_step
+from .networks.network import Call, Network
+from .networks.signature import Signature
+from .options import Options
+from .output.atomic import whole_folder
+from .output.record import FILE_NAME, file_entry
+from .output.report import Report, read_report, write_report
+from .precision import FP32
+from .progress import Progress, Stage
+from .sources.diffusers_folder import Component, Source
+from .sources.lora import Lora, add_lora
+from .sources.weights import load_network, weight_files
+from .static_shapes import fix_sizes
+from .verify.fused_step import StepCheck, verify_step
+
+ANY_SIZE = {"size_multiple": 1}
+"""For a UNet's config.json: the sides of a sample are multiples of this; without it, of 2 per level but the first."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ExportJob:
+    """What all components of one export share."""
+
+    source: Source
+    options: Options
+    loras: tuple[Lora, ...]
+    fp32_fallbacks: Fp32Fallbacks
+
+    def options_for(self, component: Component) -> Options:
+        """The options of one component: its own precision, and a fused step only for the UNet."""
+        keep_fp32 = component.name in self.fp32_fallbacks.fp32_only
+        return dataclasses.replace(
+            self.options,
+            precision=FP32 if keep_fp32 else self.options.precision,
+            fuse_step=self.options.fuse_step and component.name == "unet",
+            keep_fp32=keep_fp32,
+            fp32_too=component.name in self.fp32_fallbacks.fp32_too,
+        )
+
+
+def export_component(folder: Path, component: Component, job: ExportJob, on_stage: Progress) -> Report:
+    """Write one component to ``folder``, verified; or read its report if an earlier run wrote the same.
+
+    ConfigError where ``folder`` was made from other files or with other options; ExportError as ``export_into``.
+    """
+    made_from = _made_from(component, job)
+    if folder.exists():
+        return _reuse(folder, made_from)
+    with whole_folder(folder) as temporary:
+        report = dataclasses.replace(_export(temporary, component, job, on_stage), made_from=made_from)
+        if report.options.fuse_step:
+            report = dataclasses.replace(report, step=_fuse_step(temporary, on_stage))
+        write_report(temporary, report)
+    return dataclasses.replace(report, path=folder)
+
+
+def signature_of(component: Component, source: Source, options: Options) -> tuple[Call, Signature]:
+    """How a component's network is called and with what, at fixed sizes if ``options`` has them. Raises ConfigError."""
+    call, signature = call_and_signature(component, source)
+    return call, signature if options.static is None else fix_sizes(signature, component, source, options.static)
+
+
+def _fuse_step(folder: Path, on_stage: Progress) -> StepCheck:
+    on_stage("unet", "fuse")
+    step = fuse_step(folder)
+    return verify_step(folder / "model.onnx", step)
+
+
+def _made_from(component: Component, job: ExportJob) -> dict[str, Any]:
+    files = [component.folder / "config.json", *weight_files(component)]
+    return {
+        "folder": component.folder.name,
+        "class": component.kind,
+        "files": {file.name: file_entry(file) for file in files},
+        **job.options_for(component).to_json(),
+        "loras": [lora.to_json() for lora in job.loras],
+        "takes_controls": job.source.has_controlnet and component.name == "unet",
+    }
+
+
+def _reuse(folder: Path, made_from: Mapping[str, Any]) -> Report:
+    report = read_report(folder) if (folder / FILE_NAME).is_file() else None
+    if report is None or report.made_from != json.loads(json.dumps(made_from)):
+        raise ConfigError(
+            f"{folder} is there already, made from other files or with other options: remove {folder.parent} or choose "
+            "another place"
+        )
+    return report
+
+
+def _export(folder: Path, component: Component, job: ExportJob, on_stage: Progress) -> Report:
+    """Export in the chosen precision, with an fp32 fallback if wanted; in float32 where that precision fails."""
+    stage = functools.partial(on_stage, component.name)
+    load = functools.partial(_load, component, job, stage)
+    failure = _known_to_overflow(component, job.source)
+    config, options = _config(component, job), job.options_for(component)
+    if options.precision is not FP32 and not failure:
+        try:
+            report = export_into(folder, load, config, stage, options)
+        except ExportError as error:
+            failure = str(error).partition("; nothing was written")[0]
+        else:
+            return _with_fp32_fallback(report, component, job, on_stage) if options.fp32_too else report
+    in_fp32 = dataclasses.replace(options, precision=FP32, fp32_too=False)
+    report = export_into(folder, load, config, stage, in_fp32)
+    remark = f"kept in fp32: {failure}" if failure and options.precision is not FP32 else report.remark
+    return dataclasses.replace(report, remark=remark)
+
+
+def _with_fp32_fallback(report: Report, component: Component, job: ExportJob, on_stage: Progress) -> Report:
+    """Add model.fp32.onnx to a component that was exported in fp16."""
+    stage = functools.partial(on_stage, f"{component.name}.fp32")
+    load = functools.partial(_load, component, job, stage)
+    cases = export_fp32_fallback(report.path, load, stage, report.options)
+    return dataclasses.replace(report, fp32_fallback_cases=cases)
+
+
+def _config(component: Component, job: ExportJob) -> Config:
+    """The component's config.json; a UNet's also says which sizes the graph takes."""
+    if component.name != "unet":
+        return component.config
+    if job.options.static is None:
+        takes_any_size = component.kind == "UNet2DConditionModel"
+        return {**component.config, **ANY_SIZE} if takes_any_size else component.config
+    _, signature = signature_of(component, job.source, job.options)
+    (size,) = signature.sizes
+    return {**component.config, "sample_size": [size["height"], size["width"]]}
+
+
+def _known_to_overflow(component: Component, source: Source) -> str | None:
+    """Why a component is not exported in fp16 at all; None otherwise.
+
+    The key force_upcast is true in nearly every VAE's config. diffusers heeds it for SDXL only.
+    """
+    is_sdxl = "text_encoder_2" in source.graphs
+    return "its config says force_upcast" if is_sdxl and component.config.get("force_upcast") else None
+
+
+def _load(component: Component, job: ExportJob, stage: Stage) -> Network:
+    """The network with its weights and the LoRAs added to them."""
+    stage("load")
+    module = load_network(component)
+    for lora in job.loras:
+        add_lora(module, lora, component.name)
+    call, signature = signature_of(component, job.source, job.options)
+    return Network(module=module, call=call, signature=signature, disposable=True)
