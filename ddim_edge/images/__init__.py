@@ -1,1 +1,1 @@
-"""Images: pictures in and out: decoding, encoding, tiling, and saving to files."""
+"""Images: decodes input pictures, encodes and saves output pictures, and tiles large ones."""

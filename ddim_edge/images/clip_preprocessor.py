@@ -1,6 +1,6 @@
-"""What CLIP's image encoder is shown of a picture: scaled, its middle cut out, normalised.
+"""Prepares pictures for CLIP's image encoder: resizes, crops the centre, normalises.
 
-As transformers' CLIPImageProcessor does it with Pillow: each step rounds as there, the last ones in float32.
+Equal to transformers' CLIPImageProcessor with Pillow: each step rounds as it does there, the last ones in float32.
 """
 
 from collections.abc import Mapping, Sequence
@@ -20,14 +20,14 @@ _SIDE = 224
 
 @dataclass(frozen=True)
 class ClipPreprocessor:
-    """How to prepare pictures.
+    """The settings of the preprocessing; call it with a picture.
 
     Attributes:
-        size: the shortest side's length in pixels, or height and width; None for as they are.
-        crop: height and width of what is cut out of the middle, black around it where that is larger; None for all.
+        size: length of the shortest side in pixels, or height and width; None does not resize.
+        crop: height and width of the centre crop, padded with black where that is larger; None does not crop.
         resample: Pillow's filter.
-        factor: what the pixels, 0 to 255, are multiplied by.
-        mean, deviation: of each channel, subtracted and divided by.
+        factor: the pixels, 0 to 255, are multiplied by it.
+        mean, deviation: one per channel; subtracted, then divided by.
     """
 
     size: int | tuple[int, int] | None = _SIDE
@@ -39,7 +39,7 @@ class ClipPreprocessor:
 
     @classmethod
     def from_json(cls, keys: Mapping[str, Any]) -> Self:
-        """Read a preprocessor_config.json; KeyError, TypeError or ValueError where that cannot be."""
+        """From the keys of a preprocessor_config.json. Raises KeyError, TypeError or ValueError for invalid ones."""
         size, normalised = keys.get("size", _SIDE), keys.get("do_normalize", True)
         if isinstance(size, Mapping):
             size = size["shortest_edge"] if "shortest_edge" in size else _sides(size)
@@ -53,7 +53,7 @@ class ClipPreprocessor:
         )
 
     def __call__(self, image: Pixels) -> Sample:
-        """One picture, uint8 (H, W, C), as float32 (1, 3, height, width)."""
+        """Prepare one picture: uint8 (H, W, C) to float32 (1, 3, height, width)."""
         picture = self._cropped(self._resized(to_pillow(image).convert("RGB")))
         scaled = (np.asarray(picture).astype(np.float64) * self.factor).astype(np.float32)
         mean, deviation = (np.array(values, np.float32) for values in (self.mean, self.deviation))
@@ -77,7 +77,7 @@ class ClipPreprocessor:
 
 
 def _sides(value: int | Mapping[str, int]) -> tuple[int, int]:
-    """Height and width; old files have one number for both."""
+    """Height and width. Old files have one number for both."""
     return (int(value["height"]), int(value["width"])) if isinstance(value, Mapping) else (int(value), int(value))
 
 

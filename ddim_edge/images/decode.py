@@ -1,8 +1,8 @@
-"""Pictures that come in, fitted to what a model takes.
+"""Reads input pictures, and fits them to the model's size and channels.
 
-The rule: turned upright as its EXIF data say, transparency laid on black, in the model's colours (grey, RGB or RGBA),
-the middle of it cut out at the model's aspect, and scaled to its size (Lanczos). A mask is never fitted: it must have
-the model's size, and what is lighter than middle grey is made new.
+A picture is turned upright (EXIF orientation), transparency becomes black, colours become the model's (grey, RGB or
+RGBA), the centre is cropped to the model's aspect ratio, and the result is resized (Lanczos). A mask is never resized:
+it must have the model's size. Its pixels lighter than middle grey are repainted.
 """
 
 import os
@@ -20,19 +20,19 @@ _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
 def read_picture(path: str | os.PathLike[str], shape: Shape) -> Sample:
-    """A picture file as a sample in [-1, 1], float32 (1, C, H, W); ConfigError where it cannot be read."""
+    """Read a picture file as a sample in [-1, 1], float32 (1, C, H, W). ConfigError where it cannot be read."""
     check_channels(shape[0])
     return fit_picture(ImageOps.exif_transpose(_open(path)), shape)
 
 
 def read_control(path: str | os.PathLike[str], shape: Shape) -> Sample:
-    """A picture file as a control image in [0, 1], float32 (1, C, H, W); ConfigError where it cannot be read."""
+    """Read a picture file as a control image in [0, 1], float32 (1, C, H, W). ConfigError where it cannot be read."""
     check_channels(shape[0])
     return _fitted(ImageOps.exif_transpose(_open(path)), shape) / np.float32(255)
 
 
 def fit_picture(picture: Image.Image, shape: Shape) -> Sample:
-    """An upright picture as a sample in [-1, 1], float32 (1, C, H, W), of a model with 1, 3 or 4 channels."""
+    """Fit an upright picture to a model with 1, 3 or 4 channels: a sample in [-1, 1], float32 (1, C, H, W)."""
     return _fitted(picture, shape) / 127.5 - 1
 
 
@@ -44,7 +44,7 @@ def _fitted(picture: Image.Image, shape: Shape) -> Sample:
 
 
 def read_mask(path: str | os.PathLike[str], shape: Shape) -> NDArray[np.bool_]:
-    """Where a mask's picture is white, bool (1, 1, H, W); ConfigError where its size is not the model's."""
+    """Read a mask file: True where it is white, bool (1, 1, H, W). ConfigError where its size is not the model's."""
     _, height, width = shape
     picture = ImageOps.exif_transpose(_open(path))
     if picture.size != (width, height):

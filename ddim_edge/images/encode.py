@@ -1,4 +1,4 @@
-"""Pictures: from samples to pixels, grids, PNG files that carry their recipe, and GIF animations."""
+"""Encodes pictures: samples to pixels, grids, PNG files with a recipe inside, .npy files, GIF animations."""
 
 import io
 import json
@@ -18,13 +18,13 @@ RECIPE_KEY = "ddim-edge"
 
 
 def to_pixels(sample: Sample) -> Pixels:
-    """Turn samples in [-1, 1], float32 (B, C, H, W), into pixels, uint8 (B, H, W, C), rounded as diffusers rounds."""
+    """Convert samples in [-1, 1], float32 (B, C, H, W), to pixels, uint8 (B, H, W, C), rounded as in diffusers."""
     unit = np.clip(sample / 2 + 0.5, 0, 1).transpose(0, 2, 3, 1)
     return np.round(unit * 255).astype(np.uint8)
 
 
 def grid(images: Pixels) -> Pixels:
-    """Lay images, uint8 (N, H, W, C), out as one picture, uint8 (H', W', C), nearly square, row by row, on black."""
+    """Arrange images, uint8 (N, H, W, C), in a nearly square grid, uint8 (H', W', C), row by row, on black."""
     count, height, width, channels = images.shape
     columns = math.ceil(math.sqrt(count))
     rows = math.ceil(count / columns)
@@ -35,19 +35,19 @@ def grid(images: Pixels) -> Pixels:
 
 
 def to_pillow(image: Pixels) -> Image.Image:
-    """One image, uint8 (H, W, C) with 1, 3 or 4 channels; ConfigError for another number."""
+    """Convert one image, uint8 (H, W, C), to Pillow's. ConfigError unless it has 1, 3 or 4 channels."""
     check_channels(image.shape[2])
     return Image.fromarray(image[:, :, 0] if image.shape[2] == 1 else image)
 
 
 def check_channels(channels: int) -> None:
-    """Refuse a number of channels that no picture has with ConfigError."""
+    """ConfigError for a number of channels that no picture has."""
     if channels not in (1, 3, 4):
-        raise ConfigError(f"{channels} channels are no picture (1, 3 or 4 are): save as npy instead")
+        raise ConfigError(f"a picture has 1, 3 or 4 channels, not {channels}: save as npy instead")
 
 
 def png_bytes(image: Pixels, recipe: Mapping[str, Any]) -> bytes:
-    """One image, uint8 (H, W, C), as a PNG file with ``recipe`` as JSON in its text chunk "ddim-edge"."""
+    """The contents of a PNG file: one image, uint8 (H, W, C), and ``recipe`` as JSON in the text chunk "ddim-edge"."""
     chunk = PngImagePlugin.PngInfo()
     chunk.add_itxt(RECIPE_KEY, json.dumps(recipe, ensure_ascii=False))
     buffer = io.BytesIO()
@@ -56,14 +56,14 @@ def png_bytes(image: Pixels, recipe: Mapping[str, Any]) -> bytes:
 
 
 def npy_bytes(images: NDArray[Any]) -> bytes:
-    """An array as the contents of a .npy file."""
+    """The contents of a .npy file of an array."""
     buffer = io.BytesIO()
     np.save(buffer, images)
     return buffer.getvalue()
 
 
 def gif_bytes(frames: Sequence[Pixels], frame_ms: int = 60, last_ms: int = 1500) -> bytes:
-    """Frames, each uint8 (H, W, C), as an animation that rests on its last frame."""
+    """The contents of a GIF animation of frames, each uint8 (H, W, C). The last frame is shown for ``last_ms``."""
     first, *others = [to_pillow(frame) for frame in frames]
     durations = [frame_ms] * len(others) + [last_ms]
     buffer = io.BytesIO()
@@ -72,7 +72,7 @@ def gif_bytes(frames: Sequence[Pixels], frame_ms: int = 60, last_ms: int = 1500)
 
 
 def read_recipe(path: Path) -> Mapping[str, Any]:
-    """The recipe in a PNG file that this package wrote; ConfigError for any other file."""
+    """Read the recipe from a PNG file that this package wrote. ConfigError for any other file."""
     try:
         with Image.open(path) as image:
             text = getattr(image, "text", {}).get(RECIPE_KEY)
@@ -81,11 +81,11 @@ def read_recipe(path: Path) -> Mapping[str, Any]:
     except (OSError, UnidentifiedImageError, SyntaxError) as error:
         raise ConfigError(f"{path} is not a picture that can be read: {error}") from None
     if text is None:
-        raise ConfigError(f"{path} carries no recipe: only PNG files written by ddim-edge do")
+        raise ConfigError(f"{path} has no recipe: only PNG files written by ddim-edge have one")
     try:
         recipe = json.loads(text)
     except ValueError as error:
-        raise ConfigError(f"{path} carries a broken recipe: {error}") from None
+        raise ConfigError(f"{path} has a broken recipe: {error}") from None
     if not isinstance(recipe, dict):
-        raise ConfigError(f"{path} carries a broken recipe: it is no JSON object")
+        raise ConfigError(f"{path} has a broken recipe: it is not a JSON object")
     return recipe

@@ -1,4 +1,4 @@
-"""Writing results so that nothing is lost and nothing is left half-written."""
+"""Saves images to files and folders. Each file is written whole or not at all."""
 
 import json
 import os
@@ -28,12 +28,13 @@ def file_bytes(path: Path, images: Pixels, recipe: Mapping[str, Any]) -> bytes:
 
 
 def check_suffix(path: Path) -> None:
+    """ConfigError for a file that is neither .png nor .npy."""
     if path.suffix not in SUFFIXES:
         raise ConfigError(f"cannot write {path}: the file must end in {' or '.join(SUFFIXES)}, a folder in /")
 
 
 def check_can_write(path: Path) -> None:
-    """Raise OutputError now if the file ``path`` could not be written at the end of a long run."""
+    """OutputError if the file ``path`` cannot be written; checked before a long run, not after it."""
     folder = path.parent
     if not folder.is_dir():
         raise OutputError(f"cannot write {path}: the folder {folder} does not exist. Create it first")
@@ -42,10 +43,10 @@ def check_can_write(path: Path) -> None:
 
 
 class ImageFolder:
-    """A folder with a file an image, named by its index, and the recipe of the whole run in ``run.json``.
+    """A folder with one file per image, named by its index, and the recipe of the whole run in ``run.json``.
 
-    A run that was cut short goes on here: ``holds`` says what is done. OutputError where the folder cannot be written
-    or belongs to a run with another recipe.
+    An interrupted run continues here: ``holds`` says which images are done. OutputError where the folder cannot be
+    written, or has the images of a run with another recipe.
     """
 
     def __init__(self, folder: Path, recipe: Mapping[str, Any], suffix: str = ".png") -> None:
@@ -66,12 +67,14 @@ class ImageFolder:
             )
 
     def path(self, index: int) -> Path:
+        """The file of an image."""
         return self.folder / f"{index:06d}{self.suffix}"
 
     def holds(self, index: int) -> bool:
+        """Whether an image is already there."""
         return self.path(index).exists()
 
     def add(self, index: int, image: Pixels) -> None:
-        """Write one image, uint8 (H, W, C); a PNG carries the run's recipe and its own index."""
+        """Write one image, uint8 (H, W, C). A PNG has the run's recipe and its own index inside."""
         is_png = self.suffix == ".png"
         write_file(self.path(index), png_bytes(image, {**self.recipe, "index": index}) if is_png else npy_bytes(image))

@@ -1,4 +1,4 @@
-"""Text to conditioning: a prompt is parsed, tokenized, cut into chunks and encoded by the bundle's own graphs."""
+"""Text to conditioning: parses, tokenizes and chunks a prompt, and runs the bundle's text encoders on it."""
 
 from .chunks import TruncationWarning
 from .encoder import Conditions, TextEncoder

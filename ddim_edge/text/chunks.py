@@ -1,8 +1,8 @@
-"""Cuts a prompt's tokens into the chunks that an encoder takes, each token with its weight.
+"""Splits a prompt's tokens into the chunks that a text encoder takes, each token with its weight.
 
-A chunk is bos, up to 75 tokens of the text, eos and padding. One chunk is what diffusers encodes; more are A1111's way
-with long prompts (https://github.com/AUTOMATIC1111/stable-diffusion-webui/wiki/Features#infinite-prompt-length), save
-that words after a late comma are not moved into the next chunk.
+A chunk is bos, up to 75 tokens of the text, eos and padding. diffusers encodes one chunk. Several chunks are how A1111
+reads long prompts (https://github.com/AUTOMATIC1111/stable-diffusion-webui/wiki/Features#infinite-prompt-length). One
+difference: words after a late comma are not moved into the next chunk.
 """
 
 import math
@@ -14,51 +14,50 @@ from .prompt import Prompt
 from .tokenizer import ClipTokenizer
 from .weights import Span, parse_weights
 
-Weighted = Sequence[tuple[int, float]]
-"""Tokens, each with its weight."""
+WeightedTokens = Sequence[tuple[int, float]]
+"""Token ids, each with its weight."""
 
 
 class TruncationWarning(UserWarning):
-    """A prompt is longer than the encoder takes, and its end was cut off."""
+    """A prompt was longer than the encoder takes, and its end was cut off."""
 
 
 class Chunk(NamedTuple):
-    """What an encoder takes at once: framed and padded, 77 tokens for CLIP."""
+    """The tokens of one encoder call, with bos, eos and padding: 77 for CLIP."""
 
     tokens: tuple[int, ...]
     weights: tuple[float, ...]
-    """One for each token; 1 for bos, eos and padding."""
+    """One per token; 1 for bos, eos and padding."""
 
 
 def split_into_chunks(
     prompt: Prompt, texts: Sequence[str], tokenizers: Sequence[ClipTokenizer]
 ) -> list[list[list[Chunk]]]:
-    """For each text, for each tokenizer, its chunks: as many everywhere as the longest needs, at least one.
+    """The chunks of each text by each tokenizer, indexed [text][tokenizer][chunk].
 
-    ``texts`` are read as ``prompt`` says. Unless it is ``long`` there is one chunk, and a TruncationWarning for each
-    text that does not fit.
+    All have the same number of chunks, at least one: as many as the longest needs. ``prompt`` says whether weights are
+    read, and whether there may be several chunks; if not, each text that is too long gives a TruncationWarning.
     """
     tokens = [_tokens(text, tokenizers, weighted=prompt.weighted) for text in texts]
     if not prompt.long:
-        tokens = [_shorten(of_text, tokenizers) for of_text in tokens]
-    text_lengths = [tokenizer.text_length for tokenizer in tokenizers]
-    lengths = (len(found) / room for of_text in tokens for found, room in zip(of_text, text_lengths, strict=True))
-    count = max(1, *map(math.ceil, lengths))
+        tokens = [_truncate(of_text, tokenizers) for of_text in tokens]
+    pairs = [pair for of_text in tokens for pair in zip(of_text, tokenizers, strict=True)]
+    count = max(1, *(math.ceil(len(found) / tokenizer.text_length) for found, tokenizer in pairs))
     return [
-        [_cut(found, tokenizer, count) for found, tokenizer in zip(of_text, tokenizers, strict=True)]
+        [_split(found, tokenizer, count) for found, tokenizer in zip(of_text, tokenizers, strict=True)]
         for of_text in tokens
     ]
 
 
-def _tokens(text: str, tokenizers: Sequence[ClipTokenizer], *, weighted: bool) -> list[Weighted]:
+def _tokens(text: str, tokenizers: Sequence[ClipTokenizer], *, weighted: bool) -> list[WeightedTokens]:
     spans = parse_weights(text) if weighted else [Span(text, 1.0)]
     return [
         [(token, span.weight) for span in spans for token in tokenizer.encode(span.text)] for tokenizer in tokenizers
     ]
 
 
-def _shorten(of_text: Sequence[Weighted], tokenizers: Sequence[ClipTokenizer]) -> list[Weighted]:
-    """Warns once, of the longest loss: two tokenizers may differ in where they cut."""
+def _truncate(of_text: Sequence[WeightedTokens], tokenizers: Sequence[ClipTokenizer]) -> list[WeightedTokens]:
+    """Cut a text to one chunk. One warning names the longest loss, since two tokenizers may cut at different words."""
     pairs = list(zip(of_text, tokenizers, strict=True))
     lost = max(
         (tokenizer.decode([token for token, _ in found[tokenizer.text_length :]]) for found, tokenizer in pairs),
@@ -66,20 +65,20 @@ def _shorten(of_text: Sequence[Weighted], tokenizers: Sequence[ClipTokenizer]) -
     )
     if lost:
         warnings.warn(
-            f"a prompt has more than {tokenizers[0].text_length} tokens, and its end was cut off: {lost!r}. Shorten "
-            "it, or set long_prompt (--long-prompt)",
+            f"a prompt has more than {tokenizers[0].text_length} tokens, and its end was cut off: {lost!r}. "
+            "Shorten it, or set long_prompt (--long-prompt)",
             TruncationWarning,
             stacklevel=2,
         )
     return [found[: tokenizer.text_length] for found, tokenizer in pairs]
 
 
-def _cut(tokens: Weighted, tokenizer: ClipTokenizer, count: int) -> list[Chunk]:
+def _split(tokens: WeightedTokens, tokenizer: ClipTokenizer, count: int) -> list[Chunk]:
     starts = range(0, count * tokenizer.text_length, tokenizer.text_length)
     return [_chunk(tokens[start : start + tokenizer.text_length], tokenizer) for start in starts]
 
 
-def _chunk(tokens: Weighted, tokenizer: ClipTokenizer) -> Chunk:
-    frame = tokenizer.chunk([token for token, _ in tokens])
+def _chunk(tokens: WeightedTokens, tokenizer: ClipTokenizer) -> Chunk:
+    padded = tokenizer.chunk([token for token, _ in tokens])
     weights = [1.0, *(weight for _, weight in tokens)]
-    return Chunk(frame, (*weights, *[1.0] * (len(frame) - len(weights))))
+    return Chunk(padded, (*weights, *[1.0] * (len(padded) - len(weights))))

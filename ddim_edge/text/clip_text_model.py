@@ -1,4 +1,4 @@
-"""One text encoder: its tokenizer and its graph."""
+"""One CLIP text encoder: its tokenizer and its graph."""
 
 import functools
 import re
@@ -22,41 +22,41 @@ _CACHED_CHUNKS = 64  # of SDXL's two encoders 40 MB together
 
 
 class Encoding(NamedTuple):
-    """What an encoder says of one chunk. Both are shared: do not write to them."""
+    """The outputs of a text encoder for one chunk. The arrays are shared: do not write to them."""
 
     hidden: NDArray[np.float32]
     """(tokens, width)"""
     pooled: NDArray[np.float32] | None
-    """(width,): the output ``text_embeds``, of an encoder that projects; else None."""
+    """(width,): the output ``text_embeds``; None for an encoder without it."""
 
 
 class ClipTextModel:
-    """A text encoder with its tokenizer. What it has encoded lately it remembers, chunk by chunk.
+    """A text encoder with its tokenizer. It caches the outputs of recent chunks.
 
-    ``penultimate`` takes the hidden states before the last layer, as SDXL does; otherwise the last, normalized ones, as
-    Stable Diffusion 1 and 2 do. Raises BundleError for a graph that does not give them.
+    With ``penultimate`` it returns the hidden states before the last layer, as SDXL uses them; otherwise the last,
+    normalized ones, as Stable Diffusion 1 and 2 use them. Raises BundleError for a graph without that output.
     """
 
     def __init__(self, tokenizer: ClipTokenizer, session: Session, *, penultimate: bool) -> None:
         self.tokenizer, self.session = tokenizer, session
         self._hidden_name = _penultimate(session) if penultimate else _named(session, "last_hidden_state")
         self._check_input()
-        # Of a function that does not know this object: with a circle, the session would outlive it until a collection.
+        # The cache must not refer to self: a reference cycle would keep the session alive until a garbage collection.
         run = functools.partial(_run, session, self._hidden_name)
         self._encoding = functools.lru_cache(maxsize=_CACHED_CHUNKS)(run)
 
     @property
     def width(self) -> int | str:
-        """Of the hidden states; a name where the graph leaves it open."""
+        """Width of the hidden states; a name where the graph does not fix it."""
         return self.session.outputs[self._hidden_name].shape[-1]
 
     @property
     def pooled_width(self) -> int | str:
-        """Of the pooled output; BundleError for a graph that has none."""
+        """Width of the pooled output. BundleError for a graph without one."""
         return self.session.outputs[_named(self.session, "text_embeds")].shape[-1]
 
     def encode(self, chunk: Chunk) -> Encoding:
-        """Encode a chunk and apply its weights to the hidden states; the pooled output takes none."""
+        """Encode a chunk and apply its weights to the hidden states. The pooled output is not weighted."""
         encoding = self._encoding(chunk.tokens)
         return encoding._replace(hidden=apply_weights(encoding.hidden, chunk.weights))
 
@@ -66,7 +66,7 @@ class ClipTextModel:
         if info is None or len(self.session.inputs) > 1:
             names = ", ".join(self.session.inputs)
             raise BundleError(
-                f"{self.session.name} must have the one input input_ids, and it has {names}: export it again"
+                f"{self.session.name} must have input_ids as its only input, and it has {names}: export it again"
             )
         if not info.fits((1, length)):
             raise BundleError(
@@ -101,8 +101,8 @@ def open_text_model(folder: Path, encoder: Component, sessions: Sessions, *, pen
 
 
 def _check_config(config: Mapping[str, Any], tokenizer: ClipTokenizer, name: str) -> None:
-    """The graph itself fails, obscurely, only at a token or a position that it does not know."""
-    sizes = {"vocab_size": tokenizer.size, "max_position_embeddings": tokenizer.length}
+    """BundleError for a tokenizer with more tokens than the encoder has. The graph would fail later and unclearly."""
+    sizes = {"vocab_size": tokenizer.vocabulary_size, "max_position_embeddings": tokenizer.length}
     for key, needed in sizes.items():
         known = config.get(key)
         if isinstance(known, int) and known < needed:
@@ -113,17 +113,18 @@ def _check_config(config: Mapping[str, Any], tokenizer: ClipTokenizer, name: str
 
 
 def _named(session: Session, name: str) -> str:
+    """``name``, which must be an output of the graph. Raises BundleError."""
     if name not in session.outputs:
         raise BundleError(f"{session.name} has no output {name}, only {', '.join(session.outputs)}: export it again")
     return name
 
 
 def _penultimate(session: Session) -> str:
-    """Of hidden_states.0, the embeddings, to hidden_states.N, the last layer's: the last but one."""
+    """The last but one of the outputs hidden_states.0 (the embeddings) to hidden_states.N (of the last layer)."""
     names = [name for name in session.outputs if re.fullmatch(r"hidden_states\.[0-9]+", name)]
     if len(names) < 2:
         raise BundleError(
-            f"{session.name} has no outputs hidden_states.0, hidden_states.1 …, which this UNet's text needs: "
+            f"{session.name} has no outputs hidden_states.0, hidden_states.1 …, which this UNet needs: "
             "export it again with its hidden states"
         )
     return sorted(names, key=lambda name: int(name.rpartition(".")[2]))[-2]

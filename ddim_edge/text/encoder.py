@@ -1,4 +1,4 @@
-"""The text side of a bundle: a prompt becomes the conditioning that its UNet asks for by name."""
+"""Encodes prompts: runs a bundle's text encoders and returns the text inputs of its UNet."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -23,62 +23,60 @@ class Conditions(NamedTuple):
 
     conditioning: Conditioning
     unconditional: Conditioning | None
-    """What to guide away from; None where nobody asked for it."""
+    """For the unconditional prediction; None without guidance."""
 
 
 class TextEncoder:
-    """Encodes prompts for one UNet.
+    """Encodes prompts for one UNet, and caches recent results.
 
-    A UNet that asks for ``text_embeds`` gets them from the last encoder, and the hidden states before the last layer
-    of all encoders side by side, as SDXL does; any other gets the last hidden states of the only encoder, as Stable
-    Diffusion 1 and 2 do. What has been encoded lately is not encoded again.
+    A UNet with the input ``text_embeds`` (SDXL) gets it from the last encoder, and the hidden states before the last
+    layer of all encoders, concatenated along the width. Any other UNet (Stable Diffusion 1 and 2) gets the last hidden
+    states of the only encoder.
     """
 
     def __init__(
-        self, text_models: Sequence[ClipTextModel], wanted: Mapping[str, TensorInfo], index: Mapping[str, Any]
+        self, text_models: Sequence[ClipTextModel], unet_inputs: Mapping[str, TensorInfo], index: Mapping[str, Any]
     ) -> None:
-        """``wanted``: the UNet's inputs; ``index``: what model_index.json says. BundleError where they do not fit."""
+        """``unet_inputs``: all of the UNet's; ``index``: model_index.json. BundleError where widths do not match."""
         self._text_models = text_models
-        self._wanted = [name for name in TEXT_INPUTS if name in wanted]
+        self._names = [name for name in TEXT_INPUTS if name in unet_inputs]
         self._scored = bool(index.get("requires_aesthetics_score"))
-        self._zeros = "text_embeds" in wanted and bool(index.get("force_zeros_for_empty_prompt", True))
-        self._check_fit(wanted)
+        self._zeros = "text_embeds" in unet_inputs and bool(index.get("force_zeros_for_empty_prompt", True))
+        self._check_widths(unet_inputs)
 
     @classmethod
-    def open(cls, folder: Path, wanted: Mapping[str, TensorInfo], sessions: Sessions) -> Self:
+    def open(cls, folder: Path, unet_inputs: Mapping[str, TensorInfo], sessions: Sessions) -> Self:
         """Open the text encoders and tokenizers of a bundle; BundleError or ProviderError where that fails."""
         index = read_optional(folder / INDEX)
         encoders = [component for component in (TEXT_ENCODER, TEXT_ENCODER_2) if _is_there(folder, index, component)]
         if not encoders:
-            raise BundleError(f"{folder} has no {TEXT_ENCODER.graph}, and its unet asks for text: export it again")
-        penultimate = "text_embeds" in wanted
+            raise BundleError(f"{folder} has no {TEXT_ENCODER.graph}, and its unet takes text: export it again")
+        penultimate = "text_embeds" in unet_inputs
         text_models = [open_text_model(folder, encoder, sessions, penultimate=penultimate) for encoder in encoders]
-        return cls(text_models, wanted, index)
+        return cls(text_models, unet_inputs, index)
 
     def encode(self, prompt: Prompt, hints: SizeHints, *, guided: bool = True) -> Conditions:
-        """The text inputs of one image, float32; without ``guided`` those of the prompt alone.
+        """The text inputs of one image, float32; without ``guided`` only those of the prompt itself.
 
-        ``encoder_hidden_states`` is (1, 77 times the number of chunks, width), the same for both. Warns of what is cut
-        off with a TruncationWarning. Raises ConfigError for weights that are none, PredictionError for NaN.
+        ``encoder_hidden_states`` is (1, 77 times the number of chunks, width), the same for prompt and negative prompt.
+        A TruncationWarning says what was cut off. Raises ConfigError for an invalid weight, PredictionError for NaN.
         """
         texts = [prompt.text, prompt.negative or ""] if guided else [prompt.text]
-        chunks = split_into_chunks(prompt, texts, [text_model.tokenizer for text_model in self._text_models])
+        chunks = split_into_chunks(prompt, texts, [model.tokenizer for model in self._text_models])
         encoded = self._encode(chunks[0])
         conditioning = self._inputs(encoded, hints, GOOD_SCORE)
         if not guided:
             return Conditions(conditioning, None)
         zeros = prompt.negative is None and self._zeros
-        nothing = [np.zeros_like(output) for output in encoded] if zeros else self._encode(chunks[1])
-        return Conditions(conditioning, self._inputs(nothing, hints, BAD_SCORE))
+        negative = [np.zeros_like(output) for output in encoded] if zeros else self._encode(chunks[1])
+        return Conditions(conditioning, self._inputs(negative, hints, BAD_SCORE))
 
     def _encode(self, chunks: Sequence[Sequence[Chunk]]) -> list[Array]:
         """A text's hidden states, (1, tokens, width), and the last encoder's pooled output of the first chunk, if any.
 
-        ``chunks``: for each encoder, its chunks.
+        ``chunks`` are indexed [encoder][chunk].
         """
-        encodings = [
-            list(map(text_model.encode, found)) for text_model, found in zip(self._text_models, chunks, strict=True)
-        ]
+        encodings = [list(map(model.encode, found)) for model, found in zip(self._text_models, chunks, strict=True)]
         hidden = [np.concatenate([encoding.hidden for encoding in found]) for found in encodings]
         outputs = (np.concatenate(hidden, axis=1), encodings[-1][0].pooled)
         return [output[np.newaxis] for output in outputs if output is not None]
@@ -86,24 +84,24 @@ class TextEncoder:
     def _inputs(self, encoded: Sequence[Array], hints: SizeHints, score: float) -> dict[str, Array]:
         given = dict(zip(TEXT_INPUTS, encoded, strict=False))
         given["time_ids"] = hints.time_ids(score if self._scored else None)
-        return {name: given[name] for name in self._wanted}
+        return {name: given[name] for name in self._names}
 
-    def _check_fit(self, wanted: Mapping[str, TensorInfo]) -> None:
-        lengths = {text_model.tokenizer.length for text_model in self._text_models}
+    def _check_widths(self, unet_inputs: Mapping[str, TensorInfo]) -> None:
+        lengths = {model.tokenizer.length for model in self._text_models}
         if len(lengths) > 1:
             raise BundleError(f"the tokenizers make chunks of {lengths} tokens: one of them is from another model")
-        widths = [text_model.width for text_model in self._text_models]
+        widths = [model.width for model in self._text_models]
         known = [width for width in widths if isinstance(width, int)]
         given: dict[str, int | str] = {
             "encoder_hidden_states": sum(known) if len(known) == len(widths) else "?",
-            "text_embeds": self._text_models[-1].pooled_width if "text_embeds" in wanted else "?",
+            "text_embeds": self._text_models[-1].pooled_width if "text_embeds" in unet_inputs else "?",
             "time_ids": 5 if self._scored else 6,
         }
-        for name in self._wanted:
-            want, give = wanted[name].shape[-1], given[name]
+        for name in self._names:
+            want, give = unet_inputs[name].shape[-1], given[name]
             if isinstance(want, int) and isinstance(give, int) and want != give:
                 raise BundleError(
-                    f"the unet takes {name} of width {want}, and the bundle's text gives {give}: "
+                    f"the unet takes {name} of width {want}, and the bundle's text encoders give {give}: "
                     "one of its components is from another model"
                 )
 

@@ -1,4 +1,4 @@
-"""A prompt: what is wanted, what is not, and how the text is to be read."""
+"""A prompt with its negative prompt, and how both are parsed."""
 
 from dataclasses import dataclass
 
@@ -7,15 +7,15 @@ from ..errors import ConfigError
 
 @dataclass(frozen=True, kw_only=True)
 class Prompt:
-    """What to make an image of. Raises ConfigError for what is no text."""
+    """The text of one image. Raises ConfigError where ``text`` or ``negative`` is not valid text."""
 
     text: str
     negative: str | None = None
-    """What to guide away from; None for what the model takes as nothing, which need not be the empty text."""
+    """The negative prompt; None for the model's own default, which is not always the empty text."""
     long: bool = False
-    """Read beyond the encoder's length, in chunks; what is too long is cut off otherwise."""
+    """Encode a long prompt in several chunks. Otherwise it is cut off after one."""
     weighted: bool = False
-    """Read ``(word:1.3)`` and ``[word]`` as weights; they are text like any other otherwise."""
+    """Parse ``(word:1.3)`` and ``[word]`` as weights. Otherwise they are plain text."""
 
     def __post_init__(self) -> None:
         _check_text("a prompt", self.text)
@@ -29,7 +29,7 @@ def _check_text(what: str, value: object) -> None:
     try:
         value.encode()
     except UnicodeEncodeError as error:
-        # What the command line makes of bytes that are no UTF-8.
+        # Python decodes bytes of the command line that are not UTF-8 to such characters.
         raise ConfigError(
-            f"{what} must be valid Unicode, and its character {error.start + 1} is not: type it anew, in UTF-8"
+            f"{what} must be valid Unicode, and its character {error.start + 1} is not: type it again, in UTF-8"
         ) from None

@@ -1,4 +1,4 @@
-"""SDXL's micro-conditioning: what the UNet is told of the size and place of the picture that it is to imitate.
+"""SDXL's micro-conditioning: original size, crop and target size as inputs of the UNet.
 
 Podell et al. 2023 (https://arxiv.org/abs/2307.01952), section 2.2.
 """
@@ -15,7 +15,7 @@ Size = tuple[int, int]
 """Height and width in pixels."""
 
 GOOD_SCORE, BAD_SCORE = 6.0, 2.5
-"""The aesthetic scores that the refiner is told, for what is wanted and for what is not; diffusers' own."""
+"""The refiner's aesthetic scores for the prompt and for the negative prompt, as in diffusers."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,9 +23,9 @@ class SizeHints:
     """Sizes in pixels, height first.
 
     Attributes:
-        target: the image's.
-        original: the one that the picture is to look as if scaled from; None for ``target``.
-        crop: how much is to look cut off, at the top and at the left.
+        target: size of the image.
+        original: size of the imagined picture that the image was scaled from; None for ``target``.
+        crop: how much of it was cut off at the top and at the left.
     """
 
     target: Size
@@ -38,7 +38,7 @@ class SizeHints:
                 _check(name, size, low)
 
     def time_ids(self, score: float | None = None) -> Array:
-        """Float32 (1, 6): original, crop and target; with an aesthetic score (1, 5), it in the target's place."""
+        """Float32 (1, 6): original, crop, target. With an aesthetic score (1, 5): the score in place of the target."""
         last = self.target if score is None else (score,)
         return np.array([[*(self.original or self.target), *self.crop, *last]], np.float32)
 

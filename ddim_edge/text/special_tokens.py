@@ -1,10 +1,10 @@
-"""A tokenizer's special tokens: which they are, and how they are matched in a text.
+"""Reads a tokenizer's special tokens, and how they are matched in a text.
 
-They stand in ``special_tokens_map.json`` and ``added_tokens.json`` in old folders, in ``tokenizer_config.json`` as
-``added_tokens_decoder`` since transformers 4.34, and in ``tokenizer.json`` but for their names since 5. What overrides
-what is transformers' own rule, and the ids depend on it. The ``tokenizer_config.json`` of Stable Diffusion 2 says that
-it pads with ``<|endoftext|>``; its ``special_tokens_map.json`` says ``!``, which wins, and because a special token is
-matched before all others, every ``!`` of a prompt is then the padding token.
+Old folders have them in ``special_tokens_map.json`` and ``added_tokens.json``; since transformers 4.34 they are in
+``tokenizer_config.json`` as ``added_tokens_decoder``, and since 5 in ``tokenizer.json``, except for their names. Which
+file overrides which follows transformers, because token ids depend on it. For example, ``tokenizer_config.json`` of
+Stable Diffusion 2 pads with ``<|endoftext|>``, but its ``special_tokens_map.json`` pads with ``!`` and wins. A special
+token is matched before all others, so every ``!`` of a prompt becomes the padding token.
 """
 
 from collections.abc import Iterator, Mapping
@@ -19,16 +19,16 @@ if TYPE_CHECKING:
     from tokenizers import AddedToken, Tokenizer
 
 _EOS = "<|endoftext|>"
-# In transformers' order: of two names for the same token, the later one says how it is matched.
+# In transformers' order: of two names for the same token, the later one decides how it is matched.
 _DEFAULT = {"bos_token": "<|startoftext|>", "eos_token": _EOS, "unk_token": _EOS, "pad_token": _EOS}
 _FLAGS = ("single_word", "lstrip", "rstrip", "normalized")
 
 Settings = Mapping[str, Any]
-"""What the folder's JSON files say of its tokenizer."""
+"""The keys of a tokenizer folder's JSON files, merged."""
 
 
 def read_settings(folder: Path) -> Settings:
-    """Read all settings of a tokenizer folder, those that override others already in their place."""
+    """Read the settings of a tokenizer folder, with the overriding ones applied."""
     settings = read_optional(folder / "tokenizer_config.json")
     if settings.get("added_tokens_decoder") is not None:
         return settings
@@ -37,7 +37,7 @@ def read_settings(folder: Path) -> Settings:
 
 
 def special_names(settings: Settings, folder: Path) -> dict[str, str]:
-    """The tokens that are called bos_token, eos_token, unk_token and pad_token; BundleError for what is no token."""
+    """The text of bos_token, eos_token, unk_token and pad_token. BundleError for one that is not a token."""
     try:
         return {key: _content(settings.get(key) or usual) for key, usual in _DEFAULT.items()}
     except (KeyError, TypeError) as error:
@@ -45,24 +45,24 @@ def special_names(settings: Settings, folder: Path) -> dict[str, str]:
 
 
 def add_special_tokens(tokenizer: "Tokenizer", settings: Settings, folder: Path) -> None:
-    """Let special tokens be matched as they are. Those named but in no vocabulary are left out.
+    """Register the special tokens, so that they are matched before all others. Raises BundleError for an invalid one.
 
-    Raises BundleError for what is no token.
+    Tokens that are named but not in the vocabulary are left out.
     """
     try:
         listed = {token.content: token for token in _listed(settings)}
         tokenizer.add_tokens(list(listed.values()))
         known = {token.content for token in tokenizer.get_added_tokens_decoder().values()}
         values = {_content(value): value for value in (settings.get(key) or usual for key, usual in _DEFAULT.items())}
-        fresh = [value for content, value in values.items() if content not in known]
-        there = [value for value in fresh if tokenizer.token_to_id(_content(value)) is not None]
-        tokenizer.add_tokens([_added(value, special=True) for value in there])
+        new = [value for content, value in values.items() if content not in known]
+        in_vocabulary = [value for value in new if tokenizer.token_to_id(_content(value)) is not None]
+        tokenizer.add_tokens([_added(value, special=True) for value in in_vocabulary])
     except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _unreadable(folder, error) from None
 
 
 def _listed(settings: Settings) -> Iterator["AddedToken"]:
-    """The tokens that are listed with their numbers, in the order of these."""
+    """The added tokens of the settings, sorted by id."""
     decoder = settings.get("added_tokens_decoder")
     if decoder is not None:
         for _, value in sorted(decoder.items(), key=lambda item: int(item[0])):
@@ -83,7 +83,7 @@ def _added(value: Any, *, special: bool) -> "AddedToken":
 def _content(value: Any) -> str:
     content = value["content"] if isinstance(value, Mapping) else value
     if not isinstance(content, str):
-        raise TypeError(f"{content!r} is no token")
+        raise TypeError(f"{content!r} is not a token")
     return content
 
 

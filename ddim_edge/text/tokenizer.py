@@ -1,4 +1,4 @@
-"""CLIP's tokenizer: text to token numbers, the same as transformers' CLIPTokenizer gives."""
+"""CLIP's tokenizer: text to token ids, equal to those of transformers' CLIPTokenizer."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,12 +10,12 @@ class ClipTokenizer:
     """The tokenizer of one folder.
 
     Attributes:
-        bos, eos, pad: the numbers of the tokens that begin, end and fill a chunk.
-        length: how many tokens a chunk has, 77 for CLIP.
-        room: how many of them are the text's, 75 for CLIP.
-        size: how many tokens there are, 49,408 for CLIP.
+        bos, eos, pad: ids of the tokens that begin, end and fill a chunk.
+        length: number of tokens in a chunk, 77 for CLIP.
+        text_length: how many of them can be text, 75 for CLIP.
+        vocabulary_size: number of different tokens, 49,408 for CLIP.
 
-    Raises BundleError where the folder holds none.
+    Raises BundleError where the folder has no tokenizer.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -23,16 +23,16 @@ class ClipTokenizer:
         self._tokenizer = files.tokenizer
         self.bos, self.eos, self.pad = files.bos, files.eos, files.pad
         self.length, self.text_length = files.length, files.length - 2
-        self.size = files.tokenizer.get_vocab_size()
+        self.vocabulary_size = files.tokenizer.get_vocab_size()
 
     def encode(self, text: str) -> list[int]:
-        """The numbers of a text's tokens, without bos, eos and padding."""
+        """The token ids of a text, without bos, eos and padding."""
         return self._tokenizer.encode(text, add_special_tokens=False).ids
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """The text of token numbers, in lower case as CLIP reads it."""
+        """The text of token ids, in lower case as CLIP reads it."""
         return self._tokenizer.decode(list(tokens), skip_special_tokens=False).replace("</w>", " ").strip()
 
     def chunk(self, tokens: Sequence[int]) -> tuple[int, ...]:
-        """One chunk: bos, at most ``room`` tokens, eos, and padding up to ``length``."""
+        """One chunk: bos, at most ``text_length`` tokens, eos, and padding up to ``length``."""
         return (self.bos, *tokens, self.eos, *[self.pad] * (self.text_length - len(tokens)))

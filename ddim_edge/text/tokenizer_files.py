@@ -1,4 +1,4 @@
-"""Reads the tokenizer folder of a bundle, in the layouts that transformers has written over the years."""
+"""Reads the tokenizer folder of a bundle, in all layouts that versions of transformers have written."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,22 +12,22 @@ if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 _WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
-_DEFAULT_LENGTH, _LONGEST = 77, 100_000  # transformers writes 10^30 where it knows no length
+_DEFAULT_LENGTH, _LONGEST = 77, 100_000  # transformers writes 10^30 for an unknown length
 
 
 class TokenizerFiles(NamedTuple):
-    """What a tokenizer folder holds."""
+    """The contents of a tokenizer folder."""
 
     tokenizer: "Tokenizer"
     bos: int
     eos: int
     pad: int
     length: int
-    """How many tokens the encoder takes, bos and eos included."""
+    """Number of tokens that the encoder takes, bos and eos included."""
 
 
 def read_tokenizer(folder: Path) -> TokenizerFiles:
-    """Read a tokenizer folder; BundleError where it holds no CLIP tokenizer or a broken one."""
+    """Read a tokenizer folder. BundleError where it has no CLIP tokenizer or a broken one."""
     settings = read_settings(folder)
     names = special_names(settings, folder)
     tokenizer = _read(folder, names["unk_token"])
@@ -48,37 +48,34 @@ def _read(folder: Path, unknown: str) -> "Tokenizer":
             return _byte_pairs(str(vocabulary), str(merges), unknown)
     except BundleError:
         raise
-    except Exception as error:  # the library's exceptions have no public base but this one
-        raise BundleError(f"{folder} holds no tokenizer that can be read: {error}. Copy it again") from None
+    except Exception as error:  # the exceptions of tokenizers have no other public base
+        raise BundleError(f"{folder} has no tokenizer that can be read: {error}. Copy it again") from None
     raise BundleError(
-        f"{folder} holds no tokenizer: it needs tokenizer.json, or vocab.json and merges.txt. "
+        f"{folder} has no tokenizer: it needs tokenizer.json, or vocab.json and merges.txt. "
         "Copy the one of the model that was exported"
     )
 
 
 def _byte_pairs(vocabulary: str, merges: str, unknown: str) -> "Tokenizer":
-    """CLIP's tokenizer: words and single digits, their bytes as characters, paired by rank, a word's end marked."""
-    models, normal, pre = (
-        tokenizers_module().models,
-        tokenizers_module().normalizers,
-        tokenizers_module().pre_tokenizers,
-    )
+    """CLIP's byte-pair tokenizer: splits words and single digits, and marks the end of a word."""
+    module = tokenizers_module()
+    models, normalizers, pre_tokenizers = module.models, module.normalizers, module.pre_tokenizers
     pairs = dict(zip(("vocab", "merges"), models.BPE.read_file(vocabulary, merges), strict=True))
-    tokenizer: Tokenizer = tokenizers_module().Tokenizer(
-        models.BPE(**pairs, end_of_word_suffix="</w>", unk_token=unknown)
-    )
-    spaces = normal.Replace(tokenizers_module().Regex(r"\s+"), " ")
-    tokenizer.normalizer = normal.Sequence([normal.NFC(), spaces, normal.Lowercase()])
-    words = pre.Split(tokenizers_module().Regex(_WORDS), behavior="removed", invert=True)
-    tokenizer.pre_tokenizer = pre.Sequence([words, pre.ByteLevel(add_prefix_space=False)])
-    tokenizer.decoder = tokenizers_module().decoders.ByteLevel()
+    tokenizer: Tokenizer = module.Tokenizer(models.BPE(**pairs, end_of_word_suffix="</w>", unk_token=unknown))
+    spaces = normalizers.Replace(module.Regex(r"\s+"), " ")
+    tokenizer.normalizer = normalizers.Sequence([normalizers.NFC(), spaces, normalizers.Lowercase()])
+    words = pre_tokenizers.Split(module.Regex(_WORDS), behavior="removed", invert=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([words, pre_tokenizers.ByteLevel(add_prefix_space=False)])
+    tokenizer.decoder = module.decoders.ByteLevel()
     return tokenizer
 
 
 def _number(tokenizer: "Tokenizer", key: str, names: Mapping[str, str], folder: Path) -> int:
     number = tokenizer.token_to_id(names[key])
     if number is None:
-        raise BundleError(f"{folder}'s vocabulary has no {names[key]!r}, which is its {key}: it is no CLIP tokenizer")
+        raise BundleError(
+            f"{folder}'s vocabulary has no {names[key]!r}, which is its {key}: it is not a CLIP tokenizer"
+        )
     return number
 
 

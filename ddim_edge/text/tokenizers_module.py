@@ -1,4 +1,4 @@
-"""The package ``tokenizers``, loaded when a tokenizer is read."""
+"""The package ``tokenizers``, imported only when a tokenizer is read."""
 
 from types import ModuleType
 
@@ -6,11 +6,11 @@ from ..errors import BundleError
 
 
 def tokenizers_module() -> ModuleType:
-    """Return the package; BundleError where it is not installed."""
+    """Import and return the package. BundleError where it is not installed."""
     try:
         import tokenizers
     except ModuleNotFoundError:
         raise BundleError(
-            "this bundle reads text, and the package tokenizers is not installed: pip install 'ddim-edge[text]'"
+            "this bundle takes prompts, and the package tokenizers is not installed: pip install 'ddim-edge[text]'"
         ) from None
     return tokenizers

@@ -1,10 +1,11 @@
-"""A1111's prompt weights: how they are written, and what they do to an encoder's output.
+"""Prompt weights as in A1111: parses them, and applies them to a text encoder's output.
 
 ``(word)`` is 1.1, ``[word]`` is 1/1.1, ``(word:1.3)`` is 1.3; nested weights multiply. ``\\(``, ``\\)``, ``\\[``,
-``\\]`` and ``\\\\`` are the characters themselves, a backslash before anything else is dropped. A bracket that is not
-closed reaches to the end of the prompt, one that closes nothing is text, and square brackets take no number. That is
-the syntax of https://github.com/AUTOMATIC1111/stable-diffusion-webui/wiki/Features#attentionemphasis, without prompt
-editing, ``AND`` and ``BREAK``.
+``\\]`` and ``\\\\`` are the characters themselves; a backslash before anything else is dropped. A bracket that is not
+closed reaches to the end of the prompt. A closing bracket without an opening one is text. Square brackets take no
+number. This is the syntax of
+https://github.com/AUTOMATIC1111/stable-diffusion-webui/wiki/Features#attentionemphasis, without prompt editing, ``AND``
+and ``BREAK``.
 """
 
 import re
@@ -35,32 +36,32 @@ _PIECE = re.compile(
 
 
 class Span(NamedTuple):
-    """A part of a prompt whose words have one weight."""
+    """A part of a prompt with one weight."""
 
     text: str
     weight: float
 
 
 def parse_weights(prompt: str) -> list[Span]:
-    """The spans of a prompt in order, at least one; neighbours differ in weight.
+    """Split a prompt into spans, at least one; neighbours differ in weight.
 
-    Raises ConfigError for a weight that is no number, or beyond ±1000.
+    Raises ConfigError for a weight that is not a number, or beyond ±1000.
     """
-    reader = _Reader()
+    parser = _Parser()
     for match in _PIECE.finditer(prompt):
-        reader.read(match)
-    reader.end()
-    pieces = zip(reader.weights(), reader.texts, strict=True)
+        parser.read(match)
+    parser.end()
+    pieces = zip(parser.weights(), parser.texts, strict=True)
     runs = groupby(pieces, key=lambda piece: piece[0])
     return [Span("".join(text for _, text in run), weight) for weight, run in runs] or [Span("", 1.0)]
 
 
 def apply_weights(hidden: NDArray[np.float32], weights: Sequence[float]) -> NDArray[np.float32]:
-    """Scale each token's embedding by its weight, then all of them so that the chunk's mean is what it was.
+    """Scale each token's embedding by its weight, then scale all of them to restore the chunk's mean.
 
-    ``hidden``: float32 (tokens, width), one chunk. This is what A1111 calls the emphasis "Original". The mean is that
-    over tokens and width together, so restoring it scales every token of the chunk, those of weight 1 too. It is left
-    alone where it is nothing but rounding, as after a layer norm that does not shift: the quotient would be any number.
+    ``hidden``: float32 (tokens, width), one chunk. This is A1111's emphasis "Original". The mean is over tokens and
+    width together, so restoring it also scales the tokens of weight 1. It is not restored where it is only rounding
+    error, as after a layer norm without bias: the quotient would be arbitrary.
     """
     factors = np.array(weights, np.float64)
     if (factors == 1).all():
@@ -72,12 +73,12 @@ def apply_weights(hidden: NDArray[np.float32], weights: Sequence[float]) -> NDAr
     return scaled.astype(np.float32)
 
 
-class _Reader:
-    """Collects a prompt's texts, and over which of them each bracket reaches."""
+class _Parser:
+    """Collects the texts of a prompt, and the range of texts that each pair of brackets encloses."""
 
     def __init__(self) -> None:
         self.texts: list[str] = []
-        self._reaches: list[tuple[int, int, float]] = []
+        self._ranges: list[tuple[int, int, float]] = []
         self._opened: dict[str, list[int]] = {"(": [], "[": []}
 
     def read(self, match: re.Match[str]) -> None:
@@ -92,16 +93,16 @@ class _Reader:
             self.texts.append(match[0] if literal is None else literal)
 
     def end(self) -> None:
-        """Close what is still open."""
+        """Close the brackets that are still open."""
         for bracket, starts in self._opened.items():
             while starts:
                 self._close(bracket, _FACTORS[bracket])
 
     def weights(self) -> list[float]:
-        """One for each text. ConfigError where one is too large to mean anything."""
+        """The weight of each text. ConfigError for one beyond ±1000."""
         weights = np.ones(len(self.texts))
         with np.errstate(over="ignore"):
-            for start, end, factor in self._reaches:
+            for start, end, factor in self._ranges:
                 weights[start:end] *= factor
         for text, weight in zip(self.texts, weights, strict=True):
             if not abs(weight) <= _LARGEST:
@@ -112,7 +113,7 @@ class _Reader:
         return [float(weight) for weight in weights]
 
     def _close(self, bracket: str, factor: float) -> None:
-        self._reaches.append((self._opened[bracket].pop(), len(self.texts), factor))
+        self._ranges.append((self._opened[bracket].pop(), len(self.texts), factor))
 
 
 def _number(text: str) -> float:
@@ -120,5 +121,5 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         raise ConfigError(
-            f"the prompt's weight {text!r} is no number: write (word:1.3), or \\( and \\) for brackets that are text"
+            f"the prompt's weight {text!r} is not a number: write (word:1.3), or \\( and \\) for brackets that are text"
         ) from None

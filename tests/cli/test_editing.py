@@ -144,7 +144,7 @@ def test_no_class_at_all(invoke: Invoke, files: Path) -> None:
         (["--init-image", "ramp.png", "--strength", 0], ["leaves no step to make"]),
         (["--init-image", "ramp.png", "--strength", 1.5], ["strength must lie in [0, 1]"]),
         (["--init-image", "ramp.png", "--sampler", "lcm", "-s", 30, "--strength", 0.5], ["its 30 steps from the 25"]),
-        (["--from-image", "ramp.png"], ["carries no recipe"]),
+        (["--from-image", "ramp.png"], ["has no recipe"]),
     ],
 )
 def test_bad_input_of_run(invoke: Invoke, files: Path, tiny_bundle: Path, options: list[Any], parts: list[str]) -> None:

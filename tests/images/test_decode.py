@@ -93,7 +93,7 @@ def test_what_is_refused(path: Path) -> None:
     path.write_bytes(path.read_bytes()[:600])
     with pytest.raises(ddim_edge.ConfigError, match="is not a picture that can be read"):
         read_picture(path, GREY)
-    with pytest.raises(ddim_edge.ConfigError, match="2 channels are no picture"):
+    with pytest.raises(ddim_edge.ConfigError, match="a picture has 1, 3 or 4 channels, not 2"):
         read_picture(path, (2, 8, 8))
     Image.new("L", (8, 9)).save(path)
     with pytest.raises(

@@ -58,7 +58,7 @@ def test_a_png_holds_the_pixels(channels: int, mode: str) -> None:
 
 
 def test_two_channels_are_no_picture() -> None:
-    with pytest.raises(ddim_edge.ConfigError, match=r"2 channels are no picture .* save as npy instead"):
+    with pytest.raises(ddim_edge.ConfigError, match=r"a picture has 1, 3 or 4 channels, not 2.* save as npy instead"):
         to_pillow(np.zeros((2, 2, 2), np.uint8))
 
 
@@ -91,9 +91,9 @@ def _png(path: Path, text: str | None) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "carries no recipe: only PNG files written by ddim-edge do"),
-        ("{", "carries a broken recipe"),
-        ("[1]", "carries a broken recipe: it is no JSON object"),
+        (None, "has no recipe: only PNG files written by ddim-edge have one"),
+        ("{", "has a broken recipe"),
+        ("[1]", "has a broken recipe: it is not a JSON object"),
     ],
 )
 def test_a_png_without_a_usable_recipe(tmp_path: Path, text: str | None, message: str) -> None:
@@ -107,12 +107,12 @@ def test_files_that_are_no_picture(tmp_path: Path) -> None:
         read_recipe(tmp_path / "x.png")
     for contents in (b"", b"text", png_bytes(np.zeros((9, 9, 1), np.uint8), {"a": 1})[:40]):
         (tmp_path / "x.png").write_bytes(contents)
-        with pytest.raises(ddim_edge.ConfigError, match=r"is not a picture that can be read|carries no recipe"):
+        with pytest.raises(ddim_edge.ConfigError, match=r"is not a picture that can be read|has no recipe"):
             read_recipe(tmp_path / "x.png")
     with pytest.raises(ddim_edge.ConfigError, match="is not a picture that can be read"):
         read_recipe(tmp_path)
     Image.new("L", (1, 1)).save(tmp_path / "x.jpg")
-    with pytest.raises(ddim_edge.ConfigError, match="carries no recipe"):
+    with pytest.raises(ddim_edge.ConfigError, match="has no recipe"):
         read_recipe(tmp_path / "x.jpg")
 
 

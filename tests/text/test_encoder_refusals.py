@@ -35,15 +35,15 @@ def test_nan_is_an_error(new_bundle: NewBundle) -> None:
 @pytest.mark.parametrize(
     ("first", "second", "wanted", "message"),
     [
-        (None, None, SD_UNET, r"has no text_encoder/model\.onnx, and its unet asks for text"),
+        (None, None, SD_UNET, r"has no text_encoder/model\.onnx, and its unet takes text"),
         (
             tiny_encoder(),
             None,
             unet_inputs(encoder_hidden_states=5),
-            "hidden_states of width 5, .* gives 3: one of its",
+            "hidden_states of width 5, .* give 3: one of its",
         ),
-        (tiny_encoder(), tiny_encoder(), SD_UNET, "takes encoder_hidden_states of width 3, .* gives 6"),
-        (tiny_encoder(SDXL), None, SDXL_UNET, "takes encoder_hidden_states of width 6, .* gives 3"),
+        (tiny_encoder(), tiny_encoder(), SD_UNET, "takes encoder_hidden_states of width 3, .* give 6"),
+        (tiny_encoder(SDXL), None, SDXL_UNET, "takes encoder_hidden_states of width 6, .* give 3"),
         (tiny_encoder(SDXL), tiny_encoder(SDXL[1:]), SDXL_UNET, "text_encoder_2 has no output text_embeds, only last_"),
         (tiny_encoder(SD), tiny_encoder(SDXL), SDXL_UNET, r"text_encoder has no outputs hidden_states\.0, hidden"),
         (tiny_encoder(SDXL[2:]), None, SD_UNET, "text_encoder has no output last_hidden_state, only hidden"),
@@ -51,14 +51,14 @@ def test_nan_is_an_error(new_bundle: NewBundle) -> None:
             tiny_encoder(SDXL),
             tiny_encoder(SDXL),
             unet_inputs(encoder_hidden_states=6, text_embeds=3, time_ids=5),
-            "takes time_ids of width 5, and the bundle's text gives 6",
+            "takes time_ids of width 5, and the bundle's text encoders give 6",
         ),
         (tiny_encoder(tokens=64), None, SD_UNET, r"input input_ids int64 \(batch, 64\) does not take the 77 tokens"),
         (
             tiny_encoder(more_inputs=", int64[batch, sequence] attention_mask"),
             None,
             SD_UNET,
-            "must have the one input input_ids, and it has input_ids, attention_mask",
+            "must have input_ids as its only input, and it has input_ids, attention_mask",
         ),
     ],
 )

@@ -98,7 +98,7 @@ def test_nested_weights_multiply(text: str, round_ones: int, square_ones: int) -
 
 @pytest.mark.parametrize("number", ["1.2.3", ".", "..", "+.", "1..2"])
 def test_a_weight_that_is_no_number_is_an_error(number: str) -> None:
-    with pytest.raises(ConfigError, match=r"weight '.*' is no number: write \(word:1\.3\), or"):
+    with pytest.raises(ConfigError, match=r"weight '.*' is not a number: write \(word:1\.3\), or"):
         parse_weights(f"a (cat:{number})")
 
 
