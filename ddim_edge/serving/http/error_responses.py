@@ -3,7 +3,6 @@
 # ruff: noqa: N818 - each class is named after what happened
 
 import json
-import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -18,8 +17,6 @@ from starlette.types import Scope
 
 from ...errors import BundleError, ConfigError, DdimEdgeError, PredictionError
 from ..errors import BadRequest, Cancelled, ModelFailed, NotFound, RequestError, TooLarge
-
-LOG = logging.getLogger("ddim_edge.serving")
 
 
 class MethodNotAllowed(RequestError):

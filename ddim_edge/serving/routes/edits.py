@@ -19,7 +19,6 @@ from ..scheduling.async_engine import AsyncEngine
 from .generations import EVENTS, GENERATION_ERRORS, partial_image_count
 from .images import ImageStore, publisher
 
-_FILES = ("image", "mask")
 _MAX_FIELDS = 64
 
 Body = TypeVar("Body", bound=BaseModel)

@@ -27,7 +27,7 @@ from .submission import Ended, Event, ImageDone, Partial, Submission
 class Ticket:
     """A submitted request: await it for its images, uint8 (N, H, W, C), or iterate over its events; not both.
 
-    Both raise the error that ended the request. Cancelling the await, or leaving the loop, cancels the request.
+    Both raise the error that ended the request. Cancelling the await, or leaving the iteration, cancels the request.
     """
 
     def __init__(
