@@ -215,6 +215,7 @@ def save_unet(tmp_path: Path) -> SaveUnet:
     return save
 
 
+@pytest.mark.slow
 def test_beside_diffusers(invoke: Invoke, tmp_path: Path, save_unet: SaveUnet) -> None:
     """With the same weights both sides answer alike; with others the rival is refused; with none they are random."""
     source = save_unet("source", 0)
