@@ -72,6 +72,7 @@ def _nvidia_facts(say: Callable[[str], None]) -> dict[str, Any]:
 def _about_the_machine(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "has_gpu": bool(facts["gpus"] or facts["pci_gpus"] or facts["jetson"]),
+        "has_nvml": nvidia.has_nvml_package(),
         "driver_cuda": facts["cuda"],
         "driver_fault": facts["reason"],
         "is_jetson": facts["jetson"] is not None,
