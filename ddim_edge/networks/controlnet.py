@@ -25,7 +25,7 @@ class ControlNets:
 
     def __init__(self, folder: Path, configs: Sequence[ControlConfig], sessions: Sessions) -> None:
         paths = [folder / config.name / MODEL for config in configs]
-        opened = [sessions.open(path, folder, each_step=True, stays=True) for path in paths]
+        opened = [sessions.open(path, folder, each_step=True, keep_open=True) for path in paths]
         self._nets = list(zip(configs, opened, strict=True))
         self._conditioning_cache = ConditioningCache()
 

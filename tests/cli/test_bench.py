@@ -21,7 +21,7 @@ from ddim_edge.benchmark.statistics import figures, spread
 from ddim_edge.cli import bench_table as table
 from ddim_edge.errors import ConfigError
 from ddim_edge.runtime.hardware.memory import peak_memory
-from ddim_edge.runtime.workers.child import reason_of
+from ddim_edge.runtime.workers.child import one_line_error
 from ddim_edge.runtime.workers.parent import Worker, WorkerFailedError
 from ddim_edge_export import export_folder
 from tests.helpers.command_line import Invoke, Outcome
@@ -154,8 +154,8 @@ def test_a_worker_that_does_not_start_says_the_last_it_said() -> None:
 
 
 def test_a_reason_is_one_line() -> None:
-    assert reason_of(ConfigError("so\n and so")) == "so and so"
-    assert reason_of(KeyError("x")) == "KeyError: 'x'"
+    assert one_line_error(ConfigError("so\n and so")) == "so and so"
+    assert one_line_error(KeyError("x")) == "KeyError: 'x'"
 
 
 def test_the_peak_of_memory_covers_what_was_held() -> None:
