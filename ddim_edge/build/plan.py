@@ -133,7 +133,7 @@ class _Sizes:
     def __init__(self, bundle: Bundle, wanted: Wanted) -> None:
         self._bundle = bundle
         self._pixels = bundle.image_shape(wanted.height, wanted.width)
-        self._latents = bundle.shape_of(wanted.height, wanted.width)
+        self._latents = bundle.sample_shape_for(wanted.height, wanted.width)
         self._batches = sorted(set(wanted.batches or (1,)))
         self._guided = wanted.guided and (bundle.inputs.text or bundle.null_class is not None)
 
