@@ -133,7 +133,7 @@ class _Sizes:
     def __init__(self, bundle: Bundle, request: BuildRequest) -> None:
         self._bundle = bundle
         self._pixels = bundle.image_shape(request.height, request.width)
-        self._latents = bundle.shape_of(request.height, request.width)
+        self._latents = bundle.sample_shape_for(request.height, request.width)
         self._batches = sorted(set(request.batches or (1,)))
         self._guided = request.guided and (bundle.inputs.text or bundle.null_class is not None)
 
