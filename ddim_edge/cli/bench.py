@@ -86,7 +86,7 @@ def bench_command(
     bundles = [open_bundle(model).folder.resolve() for model in models or (DEFAULT_MODEL,)]
     for name in provider:
         Device.parse(name)  # refuses one that is none
-    modes = () if compare is None else _rival_modes(source, compile_mode)
+    modes = () if compare is None else _diffusers_modes(source, compile_mode)
     settings = Settings(**shared)
     first = [ours(bundle, size, name, settings) for bundle in bundles for size in batch for name in provider]
     bench = Bench(settings, modes, source)
@@ -103,7 +103,7 @@ def bench_command(
     return 0 if measured else 2
 
 
-def _rival_modes(source: Path | None, compile_modes: Sequence[str]) -> tuple[str, ...]:
+def _diffusers_modes(source: Path | None, compile_modes: Sequence[str]) -> tuple[str, ...]:
     """What of diffusers to run beside ours. ConfigError where it is not installed, or ``source`` is not diffusers'."""
     for package in ("torch", "diffusers"):
         if importlib.util.find_spec(package) is None:

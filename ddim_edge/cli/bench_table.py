@@ -7,8 +7,8 @@ from typing import Any
 WIDTH = 100
 _MIB = 2**20
 _GAP = "  "
-_NOTHING = "–"
-_SHORTEST = 8
+_NO_VALUE = "–"
+_MIN_NAME_WIDTH = 8
 
 Row = Mapping[str, Any]
 
@@ -22,7 +22,7 @@ def text_of(report: Mapping[str, Any]) -> str:
     lines += [""] if made else []
     lines += [f"{name_of(row)}: {row['reason']}" for row in rows if row["reason"]]
     lines += _notes(rows)
-    lines.append(_where(report))
+    lines.append(_machine_line(report))
     return "\n".join(lines)
 
 
@@ -44,7 +44,7 @@ def _table(rows: Sequence[Row]) -> list[str]:
     columns = {head: [read(row) for row in rows] for head, read in _COLUMNS.items()}
     if len({row["bundle"] for row in rows}) == 1:
         del columns["model"]
-    filled = {head: cells for head, cells in columns.items() if any(cell != _NOTHING for cell in cells)}
+    filled = {head: cells for head, cells in columns.items() if any(cell != _NO_VALUE for cell in cells)}
     if _width(filled) > WIDTH:
         filled = _narrowed(filled)
     lines = list(zip(*([head, *cells] for head, cells in filled.items()), strict=True))
@@ -58,7 +58,7 @@ def _narrowed(columns: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     for head in ("image p95", "step p95", "MiB"):
         if "model" in kept:
             room = WIDTH - _width({name: cells for name, cells in kept.items() if name != "model"}) - len(_GAP)
-            kept["model"] = [_cut(cell, max(room, _SHORTEST)) for cell in columns["model"]]
+            kept["model"] = [_cut(cell, max(room, _MIN_NAME_WIDTH)) for cell in columns["model"]]
         if _width(kept) <= WIDTH:
             break
         kept.pop(head, None)
@@ -86,14 +86,14 @@ def _time(part: str, which: str) -> Callable[[Row], str]:
 
     def read(row: Row) -> str:
         if row[part] is None:
-            return _NOTHING
+            return _NO_VALUE
         return f"{1000 * row[part][which]:#.3g}" if row[part][which] < 0.1 else f"{1000 * row[part][which]:.0f}"
 
     return read
 
 
 def _memory(part: str) -> Callable[[Row], str]:
-    return lambda row: _NOTHING if row[part] is None else f"{row[part] / _MIB:.0f}"
+    return lambda row: _NO_VALUE if row[part] is None else f"{row[part] / _MIB:.0f}"
 
 
 def _on(row: Row) -> str:
@@ -112,10 +112,10 @@ _COLUMNS: Mapping[str, Callable[[Row], str]] = {
     "step p95": _time("step", "p95"),
     "image": _time("image", "median"),
     "image p95": _time("image", "p95"),
-    "text": lambda row: _time("prepare", "median")(row) if row["facts"].get("reads_text") else _NOTHING,
-    "VAE": lambda row: _time("finish", "median")(row) if row["facts"].get("decodes") else _NOTHING,
+    "text": lambda row: _time("prepare", "median")(row) if row["facts"].get("reads_text") else _NO_VALUE,
+    "VAE": lambda row: _time("finish", "median")(row) if row["facts"].get("decodes") else _NO_VALUE,
     "images/s": lambda row: f"{row['images_per_second']:.3g}",
-    "idle": lambda row: _NOTHING if row["idle_share"] is None else f"{row['idle_share']:.1%}",
+    "idle": lambda row: _NO_VALUE if row["idle_share"] is None else f"{row['idle_share']:.1%}",
     "GPU MiB": _memory("gpu_memory"),
     "MiB": _memory("peak_memory"),
 }
@@ -132,7 +132,7 @@ def _notes(rows: Sequence[Row]) -> list[str]:
     return [f"diffusers: the same weights; answers to one question differ by {worst:.1e} of them at most"]
 
 
-def _where(report: Mapping[str, Any]) -> str:
+def _machine_line(report: Mapping[str, Any]) -> str:
     machine = report["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
     gpus = "".join(f", {name}" for name in machine["gpus"])

@@ -140,7 +140,7 @@ def _key_values(pairs: Sequence[str]) -> dict[str, Any]:
 
 _PARSERS: Mapping[str, Callable[[str | None], Any]] = {"labels": split, "guidance_interval": _interval}
 
-_ONLY_HERE: Mapping[str, Sequence[Decorator]] = {
+_COMMAND_LINE_ONLY: Mapping[str, Sequence[Decorator]] = {
     "negative_prompt": [
         click.option("--prompts", type=_FILE, help="File with a prompt on each line, or - for standard input."),
     ],
@@ -168,7 +168,7 @@ _ONLY_HERE: Mapping[str, Sequence[Decorator]] = {
 
 def _click_options() -> Iterator[Decorator]:
     for option in OPTIONS:
-        yield from _ONLY_HERE.get(option.name, ())
+        yield from _COMMAND_LINE_ONLY.get(option.name, ())
         if option.cli is not None:
             yield _click_option(option, option.cli)
 

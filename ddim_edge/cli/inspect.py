@@ -84,8 +84,8 @@ def _text(facts: dict[str, Any], bundle: Bundle) -> str:
         lines.append(f"\n{graph['name']}  {graph['bytes'] / 1e6:.1f} MB")
         for role in ("inputs", "outputs"):
             lines += [f"  {role[:-1]:7}{t['name']}  {t['dtype']} {_shape(t['shape'])}" for t in graph[role]]
-    lines += ["", *_what_it_makes(bundle), ""]
-    lines += _meaning(bundle.scheduler, bundle.num_steps)
+    lines += ["", *_image_lines(bundle), ""]
+    lines += _scheduler_lines(bundle.scheduler, bundle.num_steps)
     if "verified" in facts:
         lines.append(f"\nall {facts['verified']} files are as they were exported")
     return "\n".join(lines)
@@ -95,7 +95,7 @@ def _shape(dims: list[int | str]) -> str:
     return f"({', '.join(map(str, dims))})"
 
 
-def _what_it_makes(bundle: Bundle) -> list[str]:
+def _image_lines(bundle: Bundle) -> list[str]:
     """The images, and what decides on them, in words."""
     channels, height, width = bundle.image_shape()
     made = f"images of {height}x{width} pixels, {channels} channel{'s' if channels > 1 else ''}"
@@ -117,14 +117,14 @@ def _guidance(bundle: Bundle) -> str:
     return f"guidance with the null class {bundle.null_class}"
 
 
-def _meaning(config: SamplerConfig, num_steps: int) -> list[str]:
+def _scheduler_lines(config: SamplerConfig, num_steps: int) -> list[str]:
     """The scheduler's options in words."""
     predicts = {"noise": "the noise ε", "angular_velocity": "the velocity v", "sample": "the clean image x_0"}
     betas = "given one by one" if config.trained_betas else config.beta_schedule.replace("_", " ")
     return [
         f"scheduler {config.name}: the network predicts {predicts[config.prediction_type]}",
         f"  trained on {config.num_train_steps} timesteps, betas {betas}, visited in {config.timestep_spacing} spacing",
-        f"  usually {num_steps} steps, {_stochasticity(config)}, x_0 {_limits(config)}",
+        f"  usually {num_steps} steps, {_stochasticity(config)}, x_0 {_clipping(config)}",
         f"  differs from the defaults in: {json.dumps(changed_options(config))}",
     ]
 
@@ -135,7 +135,7 @@ def _stochasticity(config: SamplerConfig) -> str:
     return words if eta is None else f"eta {eta:g} ({words})"
 
 
-def _limits(config: SamplerConfig) -> str:
+def _clipping(config: SamplerConfig) -> str:
     if isinstance(config, ThresholdConfig) and config.dynamic_threshold_ratio is not None:
         return f"thresholded at the quantile {config.dynamic_threshold_ratio:g}"
     if isinstance(config, ClipConfig) and config.clip_denoised_sample:

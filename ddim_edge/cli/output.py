@@ -29,7 +29,7 @@ def free_name(model: str, file_format: str) -> Path:
     return path
 
 
-class Watch(NamedTuple):
+class EstimateOptions(NamedTuple):
     """What to keep of the denoised estimates on the way."""
 
     animate: bool = False
@@ -41,24 +41,24 @@ class Watch(NamedTuple):
         if self.every is not None:
             whole_number("--save-every", self.every, low=1)
 
-    def wants(self, calls: int) -> bool:
+    def keeps(self, calls: int) -> bool:
         return self.animate or self.saves(calls)
 
     def saves(self, calls: int) -> bool:
         return self.every is not None and calls % self.every == 0
 
 
-class OnePicture:
+class FileOutput:
     """A grid of all images as one file, and the animation of its making beside it if wished.
 
     With ``index``, the one image that a recipe from a folder stands for, made in the batch that it was made in.
     """
 
-    def __init__(self, path: Path, recipe: Mapping[str, Any], index: int | None, watch: Watch) -> None:
+    def __init__(self, path: Path, recipe: Mapping[str, Any], index: int | None, estimates: EstimateOptions) -> None:
         check_suffix(path)
         check_can_write(path)
-        watch.check()
-        self.path, self.index, self.watch = path, index, watch
+        estimates.check()
+        self.path, self.index, self.estimates = path, index, estimates
         self.recipe = recipe if index is None else {**recipe, "index": index}
         self._batches: list[Pixels] = []
         self._frames: dict[int, list[Pixels]] = {}
@@ -68,7 +68,7 @@ class OnePicture:
         return np.concatenate(self._batches)
 
     @property
-    def made(self) -> int:
+    def num_made(self) -> int:
         return len(self.images)
 
     def chunks(self, request: Request) -> Sequence[range]:
@@ -76,12 +76,12 @@ class OnePicture:
         return list(request.chunks()) if self.index is None else [request.chunk_of(self.index)]
 
     def take(self, progress: Progress) -> None:
-        if self.watch.wants(progress.calls):
-            self._frames.setdefault(progress.calls, []).append(self._mine(progress, progress.estimates()))
+        if self.estimates.keeps(progress.calls):
+            self._frames.setdefault(progress.calls, []).append(self._selected(progress, progress.estimates()))
         if progress.images is not None:
-            self._batches.append(self._mine(progress, progress.images))
+            self._batches.append(self._selected(progress, progress.images))
 
-    def _mine(self, progress: Progress, images: Pixels) -> Pixels:
+    def _selected(self, progress: Progress, images: Pixels) -> Pixels:
         if self.index is None:
             return images
         position = self.index - progress.indices.start
@@ -90,23 +90,23 @@ class OnePicture:
     def write(self) -> None:
         write_file(self.path, file_bytes(self.path, self.images, self.recipe))
         frames = {calls: grid(np.concatenate(batches)) for calls, batches in sorted(self._frames.items())}
-        if self.watch.animate:
+        if self.estimates.animate:
             write_file(self.path.with_suffix(".gif"), gif_bytes(list(frames.values())))
         for calls, frame in frames.items():
-            if self.watch.saves(calls):
+            if self.estimates.saves(calls):
                 write_file(_estimate_path(self.path, calls), png_bytes(frame, {"estimate_after": calls}))
 
-    def after_interruption(self, _request: Request) -> str:
+    def interruption_message(self, _request: Request) -> str:
         return "interrupted: nothing was written. With a folder as --output, a run can be resumed"
 
 
-class OneFilePerImage:
+class FolderOutput:
     """A folder that images stream into, batch by batch; a run that was cut short goes on where a batch is not whole."""
 
-    def __init__(self, folder: Path, recipe: Mapping[str, Any], suffix: str, watch: Watch) -> None:
-        watch.check()
-        self.path, self.watch = folder, watch
-        self.made = 0
+    def __init__(self, folder: Path, recipe: Mapping[str, Any], suffix: str, estimates: EstimateOptions) -> None:
+        estimates.check()
+        self.path, self.estimates = folder, estimates
+        self.num_made = 0
         self._folder = ImageFolder(folder, recipe, suffix)
 
     def chunks(self, request: Request) -> Sequence[range]:
@@ -114,7 +114,7 @@ class OneFilePerImage:
         return [chunk for chunk in request.chunks() if not all(map(self._folder.holds, chunk))]
 
     def take(self, progress: Progress) -> None:
-        if self.watch.saves(progress.calls):
+        if self.estimates.saves(progress.calls):
             for index, estimate in zip(progress.indices, progress.estimates(), strict=True):
                 path = _estimate_path(self._folder.path(index), progress.calls)
                 write_file(path, png_bytes(estimate, {"estimate_after": progress.calls}))
@@ -122,12 +122,12 @@ class OneFilePerImage:
             return
         for index, image in zip(progress.indices, progress.images, strict=True):
             self._folder.add(index, image)
-        self.made += len(progress.images)
+        self.num_made += len(progress.images)
 
     def write(self) -> None:
         """Nothing is left to write: every batch was written when it was finished."""
 
-    def after_interruption(self, request: Request) -> str:
+    def interruption_message(self, request: Request) -> str:
         done = sum(map(self._folder.holds, range(request.num_images)))
         return f"interrupted with {done} of {request.num_images} images in {self.path}: run the same command to go on"
 

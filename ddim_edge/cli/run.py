@@ -26,7 +26,7 @@ from ..runtime.providers.device import Device
 from .device_options import device_options
 from .half_blocks import half_blocks
 from .image_options import image_options, make_request, read_origin, samplers_help
-from .output import OneFilePerImage, OnePicture, Watch, free_name
+from .output import EstimateOptions, FileOutput, FolderOutput, free_name
 from .progress import step_bar
 
 DEFAULT_MODEL = "fashion-mnist"
@@ -99,31 +99,31 @@ def run_command(
     suffix = f".{file_format}" if is_folder(target) else Path(target).suffix
     if gif or show or save_every or suffix == ".png":
         check_channels(shape[0])
-    watch = Watch(animate=gif, every=save_every)
-    destination = _destination(target, recipe_of(bundle, request), recipe.get("index"), file_format, watch)
+    estimates = EstimateOptions(animate=gif, every=save_every)
+    destination = _destination(target, recipe_of(bundle, request), recipe.get("index"), file_format, estimates)
     # Networks of gigabytes are opened only now that all else is known to be right.
     pipeline = Pipeline(bundle, device, low_memory=low_memory)
     pipeline.check(request)
     if warmup:
         _warm_up(pipeline, request, visible=not quiet)
     seconds = _run(pipeline, request, destination, visible=not quiet)
-    if show and isinstance(destination, OnePicture):
+    if show and isinstance(destination, FileOutput):
         click.echo(half_blocks(grid(destination.images)), color=True)
     if not quiet:
         click.echo(_report(pipeline, request, destination, seconds, as_json))
 
 
 def _destination(
-    target: str, recipe: Mapping[str, Any], index: int | None, file_format: str, watch: Watch
-) -> OnePicture | OneFilePerImage:
+    target: str, recipe: Mapping[str, Any], index: int | None, file_format: str, estimates: EstimateOptions
+) -> FileOutput | FolderOutput:
     if not is_folder(target):
-        return OnePicture(Path(target), recipe, index, watch)
-    if watch.animate:
+        return FileOutput(Path(target), recipe, index, estimates)
+    if estimates.animate:
         raise ConfigError("--gif animates one picture: give a file, not a folder, as --output")
-    return OneFilePerImage(Path(target), recipe, f".{file_format}", watch)
+    return FolderOutput(Path(target), recipe, f".{file_format}", estimates)
 
 
-def _run(pipeline: Pipeline, request: Request, destination: OnePicture | OneFilePerImage, *, visible: bool) -> float:
+def _run(pipeline: Pipeline, request: Request, destination: FileOutput | FolderOutput, *, visible: bool) -> float:
     """Make what the destination still lacks; returns the seconds that it took, without opening the model."""
     chunks = destination.chunks(request)
     began = time.perf_counter()
@@ -133,7 +133,7 @@ def _run(pipeline: Pipeline, request: Request, destination: OnePicture | OneFile
                 destination.take(progress)
                 advance()
     except KeyboardInterrupt:
-        raise click.Abort(destination.after_interruption(request)) from None
+        raise click.Abort(destination.interruption_message(request)) from None
     destination.write()
     return time.perf_counter() - began
 
@@ -170,24 +170,24 @@ def _remake(bundle: Bundle, recipe: Mapping[str, Any], origin: Origin | None) ->
 
 
 def _report(
-    pipeline: Pipeline, request: Request, destination: OnePicture | OneFilePerImage, seconds: float, as_json: bool
+    pipeline: Pipeline, request: Request, destination: FileOutput | FolderOutput, seconds: float, as_json: bool
 ) -> str:
-    made = destination.made
+    num_made = destination.num_made
     facts = {
         "file": str(destination.path),
-        "images": made,
+        "images": num_made,
         "sampler": request.sampler.name,
         "steps": request.num_steps,
         "network_calls": _calls(request),
         "provider": pipeline.provider,
         "seconds": round(seconds, 3),
-        "images_per_second": round(made / seconds, 3),
+        "images_per_second": round(num_made / seconds, 3),
     }
     if as_json:
         return json.dumps({**facts, "recipe": pipeline.recipe(request)})
-    images = f"{made} image{'s' if made != 1 else ''}"
+    images = f"{num_made} image{'s' if num_made != 1 else ''}"
     steps = f"{request.num_steps} step{'s' if request.num_steps != 1 else ''}"
     return (
         f"{facts['file']}  ({images}, {steps} of {request.sampler.name} on {pipeline.provider} "
-        f"in {seconds:.2f} s, {made / seconds:.2f} images/s)"
+        f"in {seconds:.2f} s, {num_made / seconds:.2f} images/s)"
     )
