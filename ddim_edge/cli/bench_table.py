@@ -1,4 +1,4 @@
-"""The figures as a table of at most 100 columns."""
+"""Report of ``ddim-edge bench`` as text, at most 100 columns wide."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -14,7 +14,7 @@ Row = Mapping[str, Any]
 
 
 def text_of(report: Mapping[str, Any]) -> str:
-    """The whole report: what was asked for, a row a configuration, and why some have no figures."""
+    """Return the report: the settings, one row per configuration, reasons for missing figures, the machine."""
     rows = report["rows"]
     made = [row for row in rows if row["rounds"]]
     lines = [_title(report), ""] if made else []
@@ -27,7 +27,7 @@ def text_of(report: Mapping[str, Any]) -> str:
 
 
 def name_of(row: Row) -> str:
-    """A row in words."""
+    """Return the name of a configuration, such as "tiny, batch 1, ddim-edge on cpu"."""
     side = "ddim-edge" if row["side"] == "ddim-edge" else f"diffusers, {row['side']}"
     return f"{Path(row['bundle']).name}, batch {row['batch']}, {side} on {row['provider']}"
 
@@ -53,7 +53,7 @@ def _table(rows: Sequence[Row]) -> list[str]:
 
 
 def _narrowed(columns: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """Model names cut at their middle; where that is not enough, without the least needed columns."""
+    """Shorten the table: cut model names in the middle, then drop the least important columns."""
     kept = {head: list(cells) for head, cells in columns.items()}
     for head in ("image p95", "step p95", "MiB"):
         if "model" in kept:
@@ -82,7 +82,7 @@ def _aligned(line: Sequence[str], widths: Sequence[int], heads: Mapping[str, Any
 
 
 def _time(part: str, which: str) -> Callable[[Row], str]:
-    """A time in ms, with about three digits."""
+    """Return a function that formats a time of a row in ms, with about three digits."""
 
     def read(row: Row) -> str:
         if row[part] is None:
@@ -122,14 +122,14 @@ _COLUMNS: Mapping[str, Callable[[Row], str]] = {
 
 
 def _notes(rows: Sequence[Row]) -> list[str]:
-    """What torch ran, and how closely it agrees, where it ran."""
+    """The line about diffusers, if it ran: which weights it had, and how much its predictions differ."""
     rivals = [row for row in rows if row["side"] != "ddim-edge" and row["rounds"]]
     if not rivals:
         return []
     if all(row["facts"]["weights"] == "random" for row in rivals):
-        return ["diffusers: the same networks with random weights, on which their time does not depend (no --source)"]
+        return ["diffusers: the same networks with random weights; the time does not depend on them (no --source)"]
     worst = max((row["facts"].get("difference", 0.0) for row in rivals), default=0.0)
-    return [f"diffusers: the same weights; answers to one question differ by {worst:.1e} of them at most"]
+    return [f"diffusers: the same weights; predictions for the same input differ by at most {worst:.1e} (relative)"]
 
 
 def _machine_line(report: Mapping[str, Any]) -> str:

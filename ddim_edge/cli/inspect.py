@@ -1,4 +1,4 @@
-"""``ddim-edge inspect``: what a model is made of, and what its configuration means."""
+"""``ddim-edge inspect``: shows a model's graphs and explains its configuration."""
 
 import json
 from collections.abc import Iterator
@@ -26,9 +26,11 @@ _GRAPHS = (f"*/{MODEL}", f"*/{FP32_MODEL}", f"{UNET.name}/{STEP_MODEL}")
 @click.option(
     "--json", "as_json", is_flag=True, envvar="DDIM_EDGE_INSPECT_JSON", help="Print one machine-readable line."
 )
-@click.option("--verify", is_flag=True, help="Compare every file with the hash that the export wrote down.")
+@click.option("--verify", is_flag=True, help="Compare the hash of every file with the one that the export recorded.")
 def inspect_command(model: str, as_json: bool, verify: bool) -> None:
-    """Show a MODEL's graphs, inputs, outputs, types and sizes, and what its scheduler file means.
+    """Show MODEL's graphs, and what its scheduler file means.
+
+    For each graph: its size, and the names, types and shapes of its inputs and outputs.
 
     \b
     Examples:
@@ -55,7 +57,7 @@ def inspect_command(model: str, as_json: bool, verify: bool) -> None:
 
 
 def _graphs(root: Path) -> Iterator[dict[str, Any]]:
-    """All graphs; weights that two of them share are counted with the first."""
+    """Describe all graphs. Weights that two graphs share are counted in the size of the first."""
     counted: set[Path] = set()
     paths = [path for name in _GRAPHS for path in root.glob(name)]
     for path in sorted(paths, key=lambda path: (path.parent, path.stem)):
@@ -96,29 +98,29 @@ def _shape(dims: list[int | str]) -> str:
 
 
 def _image_lines(bundle: Bundle) -> list[str]:
-    """The images, and what decides on them, in words."""
+    """The lines about the images: size, channels, latents, classes or prompt, guidance."""
     channels, height, width = bundle.image_shape()
-    made = f"images of {height}x{width} pixels, {channels} channel{'s' if channels > 1 else ''}"
+    text = f"images of {height}x{width} pixels, {channels} channel{'s' if channels > 1 else ''}"
     if bundle.vae is not None:
         latents = bundle.sample_shape
-        made += f", from latents of {latents[1]}x{latents[2]}, {latents[0]} channels"
+        text += f", from latents of {latents[1]}x{latents[2]}, {latents[0]} channels"
     if bundle.inputs.text:
-        return [made, f"made of a prompt; {_guidance(bundle)}"]
-    return [made, f"classes {', '.join(bundle.labels) or 'none'}; {_guidance(bundle)}"]
+        return [text, f"generated from a prompt; {_guidance(bundle)}"]
+    return [text, f"classes {', '.join(bundle.labels) or 'none'}; {_guidance(bundle)}"]
 
 
 def _guidance(bundle: Bundle) -> str:
     if bundle.inputs.guidance_width is not None:
-        return f"guidance is built into the network, usually {default_guidance(bundle):g}"
+        return f"guidance is built into the network, by default {default_guidance(bundle):g}"
     if bundle.inputs.text:
-        return f"guidance usually {default_guidance(bundle):g}, away from a negative prompt"
+        return f"guidance by default {default_guidance(bundle):g}, away from a negative prompt"
     if bundle.null_class is None:
         return "no null class, so no guidance"
     return f"guidance with the null class {bundle.null_class}"
 
 
 def _scheduler_lines(config: SamplerConfig, num_steps: int) -> list[str]:
-    """The scheduler's options in words."""
+    """The lines about the scheduler: what each option means."""
     predicts = {"noise": "the noise ε", "angular_velocity": "the velocity v", "sample": "the clean image x_0"}
     betas = "given one by one" if config.trained_betas else config.beta_schedule.replace("_", " ")
     return [

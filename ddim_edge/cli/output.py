@@ -1,4 +1,4 @@
-"""Where the images of a run go: one picture, or a folder with a file an image."""
+"""Output of ``ddim-edge run``: one file with all images, or a folder with one file per image."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,9 +16,9 @@ from ..images.save import ImageFolder, check_can_write, check_suffix, file_bytes
 
 
 def free_name(model: str, file_format: str) -> Path:
-    """The first of model.png, model-2.png, … that is not taken in the current folder, nor is its animation.
+    """Return the first of model.png, model-2.png, … that does not exist in the current folder, nor as .gif.
 
-    Without a format, a folder's name: model-images, model-images-2, …
+    Without a format, the name of a folder: model-images, model-images-2, …
     """
     stem = Path(model).resolve().name
     suffix = f".{file_format}" if file_format else ""
@@ -30,12 +30,12 @@ def free_name(model: str, file_format: str) -> Path:
 
 
 class EstimateOptions(NamedTuple):
-    """What to keep of the denoised estimates on the way."""
+    """Which estimates of x_0 are written during a run (--gif, --save-every)."""
 
     animate: bool = False
-    """All of them, as an animation."""
+    """Write all of them as one animation."""
     every: int | None = None
-    """Those after every so many network calls, as a picture each."""
+    """Write the estimate after every ``every`` network calls to a PNG file; None for none."""
 
     def check(self) -> None:
         if self.every is not None:
@@ -49,9 +49,10 @@ class EstimateOptions(NamedTuple):
 
 
 class FileOutput:
-    """A grid of all images as one file, and the animation of its making beside it if wished.
+    """Writes all images to one file (.png: a grid), and the animation and the estimates beside it.
 
-    With ``index``, the one image that a recipe from a folder stands for, made in the batch that it was made in.
+    With ``index``, the recipe is that of one image of a folder: only this image is written. Its whole batch is
+    generated, since the batch can change an image by a rounding error.
     """
 
     def __init__(self, path: Path, recipe: Mapping[str, Any], index: int | None, estimates: EstimateOptions) -> None:
@@ -72,7 +73,7 @@ class FileOutput:
         return len(self.images)
 
     def chunks(self, request: Request) -> Sequence[range]:
-        """The batches that have to be made."""
+        """The batches to generate."""
         return list(request.chunks()) if self.index is None else [request.chunk_of(self.index)]
 
     def take(self, progress: Progress) -> None:
@@ -101,7 +102,7 @@ class FileOutput:
 
 
 class FolderOutput:
-    """A folder that images stream into, batch by batch; a run that was cut short goes on where a batch is not whole."""
+    """Writes one file per image to a folder, batch by batch. A run that was interrupted can be resumed."""
 
     def __init__(self, folder: Path, recipe: Mapping[str, Any], suffix: str, estimates: EstimateOptions) -> None:
         estimates.check()
@@ -110,7 +111,7 @@ class FolderOutput:
         self._folder = ImageFolder(folder, recipe, suffix)
 
     def chunks(self, request: Request) -> Sequence[range]:
-        """The batches of which at least one image is missing: all of a batch is made again, to be the same images."""
+        """The batches with a missing image. The whole batch is generated again, so that its images are the same."""
         return [chunk for chunk in request.chunks() if not all(map(self._folder.holds, chunk))]
 
     def take(self, progress: Progress) -> None:
@@ -125,7 +126,7 @@ class FolderOutput:
         self.num_made += len(progress.images)
 
     def write(self) -> None:
-        """Nothing is left to write: every batch was written when it was finished."""
+        """Does nothing: each batch was written when it was finished."""
 
     def interruption_message(self, request: Request) -> str:
         done = sum(map(self._folder.holds, range(request.num_images)))
