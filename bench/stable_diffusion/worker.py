@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import ddim_edge
-from ddim_edge.runtime.workers.child import Respond, Record, serve
+from ddim_edge.runtime.workers.child import Record, Respond, serve
 
 PROMPT = "a cab"
 KINDS = ("ours", "low-memory", "diffusers")
