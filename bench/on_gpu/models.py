@@ -124,13 +124,13 @@ REHEARSAL = (
     _text(
         "tiny-text",
         3,
-        **_TINY,
+        **_TINY | {"block_out_channels": (8,)},
         cross_attention_dim=16,
         attention_head_dim=4,
         addition_embed_type="text_time",
         addition_time_embed_dim=8,
         projection_class_embeddings_input_dim=64,
-        **_downs(2, (1,), "CrossAttn"),
+        **_downs(1, (0,), "CrossAttn"),
     ),
 )
 """The same kinds, so small that all of the bench can be tried on a CPU."""

@@ -8,6 +8,7 @@ import diffusers
 import pytest
 import torch
 
+from tests.helpers import faster_export  # noqa: F401
 from tests.helpers.exported import Exports
 
 MakeUnet = Callable[..., Any]

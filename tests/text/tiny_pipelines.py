@@ -18,6 +18,7 @@ from torch.export import Dim
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
 from ddim_edge_export.quiet import quiet
+from tests.helpers import faster_export  # noqa: F401
 
 from .tokenizer_folders import write_tokenizer
 
