@@ -1,9 +1,8 @@
-"""From trained PyTorch networks to a bundle that ddim-edge runs without PyTorch. Needs the extra ``export``.
+"""Exports trained PyTorch networks to a bundle that ddim-edge runs without PyTorch. Needs the extra ``export``.
 
-``export_unet`` takes any module with the forward signature (sample, timestep, **conditioning); ``export_folder`` takes
-a folder that diffusers saved. Both run ONNX Runtime beside PyTorch before they write a file. Names are imported when
-they are first used, because ``fuse``, which works on finished graphs, needs no PyTorch, and ``diffusers_baseline``
-needs nothing of the exporter.
+``export_unet`` takes any module with the forward signature (sample, timestep, **conditioning). ``export_folder`` takes
+a folder that diffusers saved. Both compare ONNX Runtime with PyTorch before they write a file. Names are imported on
+first use: ``fuse`` works on finished graphs without PyTorch, and ``diffusers_baseline`` does not use the exporter.
 """
 
 from importlib import import_module

@@ -30,7 +30,7 @@ from .static_shapes import fix_sizes
 from .verify.fused_step import StepCheck, verify_step
 
 ANY_SIZE = {"size_multiple": 1}
-"""For a UNet's config.json: the sides of a sample are multiples of this; without it, of 2 per level but the first."""
+"""For a UNet's config.json: the sides of a sample are multiples of this; without it, of 2^(levels-1)."""
 
 
 @dataclass(frozen=True, kw_only=True)

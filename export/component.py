@@ -1,4 +1,4 @@
-"""One network into the folder that it has in a bundle: load, trace, fit, verify."""
+"""Exports one network to its folder in a bundle: loads, traces, rewrites, saves and verifies it."""
 
 import dataclasses
 import gc
@@ -23,12 +23,12 @@ from .precision import BF16, FP16, FP32, Precision
 from .progress import Stage
 from .quiet import quiet
 from .verify.against_torch import Case, Reference, run_pytorch, verify_graph
-from .verify.fp16_overflow import LARGEST, Magnitudes, layers_with_weights, record_magnitudes, to_float16
+from .verify.fp16_overflow import LIMIT, Magnitudes, layers_with_weights, record_magnitudes, to_float16
 
 _DEFAULTS = Options()
 _GRAPH_NAME = "model.onnx"
 _FP32_GRAPH_NAME = "model.fp32.onnx"
-"""What the run time opens where model.onnx fails in fp16."""
+"""The graph that the runtime opens when model.onnx fails in fp16."""
 
 
 def export_into(
@@ -38,10 +38,10 @@ def export_into(
     on_stage: Stage,
     options: Options = _DEFAULTS,
 ) -> Report:
-    """Write model.onnx, verified, and config.json into ``folder``; the report of it is returned, not written.
+    """Write model.onnx, verified, and config.json to ``folder``. Returns the report, which is not written.
 
-    The weights of what ``load`` returns must be float32; ``options`` may have them rounded. ExportError where that
-    spoils the network.
+    ``load`` returns the network with float32 weights, which are rounded to the precision of ``options``. ExportError
+    where the network does not work in that precision, or the graph differs from it.
     """
     write_json(folder / "config.json", {key: value for key, value in config.items() if key != "_name_or_path"})
     name, cases, remark = _export_graph(folder / _GRAPH_NAME, load, on_stage, options)
@@ -51,9 +51,9 @@ def export_into(
 def export_fp32_fallback(
     folder: Path, load: Callable[[], Network], on_stage: Stage, options: Options
 ) -> tuple[Case, ...]:
-    """Write model.fp32.onnx, verified, beside the model.onnx of ``folder``; return how it compares with PyTorch.
+    """Write model.fp32.onnx, verified, beside the model.onnx of ``folder``. Returns its comparison with PyTorch.
 
-    It is model.onnx but for the precision of ``options``, in which ``load`` must return the weights anew.
+    It differs from model.onnx only in precision. ``load`` must return the network with its float32 weights again.
     """
     fp32 = dataclasses.replace(options, precision=FP32)
     return _export_graph(folder / _FP32_GRAPH_NAME, load, on_stage, fp32)[1]
@@ -62,34 +62,34 @@ def export_fp32_fallback(
 def _export_graph(
     graph: Path, load: Callable[[], Network], on_stage: Stage, options: Options
 ) -> tuple[str, tuple[Case, ...], str | None]:
-    """Write the graph and verify it; return the network's name, the comparison, and what is not as it was asked."""
+    """Write and verify the graph. Returns the network's name, the comparison, and a remark on precision."""
     name, references, remark = _write_graph(graph, load, on_stage, options)
-    # What was loaded for this graph alone is gone before ONNX Runtime reads the same weights again.
+    # Free the weights of the PyTorch network before ONNX Runtime reads the same weights again.
     gc.collect()
     on_stage("verify")
     with quiet():
-        return name, _verify(graph, references, options.comparison), remark
+        return name, _compare_with_pytorch(graph, references, options.comparison), remark
 
 
-def _verify(graph: Path, references: list[Reference], precision: Precision) -> tuple[Case, ...]:
+def _compare_with_pytorch(graph: Path, references: list[Reference], precision: Precision) -> tuple[Case, ...]:
     if precision is not BF16:
         return verify_graph(graph, references, precision)
-    with tempfile.TemporaryDirectory(dir=graph.parent) as place:
-        widened = Path(place) / graph.name
-        write_as_float32(graph, widened)
-        return verify_graph(widened, references, precision)
+    with tempfile.TemporaryDirectory(dir=graph.parent) as temporary:
+        in_fp32 = Path(temporary) / graph.name
+        write_as_float32(graph, in_fp32)
+        return verify_graph(in_fp32, references, precision)
 
 
 def _write_graph(
     path: Path, load: Callable[[], Network], on_stage: Stage, options: Options
 ) -> tuple[str, list[Reference], str | None]:
-    """Write the graph; return the network's name, what it makes of random inputs, and what is not as it was asked."""
+    """Write the graph. Returns the network's name, its outputs for random inputs, and the remark on precision."""
     network = load()
     with evaluation_mode(network.module), quiet():
         on_stage("export")
         with record_magnitudes(network.module) as magnitudes:
             references = run_pytorch(network)
-        remark = _round(network.module, options.precision, magnitudes)
+        remark = _round_weights(network.module, options.precision, magnitudes)
         model = trace(network, options.opset)
         on_stage("fit")
         run_passes(model, options)
@@ -98,14 +98,14 @@ def _write_graph(
     return network.name, references, remark
 
 
-def _round(module: torch.nn.Module, precision: Precision, magnitudes: Magnitudes) -> str | None:
-    """Round the weights; say which layers were spared."""
-    kept = magnitudes.layers() if precision is FP16 else {}
+def _round_weights(module: torch.nn.Module, precision: Precision, magnitudes: Magnitudes) -> str | None:
+    """Round the weights to ``precision``, in place. Returns a remark that names the layers kept in fp32, if any."""
+    kept = magnitudes.overflowing_layers() if precision is FP16 else {}
     if precision is not FP16:
         module.to(precision.torch_dtype)
         return None
     total = len(layers_with_weights(module))
-    if not np.isfinite(magnitudes.largest) or len(kept) == total or (not kept and magnitudes.largest > LARGEST):
+    if not np.isfinite(magnitudes.largest) or len(kept) == total or (not kept and magnitudes.largest > LIMIT):
         raise ExportError(
             f"values within the {type(module).__name__} reach {magnitudes.largest:.3g}, too much for fp16"
         )

@@ -1,4 +1,4 @@
-"""Which function calls a network, and what its config says of its inputs."""
+"""Chooses, by a component's class, the function that calls its network and the signature read from its config."""
 
 from .networks.autoencoder import call_decoder, call_encoder, decoder_signature, encoder_signature
 from .networks.conditioning import BASE_TIME_IDS
@@ -19,7 +19,7 @@ _REFINER_TIME_IDS = 5
 
 
 def call_and_signature(component: Component, source: Source) -> tuple[Call, Signature]:
-    """How to call a component's network and with what. ConfigError names what in its config cannot be honoured."""
+    """The function that calls a component's network, and its signature. ConfigError names an unsupported config key."""
     time_ids = _REFINER_TIME_IDS if source.index.get("requires_aesthetics_score") else BASE_TIME_IDS
     match component.name, component.kind:
         case _, "UNet2DModel":

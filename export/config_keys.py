@@ -1,4 +1,4 @@
-"""Reading the keys of a network's config.json. ConfigError names the key that cannot be honoured."""
+"""Reads keys of a network's config.json. ConfigError names a key with an unsupported value."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,7 +9,7 @@ Config = Mapping[str, Any]
 
 
 def count(config: Config, key: str, default: int | None = None) -> int:
-    """A whole number of at least 1; ``default`` where the key is absent or null."""
+    """A whole number of at least 1; ``default`` if the key is absent or null."""
     value = config.get(key)
     value = default if value is None else value
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
@@ -18,7 +18,7 @@ def count(config: Config, key: str, default: int | None = None) -> int:
 
 
 def widths(config: Config, key: str) -> list[int]:
-    """A list of whole numbers, one a level of the network."""
+    """A list of whole numbers, one per level of the network."""
     levels = config.get(key)
     if not isinstance(levels, (list, tuple)) or not levels or not all(isinstance(width, int) for width in levels):
         raise ConfigError(f"{key} must be a list of whole numbers, not {levels!r}")
@@ -26,7 +26,7 @@ def widths(config: Config, key: str) -> list[int]:
 
 
 def per_level(config: Config, key: str, levels: int) -> list[int]:
-    """A whole number for each of ``levels``: the config has a list of them, or one for all."""
+    """One whole number per level: the config has a list of ``levels`` numbers, or one number for all."""
     value = config.get(key)
     if isinstance(value, int):
         return [count(config, key)] * levels
@@ -37,7 +37,7 @@ def per_level(config: Config, key: str, levels: int) -> list[int]:
 
 
 def one_of(config: Config, key: str, valid: tuple[str | None, ...]) -> str | None:
-    """A value of ``valid``, null where the key is absent."""
+    """A value that must be in ``valid``; None if the key is absent."""
     value = config.get(key)
     if value not in valid:
         known = ", ".join("null" if name is None else repr(name) for name in valid)

@@ -1,4 +1,4 @@
-"""Which components of an export in fp16 or bf16 stay in fp32, and which are there in fp32, too."""
+"""The options --keep-fp32 and --fp32-too: which components are exported in fp32 instead of, or besides, fp16."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -16,18 +16,18 @@ class Fp32Fallbacks:
     """Names of components."""
 
     fp32_only: frozenset[str] = frozenset()
-    """Those whose only graph is in fp32."""
+    """Components whose only graph is in fp32."""
     fp32_too: frozenset[str] = frozenset()
-    """Those whose graph in fp16 has its fp32 form beside it."""
+    """Components with model.fp32.onnx beside the model.onnx in fp16."""
 
 
 def read_fp32_fallbacks(
     keep_fp32: Collection[str], fp32_too: Collection[str], *, components: Collection[str], precision: Precision
 ) -> Fp32Fallbacks:
-    """What was asked for, of the ``components`` that are exported in ``precision``.
+    """Check both options against the exported ``components`` and the ``precision``.
 
-    "all" in ``fp32_too`` means those that are not kept in fp32. ConfigError for a name that is not there, for one in
-    both, and where the precision leaves nothing to choose.
+    "all" in ``fp32_too`` means all components that are not in ``keep_fp32``. ConfigError for an unknown name, for a
+    name in both options, and for a precision that the options do not apply to.
     """
     _check_precision(precision, keep=bool(keep_fp32), too=bool(fp32_too))
     for name in keep_fp32:
@@ -47,7 +47,7 @@ def read_fp32_fallbacks(
 def _check_precision(precision: Precision, *, keep: bool, too: bool) -> None:
     if precision is FP32 and (keep or too):
         raise ConfigError(
-            f"{_KEEP if keep else _TOO}: all of it is in fp32 anyway; give --dtype fp16, too, or leave it out"
+            f"{_KEEP if keep else _TOO}: everything is in fp32 already; add --dtype fp16, or leave it out"
         )
     if precision is BF16 and too:
-        raise ConfigError(f"{_TOO} is for what overflows in fp16, and bf16 reaches as far as fp32: leave it out")
+        raise ConfigError(f"{_TOO} is for values that overflow in fp16, and bf16 has the range of fp32: leave it out")

@@ -1,8 +1,8 @@
-"""unet_step.onnx: the UNet with guidance and the DDIM step as nodes of its graph, beside model.onnx.
+"""Writes unet_step.onnx beside model.onnx: the UNet with guidance and the DDIM step as nodes of its graph.
 
     python -m ddim_edge_export.fuse BUNDLE
 
-adds it to a bundle that is there already. That needs no PyTorch.
+adds it to an existing bundle. Needs no PyTorch.
 """
 
 import sys
@@ -21,29 +21,29 @@ from .verify.fused_step import verify_step
 STEP_NAME = "unet_step.onnx"
 _GRAPH_NAME = "model.onnx"
 _DATA_NAME = "model.onnx_data"
-_SMALL = 1024
-"""Bytes up to which a constant stays within a graph: shapes and the like, which ONNX Runtime wants there."""
+_INLINE_BYTES = 1024
+"""Constants up to this size in bytes stay in the graph's file: ONNX Runtime needs shapes and the like there."""
 
 
 def fuse_step(unet_folder: Path) -> Path:
     """Write ``unet_step.onnx`` beside the ``model.onnx`` of ``unet_folder``, and return its path.
 
-    Both share one file of weights. Where model.onnx has its weights inside, they move to ``model.onnx_data``; each file
-    is replaced as a whole, the graph last, so that it runs at any moment. ``step_nodes`` has what the new graph
-    computes. ExportError for a graph that cannot have a step; OutputError where nothing can be written.
+    Both share one file of weights. If model.onnx has its weights inside, they move to ``model.onnx_data``. Each file is
+    replaced as a whole, the graph last, so that model.onnx can be opened at any time. ``graph/fused_step.py`` has the
+    equations. ExportError for a graph that cannot have a step; OutputError where nothing can be written.
     """
     model = _load(unet_folder / _GRAPH_NAME)
     try:
-        with tempfile.TemporaryDirectory(prefix=".step.", dir=unet_folder) as place:
-            return _write(model, Path(place), unet_folder)
+        with tempfile.TemporaryDirectory(prefix=".step.", dir=unet_folder) as temporary:
+            return _write(model, Path(temporary), unet_folder)
     except OSError as error:
         raise OutputError(f"cannot write into {unet_folder}: {error.strerror}; choose another place") from None
 
 
 def fuse_bundle(bundle: Path) -> Path:
-    """``fuse_step`` for a finished bundle: verified, and its export.json kept right. Returns the new graph's path.
+    """``fuse_step`` for a finished bundle: verifies the graph and updates export.json. Returns the new graph's path.
 
-    BundleError for a UNet that is not the one that was exported: its new hashes would hide that.
+    BundleError for a UNet whose hash differs from export.json: the updated hashes would hide that.
     """
     unet = bundle / "unet"
     _check_hashes(bundle)
@@ -63,53 +63,53 @@ def fuse_bundle(bundle: Path) -> Path:
 def _check_hashes(bundle: Path) -> None:
     hashes = recorded_files(bundle)
     if (bundle / "unet" / STEP_NAME).is_file() and f"unet/{STEP_NAME}" not in hashes:
-        return  # a run that was interrupted before it wrote the new hashes down
+        return  # an earlier call was interrupted before it wrote the new hashes
     for name, entry in hashes.items():
         if name.startswith("unet/") and (bundle / name).is_file() and file_entry(bundle / name) != entry:
             raise BundleError(f"{bundle / name} is not the file that was exported: copy or export it again")
 
 
 def _files_of(unet: Path) -> Iterator[Path]:
-    """Both graphs and their weights."""
+    """The files of both graphs and of their weights."""
     yield from (unet / _GRAPH_NAME, unet / STEP_NAME)
     tensors = (value.const_value for value in ir.load(unet / _GRAPH_NAME).graph.initializers.values())
     yield from sorted({unet / tensor.location for tensor in tensors if isinstance(tensor, ir.ExternalTensor)})
 
 
-def _write(model: ir.Model, place: Path, folder: Path) -> Path:
-    """Make the files in ``place``, which is empty, and move them to ``folder``."""
-    made = [_DATA_NAME, STEP_NAME, _GRAPH_NAME] if _keeps_weights_inside(model) else [STEP_NAME]
+def _write(model: ir.Model, temporary: Path, folder: Path) -> Path:
+    """Write the files to ``temporary``, an empty folder, and move them to ``folder``."""
+    made = [_DATA_NAME, STEP_NAME, _GRAPH_NAME] if _has_weights_inside(model) else [STEP_NAME]
     if _GRAPH_NAME in made:
-        ir.save(model, place / _GRAPH_NAME, external_data=_DATA_NAME, size_threshold_bytes=_SMALL)
-        model = ir.load(place / _GRAPH_NAME)
-        # One of an earlier model would find other weights where it looks for its own.
+        ir.save(model, temporary / _GRAPH_NAME, external_data=_DATA_NAME, size_threshold_bytes=_INLINE_BYTES)
+        model = ir.load(temporary / _GRAPH_NAME)
+        # A unet_step.onnx of an earlier model would read the new weights.
         (folder / STEP_NAME).unlink(missing_ok=True)
     add_step(model)
-    ir.save(model, place / STEP_NAME)
+    ir.save(model, temporary / STEP_NAME)
     for name in made:
-        (place / name).replace(folder / name)
+        (temporary / name).replace(folder / name)
     return folder / STEP_NAME
 
 
-def _keeps_weights_inside(model: ir.Model) -> bool:
-    """Whether weights worth sharing lie in the graph's own file, and none in another."""
+def _has_weights_inside(model: ir.Model) -> bool:
+    """Whether the weights are in the graph's own file, not in a file beside it."""
     tensors = [value.const_value for value in model.graph.initializers.values() if value.const_value is not None]
     if any(isinstance(tensor, ir.ExternalTensor) for tensor in tensors):
         return False
-    return any(tensor.nbytes > _SMALL for tensor in tensors)
+    return any(tensor.nbytes > _INLINE_BYTES for tensor in tensors)
 
 
 def _load(path: Path) -> ir.Model:
     try:
         return ir.load(path)
     except FileNotFoundError:
-        raise ExportError(f"{path} is not there: a UNet's graph is wanted") from None
+        raise ExportError(f"{path} is not there: give a folder with a UNet's graph") from None
     except Exception as error:  # protobuf's errors share no public base
-        raise ExportError(f"{path} is no ONNX graph: {error}") from None
+        raise ExportError(f"{path} is not an ONNX graph: {error}") from None
 
 
 def main(arguments: list[str]) -> int:
-    """The command line: the path of the new graph, or what is wrong in one line."""
+    """The command line: prints the path of the new graph, or an error in one line. Returns the exit code."""
     if len(arguments) != 1 or arguments[0].startswith("-"):
         print("usage: python -m ddim_edge_export.fuse BUNDLE", file=sys.stderr)
         return 2

@@ -1,4 +1,4 @@
-"""How a graph is to be made: its numbers, its operators, its shapes, and what it is to run on."""
+"""Export options: precision, opset, target, fixed sizes, quantization."""
 
 import re
 from dataclasses import dataclass
@@ -9,18 +9,18 @@ from ddim_edge.errors import ConfigError, choose_from
 from .precision import FP32, INT8_WEIGHTS, PRECISIONS, Precision
 
 OPSET = 23
-"""The first with native Attention: half the nodes of opset 20, the same speed, and less memory."""
+"""The first opset with a native Attention operator: half the nodes of opset 20, the same speed, less memory."""
 OPSETS = range(18, OPSET + 1)
-"""What PyTorch can write. GroupNormalization is native from 21 on; before, PyTorch writes it in other operators."""
+"""The opsets that PyTorch can write. GroupNormalization is native from 21 on; below, PyTorch uses other operators."""
 TARGETS = ("cpu", "cuda", "tensorrt")
-"""The first two make the same graph: its operators have kernels on both."""
+"""The graphs for cpu and cuda are the same: their operators have kernels on both."""
 QUANTIZATIONS = ("int8-weights",)
 _FIRST_BF16 = 22
 
 
 @dataclass(frozen=True, kw_only=True)
 class Static:
-    """The one batch, and the one size of the image in pixels, that all graphs are to be fixed to."""
+    """The batch, and the image size in pixels, that all graphs are fixed to."""
 
     batch: int
     height: int
@@ -32,7 +32,7 @@ class Static:
 
 @dataclass(frozen=True, kw_only=True)
 class Options:
-    """What all graphs of a bundle share."""
+    """The options of one component's graph."""
 
     precision: Precision = FP32
     opset: int = OPSET
@@ -40,19 +40,19 @@ class Options:
     quantize: str | None = None
     static: Static | None = None
     fuse_step: bool = False
-    """Whether the UNet gets a second graph, of which guidance and the DDIM step are a part."""
+    """Whether the UNet gets a second graph with guidance and the DDIM step."""
     keep_fp32: bool = False
-    """Whether this component is in fp32 where the others need not be."""
+    """Whether this component was chosen to stay in fp32."""
     fp32_too: bool = False
-    """Whether the graph has its fp32 form beside it."""
+    """Whether model.fp32.onnx is written, too."""
 
     @property
     def comparison(self) -> Precision:
-        """How agreement with PyTorch is measured."""
+        """The precision whose measure and tolerance apply to the comparison with PyTorch."""
         return self.precision if self.quantize is None else INT8_WEIGHTS
 
     def to_json(self) -> dict[str, Any]:
-        """As in export.json."""
+        """The keys in export.json."""
         return {
             "dtype": self.precision.name,
             "opset": self.opset,
@@ -76,7 +76,7 @@ def read_options(
     keep_fp32: bool = False,
     fp32_too: bool = False,
 ) -> Options:
-    """What was asked for. ConfigError names the option that means nothing."""
+    """Check the options. ConfigError names the invalid one."""
     if dtype not in PRECISIONS:
         raise ConfigError(choose_from("dtype", dtype, PRECISIONS))
     if target not in TARGETS:
@@ -84,11 +84,11 @@ def read_options(
     if quantize is not None and quantize not in QUANTIZATIONS:
         raise ConfigError(choose_from("quantization", quantize, QUANTIZATIONS))
     if quantize is not None and dtype != "fp32":
-        raise ConfigError(f"quantized weights are computed with in fp32: leave out --quantize, or --dtype {dtype}")
+        raise ConfigError(f"a graph with quantized weights computes in fp32: leave out --quantize, or --dtype {dtype}")
     if opset not in OPSETS:
         raise ConfigError(f"opset {opset} is not supported: choose from {OPSETS.start} to {OPSETS.stop - 1}")
     if dtype == "bf16" and opset < _FIRST_BF16:
-        raise ConfigError(f"bf16 needs opset {_FIRST_BF16} or more, where convolutions take it, not {opset}")
+        raise ConfigError(f"bf16 needs opset {_FIRST_BF16} or more, where convolutions accept it, not {opset}")
     return Options(
         precision=PRECISIONS[dtype],
         opset=opset,
@@ -106,6 +106,6 @@ def _read_static(text: str | None) -> Static | None:
         return None
     match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)x([1-9]\d*)", text)
     if match is None:
-        raise ConfigError(f"static {text!r} is no BxHxW: give batch, height and width in pixels, such as 2x512x512")
+        raise ConfigError(f"static {text!r} is not BxHxW: give batch, height and width in pixels, such as 2x512x512")
     batch, height, width = map(int, match.groups())
     return Static(batch=batch, height=height, width=width)

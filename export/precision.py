@@ -1,4 +1,4 @@
-"""How precise a graph's weights and values are, and how its agreement with PyTorch in float32 is measured."""
+"""Precisions of a graph: data types, and how its difference from PyTorch in float32 is measured."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ _TINY = float(np.finfo(np.float32).tiny)
 
 @dataclass(frozen=True, kw_only=True)
 class Precision:
-    """A type for weights and values; whole numbers stay what they are."""
+    """The data type of weights and values; integers are not changed."""
 
     name: str
     torch_dtype: torch.dtype
     numpy_dtype: type[np.floating[Any]]
-    """Of the graph's inputs and outputs."""
+    """The data type of the graph's inputs and outputs."""
     measure: Callable[[NDArray[np.float32], NDArray[np.float32]], float]
     formula: str
     """The measure, for export.json."""
@@ -27,7 +27,7 @@ class Precision:
     tolerance: float
 
     def cast(self, array: NDArray[Any]) -> NDArray[Any]:
-        """The array in this precision, where it is of floating point."""
+        """The array in this precision, if it is floating-point."""
         return array.astype(self.numpy_dtype) if np.issubdtype(array.dtype, np.floating) else array
 
 

@@ -1,4 +1,4 @@
-"""The stages of an export on stderr: a spinner on a terminal, plain lines elsewhere."""
+"""Shows the stages of an export on stderr: a spinner on a terminal, plain lines elsewhere."""
 
 import sys
 from collections.abc import Callable, Iterator
@@ -7,16 +7,16 @@ from contextlib import contextmanager
 from rich.console import Console
 
 Stage = Callable[[str], None]
-"""Is called with the name of each stage as it begins."""
+"""Called with the name of each stage when it begins."""
 Progress = Callable[[str, str], None]
-"""Likewise, with the name of the component before it."""
+"""Called with the names of the component and of its stage when the stage begins."""
 
 STAGES = {
     "load": "reading the weights",
     "export": "tracing the network to ONNX",
-    "fit": "fitting the graph to ONNX Runtime",
-    "verify": "running ONNX Runtime beside PyTorch",
-    "fuse": "making the step a part of the graph",
+    "fit": "rewriting the graph for ONNX Runtime",
+    "verify": "comparing ONNX Runtime with PyTorch",
+    "fuse": "adding the step to the graph",
     "write": "writing the bundle",
 }
 
@@ -31,8 +31,8 @@ def ignore_progress(component: str, stage: str) -> None:
 
 @contextmanager
 def show_stages() -> Iterator[Progress]:
-    """Yield a function that is called with each component and stage as it begins, and shows them on stderr."""
-    # The stream itself: the export redirects sys.stdout, and the console would look sys.stderr up at each line.
+    """Yield a function that takes a component and a stage, and shows them on stderr."""
+    # Pass the stream: the export redirects sys.stderr, and the console would look it up at each line.
     console = Console(file=sys.stderr, highlight=False)
     if not console.is_terminal:
         yield lambda component, stage: console.print(_line(component, stage), soft_wrap=True)

@@ -1,4 +1,4 @@
-"""Silence for the libraries that talk while they work."""
+"""Suppresses the output of other libraries."""
 
 import contextlib
 import io
@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 @contextlib.contextmanager
 def quiet() -> Iterator[None]:
-    """Drop warnings, log records and what is printed, progress bars among it, until the end of the block."""
+    """Suppress warnings, log records, prints and progress bars until the end of the block."""
     level = logging.root.manager.disable
     nowhere = io.StringIO()
     with warnings.catch_warnings(), contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):

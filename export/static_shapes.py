@@ -1,4 +1,4 @@
-"""The lengths of a bundle's free axes, once batch and image size are fixed."""
+"""Fixes the free axes of a bundle's graphs to one batch and one image size."""
 
 from ddim_edge.errors import ConfigError
 
@@ -11,17 +11,17 @@ _TOKENS = 77
 
 
 def fix_sizes(signature: Signature, component: Component, source: Source, static: Static) -> Signature:
-    """A component's signature at one batch and one image size. ConfigError where its networks take no such size."""
+    """A component's signature at one batch and image size. ConfigError where the networks do not take that size."""
     unit = _size_multiple(source)
     if static.height % unit or static.width % unit:
         nearest = " and ".join(f"{max(round(side / unit), 1) * unit}" for side in (static.height, static.width))
         raise ConfigError(
             f"static {static}: height and width must be multiples of {unit} for this model; the nearest are {nearest}"
         )
-    # Encoders of images, and what looks at them, take pixels; all others latents, where there are any.
+    # The image encoder and the safety checker take pixels; the others take latents, if there is an autoencoder.
     side = 1 if component.name in ("vae_encoder", "safety_checker") else _pixels_per_latent(source)
     lengths = {"height": static.height // side, "width": static.width // side, "sequence": _tokens(source)}
-    # The run time encodes one prompt, and one image, at a time.
+    # The runtime encodes or decodes one prompt or image at a time.
     samples = component.kind == "ControlNetModel" or component.name == "unet"
     return signature.fixed(static.batch if samples else 1, lengths)
 
@@ -36,7 +36,7 @@ def _size_multiple(source: Source) -> int:
 
 
 def _pixels_per_latent(source: Source) -> int:
-    """How many a value of the UNet's sample stands for along each side; 1 without an autoencoder."""
+    """Image pixels per value of the UNet's sample along each side; 1 without an autoencoder."""
     return 1 if source.autoencoder is None else pixels_per_latent(source.autoencoder)
 
 

@@ -1,4 +1,4 @@
-"""One denoising network into a bundle of its own."""
+"""Exports one denoising network to a bundle of its own."""
 
 import dataclasses
 import os
@@ -29,14 +29,14 @@ def export_unet(
 
     ``module`` is called as (sample, timestep, **conditioning) with sample float32 (B, C, H, W), timestep int64 (B,)
     and, where the config has class embeddings, class_labels int64 (B,). It returns a tensor (B, C', H, W), a tuple that
-    begins with one, or an object with ``.sample``. Its weights are float32; it is left as it was.
+    begins with one, or an object with ``.sample``. Its weights are float32. The module is not changed.
 
     ``example_config`` has the keys of a diffusers ``unet/config.json``: in_channels, sample_size, block_out_channels
-    (one entry a level, each level but the first halves the image), num_class_embeds, class_embed_type ….
-    Without block_out_channels, height and width are taken to be multiples of sample_size.
+    (one entry per level; each level but the first halves the image), num_class_embeds, class_embed_type ….
+    Without block_out_channels, height and width must be multiples of sample_size.
 
     ``on_stage`` is called with "export", "fit", "verify", "write" as each begins. The folder appears only at the end.
-    Raises ConfigError (config, or ``out`` is taken), ExportError (cannot be traced, or the graph disagrees with the
+    Raises ConfigError (config, or ``out`` is not empty), ExportError (cannot be traced, or the graph disagrees with the
     module by more than 1e-4 standard deviations of its output) and OutputError.
     """
     out = Path(out).resolve()

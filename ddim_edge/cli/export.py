@@ -1,4 +1,4 @@
-"""``ddim-edge export``: a trained UNet, or a whole diffusers pipeline, becomes a bundle."""
+"""``ddim-edge export``: exports a trained UNet, or a diffusers pipeline, to a bundle."""
 
 from pathlib import Path
 from typing import Any
@@ -16,63 +16,63 @@ _EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetenso
 @click.option(
     "--config",
     metavar="FOLDER",
-    help="For a checkpoint: where the configs are, a pipeline's folder or OWNER/NAME; its weights are not needed.",
+    help="For a checkpoint: the folder, or OWNER/NAME, of a pipeline with its configs. Weights are not needed there.",
 )
 @click.option(
     "--components",
     metavar="NAME,…",
-    help="The graphs to make, such as unet,vae_decoder; all of them by default.",
+    help="The components to export, such as unet,vae_decoder.  [default: all]",
 )
 @click.option(
     "--dtype",
     type=click.Choice(["fp32", "fp16", "bf16"]),
     default="fp32",
     show_default=True,
-    help="What weights and values are stored and computed in. fp16 and bf16 are for GPUs.",
+    help="Data type of weights and values. fp16 and bf16 are for GPUs.",
 )
 @click.option(
     "--keep-fp32",
     metavar="NAME,…",
-    help="Components that stay in fp32 whatever --dtype says, such as vae_decoder.",
+    help="Components to export in fp32 in spite of --dtype, such as vae_decoder.",
 )
 @click.option(
     "--fp32-too",
     metavar="NAME,…",
-    help="With --dtype fp16, components to have in fp32 too, or all: they run in it once they fail in fp16.",
+    help="With --dtype fp16: components, or all, to export in fp32 too. They run in fp32 if fp16 fails.",
 )
 @click.option(
     "--quantize",
     type=click.Choice(["int8-weights"]),
-    help="Store the weights of matrix products in 8 bits, and compute in fp32.",
+    help="Store the weights of matrix products in 8 bits. Computation stays in fp32.",
 )
 @click.option(
     "--static",
     metavar="BxHxW",
-    help="Fix all graphs to one batch of the UNet and one image size in pixels, such as 2x512x512.",
+    help="Fix all graphs to one batch size of the UNet and one image size in pixels, such as 2x512x512.",
 )
 @click.option(
     "--opset",
     type=click.IntRange(18, 23),
     default=23,
     show_default=True,
-    help="The version of ONNX's operators. Below 23, attention is written in other operators.",
+    help="Version of the ONNX operators. Below 23 there is no Attention operator; several others replace it.",
 )
 @click.option(
     "--target",
     type=click.Choice(["cpu", "cuda", "tensorrt"]),
     default="cpu",
     show_default=True,
-    help="What the operators are chosen for. Those of cpu and of cuda are the same; tensorrt keeps group norms whole.",
+    help="Device to choose operators for. cpu and cuda give the same graph; tensorrt keeps GroupNormalization nodes.",
 )
 @click.option(
     "--fuse-step",
     is_flag=True,
-    help="Also write the UNet with guidance and the DDIM step in its graph; both share their weights.",
+    help="Also write a UNet graph that includes guidance and the DDIM step. Both graphs share their weights.",
 )
 @click.option(
     "--vae",
     type=click.Path(path_type=Path),
-    help="A folder with another autoencoder, such as TAESD, to take in the place of SOURCE's.",
+    help="Folder with an autoencoder, such as TAESD, to use instead of SOURCE's.",
 )
 @click.option(
     "--lora",
@@ -80,12 +80,12 @@ _EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetenso
     multiple=True,
     envvar="DDIM_EDGE_EXPORT_LORA",
     metavar="FILE[:SCALE]",
-    help="A LoRA in safetensors to add to the weights. May be given again.",
+    help="LoRA in safetensors to add to the weights. Can be given several times.",
 )
 @click.option(
     "--allow-pickle",
     is_flag=True,
-    help="Read weights in formats that can run code, too.",
+    help="Also read pickled weights. Reading them can run code: only for sources that you trust.",
 )
 def export_command(
     source: str,
@@ -98,13 +98,13 @@ def export_command(
     """Export SOURCE to the new folder OUT, which runs without PyTorch.
 
     SOURCE is a folder that diffusers saved, a single-file checkpoint in safetensors, or the OWNER/NAME of a repository
-    on the Hugging Face hub, which is fetched into the hub's cache. It holds a UNet2DModel, or a pipeline of a UNet with
-    an autoencoder, CLIP text encoders, ControlNets and a safety checker, as far as it has them.
+    on the Hugging Face hub, which is downloaded to the hub's cache. It has a UNet2DModel, or a pipeline of a UNet and
+    optionally an autoencoder, CLIP text encoders, ControlNets and a safety checker.
 
-    A checkpoint has weights only. Its configs are those of --config, or of the repository that diffusers takes for it.
+    A checkpoint has weights only. Its configs come from --config, or from the repository that diffusers chooses for it.
 
-    ONNX Runtime is run beside PyTorch before a graph appears in OUT; what was
-    measured is in the export.json of each. An export that was interrupted goes on when it is called again.
+    Each graph is compared with PyTorch in ONNX Runtime before it appears in OUT; the result is in its export.json. The
+    same command continues an interrupted export.
 
     \b
     Examples:
@@ -131,20 +131,21 @@ def _export(source: str, out: Path, **options: Any) -> None:
 
     with show_stages() as on_stage:
         report = export_folder(source, out, on_stage=on_stage, **options)
-    for name, part in report.components.items():
-        remark = f"; {part.remark}" if part.remark else ""
-        if part.step is not None:
-            remark += f"; its fused step at most {part.step.error:.1e} from NumPy's"
-        if part.fp32_fallback_deviation is not None:
-            remark += f"; its fp32 form {part.fp32_fallback_deviation}"
+    for name, component in report.components.items():
+        remark = f"; {component.remark}" if component.remark else ""
+        if component.step is not None:
+            remark += f"; its fused step at most {component.step.error:.1e} from NumPy's"
+        if component.fp32_fallback_deviation is not None:
+            remark += f"; its fp32 graph {component.fp32_fallback_deviation}"
         click.echo(
-            f"{name}: {part.network} in {part.precision.name}, {part.size / 1e6:.1f} MB, {part.deviation}{remark}"
+            f"{name}: {component.network} in {component.precision.name}, {component.size / 1e6:.1f} MB, "
+            f"{component.deviation}{remark}"
         )
     click.echo(f"{out}: {report.size / 1e6:.1f} MB")
 
 
 def _how_to_install(error: ModuleNotFoundError) -> str:
-    """One line for a package that is not installed; anything else is a fault of ours and stays as it is."""
+    """The message for a missing package of the extra. Any other missing module is a bug and is raised again."""
     missing = (error.name or "").partition(".")[0]
     if missing not in _EXTRA:
         raise error

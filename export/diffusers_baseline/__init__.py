@@ -1,1 +1,1 @@
-"""diffusers doing what a bundle does, as the rival of ``ddim-edge bench``, which runs it as a process of its own."""
+"""The baseline of ``ddim-edge bench``: diffusers makes the same images as a bundle, in a process of its own."""

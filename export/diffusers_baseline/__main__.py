@@ -14,18 +14,18 @@ from ddim_edge.runtime.workers.child import Record, Respond, serve
 
 from .conditioning import unet_arguments
 from .loop import Denoise, Loop
-from .networks import DTYPES, Networks, Place, load_networks
+from .networks import DTYPES, Networks, Placement, load_networks
 
 EAGER = "eager"
 
 
 def open_baseline(settings: Mapping[str, Any]) -> tuple[Record, Respond]:
-    """Load, compile where that is wanted, run once to warm up, and say what runs where."""
+    """Load the networks, compile them if wanted, run once as a warm-up. Returns facts and the function for requests."""
     began = time.perf_counter()
     source, device = settings["source"], settings["device"]
     _keep_float32()
     dtype = DTYPES[settings["precision"]]
-    networks = load_networks(Place(Path(settings["bundle"]), Path(source) if source else None, device, dtype))
+    networks = load_networks(Placement(Path(settings["bundle"]), Path(source) if source else None, device, dtype))
     denoise = _denoise(networks, settings["mode"], device)
     loop = Loop(
         networks,
@@ -50,13 +50,13 @@ def open_baseline(settings: Mapping[str, Any]) -> tuple[Record, Respond]:
 
 
 def _keep_float32() -> None:
-    """Products of float32 in float32 on a GPU, as the runtime asks ONNX Runtime for them: not in TF32."""
+    """On a GPU, multiply float32 in float32, not in TF32, as ddim-edge sets it for ONNX Runtime."""
     torch.set_float32_matmul_precision("highest")
     torch.backends.cudnn.allow_tf32 = False
 
 
 def _denoise(networks: Networks, mode: str, device: str) -> Denoise:
-    """The UNet as it comes, or compiled, with its channels last on a GPU, as diffusers' documentation advises."""
+    """The UNet, eager or compiled. Compiled on a GPU it has channels last, as diffusers' documentation advises."""
     unet: Denoise = networks.unet
     if mode == EAGER:
         return unet
@@ -66,24 +66,24 @@ def _denoise(networks: Networks, mode: str, device: str) -> Denoise:
     return compiled
 
 
-def _answer(networks: Networks, denoise: Denoise, loop: Loop, question: Mapping[str, Any]) -> Record:
-    if "compare" in question:
-        return {"difference": _difference(networks, denoise, loop.rows, Path(question["compare"]))}
-    taken = loop.run(question["seed"])
-    return {**taken._asdict(), "calls": None, "peak_memory": peak_memory()}
+def _answer(networks: Networks, denoise: Denoise, loop: Loop, request: Mapping[str, Any]) -> Record:
+    if "compare" in request:
+        return {"difference": _difference(networks, denoise, loop.rows, Path(request["compare"]))}
+    timings = loop.run(request["seed"])
+    return {**timings._asdict(), "calls": None, "peak_memory": peak_memory()}
 
 
 @torch.no_grad()
 def _difference(networks: Networks, denoise: Denoise, rows: int, path: Path) -> float:
-    """Root mean square of the difference from a written answer to the same question, in those of that answer."""
+    """Root mean square of the difference from a saved prediction for the same inputs, relative to that prediction's."""
     with np.load(path) as file:
         inputs = {name: file[name] for name in file.files}
     expected = inputs.pop("prediction").astype(np.float64)
     arguments = unet_arguments(inputs, rows, networks.unet)
-    # As the pipelines do: one timestep for all rows, of no dimension, or it would be compiled anew.
+    # As in the pipelines: one 0-dimensional timestep for all rows. Another shape would be compiled again.
     timestep = arguments.pop("timestep")[0]
-    answer = denoise(arguments.pop("sample"), timestep, **arguments).sample
-    got = answer[:1].cpu().numpy().astype(np.float64)
+    prediction = denoise(arguments.pop("sample"), timestep, **arguments).sample
+    got = prediction[:1].cpu().numpy().astype(np.float64)
     return float(np.sqrt(np.square(got - expected).mean() / np.square(expected).mean()))
 
 

@@ -1,4 +1,4 @@
-"""The loop of diffusers' pipelines, without what they do for their users' comfort: encode, denoise, decode."""
+"""The loop of diffusers' pipelines without their extras: encode, denoise, decode."""
 
 import time
 from collections.abc import Callable
@@ -10,11 +10,11 @@ from .conditioning import Conditioner
 from .networks import Networks
 
 Denoise = Callable[..., Any]
-"""The UNet, compiled or not."""
+"""The UNet, compiled or eager."""
 
 
 class Timings(NamedTuple):
-    """Seconds of one batch of images."""
+    """Seconds for one batch of images."""
 
     image: float
     steps: list[float]
@@ -23,7 +23,7 @@ class Timings(NamedTuple):
 
 
 class Loop:
-    """A batch of images of ``sample_shape``, guided where ``guidance_scale`` is not None."""
+    """Makes batches of images of ``sample_shape``; with guidance if ``guidance_scale`` is not None."""
 
     def __init__(
         self,
@@ -42,12 +42,12 @@ class Loop:
 
     @property
     def rows(self) -> int:
-        """Of a network call."""
+        """Rows of a network call."""
         return self._conditioner.rows
 
     @torch.no_grad()
     def run(self, seed: int) -> Timings:
-        """Make one batch. On a GPU, which works behind the host's back, a step is the mean of all."""
+        """Make one batch. On a GPU, which runs asynchronously, a step's time is the mean over all steps."""
         began = self._now()
         torch.manual_seed(seed)
         arguments = self._conditioner.arguments()
@@ -67,12 +67,12 @@ class Loop:
         scheduler, marks = self._networks.scheduler, list[float]()
         scheduler.set_timesteps(self._steps, device=self._device)
         for timestep in scheduler.timesteps:
-            asked = sample if self._scale is None else torch.cat([sample] * 2)
-            answer = self._denoise(scheduler.scale_model_input(asked, timestep), timestep, **arguments).sample
+            model_input = sample if self._scale is None else torch.cat([sample] * 2)
+            prediction = self._denoise(scheduler.scale_model_input(model_input, timestep), timestep, **arguments).sample
             if self._scale is not None:
-                unconditional, conditional = answer.chunk(2)
-                answer = unconditional + self._scale * (conditional - unconditional)
-            sample = scheduler.step(answer, timestep, sample).prev_sample
+                unconditional, conditional = prediction.chunk(2)
+                prediction = unconditional + self._scale * (conditional - unconditional)
+            sample = scheduler.step(prediction, timestep, sample).prev_sample
             marks.append(time.perf_counter())
         return sample, marks
 

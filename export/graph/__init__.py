@@ -1,1 +1,1 @@
-"""Graph: traces a network to ONNX and changes the graph."""
+"""Traces a network to an ONNX graph, and rewrites the graph."""

@@ -1,7 +1,7 @@
-"""Graphs in bfloat16: float32 at their ends, casts where there are no kernels, and how to compare one on a CPU.
+"""Graphs in bfloat16: adds casts to float32, and writes a float32 copy that a CPU can run.
 
-NumPy has no bfloat16, so that inputs and outputs are float32. ONNX Runtime's CPU has next to no kernels of it: what is
-compared is the same graph, with the same rounded weights, computed in float32.
+NumPy has no bfloat16, so inputs and outputs are float32. ONNX Runtime's CPU provider has almost no bfloat16 kernels.
+Therefore the comparison with PyTorch uses the same graph with the same rounded weights, computed in float32.
 """
 
 from pathlib import Path
@@ -10,15 +10,15 @@ import numpy as np
 from onnxscript import ir
 
 _NO_KERNELS = ("Resize", "Pad", "ConvTranspose", "ReduceMean", "InstanceNormalization")
-"""Operators that ONNX Runtime's CUDA provider has kernels of, but not in bfloat16."""
+"""Operators for which ONNX Runtime's CUDA provider has kernels, but not in bfloat16."""
 _FLOAT, _BFLOAT = ir.DataType.FLOAT, ir.DataType.BFLOAT16
 
 
 def add_float32_casts(model: ir.Model) -> None:
-    """Make inputs and outputs float32, and compute in float32 what has no kernel, all in place."""
+    """Make inputs, outputs, and operators without a bfloat16 kernel float32, in place."""
     graph = model.graph
     for node in [node for node in graph if node.op_type in _NO_KERNELS]:
-        _in_float(graph, node)
+        _compute_in_float32(graph, node)
     for value in [value for value in graph.inputs if value.dtype == _BFLOAT]:
         value.type = ir.TensorType(_FLOAT)
         users = list(value.uses())
@@ -28,29 +28,26 @@ def add_float32_casts(model: ir.Model) -> None:
             node.replace_input_with(position, cast.outputs[0])
     for position, value in enumerate(graph.outputs):
         if value.dtype == _BFLOAT:
-            graph.outputs[position] = _float_output(graph, value)
+            graph.outputs[position] = _float32_output(graph, value)
 
 
 def write_as_float32(source: Path, out: Path) -> None:
-    """Write the graph in ``source`` to ``out`` with everything that is bfloat16 as float32, weights included.
-
-    The weights go to a file of their own beside ``out``.
-    """
+    """Write the bfloat16 graph ``source`` to ``out`` in float32, weights included, in a file of their own."""
     model = ir.load(source)
     for value in model.graph.initializers.values():
         if value.const_value is not None and value.const_value.dtype == _BFLOAT:
-            value.const_value = _widened(value.const_value)
+            value.const_value = _as_float32(value.const_value)
             value.type = ir.TensorType(_FLOAT)
     for node in model.graph:
         for name, attribute in list(node.attributes.items()):
             if name == "to" and attribute.as_int() == _BFLOAT:
                 node.attributes[name] = ir.AttrInt64(name, _FLOAT)
             if attribute.type == ir.AttributeType.TENSOR and attribute.as_tensor().dtype == _BFLOAT:
-                node.attributes[name] = ir.AttrTensor(name, _widened(attribute.as_tensor()))
+                node.attributes[name] = ir.AttrTensor(name, _as_float32(attribute.as_tensor()))
     ir.save(model, out, external_data=f"{out.name}_data")
 
 
-def _in_float(graph: ir.Graph, node: ir.Node) -> None:
+def _compute_in_float32(graph: ir.Graph, node: ir.Node) -> None:
     for position, value in enumerate(node.inputs):
         if value is not None and value.dtype == _BFLOAT:
             cast = _cast(value, _FLOAT)
@@ -66,7 +63,7 @@ def _in_float(graph: ir.Graph, node: ir.Node) -> None:
                 user.replace_input_with(position, back.outputs[0])
 
 
-def _float_output(graph: ir.Graph, value: ir.Value) -> ir.Value:
+def _float32_output(graph: ir.Graph, value: ir.Value) -> ir.Value:
     cast = _cast(value, _FLOAT)
     graph.append(cast)
     cast.outputs[0].name, value.name = value.name, f"{value.name}.bfloat16"
@@ -74,13 +71,13 @@ def _float_output(graph: ir.Graph, value: ir.Value) -> ir.Value:
     return cast.outputs[0]
 
 
-def _cast(value: ir.Value, kind: ir.DataType) -> ir.Node:
-    node = ir.node("Cast", [value], {"to": kind.value})
-    node.outputs[0].type = ir.TensorType(kind)
+def _cast(value: ir.Value, dtype: ir.DataType) -> ir.Node:
+    node = ir.node("Cast", [value], {"to": dtype.value})
+    node.outputs[0].type = ir.TensorType(dtype)
     return node
 
 
-def _widened(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
+def _as_float32(tensor: ir.TensorProtocol) -> ir.TensorProtocol:
     return ir.LazyTensor(
         lambda: ir.tensor(tensor.numpy().astype(np.float32)),
         dtype=_FLOAT,

@@ -1,13 +1,14 @@
-"""Concat of values of different types, which PyTorch promotes and ONNX refuses.
+"""Adds casts to Concat nodes with inputs of different data types, which ONNX does not allow.
 
-PyTorch's exporter forgets the promotion: SDXL's UNet in fp16 joins its pooled text with embeddings in fp32.
+PyTorch promotes such inputs, but its exporter omits the casts. SDXL's UNet in fp16 has one: it joins pooled text in
+fp16 with embeddings in fp32.
 """
 
 from onnxscript import ir
 
 
 def promote_concats(model: ir.Model) -> int:
-    """Cast, in place, the inputs of every Concat of fp16 or bf16 with fp32 to fp32; return how many such there were."""
+    """Cast, in place, the inputs of every Concat of fp16 or bf16 with fp32 to fp32. Returns the number of nodes."""
     mixed = [node for node in model.graph if node.op_type == "Concat" and _is_mixed(node)]
     for node in mixed:
         for position, value in enumerate(node.inputs):

@@ -1,12 +1,13 @@
-"""Guidance and one DDIM step as nodes of the UNet's own graph, so that nothing is computed between its calls.
+"""Adds guidance and one DDIM step to the UNet's graph, so that nothing is computed on the host between its calls.
 
-With x the sample, c and u the network's conditional and unconditional predictions, and a row of coefficients an image::
+With x the sample, c and u the network's conditional and unconditional predictions, and one row of coefficients per
+image::
 
     p    = u + w·(c - u)
     x_0  = clip(x0_x·x + x0_p·p, ±limit)
     next = next_x·x + next_p·p + next_x0·x_0 + sigma·noise
 
-``DdimSchedule`` has the columns; an infinite limit clips nothing. All nodes that are added are called step/….
+``DdimSchedule`` has the columns. An infinite limit does not clip. The names of all added nodes begin with "step/".
 """
 
 from typing import NoReturn
@@ -17,10 +18,10 @@ from onnxscript import ir
 from ddim_edge.errors import ExportError
 
 COLUMNS = ("x0_x", "x0_p", "next_x", "next_p", "next_x0", "sigma", "limit", "guidance_scale")
-"""Of the input step_coefficients, float32 (images, 8)."""
+"""Columns of the input step_coefficients, float32 (images, 8)."""
 NEW_INPUTS = ("step_coefficients", "noise")
 NEW_OUTPUTS = ("next_sample", "denoised")
-_FIRST_OPSET = 15  # a Shape of one axis
+_FIRST_OPSET = 15  # Shape with the attributes start and end
 _RESIDUALS = ("down_block_additional_residual", "mid_block_additional_residual")
 _FLOAT = ir.DataType.FLOAT
 _FLOATS = (_FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
@@ -29,8 +30,8 @@ _FLOATS = (_FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 def add_step(model: ir.Model) -> None:
     """Add the step, in place: inputs step_coefficients and noise, outputs next_sample and denoised.
 
-    ``sample`` becomes float32 (images, C, H, W). All other inputs keep their rows, which are as many, or twice as many:
-    the conditional rows of all images, then the unconditional ones. ExportError for a graph that cannot have a step.
+    ``sample`` becomes float32 (images, C, H, W). The other inputs keep their rows: one per image, or two: first the
+    conditional rows of all images, then the unconditional ones. ExportError for a graph that cannot have a step.
     """
     graph = model.graph
     inputs = {value.name: value for value in graph.inputs}
@@ -64,7 +65,7 @@ def add_step(model: ir.Model) -> None:
 
 
 def check_fusable(model: ir.Model) -> None:
-    """ExportError, saying why, for a graph that cannot have a step."""
+    """ExportError with the reason for a graph that cannot have a step."""
     inputs = {str(value.name): value for value in model.graph.inputs}
     missing = {"sample", "timestep"} - inputs.keys()
     if missing:
@@ -72,7 +73,7 @@ def check_fusable(model: ir.Model) -> None:
     if taken := {*NEW_INPUTS, *NEW_OUTPUTS} & {*inputs, *(str(value.name) for value in model.graph.outputs)}:
         _refuse(f"it has a {sorted(taken)[0]} already")
     if any(name.startswith(_RESIDUALS) for name in inputs):
-        _refuse("it takes what ControlNets add, which depends on the sample and is computed before it")
+        _refuse("it takes the residuals of ControlNets, which depend on the sample and are computed before it")
     if len(model.graph.outputs) != 1:
         _refuse(f"it has {len(model.graph.outputs)} outputs, and which of them is the prediction is not known")
     if model.opset_imports.get("", 0) < _FIRST_OPSET:
@@ -85,17 +86,17 @@ def check_fusable(model: ir.Model) -> None:
 
 def _check_shapes(sample: ir.Shape | None, timestep: ir.Shape | None, prediction: ir.Shape | None) -> None:
     if timestep is None or len(timestep) != 1:
-        _refuse("its timestep is no vector, and so does not tell how many rows there are: export it again")
+        _refuse("its timestep is not a vector, so the number of rows is unknown: export it again")
     if sample is None or len(sample) != 4 or prediction is None or len(prediction) != 4:
         _refuse("its sample and its prediction must be declared as (batch, channels, height, width)")
     if sample[1] != prediction[1]:
-        _refuse(f"it takes {sample[1]} channels and predicts {prediction[1]}: a step needs as many")
+        _refuse(f"it takes {sample[1]} channels and predicts {prediction[1]}: a step needs the same number")
     if (fixed := _fixed(sample)) != _fixed(timestep):
         _refuse(f"the batch of its sample is {fixed or 'free'} and that of its timestep {_fixed(timestep) or 'free'}")
 
 
 def _tile(node: "_Nodes", sample: ir.Value, images: ir.Value, count: ir.Value, like: ir.Value) -> ir.Value:
-    """The sample once, or twice one after the other, in the network's own type."""
+    """The sample, repeated if there are two rows per image, in the network's data type."""
     times = node("times", "Div", count, images)
     repeats = node("repeats", "Concat", times, node.constant("ones", [1, 1, 1]), axis=0)
     tiled = node("tile", "Tile", sample, repeats)
@@ -109,14 +110,14 @@ def _tile(node: "_Nodes", sample: ir.Value, images: ir.Value, count: ir.Value, l
 
 
 def _split(node: "_Nodes", coefficients: ir.Value) -> dict[str, ir.Value]:
-    """Every column as (images, 1, 1, 1)."""
+    """Each column of the coefficients as (images, 1, 1, 1)."""
     shape = node.constant("column_shape", [-1, len(COLUMNS), 1, 1])
     columns = node("columns", "Reshape", coefficients, shape)
     return node.split(columns, node.constant("widths", [1] * len(COLUMNS)), COLUMNS)
 
 
 def _guide(node: "_Nodes", prediction: ir.Value, images: ir.Value, count: ir.Value, scale: ir.Value) -> ir.Value:
-    """Guidance, u + w·(c - u): c is the first and u the last rows, the same where there are as many as images."""
+    """Guidance, u + w·(c - u): c is the first rows and u the last; the same rows if there is one per image."""
     zero, axis = node.constant("zero", [0]), node.constant("batch_axis", [0])
     first = node("last_images", "Sub", count, images)
     conditional = node("conditional", "Slice", prediction, zero, images, axis)
@@ -141,7 +142,7 @@ def _step(
 
 
 class _Nodes:
-    """Makes nodes, each called step/NAME as its output is, and the constants that they need."""
+    """Creates nodes, each with the name step/NAME like its output, and constants."""
 
     def __init__(self, graph: ir.Graph) -> None:
         self.graph = graph
@@ -162,7 +163,7 @@ class _Nodes:
         return dict(zip(names, node.outputs, strict=True))
 
     def constant(self, name: str, numbers: list[int]) -> ir.Value:
-        """Whole numbers, int64."""
+        """A constant of integers, int64."""
         tensor = ir.tensor(np.array(numbers, np.int64), name=f"step/{name}")
         value = _value(f"step/{name}", ir.DataType.INT64, [len(numbers)])
         value.const_value = tensor
@@ -175,14 +176,14 @@ def _value(name: str, kind: ir.DataType, shape: list[int | str | ir.SymbolicDim]
 
 
 def _fixed(shape: ir.Shape) -> int | None:
-    """The only batch, where it is not free."""
+    """The batch, if it is fixed; None if it is free."""
     return shape[0] if isinstance(shape[0], int) else None
 
 
 def _images(batch: int | ir.SymbolicDim) -> int | str:
-    """How many images a batch is for. An even batch may be one row an image, or two: that stays open."""
+    """The number of images in a batch. An even fixed batch can have one or two rows per image, so it is left free."""
     return batch if isinstance(batch, int) and batch % 2 else "images"
 
 
 def _refuse(reason: str) -> NoReturn:
-    raise ExportError(f"the step cannot be a part of this UNet's graph: {reason}")
+    raise ExportError(f"cannot add the step to this UNet's graph: {reason}")

@@ -1,8 +1,8 @@
-"""GroupNormalization in terms of operators that ONNX Runtime has fast kernels for, on the CPU and on CUDA.
+"""Rewrites GroupNormalization with operators that have fast kernels in ONNX Runtime, on the CPU and on CUDA.
 
-Neither has a kernel of GroupNormalization: ONNX Runtime expands it to about thirty nodes. The same
-function is Reshape to (B, G, ·), LayerNormalization of the last axis, Reshape back, and a weight and a bias a channel.
-InstanceNormalization in the place of the second would need no scale, but from opset 22 on CUDA has no kernel of it.
+Neither has a kernel for GroupNormalization: ONNX Runtime expands it to about thirty nodes. The same function is Reshape
+to (B, G, ·), LayerNormalization of the last axis, Reshape back, and a weight and a bias per channel.
+InstanceNormalization instead of LayerNormalization would need no scale, but CUDA has no kernel for it from opset 22 on.
 """
 
 from collections.abc import Callable, Hashable
@@ -16,7 +16,7 @@ _TYPES = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 
 
 def rewrite_group_norms(model: ir.Model) -> int:
-    """Replace, in place, every GroupNormalization with constant weights and known rank; return how many."""
+    """Replace, in place, every GroupNormalization with constant weights and known rank. Returns how many."""
     nodes = [node for node in model.graph if node.op_type == "GroupNormalization" and _can_rewrite(node)]
     rewrite = _Rewrite(model.graph)
     for node in nodes:
@@ -31,7 +31,7 @@ def _can_rewrite(node: ir.Node) -> bool:
 
 
 class _Rewrite:
-    """Replaces the norms of a graph. What several need is made once: at batch 1 each node costs some microseconds."""
+    """Replaces the norms of a graph. Shared nodes are added once, because each node costs microseconds at batch 1."""
 
     def __init__(self, graph: ir.Graph) -> None:
         self._graph = graph
@@ -62,14 +62,17 @@ class _Rewrite:
         return tape.op("Reshape", [normal, shape])
 
     def _in_one_pass(self, tape: ir.tape.Tape, x: ir.Value, weight: ir.Value, bias: ir.Value) -> ir.Value:
-        """BatchNormalization with mean 0 and variance 1: one pass over the image where Mul and Add are two."""
+        """Weight and bias by BatchNormalization with mean 0 and variance 1: one pass over the image, not two."""
         channels = _array(weight).size
         mean = self._constant(f"mean.{channels}", np.zeros(channels, np.float32))
         variance = self._constant(f"variance.{channels}", np.ones(channels, np.float32))
         return tape.op("BatchNormalization", [x, weight, bias, mean, variance], {"epsilon": 0.0})
 
     def _in_two_passes(self, tape: ir.tape.Tape, x: ir.Value, weight: ir.Value, bias: ir.Value, rank: int) -> ir.Value:
-        """CUDA has no BatchNormalization in bf16, and that in fp16 converts its four vectors at each call."""
+        """Weight and bias by Mul and Add.
+
+        CUDA has no BatchNormalization in bf16, and the one in fp16 converts its four vectors at each call.
+        """
         scale, shift = (
             self._constant(f"per_channel.{rank}.{value.name}", _array(value).reshape(-1, *(1,) * (rank - 2)))
             for value in (weight, bias)
@@ -93,14 +96,14 @@ class _Rewrite:
 
 
 def _ones(tape: ir.tape.Tape, grouped: ir.Value, x: ir.Value) -> ir.Value:
-    """The scale of LayerNormalization: ONNX Runtime wants it as long as the axis, whose length only the graph knows."""
+    """The scale of LayerNormalization. It is as long as the axis, whose length is known only at run time."""
     assert x.dtype is not None
     one = ir.tensor(np.ones(1, x.dtype.numpy()))
     return tape.op("ConstantOfShape", [tape.op("Shape", [grouped], {"start": 2})], {"value": one})
 
 
 def _sizes(x: ir.Value) -> list[str]:
-    """A name for each axis: where names are equal, sizes are. An axis without a name gets one of its own."""
+    """A name for each axis; equal names mean equal sizes. An axis without a name gets a unique one."""
     shape = x.shape
     assert shape is not None
     return [f"{x.name}.{axis}" if shape.is_unknown_dim(axis) else str(shape[axis]) for axis in range(len(shape))]

@@ -1,4 +1,4 @@
-"""Make a traced graph ready for ONNX Runtime, and write it."""
+"""Rewrites a traced graph for ONNX Runtime, and saves it."""
 
 from pathlib import Path
 
@@ -12,11 +12,11 @@ from .group_norm import rewrite_group_norms
 from .quantize import quantize_weights
 
 _MAX_BYTES_INSIDE = 1_500_000_000
-"""Protobuf ends at 2 GB; larger weights go to a file of their own."""
+"""Protobuf files are limited to 2 GB; larger weights go to a separate file."""
 
 
 def run_passes(model: ir.Model, options: Options) -> None:
-    """Rewrite what has no fast kernel, quantize if wanted, and drop what only the tracer needed (paths in it)."""
+    """Rewrite operators without fast kernels, quantize if set, and drop the tracer's metadata."""
     promote_concats(model)
     if options.target != "tensorrt":
         rewrite_group_norms(model)
@@ -28,20 +28,20 @@ def run_passes(model: ir.Model, options: Options) -> None:
     ir.passes.common.ClearMetadataAndDocStringPass()(model)
     for value in (*model.graph.inputs, *model.graph.outputs, *model.graph.initializers.values()):
         value.metadata_props.clear()
-    _forget_shapes(model)
+    _remove_shapes(model)
 
 
 def save_graph(model: ir.Model, path: Path) -> None:
-    """Write ``model.onnx``; with weights of 1.5 GB or more also ``model.onnx_data`` beside it. The model loses them."""
+    """Write the graph to ``path``; weights of 1.5 GB or more go to PATH_data. ``model`` loses its weights."""
     size = sum(value.const_value.nbytes for value in model.graph.initializers.values() if value.const_value is not None)
     ir.save(model, path, external_data=f"{path.name}_data" if size >= _MAX_BYTES_INSIDE else None)
-    # Somebody keeps the graph: the last ones that its rules matched stay with onnxscript's rewriter.
+    # onnxscript's rewriter keeps references to the graph that its rules matched last, so free the weights here.
     for value in model.graph.initializers.values():
         value.const_value = None
 
 
-def _forget_shapes(model: ir.Model) -> None:
-    """Intermediate shapes are in the tracer's symbols; ONNX Runtime infers its own."""
+def _remove_shapes(model: ir.Model) -> None:
+    """Remove intermediate shapes: they use the tracer's symbols, and ONNX Runtime infers its own."""
     outputs = set(model.graph.outputs)
     for node in model.graph:
         for value in node.outputs:

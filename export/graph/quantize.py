@@ -1,8 +1,8 @@
-"""Weights of matrix products in 8 bits: a quarter of their size, and computed with in float32.
+"""Quantizes the weights of matrix products to 8 bits: a quarter of the size, computed in float32.
 
-Symmetric, one scale an output: W = scale · q with q from -127 to 127. A DequantizeLinear in the graph undoes it, for
-which every provider has a kernel. Convolutions keep their weights: ONNX Runtime's CPU lays those out anew when it loads
-them, which it can only do with constants.
+Symmetric, one scale per output: W = scale · q with q from -127 to 127. A DequantizeLinear in the graph restores them;
+every provider has a kernel for it. Convolutions are not quantized: ONNX Runtime's CPU provider reorders their weights
+when it loads them, which is only possible with constants.
 """
 
 import numpy as np
@@ -13,7 +13,7 @@ _LARGEST = 127
 
 
 def quantize_weights(model: ir.Model) -> int:
-    """Quantize, in place, the constant matrices of all MatMul and Gemm; return how many."""
+    """Quantize, in place, the constant matrices of all MatMul and Gemm. Returns how many."""
     done: dict[tuple[str, int], ir.Value] = {}
     for node in list(model.graph):
         axis = _axis_of_outputs(node)
@@ -33,7 +33,7 @@ def quantize_weights(model: ir.Model) -> int:
 
 
 def _axis_of_outputs(node: ir.Node) -> int | None:
-    """Which axis of a node's second input is one of outputs, if that is a constant matrix of a product."""
+    """The output axis of a product's constant matrix; None for any other node."""
     if node.op_type not in ("MatMul", "Gemm"):
         return None
     weight = node.inputs[1]
@@ -61,7 +61,7 @@ def _add_dequantize(graph: ir.Graph, weight: ir.Value, axis: int) -> ir.Value:
 
 
 def quantize_matrix(matrix: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:
-    """The matrix in int8, and the scale of each entry of ``axis``."""
+    """The matrix in int8, and one scale per entry of ``axis``."""
     scales = np.abs(matrix).max(axis=1 - axis) / np.float32(_LARGEST)
     scales[scales == 0] = 1
     return np.rint(matrix / np.expand_dims(scales, 1 - axis)).astype(np.int8), scales

@@ -1,4 +1,4 @@
-"""From a PyTorch module to an ONNX graph with free batch, height and width."""
+"""Traces a PyTorch module to an ONNX graph with free batch, height and width."""
 
 import torch
 from onnxscript import ir
@@ -10,11 +10,11 @@ from ..errors import error_summary
 from ..networks.network import Network, PositionalNetwork, to_tensors
 from ..networks.signature import Input, Signature
 
-_EXAMPLE_BATCH = 2  # of 1, the tracer would conclude that the batch is always 1
+_EXAMPLE_BATCH = 2  # with 1, the tracer would make the batch a constant
 
 
 def trace(network: Network, opset: int) -> ir.Model:
-    """Trace the module, which must be in evaluation mode. ExportError where PyTorch cannot."""
+    """Trace the module, which must be in evaluation mode. ExportError where PyTorch cannot trace it."""
     signature = network.signature
     inputs = signature.draw(signature.batch or _EXAMPLE_BATCH, signature.sizes[-1], seed=0)
     try:
@@ -40,7 +40,7 @@ def _free_axes(entry: Input) -> dict[int, Dim]:
 
 
 def _name_axes(model: ir.Model, signature: Signature) -> ir.Model:
-    """Call the free axes of the inputs and of the outputs by their names."""
+    """Name the free axes of inputs and outputs."""
     for value, entry in zip(model.graph.inputs, signature.inputs, strict=True):
         value.shape = ir.Shape(entry.axes)
     for value, axes in zip(model.graph.outputs, signature.outputs.values(), strict=True):

@@ -1,0 +1,1 @@
+"""Networks: the signature of each kind of network, read from its config.json, and how PyTorch calls it."""

@@ -1,7 +1,7 @@
-"""Autoencoders, from pixels to latents and back: AutoencoderKL, AutoencoderTiny and VQModel.
+"""Autoencoders: AutoencoderKL, AutoencoderTiny and VQModel, as an encoder and a decoder.
 
-The names of inputs and outputs are those of optimum. ``latent_parameters`` are mean and logarithm of the variance,
-twice the channels; an encoder that has but one answer returns ``latent_sample``.
+Inputs and outputs have the names that optimum gives them. ``latent_parameters`` are mean and logarithm of the variance,
+twice the channels. An encoder without a variance returns ``latent_sample``.
 """
 
 from collections.abc import Mapping
@@ -16,9 +16,9 @@ _SIDES = ((8, 8), (8, 12))
 
 
 def decoder_signature(config: Config) -> Signature:
-    """Latents, already divided by the scaling factor, to pixels in [-1, 1]."""
+    """The decoder: latents, already divided by the scaling factor, to pixels in [-1, 1]."""
     side = pixels_per_latent(config)
-    # Latents that come from a sampler have a deviation of about 1 before they are divided.
+    # A sampler's latents have a standard deviation of about 1 before they are divided.
     latents = Input(
         name="latent_sample", axes=image_axes(_latent_channels(config)), draw=scaled_normal(1 / _scaling(config))
     )
@@ -27,7 +27,7 @@ def decoder_signature(config: Config) -> Signature:
 
 
 def encoder_signature(config: Config) -> Signature:
-    """Pixels in [-1, 1] to latents, or to the mean and variance of latents."""
+    """The encoder: pixels in [-1, 1] to latents, or to their mean and log-variance."""
     side = pixels_per_latent(config, "num_encoder_blocks")
     channels = _latent_channels(config)
     latents = image_axes(channels, height=f"height/{side}", width=f"width/{side}")
@@ -42,20 +42,20 @@ def encoder_signature(config: Config) -> Signature:
 
 
 def call_decoder(module: torch.nn.Module, inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor]:
-    """The pixels."""
+    """Call the decoder. Returns the pixels."""
     autoencoder: Any = module
     return (autoencoder.decode(inputs["latent_sample"]).sample,)
 
 
 def call_encoder(module: torch.nn.Module, inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor]:
-    """The latents, or their mean and variance."""
+    """Call the encoder. Returns the latents, or their mean and log-variance."""
     autoencoder: Any = module
     encoded = autoencoder.encode(inputs["sample"])
     return (encoded.latent_dist.parameters if hasattr(encoded, "latent_dist") else encoded.latents,)
 
 
 def pixels_per_latent(config: Config, blocks: str = "num_decoder_blocks") -> int:
-    """How many pixels a latent stands for along each side; a tiny autoencoder has a list of ``blocks`` a level."""
+    """Image pixels per latent along each side. AutoencoderTiny has one number of ``blocks`` per level instead."""
     return int(2 ** (len(widths(config, blocks if blocks in config else "block_out_channels")) - 1))
 
 

@@ -1,4 +1,4 @@
-"""What a denoising network is fed beside sample and timestep, read from its config.json."""
+"""The inputs of a denoising network besides sample and timestep, read from its config.json."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,14 +9,14 @@ from ..config_keys import Config, count, one_of, widths
 from .signature import Input, distinct_integers
 
 BASE_TIME_IDS = 6
-"""SDXL's base model is told the original size, the crop and the target size; its refiner, with 5, the score instead of
-the target size. A UNet's config does not say which."""
+"""SDXL's base model takes original size, crop and target size. Its refiner takes 5: a score instead of the target size.
+A UNet's config does not say which it is."""
 
 _LARGEST_IMAGE = 1024
 
 
 def label_inputs(config: Config, timesteps: int) -> tuple[Input, ...]:
-    """Class numbers; numbers embedded as if they were timesteps; or ready-made embeddings; or nothing."""
+    """The input class_labels: class indices, numbers embedded like timesteps, or embeddings. Empty without classes."""
     kind = config.get("class_embed_type")
     if kind == "timestep":
         return (Input(name="class_labels", axes=("batch",), draw=distinct_integers(0, timesteps)),)
@@ -31,7 +31,7 @@ def label_inputs(config: Config, timesteps: int) -> tuple[Input, ...]:
 
 
 def text_inputs(config: Config, time_ids: int) -> tuple[Input, ...]:
-    """The text's embedding, the embedded guidance scale, and SDXL's pooled text and micro-conditioning."""
+    """The inputs from text: its embedding, the embedded guidance scale, SDXL's pooled text and micro-conditioning."""
     inputs = [Input(name="encoder_hidden_states", axes=("batch", "sequence", _text_width(config)))]
     if config.get("time_cond_proj_dim"):
         inputs.append(Input(name="timestep_cond", axes=("batch", count(config, "time_cond_proj_dim"))))
@@ -55,12 +55,12 @@ def _text_width(config: Config) -> int:
 
 
 def _micro_conditioning(config: Config, time_ids: int) -> list[Input]:
-    """The projection takes the pooled text beside the embeddings of ``time_ids`` numbers."""
+    """SDXL's inputs: its projection takes the pooled text and the embeddings of ``time_ids`` numbers together."""
     total, each = count(config, "projection_class_embeddings_input_dim"), count(config, "addition_time_embed_dim")
     pooled = total - each * time_ids
     if pooled < 1:
         raise ConfigError(
-            f"projection_class_embeddings_input_dim {total} has no room for {time_ids} time_ids of "
+            f"projection_class_embeddings_input_dim {total} is too small for {time_ids} time_ids of "
             f"addition_time_embed_dim {each} and a pooled text embedding"
         )
     return [

@@ -1,4 +1,4 @@
-"""UNets and ControlNets: what they are fed and return, read from config.json, and how PyTorch's are called with it."""
+"""UNets and ControlNets: their signatures, read from config.json, and how PyTorch calls them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -17,25 +17,25 @@ _ADDED = ("text_embeds", "time_ids")
 
 
 def unet_signature(config: Config) -> Signature:
-    """A UNet2DModel, or any network that is called like one: sample, timestep, perhaps class_labels.
+    """A UNet2DModel, or any network that is called like one: sample, timestep, optional class_labels.
 
-    ConfigError names the key of the config that cannot be honoured.
+    ConfigError names an unsupported key of the config.
     """
     one_of(config, "class_embed_type", (None, "timestep", "identity"))
     return _unet(config, _base(config))
 
 
 def conditional_unet_signature(config: Config, *, time_ids: int = BASE_TIME_IDS, residuals: bool = False) -> Signature:
-    """A UNet2DConditionModel. With ``residuals`` it takes what ControlNets add to it, too."""
+    """A UNet2DConditionModel. With ``residuals`` it also takes the residuals of ControlNets as inputs."""
     one_of(config, "encoder_hid_dim_type", (None, "text_proj"))
     inputs = (*_base(config), *text_inputs(config, time_ids))
     return _unet(config, (*inputs, *_residuals(config)) if residuals else inputs)
 
 
 def controlnet_signature(config: Config, *, time_ids: int = BASE_TIME_IDS) -> Signature:
-    """A ControlNetModel: a conditional UNet's inputs and the control image; it returns that UNet's residuals.
+    """A ControlNetModel: takes a conditional UNet's inputs and the control image, and returns that UNet's residuals.
 
-    They are at full strength: a weaker control multiplies them, and those of several controls are added.
+    The residuals are at full strength. The caller multiplies them by the control's scale and adds several controls.
     """
     factor = 2 ** (len(widths(config, "conditioning_embedding_out_channels")) - 1)
     channels = count(config, "conditioning_channels", default=3)
@@ -49,19 +49,19 @@ def controlnet_signature(config: Config, *, time_ids: int = BASE_TIME_IDS) -> Si
 
 
 def call_unet(module: torch.nn.Module, inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor]:
-    """The prediction."""
+    """Call a UNet. Returns the prediction."""
     arguments = _arguments(inputs)
     return (_sample(module(arguments.pop("sample"), arguments.pop("timestep"), **arguments)),)
 
 
 def call_controlnet(module: torch.nn.Module, inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
-    """The residuals, in the order of the way down, then that of the middle."""
+    """Call a ControlNet. Returns the residuals of the down blocks in order, then that of the middle block."""
     down, middle = module(**_arguments(inputs), return_dict=False)
     return (*down, middle)
 
 
 def _arguments(inputs: Mapping[str, torch.Tensor]) -> dict[str, Any]:
-    """Some inputs are entries of a dict or of a list to diffusers."""
+    """The keyword arguments of diffusers' forward, which takes some inputs inside a dict or a list."""
     arguments: dict[str, Any] = {}
     for name, value in inputs.items():
         if name in _ADDED:
@@ -74,7 +74,7 @@ def _arguments(inputs: Mapping[str, torch.Tensor]) -> dict[str, Any]:
 
 
 def _sample(output: Any) -> torch.Tensor:
-    """A UNet returns a tensor, a tuple that begins with it, or an object with ``sample``."""
+    """The prediction in a UNet's output: a tensor, a tuple that begins with it, or an object with ``sample``."""
     if isinstance(output, torch.Tensor):
         return output
     found = getattr(output, "sample", None)
@@ -92,14 +92,14 @@ def _unet(config: Config, inputs: tuple[Input, ...]) -> Signature:
 def _sizes(config: Config) -> tuple[Sizes, ...]:
     if "cross_attention_dim" not in config:
         return tuple({"height": height, "width": width} for height, width in two_image_sizes(config))
-    # Traced at odd sizes, the network scales up to the size of what it skipped, and takes all sizes.
+    # Traced at odd sizes, the network upsamples to the size of the skip connection, so the graph takes all sizes.
     (height, width), small = two_image_sizes(config)
     sizes: list[Sizes] = [{"height": height, "width": width}, {"height": small[0] + 1, "width": small[1] + 3}]
     return tuple({**size, "sequence": length} for size, length in zip(sizes, _SEQUENCES, strict=True))
 
 
 def _base(config: Config) -> tuple[Input, ...]:
-    # Fourier features are of log(t), and the output is divided by t.
+    # Fourier features use log(t), and the output is divided by t, so t must not be 0.
     first = 1 if config.get("time_embedding_type") == "fourier" else 0
     last = count(config, "num_train_timesteps", default=1000)
     sample = Input(name="sample", axes=image_axes(count(config, "in_channels")))
@@ -111,7 +111,7 @@ def _base(config: Config) -> tuple[Input, ...]:
 
 
 def _residuals(config: Config) -> tuple[Input, ...]:
-    """What a ControlNet adds to the skip connections, in the order of the way down, and to the middle."""
+    """The residuals that a ControlNet adds to the skip connections of the down blocks in order, and to the middle."""
     channels = widths(config, "block_out_channels")
     axes = [_level(channels[0], 0)]
     for level, layers in enumerate(per_level(config, "layers_per_block", len(channels))):

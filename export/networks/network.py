@@ -1,4 +1,4 @@
-"""A PyTorch network: a module, how it is called, what goes in and out, and the state that it must be in."""
+"""A PyTorch network to export: its module, how it is called, and its signature."""
 
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -14,18 +14,18 @@ from ..errors import error_summary
 from .signature import Arrays, Signature, Sizes
 
 Call = Callable[[torch.nn.Module, Mapping[str, torch.Tensor]], tuple[torch.Tensor, ...]]
-"""Feeds a module its inputs by name, and returns its outputs in the order of its signature."""
+"""Calls a module with inputs by name. Returns its outputs in the order of its signature."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Network:
-    """A module whose weights are float32, or float16 once it has been compared in float32."""
+    """A module with its signature. Its weights are float32 until they are rounded for the trace."""
 
     module: torch.nn.Module
     call: Call
     signature: Signature
     disposable: bool = False
-    """Whether it was loaded for one graph alone, and its weights may go once that is written."""
+    """Whether it was loaded for one graph only, so that its weights can be freed when the graph is written."""
 
     @property
     def name(self) -> str:
@@ -34,7 +34,7 @@ class Network:
 
 
 class PositionalNetwork(torch.nn.Module):
-    """A network with its inputs by position and plain tensors as its outputs, which is what can be traced."""
+    """A network with positional inputs and a tuple of tensors as outputs, as the tracer requires."""
 
     def __init__(self, network: Network) -> None:
         super().__init__()
@@ -43,13 +43,13 @@ class PositionalNetwork(torch.nn.Module):
         self.names = network.signature.names
 
     def forward(self, *inputs: torch.Tensor) -> tuple[torch.Tensor, ...]:
-        """The outputs for the inputs in the order of the signature."""
+        """Run the network on inputs in the order of the signature."""
         return self.call(self.network, dict(zip(self.names, inputs, strict=True)))
 
 
 @contextmanager
 def evaluation_mode(module: torch.nn.Module) -> Iterator[None]:
-    """Evaluation mode without gradients, until the end of the block; then every flag is as it was."""
+    """Evaluation mode without gradients until the end of the block; then restore every flag."""
     training = [(part, part.training) for part in module.modules()]
     trainable = [parameter for parameter in module.parameters() if parameter.requires_grad]
     try:
@@ -63,10 +63,10 @@ def evaluation_mode(module: torch.nn.Module) -> Iterator[None]:
 
 
 def free_weights(network: Network) -> None:
-    """Free the weights of a network that nobody else needs.
+    """Free the weights of a disposable network.
 
-    Letting go of the module is not enough: the rules of onnxscript's rewriter keep what they matched last, and one
-    weight of a mapped file keeps the whole file mapped.
+    Deleting the module is not enough: the rules of onnxscript's rewriter keep references to what they matched last, and
+    one weight of a memory-mapped file keeps the whole file mapped.
     """
     if network.disposable:
         for tensor in (*network.module.parameters(), *network.module.buffers()):
@@ -74,14 +74,14 @@ def free_weights(network: Network) -> None:
 
 
 def to_tensors(module: torch.nn.Module, inputs: Mapping[str, NDArray[Any]]) -> tuple[torch.Tensor, ...]:
-    """The inputs in their order, where the module's weights are, and as precise as the least precise of those."""
+    """The inputs as tensors, in order, on the module's device, in the least precise data type of its weights."""
     weight = min(module.parameters(), key=lambda parameter: parameter.element_size(), default=torch.empty(0))
     tensors = (torch.from_numpy(array).to(weight.device) for array in inputs.values())
     return tuple(tensor.to(weight.dtype) if tensor.is_floating_point() else tensor for tensor in tensors)
 
 
 def run_network(network: Network, batch: int, sizes: Sizes, seed: int) -> tuple[Arrays, Arrays]:
-    """Run the module on random inputs; return both. ExportError where it fails, or is no such network."""
+    """Run the module on random inputs. Returns inputs and outputs. ExportError where it fails or does not fit."""
     inputs = network.signature.draw(batch, sizes, seed)
     shapes = ", ".join(f"{name} {array.dtype} {array.shape}" for name, array in inputs.items())
     try:

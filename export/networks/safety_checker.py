@@ -1,4 +1,4 @@
-"""The safety checker of Stable Diffusion, under the names of the ONNX pipelines that diffusers had."""
+"""The safety checker of Stable Diffusion. Inputs and outputs have the names of diffusers' former ONNX pipelines."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -12,7 +12,7 @@ _SIDE = 16
 
 
 def safety_checker_signature(config: Config) -> Signature:
-    """CLIP's pixels and the finished images (B, H, W, C) to the images, black where unsafe, and which those are."""
+    """Takes CLIP's pixels and finished images (B, H, W, C). Returns them, unsafe ones black, and which are unsafe."""
     side = count(config["vision_config"], "image_size", default=224)
     pictures = ("batch", "height", "width", 3)
     return Signature(
@@ -26,7 +26,7 @@ def safety_checker_signature(config: Config) -> Signature:
 
 
 def call_safety_checker(module: torch.nn.Module, inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
-    """What ``forward_onnx`` computes, which writes to its argument and cannot be traced."""
+    """The same as its ``forward_onnx``, which writes to its argument and therefore cannot be traced."""
     checker: Any = module
     embedding = torch.nn.functional.normalize(checker.visual_projection(checker.vision_model(inputs["clip_input"])[1]))
     special = _cosines(embedding, checker.special_care_embeds) - checker.special_care_embeds_weights

@@ -1,4 +1,4 @@
-"""What a network is fed and what it returns: names, axes, and how to draw inputs for a comparison."""
+"""The signature of a network: names and axes of inputs and outputs, and random inputs for comparisons."""
 
 import dataclasses
 from collections.abc import Callable, Mapping
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 Arrays = dict[str, NDArray[Any]]
 Sizes = Mapping[str, int]
-"""The lengths of the free axes but the batch, by name: height, width, sequence."""
+"""The lengths of the free axes except the batch, by name: height, width, sequence."""
 Axes = tuple[int | str, ...]
-"""A shape. A name is a free axis; "height/8", rounded up, and "height*8" follow from another one."""
+"""A shape. A name is a free axis. "height/8" (rounded up) and "height*8" are computed from another axis."""
 Draw = Callable[[np.random.Generator, tuple[int, ...]], NDArray[Any]]
 
 
@@ -23,7 +23,7 @@ def normal(random: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.fl
 
 @dataclass(frozen=True, kw_only=True)
 class Input:
-    """One input of a network."""
+    """One input of a network. ``draw`` makes random values for it."""
 
     name: str
     axes: Axes
@@ -32,23 +32,23 @@ class Input:
 
 @dataclass(frozen=True, kw_only=True)
 class Signature:
-    """The inputs of a network in their order, its outputs, and sizes that it accepts."""
+    """The inputs of a network in order, its outputs, and sizes that it accepts."""
 
     inputs: tuple[Input, ...]
     outputs: Mapping[str, tuple[int | str | None, ...]]
-    """The axes of every output; None where the length does not matter here."""
+    """The axes of every output; None where the length is not checked."""
     sizes: tuple[Sizes, ...]
-    """What to compare at; the last is what to trace with."""
+    """The sizes for the comparison with PyTorch; the last one is also used for tracing."""
     batch: int | None = None
-    """The only batch, where it is not free."""
+    """The batch, if it is fixed."""
 
     @property
     def names(self) -> tuple[str, ...]:
-        """The inputs in their order."""
+        """The names of the inputs in order."""
         return tuple(entry.name for entry in self.inputs)
 
     def fixed(self, batch: int, lengths: Sizes) -> "Signature":
-        """The same signature with no free axes left: at one ``batch``, and one length of each axis."""
+        """The same signature without free axes: at one ``batch`` and one length of each axis."""
         known = {"batch": batch, **lengths}
         return Signature(
             inputs=tuple(dataclasses.replace(entry, axes=_shape(entry.axes, known)) for entry in self.inputs),
@@ -64,7 +64,7 @@ class Signature:
         return {entry.name: entry.draw(random, _shape(entry.axes, lengths)) for entry in self.inputs}
 
     def shape_of(self, output: str, lengths: Mapping[str, int]) -> tuple[int | None, ...]:
-        """The shape that ``output`` must have at these ``lengths`` of the free axes; None where any will do."""
+        """The shape of ``output`` at these ``lengths`` of the free axes; None where the length is not checked."""
         return tuple(None if axis is None else _length(axis, lengths) for axis in self.outputs[output])
 
 
@@ -74,7 +74,7 @@ def image_axes(channels: int, *, height: int | str = "height", width: int | str 
 
 
 def distinct_integers(low: int, high: int) -> Draw:
-    """Draws whole numbers in [low, high), no two the same where there are as many."""
+    """Draws integers in [low, high), all different if there are enough."""
 
     def draw(random: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.int64]:
         count = int(np.prod(shape))
@@ -84,7 +84,7 @@ def distinct_integers(low: int, high: int) -> Draw:
 
 
 def scaled_normal(scale: float) -> Draw:
-    """Draws normal values of the standard deviation ``scale``."""
+    """Draws normal values with the standard deviation ``scale``."""
     return lambda random, shape: normal(random, shape) * np.float32(scale)
 
 

@@ -1,4 +1,4 @@
-"""Image sizes that a denoising network accepts, read from its config.json."""
+"""Image sizes for comparisons that a denoising network accepts, read from its config.json."""
 
 from ddim_edge.errors import ConfigError
 
@@ -10,7 +10,7 @@ _SMALLEST, _LARGEST = 8, 32
 
 
 def two_image_sizes(config: Config) -> tuple[Side, Side]:
-    """The height and width that the network is for, within limits, and small ones that are not square.
+    """The network's own height and width, within limits, and a small size that is not square.
 
     Each level but the first halves the image, so height and width are multiples of 2^(levels-1).
     """
@@ -21,7 +21,7 @@ def two_image_sizes(config: Config) -> tuple[Side, Side]:
     if not config.get("block_out_channels"):
         return _without_levels(config, height, width)
     unit = 2 ** (len(widths(config, "block_out_channels")) - 1)
-    # No larger than what it was trained on: beyond that, its values can grow, and rounding errors with them.
+    # Not larger than the training size: beyond it, values can grow, and rounding errors with them.
     small, limit = (max(_round_up(side, unit), 2 * unit) for side in (min(_SMALLEST, height, width), _LARGEST))
     full = (min(_round_up(height, unit), limit), min(_round_up(width, unit), limit))
     other = (small, small + unit)
@@ -30,7 +30,9 @@ def two_image_sizes(config: Config) -> tuple[Side, Side]:
 
 def _without_levels(config: Config, height: int, width: int) -> tuple[Side, Side]:
     if not config.get("sample_size"):
-        raise ConfigError("the config has neither block_out_channels nor sample_size: give one, to know valid sizes")
+        raise ConfigError(
+            "the config has neither block_out_channels nor sample_size: add one of them, which gives the valid sizes"
+        )
     return (height, width), (height, 2 * width)
 
 

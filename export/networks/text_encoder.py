@@ -1,4 +1,4 @@
-"""CLIP's text encoders. The names of inputs and outputs are those of optimum, all hidden states among them."""
+"""CLIP's text encoders. Inputs and outputs, with all hidden states, have the names that optimum gives them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -14,7 +14,7 @@ _POOLED = {"CLIPTextModel": "pooler_output", "CLIPTextModelWithProjection": "tex
 
 
 def text_encoder_signature(config: Config) -> Signature:
-    """Token numbers, always as many as there are positions, to what they mean.
+    """Takes token ids, always as many as the encoder has positions. Returns hidden states and the pooled output.
 
     ``hidden_states.0`` is the embedding and ``hidden_states.N`` what the N-th layer returns, before the last norm.
     """
@@ -31,14 +31,14 @@ def text_encoder_signature(config: Config) -> Signature:
 
 
 def call_text_encoder(module: torch.nn.Module, inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:
-    """The last hidden state, the pooled one, all hidden states."""
+    """Call the text encoder. Returns the last hidden state, the pooled output, and all hidden states."""
     output: Any = module(input_ids=inputs["input_ids"], output_hidden_states=True, return_dict=True)
     pooled = output.text_embeds if "text_embeds" in output else output.pooler_output
     return output.last_hidden_state, pooled, *output.hidden_states
 
 
 def _sentences(vocabulary: int, end: Any) -> Draw:
-    """Draws tokens with the end of the text somewhere in every row: it is there that the text is pooled."""
+    """Draws token ids with the end token somewhere in every row, because the text is pooled there."""
 
     def draw(random: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.int64]:
         tokens = random.integers(0, vocabulary, shape)

@@ -1,1 +1,1 @@
-"""Output: folders that appear whole, exports that resume, and the record of what was made."""
+"""Output: folders that appear whole, exports that resume, and export.json."""

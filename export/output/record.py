@@ -1,4 +1,4 @@
-"""The files of export.json: the hash and size of every file of a bundle. Needs no PyTorch."""
+"""The key "files" of export.json: hash and size of every file. Needs no PyTorch."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -12,13 +12,13 @@ FILE_NAME = "export.json"
 
 
 def write_json(path: Path, contents: Mapping[str, Any]) -> None:
-    """Write a JSON object, whole or not at all, and the folder that it lies in."""
+    """Write a JSON object, whole or not at all. Creates its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
     write_file(path, (json.dumps(contents, indent=2) + "\n").encode())
 
 
 def hash_files(folder: Path) -> dict[str, dict[str, str | int]]:
-    """The hash and size of every file below ``folder``; what a subfolder's export.json knows is not read again."""
+    """The hash and size of every file below ``folder``. Files in a subfolder's export.json are not read again."""
     known: dict[str, dict[str, str | int]] = {}
     for record in sorted(folder.glob(f"*/{FILE_NAME}")):
         files = read_json(record)["files"]
@@ -28,20 +28,20 @@ def hash_files(folder: Path) -> dict[str, dict[str, str | int]]:
 
 
 def file_entry(file: Path) -> dict[str, str | int]:
-    """The hash and size of a file."""
+    """The SHA-256 and the size in bytes of a file."""
     return {"sha256": sha256_of(file), "size": file.stat().st_size}
 
 
 def recorded_files(folder: Path) -> dict[str, Any]:
-    """The hashes that the export.json of ``folder`` has, by file; none where there is no such file, or none in it."""
+    """Hash and size by file from the export.json of ``folder``; empty where it has none."""
     contents = read_json(folder / FILE_NAME) if (folder / FILE_NAME).is_file() else {}
     return dict(contents.get("files", {}))
 
 
 def update_hashes(folder: Path, files: Iterable[Path], **facts: Any) -> None:
-    """Write the hashes of some ``files`` below ``folder`` anew into its export.json; ``facts`` if it is a network's.
+    """Update hash and size of ``files`` below ``folder`` in its export.json; and ``facts``, if it is a network's.
 
-    A file that is gone is struck out. Where there are no hashes, as in an unfinished bundle, nothing is written.
+    A missing file is removed from it. An export.json without hashes, as of an unfinished bundle, is not changed.
     """
     before = recorded_files(folder)
     if not before:
@@ -54,7 +54,7 @@ def update_hashes(folder: Path, files: Iterable[Path], **facts: Any) -> None:
 
 
 def folder_size(folder: Path) -> int:
-    """Bytes of all files below ``folder``."""
+    """Size of all files below ``folder``, in bytes."""
     return sum(file.stat().st_size for file in _files(folder))
 
 

@@ -1,4 +1,4 @@
-"""What an export.json says of a network: what was exported from what, by what, and how well it agrees."""
+"""The export.json of a network: source, options, versions, and the comparison with PyTorch."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ _PACKAGES = ("ddim-edge", "torch", "diffusers", "transformers", "onnx", "onnxscr
 
 @dataclass(frozen=True, kw_only=True)
 class Report:
-    """A network that was exported."""
+    """An exported network."""
 
     path: Path
     """The folder that its export.json describes."""
@@ -30,42 +30,42 @@ class Report:
     cases: tuple[Case, ...]
     options: Options = field(default_factory=Options)
     remark: str | None = None
-    """What is not as it was asked for."""
+    """What differs from the options, such as layers kept in fp32."""
     made_from: Mapping[str, Any] = field(default_factory=dict)
-    """The source's files and the options: the same again would give the same graph."""
+    """The source's files and the options. The same ones give the same graph."""
     step: StepCheck | None = None
-    """How far the fused step is off; None without one."""
+    """The error of the fused step; None without one."""
     fp32_fallback_cases: tuple[Case, ...] = ()
-    """The comparison of the fp32 form; none without one."""
+    """The comparison of model.fp32.onnx; empty without one."""
 
     @property
     def precision(self) -> Precision:
-        """What weights are stored in, and how the graph was compared."""
+        """The precision of the weights, and of the comparison."""
         return self.options.comparison
 
     @property
     def error(self) -> float:
-        """The worst of the cases, by the precision's measure."""
-        return _worst(self.cases)
+        """The largest error of all cases, by the precision's measure."""
+        return _largest_error(self.cases)
 
     @property
     def deviation(self) -> str:
-        """The error, for people."""
-        return _in_words(self.cases, self.precision)
+        """The error as text."""
+        return _as_text(self.cases, self.precision)
 
     @property
     def fp32_fallback_deviation(self) -> str | None:
-        """The error of the fp32 form, for people; None without one."""
-        return _in_words(self.fp32_fallback_cases, FP32) if self.fp32_fallback_cases else None
+        """The error of model.fp32.onnx as text; None without one."""
+        return _as_text(self.fp32_fallback_cases, FP32) if self.fp32_fallback_cases else None
 
     @property
     def size(self) -> int:
-        """Bytes of all files of the folder."""
+        """Size of all files of the folder, in bytes."""
         return folder_size(self.path)
 
 
 def write_report(folder: Path, report: Report) -> None:
-    """Write ``export.json`` into ``folder``, which holds all the other files."""
+    """Write ``export.json`` to ``folder``, which must have all other files already."""
     contents: dict[str, Any] = {
         "network": report.network,
         **report.options.to_json(),
@@ -83,7 +83,7 @@ def write_report(folder: Path, report: Report) -> None:
 
 
 def read_report(folder: Path) -> Report:
-    """What ``write_report`` wrote. ConfigError where it is no JSON."""
+    """Read what ``write_report`` wrote. ConfigError where it is not JSON."""
     contents = read_json(folder / FILE_NAME)
     step = contents["verification"].get("step")
     return Report(
@@ -102,21 +102,21 @@ def _comparison(cases: tuple[Case, ...], precision: Precision) -> dict[str, Any]
     return {
         "measure": precision.formula,
         "tolerance": precision.tolerance,
-        "error": _worst(cases),
+        "error": _largest_error(cases),
         "cases": [case.to_json() for case in cases],
     }
 
 
-def _worst(cases: tuple[Case, ...]) -> float:
+def _largest_error(cases: tuple[Case, ...]) -> float:
     return max(case.error for case in cases)
 
 
-def _in_words(cases: tuple[Case, ...], precision: Precision) -> str:
-    return f"at most {_worst(cases):.1e} {precision.unit} from PyTorch"
+def _as_text(cases: tuple[Case, ...], precision: Precision) -> str:
+    return f"at most {_largest_error(cases):.1e} {precision.unit} from PyTorch"
 
 
 def _versions() -> dict[str, str | None]:
-    """Installed versions, null for what is not installed. onnxruntime is a module with more than one package."""
+    """Installed versions, null if not installed. Several packages contain the module onnxruntime."""
     return {name: _version(name) for name in _PACKAGES} | {"onnxruntime": onnxruntime.__version__}
 
 

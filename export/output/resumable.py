@@ -1,4 +1,4 @@
-"""A bundle that grows component by component, and does not look like one before it is whole."""
+"""Writes a bundle component by component. It has no model_index.json, so it is not a bundle, until it is complete."""
 
 import shutil
 from collections.abc import Collection, Iterator
@@ -17,11 +17,11 @@ _MARK = {"unfinished": "run the same export again, and it goes on where it stopp
 
 @contextmanager
 def unfinished_folder(out: Path, components: Collection[str]) -> Iterator[None]:
-    """Make ``out``, or take up an unfinished one; if the block fails, what is finished in it stays, if anything is.
+    """Create ``out``, or continue an unfinished one. If the block fails, finished components stay.
 
-    ``components`` are the subfolders that will be made in it. An unfinished folder has our export.json, and no
-    model_index.json, which has to be written last. ConfigError where ``out`` is something else; OutputError where
-    nothing can be written there.
+    ``components`` are the subfolders that will be created in it. An unfinished folder has an export.json from
+    ``_begin`` and no model_index.json, which is written last. ConfigError where ``out`` is something else; OutputError
+    where nothing can be written there.
     """
     if not _is_unfinished(out):
         check_free(out)
@@ -35,14 +35,14 @@ def unfinished_folder(out: Path, components: Collection[str]) -> Iterator[None]:
 
 
 def finish(folder: Path, index: Path) -> None:
-    """Make a bundle of it: ``index`` becomes its model_index.json."""
+    """Complete the bundle: ``index`` becomes its model_index.json."""
     index.rename(folder / INDEX)
 
 
 def _is_unfinished(out: Path) -> bool:
     if not (out / FILE_NAME).is_file() or (out / INDEX).exists():
         return False
-    # A bundle of one network, without an index, has an export.json of another kind.
+    # A bundle of one network has no model_index.json either, but an export.json with other keys.
     return bool(read_json(out / FILE_NAME).keys() & {*_MARK, "source"})
 
 
@@ -55,7 +55,7 @@ def _begin(out: Path) -> None:
 
 
 def _remove_leftovers(out: Path, components: Collection[str]) -> None:
-    """Temporary folders of a run that was killed."""
+    """Remove temporary folders of an export that was killed."""
     for name in components:
         for folder in out.glob(f".{name}.*"):
             shutil.rmtree(folder, ignore_errors=True)

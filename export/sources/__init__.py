@@ -1,1 +1,1 @@
-"""Sources: where weights come from: a diffusers folder, a checkpoint, the hub, LoRA files."""
+"""Sources of weights: a diffusers folder, a checkpoint, the Hugging Face hub, LoRA files."""

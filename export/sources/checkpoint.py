@@ -1,7 +1,7 @@
-"""A single-file checkpoint: the weights of all networks of a pipeline under the names of Stability's own code.
+"""Reads a single-file checkpoint: the weights of all networks of a pipeline, with the names of Stability's code.
 
-It has no configs: those come from a folder in diffusers' layout. Diffusers translates the names; its own
-``from_single_file`` leaves weights that are missing random, which is why only the translation is taken from it.
+It has no configs; they come from a folder in diffusers' layout. diffusers translates the names. Its
+``from_single_file`` leaves missing weights random, so only its translation is used.
 """
 
 from pathlib import Path
@@ -23,25 +23,25 @@ _NETWORKS = {
     "text_encoder": ("cond_stage_model.", "conditioner.embedders.0.transformer."),
     "text_encoder_2": ("conditioner.embedders.1.model.", "conditioner.embedders.0.model."),
 }
-"""Where a graph's weights are. SDXL's refiner has its second text encoder where the base model has the first."""
+"""Prefixes of each component's weights. SDXL's refiner has its second text encoder where the base has the first."""
 
 
 def check_file(path: Path) -> None:
-    """ConfigError where a file is no checkpoint in safetensors."""
+    """ConfigError where a file is not a checkpoint in safetensors."""
     if path.suffix != ".safetensors":
         raise ConfigError(
-            f"{path} is no checkpoint in safetensors; other formats can run code when they are read: save it as "
+            f"{path} is not a checkpoint in safetensors; other formats can run code when they are read: save it as "
             "safetensors, or load it with diffusers and save the pipeline to a folder"
         )
     if not _keys(path, _NETWORKS["unet"]):
         raise ConfigError(
-            f"{path} has no weights under {_NETWORKS['unet'][0]}: it is no checkpoint of a pipeline; a LoRA is given "
-            "with --lora"
+            f"{path} has no weights under {_NETWORKS['unet'][0]}: it is not a checkpoint of a pipeline; "
+            "give a LoRA with --lora"
         )
 
 
 def check_checkpoint_has(component: Component) -> None:
-    """ConfigError where a checkpoint has no weights of a component."""
+    """ConfigError where the checkpoint has no weights of a component."""
     assert component.checkpoint is not None
     if not _keys(component.checkpoint, _NETWORKS[component.name]):
         raise ConfigError(
@@ -51,13 +51,13 @@ def check_checkpoint_has(component: Component) -> None:
 
 
 def checkpoint_licence(path: Path) -> str | None:
-    """The licence that a checkpoint states, as ModelSpec has it."""
+    """The licence in a checkpoint's metadata, under the key of the ModelSpec standard."""
     with safe_open(path, "pt") as file:
         return (file.metadata() or {}).get("modelspec.license")
 
 
 def default_config_repository(path: Path) -> str:
-    """The repository whose configs fit a checkpoint, as far as diffusers can tell by its weights."""
+    """The repository with the configs of a checkpoint, as diffusers guesses it from the weights."""
     from diffusers.loaders.single_file_utils import fetch_diffusers_config
 
     with quiet():
@@ -65,9 +65,9 @@ def default_config_repository(path: Path) -> str:
 
 
 def load_from_checkpoint(component: Component, network: Any) -> torch.nn.Module:
-    """Load the weights of one network. ExportError where they do not fit the config.
+    """Load one network from the checkpoint. ExportError where its weights do not match the config.
 
-    ``network`` is its class, of diffusers or transformers.
+    ``network`` is its class from diffusers or transformers.
     """
     assert component.checkpoint is not None
     with quiet():
@@ -77,7 +77,7 @@ def load_from_checkpoint(component: Component, network: Any) -> torch.nn.Module:
             missing = module.load_state_dict(weights, strict=False).missing_keys
         except (OSError, ValueError, TypeError, KeyError, IndexError, RuntimeError) as error:
             raise ExportError(
-                f"{component.checkpoint} does not fit {component.folder}: {error_summary(error)}"
+                f"{component.checkpoint} does not match {component.folder}: {error_summary(error)}"
             ) from error
     if missing:
         raise ExportError(
@@ -99,7 +99,7 @@ def _make(component: Component, network: Any) -> torch.nn.Module:
 def _translate(
     component: Component, module: torch.nn.Module, weights: dict[str, torch.Tensor]
 ) -> dict[str, torch.Tensor]:
-    """The same weights under the names that they have in ``module``."""
+    """Rename the weights to the names that they have in ``module``."""
     from diffusers.loaders import single_file_utils as diffusers_names
 
     translated: dict[str, torch.Tensor]
@@ -113,13 +113,13 @@ def _translate(
         translated = diffusers_names.convert_open_clip_checkpoint(module, weights, prefix=prefix)
     else:
         translated = diffusers_names.convert_ldm_clip_checkpoint(weights)
-    # Since its version 5, CLIPTextModel has no such level any more.
+    # CLIPTextModel has not had this level since transformers 5.
     level = "" if hasattr(module, "text_model") else "text_model."
     return {name.removeprefix(level): value for name, value in translated.items()}
 
 
 def _keys(path: Path, prefixes: tuple[str, ...]) -> list[str]:
-    """The names in a file that begin with the first of ``prefixes`` that any begins with."""
+    """The names in a file with the first of ``prefixes`` that any name has."""
     try:
         with safe_open(path, "pt") as file:
             names = list(file.keys())

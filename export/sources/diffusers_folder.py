@@ -1,4 +1,4 @@
-"""A folder that diffusers saved, and what of it goes into a bundle. Reads JSON only; no weights."""
+"""Reads the configs of a folder that diffusers saved, and selects the components to export. Reads no weights."""
 
 import dataclasses
 from collections.abc import Collection, Mapping
@@ -34,9 +34,9 @@ _GRAPHS = {
     "controlnet": ("controlnet",),
     "safety_checker": ("safety_checker",),
 }
-"""A pipeline's components that are networks, and the graphs that become of them."""
+"""A pipeline's networks, and the components of a bundle that they are exported to."""
 CHECKPOINT_GRAPHS = ("unet", "vae_encoder", "vae_decoder", "text_encoder", "text_encoder_2")
-"""Those whose weights a single-file checkpoint holds."""
+"""The components whose weights are in a single-file checkpoint."""
 _COPIED = ("tokenizer", "tokenizer_2", "feature_extractor")
 _CLASSES = {
     "unet": ("UNet2DModel", "UNet2DConditionModel"),
@@ -51,51 +51,51 @@ _CLASSES = {
 
 @dataclass(frozen=True, kw_only=True)
 class Component:
-    """One network of a source: the graph that becomes of it, and the folder with its config.json and weights."""
+    """One component to export: its name in the bundle, and the folder with its config.json and weights."""
 
     name: str
     folder: Path
     config: Config
     kind: str
-    """The name of its class."""
+    """The name of the network's class."""
     checkpoint: Path | None = None
-    """A file with the weights of a whole pipeline, which are not in ``folder`` then."""
+    """A checkpoint with the weights of the whole pipeline; ``folder`` has only the config then."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A source, with the JSON objects that go into the bundle."""
+    """A source: its components to export, and the JSON objects for the bundle."""
 
     folder: Path
     index: Mapping[str, Any]
     scheduler: Mapping[str, Any]
     components: tuple[Component, ...]
     graphs: tuple[str, ...]
-    """All graphs that could be made of it, wanted or not."""
+    """The names of all components that could be exported, wanted or not."""
     copied: tuple[str, ...] = ()
-    """Subfolders that are taken over as they are."""
+    """Subfolders that are copied."""
     autoencoder: Config | None = None
-    """Its config, wanted or not."""
+    """The autoencoder's config, whether it is exported or not."""
 
     @property
     def has_controlnet(self) -> bool:
-        """Whether its UNet is to take what ControlNets add."""
+        """Whether the UNet gets inputs for the residuals of ControlNets."""
         return any(component.kind == "ControlNetModel" for component in self.components)
 
 
 def open_source(
     folder: Path, wanted: Collection[str] = (), vae: Path | None = None, checkpoint: Path | None = None
 ) -> Source:
-    """Look at a UNet2DModel folder or a pipeline folder; ``wanted`` are the components to export, all if empty.
+    """Read a UNet2DModel folder or a pipeline folder. ``wanted`` are the components to export, all if empty.
 
-    ``vae`` is a folder with another autoencoder, ``checkpoint`` a file with the weights. ConfigError says what the
-    folder is instead, and what was expected.
+    ``vae`` is a folder with another autoencoder, ``checkpoint`` a file with the weights. ConfigError where the folder
+    is something else.
     """
     if not folder.is_dir():
         raise ConfigError(f"there is no folder {folder}: give a folder that diffusers' save_pretrained wrote")
     if not (folder / "model_index.json").is_file():
         if not (folder / "config.json").is_file():
-            raise ConfigError(f"{folder} holds neither config.json (a UNet2DModel) nor model_index.json (a pipeline)")
+            raise ConfigError(f"{folder} has neither config.json (a UNet2DModel) nor model_index.json (a pipeline)")
         return _bare_network(folder)
     source = _pipeline(folder, wanted)
     if checkpoint is not None:
@@ -107,7 +107,7 @@ def _bare_network(folder: Path) -> Source:
     config = read_json(folder / "config.json")
     name = config.get("_class_name")
     if name != "UNet2DModel":
-        raise ConfigError(f"{folder} holds a {name}; by itself this command exports UNet2DModel, others in a pipeline")
+        raise ConfigError(f"{folder} has a {name}; a network outside a pipeline must be a UNet2DModel")
     component = Component(name="unet", folder=folder, config=config, kind="UNet2DModel")
     return Source(
         folder=folder, index=_DEFAULT_INDEX, scheduler=_DEFAULT_SCHEDULER, components=(component,), graphs=("unet",)
@@ -137,15 +137,15 @@ def _pipeline(folder: Path, wanted: Collection[str]) -> Source:
 
 
 def _autoencoder(graphs: Mapping[str, Path]) -> Config | None:
-    """The config of the autoencoder, if the source has one, wanted or not; a cache may hold only what was wanted."""
+    """The config of the autoencoder, exported or not. None without one: a cache can lack what was not wanted."""
     path = graphs["vae_decoder"] / "config.json" if "vae_decoder" in graphs else None
     return read_json(path) if path is not None and path.is_file() else None
 
 
 def _graphs(folder: Path, present: Collection[str]) -> dict[str, Path]:
-    """The graphs that a pipeline can become, with the folders that they are made from."""
+    """The components that a pipeline can be exported to, with their source folders."""
     graphs = {name: folder / key for key, names in _GRAPHS.items() if key in present for name in names}
-    if "controlnet" in graphs:  # several lie beside each other: controlnet, controlnet_1, …
+    if "controlnet" in graphs:  # several ControlNets are in controlnet, controlnet_1, …
         graphs |= {path.name: path for path in sorted(folder.glob("controlnet_[0-9]*")) if path.is_dir()}
     return graphs
 
@@ -155,11 +155,11 @@ def _refuse_unknown(folder: Path, index: Mapping[str, Any], present: Collection[
     for name in present:
         if name not in known:
             raise ConfigError(
-                f"{folder} holds a {index.get('_class_name')} whose {name} is a {index[name][1]}, which is not "
+                f"{folder} has a {index.get('_class_name')} whose {name} is a {index[name][1]}, which is not "
                 f"supported; leave it out by naming the others with --components"
             )
     if "unet" not in present:
-        raise ConfigError(f"{folder} holds a {index.get('_class_name')}, which has no unet: nothing can be sampled")
+        raise ConfigError(f"{folder} has a {index.get('_class_name')}, which has no unet: nothing can be sampled")
 
 
 def _component(name: str, folder: Path) -> Component:
@@ -167,14 +167,14 @@ def _component(name: str, folder: Path) -> Component:
     kind = str(config.get("_class_name") or (config.get("architectures") or [None])[0])
     valid = _CLASSES["controlnet" if name.startswith("controlnet") else name]
     if kind not in valid:
-        raise ConfigError(f"{folder} holds a {kind}; supported there: {', '.join(valid)}")
+        raise ConfigError(f"{folder} has a {kind}; supported there: {', '.join(valid)}")
     return Component(name=name, folder=folder, config=config, kind=kind)
 
 
 def _with_vae(source: Source, vae: Path) -> Source:
-    """The same source with another autoencoder in its place."""
+    """The same source with another autoencoder."""
     if not any(component.name.startswith("vae_") for component in source.components):
-        raise ConfigError("--vae: the source has no autoencoder among its components that another could replace")
+        raise ConfigError("--vae: no autoencoder is among the components to export, so none can be replaced")
     components = (
         _component(component.name, vae) if component.name.startswith("vae_") else component
         for component in source.components
@@ -187,17 +187,17 @@ def _with_vae(source: Source, vae: Path) -> Source:
 
 
 def _with_weights_from(source: Source, checkpoint: Path, wanted: Collection[str]) -> Source:
-    """The same source with the weights of a single file, which holds neither a safety checker nor ControlNets."""
+    """The same source with the weights of a checkpoint, which has no safety checker and no ControlNets."""
     components = [
         dataclasses.replace(component, checkpoint=checkpoint) if component.name in CHECKPOINT_GRAPHS else component
         for component in source.components
     ]
-    bare = {
+    without_weights = {
         component.name
         for component in components
         if component.checkpoint is None and not any(component.folder.glob("*.safetensors"))
     }
-    dropped = set() if wanted else bare
+    dropped = set() if wanted else without_weights
     return dataclasses.replace(
         source,
         components=tuple(component for component in components if component.name not in dropped),

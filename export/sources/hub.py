@@ -1,4 +1,4 @@
-"""Repositories of the Hugging Face hub, through its cache: the configs first, then the weights that are wanted."""
+"""Downloads repositories of the Hugging Face hub to its cache: first the configs, later the wanted weights."""
 
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,14 +12,15 @@ _VARIANTS = ("*.fp16.*", "*.fp16-*", "*.bf16.*", "*.bf16-*", "*.non_ema.*", "*.n
 
 
 def fetch_configs(repository: str) -> Path:
-    """The folder in the cache with a repository's JSON files, tokenizers and model card. ConfigError without them."""
+    """Download a repository's JSON files, tokenizers and model card. Returns the cache folder. Raises ConfigError."""
     return _snapshot(repository, _CONFIGS)
 
 
 def fetch_weights(repository: str, root: Path, folders: Iterable[Path], *, allow_pickle: bool) -> None:
-    """Fetch the weights of some folders below ``root``, a repository's cache: variants only where there are no others.
+    """Download the weights of some folders below ``root``, a repository's cache folder.
 
-    ConfigError where the hub cannot be reached and the cache has nothing of the repository.
+    Variants such as fp16 are downloaded only if there are no other weights. ConfigError where the hub cannot be reached
+    and the cache has nothing of the repository.
     """
     attempts = [("safetensors", _VARIANTS), ("safetensors", ())]
     attempts += [("bin", _VARIANTS)] if allow_pickle else []
@@ -38,7 +39,7 @@ def _snapshot(repository: str, wanted: Sequence[str], ignored: Sequence[str] = (
             huggingface_hub.snapshot_download(repository, allow_patterns=list(wanted), ignore_patterns=list(ignored))
         )
     except (OSError, ValueError) as error:
-        # What the cache has may be enough: another program fetched what it needed of the repository, not all.
+        # The cached files can be enough: another program may have downloaded a part of the repository.
         partial = getattr(error, "snapshot_path", None)
         if partial is not None:
             return Path(partial)

@@ -1,11 +1,11 @@
-"""The licence that a source states."""
+"""Reads the licence of a source."""
 
 import re
 from pathlib import Path
 
 
 def model_card_licence(folder: Path) -> str | None:
-    """The ``license`` of the model card's front matter; None where it has none."""
+    """The key ``license`` in the front matter of the model card, README.md; None without one."""
     try:
         card = (folder / "README.md").read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError):

@@ -1,4 +1,4 @@
-"""What SOURCE is: a folder, a single-file checkpoint, or the name of a repository on the Hugging Face hub."""
+"""Finds SOURCE: a folder, a single-file checkpoint, or a repository on the Hugging Face hub."""
 
 import re
 from dataclasses import dataclass
@@ -18,28 +18,28 @@ _EXPECTED = (
 
 @dataclass(frozen=True, kw_only=True)
 class Location:
-    """Where a source's configs are, and its weights."""
+    """Where the configs and weights of a source are."""
 
     name: str
-    """What export.json calls the source."""
+    """The source's name in export.json."""
     folder: Path
-    """The configs, in diffusers' layout; the weights too, if nothing else is said."""
+    """The configs in diffusers' layout; also the weights, unless there is a checkpoint or a repository."""
     checkpoint: Path | None = None
     """One file with the weights of all networks."""
     repository: str | None = None
-    """The repository that the folder is the cache of: its weights are still to be fetched."""
+    """The repository whose cache the folder is; its weights are not downloaded yet."""
 
 
 def locate(source: str, config: str | None = None) -> Location:
-    """Find ``source``. ``config`` says where the configs of a checkpoint are; by default, on the hub.
+    """Find ``source``. ``config`` says where the configs of a checkpoint are; the default is on the hub.
 
-    ConfigError where it is nothing of the kind, or the hub can neither be reached nor has it been fetched before.
+    ConfigError where ``source`` is none of the three, or the hub cannot be reached and the cache has no copy.
     """
     path = Path(source)
     if path.is_file():
         return _checkpoint(path, config)
     if config is not None:
-        raise ConfigError(f"--config says where the configs of a single-file checkpoint are, which {source} is not")
+        raise ConfigError(f"--config is for a single-file checkpoint, which {source} is not: leave it out")
     return _folder(source)
 
 
@@ -63,7 +63,7 @@ def _checkpoint(path: Path, config: str | None) -> Location:
             folder = fetch_configs(repository)
         except ConfigError as error:
             raise ConfigError(
-                f"a checkpoint has no configs, and {path} looks as if those of {repository} fit: {error}; give "
+                f"a checkpoint has no configs, and {path} seems to need those of {repository}: {error}; give "
                 "--config FOLDER, a pipeline of the same kind that diffusers saved (its weights are not needed)"
             ) from None
     else:

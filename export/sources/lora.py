@@ -1,7 +1,7 @@
-"""LoRA files: low-rank changes of weights, added to them before the export.
+"""Reads LoRA files, low-rank changes of weights, and adds them to the weights before the export.
 
-W' = W + scale · alpha/rank · up @ down (Hu et al. 2021). Read from safetensors, in the names of kohya's trainers, of
-PEFT, and of diffusers before it used PEFT.
+W' = W + scale · alpha/rank · up @ down (Hu et al. 2021). The files are safetensors with the names of kohya's trainers,
+of PEFT, or of diffusers before it used PEFT.
 """
 
 import difflib
@@ -23,21 +23,21 @@ from .lora_names import Key, aliases, read_key
 
 @dataclass(frozen=True, kw_only=True)
 class Lora:
-    """A LoRA file and how strongly it is to be applied."""
+    """A LoRA file and its scale."""
 
     path: Path
     scale: float
     keys: tuple[Key, ...]
     alphas: Mapping[str, Any]
-    """What PEFT wrote beside the weights: ``unet.lora_alpha`` and the like."""
+    """PEFT's metadata, such as ``unet.lora_alpha``."""
 
     def to_json(self) -> dict[str, Any]:
-        """As in export.json."""
+        """The entry in export.json."""
         return {"file": self.path.name, "scale": self.scale, **file_entry(self.path)}
 
 
 def read_lora(argument: str) -> Lora:
-    """Read the names in FILE or FILE:SCALE; no weights. ConfigError for a file that is no LoRA."""
+    """Read the names, not the weights, in FILE or FILE:SCALE. ConfigError for a file that is not a LoRA."""
     path, scale = _file_and_scale(argument)
     try:
         with safe_open(path, "pt") as file:
@@ -48,14 +48,14 @@ def read_lora(argument: str) -> Lora:
     for name in names:
         key = read_key(name)
         if key is None:
-            raise ConfigError(f"{path}: {name} is no key of a LoRA that this reads (kohya's, PEFT's or diffusers')")
+            raise ConfigError(f"{path}: {name} is not a known LoRA key (of kohya, PEFT or diffusers)")
         keys.append(key)
     alphas = json.loads(metadata.get("lora_adapter_metadata", "{}"))
     return Lora(path=path, scale=scale, keys=tuple(keys), alphas=alphas)
 
 
 def check_targets(loras: tuple[Lora, ...], source: Source) -> None:
-    """ConfigError for a LoRA of a network that the source does not have."""
+    """ConfigError for a LoRA of a component that the source does not have."""
     for lora in loras:
         for key in lora.keys:
             if key.component not in source.graphs:
@@ -66,7 +66,7 @@ def check_targets(loras: tuple[Lora, ...], source: Source) -> None:
 
 
 def add_lora(module: torch.nn.Module, lora: Lora, component: str) -> None:
-    """Add a LoRA to the weights of one component. ConfigError for a key that matches none, or another shape."""
+    """Add a LoRA to the weights of one component. ConfigError for a key without a layer, or of another shape."""
     wanted = {key.target for key in lora.keys if key.component == component}
     targets = _targets(module)
     unknown = sorted(wanted - targets.keys())
@@ -93,7 +93,7 @@ def _file_and_scale(argument: str) -> tuple[Path, float]:
 
 
 def _targets(module: torch.nn.Module) -> dict[str, tuple[str, Any]]:
-    """The layers that a LoRA can change, by every name that one may call them."""
+    """The layers that a LoRA can change, by each of their possible names."""
     layers = [
         (name, part) for name, part in module.named_modules() if isinstance(getattr(part, "weight", None), torch.Tensor)
     ]
@@ -103,7 +103,7 @@ def _targets(module: torch.nn.Module) -> dict[str, tuple[str, Any]]:
 
 def _add(layer: Any, parts: Mapping[str, torch.Tensor], lora: Lora, name: str) -> None:
     if not parts.keys() >= {"down", "up"}:
-        raise ConfigError(f"{lora.path} has not both halves of its change of {name}")
+        raise ConfigError(f"{lora.path} has only one of the two matrices for {name}")
     down, up = parts["down"].flatten(1), parts["up"].flatten(1)
     if down.shape[0] != up.shape[1] or up.shape[0] * down.shape[1] != layer.weight.numel():
         shapes = f"{tuple(parts['up'].shape)} by {tuple(parts['down'].shape)}"
@@ -114,7 +114,7 @@ def _add(layer: Any, parts: Mapping[str, torch.Tensor], lora: Lora, name: str) -
 
 
 def _peft_alpha(alphas: Mapping[str, Any], name: str, rank: int) -> float:
-    """PEFT's alpha is one number for a component, with exceptions by layer; without any, the scale is 1."""
+    """PEFT's alpha: one number per component with exceptions per layer. Without it, alpha/rank is 1."""
     component, _, layer = name.partition(".")
     special = alphas.get(f"{component}.alpha_pattern") or {}
     return float(special.get(layer) or alphas.get(f"{component}.lora_alpha") or rank)

@@ -1,7 +1,7 @@
-"""The names that trainers of LoRAs give to the layers of a network.
+"""The names of a network's layers in LoRA files.
 
-All are compared with dots as underscores, which is how kohya's trainers write them. They call the layers of SDXL's UNet
-as Stability's own code does (``input_blocks_4_1``), where diffusers says ``down_blocks_1_attentions_0``.
+All names are compared with dots as underscores, as kohya's trainers write them. These trainers name the layers of
+SDXL's UNet as Stability's code does (``input_blocks_4_1``), where diffusers has ``down_blocks_1_attentions_0``.
 """
 
 import re
@@ -48,7 +48,7 @@ class Key(NamedTuple):
 
 
 def read_key(name: str) -> Key | None:
-    """What a key of a LoRA file means; None where it is none."""
+    """Parse a key of a LoRA file; None if it is not one."""
     match = _KEY.fullmatch(name)
     if match is None:
         return None
@@ -61,16 +61,16 @@ def read_key(name: str) -> Key | None:
 
 
 def aliases(layer: str, config: Any) -> Iterator[str]:
-    """Every name that a layer of a network with ``config`` goes by."""
+    """Every name that a LoRA file can have for a layer of a network with ``config``."""
     name = layer.replace(".", "_")
     yield name
-    # Since its version 5, CLIPTextModel has one level less than before, and than CLIPTextModelWithProjection.
+    # Since transformers 5, CLIPTextModel has one level less than before, and than CLIPTextModelWithProjection.
     yield name.removeprefix("text_model_") if name.startswith("text_model_") else f"text_model_{name}"
     yield from _stability(name, getattr(config, "layers_per_block", None))
 
 
 def _of_processor(layer: str) -> str:
-    """Before PEFT, diffusers kept the changes of an attention in its processor."""
+    """The layer of a name from before PEFT, when diffusers kept the LoRA of an attention in its processor."""
     plain = layer.replace("_processor_", "_")
     return f"{plain}_0" if plain != layer and plain.endswith("_to_out") else plain
 
@@ -90,7 +90,7 @@ def _stability(name: str, layers: Any) -> Iterator[str]:
     elif kind == "downsamplers":
         yield f"input_blocks_{(block + 1) * (layers + 1)}_0_op"
     elif kind == "upsamplers":
-        # Behind the attention, where the block has one.
+        # It follows the attention, if the block has one.
         yield from (f"output_blocks_{block * (layers + 1) + layers}_{place}_{rest}" for place in (1, 2))
     else:
         first = 1 + block * (layers + 1) if way == "down" else block * (layers + 1)

@@ -1,4 +1,4 @@
-"""Weights, read strictly: local files only, safetensors unless allowed otherwise, every weight there, in float32."""
+"""Loads weights: local files only, safetensors unless pickle is allowed, none missing, as float32."""
 
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ _TRANSFORMERS = ("CLIPTextModel", "CLIPTextModelWithProjection")
 
 
 def check_weights(component: Component, *, allow_pickle: bool) -> None:
-    """ConfigError where a component has no weights that may be read."""
+    """ConfigError where a component has no weights that can be read safely."""
     if component.checkpoint is not None:
         check_checkpoint_has(component)
         return
@@ -33,7 +33,7 @@ def check_weights(component: Component, *, allow_pickle: bool) -> None:
 
 
 def weight_files(component: Component) -> list[Path]:
-    """The files that ``load`` reads weights from."""
+    """The files that ``load_network`` reads weights from."""
     if component.checkpoint is not None:
         return [component.checkpoint]
     variant = _variant(component.folder)
@@ -43,20 +43,20 @@ def weight_files(component: Component) -> list[Path]:
 
 
 def load_network(component: Component) -> torch.nn.Module:
-    """Load a network. ExportError where the weights do not fit the config."""
+    """Load a network. ExportError where the weights do not match the config."""
     if component.checkpoint is not None:
-        return load_from_checkpoint(component, _loader(component.kind))
+        return load_from_checkpoint(component, _class_named(component.kind))
     safe = any(component.folder.glob("*.safetensors"))
     options: dict[str, Any] = {"variant": _variant(component.folder)} if _variant(component.folder) else {}
     with quiet():
-        loader = _loader(component.kind)
+        network_class = _class_named(component.kind)
         try:
-            module, info = loader.from_pretrained(
+            module, info = network_class.from_pretrained(
                 component.folder, local_files_only=True, use_safetensors=safe, output_loading_info=True, **options
             )
         except (OSError, ValueError, TypeError, RuntimeError, NotImplementedError) as error:
             raise ExportError(f"diffusers cannot load {component.folder}: {error_summary(error)}") from error
-    # diffusers only logs this, and leaves the weights random.
+    # diffusers only logs missing weights, and leaves them random.
     if info["missing_keys"]:
         count, name = len(info["missing_keys"]), min(info["missing_keys"])
         raise ExportError(f"{component.folder} lacks {count} of the network's weights, {name} among them")
@@ -64,8 +64,8 @@ def load_network(component: Component) -> torch.nn.Module:
     return network
 
 
-def _loader(kind: str) -> Any:
-    """The class of a name. Importing diffusers or transformers takes seconds, which ``export_unet`` does without."""
+def _class_named(kind: str) -> Any:
+    """The class with this name. Imported here, because diffusers and transformers take seconds to import."""
     if kind in _TRANSFORMERS:
         import transformers
 
@@ -80,7 +80,7 @@ def _loader(kind: str) -> Any:
 
 
 def _variant(folder: Path) -> str | None:
-    """The variant, such as fp16, of a folder that has no weights but those."""
+    """The variant, such as fp16, of a folder that has no other weights; None otherwise."""
     names = [path.name.split(".") for path in folder.glob("*.safetensors")]
     plain = any(len(components) == 2 for components in names)
     return None if plain or not names else names[0][1].split("-")[0]

@@ -1,4 +1,4 @@
-"""Does ONNX Runtime compute what PyTorch computes? Random inputs through both."""
+"""Compares the exported graph in ONNX Runtime with the network in PyTorch on random inputs."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -22,19 +22,19 @@ _BATCHES = (1, 3, 5)
 
 @dataclass(frozen=True, kw_only=True)
 class Case:
-    """One comparison: what was run, and how far off it was by the precision's measure."""
+    """One comparison: batch, sizes, and the error by the precision's measure."""
 
     batch: int
     sizes: Sizes
     error: float
 
     def to_json(self) -> dict[str, Any]:
-        """As in export.json."""
+        """The entry in export.json."""
         return {"batch": self.batch, **self.sizes, "error": self.error}
 
     @classmethod
     def from_json(cls, entry: Mapping[str, Any]) -> "Case":
-        """What ``to_json`` wrote."""
+        """Read what ``to_json`` wrote."""
         sizes = {key: value for key, value in entry.items() if key not in ("batch", "error")}
         return cls(batch=entry["batch"], sizes=sizes, error=entry["error"])
 
@@ -46,7 +46,7 @@ class Case:
 
 @dataclass(frozen=True, kw_only=True)
 class Reference:
-    """What PyTorch made of random inputs."""
+    """Random inputs, and PyTorch's outputs for them."""
 
     batch: int
     sizes: Sizes
@@ -55,7 +55,7 @@ class Reference:
 
 
 def run_pytorch(network: Network) -> list[Reference]:
-    """Run the module, in float32, at three batch sizes and all sizes of its signature, as far as those are free."""
+    """Run the module in float32 at three batch sizes and all sizes of its signature, or at the fixed ones."""
     references = []
     batches = _BATCHES if network.signature.batch is None else (network.signature.batch,) * 2
     for seed, (sizes, batch) in enumerate(product(network.signature.sizes, batches), start=1):
@@ -65,13 +65,13 @@ def run_pytorch(network: Network) -> list[Reference]:
 
 
 def verify_graph(path: Path, references: Iterable[Reference], precision: Precision) -> tuple[Case, ...]:
-    """Compare the graph with what PyTorch returned. ExportError where any case is beyond the tolerance."""
+    """Compare the graph with PyTorch's outputs. ExportError where an error is above the tolerance."""
     session = _open(path)
     cases = tuple(_compare(session, reference, precision) for reference in references)
     worst = max(cases, key=lambda case: case.error)
     if not worst.error <= precision.tolerance:
         raise ExportError(
-            f"the exported graph is not the network: at {worst} it is off by {worst.error:.2g} {precision.unit}, where "
+            f"the exported graph differs from the network: by {worst.error:.2g} {precision.unit} at {worst}, where "
             f"{precision.tolerance:g} is allowed; nothing was written"
         )
     return cases
@@ -82,7 +82,7 @@ def _open(path: Path) -> onnxruntime.InferenceSession:
     options.log_severity_level = 4
     try:
         return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime's errors share no other base
+    except Exception as error:  # ONNX Runtime's errors have no other common base
         raise ExportError(f"ONNX Runtime does not load the exported graph: {error_summary(error)}") from error
 
 
@@ -90,7 +90,7 @@ def _compare(session: onnxruntime.InferenceSession, reference: Reference, precis
     feeds = {name: precision.cast(array) for name, array in reference.inputs.items()}
     try:
         outputs = session.run(list(reference.outputs), feeds)
-    except Exception as error:  # likewise
+    except Exception as error:  # as above
         case = Case(batch=reference.batch, sizes=reference.sizes, error=0.0)
         raise ExportError(f"ONNX Runtime cannot run the exported graph at {case}: {error_summary(error)}") from error
     pairs = zip(outputs, reference.outputs.values(), strict=True)

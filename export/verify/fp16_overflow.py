@@ -1,6 +1,6 @@
-"""How large the values within a network become: fp16 ends at 65504. Layers that go beyond are kept in float32.
+"""Finds layers whose values overflow in fp16, whose largest value is 65504, and keeps them in float32.
 
-ONNX Runtime's CPU computes fp16 graphs mostly in float32, and does not show what would overflow on a GPU.
+ONNX Runtime's CPU provider computes fp16 graphs mostly in float32, and does not show what overflows on a GPU.
 """
 
 from collections.abc import Iterator
@@ -10,43 +10,43 @@ from typing import Any
 import numpy as np
 import torch
 
-LARGEST = float(np.finfo(np.float16).max) / 2
-"""The limit, with room for inputs that were not tried; and so that the sum of two values within it is finite."""
+LIMIT = float(np.finfo(np.float16).max) / 2
+"""Half of fp16's largest value: a margin for other inputs, and the sum of two values below it is finite."""
 
 
 class Magnitudes:
-    """The largest magnitude of all values that went into, and came out of, each part of a network."""
+    """The largest magnitude of the inputs and of the outputs of each submodule of a network."""
 
     def __init__(self, module: torch.nn.Module) -> None:
         self.module = module
-        self.taken: dict[torch.nn.Module, float] = {}
-        self.given: dict[torch.nn.Module, float] = {}
+        self.inputs: dict[torch.nn.Module, float] = {}
+        self.outputs: dict[torch.nn.Module, float] = {}
 
     def __call__(self, part: torch.nn.Module, inputs: Any, output: Any) -> None:
-        """See one call of a part."""
-        self.taken[part] = max(self.taken.get(part, 0.0), _largest(inputs))
-        self.given[part] = max(self.given.get(part, 0.0), _largest(output))
+        """The forward hook: record one call of a submodule."""
+        self.inputs[part] = max(self.inputs.get(part, 0.0), _largest(inputs))
+        self.outputs[part] = max(self.outputs.get(part, 0.0), _largest(output))
 
     @property
     def largest(self) -> float:
-        """The largest of all."""
-        return max(self.given.values(), default=0.0)
+        """The largest magnitude of all outputs."""
+        return max(self.outputs.values(), default=0.0)
 
-    def layers(self) -> dict[str, torch.nn.Module]:
-        """The layers with weights that overflow by themselves, or whose block adds something to them and overflows."""
+    def overflowing_layers(self) -> dict[str, torch.nn.Module]:
+        """The layers with weights that overflow, or whose block overflows because it adds to their outputs."""
         return {name: part for name, part in layers_with_weights(self.module).items() if part in self._overflowing()}
 
     def _overflowing(self) -> set[torch.nn.Module]:
-        blocks = [part for part, value in self.given.items() if not value <= LARGEST]
-        # A block that only passes on what a block within it returned is not at fault.
+        blocks = [part for part, value in self.outputs.items() if not value <= LIMIT]
+        # Take the innermost blocks: an outer one may only return an inner one's output.
         innermost = [part for part in blocks if not (set(part.modules()) - {part}) & {*blocks}]
         within = {inner for part in innermost if part is not self.module for inner in part.modules()}
-        return within | {part for part, value in self.taken.items() if not value <= LARGEST} | {*blocks}
+        return within | {part for part, value in self.inputs.items() if not value <= LIMIT} | {*blocks}
 
 
 @contextmanager
 def record_magnitudes(module: torch.nn.Module) -> Iterator[Magnitudes]:
-    """Watch all parts of ``module`` until the end of the block."""
+    """Record the magnitudes in ``module`` until the end of the block."""
     magnitudes = Magnitudes(module)
     hooks = [part.register_forward_hook(magnitudes) for part in module.modules()]
     try:
@@ -57,14 +57,14 @@ def record_magnitudes(module: torch.nn.Module) -> Iterator[Magnitudes]:
 
 
 def layers_with_weights(module: torch.nn.Module) -> dict[str, torch.nn.Module]:
-    """The parts that have weights of their own, by name."""
+    """The submodules that have weights of their own, by name."""
     return {name: part for name, part in module.named_modules() if any(True for _ in part.parameters(recurse=False))}
 
 
 def to_float16(module: torch.nn.Module, kept: dict[str, torch.nn.Module]) -> None:
-    """Make a network float16 but for some layers; from now on, every layer casts what it takes to its own type.
+    """Convert a network to float16, in place, except the layers in ``kept``. Each layer then casts its inputs.
 
-    What a layer in float32 returns stays in float32, through additions and the like, until the next in float16.
+    The output of a layer in float32 stays in float32, through additions and the like, until the next float16 layer.
     """
     module.half()
     for layer in kept.values():

@@ -1,4 +1,4 @@
-"""Does unet_step.onnx compute what the plain graph, guidance and ``DdimSchedule`` compute? Needs no PyTorch."""
+"""Compares unet_step.onnx with model.onnx followed by guidance and ``DdimSchedule`` in NumPy. Needs no PyTorch."""
 
 import tempfile
 from collections.abc import Iterator
@@ -22,38 +22,38 @@ from ..graph.fused_step import COLUMNS
 from ..networks.sizes import two_image_sizes
 
 _TOLERANCES = {"tensor(float)": 1e-5, "tensor(float16)": 1e-2}
-"""By the type of the prediction: in fp16, ONNX Runtime's CPU leaves out roundings, and not the same ones in both."""
+"""By the prediction's type. In fp16, ONNX Runtime's CPU omits roundings, and not the same ones in both graphs."""
 _TYPES = {"float": np.float32, "float16": np.float16, "double": np.float64, "int64": np.int64, "int32": np.int32}
 _TOKENS = 77
 
 _CLIPPED = DdimSchedule(DdimConfig(eta=1.0), 10)
 _FREE = DdimSchedule(DdimConfig(prediction_type="angular_velocity", clip_denoised_sample=False), 10)
 _ROWS = ((_CLIPPED, 3, 3.0), (_FREE, 7, 0.5))
-"""Schedule, step and guidance scale, of the images in turn."""
+"""Schedule, step and guidance scale; images take them in turn."""
 
 Arrays = dict[str, NDArray[Any]]
 
 
 class StepCheck(NamedTuple):
-    """How far a fused step was off."""
+    """The error of a fused step, and the tolerance."""
 
     error: float
     tolerance: float
 
     def to_json(self) -> dict[str, Any]:
-        """As in export.json."""
+        """The entry in export.json."""
         return {"measure": "max |onnxruntime - numpy| / max |numpy|", **self._asdict()}
 
 
 @dataclass(frozen=True)
 class _Case:
-    """What a fused graph is fed, and what the plain one predicts of the same."""
+    """Inputs of the fused graph, and the plain graph's prediction for the same."""
 
     feeds: Arrays
     prediction: NDArray[Any]
 
     def expected(self, prediction: NDArray[np.float32]) -> Iterator[tuple[NDArray[np.float32], NDArray[np.float32]]]:
-        """Next sample and x_0 of every image, by NumPy."""
+        """Next sample and x_0 of every image, computed with NumPy."""
         sample, noise, coefficients = (self.feeds[name] for name in ("sample", "noise", "step_coefficients"))
         count = len(sample)
         guided = guide(prediction[:count], prediction[-count:], coefficients[:, -1])
@@ -63,9 +63,9 @@ class _Case:
 
 
 def verify_step(plain: Path, fused: Path) -> StepCheck:
-    """Run both graphs on random inputs, guided and not, and compare their predictions, and the step with NumPy's.
+    """Run both graphs on random inputs with and without guidance; compare the predictions, and the step with NumPy's.
 
-    ExportError where either is off by more than is allowed, relative to its largest value.
+    ExportError where an error, relative to the largest value, is above the tolerance.
     """
     with _session(plain) as session:
         cases = [_case(session, plain.parent, *counts) for counts in _counts(session)]
@@ -76,7 +76,7 @@ def verify_step(plain: Path, fused: Path) -> StepCheck:
 
 @contextmanager
 def _session(path: Path) -> Iterator[onnxruntime.InferenceSession]:
-    """The graph, opened; one in bfloat16 is computed in float32. Not two of them are in memory at a time."""
+    """Open a graph; one in bfloat16 is computed in float32. Only one is in memory at a time."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     with tempfile.TemporaryDirectory(prefix=".verify.", dir=path.parent) as place:
@@ -86,13 +86,13 @@ def _session(path: Path) -> Iterator[onnxruntime.InferenceSession]:
             write_as_float32(path, runnable)
         try:
             session = onnxruntime.InferenceSession(runnable, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime's errors share no other base
+        except Exception as error:  # ONNX Runtime's errors have no other common base
             raise ExportError(f"ONNX Runtime does not load {path.name}: {error}") from error
         yield session
 
 
 def _counts(session: onnxruntime.InferenceSession) -> list[tuple[int, int]]:
-    """Images and rows: without guidance, and with it where the batch has room for that."""
+    """Numbers of images and rows: without guidance, and with it if the batch allows."""
     batch = _declared(session)["sample"].shape[0]
     if not isinstance(batch, int):
         return [(2, 2), (2, 4)]
@@ -125,13 +125,13 @@ def _declared(session: onnxruntime.InferenceSession) -> dict[str, Any]:
 
 
 def _lengths(sample: list[int | str], folder: Path) -> dict[int | str, int]:
-    """Small lengths of the free axes of the sample."""
+    """Small lengths for the free axes of the sample."""
     sides = two_image_sizes(read_json(folder / "config.json"))[1]
     return dict(zip(sample[2:], sides, strict=True))
 
 
 def _draw(random: np.random.Generator, declared: Any, rows: int, lengths: dict[int | str, int]) -> NDArray[Any]:
-    """A class or another whole number is 0; every free axis but the known ones is one of tokens."""
+    """Random floats; integers such as classes are 0. A free axis without a length in ``lengths`` is tokens."""
     axes = (axis if isinstance(axis, int) else lengths.get(axis, _TOKENS) for axis in declared.shape[1:])
     shape, kind = (rows, *axes), _TYPES[declared.type.removeprefix("tensor(").removesuffix(")")]
     is_float = issubclass(kind, np.floating)
@@ -149,19 +149,19 @@ def _compare(session: onnxruntime.InferenceSession, case: _Case, tolerance: floa
 def _run(session: onnxruntime.InferenceSession, feeds: Arrays) -> list[NDArray[Any]]:
     try:
         return list(session.run(None, feeds))
-    except Exception as error:  # likewise
+    except Exception as error:  # as above
         raise ExportError(f"ONNX Runtime cannot run the UNet with or without its step: {error}") from error
 
 
 def _check(name: str, got: NDArray[Any], expected: NDArray[Any], tolerance: float) -> float:
-    """The error, relative to the largest value; ExportError where it is too much."""
+    """The error relative to the largest value. ExportError where it is above the tolerance."""
     if got.shape != expected.shape:
         raise ExportError(f"the fused step's {name} has the shape {got.shape}, where {expected.shape} is expected")
     wide = expected.astype(np.float32)
     error = float(np.abs(got - wide).max() / max(np.abs(wide).max(), np.finfo(np.float32).tiny))
     if not error <= tolerance:
         raise ExportError(
-            f"the fused step is not the step: its {name} is off by {error:.2g} of its scale, where {tolerance:g} is "
+            f"the fused step is wrong: its {name} differs by {error:.2g} of its largest value, where {tolerance:g} is "
             "allowed; it was not written"
         )
     return error

@@ -1,1 +1,1 @@
-"""Training recipes of the bundled models. They run from a clone and are not in the wheel."""
+"""Training recipes of the models in this repository. They run from a clone and are not in the wheel."""

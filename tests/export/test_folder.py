@@ -127,13 +127,13 @@ def test_a_folder_that_is_not_there(tmp_path: Path) -> None:
 
 def test_a_folder_of_something_else(tmp_path: Path) -> None:
     (tmp_path / "source").mkdir()
-    refused(tmp_path / "source", tmp_path, ConfigError, r"holds neither config\.json .* nor model_index\.json")
+    refused(tmp_path / "source", tmp_path, ConfigError, r"has neither config\.json .* nor model_index\.json")
 
 
 def test_a_pipeline_with_a_component_that_is_unknown(pipeline_folder: Path, tmp_path: Path) -> None:
     source = copy(pipeline_folder, tmp_path)
     change(source / "model_index.json", prior=["diffusers", "PriorTransformer"])
-    message = "holds a DDPMPipeline whose prior is a PriorTransformer, which is not supported; .* with --components"
+    message = "has a DDPMPipeline whose prior is a PriorTransformer, which is not supported; .* with --components"
     refused(source, tmp_path, ConfigError, message)
 
 
@@ -146,13 +146,15 @@ def test_a_pipeline_without_a_unet(pipeline_folder: Path, tmp_path: Path) -> Non
 def test_a_component_of_another_class(pipeline_folder: Path, tmp_path: Path) -> None:
     source = copy(pipeline_folder, tmp_path)
     change(source / "unet" / "config.json", _class_name="UNet1DModel")
-    refused(source, tmp_path, ConfigError, "holds a UNet1DModel; supported there: UNet2DModel, UNet2DConditionModel")
+    refused(source, tmp_path, ConfigError, "has a UNet1DModel; supported there: UNet2DModel, UNet2DConditionModel")
 
 
 def test_another_network(unet_folder: Path, tmp_path: Path) -> None:
     source = copy(unet_folder, tmp_path)
     change(source / "config.json", _class_name="UNet2DConditionModel")
-    refused(source, tmp_path, ConfigError, "holds a UNet2DConditionModel; by itself this command exports UNet2DModel")
+    refused(
+        source, tmp_path, ConfigError, "has a UNet2DConditionModel; a network outside a pipeline must be a UNet2DModel"
+    )
 
 
 def test_another_kind_of_class_embedding(unet_folder: Path, tmp_path: Path) -> None:
@@ -205,7 +207,7 @@ def test_a_place_that_is_taken(unet_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "out" / "mine").write_text("mine")
     with pytest.raises(ConfigError, match="is there already and is not empty"):
         export_folder(unet_folder, tmp_path / "out")
-    with pytest.raises(ConfigError, match="is there already and is no folder"):
+    with pytest.raises(ConfigError, match="is there already and is not a folder"):
         export_folder(unet_folder, tmp_path / "out" / "mine")
     assert [path.read_text() for path in (tmp_path / "out").iterdir()] == ["mine"]
 

@@ -219,9 +219,9 @@ def test_an_fp32_form_that_is_not_the_network_is_no_bundle(
         ({"--dtype": "fp16", "--fp32-too": "controlnet"}, ["component 'controlnet' is unknown"]),
         ({"--dtype": "bf16", "--components": "unet", "--keep-fp32": "vae_decoder"}, ["is unknown", "Valid: unet."]),
         ({"--dtype": "fp16", "--keep-fp32": "unet", "--fp32-too": "unet"}, ["unet is named by --keep-fp32 and by"]),
-        ({"--keep-fp32": "unet"}, ["--keep-fp32: all of it is in fp32 anyway; give --dtype fp16"]),
-        ({"--fp32-too": "all", "--quantize": "int8-weights"}, ["--fp32-too: all of it is in fp32 anyway"]),
-        ({"--dtype": "bf16", "--fp32-too": "unet"}, ["--fp32-too is for what overflows in fp16, and bf16"]),
+        ({"--keep-fp32": "unet"}, ["--keep-fp32: everything is in fp32 already; add --dtype fp16"]),
+        ({"--fp32-too": "all", "--quantize": "int8-weights"}, ["--fp32-too: everything is in fp32 already"]),
+        ({"--dtype": "bf16", "--fp32-too": "unet"}, ["--fp32-too is for values that overflow in fp16, and bf16"]),
     ],
 )
 def test_refused_before_anything_is_exported(

@@ -49,9 +49,12 @@ def other_timestep(graph: onnx.GraphProto) -> None:
 @pytest.mark.parametrize(
     ("model", "message"),
     [
-        (tiny_model(scalar_timestep=True), "its timestep is no vector, .* how many rows there are: export it again"),
-        (changed(wider), "it takes 9 channels and predicts 1: a step needs as many"),
-        (changed(residual), "it takes what ControlNets add"),
+        (
+            tiny_model(scalar_timestep=True),
+            "its timestep is not a vector, .* number of rows is unknown: export it again",
+        ),
+        (changed(wider), "it takes 9 channels and predicts 1: a step needs the same number"),
+        (changed(residual), "it takes the residuals of ControlNets"),
         (changed(free_timestep, batch=2), "the batch of its sample is 2 and that of its timestep free"),
         (changed(second_output), "it has 2 outputs"),
         (changed(renamed), "it has a noise already"),
@@ -61,7 +64,7 @@ def other_timestep(graph: onnx.GraphProto) -> None:
 def test_graphs_that_cannot_have_a_step(model: onnx.ModelProto, message: str, tmp_path: Path) -> None:
     unet = write_bundle(tmp_path / "bundle", model) / "unet"
     before = {path.name: path.read_bytes() for path in unet.iterdir()}
-    with pytest.raises(ExportError, match=f"the step cannot be a part of this UNet's graph: {message}"):
+    with pytest.raises(ExportError, match=f"cannot add the step to this UNet's graph: {message}"):
         fuse_step(unet)
     assert {path.name: path.read_bytes() for path in unet.iterdir()} == before
 
@@ -91,10 +94,10 @@ def test_a_fixed_batch(batch: int, tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_graph(tmp_path: Path) -> None:
-    with pytest.raises(ExportError, match=r"model\.onnx is not there: a UNet's graph is wanted"):
+    with pytest.raises(ExportError, match=r"model\.onnx is not there: give a folder with a UNet's graph"):
         fuse_step(tmp_path)
     (tmp_path / "model.onnx").write_bytes(b"\xff" * 9)
-    with pytest.raises(ExportError, match=r"model\.onnx is no ONNX graph"):
+    with pytest.raises(ExportError, match=r"model\.onnx is not an ONNX graph"):
         fuse_step(tmp_path)
 
 

@@ -94,8 +94,8 @@ def test_a_bundle_of_one_shape(source_of: SourceOf, tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"static": "512x512"}, "static '512x512' is no BxHxW: give batch, height and width in pixels"),
-        ({"static": "0x32x32"}, "static '0x32x32' is no BxHxW"),
+        ({"static": "512x512"}, "static '512x512' is not BxHxW: give batch, height and width in pixels"),
+        ({"static": "0x32x32"}, "static '0x32x32' is not BxHxW"),
         ({"static": "1x34x63"}, "static 1x34x63: .* must be multiples of 2 for this model; the nearest are 34 and 64"),
         ({"opset": 17}, "opset 17 is not supported: choose from 18 to 23"),
         ({"target": "cuda12"}, "target 'cuda12' is unknown. Did you mean 'cuda'"),

@@ -1,1 +1,1 @@
-"""The recipe of a small text-to-image model: colour emoji from their Unicode names."""
+"""Trains a small text-to-image model: colour emoji from their Unicode names."""

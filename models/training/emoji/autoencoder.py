@@ -1,7 +1,7 @@
-"""The autoencoder, whose latents are fixed beforehand: principal components of the pictures' 8x8 patches.
+"""The autoencoder. Its latents are fixed before the training: principal components of the pictures' 8x8 patches.
 
-The encoder learns to give the components, the decoder to draw the picture from them all, with what lies beside a patch
-in view. Since the latents do not depend on the training, the denoiser need not wait for it.
+The encoder learns to compute the components, the decoder to draw the picture from the components of all patches. The
+latents do not depend on the training, so the denoiser can be trained without waiting for it.
 """
 
 from typing import Any
@@ -15,7 +15,7 @@ from ..recipe import Recipe
 FACTOR, CHANNELS = 8, 24
 RECIPE = Recipe(steps=3_700, learning_rate=2e-3, batch_size=32, warmup_steps=100, ema_decay=0.998)
 _LOG_VARIANCE = -12.0
-"""Of the encoder's distribution: images are to be encoded all but exactly."""
+"""The target of the encoder's log-variance: almost deterministic."""
 
 
 def make_autoencoder() -> AutoencoderKL:
@@ -36,8 +36,9 @@ def make_autoencoder() -> AutoencoderKL:
 def principal_latents(images: torch.Tensor) -> torch.Tensor:
     """Latents, float32 (N, 24, H/8, W/8) of variance 1 over all, of images (N, 3, H, W).
 
-    The components' deviations range over a factor of ten. They are divided by their square roots: as they are, the
-    denoiser would hardly see the last; all alike, it would spend itself on them.
+    The components' standard deviations differ by a factor of ten. Each component is divided by the square root of its
+    standard deviation. Unscaled, the denoiser would hardly learn the last components; with equal deviations, it would
+    learn little else.
     """
     patches = torch.nn.functional.pixel_unshuffle(images, FACTOR)
     rows = patches.permute(0, 2, 3, 1).reshape(-1, patches.shape[1]).double()
@@ -52,13 +53,13 @@ def principal_latents(images: torch.Tensor) -> torch.Tensor:
 
 
 def autoencoder_loss(images: torch.Tensor, latents: torch.Tensor, batch: int = RECIPE.batch_size) -> Loss:
-    """Squared error of the encoder's mean, and squared and absolute error of what the decoder draws."""
+    """Squared error of the encoder's mean, and squared and absolute error of the decoder's picture."""
 
     def loss(autoencoder: Any, _step: int, random: torch.Generator) -> torch.Tensor:
         rows = torch.randperm(len(images), generator=random)[:batch]
         picture, latent = images[rows], latents[rows]
         mean, log_variance = autoencoder.encode(picture).latent_dist.parameters.chunk(2, dim=1)
-        # What a denoiser hands over is a little off.
+        # Noise, because the latents of a denoiser are not exact.
         drawn = autoencoder.decode(latent + 0.05 * torch.randn(latent.shape, generator=random)).sample
         encoding = (mean - latent).square().mean() + 0.01 * (log_variance - _LOG_VARIANCE).square().mean()
         drawing = (drawn - picture).square().mean() + 0.2 * (drawn - picture).abs().mean()

@@ -13,9 +13,9 @@ from ddim_edge.errors import ConfigError
 
 DEFAULT_FONT = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
 SIDE = 32
-_BITMAP_SIZE = 109  # the one size that the font has; a glyph fills 136 x 128 pixels
+_BITMAP_SIZE = 109  # the only size in the font; a glyph has 136 x 128 pixels
 _GLYPH = (136, 128)
-# Digits and signs that begin keycaps, letters that pair up to flags, what changes skin or hair of the glyph before it.
+# Digits and signs of keycaps, letters of flags, modifiers of skin or hair.
 _PARTS = frozenset([*range(0x80), 0x20E3, *range(0x1F1E6, 0x1F200), *range(0x1F3FB, 0x1F400), *range(0x1F9B0, 0x1F9B4)])
 
 
@@ -27,7 +27,7 @@ class Emoji(NamedTuple):
 
 
 def load(font: Path = DEFAULT_FONT) -> Emoji:
-    """Every single code point that has a name and a glyph, but for skin tones, flags and keycaps; some 1,360.
+    """Every single code point with a name and a glyph, except skin tones, flags and keycaps: about 1,360.
 
     Which code points have a name depends on Python's version of Unicode. Raises ConfigError where the font is missing.
     """
@@ -36,11 +36,11 @@ def load(font: Path = DEFAULT_FONT) -> Emoji:
     except OSError as error:
         raise ConfigError(
             f"{font} cannot be read as a font of {_BITMAP_SIZE} pixels ({error}): install Debian's package "
-            "fonts-noto-color-emoji, or name its NotoColorEmoji.ttf with --font"
+            "fonts-noto-color-emoji, or give its NotoColorEmoji.ttf with --font"
         ) from None
     pairs = [(name, picture) for name, character in _named() if (picture := _draw(opened, character)) is not None]
     if not pairs:
-        raise ConfigError(f"{font} has no colour emoji: name NotoColorEmoji.ttf of fonts-noto-color-emoji with --font")
+        raise ConfigError(f"{font} has no colour emoji: give NotoColorEmoji.ttf of fonts-noto-color-emoji with --font")
     names, pictures = zip(*pairs, strict=True)
     return Emoji(names, np.stack(pictures))
 
@@ -53,7 +53,7 @@ def _named() -> Iterator[tuple[str, str]]:
 
 
 def _draw(font: ImageFont.FreeTypeFont, character: str) -> NDArray[np.uint8] | None:
-    """The character in colour, centred on a white square; None where the font has no glyph for it."""
+    """Draw the character in colour, centred on a white square. None if the font has no glyph for it."""
     glyph = Image.new("RGBA", _GLYPH)
     ImageDraw.Draw(glyph).text((0, 0), character, font=font, embedded_color=True)
     if glyph.getbbox() is None:

@@ -21,7 +21,7 @@ _TEXT_WIDTH = 128
 
 
 class TextToLatents(torch.nn.Module):
-    """What is trained together: a text encoder of two layers, and a UNet with a level for each of ``widths``."""
+    """A text encoder of two layers and a UNet with one level per width, trained together."""
 
     def __init__(self, tokenizer: CLIPTokenizer, widths: tuple[int, ...] = WIDTHS) -> None:
         super().__init__()
@@ -53,22 +53,22 @@ class TextToLatents(torch.nn.Module):
         )
 
     def forward(self, sample: torch.Tensor, timesteps: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
-        """The prediction, (B, C, H, W), at timesteps (B,) for token numbers (B, 24)."""
+        """The prediction, (B, C, H, W), at timesteps (B,) for token ids (B, 24)."""
         unet: Any = self.unet
         text = self.text_encoder(input_ids=tokens).last_hidden_state
         prediction: torch.Tensor = unet(sample, timesteps, text, return_dict=False)[0]
         return prediction
 
 
-def tokens_of(tokenizer: CLIPTokenizer, texts: Sequence[str]) -> torch.Tensor:
-    """Token numbers, int64 (N, 24)."""
+def token_ids(tokenizer: CLIPTokenizer, texts: Sequence[str]) -> torch.Tensor:
+    """The token ids of texts, int64 (N, 24)."""
     encoded: Any = tokenizer(list(texts), padding="max_length", max_length=TOKENS, truncation=True, return_tensors="pt")
     tokens: torch.Tensor = encoded.input_ids
     return tokens
 
 
-def denoiser_loss(latents: torch.Tensor, tokens: torch.Tensor, nothing: torch.Tensor, recipe: Recipe = RECIPE) -> Loss:
-    """Squared error of v for a batch of latents (N, C, H, W) with captions (N, 24), some of them ``nothing`` (24,)."""
+def denoiser_loss(latents: torch.Tensor, tokens: torch.Tensor, empty: torch.Tensor, recipe: Recipe = RECIPE) -> Loss:
+    """Squared error of v for a batch of latents (N, C, H, W) with captions (N, 24), some made ``empty`` (24,)."""
     table = torch.from_numpy(alpha_bars(DIFFUSION)).float()
     signals, noises = table.sqrt(), (1 - table).sqrt()
 
@@ -76,8 +76,8 @@ def denoiser_loss(latents: torch.Tensor, tokens: torch.Tensor, nothing: torch.Te
         rows = torch.randperm(len(latents), generator=random)[: recipe.batch_size]
         latent, count = latents[rows], len(rows)
         dropped = torch.rand(count, generator=random) < recipe.label_dropout
-        captions = torch.where(dropped[:, None], nothing, tokens[rows])
-        # Stratified, and more of them where there is much noise: it is there that the caption decides.
+        captions = torch.where(dropped[:, None], empty, tokens[rows])
+        # Stratified timesteps, more of them at high noise, where the caption has the most influence.
         uniform = (torch.arange(count) + torch.rand(count, generator=random)) / count
         timesteps = (uniform**0.6 * len(table)).long()
         noise = torch.randn(latent.shape, generator=random)

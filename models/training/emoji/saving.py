@@ -1,4 +1,4 @@
-"""The trained networks as a folder that diffusers, too, can load."""
+"""Saves the trained networks as a folder that diffusers can load."""
 
 from pathlib import Path
 from typing import Any
@@ -30,7 +30,7 @@ def save_pipeline(folder: Path, trained: TextToLatents, autoencoder: Any, tokeni
         vae=autoencoder,
         text_encoder=trained.text_encoder,
         tokenizer=tokenizer,
-        scheduler=DPMSolverMultistepScheduler(steps_offset=1),  # the file is written below; the pipeline warns of 0
+        scheduler=DPMSolverMultistepScheduler(steps_offset=1),  # avoids a warning; the file is overwritten below
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,

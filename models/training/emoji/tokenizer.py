@@ -1,4 +1,4 @@
-"""A tokenizer of CLIP's kind whose byte pairs are learnt from the captions."""
+"""Trains a CLIP tokenizer on the captions: learns its byte pairs."""
 
 import json
 from collections.abc import Iterable
@@ -12,14 +12,14 @@ from ddim_edge_export.output.record import write_json
 START, END = "<|startoftext|>", "<|endoftext|>"
 VOCABULARY = 2048
 TOKENS = 24
-"""How many positions the text encoder has, the start and the end among them; CLIP has 77."""
+"""Number of positions of the text encoder, start and end included; CLIP has 77."""
 _WORDS = r"'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 
 
 def train_tokenizer(names: Iterable[str], folder: Path, vocabulary: int = VOCABULARY) -> CLIPTokenizer:
     """Learn byte pairs from ``names`` and write the tokenizer to ``folder``: vocab.json, merges.txt and their settings.
 
-    There are at most ``vocabulary`` tokens, all 256 bytes within and at the end of a word among them.
+    There are at most ``vocabulary`` tokens. They include all 256 bytes, within a word and at its end.
     """
     folder.mkdir(parents=True, exist_ok=True)
     merges = _merges(names, vocabulary)

@@ -1,1 +1,1 @@
-"""The recipe of the bundled model: a class-conditional UNet trained on Fashion-MNIST."""
+"""Trains the bundled model: a class-conditional UNet on Fashion-MNIST."""

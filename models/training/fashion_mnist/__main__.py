@@ -1,6 +1,6 @@
-"""``python -m models.training.fashion_mnist``: train the bundled model and export it.
+"""``python -m models.training.fashion_mnist``: trains the bundled model and exports it.
 
-An interrupted run goes on from its last checkpoint; a finished one that is given more steps, too.
+An interrupted run continues from its last checkpoint. So does a finished run that is given more steps.
 """
 
 import json
@@ -25,7 +25,7 @@ from .train import train
 @click.option("--steps", default=Recipe.steps, show_default=True, help="Optimizer steps of 64 images.")
 @click.option("--device", default="cuda" if torch.cuda.is_available() else "cpu", show_default=True)
 def main(out: Path, data: Path, steps: int, device: str) -> None:
-    """Train a UNet on Fashion-MNIST; OUT gets checkpoint.pt, the diffusers folder diffusers/ and the bundle bundle/."""
+    """Train a UNet on Fashion-MNIST. Writes OUT/checkpoint.pt, OUT/diffusers and the bundle OUT/bundle."""
     out.mkdir(parents=True, exist_ok=True)
     unet = train(Recipe(steps=steps), data, out / "checkpoint.pt", torch.device(device))
     save_pipeline(unet.cpu(), out / "diffusers")
@@ -39,7 +39,7 @@ SCHEDULER = scheduler_file(num_steps=8)
 
 
 def save_pipeline(unet: UNet2DModel, folder: Path) -> None:
-    """Save the network with its scheduler and its classes as a folder that diffusers, too, can load."""
+    """Save the network with its scheduler and its classes as a folder that diffusers can load."""
     DDIMPipeline(unet, DDIMScheduler()).save_pretrained(folder)
     write_json(folder / "scheduler" / "scheduler_config.json", SCHEDULER)
     path = folder / "model_index.json"

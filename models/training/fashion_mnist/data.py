@@ -16,7 +16,7 @@ NULL_CLASS = len(NAMES)
 def load(split: str, folder: Path = DEFAULT_FOLDER) -> tuple[NDArray[np.uint8], NDArray[np.int64]]:
     """Return the images, uint8 (N, 28, 28), and labels, int64 (N,), of ``split``: "train" or "t10k".
 
-    Raises ConfigError where the folder does not hold the four files of the data set.
+    Raises ConfigError where the folder lacks one of the four files of the data set.
     """
     images = _read_idx(folder / f"{split}-images-idx3-ubyte.gz", header_bytes=16)
     labels = _read_idx(folder / f"{split}-labels-idx1-ubyte.gz", header_bytes=8)
@@ -28,6 +28,6 @@ def _read_idx(path: Path, header_bytes: int) -> NDArray[np.uint8]:
         raw = gzip.decompress(path.read_bytes())
     except FileNotFoundError:
         raise ConfigError(
-            f"{path} is not there: install Debian's package dataset-fashion-mnist, or name the folder with --data"
+            f"{path} is not there: install Debian's package dataset-fashion-mnist, or give its folder with --data"
         ) from None
     return np.frombuffer(raw, np.uint8, offset=header_bytes)

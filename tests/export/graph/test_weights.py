@@ -132,7 +132,7 @@ def test_a_weight_of_two_products(transposed: int) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"dtype": "fp16", "quantize": "int8-weights"}, "computed with in fp32: leave out --quantize, or --dtype fp16"),
+        ({"dtype": "fp16", "quantize": "int8-weights"}, "computes in fp32: leave out --quantize, or --dtype fp16"),
         ({"dtype": "bf16", "opset": 21}, "bf16 needs opset 22 or more"),
     ],
 )

@@ -60,5 +60,5 @@ def test_no_folder_to_write_in(tmp_path: Path) -> None:
     with pytest.raises(OutputError, match=r"cannot write beside .*No such file"), whole_folder(tmp_path / "no" / "out"):
         pytest.fail("there is nowhere to write")
     (tmp_path / "file").write_text("")
-    with pytest.raises(ConfigError, match="is no folder"), whole_folder(tmp_path / "file"):
+    with pytest.raises(ConfigError, match="is not a folder"), whole_folder(tmp_path / "file"):
         pytest.fail("there is a file in the way")

@@ -187,8 +187,10 @@ def test_options_that_mean_nothing(source: Path) -> None:
     )
     refused(ConfigError, "dtype 'fp8' is unknown", source, dtype="fp8")
     refused(ConfigError, r"cannot read .*nowhere.*config\.json", source, vae=source / "nowhere")
-    refused(ConfigError, "holds a UNet2DConditionModel; supported there: AutoencoderKL", source, vae=source / "unet")
-    refused(ConfigError, "no autoencoder among its components", source, vae=source / "vae", components=["unet"])
+    refused(ConfigError, "has a UNet2DConditionModel; supported there: AutoencoderKL", source, vae=source / "unet")
+    refused(
+        ConfigError, "no autoencoder is among the components to export", source, vae=source / "vae", components=["unet"]
+    )
     refused(ConfigError, "cannot read the LoRA", source, loras=[str(source / "missing.safetensors")])
 
 

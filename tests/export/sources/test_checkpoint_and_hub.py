@@ -111,14 +111,14 @@ def test_checkpoints_that_do_not_fit(source_of: SourceOf, checkpoint_of: Checkpo
     refused(ConfigError, r"no weights of a text_encoder, of which .* --components", file, config=configs, out=out)
     save_file({name: value for name, value in weights.items() if not name.endswith("out.2.bias")}, file)
     refused(ExportError, r"lacks 1 of the weights .*, such as conv_out\.bias", file, config=configs, out=out)
-    refused(ExportError, "does not fit .*unet", file, config=str(source_of("sdxl")), components=["unet"], out=out)
+    refused(ExportError, "does not match .*unet", file, config=str(source_of("sdxl")), components=["unet"], out=out)
     save_file({"lora_unet_conv_in.lora_up.weight": torch.zeros(2, 2)}, file)
-    refused(ConfigError, "is no checkpoint of a pipeline; a LoRA is given with --lora", file, config=configs, out=out)
+    refused(ConfigError, "is not a checkpoint of a pipeline; give a LoRA with --lora", file, config=configs, out=out)
     file.write_bytes(b"nothing of the kind")
     refused(ConfigError, "cannot read the checkpoint", file, config=configs, out=out)
     pickled = tmp_path / "model.ckpt"
     torch.save(weights, pickled)
-    refused(ConfigError, "is no checkpoint in safetensors; other formats can run code", pickled, out=out)
+    refused(ConfigError, "is not a checkpoint in safetensors; other formats can run code", pickled, out=out)
     assert not out.exists()
 
 

@@ -172,10 +172,10 @@ def test_a_layer_that_is_not_there(tmp_path: Path) -> None:
     ("file", "message"),
     [
         (kohya("text_encoder_2", "x", torch.zeros(2, 2), torch.zeros(2, 2)), "changes a text_encoder_2, by lora_te2_x"),
-        ({"unet.conv_in.hada_w1_a": torch.zeros(2, 2)}, "hada_w1_a is no key of a LoRA that this reads"),
+        ({"unet.conv_in.hada_w1_a": torch.zeros(2, 2)}, "hada_w1_a is not a known LoRA key"),
         (
             {"lora_unet_conv_in.lora_up.weight": torch.zeros(2, 2)},
-            r"has not both halves of its change of unet\.conv_in",
+            r"has only one of the two matrices for unet\.conv_in",
         ),
         (
             peft("unet", "conv_in", torch.zeros(8, 2), torch.zeros(2, 5)),
