@@ -113,7 +113,7 @@ def export_command(
       ddim-edge export stable-diffusion/ bundle/ --dtype fp16 --fp32-too vae_decoder
       ddim-edge export dreams.safetensors bundle/ --config stable-diffusion/
       ddim-edge export stable-diffusion-v1-5/stable-diffusion-v1-5 bundle/
-      ddim-edge export stable-diffusion/ bundle/ --vae taesd/ --components unet,text_encoder,vae_decoder
+      ddim-edge export sd15/ bundle/ --vae taesd/ --components unet,text_encoder,vae_decoder
     """
     lists = {"components": components, "keep_fp32": keep_fp32, "fp32_too": fp32_too}
     try:
