@@ -81,7 +81,10 @@ def to_tensors(module: torch.nn.Module, inputs: Mapping[str, NDArray[Any]]) -> t
 
 
 def run_network(network: Network, batch: int, sizes: Sizes, seed: int) -> tuple[Arrays, Arrays]:
-    """Run the module on random inputs. Returns inputs and outputs. ExportError where it fails or does not fit."""
+    """Run the module on random inputs. Returns inputs and outputs.
+
+    ExportError where the module fails, or its outputs do not match the signature.
+    """
     inputs = network.signature.draw(batch, sizes, seed)
     shapes = ", ".join(f"{name} {array.dtype} {array.shape}" for name, array in inputs.items())
     try:
