@@ -108,7 +108,13 @@ def test_checkpoints_that_do_not_fit(source_of: SourceOf, checkpoint_of: Checkpo
     file = tmp_path / "model.safetensors"
 
     save_file({name: value for name, value in weights.items() if "cond_stage" not in name}, file)
-    refused(ConfigError, r"no weights of a text_encoder, and .* has a config of it: .* --components", file, config=configs, out=out)
+    refused(
+        ConfigError,
+        r"no weights of a text_encoder, and .* has a config of it: .* --components",
+        file,
+        config=configs,
+        out=out,
+    )
     save_file({name: value for name, value in weights.items() if not name.endswith("out.2.bias")}, file)
     refused(ExportError, r"lacks 1 of the weights .*, such as conv_out\.bias", file, config=configs, out=out)
     refused(ExportError, "does not match .*unet", file, config=str(source_of("sdxl")), components=["unet"], out=out)
@@ -216,5 +222,7 @@ def test_the_command_offline(
     outcome = invoke("export", REPOSITORY, "out")
     assert outcome.failed_with(f"there is no folder {REPOSITORY}", "cannot be reached, and its cache has nothing of")
     outcome = invoke("export", checkpoint_of("stable-diffusion"), "out")
-    assert outcome.failed_with("seems to need those of stable-diffusion-v1-5/stable-diffusion-v1-5", "give --config FOLDER")
+    assert outcome.failed_with(
+        "seems to need those of stable-diffusion-v1-5/stable-diffusion-v1-5", "give --config FOLDER"
+    )
     assert not (tmp_path / "out").exists()
