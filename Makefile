@@ -1,19 +1,28 @@
 # make run     a picture from the bundled model, in a virtual environment with the runtime alone (no PyTorch)
 # make test    everything that the tests need, then all of them
+# make test-fast   those that take less than five seconds
+# make test-all    all of them, and test-optimum
 # make check   linters and type checker
 # make test-optimum   bundles of optimum-onnx beside its own pipelines, which run in an environment of their own
 PYTHON ?= python3
 RUNTIME := .venv
 DEV := .venv-dev
 OPTIMUM := .venv-optimum
+# A file of tests runs in one process: they share their fixtures. Files with slow tests come first (tests/conftest.py).
+PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test check test-optimum clean
+.PHONY: run test test-fast test-all check test-optimum clean
 
 run: $(RUNTIME)/.installed
 	$(RUNTIME)/bin/ddim-edge run --guidance-scale 1.5 --output fashion-mnist.png
 
 test: $(DEV)/.installed
-	$(DEV)/bin/python -m pytest --numprocesses auto --maxprocesses 4 --dist loadgroup
+	$(DEV)/bin/python -m pytest $(PARALLEL)
+
+test-fast: $(DEV)/.installed
+	$(DEV)/bin/python -m pytest $(PARALLEL) -m "not slow"
+
+test-all: test test-optimum
 
 check: $(DEV)/.installed
 	$(DEV)/bin/ruff check .

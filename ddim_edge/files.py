@@ -11,14 +11,14 @@ from .errors import OutputError
 
 
 def write_file(path: Path, contents: bytes) -> Path:
-    """Write ``contents`` as ``write_whole`` does; returns ``path``."""
-    with write_whole(path) as temporary:
+    """Write ``contents`` as ``atomic_write`` does; returns ``path``."""
+    with atomic_write(path) as temporary:
         temporary.write_bytes(contents)
     return path
 
 
 @contextlib.contextmanager
-def write_whole(path: Path) -> Iterator[Path]:
+def atomic_write(path: Path) -> Iterator[Path]:
     """A temporary path beside ``path`` to write to; at the end of the block it takes the place of ``path``.
 
     The name is unique, so processes that write the same file do not disturb each other, and the contents are on the

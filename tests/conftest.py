@@ -28,12 +28,18 @@ settings.register_profile("no_clock", deadline=None)
 settings.load_profile("no_clock")
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
+_EXPORTED_FAMILIES = {"family_of", "export"}
+"""Fixtures that take far more than five seconds where they are used first, whichever test that is."""
+
+
+@pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Under pytest-xdist the tests of a folder run in one process: they share what they export, which takes long."""
+    """Mark what needs an exported family as slow, and start files with slow tests first: no process waits for one."""
     for item in items:
-        folder = item.path.relative_to(Path(__file__).parent).parts[0]
-        item.add_marker(pytest.mark.xdist_group(folder))
+        if not _EXPORTED_FAMILIES.isdisjoint(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.slow)
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture

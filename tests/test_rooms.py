@@ -79,6 +79,9 @@ def test_packages_are_imported_only_in_their_rooms() -> None:
             continue
         if package == "onnxruntime":
             assert found.file == _ROOT / "runtime" / "providers" / "onnxruntime_module.py", found
+        elif package == "pynvml":
+            assert found.file == _ROOT / "runtime" / "hardware" / "nvidia.py", found
+            assert found.inside_function, found
         elif package == "ddim_edge_export":
             assert found.file == _ROOT / "cli" / "export.py", found
             assert found.inside_function, found

@@ -10,7 +10,6 @@ from tests.serving.fuzz import run as fuzz
 from tests.serving.fuzz.malformed import case
 from tests.serving.soak import run as soak
 
-from .. import tables
 from ..results import Record
 from . import load, overhead
 from .trace import SEED
@@ -33,7 +32,6 @@ def load_command(requests: int, loads: str, batch: int, capacity_seconds: float)
     percents = [int(part) for part in loads.split(",")]
     with console.status("") as status:
         load.measure(requests, percents, batch, capacity_seconds, lambda text: status.update(text))
-    tables.render()
 
 
 @main.command("overhead")
@@ -44,7 +42,6 @@ def overhead_command(rounds: int, repetitions: int) -> None:
     with console.status("") as status:
         record = overhead.measure(rounds, repetitions, lambda text: status.update(text))
     click.echo(json.dumps(record, indent=1))
-    tables.render()
 
 
 @main.command("fuzz")
@@ -69,9 +66,8 @@ def soak_command(minutes: float) -> None:
 
 
 def _end(record: Record) -> None:
-    """Print a record, render the tables; exit code 1 where it holds a failure."""
+    """Print a record; exit code 1 where it holds a failure."""
     click.echo(json.dumps(record, indent=1))
-    tables.render()
     well = not record["failures"] and not record.get("logged_500") and record["exit_code"] == 0
     sys.exit(0 if well else 1)
 

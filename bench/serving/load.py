@@ -4,7 +4,10 @@ import asyncio
 import hashlib
 from collections.abc import Callable, Mapping, Sequence
 
-from ..results import Record, environment, read, write
+from ddim_edge.benchmark.rounds import Notify
+
+from .. import tables
+from ..results import Record, read
 from . import capacity
 from .client import TIMED_OUT, Outcome, images_of, open_client, replay
 from .processes import NO_BOUND, Server, baseline, ours
@@ -13,7 +16,6 @@ from .trace import SEED, Ask, trace
 
 SUBJECT = "serving_load"
 PACKAGES = ("ddim-edge", "numpy", "onnxruntime", "litserve", "fastapi", "uvicorn")
-Notify = Callable[[str], None]
 
 WAYS = ("one at a time", "batch by batch", "step by step")
 _CHECK = Ask(0.0, 10, (8,), 7)
@@ -32,23 +34,19 @@ def measure(requests: int, loads: Sequence[int], batch: int, seconds: float, not
     if "capacity" not in record:
         notify("the engine alone, kept full and in batches")
         record["capacity"] = capacity.measure(seconds)
-        _save(record)
+        tables.publish(SUBJECT, record, PACKAGES)
     for load in loads:
         for way in WAYS:
             if f"{way} {load}" not in record["cells"]:
                 notify(f"{way}, at {load} % of the capacity")
                 record["cells"][f"{way} {load}"] = _cell(way, load, record)
-                _save(record)
+                tables.publish(SUBJECT, record, PACKAGES)
     return record
 
 
 def warm_up(requests: int) -> int:
     """How many requests come before those that count."""
     return max(10, requests // 10)
-
-
-def _save(record: Record) -> None:
-    write(SUBJECT, {**record, **environment(*PACKAGES)})
 
 
 def _cell(way: str, load: int, record: Record) -> Record:

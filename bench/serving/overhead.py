@@ -4,15 +4,20 @@ import asyncio
 import itertools
 import statistics
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 import httpx2
 from prometheus_client.parser import text_string_to_metric_families
 
+from ddim_edge.benchmark.rounds import Notify
 from ddim_edge.serving import AsyncEngine, Settings
 
-from ..results import Record, environment, write
+from .. import tables
+from ..harness import interleaved
+from ..results import Record
 from .batches import MAX_ROWS, MODEL
 from .client import open_client, post
 from .processes import ours
@@ -23,7 +28,7 @@ PACKAGES = ("ddim-edge", "numpy", "onnxruntime", "fastapi", "uvicorn")
 AT_ONCE, NUM_STEPS = 8, 50
 BAR = 0.05
 WARM_UP_REQUESTS = AT_ONCE
-Notify = Callable[[str], None]
+Way = Callable[[int], Coroutine[Any, Any, Record]]
 Make = Callable[[int], Awaitable[object]]
 """Make one image of a seed, to its end."""
 
@@ -43,11 +48,8 @@ Read = Callable[[], Awaitable[Count]]
 def measure(rounds: int, repetitions: int, notify: Notify) -> Record:
     """Each way's median share of ``repetitions``, taken in turns; ``rounds`` requests of each of the eight clients."""
     ways = {"over HTTP": _over_http, "AsyncEngine alone": _engine_alone}
-    taken: dict[str, list[Record]] = {way: [] for way in ways}
-    for number in range(repetitions):
-        for way, run in ways.items():
-            notify(f"{way}, {number + 1} of {repetitions}")
-            taken[way].append(asyncio.run(run(rounds)))
+    measures = {way: partial(_run, run, rounds) for way, run in ways.items()}
+    taken = interleaved(measures, repetitions, notify)
     record = {
         "at_once": AT_ONCE,
         "num_steps": NUM_STEPS,
@@ -55,8 +57,12 @@ def measure(rounds: int, repetitions: int, notify: Notify) -> Record:
         "bar": BAR,
         "rows": [_row(way, each) for way, each in taken.items()],
     }
-    write(SUBJECT, {**record, **environment(*PACKAGES)})
+    tables.publish(SUBJECT, record, PACKAGES)
     return record
+
+
+def _run(way: Way, rounds: int) -> Record:
+    return asyncio.run(way(rounds))
 
 
 def _row(way: str, taken: list[Record]) -> Record:

@@ -13,7 +13,7 @@ from typing import Any
 
 import ddim_edge
 from ddim_edge.benchmark.rounds import Notify
-from ddim_edge.build.plan import Wanted, plan
+from ddim_edge.build.plan import BuildRequest, plan
 from ddim_edge.build.run import build
 from ddim_edge.bundle.read import open_bundle
 from ddim_edge.runtime.compiled.store import CACHE_VARIABLE, user_cache
@@ -44,12 +44,12 @@ def measure(subject: Subject, notify: Notify) -> dict[str, Any]:
 
 
 def _graphs(bundle: Path) -> list[Path]:
-    return [recipe.graph for recipe in plan(open_bundle(bundle), _CPU, Wanted())]
+    return [recipe.graph for recipe in plan(open_bundle(bundle), _CPU, BuildRequest())]
 
 
 def _build(bundle: Path, cache: Path) -> None:
     os.environ[CACHE_VARIABLE] = str(cache)
-    for _ in build(plan(open_bundle(bundle), _CPU, Wanted()), user_cache(), _CPU):
+    for _ in build(plan(open_bundle(bundle), _CPU, BuildRequest()), user_cache(), _CPU):
         pass
 
 

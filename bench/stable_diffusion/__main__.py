@@ -1,9 +1,6 @@
 """``python -m bench.stable_diffusion BUNDLE SOURCE``: one image, each side in a process of its own."""
 
-import json
 import os
-import subprocess
-import sys
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -11,7 +8,8 @@ from typing import Any
 import click
 import numpy as np
 
-from .. import results, tables
+from .. import tables
+from ..harness import run_once
 from .worker import KINDS
 
 PACKAGES = ("ddim-edge", "numpy", "onnxruntime", "torch", "diffusers", "transformers")
@@ -23,18 +21,21 @@ _NETWORKS = ("unet", "text_encoder", "vae_decoder")
 @click.argument("bundle", type=_FOLDER)
 @click.argument("source", type=_FOLDER)
 @click.option("--num-steps", default=2)
-@click.option("--shared", is_flag=True, help="Say in the result that other programs ran beside.")
+@click.option("--shared", is_flag=True, help="Note in the result that other programs ran at the same time.")
 def main(bundle: Path, source: Path, num_steps: int, shared: bool) -> None:
     """Make one image with BUNDLE, and with diffusers from SOURCE, the folder that BUNDLE was exported from.
 
     \b
     python -m bench.stable_diffusion stable-diffusion-1-bundle stable-diffusion-1
     """
-    with tempfile.TemporaryDirectory() as folder:
-        sides, made = {}, {}
+    # Torch would follow a thread limit that ONNX Runtime does not: both choose their threads by themselves.
+    os.environ.pop("OMP_NUM_THREADS", None)
+    sides, made = {}, {}
+    with tempfile.TemporaryDirectory() as name:
         for kind in KINDS:
-            out = Path(folder) / f"{kind}.npz"
-            sides[kind] = _run(kind, (source if kind == "diffusers" else bundle).resolve(), num_steps, out)
+            folder, out = source if kind == "diffusers" else bundle, Path(name) / f"{kind}.npz"
+            settings = {"kind": kind, "folder": str(folder.resolve()), "num_steps": num_steps, "out": str(out)}
+            sides[kind] = run_once("bench.stable_diffusion.worker", settings)
             made[kind] = dict(np.load(out))
             click.echo(f"{kind}: {sides[kind]}", err=True)
     record = {
@@ -45,20 +46,11 @@ def main(bundle: Path, source: Path, num_steps: int, shared: bool) -> None:
         "parity": _parity(made["ours"], made["diffusers"]),
         "low_memory_is_equal": _same(made["ours"], made["low-memory"]),
     }
-    results.write("stable_diffusion", {**results.environment(*PACKAGES), **record})
-    tables.render()
-
-
-def _run(kind: str, folder: Path, num_steps: int, out: Path) -> dict[str, Any]:
-    command = [sys.executable, "-m", "bench.stable_diffusion.worker", kind, str(folder), str(num_steps), str(out)]
-    # Torch would follow a thread limit that ONNX Runtime does not: both take what they take by themselves.
-    env = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}
-    done = subprocess.run(command, cwd=results.ROOT, env=env, stdout=subprocess.PIPE, text=True, check=True)
-    return dict(json.loads(done.stdout.splitlines()[-1]))
+    tables.publish("stable_diffusion", record, PACKAGES)
 
 
 def _weights(bundle: Path) -> int:
-    """Bytes of the networks that an image of a text needs."""
+    """Bytes of the networks that text-to-image needs."""
     return sum(path.stat().st_size for name in _NETWORKS for path in (bundle / name).glob("model.onnx*"))
 
 

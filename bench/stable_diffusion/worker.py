@@ -1,13 +1,9 @@
-"""One image of one side, in a process of its own: ``python -m bench.stable_diffusion.worker KIND FOLDER STEPS OUT``.
-
-Writes the samples and the image to OUT (.npz), and prints its times and its memory as a line of JSON.
-"""
+"""Worker process: makes one image with ddim-edge or diffusers, writes it with its samples, returns times and memory."""
 
 import importlib
-import json
-import sys
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -15,22 +11,26 @@ import numpy as np
 from numpy.typing import NDArray
 
 import ddim_edge
+from ddim_edge.runtime.workers.child import Record, Respond, serve
 
 PROMPT = "a cab"
 KINDS = ("ours", "low-memory", "diffusers")
 
 
 class Made(NamedTuple):
-    """What a side has made, and how long it took."""
+    """The image, and how long it took.
+
+    Attributes:
+        step_seconds: of each call of the UNet.
+        samples: after each step.
+        image: in [0, 255], (H, W, 3).
+    """
 
     load_seconds: float
     run_seconds: float
     step_seconds: list[float]
-    """Of each call of the UNet."""
     samples: list[NDArray[np.float32]]
-    """After each step."""
     image: NDArray[np.float64]
-    """In [0, 255], (H, W, 3)."""
 
 
 def ours(bundle: Path, num_steps: int, *, low_memory: bool) -> Made:
@@ -69,7 +69,7 @@ def theirs(source: Path, num_steps: int) -> Made:
 
 
 class Memory:
-    """The largest resident set so far, and the largest part of it that is no file's, sampled; MiB."""
+    """Peak resident memory, and the peak of its part that no file backs (sampled); MiB."""
 
     def __init__(self) -> None:
         self.anonymous = 0.0
@@ -89,16 +89,21 @@ def _status(field: str) -> float:
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{field}:"))
 
 
-def main() -> None:
-    kind, folder, num_steps, out = sys.argv[1], Path(sys.argv[2]), int(sys.argv[3]), Path(sys.argv[4])
+def make_image(settings: Mapping[str, Any]) -> tuple[Record, Respond]:
+    """Make the image, write it and the samples to ``out`` (.npz)."""
+    kind, folder, num_steps = settings["kind"], Path(settings["folder"]), settings["num_steps"]
     memory = Memory()
     low = kind == "low-memory"
     made = theirs(folder, num_steps) if kind == "diffusers" else ours(folder, num_steps, low_memory=low)
-    np.savez(out, samples=np.stack(made.samples), image=made.image)
-    times = {"load_seconds": round(made.load_seconds, 2), "run_seconds": round(made.run_seconds, 2)}
-    steps = {"step_seconds": [round(taken, 2) for taken in made.step_seconds]}
-    print(json.dumps({**times, **steps, **memory.peaks()}))
+    np.savez(settings["out"], samples=np.stack(made.samples), image=made.image)
+    facts = {
+        "load_seconds": round(made.load_seconds, 2),
+        "run_seconds": round(made.run_seconds, 2),
+        "step_seconds": [round(taken, 2) for taken in made.step_seconds],
+        **memory.peaks(),
+    }
+    return facts, lambda _request: {}
 
 
 if __name__ == "__main__":
-    main()
+    serve(make_image)

@@ -55,7 +55,7 @@ def open_ours(settings: Mapping[str, Any]) -> tuple[Record, Respond]:
         "guided": job_of(pipeline.bundle, request, 0, pipeline.components).unconditional is not None,
         "reads_text": pipeline.components.text is not None,
         "decodes": pipeline.components.vae is not None,
-        "sample_shape": pipeline.bundle.shape_of(request.height, request.width),
+        "sample_shape": pipeline.bundle.sample_shape_for(request.height, request.width),
         "open_seconds": opened - began,
         "warm_up_seconds": time.perf_counter() - opened,
     }

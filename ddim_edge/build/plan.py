@@ -14,14 +14,14 @@ from ..errors import BundleError, ConfigError, choose_from
 from ..graphs.external_data import check_onnx_file
 from ..graphs.inputs import declared_inputs, is_quantized
 from ..runtime.compiled.machine import Machine
-from ..runtime.compiled.recipe import PRECISIONS, Recipe, Shapes, component_of, own_options
+from ..runtime.compiled.recipe import PRECISIONS, Recipe, Shapes, component_of, options_set_by_build
 from ..runtime.providers.device import Device
 from ..runtime.providers.onnxruntime_module import library_fault
-from ..runtime.providers.options import lasting
+from ..runtime.providers.options import compile_time_options
 from ..runtime.providers.table import BUILDABLE, provider_named
 from ..runtime.sessions.opening import not_loaded
 
-_OF_IMAGES = ("sample", "step_coefficients", "noise")
+_ROW_PER_IMAGE = ("sample", "step_coefficients", "noise")
 """The inputs of a fused step that have a row an image; the others have a row for each half of its guidance."""
 _TOKENS = 77
 
@@ -29,7 +29,7 @@ Axes = tuple[int | str, ...]
 
 
 @dataclass(frozen=True)
-class Wanted:
+class BuildRequest:
     """What to compile for, where a provider compiles for shapes.
 
     Attributes:
@@ -48,53 +48,53 @@ class Wanted:
     workspace: int | None = None
 
 
-def plan(bundle: Bundle, device: Device, wanted: Wanted) -> list[Recipe]:
+def plan(bundle: Bundle, device: Device, request: BuildRequest) -> list[Recipe]:
     """All that is to be compiled of a bundle, the UNet first.
 
     Raises ConfigError for what means nothing to the provider or the model, BundleError for a graph that is broken,
     ProviderError where the provider does not load.
     """
-    _check(device.provider, wanted)
+    _check(device.provider, request)
     _check_loads(device)
-    sizes = _Sizes(bundle, wanted)
+    sizes = _Sizes(bundle, request)
     machine = Machine.of(device.provider, device.which)
     recipes = [
-        Recipe(device.provider, graph.absolute(), shapes, machine, _precision(device.provider, graph, wanted))
+        Recipe(device.provider, graph.absolute(), shapes, machine, _precision(device.provider, graph, request))
         for graph in _graphs(bundle)
         for shapes in (sizes.of(graph) if provider_named(device.provider).static_shapes else [{}])
     ]
-    given = lasting(device.options)
-    whole = [dataclasses.replace(recipe, workspace=wanted.workspace, options=given) for recipe in recipes]
+    given = compile_time_options(device.options)
+    whole = [dataclasses.replace(recipe, workspace=request.workspace, options=given) for recipe in recipes]
     _check_options(given, whole)
     return whole
 
 
 def _check_options(given: Mapping[str, str], recipes: Sequence[Recipe]) -> None:
     """ConfigError for an option by its name that is set here: its own would be passed over."""
-    taken = {key for recipe in recipes for key in own_options(recipe, Path())}
+    taken = {key for recipe in recipes for key in options_set_by_build(recipe, Path())}
     for key in given.keys() & taken:
         raise ConfigError(
             f"--provider-option {key} is set by `ddim-edge build` itself, as by --precision: leave it out"
         )
 
 
-def _check(provider: str, wanted: Wanted) -> None:
+def _check(provider: str, request: BuildRequest) -> None:
     if provider not in BUILDABLE:
         raise ConfigError(choose_from("provider to build for", provider, BUILDABLE))
-    shaped = {"--batch": wanted.batches, "--height": wanted.height, "--width": wanted.width}
-    given = {**shaped, "--workspace": wanted.workspace, "--no-guidance": not wanted.guided}
+    shaped = {"--batch": request.batches, "--height": request.height, "--width": request.width}
+    given = {**shaped, "--workspace": request.workspace, "--no-guidance": not request.guided}
     row = provider_named(provider)
     if not row.static_shapes:
         for option in (option for option, value in given.items() if value):
             raise ConfigError(f"{option} means nothing to {provider}, whose graphs take any shape: leave it out")
-    if wanted.precision is not None and not row.has_precisions:
+    if request.precision is not None and not row.has_precisions:
         raise ConfigError(f"--precision is TensorRT's: {provider} computes in the types of the graph. Leave it out")
-    if wanted.precision not in (None, *PRECISIONS):
-        raise ConfigError(choose_from("precision", wanted.precision, PRECISIONS))
-    for batch in wanted.batches or ():
+    if request.precision not in (None, *PRECISIONS):
+        raise ConfigError(choose_from("precision", request.precision, PRECISIONS))
+    for batch in request.batches or ():
         if batch < 1:
             raise ConfigError(f"--batch must be 1 or more, for instance 1,2,4, not {batch}")
-    if wanted.workspace is not None and wanted.workspace < 1:
+    if request.workspace is not None and request.workspace < 1:
         raise ConfigError("--workspace must be 1 MB or more")
 
 
@@ -115,27 +115,27 @@ def _graphs(bundle: Bundle) -> Iterator[Path]:
         yield graph
 
 
-def _precision(provider: str, graph: Path, wanted: Wanted) -> str | None:
+def _precision(provider: str, graph: Path, request: BuildRequest) -> str | None:
     if not provider_named(provider).has_precisions:
         return None
-    if wanted.precision == "int8" and not is_quantized(graph):
+    if request.precision == "int8" and not is_quantized(graph):
         raise ConfigError(
             f"{component_of(graph)} is not quantized, and int8 takes the scales from a graph's QuantizeLinear nodes, "
             "which `ddim-edge export` does not write: leave --precision int8 out"
         )
     half = any(declared.is_half for declared in declared_inputs(graph).values())
-    return wanted.precision or ("fp16" if half else "fp32")
+    return request.precision or ("fp16" if half else "fp32")
 
 
 class _Sizes:
     """The shapes that a bundle's graphs are fed. ConfigError for sizes that its networks cannot make."""
 
-    def __init__(self, bundle: Bundle, wanted: Wanted) -> None:
+    def __init__(self, bundle: Bundle, request: BuildRequest) -> None:
         self._bundle = bundle
-        self._pixels = bundle.image_shape(wanted.height, wanted.width)
-        self._latents = bundle.shape_of(wanted.height, wanted.width)
-        self._batches = sorted(set(wanted.batches or (1,)))
-        self._guided = wanted.guided and (bundle.inputs.text or bundle.null_class is not None)
+        self._pixels = bundle.image_shape(request.height, request.width)
+        self._latents = bundle.sample_shape_for(request.height, request.width)
+        self._batches = sorted(set(request.batches or (1,)))
+        self._guided = request.guided and (bundle.inputs.text or bundle.null_class is not None)
 
     def of(self, graph: Path) -> list[Shapes]:
         """The shapes to compile ``graph`` for, each once; those of the inputs that it leaves a choice of."""
@@ -154,7 +154,7 @@ class _Sizes:
     def _shapes(self, graph: Path, free: Mapping[str, Axes], images: int, rows: int) -> Shapes:
         shapes = {}
         for name, axes in free.items():
-            batch = images if graph.name == STEP_MODEL and name in _OF_IMAGES else rows
+            batch = images if graph.name == STEP_MODEL and name in _ROW_PER_IMAGE else rows
             rest = (self._length(graph, name, position, axis) for position, axis in enumerate(axes) if position)
             shapes[name] = (batch if isinstance(axes[0], str) else axes[0], *rest)
         return shapes

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 
 from ..errors import BuildError, ProviderError
 from ..runtime.compiled.recipe import Recipe
-from ..runtime.compiled.store import Compiled, Original, find, write_record
+from ..runtime.compiled.store import Compiled, SourceGraph, find, write_record
 from ..runtime.compiled.upkeep import clear, locked
 from ..runtime.providers.device import Device
 from ..runtime.workers.process import ChildProcess, exit_text
@@ -66,7 +66,7 @@ def build(recipes: Sequence[Recipe], cache: Path, device: Device) -> Generator[P
 
 def _build(progress: Progress, cache: Path, device: Device, estimate: "_Estimate") -> Generator[Progress, None, None]:
     recipe = progress.recipe
-    sha256 = Original(recipe.graph).sha256
+    sha256 = SourceGraph(recipe.graph).sha256
     folder = recipe.folder(cache, sha256)
     clear(folder)
     began = time.monotonic()

@@ -63,7 +63,7 @@ class Bundle:
             check_sides(sides[0], sides[1], factor * self.inputs.multiple)
         return self.vae.image_channels if self.vae else channels, sides[0], sides[1]
 
-    def shape_of(self, height: int | None = None, width: int | None = None) -> Shape:
+    def sample_shape_for(self, height: int | None = None, width: int | None = None) -> Shape:
         """(C, H, W) of the sample of such an image; ConfigError as ``image_shape``."""
         factor = self.vae.factor if self.vae else 1
         _, *sides = self.image_shape(height, width)

@@ -37,7 +37,7 @@ def open_bundle(model: str | os.PathLike[str]) -> Bundle:
 
     No network is opened.
     """
-    folder = _find(model)
+    folder = _find_folder(model)
     if not UNET.is_in(folder):
         raise BundleError(_not_a_bundle(folder))
     index = _read(folder / INDEX, required=False)
@@ -60,7 +60,7 @@ def open_bundle(model: str | os.PathLike[str]) -> Bundle:
     )
 
 
-def _find(model: str | os.PathLike[str]) -> Path:
+def _find_folder(model: str | os.PathLike[str]) -> Path:
     names = bundled_names()
     if model in names:
         folder = bundled_folder()

@@ -17,7 +17,7 @@ class UnetInputs:
         text: whether it reads a text.
         pooled: whether it also reads the text's pooled embedding and micro-conditioning, as SDXL does.
         guidance_width: the width of an embedded guidance scale; None where guidance is not embedded.
-        repaints: whether it takes a mask and the masked image beside the sample, as inpainting models do.
+        takes_mask: whether it takes a mask and the masked image beside the sample, as inpainting models do.
         multiple: what height and width of a sample must be multiples of: each level but the first halves them, and a
             graph that was not traced for other sizes cannot join them again.
     """
@@ -25,7 +25,7 @@ class UnetInputs:
     text: bool = False
     pooled: bool = False
     guidance_width: int | None = None
-    repaints: bool = False
+    takes_mask: bool = False
     multiple: int = 1
 
     @classmethod
@@ -41,7 +41,7 @@ class UnetInputs:
             text=config.get("cross_attention_dim") is not None,
             pooled=config.get("addition_embed_type") == "text_time",
             guidance_width=config.get("time_cond_proj_dim"),
-            repaints=vae is not None and channels != vae.channels,
+            takes_mask=vae is not None and channels != vae.channels,
             multiple=_multiple(config),
         )
 

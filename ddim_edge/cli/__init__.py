@@ -1,4 +1,4 @@
-"""The command line: ``ddim-edge COMMAND``. What a user can mend ends in one line on stderr and exit code 2."""
+"""The command line ``ddim-edge COMMAND``. Errors that the user can correct: one line on stderr, exit code 2."""
 
 import importlib
 import os
@@ -15,21 +15,21 @@ from ..version import __version__
 INTERRUPTED = 130
 
 COMMANDS = {
-    "run": "Make images with MODEL.",
-    "encode": "Find the latents from which deterministic DDIM makes the PICTUREs again.",
-    "interpolate": "Make the images on the way from FIRST to LAST.",
-    "inspect": "Show a MODEL's graphs and what its scheduler file means.",
+    "run": "Generate images with MODEL.",
+    "encode": "Find the latents from which deterministic DDIM generates the PICTUREs again.",
+    "interpolate": "Generate images between FIRST and LAST.",
+    "inspect": "Show MODEL's graphs, and what its scheduler file means.",
     "doctor": "Show what is installed and which providers run.",
     "bench": "Measure how fast MODELs are on this machine.",
-    "export": "Export SOURCE to a bundle that runs without PyTorch.",
+    "export": "Export SOURCE to the new folder OUT, which runs without PyTorch.",
     "build": "Compile a BUNDLE's graphs ahead of time.",
     "serve": "Serve MODELs over HTTP.",
 }
-"""Each command in a module of its name, as ``NAME_command``, with its line in the list of commands."""
+"""The commands with the first sentence of their help texts. ``NAME`` is the function ``NAME_command`` in NAME.py."""
 
 
 class _LazyCommands(Mapping[str, click.Command]):
-    """The commands by name; each is imported when it is looked up."""
+    """The commands by name. A command is imported when it is looked up."""
 
     def __getitem__(self, name: str) -> click.Command:
         if name not in COMMANDS:
@@ -67,13 +67,13 @@ class _Group(click.Group):
 def cli() -> None:
     """Run diffusion models without PyTorch.
 
-    Every option can also be set by an environment variable: DDIM_EDGE_COMMAND_OPTION, for instance
+    Every option can also be set by the environment variable DDIM_EDGE_COMMAND_OPTION, for instance
     DDIM_EDGE_RUN_NUM_STEPS=20.
     """
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    """Run the command line and exit: 0, 2 for what the user can mend, 1 for the rest, 130 after Ctrl-C."""
+    """Run the command line and exit: 0, 2 for errors that the user can correct, 1 for others, 130 after Ctrl-C."""
     sys.exit(_run(arguments))
 
 
@@ -91,7 +91,7 @@ def _show_warning(
     file: TextIO | None = None,  # noqa: ARG001
     line: str | None = None,  # noqa: ARG001
 ) -> None:
-    """One line on stderr, of our own warnings and of others; the arguments are those of warnings.showwarning."""
+    """Print a warning as one line on stderr. The arguments are those of ``warnings.showwarning``."""
     click.echo(f"ddim-edge: warning: {' '.join(str(message).split())}", err=True)
 
 
@@ -110,7 +110,7 @@ def _run_command(arguments: Sequence[str] | None) -> int:
     except Exception as error:
         if os.environ.get("DDIM_EDGE_DEBUG"):
             raise
-        return _fail(f"a fault of ddim-edge: {type(error).__name__}: {error} (DDIM_EDGE_DEBUG=1 shows where)", 1)
+        return _fail(f"internal error: {type(error).__name__}: {error} (DDIM_EDGE_DEBUG=1 shows the traceback)", 1)
     return code if isinstance(code, int) else 0
 
 

@@ -1,4 +1,4 @@
-"""``ddim-edge bench``: the options, and how they become rounds and a report."""
+"""``ddim-edge bench``: measures the speed of models in interleaved rounds and prints a report."""
 
 import importlib.util
 import json
@@ -29,36 +29,52 @@ def _batches(_context: click.Context, _parameter: click.Parameter, text: str) ->
     except ValueError:
         batches = ()
     if not batches or min(batches) < 1:
-        raise ConfigError(f"--batch wants numbers of images, for instance 1,4,16, not {text!r}")
+        raise ConfigError(f"--batch must be numbers of images, for instance 1,4,16, not {text!r}")
     return tuple(dict.fromkeys(batches))
 
 
 @click.command("bench")
 @click.argument("models", nargs=-1, metavar="[MODEL]…")
 @click.option(
-    "--provider", "-p", multiple=True, default=["auto"], help=f"{', '.join(NAMES)}, as NAME or NAME:DEVICE; repeatable."
+    "--provider",
+    "-p",
+    multiple=True,
+    default=["auto"],
+    help=f"Device to run on: {', '.join(NAMES)}; cuda:1 is the second GPU. Repeatable.",
 )
-@click.option("--batch", "-b", default="1", metavar="N,…", callback=_batches, help="How many images step together.")
-@click.option("--steps", "-s", type=click.IntRange(1, 1000), default=20, help="Of DDIM, in every image.")
-@click.option("--height", type=int, help="Of the images, in pixels.  [default: the model's]")
-@click.option("--width", type=int, help="Likewise.")
-@click.option("--guidance-scale", "-g", type=float, help="1 is none.  [default: the model's]")
-@click.option("--repeats", type=click.IntRange(1), default=5, help="Rounds, after one run to warm up.")
-@click.option("--compare", type=click.Choice(["diffusers"]), help="Measure torch beside, in the same rounds.")
+@click.option(
+    "--batch", "-b", default="1", metavar="N,…", callback=_batches, help="Numbers of images that are denoised together."
+)
+@click.option("--steps", "-s", type=click.IntRange(1, 1000), default=20, help="Number of DDIM steps for each image.")
+@click.option("--height", type=int, help="Image height in pixels.  [default: the model's]")
+@click.option("--width", type=int, help="Image width in pixels.  [default: the model's]")
+@click.option(
+    "--guidance-scale", "-g", type=float, help="Classifier-free guidance scale; 1 is off.  [default: the model's]"
+)
+@click.option(
+    "--repeats", type=click.IntRange(1), default=5, help="Number of measured rounds, after one round to warm up."
+)
+@click.option(
+    "--compare", type=click.Choice(["diffusers"]), help="Also measure diffusers with PyTorch, in the same rounds."
+)
 @click.option(
     "--source",
     type=click.Path(path_type=Path, exists=True, file_okay=False),
-    help="The folder that was exported, for its weights; without it torch gets random ones.",
+    help="Folder that MODEL was exported from: diffusers runs with its weights.  [default: random weights]",
 )
 @click.option(
     "--compile-mode",
     multiple=True,
     type=click.Choice(_MODES),
     default=["default"],
-    help="How torch.compile is called, beside torch without it; repeatable.",
+    help="With --compare, mode of torch.compile to measure besides eager PyTorch; repeatable.",
 )
 @click.option(
-    "--json", "as_json", is_flag=True, envvar="DDIM_EDGE_BENCH_JSON", help="Print all that was measured as one line."
+    "--json",
+    "as_json",
+    is_flag=True,
+    envvar="DDIM_EDGE_BENCH_JSON",
+    help="Print one machine-readable line with all measurements.",
 )
 def bench_command(
     models: tuple[str, ...],
@@ -71,11 +87,13 @@ def bench_command(
     as_json: bool,
     **shared: Any,
 ) -> int:
-    """Measure how fast MODELs (bundled names or folders) are on this machine.
+    """Measure how fast MODELs are on this machine.
 
-    Each provider, batch and model is a process of its own; all are asked in turn, round by round. A step is a network
-    call and what is done between two of them; idle is the share of the latter, in which a GPU waits. An image's time
-    is that of a whole batch. Exit code 2 where nothing could be measured.
+    MODEL is a bundled model's name or a bundle's folder.  [default: fashion-mnist]
+
+    Each combination of model, batch and provider runs in its own process; each round runs all of them in turn. A step
+    is one network call and the work between two calls; "idle" is the share of that work, in which a GPU waits. The time
+    of an image is that of its whole batch. Exit code 2 if nothing could be measured.
 
     \b
     Examples:
@@ -85,38 +103,40 @@ def bench_command(
     """
     bundles = [open_bundle(model).folder.resolve() for model in models or (DEFAULT_MODEL,)]
     for name in provider:
-        Device.parse(name)  # refuses one that is none
-    modes = () if compare is None else _rival_modes(source, compile_mode)
+        Device.parse(name)  # raises ConfigError for an unknown one
+    modes = () if compare is None else _diffusers_modes(source, compile_mode)
     settings = Settings(**shared)
     first = [ours(bundle, size, name, settings) for bundle in bundles for size in batch for name in provider]
     bench = Bench(settings, modes, source)
     with Console(stderr=True).status("") as status:
         interrupted = bench.run(first, repeats, status.update)
     rows = [cell.row() for cell in bench.cells]
-    asked = {**vars(settings), "repeats": repeats}
-    report = {**environment(), "settings": asked, "interrupted": interrupted, "rows": rows}
+    chosen = {**vars(settings), "repeats": repeats}
+    report = {**environment(), "settings": chosen, "interrupted": interrupted, "rows": rows}
     measured = any(row["rounds"] for row in rows)
     if measured or not interrupted:
         click.echo(json.dumps(report) if as_json else text_of(report))
     if interrupted:
-        raise click.Abort("interrupted: " + ("not all rounds were made" if measured else "nothing was measured"))
+        raise click.Abort("interrupted: " + ("not all rounds were run" if measured else "nothing was measured"))
     return 0 if measured else 2
 
 
-def _rival_modes(source: Path | None, compile_modes: Sequence[str]) -> tuple[str, ...]:
-    """What of diffusers to run beside ours. ConfigError where it is not installed, or ``source`` is not diffusers'."""
+def _diffusers_modes(source: Path | None, compile_modes: Sequence[str]) -> tuple[str, ...]:
+    """The modes of diffusers to measure. Raises ConfigError if it is not installed or ``source`` is not its folder."""
     for package in ("torch", "diffusers"):
         if importlib.util.find_spec(package) is None:
             raise ConfigError(
                 f"--compare diffusers needs {package}, which is not installed: pip install torch diffusers"
             )
     if source is not None and not any((source / name).is_file() for name in ("model_index.json", "config.json")):
-        raise ConfigError(f"--source {source} is no folder that diffusers saved: it has no model_index.json")
+        raise ConfigError(
+            f"--source {source} is not a folder that diffusers saved: it has no model_index.json or config.json"
+        )
     return (EAGER, *(mode for mode in compile_modes if mode != "none"))
 
 
 class Bench:
-    """All cells of a run: ours, and after each of ours what stands beside it."""
+    """All measured configurations of a run: each of ours, followed by its rivals in diffusers."""
 
     def __init__(self, settings: Settings, modes: Sequence[str], source: Path | None) -> None:
         self.cells: list[Cell] = []
@@ -124,7 +144,7 @@ class Bench:
         self._compared: set[tuple[Path, int, str]] = set()
 
     def run(self, configurations: Sequence[Configuration], repeats: int, notify: Notify) -> bool:
-        """Start all, ask all in turn, stop all; returns whether it was interrupted."""
+        """Start all processes, run the rounds, stop the processes. Returns whether it was interrupted."""
         try:
             for configuration in configurations:
                 cell = self._start(configuration, notify)

@@ -1,4 +1,4 @@
-"""The figures as a table of at most 100 columns."""
+"""Report of ``ddim-edge bench`` as text, at most 100 columns wide."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -7,14 +7,14 @@ from typing import Any
 WIDTH = 100
 _MIB = 2**20
 _GAP = "  "
-_NOTHING = "–"
-_SHORTEST = 8
+_NO_VALUE = "–"
+_MIN_NAME_WIDTH = 8
 
 Row = Mapping[str, Any]
 
 
 def text_of(report: Mapping[str, Any]) -> str:
-    """The whole report: what was asked for, a row a configuration, and why some have no figures."""
+    """Return the report: the settings, one row per configuration, reasons for missing figures, the machine."""
     rows = report["rows"]
     made = [row for row in rows if row["rounds"]]
     lines = [_title(report), ""] if made else []
@@ -22,12 +22,12 @@ def text_of(report: Mapping[str, Any]) -> str:
     lines += [""] if made else []
     lines += [f"{name_of(row)}: {row['reason']}" for row in rows if row["reason"]]
     lines += _notes(rows)
-    lines.append(_where(report))
+    lines.append(_machine_line(report))
     return "\n".join(lines)
 
 
 def name_of(row: Row) -> str:
-    """A row in words."""
+    """Return the name of a configuration, such as "tiny, batch 1, ddim-edge on cpu"."""
     side = "ddim-edge" if row["side"] == "ddim-edge" else f"diffusers, {row['side']}"
     return f"{Path(row['bundle']).name}, batch {row['batch']}, {side} on {row['provider']}"
 
@@ -44,7 +44,7 @@ def _table(rows: Sequence[Row]) -> list[str]:
     columns = {head: [read(row) for row in rows] for head, read in _COLUMNS.items()}
     if len({row["bundle"] for row in rows}) == 1:
         del columns["model"]
-    filled = {head: cells for head, cells in columns.items() if any(cell != _NOTHING for cell in cells)}
+    filled = {head: cells for head, cells in columns.items() if any(cell != _NO_VALUE for cell in cells)}
     if _width(filled) > WIDTH:
         filled = _narrowed(filled)
     lines = list(zip(*([head, *cells] for head, cells in filled.items()), strict=True))
@@ -53,12 +53,12 @@ def _table(rows: Sequence[Row]) -> list[str]:
 
 
 def _narrowed(columns: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
-    """Model names cut at their middle; where that is not enough, without the least needed columns."""
+    """Shorten the table: cut model names in the middle, then drop the least important columns."""
     kept = {head: list(cells) for head, cells in columns.items()}
     for head in ("image p95", "step p95", "MiB"):
         if "model" in kept:
             room = WIDTH - _width({name: cells for name, cells in kept.items() if name != "model"}) - len(_GAP)
-            kept["model"] = [_cut(cell, max(room, _SHORTEST)) for cell in columns["model"]]
+            kept["model"] = [_cut(cell, max(room, _MIN_NAME_WIDTH)) for cell in columns["model"]]
         if _width(kept) <= WIDTH:
             break
         kept.pop(head, None)
@@ -82,18 +82,18 @@ def _aligned(line: Sequence[str], widths: Sequence[int], heads: Mapping[str, Any
 
 
 def _time(part: str, which: str) -> Callable[[Row], str]:
-    """A time in ms, with about three digits."""
+    """Return a function that formats a time of a row in ms, with about three digits."""
 
     def read(row: Row) -> str:
         if row[part] is None:
-            return _NOTHING
+            return _NO_VALUE
         return f"{1000 * row[part][which]:#.3g}" if row[part][which] < 0.1 else f"{1000 * row[part][which]:.0f}"
 
     return read
 
 
 def _memory(part: str) -> Callable[[Row], str]:
-    return lambda row: _NOTHING if row[part] is None else f"{row[part] / _MIB:.0f}"
+    return lambda row: _NO_VALUE if row[part] is None else f"{row[part] / _MIB:.0f}"
 
 
 def _on(row: Row) -> str:
@@ -112,27 +112,27 @@ _COLUMNS: Mapping[str, Callable[[Row], str]] = {
     "step p95": _time("step", "p95"),
     "image": _time("image", "median"),
     "image p95": _time("image", "p95"),
-    "text": lambda row: _time("prepare", "median")(row) if row["facts"].get("reads_text") else _NOTHING,
-    "VAE": lambda row: _time("finish", "median")(row) if row["facts"].get("decodes") else _NOTHING,
+    "text": lambda row: _time("prepare", "median")(row) if row["facts"].get("reads_text") else _NO_VALUE,
+    "VAE": lambda row: _time("finish", "median")(row) if row["facts"].get("decodes") else _NO_VALUE,
     "images/s": lambda row: f"{row['images_per_second']:.3g}",
-    "idle": lambda row: _NOTHING if row["idle_share"] is None else f"{row['idle_share']:.1%}",
+    "idle": lambda row: _NO_VALUE if row["idle_share"] is None else f"{row['idle_share']:.1%}",
     "GPU MiB": _memory("gpu_memory"),
     "MiB": _memory("peak_memory"),
 }
 
 
 def _notes(rows: Sequence[Row]) -> list[str]:
-    """What torch ran, and how closely it agrees, where it ran."""
+    """The line about diffusers, if it ran: which weights it had, and how much its predictions differ."""
     rivals = [row for row in rows if row["side"] != "ddim-edge" and row["rounds"]]
     if not rivals:
         return []
     if all(row["facts"]["weights"] == "random" for row in rivals):
-        return ["diffusers: the same networks with random weights, on which their time does not depend (no --source)"]
+        return ["diffusers: the same networks with random weights; the time does not depend on them (no --source)"]
     worst = max((row["facts"].get("difference", 0.0) for row in rivals), default=0.0)
-    return [f"diffusers: the same weights; answers to one question differ by {worst:.1e} of them at most"]
+    return [f"diffusers: the same weights; predictions for the same input differ by at most {worst:.1e} (relative)"]
 
 
-def _where(report: Mapping[str, Any]) -> str:
+def _machine_line(report: Mapping[str, Any]) -> str:
     machine = report["machine"]
     versions = ", ".join(f"{name} {version}" for name, version in report["versions"].items())
     gpus = "".join(f", {name}" for name in machine["gpus"])

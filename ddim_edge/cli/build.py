@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from ..build.plan import Wanted, plan
+from ..build.plan import BuildRequest, plan
 from ..build.run import Progress, build
 from ..bundle.bundle import Bundle
 from ..bundle.read import open_bundle
@@ -99,14 +99,14 @@ def build_command(
         raise ConfigError(f"say what to build, and for what: ddim-edge build BUNDLE --provider {'|'.join(BUILDABLE)}")
     else:
         space = None if workspace is None else workspace * _MEGABYTE
-        wanted = Wanted(_batches(batch), height, width, not no_guidance, precision, space)
+        wanted = BuildRequest(_batches(batch), height, width, not no_guidance, precision, space)
         device = Device.parse(provider, parse_options(provider_option), allow_fallback=allow_fallback)
         report = _build(open_bundle(bundle), device, wanted, beside, quiet, as_json)
     if not quiet:
         click.echo(report)
 
 
-def _build(bundle: Bundle, device: Device, wanted: Wanted, beside: bool, quiet: bool, as_json: bool) -> str:
+def _build(bundle: Bundle, device: Device, wanted: BuildRequest, beside: bool, quiet: bool, as_json: bool) -> str:
     recipes = plan(bundle, device, wanted)
     cache = bundle_cache(bundle.folder) if beside else user_cache()
     done: list[Progress] = []

@@ -10,7 +10,7 @@ from rich.live import Live
 from rich.text import Text
 
 from ..build.run import Progress
-from ..runtime.compiled.messages import words
+from ..runtime.compiled.messages import shapes_text
 from ..runtime.compiled.recipe import Recipe
 from ..runtime.compiled.store import Compiled
 from ..runtime.compiled.upkeep import Entry
@@ -112,7 +112,7 @@ def _part(progress: Progress) -> str:
 def _what(recipe: Recipe) -> str:
     precision = f" in {recipe.precision}" if recipe.precision else ""
     first = dict([*recipe.shapes.items()][:1])
-    return f"{recipe.component}{precision}{f' for {words(first)}' if first else ''}"
+    return f"{recipe.component}{precision}{f' for {shapes_text(first)}' if first else ''}"
 
 
 def _left(seconds: float | None) -> str:

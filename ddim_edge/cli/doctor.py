@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from ..doctor.facts import gather
+from ..doctor.facts import collect_facts
 from .doctor_report import as_text
 
 
@@ -28,14 +28,14 @@ def doctor_command(as_json: bool, fix: bool) -> int:
     """
     if as_json and fix:
         raise click.UsageError("--fix prints commands and --json facts, which hold the commands too: choose one.")
-    facts = gather(_say)
+    facts = collect_facts(_show_progress)
     if fix:
         return _print_commands(facts["problems"])
     click.echo(json.dumps(facts) if as_json else as_text(facts))
     return 0 if None in facts["providers"].values() else 2
 
 
-def _say(what: str) -> None:
+def _show_progress(what: str) -> None:
     if sys.stderr.isatty():
         click.echo(f"trying {what} …", err=True)
 

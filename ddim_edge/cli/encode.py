@@ -1,4 +1,4 @@
-"""``ddim-edge encode``: from pictures to the noise that brings them back."""
+"""``ddim-edge encode``: inverts pictures to latents (DDIM inversion)."""
 
 import json
 import math
@@ -22,11 +22,20 @@ from .progress import step_bar
 @click.argument("pictures", nargs=-1, required=True, metavar="PICTURE…", type=click.Path(path_type=Path))
 @click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="The .npz file to write.")
 @click.option("--model", "-m", default="fashion-mnist", help="A bundled model's name or a bundle's folder.")
-@click.option("--labels", "-l", metavar="NAME,…", help="Classes to see them as.  [default: none]")
 @click.option(
-    "--num-steps", "--steps", "-s", type=int, default=ENCODE_STEPS, help="Network calls; more are more exact."
+    "--labels", "-l", metavar="NAME,…", help="Classes of the pictures, used in turn.  [default: none, the null class]"
 )
-@click.option("--batch-size", "-b", type=int, default=DEFAULT_BATCH_SIZE, help="How many pictures step together.")
+@click.option(
+    "--num-steps",
+    "--steps",
+    "-s",
+    type=int,
+    default=ENCODE_STEPS,
+    help="Number of network calls for each picture. More calls are more exact.",
+)
+@click.option(
+    "--batch-size", "-b", type=int, default=DEFAULT_BATCH_SIZE, help="Number of pictures that are encoded together."
+)
 @device_options
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 @click.option(
@@ -43,9 +52,10 @@ def encode_command(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Find the latents from which deterministic DDIM makes the PICTUREs again.
+    """Find the latents from which deterministic DDIM generates the PICTUREs again.
 
-    Pictures are fitted to the model: upright, transparency on black, the middle at the model's aspect, scaled.
+    Pictures are turned upright, put on black where they are transparent, cropped to the model's aspect ratio around the
+    centre, and scaled to its size.
 
     \b
     Examples:

@@ -1,4 +1,4 @@
-"""Pictures in a terminal: two pixels a character, as the colours of an upper half block."""
+"""Images in a terminal: each character is an upper half block (▀) that shows two pixels."""
 
 import shutil
 
@@ -9,7 +9,10 @@ from ..images.encode import to_pillow
 
 
 def half_blocks(image: Pixels, columns: int | None = None) -> str:
-    """Draw an image, uint8 (H, W, C), as lines of 24-bit colour escapes, scaled down to ``columns`` if it is wider."""
+    """Return an image, uint8 (H, W, C), as lines of 24-bit colour escapes, scaled down if wider than ``columns``.
+
+    ``columns``: by default the width of the terminal.
+    """
     width_limit = columns or shutil.get_terminal_size().columns
     picture = to_pillow(image).convert("RGB")
     if picture.width > width_limit:

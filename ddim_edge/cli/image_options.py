@@ -1,4 +1,4 @@
-"""The options of `run` that say which images to make, and how they become a request once the model is known."""
+"""The generation options of ``ddim-edge run``, and the request that they become for a model."""
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,21 +25,21 @@ _FILE = click.Path(path_type=Path)
 
 
 def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command an option for each of the generation options, and those that name files."""
+    """Add the generation options to a command, and the options that name files."""
     for option in reversed([*_click_options()]):
         command = option(command)
     return command
 
 
 def samplers_help() -> str:
-    """One line for each sampler."""
+    """One line per sampler: its name and what it is for."""
     return "\n".join(f"  {name:9} {config.summary}" for name, config in SAMPLERS.items())
 
 
 def make_request(bundle: Bundle, choices: Mapping[str, Any], origin: Origin | None, latents: Latents | None) -> Request:
-    """The request for a model; ConfigError where the options and the model do not go together.
+    """Return the request for a model. Raises ConfigError if the options and the model do not fit together.
 
-    ``choices``: the values of the command's options, None or empty where one is not given.
+    ``choices``: the values of the command's options; None or empty for an option that is not given.
     """
     given = {option.name: value for option in OPTIONS if (value := _given(option, choices)) is not None}
     if choices["prompts"]:
@@ -55,7 +55,7 @@ def make_request(bundle: Bundle, choices: Mapping[str, Any], origin: Origin | No
 
 
 def _given(option: Option, choices: Mapping[str, Any]) -> Any:
-    """What the command line says of an option; None for nothing."""
+    """The value of an option on the command line; None if it is not given."""
     if option.cli is None:
         return None
     value = choices[_parameter(option.cli)]
@@ -65,7 +65,7 @@ def _given(option: Option, choices: Mapping[str, Any]) -> Any:
 
 
 def _sampler(bundle: Bundle, choices: Mapping[str, Any]) -> SamplerConfig | None:
-    """The sampler's config where --scheduler or --sampler-config changes it; None otherwise."""
+    """The sampler's config with --scheduler and --sampler-config applied; None without either."""
     if not choices["scheduler"] and not choices["sampler_config"]:
         return None
     config = sampler_config(choices["scheduler"] or bundle.scheduler_keys, choices["sampler"])
@@ -73,14 +73,14 @@ def _sampler(bundle: Bundle, choices: Mapping[str, Any]) -> SamplerConfig | None
 
 
 def split(labels: str | None) -> list[str] | None:
-    """The labels between the commas; None for None."""
+    """Split a list at its commas; None for None."""
     return None if labels is None else [label for label in labels.split(",") if label.strip()]
 
 
 def read_prompts(prompts: Sequence[str], path: Path | None) -> list[str]:
-    """The prompts of the command line, or of a file or of standard input (``-``), a line each.
+    """Return the prompts of the command line, or the lines of a file or of standard input (``-``).
 
-    Empty lines count for nothing. ConfigError where there are none, and for a file that cannot be read.
+    Empty lines are skipped. Raises ConfigError if there is no prompt or the file cannot be read.
     """
     if path is None:
         return list(prompts)
@@ -90,10 +90,10 @@ def read_prompts(prompts: Sequence[str], path: Path | None) -> list[str]:
         with click.open_file(str(path), encoding="utf-8") as file:
             lines = [line.strip() for line in file]
     except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read as prompts, a line each: {error}") from None
+        raise ConfigError(f"{path} cannot be read as prompts, one per line: {error}") from None
     found = [line for line in lines if line]
     if not found:
-        raise ConfigError(f"{path} holds no prompt: write one a line")
+        raise ConfigError(f"{path} has no prompt: write one per line")
     return found
 
 
@@ -104,7 +104,7 @@ def read_origin(
     shape: Shape,
     controls: tuple[Sample, ...] = (),
 ) -> Origin | None:
-    """What the command line gives to start from, fitted to images of ``shape``; None without any."""
+    """Return the image, mask, latents and control images to start from, fitted to ``shape``; None without any."""
     if init_image is None and mask is None and latents is None and not controls:
         return None
     return Origin(
@@ -121,7 +121,7 @@ def _interval(text: str | None) -> tuple[float, float] | None:
     try:
         low, high = (float(part) for part in text.split(","))
     except ValueError:
-        raise ConfigError(f"--guidance-interval wants two noise levels, for instance 0.2,3, not {text!r}") from None
+        raise ConfigError(f"--guidance-interval must be two noise levels, for instance 0.2,3, not {text!r}") from None
     return low, high
 
 
@@ -130,7 +130,7 @@ def _key_values(pairs: Sequence[str]) -> dict[str, Any]:
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals:
-            raise ConfigError(f"--sampler-config wants KEY=VALUE, for instance eta=0.5, not {pair!r}")
+            raise ConfigError(f"--sampler-config must be KEY=VALUE, for instance eta=0.5, not {pair!r}")
         try:
             values[key.strip()] = json.loads(text)
         except ValueError:
@@ -140,35 +140,44 @@ def _key_values(pairs: Sequence[str]) -> dict[str, Any]:
 
 _PARSERS: Mapping[str, Callable[[str | None], Any]] = {"labels": split, "guidance_interval": _interval}
 
-_ONLY_HERE: Mapping[str, Sequence[Decorator]] = {
+_COMMAND_LINE_ONLY: Mapping[str, Sequence[Decorator]] = {
     "negative_prompt": [
-        click.option("--prompts", type=_FILE, help="File with a prompt on each line, or - for standard input."),
+        click.option("--prompts", type=_FILE, help="File with one prompt per line, or - for standard input."),
     ],
     "strength": [
         click.option(
-            "--init-image", type=_FILE, help="Image file to change; it is cropped and scaled to the model's size."
+            "--init-image", type=_FILE, help="Image file to start from. It is cropped and scaled to the model's size."
         ),
-        click.option("--mask", type=_FILE, help="Image file of the model's size; only its white part is changed."),
+        click.option(
+            "--mask", type=_FILE, help="Image file of the model's size. Only its white part is generated anew."
+        ),
         click.option("--latents", type=_FILE, help="File written by `ddim-edge encode`, used instead of noise."),
     ],
     "control_scale": [
         click.option(
-            "--control-image", multiple=True, type=_FILE, help="Image file for a ControlNet; repeatable, in order."
+            "--control-image",
+            multiple=True,
+            type=_FILE,
+            help="Image file for a ControlNet; repeatable, in the order of the ControlNets.",
         ),
     ],
     "batch_size": [
         click.option(
-            "--sampler-config", "-c", multiple=True, metavar="KEY=VALUE", help="Option of the sampler; repeatable."
+            "--sampler-config",
+            "-c",
+            multiple=True,
+            metavar="KEY=VALUE",
+            help="Option of the sampler, such as eta=0.5; repeatable.",
         ),
-        click.option("--scheduler", type=_FILE, help="A scheduler_config.json to use instead of the model's."),
+        click.option("--scheduler", type=_FILE, help="scheduler_config.json to use instead of the model's."),
     ],
 }
-"""Options of the command line alone, each list before the generation option of its name."""
+"""Options that only the command line has. Each list stands before the generation option of its name."""
 
 
 def _click_options() -> Iterator[Decorator]:
     for option in OPTIONS:
-        yield from _ONLY_HERE.get(option.name, ())
+        yield from _COMMAND_LINE_ONLY.get(option.name, ())
         if option.cli is not None:
             yield _click_option(option, option.cli)
 
@@ -191,7 +200,7 @@ def _click_option(option: Option, cli: CommandLine) -> Decorator:
 
 
 def _parameter(cli: CommandLine) -> str:
-    """The name under which click gives the value: that of the first flag."""
+    """The name of click's parameter: the first flag without its dashes."""
     return cli.flags[0].partition("/")[0].removeprefix("--").replace("-", "_")
 
 

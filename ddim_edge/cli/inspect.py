@@ -1,4 +1,4 @@
-"""``ddim-edge inspect``: what a model is made of, and what its configuration means."""
+"""``ddim-edge inspect``: shows a model's graphs and explains its configuration."""
 
 import json
 from collections.abc import Iterator
@@ -26,9 +26,11 @@ _GRAPHS = (f"*/{MODEL}", f"*/{FP32_MODEL}", f"{UNET.name}/{STEP_MODEL}")
 @click.option(
     "--json", "as_json", is_flag=True, envvar="DDIM_EDGE_INSPECT_JSON", help="Print one machine-readable line."
 )
-@click.option("--verify", is_flag=True, help="Compare every file with the hash that the export wrote down.")
+@click.option("--verify", is_flag=True, help="Compare the hash of every file with the one that the export recorded.")
 def inspect_command(model: str, as_json: bool, verify: bool) -> None:
-    """Show a MODEL's graphs, inputs, outputs, types and sizes, and what its scheduler file means.
+    """Show MODEL's graphs, and what its scheduler file means.
+
+    For each graph: its size, and the names, types and shapes of its inputs and outputs.
 
     \b
     Examples:
@@ -55,7 +57,7 @@ def inspect_command(model: str, as_json: bool, verify: bool) -> None:
 
 
 def _graphs(root: Path) -> Iterator[dict[str, Any]]:
-    """All graphs; weights that two of them share are counted with the first."""
+    """Describe all graphs. Weights that two graphs share are counted in the size of the first."""
     counted: set[Path] = set()
     paths = [path for name in _GRAPHS for path in root.glob(name)]
     for path in sorted(paths, key=lambda path: (path.parent, path.stem)):
@@ -84,8 +86,8 @@ def _text(facts: dict[str, Any], bundle: Bundle) -> str:
         lines.append(f"\n{graph['name']}  {graph['bytes'] / 1e6:.1f} MB")
         for role in ("inputs", "outputs"):
             lines += [f"  {role[:-1]:7}{t['name']}  {t['dtype']} {_shape(t['shape'])}" for t in graph[role]]
-    lines += ["", *_what_it_makes(bundle), ""]
-    lines += _meaning(bundle.scheduler, bundle.num_steps)
+    lines += ["", *_image_lines(bundle), ""]
+    lines += _scheduler_lines(bundle.scheduler, bundle.num_steps)
     if "verified" in facts:
         lines.append(f"\nall {facts['verified']} files are as they were exported")
     return "\n".join(lines)
@@ -95,36 +97,36 @@ def _shape(dims: list[int | str]) -> str:
     return f"({', '.join(map(str, dims))})"
 
 
-def _what_it_makes(bundle: Bundle) -> list[str]:
-    """The images, and what decides on them, in words."""
+def _image_lines(bundle: Bundle) -> list[str]:
+    """The lines about the images: size, channels, latents, classes or prompt, guidance."""
     channels, height, width = bundle.image_shape()
-    made = f"images of {height}x{width} pixels, {channels} channel{'s' if channels > 1 else ''}"
+    text = f"images of {height}x{width} pixels, {channels} channel{'s' if channels > 1 else ''}"
     if bundle.vae is not None:
         latents = bundle.sample_shape
-        made += f", from latents of {latents[1]}x{latents[2]}, {latents[0]} channels"
+        text += f", from latents of {latents[1]}x{latents[2]}, {latents[0]} channels"
     if bundle.inputs.text:
-        return [made, f"made of a prompt; {_guidance(bundle)}"]
-    return [made, f"classes {', '.join(bundle.labels) or 'none'}; {_guidance(bundle)}"]
+        return [text, f"generated from a prompt; {_guidance(bundle)}"]
+    return [text, f"classes {', '.join(bundle.labels) or 'none'}; {_guidance(bundle)}"]
 
 
 def _guidance(bundle: Bundle) -> str:
     if bundle.inputs.guidance_width is not None:
-        return f"guidance is built into the network, usually {default_guidance(bundle):g}"
+        return f"guidance is built into the network, by default {default_guidance(bundle):g}"
     if bundle.inputs.text:
-        return f"guidance usually {default_guidance(bundle):g}, away from a negative prompt"
+        return f"guidance by default {default_guidance(bundle):g}, away from a negative prompt"
     if bundle.null_class is None:
         return "no null class, so no guidance"
     return f"guidance with the null class {bundle.null_class}"
 
 
-def _meaning(config: SamplerConfig, num_steps: int) -> list[str]:
-    """The scheduler's options in words."""
+def _scheduler_lines(config: SamplerConfig, num_steps: int) -> list[str]:
+    """The lines about the scheduler: what each option means."""
     predicts = {"noise": "the noise ε", "angular_velocity": "the velocity v", "sample": "the clean image x_0"}
     betas = "given one by one" if config.trained_betas else config.beta_schedule.replace("_", " ")
     return [
         f"scheduler {config.name}: the network predicts {predicts[config.prediction_type]}",
         f"  trained on {config.num_train_steps} timesteps, betas {betas}, visited in {config.timestep_spacing} spacing",
-        f"  usually {num_steps} steps, {_stochasticity(config)}, x_0 {_limits(config)}",
+        f"  usually {num_steps} steps, {_stochasticity(config)}, x_0 {_clipping(config)}",
         f"  differs from the defaults in: {json.dumps(changed_options(config))}",
     ]
 
@@ -135,7 +137,7 @@ def _stochasticity(config: SamplerConfig) -> str:
     return words if eta is None else f"eta {eta:g} ({words})"
 
 
-def _limits(config: SamplerConfig) -> str:
+def _clipping(config: SamplerConfig) -> str:
     if isinstance(config, ThresholdConfig) and config.dynamic_threshold_ratio is not None:
         return f"thresholded at the quantile {config.dynamic_threshold_ratio:g}"
     if isinstance(config, ClipConfig) and config.clip_denoised_sample:

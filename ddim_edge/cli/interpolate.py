@@ -1,4 +1,4 @@
-"""``ddim-edge interpolate``: the way from one image to another."""
+"""``ddim-edge interpolate``: images between two images, by spherical interpolation of their latents."""
 
 import json
 import re
@@ -26,12 +26,21 @@ FRAME_MS = 120
 @click.command("interpolate")
 @click.argument("first")
 @click.argument("last")
-@click.option("--frames", "-n", type=int, default=8, help="How many images, the two ends among them.")
-@click.option("--output", "-o", metavar="PATH", help="A .png (a grid), .gif or .npy file, or a folder (DIR/).")
+@click.option("--frames", "-n", type=int, default=8, help="Number of images, FIRST and LAST included.")
+@click.option(
+    "--output",
+    "-o",
+    metavar="PATH",
+    help="A .png (a grid), .gif or .npy file, or a folder (DIR/).  [default: a .png named after the model]",
+)
 @click.option("--model", "-m", default="fashion-mnist", help="A bundled model's name or a bundle's folder.")
-@click.option("--labels", "-l", metavar="NAME,…", help="Classes of the frames, in turn.  [default: none]")
-@click.option("--num-steps", "--steps", "-s", type=int, default=ENCODE_STEPS, help="Network calls an image.")
-@click.option("--guidance-scale", "-g", type=float, default=1.0, help="Classifier-free guidance; 1 is none.")
+@click.option(
+    "--labels", "-l", metavar="NAME,…", help="Classes of the images, used in turn.  [default: none, the null class]"
+)
+@click.option(
+    "--num-steps", "--steps", "-s", type=int, default=ENCODE_STEPS, help="Number of denoising steps for each image."
+)
+@click.option("--guidance-scale", "-g", type=float, default=1.0, help="Classifier-free guidance scale; 1 is off.")
 @device_options
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 @click.option(
@@ -50,9 +59,10 @@ def interpolate_command(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Make the images on the way from FIRST to LAST: seeds, pictures, or latents (.npz).
+    """Generate images between FIRST and LAST.
 
-    The way runs along the sphere between the two ends' latents. Pictures are encoded first.
+    Each of the two is a seed (a whole number), a picture, or a file of latents (.npz). Pictures are encoded first. The
+    latents between the two are their spherical interpolation.
 
     \b
     Examples:

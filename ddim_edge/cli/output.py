@@ -1,4 +1,4 @@
-"""Where the images of a run go: one picture, or a folder with a file an image."""
+"""Output of ``ddim-edge run``: one file with all images, or a folder with one file per image."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -16,9 +16,9 @@ from ..images.save import ImageFolder, check_can_write, check_suffix, file_bytes
 
 
 def free_name(model: str, file_format: str) -> Path:
-    """The first of model.png, model-2.png, … that is not taken in the current folder, nor is its animation.
+    """Return the first of model.png, model-2.png, … that does not exist in the current folder, nor as .gif.
 
-    Without a format, a folder's name: model-images, model-images-2, …
+    Without a format, the name of a folder: model-images, model-images-2, …
     """
     stem = Path(model).resolve().name
     suffix = f".{file_format}" if file_format else ""
@@ -29,36 +29,37 @@ def free_name(model: str, file_format: str) -> Path:
     return path
 
 
-class Watch(NamedTuple):
-    """What to keep of the denoised estimates on the way."""
+class EstimateOptions(NamedTuple):
+    """Which estimates of x_0 are written during a run (--gif, --save-every)."""
 
     animate: bool = False
-    """All of them, as an animation."""
+    """Write all of them as one animation."""
     every: int | None = None
-    """Those after every so many network calls, as a picture each."""
+    """Write the estimate after every ``every`` network calls to a PNG file; None for none."""
 
     def check(self) -> None:
         if self.every is not None:
             whole_number("--save-every", self.every, low=1)
 
-    def wants(self, calls: int) -> bool:
+    def keeps(self, calls: int) -> bool:
         return self.animate or self.saves(calls)
 
     def saves(self, calls: int) -> bool:
         return self.every is not None and calls % self.every == 0
 
 
-class OnePicture:
-    """A grid of all images as one file, and the animation of its making beside it if wished.
+class FileOutput:
+    """Writes all images to one file (.png: a grid), and the animation and the estimates beside it.
 
-    With ``index``, the one image that a recipe from a folder stands for, made in the batch that it was made in.
+    With ``index``, the recipe is that of one image of a folder: only this image is written. Its whole batch is
+    generated, since the batch can change an image by a rounding error.
     """
 
-    def __init__(self, path: Path, recipe: Mapping[str, Any], index: int | None, watch: Watch) -> None:
+    def __init__(self, path: Path, recipe: Mapping[str, Any], index: int | None, estimates: EstimateOptions) -> None:
         check_suffix(path)
         check_can_write(path)
-        watch.check()
-        self.path, self.index, self.watch = path, index, watch
+        estimates.check()
+        self.path, self.index, self.estimates = path, index, estimates
         self.recipe = recipe if index is None else {**recipe, "index": index}
         self._batches: list[Pixels] = []
         self._frames: dict[int, list[Pixels]] = {}
@@ -68,20 +69,20 @@ class OnePicture:
         return np.concatenate(self._batches)
 
     @property
-    def made(self) -> int:
+    def num_made(self) -> int:
         return len(self.images)
 
     def chunks(self, request: Request) -> Sequence[range]:
-        """The batches that have to be made."""
+        """The batches to generate."""
         return list(request.chunks()) if self.index is None else [request.chunk_of(self.index)]
 
     def take(self, progress: Progress) -> None:
-        if self.watch.wants(progress.calls):
-            self._frames.setdefault(progress.calls, []).append(self._mine(progress, progress.estimates()))
+        if self.estimates.keeps(progress.calls):
+            self._frames.setdefault(progress.calls, []).append(self._selected(progress, progress.estimates()))
         if progress.images is not None:
-            self._batches.append(self._mine(progress, progress.images))
+            self._batches.append(self._selected(progress, progress.images))
 
-    def _mine(self, progress: Progress, images: Pixels) -> Pixels:
+    def _selected(self, progress: Progress, images: Pixels) -> Pixels:
         if self.index is None:
             return images
         position = self.index - progress.indices.start
@@ -90,31 +91,31 @@ class OnePicture:
     def write(self) -> None:
         write_file(self.path, file_bytes(self.path, self.images, self.recipe))
         frames = {calls: grid(np.concatenate(batches)) for calls, batches in sorted(self._frames.items())}
-        if self.watch.animate:
+        if self.estimates.animate:
             write_file(self.path.with_suffix(".gif"), gif_bytes(list(frames.values())))
         for calls, frame in frames.items():
-            if self.watch.saves(calls):
+            if self.estimates.saves(calls):
                 write_file(_estimate_path(self.path, calls), png_bytes(frame, {"estimate_after": calls}))
 
-    def after_interruption(self, _request: Request) -> str:
+    def interruption_message(self, _request: Request) -> str:
         return "interrupted: nothing was written. With a folder as --output, a run can be resumed"
 
 
-class OneFilePerImage:
-    """A folder that images stream into, batch by batch; a run that was cut short goes on where a batch is not whole."""
+class FolderOutput:
+    """Writes one file per image to a folder, batch by batch. A run that was interrupted can be resumed."""
 
-    def __init__(self, folder: Path, recipe: Mapping[str, Any], suffix: str, watch: Watch) -> None:
-        watch.check()
-        self.path, self.watch = folder, watch
-        self.made = 0
+    def __init__(self, folder: Path, recipe: Mapping[str, Any], suffix: str, estimates: EstimateOptions) -> None:
+        estimates.check()
+        self.path, self.estimates = folder, estimates
+        self.num_made = 0
         self._folder = ImageFolder(folder, recipe, suffix)
 
     def chunks(self, request: Request) -> Sequence[range]:
-        """The batches of which at least one image is missing: all of a batch is made again, to be the same images."""
+        """The batches with a missing image. The whole batch is generated again, so that its images are the same."""
         return [chunk for chunk in request.chunks() if not all(map(self._folder.holds, chunk))]
 
     def take(self, progress: Progress) -> None:
-        if self.watch.saves(progress.calls):
+        if self.estimates.saves(progress.calls):
             for index, estimate in zip(progress.indices, progress.estimates(), strict=True):
                 path = _estimate_path(self._folder.path(index), progress.calls)
                 write_file(path, png_bytes(estimate, {"estimate_after": progress.calls}))
@@ -122,12 +123,12 @@ class OneFilePerImage:
             return
         for index, image in zip(progress.indices, progress.images, strict=True):
             self._folder.add(index, image)
-        self.made += len(progress.images)
+        self.num_made += len(progress.images)
 
     def write(self) -> None:
-        """Nothing is left to write: every batch was written when it was finished."""
+        """Does nothing: each batch was written when it was finished."""
 
-    def after_interruption(self, request: Request) -> str:
+    def interruption_message(self, request: Request) -> str:
         done = sum(map(self._folder.holds, range(request.num_images)))
         return f"interrupted with {done} of {request.num_images} images in {self.path}: run the same command to go on"
 

@@ -1,4 +1,4 @@
-"""The progress bar of a run, on stderr, where that is a terminal."""
+"""Progress bar of a run, on stderr if that is a terminal."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -9,7 +9,7 @@ from rich.text import Text
 
 
 class StepRate(ProgressColumn):
-    """Steps a second."""
+    """Column with the steps per second."""
 
     def render(self, task: Task) -> Text:
         return Text(f"{task.speed:.1f} it/s" if task.speed else "– it/s")
@@ -17,7 +17,7 @@ class StepRate(ProgressColumn):
 
 @contextmanager
 def step_bar(total: int, *, visible: bool, text: str = "step") -> Iterator[Callable[[], None]]:
-    """Show ``total`` steps; yields the function to call after each."""
+    """Show a bar of ``total`` steps. Yields the function to call after each step."""
     console = Console(stderr=True)
     columns = (TextColumn(text), MofNCompleteColumn(), BarColumn(), StepRate(), TimeRemainingColumn())
     bar = Progress(*columns, console=console, transient=True, disable=not (visible and console.is_terminal))

@@ -1,4 +1,4 @@
-"""``ddim-edge run``: from a model and a seed to pictures."""
+"""``ddim-edge run``: generates images with a model and writes them to files."""
 
 import json
 import time
@@ -26,7 +26,7 @@ from ..runtime.providers.device import Device
 from .device_options import device_options
 from .half_blocks import half_blocks
 from .image_options import image_options, make_request, read_origin, samplers_help
-from .output import OneFilePerImage, OnePicture, Watch, free_name
+from .output import EstimateOptions, FileOutput, FolderOutput, free_name
 from .progress import step_bar
 
 DEFAULT_MODEL = "fashion-mnist"
@@ -36,21 +36,44 @@ DEFAULT_MODEL = "fashion-mnist"
 @click.argument("model", required=False)
 @image_options
 @device_options
-@click.option("--warmup", is_flag=True, help="Call the networks before the time is taken, at every batch size.")
-@click.option("--low-memory", is_flag=True, help="One network in memory at a time, opened anew for every batch.")
-@click.option("--output", "-o", metavar="PATH", help="A .png or .npy file, or a folder (DIR/) for a file an image.")
+@click.option(
+    "--warmup",
+    is_flag=True,
+    help="Call the networks once at every batch size before the run, outside the reported time.",
+)
+@click.option(
+    "--low-memory",
+    is_flag=True,
+    help="Keep one network in memory at a time. Slower: networks are opened again for every batch.",
+)
+@click.option(
+    "--output",
+    "-o",
+    metavar="PATH",
+    help="A .png or .npy file for all images, or a folder (DIR/) for one file per image.  "
+    "[default: a new file, or with --prompts a new folder, named after the model]",
+)
 @click.option(
     "--format",
     "file_format",
     type=click.Choice(["png", "npy"]),
     default="png",
     envvar="DDIM_EDGE_RUN_FORMAT",
-    help="Files without a name.",
+    help="Format of the files, where --output does not say it.",
 )
-@click.option("--from-image", type=click.Path(path_type=Path), help="Make the images of this PNG again.")
-@click.option("--gif", is_flag=True, help="Also write the denoising as an animation, beside the picture.")
-@click.option("--save-every", type=int, metavar="K", help="Also write the estimate after every K network calls.")
-@click.option("--show", is_flag=True, help="Draw the images in the terminal.")
+@click.option(
+    "--from-image",
+    type=click.Path(path_type=Path),
+    help="Generate the images of this PNG again, with the options that it holds.",
+)
+@click.option("--gif", is_flag=True, help="Also write an animation of the denoising, beside the image file.")
+@click.option(
+    "--save-every",
+    type=int,
+    metavar="K",
+    help="Also write the estimate of x_0 after every K network calls, as PNG files.",
+)
+@click.option("--show", is_flag=True, help="Show the images in the terminal.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 @click.option("--json", "as_json", is_flag=True, envvar="DDIM_EDGE_RUN_JSON", help="Print one machine-readable line.")
 def run_command(
@@ -72,7 +95,9 @@ def run_command(
     as_json: bool,
     **choices: Any,
 ) -> None:
-    """Make images with MODEL: a bundled model's name or a bundle's folder (without one: fashion-mnist).
+    """Generate images with MODEL.
+
+    MODEL is a bundled model's name or a bundle's folder.  [default: fashion-mnist]
 
     \b
     Examples:
@@ -95,36 +120,36 @@ def run_command(
     request = _remake(bundle, recipe, origin) if recipe else make_request(bundle, choices, origin, encoded)
     target = output or str(free_name(bundle.name, "" if choices["prompts"] else file_format))
     if show and is_folder(target):
-        raise ConfigError("--show draws one picture: give a file, not a folder, as --output")
+        raise ConfigError("--show draws one image: give a file, not a folder, as --output")
     suffix = f".{file_format}" if is_folder(target) else Path(target).suffix
     if gif or show or save_every or suffix == ".png":
         check_channels(shape[0])
-    watch = Watch(animate=gif, every=save_every)
-    destination = _destination(target, recipe_of(bundle, request), recipe.get("index"), file_format, watch)
-    # Networks of gigabytes are opened only now that all else is known to be right.
+    estimates = EstimateOptions(animate=gif, every=save_every)
+    destination = _destination(target, recipe_of(bundle, request), recipe.get("index"), file_format, estimates)
+    # Networks can have gigabytes: they are opened after all other checks.
     pipeline = Pipeline(bundle, device, low_memory=low_memory)
     pipeline.check(request)
     if warmup:
         _warm_up(pipeline, request, visible=not quiet)
     seconds = _run(pipeline, request, destination, visible=not quiet)
-    if show and isinstance(destination, OnePicture):
+    if show and isinstance(destination, FileOutput):
         click.echo(half_blocks(grid(destination.images)), color=True)
     if not quiet:
         click.echo(_report(pipeline, request, destination, seconds, as_json))
 
 
 def _destination(
-    target: str, recipe: Mapping[str, Any], index: int | None, file_format: str, watch: Watch
-) -> OnePicture | OneFilePerImage:
+    target: str, recipe: Mapping[str, Any], index: int | None, file_format: str, estimates: EstimateOptions
+) -> FileOutput | FolderOutput:
     if not is_folder(target):
-        return OnePicture(Path(target), recipe, index, watch)
-    if watch.animate:
-        raise ConfigError("--gif animates one picture: give a file, not a folder, as --output")
-    return OneFilePerImage(Path(target), recipe, f".{file_format}", watch)
+        return FileOutput(Path(target), recipe, index, estimates)
+    if estimates.animate:
+        raise ConfigError("--gif animates one image file: give a file, not a folder, as --output")
+    return FolderOutput(Path(target), recipe, f".{file_format}", estimates)
 
 
-def _run(pipeline: Pipeline, request: Request, destination: OnePicture | OneFilePerImage, *, visible: bool) -> float:
-    """Make what the destination still lacks; returns the seconds that it took, without opening the model."""
+def _run(pipeline: Pipeline, request: Request, destination: FileOutput | FolderOutput, *, visible: bool) -> float:
+    """Generate the images that the destination does not have yet. Returns the seconds, without opening the model."""
     chunks = destination.chunks(request)
     began = time.perf_counter()
     try:
@@ -133,7 +158,7 @@ def _run(pipeline: Pipeline, request: Request, destination: OnePicture | OneFile
                 destination.take(progress)
                 advance()
     except KeyboardInterrupt:
-        raise click.Abort(destination.after_interruption(request)) from None
+        raise click.Abort(destination.interruption_message(request)) from None
     destination.write()
     return time.perf_counter() - began
 
@@ -144,11 +169,11 @@ def _warm_up(pipeline: Pipeline, request: Request, *, visible: bool) -> None:
 
 
 def _read_recipe(path: Path, choices: Mapping[str, Any]) -> Mapping[str, Any]:
-    """The picture's recipe; ConfigError where the command line gives one of the options that the recipe holds."""
+    """Read the recipe of a PNG. Raises ConfigError if the command line has an option that the recipe holds."""
     context = click.get_current_context()
     for parameter in context.command.params:
         if parameter.name in choices and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE:
-            raise ConfigError(f"--from-image takes everything from the picture: leave {parameter.opts[0]} out")
+            raise ConfigError(f"--from-image takes all options from the PNG: leave {parameter.opts[0]} out")
     return read_recipe(path)
 
 
@@ -158,10 +183,12 @@ def _calls(request: Request) -> int:
 
 def _remake(bundle: Bundle, recipe: Mapping[str, Any], origin: Origin | None) -> Request:
     if "interpolated" in recipe:
-        raise ConfigError(f"the picture was made by `ddim-edge interpolate {recipe['interpolated']}`: run that again")
+        raise ConfigError(
+            f"the PNG was made by `ddim-edge interpolate {recipe['interpolated']}`: run that command again"
+        )
     if recipe.get("model_sha256") != bundle.sha256:
         raise ConfigError(
-            f"the picture was made by another model: its hash is {str(recipe.get('model_sha256'))[:12]}…, that of "
+            f"the PNG was made by another model: its hash is {str(recipe.get('model_sha256'))[:12]}…, that of "
             f"{bundle.name} is {bundle.sha256[:12]}…"
         )
     request = Request.from_json(recipe, origin)
@@ -170,24 +197,24 @@ def _remake(bundle: Bundle, recipe: Mapping[str, Any], origin: Origin | None) ->
 
 
 def _report(
-    pipeline: Pipeline, request: Request, destination: OnePicture | OneFilePerImage, seconds: float, as_json: bool
+    pipeline: Pipeline, request: Request, destination: FileOutput | FolderOutput, seconds: float, as_json: bool
 ) -> str:
-    made = destination.made
+    num_made = destination.num_made
     facts = {
         "file": str(destination.path),
-        "images": made,
+        "images": num_made,
         "sampler": request.sampler.name,
         "steps": request.num_steps,
         "network_calls": _calls(request),
         "provider": pipeline.provider,
         "seconds": round(seconds, 3),
-        "images_per_second": round(made / seconds, 3),
+        "images_per_second": round(num_made / seconds, 3),
     }
     if as_json:
         return json.dumps({**facts, "recipe": pipeline.recipe(request)})
-    images = f"{made} image{'s' if made != 1 else ''}"
+    images = f"{num_made} image{'s' if num_made != 1 else ''}"
     steps = f"{request.num_steps} step{'s' if request.num_steps != 1 else ''}"
     return (
         f"{facts['file']}  ({images}, {steps} of {request.sampler.name} on {pipeline.provider} "
-        f"in {seconds:.2f} s, {made / seconds:.2f} images/s)"
+        f"in {seconds:.2f} s, {num_made / seconds:.2f} images/s)"
     )

@@ -1,4 +1,4 @@
-"""``ddim-edge serve``: models behind HTTP."""
+"""``ddim-edge serve``: serves models over HTTP."""
 
 import os
 import warnings
@@ -18,27 +18,55 @@ KEY_VARIABLE = "DDIM_EDGE_API_KEY"
 
 @click.command("serve")
 @click.argument("models", nargs=-1, metavar="[MODEL]…")
-@click.option("--host", default="127.0.0.1", help="The address to listen on.")
-@click.option("--port", type=click.IntRange(0, 65535), default=8000, help="0 takes any that is free.")
+@click.option("--host", default="127.0.0.1", help="Address to listen on.")
+@click.option("--port", type=click.IntRange(0, 65535), default=8000, help="Port to listen on; 0 takes a free one.")
 @device_options
-@click.option("--max-rows", type=int, default=16, help="Rows of one network call; a guided image takes two.")
-@click.option("--max-memory-mb", type=click.IntRange(1), help="How large the process may grow for more rows; "
-              "without it, 80 % of what is free at start.")  # fmt: skip
-@click.option("--max-queue", type=int, default=64, help="Requests that may wait; one more is answered 429.")
-@click.option("--max-models", type=int, default=2, help="Models open at once; the least recently used one leaves.")
-@click.option("--max-images", type=int, default=10, help="Images of one request.")
-@click.option("--max-steps", type=int, default=1000, help="Steps of one request.")
-@click.option("--max-body-mb", type=click.IntRange(1), default=10, help="Megabytes of one request's body.")
-@click.option("--timeout", type=float, default=120.0, help="Seconds that a request may take, waiting included.")
-@click.option("--job-timeout", type=float, default=3600.0, help="The same for a job of /v1/jobs.")
-@click.option("--drain", type=float, default=30.0, help="Seconds to finish what runs after SIGTERM.")
-@click.option("--warmup", is_flag=True, help="Call every model at all batch sizes when it is opened.")
-@click.option("--lazy", is_flag=True, help="Open models at their first use, not at start.")
-@click.option("--api-key-file", type=click.Path(path_type=Path), help=f"A file with the key; else {KEY_VARIABLE}.")
-@click.option("--no-auth", is_flag=True, help="Let everybody who reaches the address use it.")
-@click.option("--cors-origin", "cors_origins", multiple=True, metavar="ORIGIN", envvar="DDIM_EDGE_SERVE_CORS_ORIGIN",
-              help="A web page's origin that may ask; repeatable.")  # fmt: skip
-@click.option("--log-prompts", is_flag=True, help="Write prompts to the access log.")
+@click.option(
+    "--max-rows",
+    type=int,
+    default=16,
+    help="Maximum number of rows in one network call. A guided image takes two rows.",
+)
+@click.option(
+    "--max-memory-mb",
+    type=click.IntRange(1),
+    help="Size of the process, in MB, above which network calls get no more rows.  "
+    "[default: 80 % of the memory that is free at start]",
+)
+@click.option(
+    "--max-queue", type=int, default=64, help="Maximum number of waiting requests. Further ones get status 429."
+)
+@click.option(
+    "--max-models",
+    type=int,
+    default=2,
+    help="Maximum number of open models. The least recently used one is closed for another.",
+)
+@click.option("--max-images", type=int, default=10, help="Maximum number of images in one request.")
+@click.option("--max-steps", type=int, default=1000, help="Maximum number of steps in one request.")
+@click.option("--max-body-mb", type=click.IntRange(1), default=10, help="Maximum size of a request's body, in MB.")
+@click.option("--timeout", type=float, default=120.0, help="Maximum time of a request in seconds, waiting included.")
+@click.option(
+    "--job-timeout", type=float, default=3600.0, help="Maximum time of a job of /v1/jobs in seconds, waiting included."
+)
+@click.option("--drain", type=float, default=30.0, help="Time in seconds to finish running requests after SIGTERM.")
+@click.option("--warmup", is_flag=True, help="Run every model once at all batch sizes when it is opened.")
+@click.option("--lazy", is_flag=True, help="Open models at their first request, not at start.")
+@click.option(
+    "--api-key-file",
+    type=click.Path(path_type=Path),
+    help=f"File with the API key.  [default: the variable {KEY_VARIABLE}]",
+)
+@click.option("--no-auth", is_flag=True, help="Serve without an API key to everybody who reaches the address.")
+@click.option(
+    "--cors-origin",
+    "cors_origins",
+    multiple=True,
+    metavar="ORIGIN",
+    envvar="DDIM_EDGE_SERVE_CORS_ORIGIN",
+    help="Origin of web pages that may call the server, such as https://example.com; repeatable.",
+)
+@click.option("--log-prompts", is_flag=True, help="Write the prompts to the access log.")
 def serve_command(
     models: tuple[str, ...],
     host: str,
@@ -61,10 +89,11 @@ def serve_command(
     cors_origins: tuple[str, ...],
     log_prompts: bool,
 ) -> int:
-    """Serve MODELs (bundled names, folders, NAME=FOLDER; without one: fashion-mnist) over HTTP.
+    """Serve MODELs over HTTP.
 
-    Requests of any number of steps and any sampler share every network call. The API is OpenAI's for images, and there
-    is a page at /.
+    MODEL is a bundled model's name, a bundle's folder, or NAME=FOLDER.  [default: fashion-mnist]
+
+    Requests share network calls, whatever their steps and samplers. The API is OpenAI's image API; a web page is at /.
 
     \b
     Examples:
@@ -113,7 +142,7 @@ def serve_command(
 
 
 def _api_key(file: Path | None) -> str | None:
-    """The key of the file, else of the environment; ConfigError for a file that cannot be read, and an empty key."""
+    """Return the key of the file, else of the environment. Raises ConfigError if it cannot be read or is empty."""
     if file is None:
         key = os.environ.get(KEY_VARIABLE)
     else:

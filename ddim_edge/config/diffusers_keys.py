@@ -7,7 +7,7 @@ from typing import Any
 
 from ..errors import ConfigError, choose_from
 
-_FIELDS: Mapping[str, str] = {
+_FIELD_OF_KEY: Mapping[str, str] = {
     "num_train_timesteps": "num_train_steps",
     "beta_schedule": "beta_schedule",
     "beta_start": "beta_start",
@@ -36,7 +36,7 @@ _FIELDS: Mapping[str, str] = {
     "transition": "transition",
 }
 
-_VALUES: Mapping[str, Mapping[Any, Any]] = {
+_TRANSLATED_VALUES: Mapping[str, Mapping[Any, Any]] = {
     "beta_schedule": {"linear": "linear", "scaled_linear": "quadratic", "squaredcos_cap_v2": "squared_cosine"},
     "prediction_type": {"epsilon": "noise", "v_prediction": "angular_velocity", "sample": "sample"},
     "set_alpha_to_one": {True: "one", False: "alpha_zero"},
@@ -61,27 +61,27 @@ _BY_CLASS: Mapping[str, Mapping[str, tuple[str, Mapping[Any, Any]]]] = {
 }
 """Keys that mean something for one scheduler only: the field, and its values."""
 
-_LEVELS: Mapping[str, tuple[Any, ...]] = {
+_NOISE_LEVEL_VALUES: Mapping[str, tuple[Any, ...]] = {
     "use_exponential_sigmas": (False, None),
     "use_beta_sigmas": (False, None),
 }
 
-_ODE_SOLVER: Mapping[str, tuple[Any, ...]] = {
-    **_LEVELS,
+_ODE_SOLVER_VALUES: Mapping[str, tuple[Any, ...]] = {
+    **_NOISE_LEVEL_VALUES,
     "solver_order": (2,),
     "use_flow_sigmas": (False, None),
     "use_dynamic_shifting": (False, None),
 }
 
-_ONLY: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
+_SUPPORTED_VALUES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
     "EulerDiscreteScheduler": {
-        **_LEVELS,
+        **_NOISE_LEVEL_VALUES,
         "interpolation_type": ("linear",),
         "timestep_type": ("discrete",),
         "s_churn": (0.0, None),
     },
     "DPMSolverMultistepScheduler": {
-        **_ODE_SOLVER,
+        **_ODE_SOLVER_VALUES,
         "algorithm_type": ("dpmsolver++", "deis"),
         "solver_type": ("midpoint", "logrho", "bh1", "bh2"),  # the last three are midpoint to diffusers, too
         "euler_at_final": (False, None),
@@ -90,7 +90,7 @@ _ONLY: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "variance_type": (None,),
     },
     "UniPCMultistepScheduler": {
-        **_ODE_SOLVER,
+        **_ODE_SOLVER_VALUES,
         "predict_x0": (True,),
         "disable_corrector": ([], None),
         "solver_p": (None,),
@@ -107,15 +107,15 @@ def fields_from_diffusers(keys: Mapping[str, Any], scheduler_class: str, valid: 
     fields: dict[str, Any] = {}
     own = _BY_CLASS.get(scheduler_class, {})
     for key, value in keys.items():
-        _refuse_other_variants(scheduler_class, key, value)
-        field = _FIELDS.get(key)
+        _refuse_unsupported(scheduler_class, key, value)
+        field = _FIELD_OF_KEY.get(key)
         if key in own:
             name, values = own[key]
-            fields[name] = _counterpart(key, value, values)
+            fields[name] = _translated(key, value, values)
         elif field is None:
             _refuse_misspelt(key)
         elif field in valid:
-            fields[field] = _counterpart(key, value, _VALUES[key]) if key in _VALUES else value
+            fields[field] = _translated(key, value, _TRANSLATED_VALUES[key]) if key in _TRANSLATED_VALUES else value
     if "dynamic_threshold_ratio" in valid:
         fields |= _thresholding(keys)
     return fields
@@ -129,31 +129,31 @@ def _thresholding(keys: Mapping[str, Any]) -> dict[str, Any]:
     return {"dynamic_threshold_ratio": 0.995 if ratio is None else ratio} if wanted else {}
 
 
-def in_diffusers_words(message: str) -> str:
+def with_diffusers_key(message: str) -> str:
     """Let a message that begins with a config field begin with the key that stands in the file."""
-    for key, field in {**_FIELDS, **_THRESHOLDING}.items():
+    for key, field in {**_FIELD_OF_KEY, **_THRESHOLDING}.items():
         if message.startswith(f"{field} "):
             return key + message.removeprefix(field)
     return message
 
 
-def _counterpart(key: str, value: Any, values: Mapping[Any, Any]) -> Any:
+def _translated(key: str, value: Any, values: Mapping[Any, Any]) -> Any:
     for theirs, ours in values.items():
         if value == theirs:
             return ours
     raise ConfigError(choose_from(key, value, map(str, values)))
 
 
-def _refuse_other_variants(scheduler_class: str, key: str, value: Any) -> None:
-    built = _ONLY.get(scheduler_class, {}).get(key)
+def _refuse_unsupported(scheduler_class: str, key: str, value: Any) -> None:
+    built = _SUPPORTED_VALUES.get(scheduler_class, {}).get(key)
     if built is not None and value not in built:
         raise ConfigError(f"{key} {value!r} of {scheduler_class} is not built here: only {built[0]!r} is")
 
 
 def _refuse_misspelt(key: str) -> None:
     """Refuse a key that is nearly one of ours, or is a field's name where the file has a key of its own for it."""
-    by_field = {field: name for name, field in {**_FIELDS, **_THRESHOLDING}.items()}
-    known = [*_FIELDS, *_THRESHOLDING]
+    by_field = {field: name for name, field in {**_FIELD_OF_KEY, **_THRESHOLDING}.items()}
+    known = [*_FIELD_OF_KEY, *_THRESHOLDING]
     if key in known:
         return
     nearest = [by_field[key]] if key in by_field else difflib.get_close_matches(key, known, n=1, cutoff=0.85)

@@ -8,7 +8,7 @@ from typing import Any, ClassVar, Literal, Self
 
 from ..errors import ConfigError, choose_from
 from .checks import check_field, number, whole_number
-from .diffusers_keys import fields_from_diffusers, in_diffusers_words
+from .diffusers_keys import fields_from_diffusers, with_diffusers_key
 from .json_file import read_json
 
 BetaSchedule = Literal["linear", "quadratic", "squared_cosine"]
@@ -105,7 +105,7 @@ class NoiseScheduleConfig:
         try:
             return cls(**cls.fields_of(read_json(source)))
         except ConfigError as error:
-            raise ConfigError(in_diffusers_words(str(error))) from None
+            raise ConfigError(with_diffusers_key(str(error))) from None
 
     @classmethod
     def fields_of(cls, keys: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,7 +15,7 @@ def guide(conditional: Sample, unconditional: Sample, scales: Sample) -> Sample:
 
     ``conditional`` and ``unconditional``: float32 (B, C, H, W); ``scales``: float32 (B,), one w a row.
     """
-    return unconditional + _a_row_each(scales, conditional) * (conditional - unconditional)
+    return unconditional + _per_row(scales, conditional) * (conditional - unconditional)
 
 
 def rescale(guided: Sample, conditional: Sample, shares: Sample) -> Sample:
@@ -27,7 +27,7 @@ def rescale(guided: Sample, conditional: Sample, shares: Sample) -> Sample:
     axes = tuple(range(1, guided.ndim))
     wanted, found = conditional.std(axis=axes), guided.std(axis=axes)
     ratio = np.divide(wanted, found, out=np.ones_like(found), where=found > 0)  # nothing to scale in what is constant
-    return guided * _a_row_each(shares * ratio + (1 - shares), guided)
+    return guided * _per_row(shares * ratio + (1 - shares), guided)
 
 
 @functools.lru_cache(maxsize=64)
@@ -51,5 +51,5 @@ def guided_timesteps(config: NoiseScheduleConfig, interval: tuple[float, float] 
     return range(first, end)
 
 
-def _a_row_each(values: Sample, like: Sample) -> Sample:
+def _per_row(values: Sample, like: Sample) -> Sample:
     return values.reshape(-1, *(1,) * (like.ndim - 1))

@@ -18,13 +18,13 @@ _TRIAL_SECONDS = 300
 """For a Jetson that reads CUDA and cuDNN from a card for the first time, and for TensorRT's first engines."""
 
 
-def gather(say: Callable[[str], None]) -> dict[str, Any]:
+def collect_facts(progress: Callable[[str], None]) -> dict[str, Any]:
     """All the facts; ``say`` is told what is being tried, for some of it takes a while."""
     broken, cuda_build = module_facts()
-    nvidia_facts = _nvidia_facts(say)
+    nvidia_facts = _nvidia_facts(progress)
     absent = not_available()
     seconds = _TRIAL_SECONDS if nvidia_facts["reason"] is None else _DRIVER_SECONDS
-    trials = {name: {"reason": reason} if reason else _try(name, seconds, say) for name, reason in absent.items()}
+    trials = {name: {"reason": reason} if reason else _try(name, seconds, progress) for name, reason in absent.items()}
     libraries = find_libraries(cuda_build)
     reasons = {name: trial["reason"] for name, trial in trials.items()}
     software = software_facts()
@@ -61,8 +61,8 @@ def _cpu_facts() -> dict[str, Any]:
     return asdict(processors) | {"threads": processors.threads, "text": str(processors)}
 
 
-def _nvidia_facts(say: Callable[[str], None]) -> dict[str, Any]:
-    say("the NVIDIA driver")
+def _nvidia_facts(progress: Callable[[str], None]) -> dict[str, Any]:
+    progress("the NVIDIA driver")
     silent: dict[str, Any] = {"driver": None, "cuda": None, "gpus": [], "reason": None}
     answer = run_isolated("driver", seconds=_DRIVER_SECONDS)
     board = {"jetson": nvidia.jetson(), "jetpack": nvidia.jetpack(), "pci_gpus": nvidia.pci_gpus()}
@@ -72,6 +72,7 @@ def _nvidia_facts(say: Callable[[str], None]) -> dict[str, Any]:
 def _about_the_machine(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "has_gpu": bool(facts["gpus"] or facts["pci_gpus"] or facts["jetson"]),
+        "has_nvml": nvidia.has_nvml_package(),
         "driver_cuda": facts["cuda"],
         "driver_fault": facts["reason"],
         "is_jetson": facts["jetson"] is not None,
@@ -79,7 +80,7 @@ def _about_the_machine(facts: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _try(name: str, seconds: float, say: Callable[[str], None]) -> dict[str, Any]:
+def _try(name: str, seconds: float, progress: Callable[[str], None]) -> dict[str, Any]:
     """As ``try_provider``; in a process of its own unless it is the CPU, which this one needs anyway."""
-    say(f"provider {name}")
+    progress(f"provider {name}")
     return try_provider(name) if name == CPU.name else run_isolated("trial", name, seconds=seconds)

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from ..runtime.providers.table import CPU
 
-CPU_PACKAGE, GPU_PACKAGE = "onnxruntime", "onnxruntime-gpu"
+CPU_PACKAGE, GPU_PACKAGE, NVML_PACKAGE = "onnxruntime", "onnxruntime-gpu", "nvidia-ml-py"
 _EXTRAS = "[cuda,cudnn]"
 _LAST_FOR_CUDA_12 = "<1.27"
 """onnxruntime-gpu 1.26.0 on PyPI is built for CUDA 12.8, 1.27.0 for 13.0."""
@@ -30,6 +30,7 @@ class State:
         cuda_build: the CUDA that it is built for; None for none.
         provides: the names of the providers that it holds, or a plugin.
         has_gpu: whether there is an NVIDIA GPU, with or without a driver.
+        has_nvml: whether nvidia-ml-py, which reads the driver's facts, is installed.
         driver_cuda: the newest CUDA that the driver runs; None where there is no driver that answers.
         driver_fault: why a driver that is there does not answer.
         is_jetson, jetpack: whether this is a Jetson, and the first number of its JetPack where it is known.
@@ -42,6 +43,7 @@ class State:
     cuda_build: str | None = None
     provides: frozenset[str] = frozenset({CPU.name})
     has_gpu: bool = False
+    has_nvml: bool = True
     driver_cuda: str | None = None
     driver_fault: str | None = None
     is_jetson: bool = False

@@ -4,7 +4,18 @@ from dataclasses import dataclass
 
 from ..runtime.providers.onnxruntime_module import NOT_INSTALLED
 from ..runtime.providers.table import ON_NVIDIA
-from .installation import CPU_PACKAGE, GPU_PACKAGE, State, install, major, pip, reinstall, uninstall, with_cuda
+from .installation import (
+    CPU_PACKAGE,
+    GPU_PACKAGE,
+    NVML_PACKAGE,
+    State,
+    install,
+    major,
+    pip,
+    reinstall,
+    uninstall,
+    with_cuda,
+)
 
 _INSTALL_DRIVER = "install NVIDIA's driver, or, in a container, start that with the GPU, as docker run --gpus all does"
 _DRIVER_LIBRARY = "libcuda.so.1"
@@ -21,6 +32,9 @@ class Problem:
 
 def find_problems(state: State) -> list[Problem]:
     """All that is wrong; the worst first."""
+    if state.has_gpu and not state.has_nvml:  # the rest follows from what the driver reports
+        what = f"there is an NVIDIA GPU, and {NVML_PACKAGE}, which reads its driver, is not installed"
+        return [Problem(f"{what}: install it, then run ddim-edge doctor again", (pip("install", NVML_PACKAGE),))]
     found = (_package_problem(state), _driver_problem(state), _cuda_problem(state))
     return [problem for problem in found if problem is not None]
 

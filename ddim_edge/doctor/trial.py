@@ -14,7 +14,8 @@ from ..runtime.providers.device import Device
 from ..runtime.providers.error_text import first_error_line
 from ..runtime.providers.onnxruntime_module import runtime, why_not_loaded
 from ..runtime.providers.table import CPU, provider_named
-from ..runtime.sessions.opening import FallbackWarning, Use, open_uncompiled
+from ..runtime.sessions.opening import FallbackWarning, open_uncompiled
+from ..runtime.sessions.session_options import Purpose
 
 PROBES = Path(__file__).with_name("probes")
 SHAPES = {"convolution": (1, 8, 64, 64), "attention": (1, 256, 32)}
@@ -44,8 +45,8 @@ def try_provider(name: str) -> dict[str, Any]:
     try:
         measured = {probe: _measure(probe, name) for probe in SHAPES}
     except DdimEdgeError as error:
-        return {"reason": f"{error}{_loaders_words(name, str(error))}"}
-    wrong = [probe for probe, result in measured.items() if not _is_right(result["error"])]
+        return {"reason": f"{error}{_loader_message(name, str(error))}"}
+    wrong = [probe for probe, result in measured.items() if not _is_accurate(result["error"])]
     reason = f"it computes {' and '.join(wrong)} wrongly, see the error against the CPU" if wrong else None
     return {"reason": reason, **measured}
 
@@ -56,7 +57,7 @@ def run_probe(probe: str, provider: str) -> Run:
     device = Device(provider, allow_fallback=provider != CPU.name)
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always", FallbackWarning)
-        raw = open_uncompiled(PROBES / probe / "model.onnx", device, Use.ONCE).raw
+        raw = open_uncompiled(PROBES / probe / "model.onnx", device, Purpose.ONCE_PER_IMAGE).raw
     remarks = [str(warning.message) for warning in caught if warning.category is FallbackWarning]
     try:
         outputs = [raw.run(["out"], {"sample": sample})[0] for _ in range(_WARM_UPS)]
@@ -78,7 +79,7 @@ def _measure(probe: str, provider: str) -> dict[str, Any]:
     return {"milliseconds": run.milliseconds, "error": error, "remark": run.remark}
 
 
-def _loaders_words(name: str, reason: str) -> str:
+def _loader_message(name: str, reason: str) -> str:
     """What the system's loader says of the provider's library, where ``reason`` does not: its first missing file."""
     row = provider_named(name)
     if row.library is None or row.ort_name not in runtime().get_available_providers():
@@ -87,5 +88,5 @@ def _loaders_words(name: str, reason: str) -> str:
     return "" if words in reason else f". The loader says: {words}"
 
 
-def _is_right(error: float | None) -> bool:
+def _is_accurate(error: float | None) -> bool:
     return error is None or error <= _TOLERANCE  # NaN is not

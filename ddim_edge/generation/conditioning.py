@@ -9,18 +9,18 @@ from ..arrays import Conditioning, Sample
 from ..bundle.bundle import Bundle
 from ..bundle.layout import CLASS_INPUT, GUIDANCE_INPUT
 from ..text import Conditions, SizeHints, TextEncoder
-from .requests.origin import row
+from .requests.origin import row_for_image
 from .requests.request import Request
 
 
-def conditions_of(bundle: Bundle, request: Request, index: int, text: TextEncoder | None) -> Conditions:
+def prompt_or_class_conditioning(bundle: Bundle, request: Request, index: int, text: TextEncoder | None) -> Conditions:
     """The conditioning of image ``index``, and what to guide away from where it is guided by two answers."""
     width = bundle.inputs.guidance_width
     guided = request.guided and width is None
     prompt = request.prompt(index)
     if prompt is None or text is None:
-        nothing = condition(bundle.null_class) if guided else None
-        return Conditions(condition(request.label(index)), nothing)
+        unconditional = class_conditioning(bundle.null_class) if guided else None
+        return Conditions(class_conditioning(request.label(index)), unconditional)
     _, *sides = bundle.image_shape(request.height, request.width)
     encoded = text.encode(prompt, SizeHints(target=(sides[0], sides[1])), guided=guided)
     if width is None:
@@ -28,7 +28,7 @@ def conditions_of(bundle: Bundle, request: Request, index: int, text: TextEncode
     return Conditions({**encoded.conditioning, GUIDANCE_INPUT: embedded_guidance(request.guidance_scale, width)}, None)
 
 
-def condition(label: int | None) -> Conditioning:
+def class_conditioning(label: int | None) -> Conditioning:
     """What a UNet is told of a class; nothing for a model without classes."""
     return {} if label is None else {CLASS_INPUT: np.array([label])}
 
@@ -47,15 +47,20 @@ def embedded_guidance(scale: float, width: int) -> Sample:
     return values[np.newaxis]
 
 
-def control_conditions(bundle: Bundle, request: Request, index: int) -> tuple[Conditioning, Conditioning]:
+def control_conditioning(bundle: Bundle, request: Request, index: int) -> tuple[Conditioning, Conditioning]:
     """What the ControlNets are told of image ``index``: for its own answer, and for the one to guide away from.
 
     Both are controlled, as in diffusers, but for a pooled ControlNet, which controls the first alone.
     """
-    wanted: dict[str, Sample] = {}
-    nothing: dict[str, Sample] = {}
+    conditioning: dict[str, Sample] = {}
+    unconditional: dict[str, Sample] = {}
     images = request.origin.controls if request.origin else ()
     for control, image, scale in zip(bundle.controls, images, request.control_scale, strict=True):
-        wanted |= {control.image_key: row(image, index), control.scale_key: np.array([scale], np.float32)}
-        nothing[control.scale_key] = np.zeros(1, np.float32) if control.pooled else wanted[control.scale_key]
-    return wanted, {**wanted, **nothing}
+        conditioning |= {
+            control.image_key: row_for_image(image, index),
+            control.scale_key: np.array([scale], np.float32),
+        }
+        unconditional[control.scale_key] = (
+            np.zeros(1, np.float32) if control.pooled else conditioning[control.scale_key]
+        )
+    return conditioning, {**conditioning, **unconditional}

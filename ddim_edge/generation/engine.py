@@ -43,9 +43,9 @@ class Job:
 
     @property
     def rows(self) -> int:
-        return 1 if self._guide_from() is None else 2
+        return 1 if self._active_unconditional() is None else 2
 
-    def _guide_from(self) -> Conditioning | None:
+    def _active_unconditional(self) -> Conditioning | None:
         assert self.query is not None
         here = self.guided_timesteps is None or self.query.timestep in self.guided_timesteps
         return self.unconditional if here and self.guidance_scale != 1.0 else None
@@ -56,7 +56,7 @@ class Job:
             self.query.sample,
             self.query.timestep,
             self.conditioning,
-            self._guide_from(),
+            self._active_unconditional(),
             self.guidance_scale,
             self.guidance_rescale,
             self.query.step if isinstance(self.query, StepQuery) else None,
@@ -98,7 +98,7 @@ class Engine:
         batch, rows = self._select()
         if not batch:
             return []
-        for job, answer in zip(batch, self.denoiser.answer(rows), strict=True):
+        for job, answer in zip(batch, self.denoiser.predict_or_step(rows), strict=True):
             self._advance(job, answer)
         ended = [job for job in batch if job.query is None]
         if ended:

@@ -11,46 +11,46 @@ from ..diffusion.samplers import NoiseSource, Sampler, first_sample, schedule_of
 from ..diffusion.samplers.inpaint import Mask, add_noise, inpaint
 from ..networks.denoiser import EXTRA_CHANNELS
 from ..networks.vae import Vae
-from .requests.origin import Origin, row
+from .requests.origin import Origin, row_for_image
 from .requests.request import Request
 
 
-class Start(NamedTuple):
-    """A sampler at its beginning, and what the network is told of the image that it repaints."""
+class StartedSampler(NamedTuple):
+    """A sampler at its beginning, and the extra channels of an inpainting UNet."""
 
     sampler: Sampler
     extra: Conditioning
 
 
-def starting_point(
-    request: Request, index: int, stream: Draw, shape: tuple[int, int, int], vae: Vae | None, *, repaints: bool
-) -> Start:
+def start_sampler(
+    request: Request, index: int, stream: Draw, shape: tuple[int, int, int], vae: Vae | None, *, takes_mask: bool
+) -> StartedSampler:
     """Where image ``index`` of ``request`` begins.
 
-    ``stream``: the image's noise. ``shape``: (C, H, W) of its sample. ``repaints``: whether the network takes the mask.
+    ``stream``: the image's noise. ``shape``: (C, H, W) of its sample. ``takes_mask``: as ``UnetInputs`` has it.
     With an autoencoder, what is drawn is drawn in the order of diffusers' pipelines.
     """
     draw = partial(stream, (1, *shape))
     origin = request.origin or Origin()
     if origin.image is None:
-        sample = draw() if origin.latents is None else row(origin.latents, index)
-        return Start(_all_new(request, sample, draw), {})
-    image = row(origin.image, index)
+        sample = draw() if origin.latents is None else row_for_image(origin.latents, index)
+        return StartedSampler(_from_noise(request, sample, draw), {})
+    image = row_for_image(origin.image, index)
     if vae is None:
-        return Start(_change(request, image, draw(), origin.mask, draw), {})
-    if repaints:
-        return _repaint(request, image, origin.mask, draw, stream, vae)
+        return StartedSampler(_from_image(request, image, draw(), origin.mask, draw), {})
+    if takes_mask:
+        return _for_inpainting_model(request, image, origin.mask, draw, stream, vae)
     latents, noise = vae.encode(image, stream, tiles=request.vae_tiling), draw()
     if origin.mask is None:
-        return Start(_change(request, latents, noise, None, draw), {})
-    if vae.is_drawn:
+        return StartedSampler(_from_image(request, latents, noise, None, draw), {})
+    if vae.is_variational:
         draw()  # diffusers encodes the masked image, too, whether the network takes it or not
-    mask = _shrunk(origin.mask, vae)
-    begun = _all_new(request, noise, draw) if request.strength == 1 else None
-    return Start(_change(request, latents, noise, mask, draw, begun), {})
+    mask = _latent_mask(origin.mask, vae)
+    started = _from_noise(request, noise, draw) if request.strength == 1 else None
+    return StartedSampler(_from_image(request, latents, noise, mask, draw, started), {})
 
 
-def _change(
+def _from_image(
     request: Request,
     image: Sample,
     noise: Sample,
@@ -58,7 +58,7 @@ def _change(
     draw: NoiseSource,
     sampler: Sampler | None = None,
 ) -> Sampler:
-    """From ``image`` at the noise level of the first step that is made, unless ``sampler`` has begun elsewhere."""
+    """From ``image`` at the noise level of the first step that is made, unless ``sampler`` has started elsewhere."""
     levels = schedule_of(request.sampler, request.num_steps, request.strength).levels
     if sampler is None:
         begin = add_noise(image, noise, float(levels[0]))
@@ -66,26 +66,28 @@ def _change(
     return sampler if mask is None else inpaint(sampler, levels, image, noise, ~mask)
 
 
-def _repaint(request: Request, image: Sample, mask: Mask | None, draw: NoiseSource, stream: Draw, vae: Vae) -> Start:
+def _for_inpainting_model(
+    request: Request, image: Sample, mask: Mask | None, draw: NoiseSource, stream: Draw, vae: Vae
+) -> StartedSampler:
     """For a network that takes, after the sample, the mask and the latents of the image without what is masked."""
     assert mask is not None
     if request.strength == 1:
-        sampler = _all_new(request, draw(), draw)
+        sampler = _from_noise(request, draw(), draw)
     else:
         latents = vae.encode(image, stream, tiles=request.vae_tiling)
-        sampler = _change(request, latents, draw(), None, draw)
+        sampler = _from_image(request, latents, draw(), None, draw)
     masked = vae.encode(np.where(mask, np.float32(0), image), stream, tiles=request.vae_tiling)
-    extra = np.concatenate([_shrunk(mask, vae).astype(np.float32), masked], axis=1)
-    return Start(sampler, {EXTRA_CHANNELS: extra})
+    extra = np.concatenate([_latent_mask(mask, vae).astype(np.float32), masked], axis=1)
+    return StartedSampler(sampler, {EXTRA_CHANNELS: extra})
 
 
-def _all_new(request: Request, noise: Sample, draw: NoiseSource) -> Sampler:
+def _from_noise(request: Request, noise: Sample, draw: NoiseSource) -> Sampler:
     """At strength 1 nothing of the image is in the first sample."""
     begin = first_sample(request.sampler, request.num_steps, noise)
     return start(request.sampler, request.num_steps, begin, draw)
 
 
-def _shrunk(mask: Mask, vae: Vae) -> Mask:
+def _latent_mask(mask: Mask, vae: Vae) -> Mask:
     """The mask at the latents' size: the first pixel of each block stands for it, as diffusers has it."""
     factor = vae.config.factor
     return mask[..., ::factor, ::factor]

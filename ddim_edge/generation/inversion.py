@@ -15,7 +15,7 @@ from ..diffusion.samplers.ddim_inverse import InverseSchedule, ddim_inverse, inv
 from ..diffusion.slerp import slerp
 from ..errors import ConfigError
 from ..images.decode import read_picture
-from .conditioning import condition
+from .conditioning import class_conditioning
 from .engine import Engine, Job
 from .pipeline import Pipeline
 from .requests.latents_file import Latents, read_latents
@@ -128,7 +128,10 @@ def _encode_batch(
     chunk: Iterable[int],
     on_call: Callable[[], None],
 ) -> Sample:
-    jobs = [Job(ddim_inverse(schedule, samples[index : index + 1]), condition(request.label(index))) for index in chunk]
+    jobs = [
+        Job(ddim_inverse(schedule, samples[index : index + 1]), class_conditioning(request.label(index)))
+        for index in chunk
+    ]
     engine = Engine(pipeline.denoiser, max_rows=len(jobs))
     for job in jobs:
         engine.add(job)

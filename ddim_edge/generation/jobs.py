@@ -4,9 +4,9 @@ from ..bundle.bundle import Bundle
 from ..diffusion.guidance import guided_timesteps
 from ..diffusion.noise import noise_stream
 from ..networks.components import Components
-from .conditioning import conditions_of, control_conditions
+from .conditioning import control_conditioning, prompt_or_class_conditioning
 from .engine import Job
-from .initial_sample import starting_point
+from .initial_sample import start_sampler
 from .requests.request import Request
 
 _NO_COMPONENTS = Components()
@@ -15,10 +15,10 @@ _NO_COMPONENTS = Components()
 def job_of(bundle: Bundle, request: Request, index: int, components: Components = _NO_COMPONENTS) -> Job:
     """The job that makes image ``index`` of ``request``; ``components`` are the model's networks beside the UNet."""
     stream = noise_stream(request.seed + index, request.noise)
-    shape = bundle.shape_of(request.height, request.width)
-    sampler, extra = starting_point(request, index, stream, shape, components.vae, repaints=bundle.inputs.repaints)
-    conditioning, unconditional = conditions_of(bundle, request, index, components.text)
-    controls, controls_unconditional = control_conditions(bundle, request, index)
+    shape = bundle.sample_shape_for(request.height, request.width)
+    sampler, extra = start_sampler(request, index, stream, shape, components.vae, takes_mask=bundle.inputs.takes_mask)
+    conditioning, unconditional = prompt_or_class_conditioning(bundle, request, index, components.text)
+    controls, controls_unconditional = control_conditioning(bundle, request, index)
     guided = unconditional is not None
     return Job(
         sampler=sampler,

@@ -15,7 +15,7 @@ from ..errors import BundleError, ConfigError
 from ..networks.components import Components, open_unet
 from ..networks.controlnet import ControlNets
 from ..networks.denoiser import Denoiser
-from ..networks.safety_checker import warn_unchecked, warn_unsafe
+from ..networks.safety_checker import warn_checker_off, warn_unsafe
 from ..runtime.providers.device import Device
 from ..runtime.sessions.pool import Sessions
 from .engine import Engine
@@ -77,8 +77,8 @@ class Pipeline:
         found unsafe with an UnsafeWarning.
         """
         if not request.safety_checker:
-            warn_unchecked(self.bundle.name)
-        pixels = partial(self.components.pixels, check=request.safety_checker, tiles=request.vae_tiling)
+            warn_checker_off(self.bundle.name)
+        pixels = partial(self.components.to_images, check=request.safety_checker, tiles=request.vae_tiling)
         for indices in chunks if chunks is not None else request.chunks():
             jobs = [job_of(self.bundle, request, index, self.components) for index in indices]
             engine = Engine(self.denoiser, max_rows=2 * len(jobs))
@@ -93,7 +93,9 @@ class Pipeline:
     def _finished(self, progress: Progress, request: Request) -> Progress:
         """The progress of a batch whose jobs have ended, with their images."""
         samples = np.concatenate([job.result() for job in progress.jobs])
-        images, is_safe = self.components.finish(samples, check=request.safety_checker, tiles=request.vae_tiling)
+        images, is_safe = self.components.to_checked_images(
+            samples, check=request.safety_checker, tiles=request.vae_tiling
+        )
         warn_unsafe(progress.indices, is_safe, request.seed)
         return progress._replace(images=images, is_safe=is_safe)
 
@@ -117,7 +119,7 @@ class Pipeline:
 
     def _check_size(self, request: Request) -> None:
         """Refuse a size that the graph was not exported for."""
-        shape = self.bundle.shape_of(request.height, request.width)
+        shape = self.bundle.sample_shape_for(request.height, request.width)
         fixed = self.denoiser.session.inputs["sample"].shape[2:]
         if any(isinstance(side, int) and side != wanted for side, wanted in zip(fixed, shape[1:], strict=True)):
             _, height, width = self.bundle.image_shape()

@@ -13,7 +13,7 @@ from ..runtime.sessions.pool import Sessions
 from ..runtime.sessions.session import Session
 from ..runtime.sessions.tensors import TensorInfo
 from ..text import TextEncoder
-from .safety_checker import Checked, SafetyChecker
+from .safety_checker import CheckedImages, SafetyChecker
 from .vae import Vae
 
 
@@ -43,15 +43,15 @@ class Components(NamedTuple):
             safety=SafetyChecker.open(bundle.folder, sessions),
         )
 
-    def pixels(self, samples: Sample, *, check: bool = True, tiles: bool = False) -> Pixels:
+    def to_images(self, samples: Sample, *, check: bool = True, tiles: bool = False) -> Pixels:
         """Samples, float32 (B, C, H, W), as images, uint8 (B, H', W', C')."""
-        return self.finish(samples, check=check, tiles=tiles).images
+        return self.to_checked_images(samples, check=check, tiles=tiles).images
 
-    def finish(self, samples: Sample, *, check: bool = True, tiles: bool = False) -> Checked:
+    def to_checked_images(self, samples: Sample, *, check: bool = True, tiles: bool = False) -> CheckedImages:
         """The same, and which of them are safe; unsafe ones are black. Without ``check`` nobody looks.
 
         They are decoded in ``tiles`` or whole.
         """
         samples = np.asarray(samples)  # they may still lie on the device
         images = to_pixels(self.vae.decode(samples, tiles=tiles) if self.vae else samples)
-        return self.safety.check(images) if check and self.safety else Checked(images, None)
+        return self.safety.check(images) if check and self.safety else CheckedImages(images, None)

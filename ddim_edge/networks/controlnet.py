@@ -25,7 +25,7 @@ class ControlNets:
 
     def __init__(self, folder: Path, configs: Sequence[ControlConfig], sessions: Sessions) -> None:
         paths = [folder / config.name / MODEL for config in configs]
-        opened = [sessions.open(path, folder, each_step=True, stays=True) for path in paths]
+        opened = [sessions.open(path, folder, each_step=True, keep_open=True) for path in paths]
         self._nets = list(zip(configs, opened, strict=True))
         self._conditioning_cache = ConditioningCache()
 
@@ -63,7 +63,7 @@ class ControlNets:
                 self._conditioning_cache.batch(key, [condition[key] for condition in conditions])
                 for key in (config.image_key, config.scale_key)
             )
-            own = _own_feeds(session, feeds, images)
+            own = _controlnet_feeds(session, feeds, images)
             if len(self._nets) == 1 and not session.needs_fp16_check and (scales == 1).all():
                 return session.run_on_device(own, list(session.outputs))
             for name, value in session.run(own).items():
@@ -72,7 +72,7 @@ class ControlNets:
         return total
 
 
-def _own_feeds(session: Session, feeds: Mapping[str, Array], images: Array) -> dict[str, Array]:
+def _controlnet_feeds(session: Session, feeds: Mapping[str, Array], images: Array) -> dict[str, Array]:
     """A ControlNet is not told of the channels that an inpainting UNet takes after those of the sample."""
     channels = session.inputs["sample"].shape[1]
     sample = feeds["sample"][:, :channels] if isinstance(channels, int) else feeds["sample"]

@@ -65,16 +65,16 @@ class Denoiser:
         self._conditioning_cache = ConditioningCache()
         self.on_call: Callable[[int, float], None] = lambda _rows, _seconds: None
 
-    def answer(self, rows: Sequence[Row]) -> Sequence[Sample | Stepped]:
+    def predict_or_step(self, rows: Sequence[Row]) -> Sequence[Sample | Stepped]:
         """To each row its prediction, float32 (1, C, H, W), or, where the graph can take all their steps, those.
 
         What fp16 makes of its first image is looked at, and so it is predictions.
         """
         if (
-            self._takes_steps
+            self._has_step_inputs
             and not self.session.needs_fp16_check
-            and _may_step(rows)
-            and len(rows) <= self._most(len(rows))
+            and _can_step_together(rows)
+            and len(rows) <= self._rows_per_call(len(rows))
         ):
             return self._step(rows)
         predictions = self.predict(rows)
@@ -91,66 +91,66 @@ class Denoiser:
         guided = [index for index, row in enumerate(rows) if row.unconditional is not None]
         extra = [rows[index] for index in guided]
         conditions = [row.conditioning for row in rows] + [row.unconditional or {} for row in extra]
-        answers = self._ask([*rows, *extra], conditions)
-        predictions = answers[: len(rows)]
+        outputs = self._run_in_calls([*rows, *extra], conditions)
+        predictions = outputs[: len(rows)]
         if guided:
-            predictions[guided] = _guided(extra, predictions[guided], answers[len(rows) :])
+            predictions[guided] = _guided(extra, predictions[guided], outputs[len(rows) :])
         return predictions
 
     @property
-    def _takes_steps(self) -> bool:
+    def _has_step_inputs(self) -> bool:
         """Asked anew each time: where fp16 fails, another graph takes its place."""
         return self.session.inputs.keys() >= STEP_INPUTS
 
     def _step(self, rows: Sequence[Row]) -> list[Stepped]:
-        padding = self._padded(len(rows)) - len(rows)
+        padding = self._padded_count(len(rows)) - len(rows)
         padded = [*rows, *[rows[-1]] * padding]
         guided = rows[0].unconditional is not None
         conditions = [row.conditioning for row in padded]
         if guided:
             conditions += [row.unconditional or {} for row in padded]
-        others = self._others([*padded, *padded] if guided else padded, conditions)
+        other_inputs = self._inputs_beside_sample([*padded, *padded] if guided else padded, conditions)
         steps = [StepRow(row.sample, row.step, row.guidance_scale) for row in rows if row.step is not None]
         began = time.perf_counter()
-        stepped = self._fused_step.advance(steps, others, padding)
+        stepped = self._fused_step.advance(steps, other_inputs, padding)
         self.on_call((1 + guided) * len(rows), time.perf_counter() - began)
         return stepped
 
-    def _ask(self, rows: Sequence[Row], conditions: Sequence[Conditioning]) -> Sample:
-        most = self._most(len(rows))
-        if len(rows) <= most:
-            return self._call(rows, conditions)
-        firsts = range(0, len(rows), most)
-        return _stack([self._call(rows[at : at + most], conditions[at : at + most]) for at in firsts])
+    def _run_in_calls(self, rows: Sequence[Row], conditions: Sequence[Conditioning]) -> Sample:
+        limit = self._rows_per_call(len(rows))
+        if len(rows) <= limit:
+            return self._run_call(rows, conditions)
+        firsts = range(0, len(rows), limit)
+        return _concatenate([self._run_call(rows[at : at + limit], conditions[at : at + limit]) for at in firsts])
 
-    def _call(self, rows: Sequence[Row], conditions: Sequence[Conditioning]) -> Sample:
-        padding = self._padded(len(rows)) - len(rows)
+    def _run_call(self, rows: Sequence[Row], conditions: Sequence[Conditioning]) -> Sample:
+        padding = self._padded_count(len(rows)) - len(rows)
         conditions = [*conditions, *[conditions[-1]] * padding]
         feeds = self._feeds([*rows, *[rows[-1]] * padding], conditions)
         began = time.perf_counter()
         added = self._controls.residuals(feeds, conditions) if self._controls else {}
-        answers = self.session.run({**feeds, **added}, [self.output])[self.output]
+        predictions = self.session.run({**feeds, **added}, [self.output])[self.output]
         seconds = time.perf_counter() - began
         wanted = (len(feeds["sample"]), *rows[0].sample.shape[1:])
-        if answers.shape != wanted:
+        if predictions.shape != wanted:
             raise BundleError(
-                f"{self.session.name} returns the shape {answers.shape} for samples of {wanted}: "
+                f"{self.session.name} returns the shape {predictions.shape} for samples of {wanted}: "
                 "a network that also predicts a variance, or is no denoiser, cannot be sampled here"
             )
         self.on_call(len(rows), seconds)
-        return answers[: len(rows)].astype(np.float32, copy=False)
+        return predictions[: len(rows)].astype(np.float32, copy=False)
 
     def _feeds(self, rows: Sequence[Row], conditions: Sequence[Conditioning]) -> dict[str, Array]:
-        sample = _stack([np.asarray(row.sample) for row in rows])
+        sample = _concatenate([np.asarray(row.sample) for row in rows])
         if EXTRA_CHANNELS in conditions[0]:
             extra = self._conditioning_cache.batch(
                 EXTRA_CHANNELS, [condition[EXTRA_CHANNELS] for condition in conditions]
             )
             sample = np.concatenate([sample, extra], axis=1)
-        placeholders = placeholder_step_inputs(sample.shape) if self._takes_steps else {}
-        return {"sample": sample, **self._others(rows, conditions), **placeholders}
+        placeholders = placeholder_step_inputs(sample.shape) if self._has_step_inputs else {}
+        return {"sample": sample, **self._inputs_beside_sample(rows, conditions), **placeholders}
 
-    def _others(self, rows: Sequence[Row], conditions: Sequence[Conditioning]) -> dict[str, Array]:
+    def _inputs_beside_sample(self, rows: Sequence[Row], conditions: Sequence[Conditioning]) -> dict[str, Array]:
         """All that the network is fed beside the sample."""
         timesteps = np.array([row.timestep for row in rows])
         feeds = {"timestep": timesteps if self.per_row_timesteps else timesteps[0]}
@@ -158,11 +158,11 @@ class Denoiser:
             feeds[name] = self._conditioning_cache.batch(name, [condition[name] for condition in conditions])
         return feeds
 
-    def _most(self, rows: int) -> int:
+    def _rows_per_call(self, rows: int) -> int:
         """How many of ``rows`` one call takes."""
         return self._fixed_batch or (max(self.session.batches) if self.session.batches else rows)
 
-    def _padded(self, rows: int) -> int:
+    def _padded_count(self, rows: int) -> int:
         if self._fixed_batch is not None:
             return self._fixed_batch
         if self.session.batches:
@@ -170,7 +170,7 @@ class Denoiser:
         return 1 << (rows - 1).bit_length() if self.session.static_shapes else rows
 
 
-def _may_step(rows: Sequence[Row]) -> bool:
+def _can_step_together(rows: Sequence[Row]) -> bool:
     """Whether all offer a linear step, all are guided or none is, and no contrast is taken back."""
     guided = {row.unconditional is not None for row in rows}
     return len(guided) == 1 and all(row.step is not None and not row.guidance_rescale for row in rows)
@@ -182,6 +182,6 @@ def _guided(rows: Sequence[Row], conditional: Sample, unconditional: Sample) -> 
     return rescale(predictions, conditional, shares) if shares.any() else predictions
 
 
-def _stack(arrays: Sequence[Array]) -> Array:
+def _concatenate(arrays: Sequence[Array]) -> Array:
     """The arrays' rows as one array; a single one is not copied."""
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)

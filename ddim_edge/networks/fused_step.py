@@ -45,20 +45,20 @@ class FusedStep:
     def __init__(self, session: Session) -> None:
         self._session = session
 
-    def advance(self, rows: Sequence[StepRow], others: Mapping[str, Feed], padding: int) -> list[Stepped]:
-        """Take each row's step. ``others``: the network's further inputs; ``padding``: more rows, of no interest."""
+    def advance(self, rows: Sequence[StepRow], other_inputs: Mapping[str, Feed], padding: int) -> list[Stepped]:
+        """Take each row's step. ``padding``: the number of rows to add and ignore."""
         padded = [*rows, *[rows[-1]] * padding]
-        samples = _together([row.sample for row in rows], padding)
+        samples = _batch_samples([row.sample for row in rows], padding)
         feeds = {
-            **others,
+            **other_inputs,
             "sample": samples,
             **placeholder_step_inputs(samples.shape),
             _COEFFICIENTS: _coefficients(padded),
         }
         if any(row.step.noise is not None for row in rows):
             feeds[_NOISE] = _noise(padded)
-        answers = self._session.run_on_device(feeds, _OUTPUTS)
-        nexts, denoised = (_rows(answers[name], len(rows)) for name in _OUTPUTS)
+        outputs = self._session.run_on_device(feeds, _OUTPUTS)
+        nexts, denoised = (_rows(outputs[name], len(rows)) for name in _OUTPUTS)
         return [Stepped(*pair) for pair in zip(nexts, denoised, strict=True)]
 
 
@@ -80,7 +80,7 @@ def _noise(rows: Sequence[StepRow]) -> Array:
     return np.concatenate([nothing if row.step.noise is None else row.step.noise for row in rows])
 
 
-def _together(samples: Sequence[Sample], padding: int) -> Feed:
+def _batch_samples(samples: Sequence[Sample], padding: int) -> Feed:
     """The samples as one array, padded: where they are the first rows of one on the device, in order, that one."""
     rows = [sample for sample in cast(Sequence[object], samples) if isinstance(sample, DeviceRow)]
     if len(rows) == len(samples):
@@ -92,7 +92,7 @@ def _together(samples: Sequence[Sample], padding: int) -> Feed:
     return np.concatenate([*arrays, *[arrays[-1]] * padding])
 
 
-def _rows(answer: Feed, count: int) -> list[Sample]:
-    if isinstance(answer, DeviceArray):
-        return cast(list[Sample], [DeviceRow(answer, index) for index in range(count)])
-    return [answer[index : index + 1] for index in range(count)]
+def _rows(output: Feed, count: int) -> list[Sample]:
+    if isinstance(output, DeviceArray):
+        return cast(list[Sample], [DeviceRow(output, index) for index in range(count)])
+    return [output[index : index + 1] for index in range(count)]

@@ -17,7 +17,7 @@ from ..images.clip_preprocessor import ClipPreprocessor
 from ..runtime.sessions.pool import Sessions
 from ..runtime.sessions.session import Session
 
-_VERDICT = "has_nsfw_concepts"
+_UNSAFE_OUTPUT = "has_nsfw_concepts"
 _INPUTS = {"clip_input", "images"}
 
 
@@ -29,7 +29,7 @@ class UnsafeWarning(UserWarning):
     """An image was found unsafe, and is black."""
 
 
-class Checked(NamedTuple):
+class CheckedImages(NamedTuple):
     """Images, uint8 (B, H, W, C), and which of them are safe; None where nobody looked."""
 
     images: Pixels
@@ -54,34 +54,34 @@ class SafetyChecker:
         """
         path = folder / SAFETY_CHECKER.graph
         if not path.is_file():
-            _warn_if_named(folder)
+            _warn_if_checker_missing(folder)
             return None
         check_onnx_file(path, folder)
         return cls(path, _clip_preprocessor(folder / "feature_extractor" / "preprocessor_config.json"), sessions)
 
-    def check(self, images: Pixels) -> Checked:
+    def check(self, images: Pixels) -> CheckedImages:
         """Look at every image, uint8 (B, H, W, C), one at a time; what is returned is black where unsafe."""
         is_safe = tuple(map(self._is_safe, images))
         kept = np.array(is_safe).reshape(-1, 1, 1, 1)
-        return Checked(np.where(kept, images, np.uint8(0)), is_safe)
+        return CheckedImages(np.where(kept, images, np.uint8(0)), is_safe)
 
     def _is_safe(self, image: Pixels) -> bool:
         unit = image[np.newaxis].astype(np.float32) / 255
-        verdict = self._session.run({"clip_input": self._clip_preprocessor(image), "images": unit})[_VERDICT]
-        return not bool(verdict.any())
+        unsafe = self._session.run({"clip_input": self._clip_preprocessor(image), "images": unit})[_UNSAFE_OUTPUT]
+        return not bool(unsafe.any())
 
     @functools.cached_property
     def _session(self) -> Session:
         session = self._sessions.open(self._path, self._path.parent.parent)
-        if session.inputs.keys() != _INPUTS or _VERDICT not in session.outputs:
+        if session.inputs.keys() != _INPUTS or _UNSAFE_OUTPUT not in session.outputs:
             raise BundleError(
-                f"{self._path} must take {' and '.join(sorted(_INPUTS))} and return {_VERDICT}; it takes "
+                f"{self._path} must take {' and '.join(sorted(_INPUTS))} and return {_UNSAFE_OUTPUT}; it takes "
                 f"{', '.join(session.inputs)} and returns {', '.join(session.outputs)}: export it again"
             )
         return session
 
 
-def warn_unchecked(model: str) -> None:
+def warn_checker_off(model: str) -> None:
     """Say that the model's checker was turned off."""
     warnings.warn(f"the safety checker of {model} is off: its images are unchecked", UncheckedWarning, stacklevel=3)
 
@@ -98,7 +98,7 @@ def warn_unsafe(indices: Iterable[int], is_safe: Iterable[bool] | None, seed: in
             )
 
 
-def _warn_if_named(folder: Path) -> None:
+def _warn_if_checker_missing(folder: Path) -> None:
     """Bundles of other exporters name the checker of their source and leave it out."""
     index = folder / INDEX
     named = read_json(index).get("safety_checker") if index.is_file() else None

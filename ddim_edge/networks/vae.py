@@ -42,7 +42,7 @@ class Vae:
         One at a time: an image does not depend on those beside it, and neither does the memory. Large ones in
         ``tiles``, where that is wanted. Raises PredictionError for NaN.
         """
-        inner = latents / _column(self.config.scale) + _column(self.config.shift)
+        inner = latents / _per_channel(self.config.scale) + _per_channel(self.config.shift)
         run = functools.partial(self._run, self._decoder)
         if tiles:
             side, scale = self.config.tile // self.config.factor, Fraction(self.config.factor)
@@ -57,15 +57,15 @@ class Vae:
         """
         run = functools.partial(self._run, self._encoder)
         output = tiled(run, image, self.config.tile, Fraction(1, self.config.factor)) if tiles else run(image)
-        if self.is_drawn:
+        if self.is_variational:
             mean, log_variance = np.split(output, 2, axis=1)
             deviation = np.exp(np.clip(log_variance, *_LOG_VARIANCE) / 2).astype(np.float32)
             output = mean + deviation * draw(mean.shape)
-        latents: Sample = (output - _column(self.config.shift)) * _column(self.config.scale)
+        latents: Sample = (output - _per_channel(self.config.shift)) * _per_channel(self.config.scale)
         return latents
 
     @property
-    def is_drawn(self) -> bool:
+    def is_variational(self) -> bool:
         """Whether ``encode`` draws from a distribution."""
         return _PARAMETERS in self._encoder.outputs
 
@@ -89,6 +89,6 @@ class Vae:
         return output
 
 
-def _column(values: Sequence[float]) -> Sample:
+def _per_channel(values: Sequence[float]) -> Sample:
     """One number a channel, for arrays (B, C, H, W)."""
     return np.array(values, np.float32).reshape(1, -1, 1, 1)

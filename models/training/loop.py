@@ -12,7 +12,7 @@ from typing import Any
 
 import torch
 
-from ddim_edge.files import write_whole
+from ddim_edge.files import atomic_write
 
 from .recipe import Recipe
 
@@ -51,7 +51,7 @@ class Run:
     def save(self, path: Path) -> None:
         """Write the checkpoint. An interruption leaves the previous one."""
         parts = [part.state_dict() for part in (self.module, self.average, self.optimizer)]
-        with write_whole(path) as temporary:
+        with atomic_write(path) as temporary:
             torch.save({"step": self.step, "random": self.random.get_state(), "parts": parts}, temporary)
 
     def restore(self, path: Path) -> None:

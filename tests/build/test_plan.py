@@ -9,7 +9,7 @@ import onnx.parser
 import pytest
 
 from ddim_edge.build import plan as build_plan
-from ddim_edge.build.plan import Wanted, plan
+from ddim_edge.build.plan import BuildRequest, plan
 from ddim_edge.bundle.read import open_bundle
 from ddim_edge.errors import BundleError, ConfigError, ProviderError
 from ddim_edge.runtime.compiled.machine import Machine
@@ -29,7 +29,7 @@ def _gpu(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def _shapes(bundle: Path | str, **wanted: Any) -> dict[str, list[Mapping[str, tuple[int, ...]]]]:
     found: dict[str, list[Mapping[str, tuple[int, ...]]]] = {}
-    for recipe in plan(open_bundle(bundle), Device("tensorrt"), Wanted(**wanted)):
+    for recipe in plan(open_bundle(bundle), Device("tensorrt"), BuildRequest(**wanted)):
         found.setdefault(recipe.component, []).append(recipe.shapes)
     return found
 
@@ -74,7 +74,7 @@ def test_a_bundle_of_latents_and_text() -> None:
 
 
 def test_a_graph_for_any_shape_is_compiled_once() -> None:
-    recipes = plan(open_bundle(EMOJI), Device("cpu"), Wanted())
+    recipes = plan(open_bundle(EMOJI), Device("cpu"), BuildRequest())
     assert [recipe.component for recipe in recipes] == ["unet", "vae_decoder", "vae_encoder", "text_encoder"]
     assert [dict(recipe.shapes) for recipe in recipes] == [{}] * 4
     assert [recipe.precision for recipe in recipes] == [None] * 4
@@ -131,33 +131,37 @@ def test_an_axis_that_nobody_knows_is_named(new_bundle: Callable[..., Path]) -> 
 
 def test_the_precision_is_that_of_the_graph_unless_it_is_said(new_bundle: Callable[..., Path]) -> None:
     bundle = open_bundle(new_bundle(tiny_model(half=True)))
-    for wanted, precision in ((Wanted(), "fp16"), (Wanted(precision="fp32"), "fp32")):
+    for wanted, precision in ((BuildRequest(), "fp16"), (BuildRequest(precision="fp32"), "fp32")):
         assert {recipe.precision for recipe in plan(bundle, Device("tensorrt"), wanted)} == {precision}
-    (recipe, *_) = plan(open_bundle("fashion-mnist"), Device("tensorrt"), Wanted(workspace=2**20))
+    (recipe, *_) = plan(open_bundle("fashion-mnist"), Device("tensorrt"), BuildRequest(workspace=2**20))
     assert (recipe.precision, recipe.workspace, recipe.machine) == ("fp32", 2**20, GPU)
 
 
 @pytest.mark.parametrize(
     ("provider", "wanted", "words"),
     [
-        ("cuda", Wanted(), "provider to build for 'cuda' is unknown"),
-        ("auto", Wanted(), "provider to build for 'auto' is unknown"),
-        ("cpu", Wanted(batches=(1,)), "--batch means nothing to cpu, whose graphs take any shape"),
-        ("openvino", Wanted(width=64), "--width means nothing to openvino"),
-        ("cpu", Wanted(guided=False), "--no-guidance means nothing to cpu"),
-        ("cpu", Wanted(workspace=1), "--workspace means nothing to cpu"),
-        ("tensorrt-rtx", Wanted(precision="fp16"), "--precision is TensorRT's: tensorrt-rtx computes in the types of"),
+        ("cuda", BuildRequest(), "provider to build for 'cuda' is unknown"),
+        ("auto", BuildRequest(), "provider to build for 'auto' is unknown"),
+        ("cpu", BuildRequest(batches=(1,)), "--batch means nothing to cpu, whose graphs take any shape"),
+        ("openvino", BuildRequest(width=64), "--width means nothing to openvino"),
+        ("cpu", BuildRequest(guided=False), "--no-guidance means nothing to cpu"),
+        ("cpu", BuildRequest(workspace=1), "--workspace means nothing to cpu"),
+        (
+            "tensorrt-rtx",
+            BuildRequest(precision="fp16"),
+            "--precision is TensorRT's: tensorrt-rtx computes in the types of",
+        ),
         (
             "tensorrt",
-            Wanted(precision="int8"),
+            BuildRequest(precision="int8"),
             "unet is not quantized, and int8 takes the scales from a graph's QuantizeLinear nodes",
         ),
-        ("tensorrt", Wanted(batches=(1, 0)), "--batch must be 1 or more, for instance 1,2,4, not 0"),
-        ("tensorrt", Wanted(workspace=0), "--workspace must be 1 MB or more"),
-        ("tensorrt", Wanted(height=30), "height 30 is no multiple of 4"),
+        ("tensorrt", BuildRequest(batches=(1, 0)), "--batch must be 1 or more, for instance 1,2,4, not 0"),
+        ("tensorrt", BuildRequest(workspace=0), "--workspace must be 1 MB or more"),
+        ("tensorrt", BuildRequest(height=30), "height 30 is no multiple of 4"),
     ],
 )
-def test_what_means_nothing_is_refused(provider: str, wanted: Wanted, words: str) -> None:
+def test_what_means_nothing_is_refused(provider: str, wanted: BuildRequest, words: str) -> None:
     with pytest.raises(ConfigError) as caught:
         plan(open_bundle("fashion-mnist"), Device(provider), wanted)
     assert words in str(caught.value)
@@ -167,7 +171,7 @@ def test_a_provider_that_does_not_load_fails_first(monkeypatch: pytest.MonkeyPat
     monkeypatch.undo()
     bundle = open_bundle(tiny_bundle)
     with pytest.raises(ProviderError, match="provider 'tensorrt' is not in the installed onnxruntime"):
-        plan(bundle, Device("tensorrt"), Wanted())
+        plan(bundle, Device("tensorrt"), BuildRequest())
     tensorrt = next(row for row in PROVIDERS if row.name == "tensorrt")
     monkeypatch.setattr(Device, "candidates", lambda _self: iter([tensorrt]))
     monkeypatch.setattr(
@@ -176,4 +180,4 @@ def test_a_provider_that_does_not_load_fails_first(monkeypatch: pytest.MonkeyPat
     with pytest.raises(
         ProviderError, match=r"provider 'tensorrt' did not load: libnvinfer.so.10: cannot open .*Remedy"
     ):
-        plan(bundle, Device("tensorrt"), Wanted())
+        plan(bundle, Device("tensorrt"), BuildRequest())

@@ -89,7 +89,7 @@ def test_broken_json(invoke: Invoke, new_bundle: NewBundle, name: str) -> None:
         (["--num-images", "0"], ["num_images must be at least 1"]),
         (["--batch-size", "0"], ["batch_size must be at least 1"]),
         (["--guidance-scale", "nan"], ["guidance_scale must be a number of at least 0"]),
-        (["--sampler-config", "eta"], ["--sampler-config wants KEY=VALUE", "'eta'"]),
+        (["--sampler-config", "eta"], ["--sampler-config must be KEY=VALUE", "'eta'"]),
         (["--sampler-config", "etta=1"], ["ddim option 'etta' is unknown. Did you mean 'eta'?"]),
         (["--sampler-config", "beta_schedule=linaer"], ["Did you mean 'linear'?"]),
         (["--sampler-config", "clip_denoised_sample=maybe"], ["must be true or false, not 'maybe'"]),
@@ -100,8 +100,8 @@ def test_broken_json(invoke: Invoke, new_bundle: NewBundle, name: str) -> None:
         (["--stpes", "3"], ["No such option", "--stpes"]),
         (["--output", "out.jpg"], ["the file must end in .png or .npy, a folder in /"]),
         (["--output", "none/out.png"], ["the folder none does not exist. Create it first"]),
-        (["--output", "out/", "--gif"], ["--gif animates one picture"]),
-        (["--output", "out/", "--show"], ["--show draws one picture"]),
+        (["--output", "out/", "--gif"], ["--gif animates one image file"]),
+        (["--output", "out/", "--show"], ["--show draws one image"]),
         (["--from-image", "none.png"], ["none.png is not there"]),
     ],
 )
@@ -156,7 +156,9 @@ def test_a_fault_of_ours_is_one_line_too(invoke: Invoke, tiny_bundle: Path, monk
 
     monkeypatch.setattr(Pipeline, "run", broken)
     outcome = invoke("run", tiny_bundle)
-    assert outcome.failed_with("a fault of ddim-edge: RuntimeError: two lines (DDIM_EDGE_DEBUG=1 shows where)", code=1)
+    assert outcome.failed_with(
+        "internal error: RuntimeError: two lines (DDIM_EDGE_DEBUG=1 shows the traceback)", code=1
+    )
     monkeypatch.setenv("DDIM_EDGE_DEBUG", "1")
     with pytest.raises(RuntimeError, match="two"):
         main_function(["run", str(tiny_bundle)])

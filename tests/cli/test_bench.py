@@ -21,7 +21,7 @@ from ddim_edge.benchmark.statistics import figures, spread
 from ddim_edge.cli import bench_table as table
 from ddim_edge.errors import ConfigError
 from ddim_edge.runtime.hardware.memory import peak_memory
-from ddim_edge.runtime.workers.child import reason_of
+from ddim_edge.runtime.workers.child import one_line_error
 from ddim_edge.runtime.workers.parent import Worker, WorkerFailedError
 from ddim_edge_export import export_folder
 from tests.helpers.command_line import Invoke, Outcome
@@ -119,7 +119,7 @@ def test_an_interrupted_bench_reports_what_it_has(
     report = read(outcome, code=130)
     assert report["interrupted"] is True
     assert [len(row["rounds"]) for row in report["rows"]] == [2, 1]
-    assert "not all rounds were made" in outcome.err
+    assert "not all rounds were run" in outcome.err
 
 
 def cell_of(bundle: Path) -> Cell:
@@ -154,8 +154,8 @@ def test_a_worker_that_does_not_start_says_the_last_it_said() -> None:
 
 
 def test_a_reason_is_one_line() -> None:
-    assert reason_of(ConfigError("so\n and so")) == "so and so"
-    assert reason_of(KeyError("x")) == "KeyError: 'x'"
+    assert one_line_error(ConfigError("so\n and so")) == "so and so"
+    assert one_line_error(KeyError("x")) == "KeyError: 'x'"
 
 
 def test_the_peak_of_memory_covers_what_was_held() -> None:
@@ -169,7 +169,7 @@ def test_the_peak_of_memory_covers_what_was_held() -> None:
 
 @pytest.mark.parametrize("batch", ["", "0", "two", "1,,2"])
 def test_batches_that_are_none(invoke: Invoke, batch: str) -> None:
-    assert invoke("bench", "--batch", batch).failed_with("--batch wants numbers of images, for instance 1,4,16")
+    assert invoke("bench", "--batch", batch).failed_with("--batch must be numbers of images, for instance 1,4,16")
 
 
 def test_a_model_that_is_not_there_is_refused_before_anything_starts(invoke: Invoke) -> None:
@@ -185,7 +185,7 @@ def test_a_comparison_says_what_it_lacks(invoke: Invoke, monkeypatch: pytest.Mon
 
 def test_a_source_that_is_none(invoke: Invoke, tmp_path: Path) -> None:
     outcome = invoke("bench", "--compare", "diffusers", "--source", tmp_path)
-    assert outcome.failed_with("is no folder that diffusers saved")
+    assert outcome.failed_with("is not a folder that diffusers saved")
 
 
 SaveUnet = Callable[[str, int], Path]
@@ -215,6 +215,7 @@ def save_unet(tmp_path: Path) -> SaveUnet:
     return save
 
 
+@pytest.mark.slow
 def test_beside_diffusers(invoke: Invoke, tmp_path: Path, save_unet: SaveUnet) -> None:
     """With the same weights both sides answer alike; with others the rival is refused; with none they are random."""
     source = save_unet("source", 0)
@@ -269,7 +270,7 @@ def test_the_widest_table_is_readable_in_100_columns() -> None:
     assert max(map(len, rows)) <= table.WIDTH
     assert "…" in rows[1]
     assert "tensorrt-rtx:0" in rows[2]
-    assert "answers to one question differ by 1.2e-02" in text
+    assert "predictions for the same input differ by at most 1.2e-02" in text
     assert "Some CPU, 2 cores, NVIDIA Something; 2026-01-02; numpy 2" in text
 
 

@@ -4,6 +4,7 @@ import click
 import pytest
 
 import ddim_edge
+from ddim_edge.cli import COMMANDS as SUMMARIES
 from ddim_edge.cli import cli
 from tests.helpers.command_line import Invoke
 
@@ -17,6 +18,12 @@ def test_every_command_has_help_with_an_example(invoke: Invoke, command: str) ->
     assert f"  ddim-edge {command} " in outcome.out
     assert "Example" in outcome.out
     assert invoke(command, "-h").out == outcome.out
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_the_list_of_commands_has_the_first_sentence_of_each_help_text(command: str) -> None:
+    text = " ".join((cli.commands[command].help or "").split())
+    assert text[: text.index(".") + 1] == SUMMARIES[command]
 
 
 @pytest.mark.parametrize("command", COMMANDS)

@@ -131,6 +131,7 @@ def test_environment_variables_set_options(invoke: Invoke, tiny_bundle: Path, mo
     assert invoke("run", tiny_bundle).failed_with("'many' is not a valid integer")
 
 
+@pytest.mark.slow
 def test_a_run_of_many_images_holds_no_more_memory_than_one_of_few(invoke: Invoke, tiny_bundle: Path) -> None:
     def peak(count: int, folder: str) -> int:
         tracemalloc.start()

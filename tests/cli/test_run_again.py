@@ -62,7 +62,7 @@ def test_a_picture_of_another_model_is_refused(invoke: Invoke, tmp_path: Path, t
 def test_options_beside_from_image_are_refused(invoke: Invoke, tmp_path: Path, tiny_bundle: Path) -> None:
     assert invoke("run", tiny_bundle, "-s", 1, "-o", "one.png").code == 0
     for options in (["--steps", 3], ["--eta", 0], ["--seed", 0], ["-l", "cat"], ["-c", "eta=1"]):
-        assert invoke("run", "--from-image", "one.png", *options).failed_with("--from-image takes everything from")
+        assert invoke("run", "--from-image", "one.png", *options).failed_with("--from-image takes all options from")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["one.png"]
 
 

@@ -94,7 +94,7 @@ def test_a_models_own_steps_that_are_none(invoke: Invoke, new_bundle: Any, steps
         (["--sampler", "unipc", "-c", "eta=1"], ["unipc option 'eta' is unknown"]),
         (["--sampler", "pndm", "-c", "timestep_spacing=quadratic"], ["'quadratic' makes no sense for pndm"]),
         (["--sampler", "unipc", "-c", "lower_order_final=false"], ["final_sigma 'zero' needs lower_order_final"]),
-        (["--guidance-interval", "1"], ["--guidance-interval wants two noise levels", "'1'"]),
+        (["--guidance-interval", "1"], ["--guidance-interval must be two noise levels", "'1'"]),
         (["-g", 2, "--guidance-interval", "500,900"], ["holds no noise level of this model"]),
         (["--guidance-rescale", 0.5], ["guidance_scale 1 is none: set it"]),
         (["--guidance-interval", "0.5,3"], ["guidance_scale 1 is none: set it"]),

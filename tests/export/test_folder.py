@@ -56,6 +56,7 @@ def copy(folder: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(folder, tmp_path / "source"))
 
 
+@pytest.mark.slow
 def test_the_command_exports_a_unet_folder(unet_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "bundle"
     result = CliRunner().invoke(export_command, [str(unet_folder), str(out)], catch_exceptions=False)

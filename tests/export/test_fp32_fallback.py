@@ -53,6 +53,7 @@ def float_types(graph: Path) -> set[int]:
     return kinds & {FLOAT, HALF}
 
 
+@pytest.mark.slow
 def test_the_graphs_and_their_types(bundle: Path) -> None:
     graphs = {path.relative_to(bundle).as_posix(): float_types(path) for path in bundle.rglob("*.onnx")}
     assert graphs == {
@@ -65,6 +66,7 @@ def test_the_graphs_and_their_types(bundle: Path) -> None:
     }
 
 
+@pytest.mark.slow
 def test_what_export_json_says(bundle: Path) -> None:
     records = {name: json.loads((bundle / name / "export.json").read_text()) for name in PARTS}
     said = {name: (entry["dtype"], entry["keep_fp32"], entry["fp32_too"]) for name, entry in records.items()}
@@ -80,6 +82,7 @@ def test_what_export_json_says(bundle: Path) -> None:
     assert "fp32" not in records["text_encoder"]["verification"]
 
 
+@pytest.mark.slow
 def test_inspect_shows_both_forms_and_knows_their_hashes(bundle: Path, invoke: Invoke, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(bundle, tmp_path / "copy"))
     facts = json.loads(invoke("inspect", copy, "--verify", "--json").out)
@@ -114,6 +117,7 @@ def overflow(graph: Path) -> None:
     onnx.save(model, graph)
 
 
+@pytest.mark.slow
 def test_a_run_changes_over_to_the_fp32_form_where_fp16_fails(bundle: Path, tmp_path: Path) -> None:
     whole, failing = (Path(shutil.copytree(bundle, tmp_path / name)) for name in ("whole", "failing"))
     (whole / "vae_decoder" / "model.fp32.onnx").replace(whole / "vae_decoder" / "model.onnx")
@@ -124,6 +128,7 @@ def test_a_run_changes_over_to_the_fp32_form_where_fp16_fails(bundle: Path, tmp_
     assert found.images.std() > 1
 
 
+@pytest.mark.slow
 def test_a_run_in_fp16_that_holds_never_opens_it(bundle: Path, tmp_path: Path) -> None:
     copy = Path(shutil.copytree(bundle, tmp_path / "copy"))
     overflow(copy / "vae_decoder" / "model.fp32.onnx")

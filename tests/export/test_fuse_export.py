@@ -43,6 +43,7 @@ def places(path: Path) -> dict[str, list[str]]:
     return {tensor.name: [entry.value for entry in tensor.external_data] for tensor in tensors if tensor.external_data}
 
 
+@pytest.mark.slow
 def test_a_network_that_reads_text_in_fp16(
     source_of: SourceOf, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -68,6 +69,7 @@ def test_a_network_that_reads_text_in_fp16(
     assert verify_files(bundle) == sum(path.is_file() for path in bundle.rglob("*")) - 1
 
 
+@pytest.mark.slow
 def test_the_command_makes_one_in_bf16(make_unet: MakeUnet, tmp_path: Path) -> None:
     """What is verified is in float32, where NumPy and ONNX Runtime's CPU have no bf16."""
     one_level: dict[str, Any] = {"down_block_types": ("DownBlock2D",), "up_block_types": ("UpBlock2D",)}

@@ -67,6 +67,7 @@ def test_norms_for_tensorrt_stay_as_they_are(make_unet: MakeUnet, tmp_path: Path
     assert not found & {"LayerNormalization", "BatchNormalization", "InstanceNormalization"}
 
 
+@pytest.mark.slow
 def test_a_bundle_of_one_shape(source_of: SourceOf, tmp_path: Path) -> None:
     bundle = tmp_path / "bundle"
     parts = ["unet", "text_encoder", "vae_decoder"]

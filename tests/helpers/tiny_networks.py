@@ -1,6 +1,7 @@
 """Tiny networks of random weights, at the architectures that diffusers' own tests build."""
 
 import json
+import logging
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,9 @@ import transformers
 
 Diffusers: Any = diffusers  # half of it is not annotated
 Transformers: Any = transformers
+
+# pytest listens to a logger that does not propagate, and PyTorch takes that for a wish to have exports traced.
+logging.getLogger("torch.__trace").propagate = True
 
 _TOKENS = 64
 _TEXT: dict[str, Any] = {

@@ -39,6 +39,7 @@ def weights(recipe: Recipe, data: Path, checkpoint: Path) -> torch.Tensor:
     return torch.cat([parameter.flatten() for parameter in unet.parameters()])
 
 
+@pytest.mark.slow
 def test_a_run_that_was_cut_short_ends_where_an_uninterrupted_one_ends(data: Path, tmp_path: Path) -> None:
     recipe = Recipe(steps=4, batch_size=8, warmup_steps=2)
     whole = weights(recipe, data, tmp_path / "whole.pt")

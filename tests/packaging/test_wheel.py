@@ -12,6 +12,8 @@ from urllib.request import Request, urlopen
 import pytest
 from PIL import Image
 
+pytestmark = pytest.mark.slow
+
 REPOSITORY = Path(__file__).parents[2]
 # A PYTHONPATH into the repository would show its packages to the bare environment.
 BARE = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
@@ -39,7 +41,6 @@ def test_the_wheel_holds_every_package_and_the_bundled_model(wheel: Path) -> Non
     assert {f"ddim_edge/doctor/probes/{probe}/model.onnx" for probe in ("attention", "convolution")} <= names
 
 
-@pytest.mark.slow
 def test_a_bare_environment_makes_a_picture(wheel: Path, tmp_path: Path) -> None:
     venv.create(tmp_path / "venv", with_pip=True)
     binaries = tmp_path / "venv" / "bin"
@@ -53,7 +54,6 @@ def test_a_bare_environment_makes_a_picture(wheel: Path, tmp_path: Path) -> None
     assert (serving.returncode, "pip install 'ddim-edge[serve]'" in serving.stderr) == (2, True)
 
 
-@pytest.mark.slow
 def test_a_bare_environment_serves(wheel: Path, tmp_path: Path) -> None:
     venv.create(tmp_path / "venv", with_pip=True)
     binaries = tmp_path / "venv" / "bin"

@@ -56,7 +56,7 @@ def test_what_was_cut_off_is_one_line(bundle: Path, invoke: Invoke) -> None:
         ([], "give a prompt"),
         (["--prompt", "a", "--width", 33], "take 32 or 34"),
         (["--prompts", "not-there.txt"], "cannot be read as prompts"),
-        (["--prompts", "empty.txt"], "holds no prompt"),
+        (["--prompts", "empty.txt"], "has no prompt"),
         (["--prompt", "a", "--prompts", "empty.txt"], "exclude each other"),
         (["--prompt", "a", "--negative-prompt", "b", "-g", 1], "guidance_scale 1 is no guidance"),
     ],

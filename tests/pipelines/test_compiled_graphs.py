@@ -9,7 +9,7 @@ import pytest
 
 import ddim_edge
 from ddim_edge.arrays import Array
-from ddim_edge.build.plan import Wanted, plan
+from ddim_edge.build.plan import BuildRequest, plan
 from ddim_edge.build.run import build
 from ddim_edge.bundle.read import open_bundle
 from ddim_edge.runtime.compiled.machine import Machine
@@ -28,7 +28,7 @@ def test_a_stable_diffusion_bundle_optimized_ahead_of_time_makes_the_same_images
     monkeypatch.setenv("DDIM_EDGE_CACHE", str(tmp_path))
     options: dict[str, Any] = {"prompt": "a fox", "num_steps": 2, "seed": 3}
     plain = family.pipeline.generate(**options).images
-    recipes = plan(open_bundle(family.bundle), CPU, Wanted())
+    recipes = plan(open_bundle(family.bundle), CPU, BuildRequest())
     assert [recipe.component for recipe in recipes] == ["unet", "vae_decoder", "vae_encoder", "text_encoder"]
     assert all(end.compiled for end in build(recipes, user_cache(), CPU) if end.compiled)
     assert all(find(recipe.graph, "cpu").fitting for recipe in recipes)
@@ -44,7 +44,7 @@ def test_every_shape_that_an_engine_would_be_built_for_runs(
     bundle = open_bundle(family_of(name).bundle)
     monkeypatch.setattr("ddim_edge.build.plan._check_loads", lambda _device: None)
     monkeypatch.setattr(Machine, "of", lambda _provider, _which=None: Machine("GPU", None, "1", "TensorRT 10"))
-    recipes = plan(bundle, Device("tensorrt"), Wanted(batches=(1, 2)))
+    recipes = plan(bundle, Device("tensorrt"), BuildRequest(batches=(1, 2)))
     assert [recipe.shapes["sample"][0] for recipe in recipes if recipe.component == component] == [1, 2, 4]
     for recipe in recipes:
         session = ddim_edge.Session(recipe.graph, "cpu")

@@ -11,6 +11,7 @@ import pytest
 import ddim_edge
 from ddim_edge.images.encode import read_recipe
 from ddim_edge.runtime.sessions import opening
+from ddim_edge.runtime.sessions.session_options import Purpose
 from tests.helpers.command_line import Invoke
 
 from .conftest import FamilyOf
@@ -40,9 +41,9 @@ class Opened:
 def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
     watch, create = Opened(), opening._create
 
-    def watched(path: Path, provider: Any, which: str | None, use: opening.Use, *rest: Any) -> Any:
-        made = create(path, provider, which, use, *rest)
-        if use is not opening.Use.LOOKING:
+    def watched(path: Path, provider: Any, which: str | None, purpose: Purpose, *rest: Any) -> Any:
+        made = create(path, provider, which, purpose, *rest)
+        if purpose is not Purpose.INSPECT:
             watch.add(path.parent.name, made)
         return made
 

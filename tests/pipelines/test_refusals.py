@@ -152,5 +152,5 @@ def test_jobs_of_other_shapes_take_turns(family_of: FamilyOf) -> None:
         engine.step()
     for job, request in zip(jobs, requests, strict=True):
         alone = [progress.images for progress in pipeline.run(request) if progress.images is not None]
-        found = pipeline.components.pixels(job.result()).astype(int)
+        found = pipeline.components.to_images(job.result()).astype(int)
         assert np.abs(found - np.concatenate(alone).astype(int)).max() <= 1

@@ -142,7 +142,7 @@ def ddim(schedule: DdimSchedule, sample: Sample, noise: NoiseSource | None = Non
     for step, timestep in enumerate(schedule.timesteps.tolist()):
         fresh = noise() if noise is not None and schedule.is_stochastic(step) else None
         query, offer = Query(sample, timestep, denoised), schedule.linear_step(step, fresh)
-        answer = yield query if offer is None else StepQuery.offering(query, offer)
+        answer = yield query if offer is None else StepQuery.with_step(query, offer)
         if isinstance(answer, Stepped):
             sample, denoised = answer
         else:

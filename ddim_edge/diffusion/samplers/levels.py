@@ -42,7 +42,7 @@ def noise_levels(config: OdeSolverConfig, num_steps: int) -> Levels:
     reached = 1 / (1 + wanted**2)
     if config.final_sigma == "sigma_min" and config.ends_at_last_level:
         final = reached[-1]
-    return Levels(_whole(config, positions), np.append(reached, final))
+    return Levels(_whole_timesteps(config, positions), np.append(reached, final))
 
 
 def half_log_snr(alpha_bar: Floats) -> Floats:
@@ -72,6 +72,6 @@ def karras(lowest: float, highest: float, num_steps: int) -> Floats:
     return levels
 
 
-def _whole(config: OdeSolverConfig, positions: Floats) -> NDArray[np.int64]:
+def _whole_timesteps(config: OdeSolverConfig, positions: Floats) -> NDArray[np.int64]:
     truncates = config.truncates_cosine_timesteps and config.beta_schedule == "squared_cosine"
     return (positions if truncates else positions.round()).astype(np.int64)

@@ -4,7 +4,7 @@ Eq. 11 carries x_t to t' along a direction ε; it is DDIM's step without noise::
 
     φ(x, ε, t, t') = sqrt(ᾱ_t')·(x - sqrt(1-ᾱ_t)·ε)/sqrt(ᾱ_t) + sqrt(1-ᾱ_t')·ε
 
-What is better than DDIM is the ε that goes in. The linear multistep method, eq. 12, with e_i the network's answer i
+What is better than DDIM is the ε that goes in. The linear multistep method, eq. 12, with e_i the network's prediction i
 steps ago::
 
     ε = (55·e_0 - 59·e_1 + 37·e_2 - 9·e_3) / 24
@@ -57,12 +57,12 @@ class PndmConfig(NoiseScheduleConfig):
 
 
 MULTISTEP = ((1.0,), (3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12), (55 / 24, -59 / 24, 37 / 24, -9 / 24))
-"""Adams and Bashforth's weights by order, for the latest answer first."""
+"""Adams and Bashforth's weights by order, for the latest prediction first."""
 RUNGE_KUTTA = (1 / 6, 1 / 3, 1 / 3, 1 / 6)
 
 Ints = NDArray[np.int64]
 WarmUp = Generator[Query, Sample, tuple[Sample, Sample | None, list[Sample]]]
-"""Returns the sample, its estimate of x_0, and the answers so far, the latest first."""
+"""Returns the sample, its estimate of x_0, and the predictions so far, the latest first."""
 
 
 class Call(NamedTuple):
@@ -87,7 +87,7 @@ class PndmSchedule:
     def __init__(self, config: PndmConfig, num_steps: int, strength: float = 1.0) -> None:
         table = alpha_bars(config)
         steps = select_timesteps(config, num_steps)[first_step(num_steps, strength) :]
-        _check_enough(config, len(steps))
+        _check_num_steps(config, len(steps))
         self.reduce_warmup = config.reduce_warmup
         gaps = _gaps(config, steps, num_steps)
         self.timesteps, starts, ends = (_reduced if config.reduce_warmup else _full)(steps, gaps)
@@ -112,13 +112,13 @@ def pndm(schedule: PndmSchedule, sample: Sample, _noise: NoiseSource | None = No
 def _runge_kutta(calls: Sequence[Call], sample: Sample) -> WarmUp:
     denoised, recent = None, list[Sample]()
     for first in range(0, len(calls), 4):
-        start, answers = sample, list[Sample]()
+        start, predictions = sample, list[Sample]()
         for call in calls[first : first + 4]:
             prediction = yield Query(sample, call.timestep, denoised)
             denoised = call.denoised(sample, prediction)
-            answers.append(prediction)
-            sample = call.carry(start, prediction if len(answers) < 4 else _weighted(RUNGE_KUTTA, answers))
-        recent.insert(0, answers[0])
+            predictions.append(prediction)
+            sample = call.carry(start, prediction if len(predictions) < 4 else _weighted(RUNGE_KUTTA, predictions))
+        recent.insert(0, predictions[0])
     return sample, denoised, recent
 
 
@@ -130,10 +130,10 @@ def _repeated_step(calls: Sequence[Call], start: Sample) -> WarmUp:
     return sample, calls[1].denoised(trial, second), [first]
 
 
-def _weighted(weights: Sequence[float], answers: Sequence[Sample]) -> Sample:
-    total = weights[0] * answers[0]
-    for weight, answer in zip(weights[1:], answers[1:], strict=True):
-        total += weight * answer
+def _weighted(weights: Sequence[float], predictions: Sequence[Sample]) -> Sample:
+    total = weights[0] * predictions[0]
+    for weight, prediction in zip(weights[1:], predictions[1:], strict=True):
+        total += weight * prediction
     return total
 
 
@@ -160,16 +160,16 @@ def _reduced(steps: Ints, gaps: Ints) -> tuple[Ints, Ints, Ints]:
     return fed, starts, ends
 
 
-def _columns(config: PndmConfig, asked: Floats, now: Floats, then: Floats) -> tuple[Floats, ...]:
-    """The columns of ``Call``, from ᾱ where the network is asked and where φ starts and ends."""
-    x0_x, x0_p, _, _ = prediction_columns(config, asked)
+def _columns(config: PndmConfig, fed: Floats, now: Floats, then: Floats) -> tuple[Floats, ...]:
+    """The columns of ``Call``, from ᾱ that the network is fed and where φ starts and ends."""
+    x0_x, x0_p, _, _ = prediction_columns(config, fed)
     start_x0_x, start_x0_p, start_eps_x, start_eps_p = prediction_columns(config, now)
     signal, direction = np.sqrt(then), np.sqrt(1 - then)
     next_x, next_p = signal * start_x0_x + direction * start_eps_x, signal * start_x0_p + direction * start_eps_p
     return x0_x, x0_p, next_x, next_p
 
 
-def _check_enough(config: PndmConfig, num_steps: int) -> None:
+def _check_num_steps(config: PndmConfig, num_steps: int) -> None:
     if config.reduce_warmup and num_steps < 2:
         raise ConfigError(f"pndm with reduce_warmup needs at least 2 steps, not {num_steps}: take more")
     if not config.reduce_warmup and num_steps < 4:

@@ -48,7 +48,7 @@ class StepQuery(Query):
     step: LinearStep
 
     @classmethod
-    def offering(cls, query: Query, step: LinearStep) -> "StepQuery":
+    def with_step(cls, query: Query, step: LinearStep) -> "StepQuery":
         """The question ``query``, and the step that follows the answer."""
         offer = cls(*query)
         offer.step = step

@@ -23,7 +23,7 @@ SamplerConfig = (
 )
 
 
-def _noise_itself(_schedule: Schedule, noise: Sample) -> Sample:
+def _unscaled_noise(_schedule: Schedule, noise: Sample) -> Sample:
     return noise
 
 
@@ -37,7 +37,7 @@ class SamplerRow(NamedTuple):
     config: type[SamplerConfig]
     schedule: Callable[[Any, int, float], Schedule]
     generator: Callable[[Any, Sample, NoiseSource | None], Sampler]
-    first_sample: Callable[[Any, Sample], Sample] = _noise_itself
+    first_sample: Callable[[Any, Sample], Sample] = _unscaled_noise
 
 
 ROWS = (

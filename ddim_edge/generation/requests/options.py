@@ -23,7 +23,7 @@ TEXT_GUIDANCE, POOLED_TEXT_GUIDANCE, EMBEDDED_GUIDANCE = 7.5, 5.0, 8.5
 LATENT_BATCH_SIZE = 1
 """Latent models are large, and on a CPU a batch is no faster."""
 
-UNTILED_PIXELS = 1024 * 1024
+MAX_UNTILED_PIXELS = 1024 * 1024
 """The largest image that is decoded whole where nobody says."""
 
 
@@ -37,19 +37,19 @@ def request_of(bundle: Bundle, options: Options) -> Request:
     tiling = given.pop("vae_tiling", None)
     config = _sampler(bundle, given.pop("sampler", None), given.pop("eta", None))
     images, scale = given.pop("control_images", None), given.pop("control_scale", None)
-    usual = {
-        "num_images": _usual_count(labels or prompts, origin),
+    defaults = {
+        "num_images": _default_count(labels or prompts, origin),
         "num_steps": bundle.default_steps(config),
-        "strength": _usual_strength(origin),
+        "strength": _default_strength(origin),
         "control_scale": control_scales(bundle, scale),
         "guidance_scale": default_guidance(bundle),
         "batch_size": LATENT_BATCH_SIZE if bundle.vae else DEFAULT_BATCH_SIZE,
     }
-    request = Request(**{**usual, **given}, prompts=prompts, labels=_classes(bundle, labels), sampler=config)
+    request = Request(**{**defaults, **given}, prompts=prompts, labels=_class_numbers(bundle, labels), sampler=config)
     if images is not None:
         request = with_controls(bundle, request, images)
     check_request(bundle, request)
-    return dataclasses.replace(request, vae_tiling=_tiling(bundle, request, tiling))
+    return dataclasses.replace(request, vae_tiling=_uses_tiles(bundle, request, tiling))
 
 
 def check_request(bundle: Bundle, request: Request) -> None:
@@ -58,7 +58,7 @@ def check_request(bundle: Bundle, request: Request) -> None:
     guided_timesteps(request.sampler, request.guidance_interval)
     if request.origin is not None:
         sizes = request.height, request.width
-        request.origin.check_shape(bundle.shape_of(*sizes), bundle.image_shape(*sizes))
+        request.origin.check_shape(bundle.sample_shape_for(*sizes), bundle.image_shape(*sizes))
     bundle.image_shape(request.height, request.width)
     _check_text(bundle, request)
     check_controls(bundle, request)
@@ -66,7 +66,7 @@ def check_request(bundle: Bundle, request: Request) -> None:
         raise ConfigError(f"{bundle.name} has no safety checker that could be turned off: leave safety_checker out")
     if request.vae_tiling and bundle.vae is None:
         raise _no_autoencoder(bundle)
-    if bundle.inputs.repaints and (request.origin is None or request.origin.mask is None):
+    if bundle.inputs.takes_mask and (request.origin is None or request.origin.mask is None):
         raise ConfigError(f"{bundle.name} was trained to repaint a part of an image: give an image and a mask")
     if bool(request.labels) != bool(bundle.labels):
         raise ConfigError(f"{bundle.name} has {len(bundle.labels)} classes, the request {request.labels}")
@@ -80,7 +80,7 @@ def check_request(bundle: Bundle, request: Request) -> None:
         )
 
 
-def _tiling(bundle: Bundle, request: Request, wanted: bool | None) -> bool:
+def _uses_tiles(bundle: Bundle, request: Request, wanted: bool | None) -> bool:
     """Whether the autoencoder is to work in tiles: only images that are larger than one."""
     if bundle.vae is None:
         if wanted:
@@ -88,7 +88,7 @@ def _tiling(bundle: Bundle, request: Request, wanted: bool | None) -> bool:
         return False
     _, height, width = bundle.image_shape(request.height, request.width)
     if wanted is None:
-        wanted = height * width > UNTILED_PIXELS
+        wanted = height * width > MAX_UNTILED_PIXELS
     return bool(wanted) and max(height, width) > bundle.vae.tile
 
 
@@ -132,7 +132,7 @@ def _prompts(prompt: object) -> tuple[str, ...]:
     return tuple(prompt)
 
 
-def _classes(bundle: Bundle, labels: Sequence[str | int] | None) -> tuple[int, ...]:
+def _class_numbers(bundle: Bundle, labels: Sequence[str | int] | None) -> tuple[int, ...]:
     if labels is None:
         return tuple(range(len(bundle.labels)))
     if isinstance(labels, str) or not labels:
@@ -155,11 +155,11 @@ def _sampler(bundle: Bundle, wanted: SamplerConfig | str | None, eta: float | No
     return config.replace(eta=eta)
 
 
-def _usual_count(labels: Sequence[str | int] | None, origin: Origin | None) -> int:
+def _default_count(labels: Sequence[str | int] | None, origin: Origin | None) -> int:
     if labels or origin is None or origin.latents is None:
         return len(labels or [0])
     return len(origin.latents)
 
 
-def _usual_strength(origin: Origin | None) -> float:
+def _default_strength(origin: Origin | None) -> float:
     return IMAGE_STRENGTH if origin is not None and origin.image is not None and origin.mask is None else 1.0

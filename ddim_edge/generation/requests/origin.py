@@ -87,7 +87,7 @@ def check_array(name: str, array: Sample, shape: tuple[int, int, int]) -> None:
         raise ConfigError(f"the {name} hold NaN or infinity")
 
 
-def row(array: NDArray[np.float32], index: int) -> Sample:
+def row_for_image(array: NDArray[np.float32], index: int) -> Sample:
     """Row ``index`` of an array that is repeated as often as needed, with its batch axis."""
     position = index % len(array)
     return array[position : position + 1]

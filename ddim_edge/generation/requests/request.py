@@ -15,7 +15,7 @@ from ...text import Prompt
 from .origin import Origin, check_same_origin
 
 DEFAULT_BATCH_SIZE = 16
-LARGEST_SIDE = 16384
+MAX_SIDE = 16384
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,15 +68,15 @@ class Request:
         whole_number("batch_size", self.batch_size, low=1)
         if self.noise not in get_args(NoiseKind):
             raise ConfigError(choose_from("noise", self.noise, get_args(NoiseKind)))
-        _real("guidance_scale", self.guidance_scale, high=1e6)
-        _real("guidance_rescale", self.guidance_rescale, high=1)
+        _check_number("guidance_scale", self.guidance_scale, high=1e6)
+        _check_number("guidance_rescale", self.guidance_rescale, high=1)
         for scale in self.control_scale:
-            _real("control_scale", scale)
+            _check_number("control_scale", scale)
         self._check_interval()
         self._check_text()
         for name in ("height", "width"):
             if getattr(self, name) is not None:
-                whole_number(name, getattr(self, name), low=1, high=LARGEST_SIDE)
+                whole_number(name, getattr(self, name), low=1, high=MAX_SIDE)
         if not self.guided and (self.guidance_rescale or self.guidance_interval):
             raise ConfigError(
                 "guidance_rescale and guidance_interval change guidance, and guidance_scale "
@@ -103,8 +103,8 @@ class Request:
         if not isinstance(interval, tuple) or len(interval) != 2:
             raise ConfigError(f"guidance_interval must be two noise levels, not {interval!r}")
         low, high = interval
-        _real("guidance_interval's lower level", low)
-        _real("guidance_interval's upper level", high)
+        _check_number("guidance_interval's lower level", low)
+        _check_number("guidance_interval's upper level", high)
         if low >= high:
             raise ConfigError(f"guidance_interval must go from a lower to a higher level, not from {low:g} to {high:g}")
 
@@ -142,7 +142,7 @@ class Request:
         values = {name: getattr(self, name) for name in _ALWAYS_IN_RECIPES}
         values |= {
             name: list(value) if name in _LISTS else value
-            for name, default in _only_where_changed().items()
+            for name, default in _written_if_changed().items()
             if (value := getattr(self, name)) != default
         }
         if self.origin is not None:
@@ -159,23 +159,23 @@ class Request:
         except (KeyError, TypeError) as error:
             raise ConfigError(f"the recipe is incomplete or of another version: {error}") from None
         check_same_origin(values.get("origin", {}), origin)
-        others = {name: _tupled(values.get(name, default)) for name, default in _only_where_changed().items()}
+        others = {name: _list_to_tuple(values.get(name, default)) for name, default in _written_if_changed().items()}
         return cls(**plain, **others, labels=labels, sampler=sampler, origin=origin)
 
 
 _ALWAYS_IN_RECIPES = ("num_images", "num_steps", "seed", "noise", "guidance_scale", "batch_size")
-_WRITTEN_APART = ("labels", "sampler", "origin")
+_WRITTEN_SEPARATELY = ("labels", "sampler", "origin")
 _LISTS = ("prompts", "control_scale")
 
 
 @functools.cache
-def _only_where_changed() -> Mapping[str, Any]:
+def _written_if_changed() -> Mapping[str, Any]:
     """The fields that a recipe has only where they differ from their default, with that default, in order."""
-    apart = (*_ALWAYS_IN_RECIPES, *_WRITTEN_APART)
-    return {field.name: field.default for field in dataclasses.fields(Request) if field.name not in apart}
+    separate = (*_ALWAYS_IN_RECIPES, *_WRITTEN_SEPARATELY)
+    return {field.name: field.default for field in dataclasses.fields(Request) if field.name not in separate}
 
 
-def _real(name: str, value: object, high: float = 1e9) -> None:
+def _check_number(name: str, value: object, high: float = 1e9) -> None:
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= high:
         limits = "of at least 0" if high > 1 else "from 0 to 1"
         raise ConfigError(f"{name} must be a number {limits}, not {value!r}")
@@ -188,5 +188,5 @@ def sampler_from_json(name: str = "ddim", **options: Any) -> SamplerConfig:
     return SAMPLERS[name]().replace(**options)
 
 
-def _tupled(value: Any) -> Any:
+def _list_to_tuple(value: Any) -> Any:
     return tuple(value) if isinstance(value, list) else value

@@ -4,13 +4,13 @@ import shlex
 from collections.abc import Mapping
 from pathlib import Path
 
-from ..providers.options import lasting
+from ..providers.options import compile_time_options
 from ..providers.table import provider_named
 from .recipe import Shapes, component_of
 from .store import Found
 
 
-def missing(
+def missing_message(
     graph: Path,
     provider: str,
     found: Found,
@@ -24,7 +24,7 @@ def missing(
     ``batch`` in rows of the graph; ``height`` and ``width`` in pixels, None for the model's usual size; ``options`` as
     for ``find``.
     """
-    built = "; ".join(sorted({words(entry.recipe.shapes) for entry in found.fitting}))
+    built = "; ".join(sorted({shapes_text(entry.recipe.shapes) for entry in found.fitting}))
     why = "; ".join(found.reasons) or (f"what is built is for {built}" if built else "nothing is built")
     command = build_command(graph, provider, batch, height, width, options)
     return f"{component_of(graph)} has nothing built for {provider} that fits: {why}. Run `{command}`"
@@ -41,11 +41,11 @@ def build_command(
     """The command that compiles the bundle of ``graph`` for calls of ``batch`` rows."""
     sizes = {"--batch": batch, "--height": height, "--width": width} if provider_named(provider).static_shapes else {}
     pairs = [(option, str(value)) for option, value in sizes.items() if value]
-    pairs += [("--provider-option", f"{key}={value}") for key, value in lasting(options or {}).items()]
+    pairs += [("--provider-option", f"{key}={value}") for key, value in compile_time_options(options or {}).items()]
     given = [word for pair in pairs for word in pair]
     return shlex.join(["ddim-edge", "build", str(graph.parent.parent), "--provider", provider, *given])
 
 
-def words(shapes: Shapes) -> str:
+def shapes_text(shapes: Shapes) -> str:
     """Shapes in words."""
     return ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in shapes.items()) or "any shape"

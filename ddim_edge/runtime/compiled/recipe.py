@@ -96,10 +96,10 @@ def provider_options(recipe: Recipe, folder: Path) -> dict[str, str]:
     runs with the first of them only (microsoft/onnxruntime#31624): so there is one, the exact shape, in an engine of
     its own.
     """
-    return {**recipe.options, **own_options(recipe, folder)}
+    return {**recipe.options, **options_set_by_build(recipe, folder)}
 
 
-def own_options(recipe: Recipe, folder: Path) -> dict[str, str]:
+def options_set_by_build(recipe: Recipe, folder: Path) -> dict[str, str]:
     """The options that a build sets itself, whatever else is given."""
     return compile_options(
         recipe.provider, folder, precision=recipe.precision, shapes=recipe.shapes, workspace=recipe.workspace

@@ -19,7 +19,7 @@ from typing import NamedTuple, Self
 from ...bundle.layout import MODEL
 from ...files import write_file
 from ...graphs.fingerprint import Stamps, graph_sha256, graph_sketch, graph_stamps
-from ..providers.options import lasting
+from ..providers.options import compile_time_options
 from ..providers.table import CompiledForm, provider_named
 from .machine import Machine
 from .recipe import Recipe, Shapes, component_of, provider_options
@@ -38,7 +38,7 @@ class Compiled:
 
     Attributes:
         folder: where it lies.
-        recipe: what was compiled, and for what; its ``graph`` is the original.
+        recipe: what was compiled, and for what; its ``graph`` is the source.
         sha256: of the original graph and its weights.
         stamps, sketch: of the original's files when it was compiled, to know it without reading all of it.
         seconds, size, date: how long it took, its bytes on disk, and when it was finished, in ISO 8601.
@@ -118,7 +118,7 @@ class Found(NamedTuple):
     """Why the rest does not, in words."""
 
 
-class Original:
+class SourceGraph:
     """A graph whose weights are read at most once, and only where its files are not those that were compiled."""
 
     def __init__(self, graph: Path) -> None:
@@ -136,7 +136,7 @@ class Original:
     def sha256(self) -> str:
         return graph_sha256(self.graph)
 
-    def is_that_of(self, entry: Compiled) -> bool:
+    def matches(self, entry: Compiled) -> bool:
         if self.stamps == entry.stamps:
             return True
         sizes, compiled = ([stamp[0] for stamp in stamps.values()] for stamps in (self.stamps, entry.stamps))
@@ -155,17 +155,17 @@ def find(
     ``options``: the provider's, as they were given by name. Cheap where nothing was compiled. Raises ProviderError
     where something was and the provider does not load.
     """
-    original = Original(graph)
-    entries = list(_entries(original.graph, provider))
-    own = [entry for entry in entries if original.is_that_of(entry)]
-    changed = [f"{component_of(graph)} has changed since" for entry in entries if _is_outdated(entry, original, own)]
+    source = SourceGraph(graph)
+    entries = list(_entries(source.graph, provider))
+    own = [entry for entry in entries if source.matches(entry)]
+    changed = [f"{component_of(graph)} has changed since" for entry in entries if _is_outdated(entry, source, own)]
     if not own:
         return Found((), tuple(changed[:1]))
-    here, wanted = machine or Machine.of(provider, which), lasting(options or {})
+    here, wanted = machine or Machine.of(provider, which), compile_time_options(options or {})
     faults = [(entry, _faults(entry, here, wanted)) for entry in own]
     fitting = sorted((entry for entry, found in faults if not found), key=lambda entry: entry.date, reverse=True)
     reasons = dict.fromkeys([*changed, *(why for _, found in faults for why in found)])
-    return Found(tuple(_opened_at(entry, original.graph) for entry in fitting), tuple(reasons))
+    return Found(tuple(_opened_at(entry, source.graph) for entry in fitting), tuple(reasons))
 
 
 def user_cache() -> Path:
@@ -222,8 +222,8 @@ def _faults(entry: Compiled, here: Machine, options: Mapping[str, str]) -> list[
     return faults
 
 
-def _is_outdated(entry: Compiled, original: Original, own: list[Compiled]) -> bool:
-    return entry not in own and entry.recipe.graph == original.graph
+def _is_outdated(entry: Compiled, source: SourceGraph, own: list[Compiled]) -> bool:
+    return entry not in own and entry.recipe.graph == source.graph
 
 
 def _opened_at(entry: Compiled, graph: Path) -> Compiled:

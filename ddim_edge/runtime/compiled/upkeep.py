@@ -10,7 +10,7 @@ from typing import IO, NamedTuple
 
 from ...errors import BundleError, ConfigError, OutputError, ProviderError
 from .machine import Machine
-from .store import RECORD, TIMING, Compiled, Original, cached_folders
+from .store import RECORD, TIMING, Compiled, SourceGraph, cached_folders
 
 _LOCK = ".lock"
 UNFINISHED = "unfinished"
@@ -33,10 +33,10 @@ class Entry(NamedTuple):
 
 def entries(caches: Sequence[Path], machines_of: MachinesOf | None = None) -> list[Entry]:
     """All folders of some caches, and what is wrong with them."""
-    judge = _Judge(machines_of or Machine.all_of)
+    finder = _FaultFinder(machines_of or Machine.all_of)
     folders = [folder for cache in caches for folder in cached_folders(cache)]
     found = ((folder, Compiled.read(folder)) for folder in folders)
-    return [Entry(folder, compiled, judge.fault(compiled), _size(folder)) for folder, compiled in found]
+    return [Entry(folder, compiled, finder.fault(compiled), _size(folder)) for folder, compiled in found]
 
 
 def prune(caches: Sequence[Path], machines_of: MachinesOf | None = None) -> list[Entry]:
@@ -78,19 +78,19 @@ def clear(folder: Path) -> None:
             path.unlink()
 
 
-class _Judge:
+class _FaultFinder:
     """What is wrong with an entry, asking every provider, and reading every graph, but once."""
 
     def __init__(self, machines_of: MachinesOf) -> None:
         self._machines = functools.cache(functools.partial(_machines, machines_of))
-        self._original = functools.cache(Original)
+        self._source = functools.cache(SourceGraph)
 
     def fault(self, compiled: Compiled | None) -> str | None:
         if compiled is None:
             return UNFINISHED
         graph = compiled.recipe.graph
         try:
-            if not self._original(graph).is_that_of(compiled):
+            if not self._source(graph).matches(compiled):
                 return f"{graph} has changed since"
         except BundleError:
             return f"{graph} is gone"

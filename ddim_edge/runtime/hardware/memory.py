@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 
-def give_back() -> None:
+def trim_heap() -> None:
     """Give it back, where the C library is glibc; the others do so by themselves, or cannot be asked.
 
     ONNX Runtime reads a graph's weights, lays them out anew and frees what it read: in many pieces, of which glibc
@@ -44,7 +44,7 @@ def _peak_by_usage() -> int | None:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-Memory = Callable[[], int | None]
+ReadMemory = Callable[[], int | None]
 """Bytes; None where the platform does not tell."""
 
 

@@ -1,34 +1,30 @@
-"""The NVIDIA driver and its GPUs, as the driver's own library (NVML) tells of them.
+"""The NVIDIA driver and its GPUs, read with the driver's own library, NVML, by the package nvidia-ml-py.
 
-A machine without NVIDIA is no error here: every function then returns None, or nothing.
+No driver, or no such package, is no error: every function then returns None, or nothing.
 """
 
-import ctypes
 import functools
+import importlib.util
 import os
 import re
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any, TypeVar
 
-_LIBRARY = "nvml.dll" if sys.platform == "win32" else "libnvidia-ml.so.1"
 _BOARD = Path("/proc/device-tree/model")
 _RELEASE = Path("/etc/nv_tegra_release")
+_KERNEL_MODULE = Path("/proc/driver/nvidia/version")
 _PCI = Path("/sys/bus/pci/devices")
-
-_SUCCESS, _INSUFFICIENT_SIZE, _FUNCTION_NOT_FOUND = 0, 7, 13
-_TEXT_SIZE = 96
-"""The longest of NVML's texts, a device's name, with its end."""
-_UNKNOWN = ctypes.c_ulonglong(-1).value
-"""What NVML says for a process's memory where the operating system, not the driver, manages it."""
 _JETPACKS = {32: 4, 35: 5, 36: 6, 38: 7, 39: 7}
 """The JetPack that a release of Jetson Linux belongs to, by their first numbers."""
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
 class Gpu:
-    """One GPU; what the driver does not tell, as on a Jetson, is None. Memory is in bytes.
+    """One GPU. What the driver does not report, as on a Jetson, is None. Memory is in bytes.
 
     ``index`` is NVML's, in the order of the PCI bus. CUDA's own order is that one where the environment says
     ``CUDA_DEVICE_ORDER=PCI_BUS_ID``; GPUs that ``CUDA_VISIBLE_DEVICES`` hides from CUDA are here too.
@@ -42,67 +38,56 @@ class Gpu:
     free_memory: int | None
 
 
-class _Memory(ctypes.Structure):
-    _fields_ = [(name, ctypes.c_ulonglong) for name in ("total", "free", "used")]
-
-
-class _Process(ctypes.Structure):
-    _fields_ = [
-        ("pid", ctypes.c_uint),
-        ("used", ctypes.c_ulonglong),
-        ("gpu_instance", ctypes.c_uint),
-        ("compute_instance", ctypes.c_uint),
-    ]
+def has_nvml_package() -> bool:
+    """Whether nvidia-ml-py is installed. Nothing is imported."""
+    return importlib.util.find_spec("pynvml") is not None
 
 
 def driver_version() -> str | None:
-    """The driver's version, such as "580.95.05"."""
-    return _text("nvmlSystemGetDriverVersion")
+    """The driver's version, such as "580.95.05"; without nvidia-ml-py as its kernel module gives it, on Linux."""
+    version = _read_nvml(lambda nvml: str(nvml.nvmlSystemGetDriverVersion()))
+    if version is None and not has_nvml_package():
+        found = re.search(r"Kernel Module.*?\s(\d+\.[\d.]+)", _read(_KERNEL_MODULE))
+        return found[1] if found else None
+    return version
 
 
 def cuda_version() -> str | None:
-    """The newest CUDA that the driver can run, such as "13.0"; what is built for an older one runs too."""
-    number = ctypes.c_int()
-    if _call("nvmlSystemGetCudaDriverVersion_v2", ctypes.byref(number)) != _SUCCESS:
-        return None
-    return f"{number.value // 1000}.{number.value % 1000 // 10}"
+    """The newest CUDA that the driver can run, such as "13.0". It also runs what is built for an older one."""
+    number = _read_nvml(lambda nvml: int(nvml.nvmlSystemGetCudaDriverVersion_v2()))
+    return None if number is None else f"{number // 1000}.{number % 1000 // 10}"
 
 
 def driver_fault() -> str | None:
-    """Why a driver that is installed does not answer; None where it does, and where there is none."""
-    library, status = _nvml()
-    if library is None or status == _SUCCESS:
+    """Why an installed driver does not respond; None where it does, and where there is none."""
+    nvml, error = _nvml()
+    if nvml is None or error is None or isinstance(error, _not_there(nvml)):
         return None
-    words = library.nvmlErrorString
-    words.restype = ctypes.c_char_p
-    return bytes(words(status)).decode(errors="replace")
+    try:
+        return str(nvml.nvmlErrorString(error.value))
+    except nvml.NVMLError:
+        return str(error)
 
 
 def gpus() -> tuple[Gpu, ...]:
     """The GPUs that the driver has."""
-    count = ctypes.c_uint()
-    if _call("nvmlDeviceGetCount_v2", ctypes.byref(count)) != _SUCCESS:
-        return ()
-    found = ((index, _handle(index)) for index in range(count.value))
-    return tuple(_describe(index, handle) for index, handle in found if handle is not None)
+    count = _read_nvml(lambda nvml: int(nvml.nvmlDeviceGetCount())) or 0
+    handles = ((index, _handle(index)) for index in range(count))
+    return tuple(_describe(index, handle) for index, handle in handles if handle is not None)
 
 
 def process_memory(index: int, pid: int | None = None) -> int | None:
-    """The bytes that a process, this one where none is named, holds on the GPU of that index.
+    """The bytes that a process, this one by default, holds on the GPU of that index.
 
-    None where the driver does not say: on a Jetson, on Windows' desktops, and in a container that has its own process
-    numbers, for the driver knows the machine's.
+    None where the driver does not report it: on a Jetson, on Windows' desktops, and in a container that has its own
+    process numbers, because the driver knows those of the machine.
     """
-    handle, count = _handle(index), ctypes.c_uint(0)
-    name = "nvmlDeviceGetComputeRunningProcesses_v3"
-    if handle is None or _call(name, handle, ctypes.byref(count), None) != _INSUFFICIENT_SIZE:
+    handle = _handle(index)
+    if handle is None:
         return None
-    count.value += 16  # others may start meanwhile
-    processes = (_Process * count.value)()
-    if _call(name, handle, ctypes.byref(count), processes) != _SUCCESS:
-        return None
-    own = [process.used for process in processes[: count.value] if process.pid == (pid or os.getpid())]
-    return sum(own) if own and _UNKNOWN not in own else None
+    processes = _read_nvml(lambda nvml: list(nvml.nvmlDeviceGetComputeRunningProcesses_v3(handle)))
+    own = [process.usedGpuMemory for process in processes or () if process.pid == (pid or os.getpid())]
+    return sum(own) if own and None not in own else None
 
 
 def pci_gpus() -> int:
@@ -142,49 +127,50 @@ def _read(path: Path) -> str:
 
 
 @functools.cache
-def _nvml() -> tuple[ctypes.CDLL | None, int]:
-    """The library, and what starting it returned. It stays open until the process ends."""
+def _nvml() -> tuple[Any, Any]:
+    """The module pynvml and the error of its initialization; None for either that is not there.
+
+    NVML stays initialized until the process ends.
+    """
+    if not has_nvml_package():
+        return None, None
+    import pynvml
+
     try:
-        library = ctypes.CDLL(_LIBRARY)
-        return library, int(library.nvmlInit_v2())
-    except (OSError, AttributeError):
-        return None, _FUNCTION_NOT_FOUND
+        pynvml.nvmlInit()
+    except pynvml.NVMLError as error:
+        return pynvml, error
+    return pynvml, None
 
 
-def _call(name: str, *arguments: object) -> int:
-    library, status = _nvml()
-    if library is None or status != _SUCCESS:
-        return status or _FUNCTION_NOT_FOUND
-    function: Callable[..., int] | None = getattr(library, name, None)
-    return _FUNCTION_NOT_FOUND if function is None else function(*arguments)
+def _not_there(nvml: Any) -> tuple[type[Exception], ...]:
+    """The errors of a machine without a driver, or with one older than NVML."""
+    return nvml.NVMLError_LibraryNotFound, nvml.NVMLError_FunctionNotFound
 
 
-def _handle(index: int) -> ctypes.c_void_p | None:
-    handle = ctypes.c_void_p()
-    found = _call("nvmlDeviceGetHandleByIndex_v2", ctypes.c_uint(index), ctypes.byref(handle)) == _SUCCESS
-    return handle if found else None
+def _read_nvml(read: Callable[[Any], T]) -> T | None:
+    """The result of ``read``, which is given pynvml; None without a driver, and for what it does not report."""
+    nvml, error = _nvml()
+    if nvml is None or error is not None:
+        return None
+    try:
+        return read(nvml)
+    except nvml.NVMLError:
+        return None
 
 
-def _text(name: str, *device: ctypes.c_void_p) -> str | None:
-    buffer = ctypes.create_string_buffer(_TEXT_SIZE)
-    found = _call(name, *device, buffer, ctypes.c_uint(_TEXT_SIZE)) == _SUCCESS
-    return buffer.value.decode(errors="replace") if found else None
+def _handle(index: int) -> Any:
+    return _read_nvml(lambda nvml: nvml.nvmlDeviceGetHandleByIndex(index))
 
 
-def _describe(index: int, handle: ctypes.c_void_p) -> Gpu:
-    memory = _Memory()
-    has_memory = _call("nvmlDeviceGetMemoryInfo", handle, ctypes.byref(memory)) == _SUCCESS
+def _describe(index: int, handle: Any) -> Gpu:
+    memory = _read_nvml(lambda nvml: nvml.nvmlDeviceGetMemoryInfo(handle))
+    capability = _read_nvml(lambda nvml: nvml.nvmlDeviceGetCudaComputeCapability(handle))
     return Gpu(
         index=index,
-        name=_text("nvmlDeviceGetName", handle) or "an NVIDIA GPU",
-        uuid=_text("nvmlDeviceGetUUID", handle),
-        compute_capability=_compute_capability(handle),
-        total_memory=memory.total if has_memory else None,
-        free_memory=memory.free if has_memory else None,
+        name=_read_nvml(lambda nvml: str(nvml.nvmlDeviceGetName(handle))) or "an NVIDIA GPU",
+        uuid=_read_nvml(lambda nvml: str(nvml.nvmlDeviceGetUUID(handle))),
+        compute_capability=None if capability is None else ".".join(map(str, capability)),
+        total_memory=None if memory is None else int(memory.total),
+        free_memory=None if memory is None else int(memory.free),
     )
-
-
-def _compute_capability(handle: ctypes.c_void_p) -> str | None:
-    major, minor = ctypes.c_int(), ctypes.c_int()
-    status = _call("nvmlDeviceGetCudaComputeCapability", handle, ctypes.byref(major), ctypes.byref(minor))
-    return f"{major.value}.{minor.value}" if status == _SUCCESS else None

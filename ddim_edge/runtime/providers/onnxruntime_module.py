@@ -43,7 +43,7 @@ def installed_packages() -> Mapping[str, str]:
     return found
 
 
-def be_quiet() -> None:
+def silence_logging() -> None:
     """What goes wrong is raised, with its reason; ONNX Runtime would say it again, on stdout and on stderr."""
     runtime().set_default_logger_severity(4)
 

@@ -132,7 +132,7 @@ def defaults(provider_name: str, *, each_step: bool, plugin: bool = False) -> di
     return {}
 
 
-def lasting(options: Mapping[str, str]) -> dict[str, str]:
+def compile_time_options(options: Mapping[str, str]) -> dict[str, str]:
     """The options that change what is compiled. The others may differ between the build and each run."""
     return {key: value for key, value in options.items() if key not in _ONLY_FOR_A_RUN.split()}
 

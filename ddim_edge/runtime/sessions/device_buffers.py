@@ -42,7 +42,7 @@ class DeviceArray:
             self._host = _downloaded(self.value)
         return np.array(self._host, dtype, copy=copy)
 
-    def leave(self) -> None:
+    def move_to_host(self) -> None:
         """Give the device's memory back."""
         self._host, self.value = np.asarray(self), None
 
@@ -53,26 +53,26 @@ def _downloaded(value: Any) -> Array:
 
 
 @dataclass
-class _Output:
+class _OutputBuffer:
     """Memory for an output, and the array that was last handed out of it."""
 
     value: Any
     dtype: np.dtype[Any]
-    tenant: "weakref.ref[DeviceArray] | None" = None
+    handed_out: "weakref.ref[DeviceArray] | None" = None
 
-    def vacate(self) -> None:
-        tenant = self.tenant() if self.tenant else None
-        if tenant is not None:
-            tenant.leave()
+    def take_back(self) -> None:
+        handed_out = self.handed_out() if self.handed_out else None
+        if handed_out is not None:
+            handed_out.move_to_host()
 
-    def lend(self) -> DeviceArray:
+    def hand_out(self) -> DeviceArray:
         array = DeviceArray(self.value, self.dtype)
-        self.tenant = weakref.ref(array)
+        self.handed_out = weakref.ref(array)
         return array
 
 
 @dataclass
-class _Call:
+class _BoundCall:
     """Inputs and outputs at fixed addresses."""
 
     binding: Any
@@ -82,15 +82,15 @@ class _Call:
 
 
 @dataclass
-class _Place:
+class _ShapeBuffers:
     """What belongs to one combination of input shapes."""
 
     inputs: dict[str, Any] = field(default_factory=dict)
     uploaded: dict[str, Array] = field(default_factory=dict)
     """What lies in the inputs' memory, of arrays that cannot have changed since."""
-    outputs: dict[str, list[_Output]] = field(default_factory=dict)
+    outputs: dict[str, list[_OutputBuffer]] = field(default_factory=dict)
     """The memory that was written to last comes last."""
-    calls: dict[tuple[int, ...], _Call] = field(default_factory=dict)
+    calls: dict[tuple[int, ...], _BoundCall] = field(default_factory=dict)
     graph_ids: list[int] = field(default_factory=list)
 
 
@@ -103,92 +103,94 @@ class DeviceBuffers:
     With ``captures`` the session was created with CUDA graphs: one is recorded for every set of addresses.
     """
 
-    def __init__(self, raw: Any, memory: str, which: int = 0, *, captures: bool = False) -> None:
-        self._raw, self._memory, self._which, self._captures = raw, memory, which, captures
-        self._places: OrderedDict[tuple[tuple[int, ...], ...], _Place] = OrderedDict()
+    def __init__(self, raw: Any, memory: str, device_index: int = 0, *, captures: bool = False) -> None:
+        self._raw, self._memory, self._device_index, self._captures = raw, memory, device_index, captures
+        self._by_shapes: OrderedDict[tuple[tuple[int, ...], ...], _ShapeBuffers] = OrderedDict()
         self._graph_ids = itertools.count(1)
         self.uploads: Counter[str] = Counter()
 
     def run(
-        self, feeds: Mapping[str, Array | DeviceArray], wanted: Sequence[str], stay: Collection[str]
+        self, feeds: Mapping[str, Array | DeviceArray], names: Sequence[str], keep: Collection[str]
     ) -> dict[str, Array | DeviceArray]:
-        """The outputs ``wanted``; those in ``stay`` as DeviceArrays, but for the first call of new shapes."""
-        place = self._place(feeds)
-        if not place.outputs.keys() >= set(wanted):
-            return self._first(place, feeds, wanted)
-        sources = {name: self._source(place, name, feed) for name, feed in feeds.items()}
-        outputs = {name: self._output(place, name, sources.values(), name in stay) for name in wanted}
-        call = self._call(place, sources, {name: output.value for name, output in outputs.items()})
+        """The outputs ``names``; those in ``keep`` as DeviceArrays, but for the first call of new shapes."""
+        buffers = self._buffers_for(feeds)
+        if not buffers.outputs.keys() >= set(names):
+            return self._run_unbuffered(buffers, feeds, names)
+        sources = {name: self._input_buffer(buffers, name, feed) for name, feed in feeds.items()}
+        outputs = {name: self._output_buffer(buffers, name, sources.values(), name in keep) for name in names}
+        call = self._bound_call(buffers, sources, {name: output.value for name, output in outputs.items()})
         self._raw.run_with_iobinding(call.binding, call.options)
-        return {name: output.lend() if name in stay else _downloaded(output.value) for name, output in outputs.items()}
+        return {
+            name: output.hand_out() if name in keep else _downloaded(output.value) for name, output in outputs.items()
+        }
 
-    def _place(self, feeds: Mapping[str, Array | DeviceArray]) -> _Place:
+    def _buffers_for(self, feeds: Mapping[str, Array | DeviceArray]) -> _ShapeBuffers:
         key = tuple(feed.shape for feed in feeds.values())
-        place = self._places.pop(key, None) or _Place()
-        self._places[key] = place
-        if len(self._places) > _MOST_SHAPES:
-            self._release(self._places.popitem(last=False)[1])
-        return place
+        buffers = self._by_shapes.pop(key, None) or _ShapeBuffers()
+        self._by_shapes[key] = buffers
+        if len(self._by_shapes) > _MOST_SHAPES:
+            self._release(self._by_shapes.popitem(last=False)[1])
+        return buffers
 
-    def _release(self, place: _Place) -> None:
+    def _release(self, buffers: _ShapeBuffers) -> None:
         if hasattr(self._raw, "release_captured_graph"):
-            for graph_id in place.graph_ids:
+            for graph_id in buffers.graph_ids:
                 self._raw.release_captured_graph(graph_id)
 
-    def _first(
-        self, place: _Place, feeds: Mapping[str, Array | DeviceArray], wanted: Sequence[str]
+    def _run_unbuffered(
+        self, buffers: _ShapeBuffers, feeds: Mapping[str, Array | DeviceArray], names: Sequence[str]
     ) -> dict[str, Array | DeviceArray]:
         """Run without buffers: only the answer tells the shapes of the outputs."""
         arrays = {name: np.asarray(feed) for name, feed in feeds.items()}
-        results = dict(zip(wanted, self._raw.run(wanted, arrays, self._run_options(_NO_GRAPH)), strict=True))
+        results = dict(zip(names, self._raw.run(names, arrays, self._run_options(_NO_GRAPH)), strict=True))
         for name, array in results.items():
             memory = (self._new(array.shape, array.dtype) for _ in range(2))
-            place.outputs[name] = [_Output(value, array.dtype) for value in memory]
+            buffers.outputs[name] = [_OutputBuffer(value, array.dtype) for value in memory]
         return results
 
-    def _source(self, place: _Place, name: str, feed: Array | DeviceArray) -> Any:
+    def _input_buffer(self, buffers: _ShapeBuffers, name: str, feed: Array | DeviceArray) -> Any:
         """The memory that input ``name`` is read from: a DeviceArray's own, or a buffer that now holds ``feed``."""
         if isinstance(feed, DeviceArray):
             if feed.value is not None:
                 return feed.value
             feed = np.asarray(feed)
-        if name not in place.inputs:
-            place.inputs[name] = self._new(feed.shape, feed.dtype)
-        value = place.inputs[name]
-        if feed.flags.writeable or place.uploaded.get(name) is not feed:
+        if name not in buffers.inputs:
+            buffers.inputs[name] = self._new(feed.shape, feed.dtype)
+        value = buffers.inputs[name]
+        if feed.flags.writeable or buffers.uploaded.get(name) is not feed:
             value.update_inplace(feed)
             self.uploads[name] += 1
-            place.uploaded.pop(name, None)
+            buffers.uploaded.pop(name, None)
             if not feed.flags.writeable:
-                place.uploaded[name] = feed
+                buffers.uploaded[name] = feed
         return value
 
-    def _output(self, place: _Place, name: str, sources: Collection[Any], stays: bool) -> _Output:
+    def _output_buffer(self, buffers: _ShapeBuffers, name: str, sources: Collection[Any], stays: bool) -> _OutputBuffer:
         """Memory for an output: never what is read; for what stays, the older of the two."""
-        usual = place.outputs[name] if stays else place.outputs[name][::-1]
+        usual = buffers.outputs[name] if stays else buffers.outputs[name][::-1]
         free = [output for output in usual if all(output.value is not source for source in sources)]
         chosen = free[0]
         if stays:
-            place.outputs[name].remove(chosen)
-            place.outputs[name].append(chosen)
-        chosen.vacate()
+            buffers.outputs[name].remove(chosen)
+            buffers.outputs[name].append(chosen)
+        chosen.take_back()
         return chosen
 
-    def _call(self, place: _Place, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> _Call:
+    def _bound_call(self, buffers: _ShapeBuffers, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> _BoundCall:
         key = tuple(id(value) for value in (*inputs.values(), *outputs.values()))
-        if key not in place.calls:
-            place.calls[key] = self._bind(place, inputs, outputs)
-        return place.calls[key]
+        if key not in buffers.calls:
+            buffers.calls[key] = self._bind(buffers, inputs, outputs)
+        return buffers.calls[key]
 
-    def _bind(self, place: _Place, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> _Call:
+    def _bind(self, buffers: _ShapeBuffers, inputs: Mapping[str, Any], outputs: Mapping[str, Any]) -> _BoundCall:
         binding = self._raw.io_binding()
         for name, value in inputs.items():
             binding.bind_ortvalue_input(name, value)
         for name, value in outputs.items():
             binding.bind_ortvalue_output(name, value)
         graph_id = next(self._graph_ids)
-        place.graph_ids.append(graph_id)
-        return _Call(binding, self._run_options(str(graph_id)), list(inputs.values()))
+        buffers.graph_ids.append(graph_id)
+        return _BoundCall(binding, self._run_options(str(graph_id)), list(inputs.values()))
 
     def _run_options(self, graph_id: str) -> Any:
         if not self._captures:
@@ -198,4 +200,4 @@ class DeviceBuffers:
         return options
 
     def _new(self, shape: Sequence[int], dtype: np.dtype[Any]) -> Any:
-        return runtime().OrtValue.ortvalue_from_shape_and_type(shape, dtype.type, self._memory, self._which)
+        return runtime().OrtValue.ortvalue_from_shape_and_type(shape, dtype.type, self._memory, self._device_index)

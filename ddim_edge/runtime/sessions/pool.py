@@ -5,7 +5,7 @@ from pathlib import Path
 from ...graphs.external_data import check_onnx_file
 from ..providers.device import Device
 from .fp16_check import fp32_fallback_of
-from .session import Session, Turns
+from .session import OneInMemory, Session
 
 
 class Sessions:
@@ -13,14 +13,14 @@ class Sessions:
 
     def __init__(self, device: Device | str = "auto", *, low_memory: bool = False) -> None:
         self.device = Device.parse(device) if isinstance(device, str) else device
-        self._turns = Turns() if low_memory else None
+        self._one_in_memory = OneInMemory() if low_memory else None
 
-    def open(self, path: Path, root: Path, *, each_step: bool = False, stays: bool = False) -> Session:
+    def open(self, path: Path, root: Path, *, each_step: bool = False, keep_open: bool = False) -> Session:
         """Check the graph's files, which must lie below ``root``, and open it.
 
-        ``each_step``: for a network that is called at every step, not once an image; ``stays``: takes no turns in
-        memory. Raises BundleError or ProviderError where that fails.
+        ``each_step``: for a network that is called at every step, not once an image; ``keep_open``: also with
+        ``low_memory``. Raises BundleError or ProviderError where that fails.
         """
         for graph in filter(None, (path, fp32_fallback_of(path))):
             check_onnx_file(graph, root)
-        return Session(path, self.device, turns=None if stays else self._turns, each_step=each_step)
+        return Session(path, self.device, one_in_memory=None if keep_open else self._one_in_memory, each_step=each_step)

@@ -11,14 +11,15 @@ import numpy as np
 
 from ...arrays import Array
 from ...errors import BundleError, DeviceMemoryError, ProviderError
-from ..compiled.messages import missing
+from ..compiled.messages import missing_message
 from ..compiled.store import Compiled, Found
 from ..providers.device import Device
 from ..providers.error_text import first_error_line
 from ..providers.table import AUTO, provider_named
 from .device_buffers import DeviceArray, DeviceBuffers
 from .fp16_check import PrecisionWarning, fp16_fault_of, fp32_fallback_of, no_fp32_fallback
-from .opening import Opened, Use, open_compiled, open_graph
+from .opening import Opened, open_compiled, open_graph
+from .session_options import Purpose
 from .tensors import DTYPES, TensorInfo
 
 Feed = Array | DeviceArray
@@ -27,7 +28,7 @@ Feed = Array | DeviceArray
 _OUT_OF_MEMORY = re.compile(r"allocat|bad_alloc|out of memory|ALLOC_FAILED", re.IGNORECASE)
 
 
-class Turns:
+class OneInMemory:
     """Sessions that take turns in memory: the one that runs is there, and the one before it is dropped."""
 
     def __init__(self) -> None:
@@ -41,7 +42,7 @@ class Turns:
 
 
 class Session:
-    """One graph on one device. With ``turns`` it is opened when it runs, and again after another has run.
+    """One graph on one device. With ``one_in_memory`` it is opened when it runs, and again after another has run.
 
     Attributes:
         name: the component's name in messages, such as "unet".
@@ -66,15 +67,15 @@ class Session:
         device: Device | str = "auto",
         *,
         name: str | None = None,
-        turns: Turns | None = None,
+        one_in_memory: OneInMemory | None = None,
         each_step: bool = True,
         bound: bool | None = None,
     ) -> None:
         self.name = name or path.parent.name
-        self._path, self._turns, self._each_step, self._bound = path, turns, each_step, bound
+        self._path, self._one_in_memory, self._each_step, self._bound = path, one_in_memory, each_step, bound
         self._device = Device.parse(device) if isinstance(device, str) else device
-        usual = Use.STEPS if each_step else Use.ONCE
-        opened = open_graph(path, self._device, usual if turns is None else Use.LOOKING)
+        purpose = Purpose.of(each_step) if one_in_memory is None else Purpose.INSPECT
+        opened = open_graph(path, self._device, purpose)
         self.provider, self.static_shapes = opened.provider.name, opened.provider.static_shapes or opened.captures
         self.inputs = {info.name: info for info in self._describe(opened.raw.get_inputs())}
         self.outputs = {info.name: info for info in self._describe(opened.raw.get_outputs())}
@@ -83,13 +84,13 @@ class Session:
         self._run_options: Any = None
         self.device_buffers: DeviceBuffers | None = None
         self._compiled = opened.compiled
-        self._beside: dict[Path, tuple[Any, DeviceBuffers | None]] = {}
-        if turns is None:
-            self._use(opened)
+        self._opened_compiled: dict[Path, tuple[Any, DeviceBuffers | None]] = {}
+        if one_in_memory is None:
+            self._set_session(opened)
         self.needs_fp16_check = self.is_half
         self._fp32_fallback: Session | None = None
-        self._first = True
-        self._fitting: dict[str, tuple[int, ...]] = {}
+        self._is_first_call = True
+        self._checked_shapes: dict[str, tuple[int, ...]] = {}
         self._casts: dict[str, tuple[Array, Array]] = {}
 
     def run(self, feeds: Mapping[str, Feed], outputs: Sequence[str] | None = None) -> dict[str, Array]:
@@ -106,9 +107,9 @@ class Session:
         """
         if self._fp32_fallback is not None:
             return self._run_fp32_fallback(feeds, outputs)
-        results = cast(dict[str, Array], self._run(feeds, list(outputs or self.outputs), stay=False))
+        results = cast(dict[str, Array], self._run(feeds, list(outputs or self.outputs), keep_on_device=False))
         if self.is_half:
-            fault, self._first = fp16_fault_of(results, first=self._first), False
+            fault, self._is_first_call = fp16_fault_of(results, first=self._is_first_call), False
             if fault is not None and self._open_fp32_fallback(fault):
                 return self._run_fp32_fallback(feeds, outputs)
             self.needs_fp16_check &= self._each_step
@@ -121,7 +122,7 @@ class Session:
         """
         if self._fp32_fallback is not None:
             return self._fp32_fallback.run_on_device(feeds, outputs)
-        return self._run(feeds, list(outputs), stay=True)
+        return self._run(feeds, list(outputs), keep_on_device=True)
 
     @property
     def is_half(self) -> bool:
@@ -141,7 +142,7 @@ class Session:
         message = f"{self.name} returned {fault} in fp16, and runs in fp32 from now on"
         warnings.warn(message, PrecisionWarning, stacklevel=4)
         self.close()
-        options: Any = {"turns": self._turns, "each_step": self._each_step, "bound": self._bound}
+        options: Any = {"one_in_memory": self._one_in_memory, "each_step": self._each_step, "bound": self._bound}
         self._fp32_fallback = Session(fallback, _device_without_build(self._device), name=self.name, **options)
         self.inputs, self.outputs = self._fp32_fallback.inputs, self._fp32_fallback.outputs
         return True
@@ -154,34 +155,34 @@ class Session:
     def close(self) -> None:
         """Give its memory back."""
         self.raw = self.device_buffers = None
-        self._beside.clear()
+        self._opened_compiled.clear()
 
-    def _run(self, feeds: Mapping[str, Feed], wanted: list[str], *, stay: bool) -> dict[str, Feed]:
+    def _run(self, feeds: Mapping[str, Feed], wanted: list[str], *, keep_on_device: bool) -> dict[str, Feed]:
         if feeds.keys() != self.inputs.keys():
             raise BundleError(
                 f"{self.name} wants the inputs {', '.join(self.inputs)}, and was given {', '.join(feeds) or 'none'}"
             )
         prepared = {name: self._prepare(info, feeds[name]) for name, info in self.inputs.items()}
-        self._ready()
+        self._ensure_open()
         if self.batches:
-            self._take_compiled({name: value.shape for name, value in prepared.items()})
+            self._switch_to_compiled({name: value.shape for name, value in prepared.items()})
         try:
             if self.device_buffers is not None:
-                return self.device_buffers.run(prepared, wanted, wanted if stay else ())
+                return self.device_buffers.run(prepared, wanted, wanted if keep_on_device else ())
             arrays = {name: np.asarray(value) for name, value in prepared.items()}
             return dict(zip(wanted, self.raw.run(wanted, arrays, self._run_options), strict=True))
         except Exception as error:  # ONNX Runtime's exceptions have no public base but this one
             kind = DeviceMemoryError if _OUT_OF_MEMORY.search(str(error)) else ProviderError
             raise kind(f"{self.name} failed on {self.provider}: {first_error_line(error)}") from error
 
-    def _ready(self) -> None:
+    def _ensure_open(self) -> None:
         """Open the graph, where it is not open."""
-        if self._turns is not None:
-            self._turns.take(self)
+        if self._one_in_memory is not None:
+            self._one_in_memory.take(self)
             if self.raw is None:
-                self._use(open_graph(self._path, self._device, Use.STEPS_LEAN if self._each_step else Use.ONCE_LEAN))
+                self._set_session(open_graph(self._path, self._device, Purpose.of(self._each_step, low_memory=True)))
 
-    def _use(self, opened: Opened) -> None:
+    def _set_session(self, opened: Opened) -> None:
         self.raw, self._run_options = opened.raw, opened.run_options
         bound = self._each_step and opened.provider.memory is not None if self._bound is None else self._bound
         if bound:
@@ -190,7 +191,7 @@ class Session:
                 opened.raw, opened.provider.memory or "cpu", which, captures=opened.captures
             )
 
-    def _take_compiled(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
+    def _switch_to_compiled(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
         """Run what was compiled for these shapes; ProviderError, with the command that compiles it, where nothing was.
 
         To compile it now would take minutes that nobody asked for.
@@ -199,19 +200,21 @@ class Session:
         if entry is None:
             rows = shapes["sample"][0] if "sample" in shapes else next(iter(shapes.values()))[0]
             raise ProviderError(
-                missing(self._path, self.provider, Found(self._compiled, ()), rows, options=self._device.options)
+                missing_message(
+                    self._path, self.provider, Found(self._compiled, ()), rows, options=self._device.options
+                )
             )
-        if entry.folder not in self._beside:
-            if self._beside or entry is not self._compiled[0]:
-                self._use(open_compiled(entry, self._device, Use.STEPS if self._each_step else Use.ONCE))
-            self._beside[entry.folder] = self.raw, self.device_buffers
-        self.raw, self.device_buffers = self._beside[entry.folder]
+        if entry.folder not in self._opened_compiled:
+            if self._opened_compiled or entry is not self._compiled[0]:
+                self._set_session(open_compiled(entry, self._device, Purpose.of(self._each_step)))
+            self._opened_compiled[entry.folder] = self.raw, self.device_buffers
+        self.raw, self.device_buffers = self._opened_compiled[entry.folder]
 
     def _prepare(self, info: TensorInfo, value: Feed) -> Feed:
-        if self._fitting.get(info.name) != value.shape:  # a run asks for the same shapes again and again
+        if self._checked_shapes.get(info.name) != value.shape:  # a run asks for the same shapes again and again
             if not info.fits(value.shape):
                 raise BundleError(f"{self.name}'s input {info} does not take the shape {value.shape}")
-            self._fitting[info.name] = value.shape
+            self._checked_shapes[info.name] = value.shape
         if isinstance(value, DeviceArray) and value.dtype == info.dtype:
             return value
         return self._cast(info, np.asarray(value))

@@ -20,28 +20,28 @@ Record = dict[str, Any]
 """What JSON can hold."""
 Respond = Callable[[Mapping[str, Any]], Record]
 """From a request to its response."""
-Open = Callable[[Mapping[str, Any]], tuple[Record, Respond]]
+Setup = Callable[[Mapping[str, Any]], tuple[Record, Respond]]
 """From settings to the facts for the first response, and to what responds to the requests."""
 
 _IDLE_WINDOW_S, _IDLE_SHARE, _IDLE_TIMEOUT_S = 0.02, 0.2, 2.0
 _DIE_WITH_PARENT = 1  # PR_SET_PDEATHSIG
 
 
-def serve(open_: Open) -> None:
+def serve(setup: Setup) -> None:
     """Respond to requests until standard input ends. The settings are the process's one argument, as JSON.
 
     The first response is ``{"ready": facts}``. An error is the response ``{"failed": reason}`` and ends the process.
     """
     out = _own_stdout()
     try:
-        facts, respond = open_(json.loads(sys.argv[1]))
+        facts, respond = setup(json.loads(sys.argv[1]))
         _write(out, {"ready": facts})
         for line in sys.stdin:
             response = respond(json.loads(line))
             wait_until_idle()
             _write(out, response)
     except Exception as error:  # whatever it is, the parent reports it
-        _write(out, {"failed": reason_of(error)})
+        _write(out, {"failed": one_line_error(error)})
         sys.exit(1)
 
 
@@ -78,7 +78,7 @@ def _write(out: TextIO, record: Mapping[str, Any]) -> None:
     print(json.dumps(record), file=out, flush=True)
 
 
-def reason_of(error: BaseException) -> str:
+def one_line_error(error: BaseException) -> str:
     """An error in one line: the message, and for errors of other packages their type before it."""
     text = " ".join(str(error).split())
     return text if isinstance(error, DdimEdgeError) else f"{type(error).__name__}: {text}"

@@ -1,6 +1,6 @@
 """The limit of rows of a network call: it grows on demand while memory suffices."""
 
-from ...runtime.hardware.memory import Memory
+from ...runtime.hardware.memory import ReadMemory
 
 _ARENA_FACTOR = 2
 
@@ -14,7 +14,7 @@ class RowLimit:
     of a larger call; times two, because ONNX Runtime's arena doubles when it grows.
     """
 
-    def __init__(self, max_rows: int, budget: int | None, used: Memory) -> None:
+    def __init__(self, max_rows: int, budget: int | None, used: ReadMemory) -> None:
         self.max_rows, self.rows = max_rows, min(2, max_rows)
         self._budget, self._used = budget, used
         self._start_bytes, self._largest_call = used(), 0

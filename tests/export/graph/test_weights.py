@@ -72,6 +72,7 @@ def test_a_graph_in_bf16(tmp_path: Path) -> None:
     assert [producer[resize.input[0]].attribute[0].i, after.attribute[0].i] == [TensorProto.FLOAT, TensorProto.BFLOAT16]
 
 
+@pytest.mark.slow
 def test_matrices_in_8_bits(tmp_path: Path) -> None:
     model, error = export(tmp_path / "int8", Options(quantize="int8-weights"))
     plain, exact = export(tmp_path / "fp32", Options())

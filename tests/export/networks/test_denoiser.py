@@ -12,6 +12,8 @@ from ddim_edge_export import export_unet
 from ddim_edge_export.networks.denoiser import unet_signature
 from tests.export.conftest import MakeUnet
 
+pytestmark = pytest.mark.slow
+
 ONE_LEVEL: dict[str, Any] = {
     "block_out_channels": (8,),
     "down_block_types": ("DownBlock2D",),

@@ -15,7 +15,7 @@ from ddim_edge.graphs import fingerprint as graph_hash
 from ddim_edge.graphs.fingerprint import graph_sha256, graph_stamps
 from ddim_edge.runtime.compiled import store as compiled
 from ddim_edge.runtime.compiled.machine import Machine
-from ddim_edge.runtime.compiled.messages import build_command, missing
+from ddim_edge.runtime.compiled.messages import build_command, missing_message
 from ddim_edge.runtime.compiled.recipe import Recipe, provider_options
 from ddim_edge.runtime.compiled.store import Compiled, Found, bundle_cache, find, user_cache, write_record
 from ddim_edge.runtime.providers.options import check_options
@@ -173,7 +173,7 @@ def test_what_was_built_on_another_machine_says_why_it_does_not_fit(
     _built(_recipe(graph, machine=dataclasses.replace(GPU, **change)))
     found = find(graph, "tensorrt", machine=GPU)
     assert found == Found((), (reason,))
-    message = missing(graph, "tensorrt", found, 2, 512, 768)
+    message = missing_message(graph, "tensorrt", found, 2, 512, 768)
     assert reason in message
     command = f"ddim-edge build {graph.parents[1]} --provider tensorrt --batch 2 --height 512 --width 768"
     assert f"Run `{command}`" in message
@@ -189,14 +189,14 @@ def test_options_that_change_what_is_built_must_be_the_same(graph: Path) -> None
     other = find(graph, "tensorrt", options=run_only, machine=GPU)
     assert other == Found((), ("built with --provider-option trt_builder_optimization_level=5",))
     sparse = {"trt_sparsity_enable": "True", **run_only}
-    message = missing(graph, "tensorrt", find(graph, "tensorrt", options=sparse, machine=GPU), options=sparse)
+    message = missing_message(graph, "tensorrt", find(graph, "tensorrt", options=sparse, machine=GPU), options=sparse)
     assert message.endswith("--batch 1 --provider-option trt_sparsity_enable=True`")
 
 
 def test_messages_without_anything_that_fits(graph: Path) -> None:
-    assert "nothing is built" in missing(graph, "tensorrt", find(graph, "tensorrt"))
+    assert "nothing is built" in missing_message(graph, "tensorrt", find(graph, "tensorrt"))
     _built(_recipe(graph))
-    assert "what is built is for sample 2x4x64x64, timestep 2" in missing(
+    assert "what is built is for sample 2x4x64x64, timestep 2" in missing_message(
         graph, "tensorrt", find(graph, "tensorrt", machine=GPU), 4
     )
     assert build_command(Path("my model/unet/model.onnx"), "openvino") == (

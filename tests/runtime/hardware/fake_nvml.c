@@ -22,7 +22,7 @@ static int copy(char *to, unsigned int size, const char *text) {
     return SUCCESS;
 }
 
-int nvmlInit_v2(void) { return (int)from_environment("FAKE_NVML_INIT", SUCCESS); }
+int nvmlInitWithFlags(unsigned int flags) { return (int)from_environment("FAKE_NVML_INIT", SUCCESS); }
 
 const char *nvmlErrorString(int status) {
     return status == MISMATCH ? "Driver/library version mismatch" : "Unknown Error";

@@ -78,5 +78,5 @@ def test_without_glibc_nothing_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> 
     for trim, expected in ((asked.append, [0]), (None, [])):
         monkeypatch.setattr(heap, "_malloc_trim", lambda trim=trim: trim)
         asked.clear()
-        heap.give_back()
+        heap.trim_heap()
         assert asked == expected

@@ -1,11 +1,13 @@
-"""The driver's answers, read through the real ctypes calls from a library that stands in for NVML."""
+"""The driver's answers, read by the real pynvml from a library that stands in for NVML."""
 
+import ctypes
 import os
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
+import pynvml
 import pytest
 
 from ddim_edge.runtime.hardware import nvidia
@@ -24,18 +26,24 @@ def fake_nvml(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return library
 
 
+def _load(monkeypatch: pytest.MonkeyPatch, library: Path | str) -> None:
+    """Let pynvml load this library as NVML."""
+    monkeypatch.setattr(pynvml, "CDLL", lambda _name: ctypes.CDLL(str(library)))
+    monkeypatch.setattr(pynvml, "nvmlLib", None)
+    monkeypatch.setattr(pynvml, "_nvmlGetFunctionPointer_cache", {})
+    nvidia._nvml.cache_clear()
+
+
 @pytest.fixture
 def nvml(fake_nvml: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[pytest.MonkeyPatch]:
-    monkeypatch.setattr(nvidia, "_LIBRARY", str(fake_nvml))
-    nvidia._nvml.cache_clear()
+    _load(monkeypatch, fake_nvml)
     yield monkeypatch
     nvidia._nvml.cache_clear()
 
 
 @pytest.fixture
 def no_nvml(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    monkeypatch.setattr(nvidia, "_LIBRARY", "libno-such-driver.so.1")
-    nvidia._nvml.cache_clear()
+    _load(monkeypatch, "libno-such-driver.so.1")
     yield
     nvidia._nvml.cache_clear()
 
@@ -86,9 +94,9 @@ def test_a_machine_without_a_driver() -> None:
 def test_a_library_that_lacks_a_function(nvml: pytest.MonkeyPatch, tmp_path: Path) -> None:
     compiler = shutil.which("gcc") or shutil.which("cc")
     assert compiler
-    (tmp_path / "old.c").write_text("int nvmlInit_v2(void) { return 0; }")
+    (tmp_path / "old.c").write_text("int nvmlInitWithFlags(unsigned int flags) { return 0; }")
     subprocess.run([compiler, "-shared", "-fPIC", "-o", tmp_path / "old.so", tmp_path / "old.c"], check=True)
-    nvml.setattr(nvidia, "_LIBRARY", str(tmp_path / "old.so"))
+    _load(nvml, tmp_path / "old.so")
     assert (nvidia.driver_version(), nvidia.gpus(), nvidia.driver_fault()) == (None, (), None)
 
 

@@ -8,7 +8,7 @@ import onnx.parser
 import pytest
 
 from ddim_edge.errors import ConfigError, ProviderError
-from ddim_edge.runtime.providers.onnxruntime_module import be_quiet, load_cuda_libraries, runtime
+from ddim_edge.runtime.providers.onnxruntime_module import load_cuda_libraries, runtime, silence_logging
 from ddim_edge.runtime.providers.options import KEYS, PLUGIN_KEYS, check_options, defaults, parse_options
 
 from .option_keys import GOLDEN, libraries, not_found
@@ -43,7 +43,7 @@ def test_the_installed_library_still_holds_the_names(provider: str) -> None:
 @pytest.mark.gpu
 @pytest.mark.parametrize("each_step", [True, False])
 def test_cuda_takes_our_options_and_lists_those_of_the_table(tmp_path: Path, each_step: bool) -> None:
-    be_quiet()
+    silence_logging()
     if "CUDAExecutionProvider" not in runtime().get_available_providers():
         pytest.skip("onnxruntime-gpu is not installed")
     load_cuda_libraries()

@@ -177,7 +177,7 @@ def test_buffers_are_kept_for_eight_combinations_of_shapes(graph: Path) -> None:
     session = Session(graph, "cpu", bound=True)
     for rows in [*range(1, 13), 12, 5, 5]:
         session.run(feeds(rows))
-    assert len(binding_of(session)._places) == 8
+    assert len(binding_of(session)._by_shapes) == 8
     assert session.run(feeds(1))["out_sample"].shape == (1, 1, 8, 8)
 
 

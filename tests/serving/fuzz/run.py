@@ -4,13 +4,15 @@ import asyncio
 import contextlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from bench.results import Record, environment, write
+from bench import tables
+from bench.results import Record
 from bench.serving.client import images_of, open_client
 from bench.serving.processes import Server, ours
 from bench.serving.trace import Ask
+from ddim_edge.benchmark.rounds import Notify
 
 from . import malformed
 from .malformed import Case
@@ -22,7 +24,6 @@ LIMITS = ("--max-steps", "8", "--max-body-mb", "1", "--timeout", "60")
 """What happens to be valid is made, and should not take long."""
 _ANSWER_S, _CUT_OFF_S = 120.0, 0.2
 _CHECK = Ask(0.0, 5, (8,), 7)
-Notify = Callable[[str], None]
 
 
 @dataclass
@@ -52,7 +53,7 @@ def measure(indices: Sequence[int], seed: int, notify: Notify) -> Record:
         "tracebacks_in_log": log.count("Traceback (most recent call last)"),
     }
     if len(indices) > 1:
-        write(SUBJECT, {**record, **environment(*PACKAGES)})
+        tables.publish(SUBJECT, record, PACKAGES)
     return record
 
 

@@ -3,12 +3,13 @@
 import asyncio
 import random
 import statistics
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 
 import numpy as np
 
-from bench.results import Record, environment, read, write
+from bench import tables
+from bench.results import Record, read
 from bench.serving import capacity
 from bench.serving.batches import MODEL
 from bench.serving.client import images_of, open_client, post
@@ -16,6 +17,7 @@ from bench.serving.load import SUBJECT as LOAD
 from bench.serving.processes import Server, ours
 from bench.serving.trace import SEED, Ask, trace
 from ddim_edge.arrays import Pixels
+from ddim_edge.benchmark.rounds import Notify
 from ddim_edge.generation.pipeline import Pipeline, load
 
 from .visitors import Seen, Visitors, sample_rss
@@ -29,7 +31,6 @@ GROWTH_BAR = 0.05
 ALONE, AT_THE_END = 4, 6
 _BEGUN_S = 0.5
 """After that the last requests have been begun: they take several times as long."""
-Notify = Callable[[str], None]
 
 
 def measure(minutes: float, notify: Notify) -> Record:
@@ -57,7 +58,7 @@ def measure(minutes: float, notify: Notify) -> Record:
         "tracebacks_in_log": log.count("Traceback (most recent call last)"),
         "failures": [*seen.faults, *_failures(growth, differences, last)],
     }
-    write(SUBJECT, {**record, **environment(*PACKAGES)})
+    tables.publish(SUBJECT, record, PACKAGES)
     return record
 
 
