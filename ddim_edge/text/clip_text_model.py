@@ -85,8 +85,7 @@ def _row(output: NDArray[np.floating], session: Session) -> NDArray[np.float32]:
     row: NDArray[np.float32] = output[0].astype(np.float32)
     if not np.isfinite(row).all():
         raise PredictionError(
-            f"{session.name} returned NaN or infinity: its weights are broken, or its precision is too low. Export it "
-            "in fp32"
+            f"{session.name} returned NaN or infinity: its weights or its precision are wrong. Export it in fp32"
         )
     row.setflags(write=False)
     return row
