@@ -77,10 +77,8 @@ def verdicts(found: Mapping[str, float], bounds: Mapping[str, Mapping[str, float
     """One line per bound; it begins with FAIL where the figure is worse."""
     checks = [(name, bound, "at most", found[name] <= bound) for name, bound in bounds["at_most"].items()]
     checks += [(name, bound, "at least", found[name] >= bound) for name, bound in bounds["at_least"].items()]
-    return [
-        f"{'ok  ' if good else 'FAIL'} {name}: {found[name]:.3g} ({which} {bound:g})"
-        for name, bound, which, good in checks
-    ]
+    words = {True: "ok  ", False: "FAIL"}
+    return [f"{words[good]} {name}: {found[name]:.3g} ({which} {bound:g})" for name, bound, which, good in checks]
 
 
 if __name__ == "__main__":
