@@ -14,7 +14,7 @@ from ddim_edge.generation.engine import Engine
 from ddim_edge.generation.jobs import job_of
 from ddim_edge.generation.pipeline import Pipeline, load
 from ddim_edge.generation.requests.request import Request
-from ddim_edge.runtime.workers.child import Answer, serve
+from ddim_edge.runtime.workers.child import Respond, serve
 
 from ..harness import interleaved, run_once
 from ..results import Record
@@ -34,7 +34,7 @@ def measure(seconds: float) -> Record:
     return run_once("bench.serving.capacity", {"seconds": seconds})
 
 
-def open_engine(settings: Mapping[str, Any]) -> tuple[Record, Answer]:
+def open_engine(settings: Mapping[str, Any]) -> tuple[Record, Respond]:
     """Measure all figures."""
     pipeline = load(MODEL, "cpu")
     requests = [request_of_body(pipeline.bundle, ask.body()) for ask in trace(500)]

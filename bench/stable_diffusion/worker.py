@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 import ddim_edge
-from ddim_edge.runtime.workers.child import Answer, Record, serve
+from ddim_edge.runtime.workers.child import Record, Respond, serve
 
 PROMPT = "a cab"
 KINDS = ("ours", "low-memory", "diffusers")
@@ -89,7 +89,7 @@ def _status(field: str) -> float:
     return next(int(line.split()[1]) / 1024 for line in lines if line.startswith(f"{field}:"))
 
 
-def make_image(settings: Mapping[str, Any]) -> tuple[Record, Answer]:
+def make_image(settings: Mapping[str, Any]) -> tuple[Record, Respond]:
     """Make the image, write it and the samples to ``out`` (.npz)."""
     kind, folder, num_steps = settings["kind"], Path(settings["folder"]), settings["num_steps"]
     memory = Memory()

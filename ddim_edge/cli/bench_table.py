@@ -130,12 +130,12 @@ _COLUMNS: Mapping[str, Callable[[Row], str]] = {
 
 def _notes(rows: Sequence[Row]) -> list[str]:
     """The line about diffusers, if it ran: which weights it had, and how much its predictions differ."""
-    rivals = [row for row in rows if row["side"] != "ddim-edge" and row["rounds"]]
-    if not rivals:
+    baselines = [row for row in rows if row["side"] != "ddim-edge" and row["rounds"]]
+    if not baselines:
         return []
-    if all(row["facts"]["weights"] == "random" for row in rivals):
+    if all(row["facts"]["weights"] == "random" for row in baselines):
         return ["diffusers: the same networks with random weights; the time does not depend on them (no --source)"]
-    worst = max((row["facts"].get("difference", 0.0) for row in rivals), default=0.0)
+    worst = max((row["facts"].get("difference", 0.0) for row in baselines), default=0.0)
     return [f"diffusers: the same weights; predictions for the same input differ by at most {worst:.1e} (relative)"]
 
 
