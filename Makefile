@@ -3,6 +3,7 @@
 # make test-fast   those that take less than five seconds
 # make test-all    all of them, and test-optimum
 # make check   linters and type checker
+# make bench-quick    a few ratios of speed; fails where one is worse than bench/quick.toml (about two minutes)
 # make test-optimum   bundles of optimum-onnx beside its own pipelines, which run in an environment of their own
 PYTHON ?= python3
 RUNTIME := .venv
@@ -11,7 +12,7 @@ OPTIMUM := .venv-optimum
 # A file of tests runs in one process: they share their fixtures. Files with slow tests come first (tests/conftest.py).
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test test-fast test-all check test-optimum clean
+.PHONY: run test test-fast test-all check bench-quick test-optimum clean
 
 run: $(RUNTIME)/.installed
 	$(RUNTIME)/bin/ddim-edge run --guidance-scale 1.5 --output fashion-mnist.png
@@ -29,6 +30,9 @@ check: $(DEV)/.installed
 	$(DEV)/bin/ruff format --check .
 	$(DEV)/bin/lint-imports
 	$(DEV)/bin/mypy
+
+bench-quick: $(DEV)/.installed
+	$(DEV)/bin/python -m bench.quick
 
 test-optimum: $(DEV)/.installed $(OPTIMUM)/.installed
 	DDIM_EDGE_OPTIMUM_PYTHON=$(abspath $(OPTIMUM)/bin/python) $(DEV)/bin/python -m pytest tests/optimum

@@ -28,7 +28,7 @@ Command = Sequence[str]
 def measure(subject: Subject, notify: Notify, rounds: int = ROUNDS) -> dict[str, Any]:
     """Medians of interleaved rounds, after one that is not counted: it fills the system's file cache."""
     with tempfile.TemporaryDirectory() as name:
-        measures = {side: partial(run_command, command) for side, command in _commands(subject, Path(name)).items()}
+        measures = {side: partial(run_command, command) for side, command in commands(subject, Path(name)).items()}
         taken = interleaved(measures, rounds, notify, warm_up=1)
     seconds = column(taken, "seconds")
     sides = {
@@ -42,7 +42,8 @@ def measure(subject: Subject, notify: Notify, rounds: int = ROUNDS) -> dict[str,
     return {"num_steps": NUM_STEPS, "rounds": rounds, "bar": BAR, "sides": sides}
 
 
-def _commands(subject: Subject, folder: Path) -> dict[str, Command]:
+def commands(subject: Subject, folder: Path) -> dict[str, Command]:
+    """The command of each side; what they need is written to ``folder``."""
     _write_diffusers_folder(subject, folder / "diffusers")
     ours = [*entry_point(), "run", str(subject.bundle), "--num-images", "1", "--steps", str(NUM_STEPS)]
     script = [sys.executable, str(BENCH / "speed" / "diffusers_start.py"), str(folder / "diffusers")]

@@ -10,24 +10,24 @@ TOLERANCES = {"fp32": 1e-3, "fp16": 5e-2}
 """Root mean squares of the difference, in those of the answer."""
 
 
-def check_agreement(ours: Cell, rivals: Sequence[Cell]) -> None:
-    """Put one question to ``ours`` and the same to ``rivals``; one that answers otherwise is out, with the reason."""
+def check_agreement(ours: Cell, baselines: Sequence[Cell]) -> None:
+    """Put one question to ``ours`` and the same to ``baselines``; one that answers otherwise is out, with the reason."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "question.npz"
         ours.ask(predict=str(path))
-        for rival in rivals:
-            if ours.lives and rival.lives:
-                _compare(rival, path)
+        for baseline in baselines:
+            if ours.lives and baseline.lives:
+                _compare(baseline, path)
 
 
-def _compare(rival: Cell, path: Path) -> None:
-    difference = rival.ask(compare=str(path)).get("difference")
+def _compare(baseline: Cell, path: Path) -> None:
+    difference = baseline.ask(compare=str(path)).get("difference")
     if difference is None:
         return
-    rival.facts["difference"] = difference
-    most = TOLERANCES[rival.facts["precision"]]
+    baseline.facts["difference"] = difference
+    most = TOLERANCES[baseline.facts["precision"]]
     if not difference <= most:
-        rival.fail(
+        baseline.fail(
             f"it computes something else: its answer to the same question is off by {difference:.1e} of it, more than "
             f"{most:g}. Is --source what the bundle was exported from?"
         )

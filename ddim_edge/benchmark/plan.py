@@ -60,7 +60,7 @@ def device_beside(beside: Configuration, facts: Mapping[str, Any]) -> str:
     return device_of(f"{facts['provider']}{colon}{which}")
 
 
-def rival(
+def baseline(
     beside: Configuration, facts: Mapping[str, Any], mode: str, source: Path | None, shared: Settings
 ) -> Configuration:
     """diffusers, doing the same as the configuration ``beside``, which said ``facts`` of itself."""

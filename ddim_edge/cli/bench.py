@@ -11,7 +11,7 @@ from rich.console import Console
 
 from ..benchmark.agreement import check_agreement
 from ..benchmark.environment import environment
-from ..benchmark.plan import EAGER, Configuration, Settings, device_beside, ours, rival
+from ..benchmark.plan import EAGER, Configuration, Settings, baseline, device_beside, ours
 from ..benchmark.rounds import Cell, Notify, interleave
 from ..bundle.read import open_bundle
 from ..errors import ConfigError
@@ -136,7 +136,7 @@ def _diffusers_modes(source: Path | None, compile_modes: Sequence[str]) -> tuple
 
 
 class Bench:
-    """All measured configurations of a run: each of ours, followed by its rivals in diffusers."""
+    """All measured configurations of a run: each of ours, followed by its baselines in diffusers."""
 
     def __init__(self, settings: Settings, modes: Sequence[str], source: Path | None) -> None:
         self.cells: list[Cell] = []
@@ -172,7 +172,7 @@ class Bench:
         if not self._modes or place in self._compared:
             return
         self._compared.add(place)
-        beside = [rival(of, cell.facts, mode, self._source, self._settings) for mode in self._modes]
-        rivals = [self._start(configuration, notify) for configuration in beside]
+        beside = [baseline(of, cell.facts, mode, self._source, self._settings) for mode in self._modes]
+        baselines = [self._start(configuration, notify) for configuration in beside]
         if self._source is not None:
-            check_agreement(cell, rivals)
+            check_agreement(cell, baselines)

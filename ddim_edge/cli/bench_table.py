@@ -4,11 +4,16 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from rich.console import Console
+from rich.table import Table
+
 WIDTH = 100
 _MIB = 2**20
-_GAP = "  "
+_GAP = 2
 _NO_VALUE = "–"
 _MIN_NAME_WIDTH = 8
+_CONSOLE = Console(width=1000, color_system=None, markup=False, highlight=False, emoji=False)
+"""Wider than any table, so that rich itself never cuts one."""
 
 Row = Mapping[str, Any]
 
@@ -47,9 +52,22 @@ def _table(rows: Sequence[Row]) -> list[str]:
     filled = {head: cells for head, cells in columns.items() if any(cell != _NO_VALUE for cell in cells)}
     if _width(filled) > WIDTH:
         filled = _narrowed(filled)
-    lines = list(zip(*([head, *cells] for head, cells in filled.items()), strict=True))
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return [_GAP.join(_aligned(line, widths, filled)).rstrip() for line in lines]
+    with _CONSOLE.capture() as capture:
+        _CONSOLE.print(_table_of(filled))
+    return [line.rstrip() for line in capture.get().splitlines()]
+
+
+def _table_of(columns: Mapping[str, Sequence[str]]) -> Table:
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="")
+    for head in columns:
+        table.add_column(head, justify="left" if head in ("model", "on") else "right", no_wrap=True)
+    for line in zip(*columns.values(), strict=True):
+        table.add_row(*line)
+    return table
+
+
+def _width(columns: Mapping[str, Sequence[str]]) -> int:
+    return _CONSOLE.measure(_table_of(columns)).maximum
 
 
 def _narrowed(columns: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
@@ -57,7 +75,7 @@ def _narrowed(columns: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     kept = {head: list(cells) for head, cells in columns.items()}
     for head in ("image p95", "step p95", "MiB"):
         if "model" in kept:
-            room = WIDTH - _width({name: cells for name, cells in kept.items() if name != "model"}) - len(_GAP)
+            room = WIDTH - _width({name: cells for name, cells in kept.items() if name != "model"}) - _GAP
             kept["model"] = [_cut(cell, max(room, _MIN_NAME_WIDTH)) for cell in columns["model"]]
         if _width(kept) <= WIDTH:
             break
@@ -68,17 +86,6 @@ def _narrowed(columns: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
 def _cut(name: str, room: int) -> str:
     half = (room - 1) // 2
     return name if len(name) <= room else f"{name[: room - 1 - half]}…{name[-half:]}"
-
-
-def _width(columns: Mapping[str, Sequence[str]]) -> int:
-    return sum(max(map(len, [head, *cells])) for head, cells in columns.items()) + len(_GAP) * (len(columns) - 1)
-
-
-def _aligned(line: Sequence[str], widths: Sequence[int], heads: Mapping[str, Any]) -> list[str]:
-    return [
-        cell.ljust(width) if head in ("model", "on") else cell.rjust(width)
-        for cell, width, head in zip(line, widths, heads, strict=True)
-    ]
 
 
 def _time(part: str, which: str) -> Callable[[Row], str]:
@@ -123,12 +130,12 @@ _COLUMNS: Mapping[str, Callable[[Row], str]] = {
 
 def _notes(rows: Sequence[Row]) -> list[str]:
     """The line about diffusers, if it ran: which weights it had, and how much its predictions differ."""
-    rivals = [row for row in rows if row["side"] != "ddim-edge" and row["rounds"]]
-    if not rivals:
+    baselines = [row for row in rows if row["side"] != "ddim-edge" and row["rounds"]]
+    if not baselines:
         return []
-    if all(row["facts"]["weights"] == "random" for row in rivals):
+    if all(row["facts"]["weights"] == "random" for row in baselines):
         return ["diffusers: the same networks with random weights; the time does not depend on them (no --source)"]
-    worst = max((row["facts"].get("difference", 0.0) for row in rivals), default=0.0)
+    worst = max((row["facts"].get("difference", 0.0) for row in baselines), default=0.0)
     return [f"diffusers: the same weights; predictions for the same input differ by at most {worst:.1e} (relative)"]
 
 

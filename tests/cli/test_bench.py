@@ -1,4 +1,4 @@
-"""``ddim-edge bench``: its figures, its table, and what it does with what fails, is interrupted, or is a rival."""
+"""``ddim-edge bench``: its figures, its table, and what it does with what fails, is interrupted, or is a baseline."""
 
 import importlib.util
 import itertools
@@ -217,7 +217,7 @@ def save_unet(tmp_path: Path) -> SaveUnet:
 
 @pytest.mark.slow
 def test_beside_diffusers(invoke: Invoke, tmp_path: Path, save_unet: SaveUnet) -> None:
-    """With the same weights both sides answer alike; with others the rival is refused; with none they are random."""
+    """With the same weights both sides answer alike; with others the baseline is refused; with none they are random."""
     source = save_unet("source", 0)
     bundle = export_folder(source, tmp_path / "bundle").path
     arguments = ("bench", bundle, "-p", "cpu", "-b", "2", "-s", "3", "--repeats", "2", "--json")
