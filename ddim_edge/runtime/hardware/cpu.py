@@ -109,7 +109,7 @@ def _asked(environ: Mapping[str, str]) -> tuple[int | None, tuple[str, ...]]:
 
 
 def _number(text: str) -> int | None:
-    """The number of threads; None for invalid text. OMP_NUM_THREADS may be a list, by nesting level. 0 counts as not set."""
+    """The number of threads, 0 for not set; None for invalid text. OMP_NUM_THREADS may be a list, by nesting level."""
     first = text.split(",")[0].strip()
     return int(first) if first.isascii() and first.isdigit() else None
 
