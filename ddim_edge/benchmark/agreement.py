@@ -1,4 +1,4 @@
-"""Do both sides compute the same? Asked once, before anything is timed, where they have the same weights."""
+"""Checks before any timing that both sides with the same weights compute the same."""
 
 import tempfile
 from collections.abc import Sequence
@@ -7,13 +7,13 @@ from pathlib import Path
 from .rounds import Cell
 
 TOLERANCES = {"fp32": 1e-3, "fp16": 5e-2}
-"""Root mean squares of the difference, in those of the answer."""
+"""The largest allowed difference by precision: its root mean square, relative to that of the output."""
 
 
 def check_agreement(ours: Cell, baselines: Sequence[Cell]) -> None:
-    """Put one question to ``ours`` and the same to ``baselines``; one that answers otherwise is out, with the reason."""
+    """Compare one prediction of ``ours`` with those of ``baselines``; a baseline that differs fails, with the reason."""
     with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "question.npz"
+        path = Path(folder) / "prediction.npz"
         ours.ask(predict=str(path))
         for baseline in baselines:
             if ours.lives and baseline.lives:

@@ -1,4 +1,4 @@
-"""Where and when something was measured, and with what."""
+"""The environment of a measurement: time, machine, versions."""
 
 import os
 import platform

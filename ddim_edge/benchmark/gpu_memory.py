@@ -1,17 +1,17 @@
-"""The memory of NVIDIA's GPUs, as the driver tells it to whoever asks, of any process."""
+"""Reads the memory that processes use on NVIDIA's GPUs, from the driver."""
 
 from ..runtime.hardware import nvidia
 from ..runtime.providers.table import AUTO, ON_NVIDIA
 
 
 def gpu_of(provider: str) -> int | None:
-    """The number of the GPU that a provider, or a device of torch, uses; None for one that uses no GPU of NVIDIA's."""
+    """The number of the GPU that a provider, or a device of torch, uses; None where it uses no NVIDIA GPU."""
     name, _, which = provider.partition(":")
     return int(which or 0) if name == AUTO or name in ON_NVIDIA else None
 
 
 def used_memory(index: int | None) -> int | None:
-    """Bytes that all processes together hold of the GPU; None where there is none."""
+    """The bytes that all processes together use on a GPU; None where there is no GPU."""
     gpus = nvidia.gpus()
     if index is None or index >= len(gpus):
         return None
@@ -20,5 +20,5 @@ def used_memory(index: int | None) -> int | None:
 
 
 def grown(before: int | None, after: int | None) -> int | None:
-    """By how much; None where it was not told."""
+    """The growth in bytes, at least 0; None where a value is not known."""
     return None if before is None or after is None else max(after - before, 0)

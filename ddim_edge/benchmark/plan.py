@@ -1,4 +1,4 @@
-"""What is to be measured: one configuration a process."""
+"""The configurations of a benchmark: each is measured in its own process."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ EAGER = "eager"
 
 @dataclass(frozen=True, kw_only=True)
 class Settings:
-    """What all configurations share; None for what the model says itself."""
+    """What all configurations share; None for the model's default."""
 
     steps: int
     height: int | None = None
@@ -23,7 +23,7 @@ class Settings:
 
 @dataclass(frozen=True, kw_only=True)
 class Configuration:
-    """One row: a module that is run with settings."""
+    """One row of the result: a module, run as a worker process with settings."""
 
     bundle: Path
     batch: int
@@ -36,7 +36,7 @@ class Configuration:
 
 
 def ours(bundle: Path, batch: int, provider: str, shared: Settings) -> Configuration:
-    """A configuration of ours."""
+    """A configuration of ddim-edge."""
     own = {"bundle": str(bundle), "batch": batch, "provider": provider}
     return Configuration(
         bundle=bundle,
@@ -49,13 +49,13 @@ def ours(bundle: Path, batch: int, provider: str, shared: Settings) -> Configura
 
 
 def device_of(provider: str) -> str:
-    """The device of torch that stands beside ``NAME[:DEVICE]``: the same GPU for NVIDIA's providers, else the CPU."""
+    """The device of torch to compare with ``NAME[:DEVICE]``: the same GPU for NVIDIA's providers, else the CPU."""
     name, colon, which = provider.partition(":")
     return f"cuda{colon}{which}" if name in ON_NVIDIA else "cpu"
 
 
 def device_beside(beside: Configuration, facts: Mapping[str, Any]) -> str:
-    """The device of torch for a configuration of ours that runs where it said in ``facts``."""
+    """The device of torch for a configuration of ddim-edge, with the provider that its ``facts`` report."""
     _, colon, which = beside.provider.partition(":")
     return device_of(f"{facts['provider']}{colon}{which}")
 
@@ -63,7 +63,7 @@ def device_beside(beside: Configuration, facts: Mapping[str, Any]) -> str:
 def baseline(
     beside: Configuration, facts: Mapping[str, Any], mode: str, source: Path | None, shared: Settings
 ) -> Configuration:
-    """diffusers, doing the same as the configuration ``beside``, which said ``facts`` of itself."""
+    """A configuration of diffusers that does the same as ``beside``, whose worker reported ``facts``."""
     device = device_beside(beside, facts)
     settings = {
         "bundle": str(beside.bundle),

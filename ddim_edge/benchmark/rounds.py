@@ -1,4 +1,4 @@
-"""Rounds: every worker is asked in turn, A B C A B C, so that what disturbs the machine disturbs all alike."""
+"""Interleaved rounds: workers are measured in turn, A B C A B C, so that a disturbance affects all of them equally."""
 
 import json
 from collections.abc import Callable, Iterable
@@ -16,21 +16,21 @@ Notify = Callable[[str], None]
 
 @dataclass(eq=False)
 class Cell:
-    """One configuration with its process, and what came of it so far."""
+    """One configuration with its worker process and its measurements so far."""
 
     configuration: Configuration
     worker: Worker | None = None
     facts: dict[str, Any] = field(default_factory=dict)
-    """What the worker said when it was ready."""
+    """What the worker reported when it was ready."""
     rounds: list[Round] = field(default_factory=list)
     reason: str | None = None
-    """Why it was not measured, or not to its end."""
+    """Why it was not measured, or not in all rounds."""
 
     _gpu_memory: int | None = None
 
     @property
     def _gpu(self) -> int | None:
-        """Which of NVIDIA's GPUs it may use; None where it uses none."""
+        """The number of the NVIDIA GPU that it may use; None where it uses none."""
         return gpu_of(self.configuration.provider)
 
     @property
@@ -43,26 +43,26 @@ class Cell:
         return f"{of.bundle.name}, {of.side} on {of.provider}, batch {of.batch}"
 
     def start(self) -> None:
-        """Start the process and wait until it has warmed up, alone: what tunes itself then wants a still machine."""
+        """Start the process and wait until it has warmed up, alone: autotuning needs an idle machine."""
         before = used_memory(self._gpu)
         self.worker = Worker(self.configuration.module, self.configuration.settings)
         self._try(lambda worker: self.facts.update(worker.ready()))
         self._gpu_memory = grown(before, used_memory(self._gpu))
 
     def take(self, seed: int) -> None:
-        """One round more."""
+        """Measure one round."""
         self._try(lambda worker: self.rounds.append({**worker.ask(seed=seed), "gpu_memory": self._memory_of(worker)}))
 
     def _memory_of(self, worker: Worker) -> int | None:
-        """Of the GPU; where the driver does not tell it of a process, what went when that started."""
-        told = None if self._gpu is None else process_memory(self._gpu, worker.pid)
-        return self._gpu_memory if told is None else told
+        """The GPU memory of the process, or where the driver does not report it, the growth at its start."""
+        reported = None if self._gpu is None else process_memory(self._gpu, worker.pid)
+        return self._gpu_memory if reported is None else reported
 
-    def ask(self, **question: Any) -> dict[str, Any]:
-        """Any other question; nothing where it fails, and ``reason`` says why."""
-        answer: dict[str, Any] = {}
-        self._try(lambda worker: answer.update(worker.ask(**question)))
-        return answer
+    def ask(self, **request: Any) -> dict[str, Any]:
+        """Send another request; the response is empty where it fails, and ``reason`` is set."""
+        response: dict[str, Any] = {}
+        self._try(lambda worker: response.update(worker.ask(**request)))
+        return response
 
     def _try(self, use: Callable[[Worker], None]) -> None:
         assert self.worker is not None
@@ -72,7 +72,7 @@ class Cell:
             self.fail(str(error))
 
     def fail(self, reason: str) -> None:
-        """It is not asked again."""
+        """Set the reason and end the process; it is not measured again."""
         self.reason = reason
         self.stop()
 
@@ -83,7 +83,7 @@ class Cell:
             self.worker = None
 
     def row(self) -> dict[str, Any]:
-        """What --json says of it."""
+        """The configuration and its figures, for --json."""
         of = self.configuration
         return {
             "bundle": str(of.bundle),
@@ -112,7 +112,7 @@ class Measured(Protocol):
 
 
 def interleave(cells: Iterable[Measured], repeats: int, notify: Notify) -> None:
-    """Ask all that live, round by round; one that fails leaves the others alone."""
+    """Measure all cells that run, round by round; one that fails does not stop the others."""
     all_cells = list(cells)
     for number in range(repeats):
         for cell in all_cells:

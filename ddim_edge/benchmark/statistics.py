@@ -1,4 +1,4 @@
-"""From the rounds of one configuration to its figures."""
+"""Computes the figures of a configuration from its rounds."""
 
 import math
 import statistics
@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 Round = Mapping[str, Any]
-"""What a worker says of one run: seconds of the whole ``image``, of its ``steps``, of those of them in network
-``calls``, before the first of them (``prepare``) and after the last (``finish``); bytes of memory so far."""
+"""The measurements of one run: seconds of the whole ``image``, of its ``steps``, of the network ``calls`` in them,
+before the first call (``prepare``) and after the last (``finish``); the peak of memory so far in bytes."""
 
 Spread = dict[str, float]
 
@@ -50,6 +50,6 @@ def _largest(rounds: Sequence[Round], memory: str) -> int | None:
 
 def _idle_share(rounds: Sequence[Round]) -> float | None:
     """The share of the steps' time outside network calls: on a GPU, how long it waits for the host."""
-    told = [taken for taken in rounds if taken["calls"] is not None]
-    seconds = sum(sum(taken["steps"]) for taken in told)
-    return 1 - sum(sum(taken["calls"]) for taken in told) / seconds if seconds else None
+    known = [taken for taken in rounds if taken["calls"] is not None]
+    seconds = sum(sum(taken["steps"]) for taken in known)
+    return 1 - sum(sum(taken["calls"]) for taken in known) / seconds if seconds else None

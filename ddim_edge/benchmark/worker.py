@@ -1,4 +1,4 @@
-"""One configuration of ours in a process of its own: ``python -m ddim_edge.benchmark.worker SETTINGS``."""
+"""Worker process that measures one configuration of ddim-edge: ``python -m ddim_edge.benchmark.worker SETTINGS``."""
 
 import itertools
 import time
@@ -18,31 +18,31 @@ from ..runtime.hardware.memory import peak_memory
 from ..runtime.workers.child import Record, Respond, serve
 
 SAMPLER = "ddim"
-"""Both sides take it, whatever the model's own: what a step costs hardly depends on it."""
+"""The sampler for all sides and models: the time of a step hardly depends on it."""
 _WARM_UP_SEED = 2**40
 
 
 class Watch:
-    """Network calls, as a denoiser's ``on_call`` tells of them: when the first began, when the last ended."""
+    """Times the network calls of a denoiser, by its ``on_call``: start of the first, end of the last, and their sum."""
 
     def __init__(self) -> None:
         self.began, self.ended = 0.0, 0.0
         self._seconds = 0.0
 
     def call(self, _rows: int, seconds: float) -> None:
-        """A call has just ended."""
+        """Record a call that has just ended after ``seconds``."""
         self.ended = time.perf_counter()
         self.began = self.began or self.ended - seconds
         self._seconds += seconds
 
     def take(self) -> float:
-        """Seconds in calls since the last ``take``."""
+        """The seconds in calls since the last ``take``."""
         seconds, self._seconds = self._seconds, 0.0
         return seconds
 
 
 def open_ours(settings: Mapping[str, Any]) -> tuple[Record, Respond]:
-    """Open the bundle, warm up, and say what runs where."""
+    """Open the bundle and warm up; returns the facts of what runs, and the function that responds to requests."""
     began = time.perf_counter()
     pipeline = load(settings["bundle"], settings["provider"])
     opened = time.perf_counter()
@@ -59,19 +59,19 @@ def open_ours(settings: Mapping[str, Any]) -> tuple[Record, Respond]:
         "open_seconds": opened - began,
         "warm_up_seconds": time.perf_counter() - opened,
     }
-    return facts, partial(_answer, pipeline, settings)
+    return facts, partial(_respond, pipeline, settings)
 
 
 def precision_of(pipeline: Pipeline) -> str:
-    """fp32 or fp16: the type of what the network predicts."""
+    """The type of the network's prediction: fp32 or fp16."""
     denoiser = pipeline.denoiser
     return f"fp{8 * denoiser.session.outputs[denoiser.output].dtype.itemsize}"
 
 
-def _answer(pipeline: Pipeline, settings: Mapping[str, Any], question: Mapping[str, Any]) -> Record:
-    if "predict" in question:
-        return _predict(pipeline, _request(pipeline, settings, 0), Path(question["predict"]))
-    return _measure(pipeline, _request(pipeline, settings, question["seed"]))
+def _respond(pipeline: Pipeline, settings: Mapping[str, Any], request: Mapping[str, Any]) -> Record:
+    if "predict" in request:
+        return _predict(pipeline, _request(pipeline, settings, 0), Path(request["predict"]))
+    return _measure(pipeline, _request(pipeline, settings, request["seed"]))
 
 
 def _request(pipeline: Pipeline, settings: Mapping[str, Any], seed: int) -> Request:
@@ -93,7 +93,7 @@ def _request(pipeline: Pipeline, settings: Mapping[str, Any], seed: int) -> Requ
 
 
 def _measure(pipeline: Pipeline, request: Request) -> Record:
-    """Make the images once. A step lies between two yields of the pipeline; the last one decodes, too.
+    """Measure one run. A step is the time between two yields of the pipeline; the last one includes decoding.
 
     So all steps but the last count, unless there is only one, of which the network call alone is known.
     """
@@ -116,13 +116,13 @@ def _measure(pipeline: Pipeline, request: Request) -> Record:
 
 
 def _predict(pipeline: Pipeline, request: Request, path: Path) -> Record:
-    """Write one question to the network, and its answer, as .npz, for another side to compare with."""
+    """Write the inputs and the prediction of one network call as .npz, for another side to compare with."""
     job = job_of(pipeline.bundle, request, 0, pipeline.components)
     job.query = next(job.sampler)
     row = job.row()._replace(unconditional=None)
-    answer = pipeline.denoiser.predict([row])
+    prediction = pipeline.denoiser.predict([row])
     inputs: dict[str, Any] = {"sample": row.sample, "timestep": np.array([row.timestep]), **row.conditioning}
-    np.savez(path, prediction=answer, **inputs)
+    np.savez(path, prediction=prediction, **inputs)
     return {}
 
 

@@ -1,1 +1,1 @@
-"""Build: compiles a bundle's graphs ahead of time, each in a process of its own."""
+"""Build: compiles a bundle's graphs ahead of time, each in its own process."""

@@ -23,14 +23,14 @@ from ..runtime.sessions.tensors import DTYPES
 from ..runtime.workers.child import Record, serve_once
 
 _WEIGHTS = f"{MODEL}_data"
-_SMALL = "1024"  # bytes; what is larger lies in a file beside the graph, where it is mapped and may exceed 2 GB
+_SMALL = "1024"  # bytes; larger weights go to a file beside the graph, which is mapped and may exceed 2 GB
 
 
 def compile_graph(recipe: Recipe, folder: Path, device: Device) -> str | None:
     """Compile into ``folder`` on ``device``.
 
-    Returns a remark where something was left to the CPU and that is no error. Raises ProviderError where it is, as a
-    session that runs it would, and where compiling fails.
+    Returns a remark where nodes were left to the CPU and that is no error. Raises ProviderError where that is an error,
+    as for a session that runs it, and where compiling fails.
     """
     provider = provider_named(recipe.provider)
     prepare(provider)
@@ -58,9 +58,9 @@ def _optimize(recipe: Recipe, folder: Path) -> None:
 
 
 def _build_engines(recipe: Recipe, folder: Path, provider: Provider, which: str | None) -> Any:
-    """Have TensorRT build its engines and keep them in ``folder``; returns the session.
+    """Let TensorRT build its engines into ``folder``; returns the session.
 
-    Opening the graph builds those of which all shapes are known then, and running it once the others.
+    Opening the graph builds the engines whose shapes are all known then; running it once builds the others.
     """
     options = {"device_id": which or "0", **_all_options(recipe, folder)}
     session = _session(recipe.graph, _session_options(), providers=[(provider.ort_name, options)], enable_fallback=0)
@@ -84,7 +84,7 @@ def _run_once(session: Any, recipe: Recipe) -> None:
 
 
 def _compile_context(recipe: Recipe, folder: Path, provider: Provider, which: str | None) -> Any:
-    """Write an EPContext model: the graph with what the provider compiled in the place of its nodes; its session."""
+    """Write an EPContext model: the graph with compiled code in place of its nodes; returns its session."""
     options = _options_of(recipe, folder, provider, which)
     try:
         compiler = runtime().ModelCompiler(options, str(recipe.graph), external_initializers_file_path=_WEIGHTS)
@@ -99,7 +99,7 @@ def _compile_context(recipe: Recipe, folder: Path, provider: Provider, which: st
 
 
 def _options_of(recipe: Recipe, folder: Path, provider: Provider, which: str | None) -> Any:
-    """Session options with the provider in them: a plugin's is added with its device, any other by its name."""
+    """Session options with the provider: a plugin's is added by its device, any other by its name."""
     options, plugin = _session_options(), provider.as_plugin
     if plugin:
         plugin.add_to(options, provider.ort_name, which, _all_options(recipe, folder, plugin=True))

@@ -1,4 +1,4 @@
-"""What there is to compile of a bundle: its graphs, and the shapes that they will be fed."""
+"""Plans a build: which graphs of a bundle to compile, and for which input shapes."""
 
 import dataclasses
 import functools
@@ -22,7 +22,7 @@ from ..runtime.providers.table import BUILDABLE, provider_named
 from ..runtime.sessions.opening import not_loaded
 
 _ROW_PER_IMAGE = ("sample", "step_coefficients", "noise")
-"""The inputs of a fused step that have a row an image; the others have a row for each half of its guidance."""
+"""The inputs of a fused step with one row per image; the others have two rows for a guided image."""
 _TOKENS = 77
 
 Axes = tuple[int | str, ...]
@@ -33,11 +33,11 @@ class BuildRequest:
     """What to compile for, where a provider compiles for shapes.
 
     Attributes:
-        batches: how many images step together; None for what is said nowhere.
-        height, width: of the images, in pixels; None for the usual ones.
+        batches: the numbers of images in a batch; None for 1.
+        height, width: of the images, in pixels; None for the model's usual size.
         guided: whether the UNet is also compiled for guided images, of two rows each, where the model has guidance.
-        precision: fp32, fp16 or int8; None for what the graph's own types say.
-        workspace: the most bytes that TensorRT may try kernels with.
+        precision: fp32, fp16 or int8; None for that of the graph's types.
+        workspace: the most bytes of GPU memory that TensorRT may try kernels with.
     """
 
     batches: Sequence[int] | None = None
@@ -49,9 +49,9 @@ class BuildRequest:
 
 
 def plan(bundle: Bundle, device: Device, request: BuildRequest) -> list[Recipe]:
-    """All that is to be compiled of a bundle, the UNet first.
+    """The recipes for all graphs of a bundle, the UNet's first.
 
-    Raises ConfigError for what means nothing to the provider or the model, BundleError for a graph that is broken,
+    Raises ConfigError for an option that does not apply to the provider or the model, BundleError for a broken graph,
     ProviderError where the provider does not load.
     """
     _check(device.provider, request)
@@ -70,9 +70,9 @@ def plan(bundle: Bundle, device: Device, request: BuildRequest) -> list[Recipe]:
 
 
 def _check_options(given: Mapping[str, str], recipes: Sequence[Recipe]) -> None:
-    """ConfigError for an option by its name that is set here: its own would be passed over."""
-    taken = {key for recipe in recipes for key in options_set_by_build(recipe, Path())}
-    for key in given.keys() & taken:
+    """Raise ConfigError for a provider option that a build sets itself and would override."""
+    set_here = {key for recipe in recipes for key in options_set_by_build(recipe, Path())}
+    for key in given.keys() & set_here:
         raise ConfigError(
             f"--provider-option {key} is set by `ddim-edge build` itself, as by --precision: leave it out"
         )
@@ -86,7 +86,7 @@ def _check(provider: str, request: BuildRequest) -> None:
     row = provider_named(provider)
     if not row.static_shapes:
         for option in (option for option, value in given.items() if value):
-            raise ConfigError(f"{option} means nothing to {provider}, whose graphs take any shape: leave it out")
+            raise ConfigError(f"{option} does not apply to {provider}, whose graphs take any shape: leave it out")
     if request.precision is not None and not row.has_precisions:
         raise ConfigError(f"--precision is TensorRT's: {provider} computes in the types of the graph. Leave it out")
     if request.precision not in (None, *PRECISIONS):
@@ -99,7 +99,7 @@ def _check(provider: str, request: BuildRequest) -> None:
 
 
 def _check_loads(device: Device) -> None:
-    """Raise ProviderError now where the provider cannot run here: not after minutes."""
+    """Raise ProviderError before the build starts where the provider's library cannot be loaded."""
     (provider,) = device.candidates()
     fault = library_fault(provider.library) if provider.library and not provider.as_plugin else None
     if fault:
@@ -128,7 +128,7 @@ def _precision(provider: str, graph: Path, request: BuildRequest) -> str | None:
 
 
 class _Sizes:
-    """The shapes that a bundle's graphs are fed. ConfigError for sizes that its networks cannot make."""
+    """The input shapes of a bundle's graphs. Raises ConfigError for sizes that its networks cannot make."""
 
     def __init__(self, bundle: Bundle, request: BuildRequest) -> None:
         self._bundle = bundle
@@ -138,14 +138,14 @@ class _Sizes:
         self._guided = request.guided and (bundle.inputs.text or bundle.null_class is not None)
 
     def of(self, graph: Path) -> list[Shapes]:
-        """The shapes to compile ``graph`` for, each once; those of the inputs that it leaves a choice of."""
+        """The shapes to compile ``graph`` for, each once: of the inputs that have a free axis."""
         inputs = {name: declared.shape for name, declared in declared_inputs(graph).items()}
         free = {name: shape for name, shape in inputs.items() if any(isinstance(axis, str) for axis in shape)}
         found = [self._shapes(graph, free, images, rows) for images, rows in self._calls(graph)]
         return [shapes for index, shapes in enumerate(found) if shapes not in found[:index]]
 
     def _calls(self, graph: Path) -> list[tuple[int, int]]:
-        """Images and rows of each kind of call: a guided image has two rows, and a batch may be guided in part."""
+        """Images and rows of each kind of call. A guided image has two rows; a batch may mix both kinds."""
         if not component_named(graph.parent.name).each_step:
             return [(1, 1)]
         calls = {(batch, batch * rows) for batch in self._batches for rows in ((1, 2) if self._guided else (1,))}
@@ -160,7 +160,7 @@ class _Sizes:
         return shapes
 
     def _length(self, graph: Path, name: str, position: int, axis: int | str) -> int:
-        """Of an axis after the batch. "height/8", rounded up, and "height*8" follow from another one."""
+        """The length of an axis after the batch axis. "height/8", rounded up, and "height*8" are computed."""
         if isinstance(axis, int):
             return axis
         base, operator, factor = [*re.split("([*/])", axis), "*", "1"][:3]
@@ -171,12 +171,12 @@ class _Sizes:
         by_place = (channels, height, width) if name in ("sample", "latent_sample") else ()
         known = [length for word, length in by_name.items() if word in base] or list(by_place[position - 1 : position])
         if not known:
-            raise BundleError(f"{graph}: nobody knows how long the axis {axis!r} of {name} is to be. Export it again")
+            raise BundleError(f"{graph}: the length of the axis {axis!r} of {name} is unknown. Export it again")
         return known[0] * int(factor) if operator == "*" else -(-known[0] // int(factor))
 
     @functools.cached_property
     def _tokens(self) -> int:
-        """Of a prompt that is not longer than the text encoder reads at once."""
+        """The length of a prompt in tokens, as much as the text encoder reads at once."""
         graph = self._bundle.folder / TEXT_ENCODER.graph
         if graph.is_file():
             length = declared_inputs(graph)["input_ids"].shape[-1]

@@ -1,4 +1,4 @@
-"""Compiles one graph after another, each in a process of its own, and tells how far it is."""
+"""Runs a build: compiles one graph after another, each in its own process, and reports the progress."""
 
 import signal
 import sys
@@ -17,20 +17,20 @@ from ..runtime.workers.process import ChildProcess, exit_text
 
 WORKER = (sys.executable, "-m", "ddim_edge.build.compiler")
 TICK = 0.25
-"""Seconds between two reports of the same part."""
+"""Seconds between two progress reports."""
 
 
 class Progress(NamedTuple):
-    """How far a build is.
+    """The progress of a build.
 
     Attributes:
-        number, total: which part of how many, from 1.
+        number, total: the part, from 1, and the number of parts.
         recipe: of this part.
-        elapsed: seconds that it has taken.
-        left: seconds that all the rest will take, as far as earlier parts tell; None where they do not.
+        elapsed: seconds that this part has taken.
+        left: seconds for all that is left, estimated from earlier parts; None before there are any.
         compiled: what was built; None while it is being built.
         skipped: whether it was built already.
-        remark: what the provider left to the CPU; None where that is nothing.
+        remark: what the provider left to the CPU; None for nothing.
     """
 
     number: int
@@ -44,17 +44,17 @@ class Progress(NamedTuple):
 
 
 def build(recipes: Sequence[Recipe], cache: Path, device: Device) -> Generator[Progress, None, None]:
-    """Build into ``cache`` what is not built yet, telling of each part when it begins, while it runs, and at its end.
+    """Build into ``cache`` what is not built yet; yields progress at each part's start, while it runs, and at its end.
 
-    When the iterator is closed or interrupted, the part that is running ends at once, and the next call goes on with
-    it. Raises ProviderError where the provider refuses, BuildError where it crashes, ConfigError where another process
-    builds into the same cache.
+    When the iterator is closed or interrupted, the running part is killed at once; the next call builds it again.
+    Raises ProviderError where the provider refuses, BuildError where its compiler crashes, ConfigError where another
+    process builds into the same cache.
     """
     with locked(cache):
         built = [_built(recipe) for recipe in recipes]
         estimate = _Estimate(recipes)
-        for there in filter(None, built):
-            estimate.learn(there.recipe, there.seconds)
+        for entry in filter(None, built):
+            estimate.learn(entry.recipe, entry.seconds)
         for number, (recipe, compiled) in enumerate(zip(recipes, built, strict=True), 1):
             progress = Progress(number, len(recipes), recipe, 0, None)
             if compiled is None:
@@ -110,7 +110,7 @@ def _while_running(worker: ChildProcess) -> Iterator[None]:
 
 
 def _failure(recipe: Recipe, code: int, response: Mapping[str, Any], last_line: str | None) -> Exception:
-    """The error that the worker reported, or how it ended."""
+    """The error that the worker reported, or else how its process ended."""
     if "error" in response:
         return ProviderError(response["error"])
     hint = "; the system kills what takes too much memory" if code == -getattr(signal, "SIGKILL", 0) else ""
@@ -121,13 +121,13 @@ def _failure(recipe: Recipe, code: int, response: Mapping[str, Any], last_line: 
 
 
 def _built(recipe: Recipe) -> Compiled | None:
-    """What is built of the very recipe, wherever it lies."""
+    """What is built of exactly this recipe, in the bundle's folder or the user's cache."""
     found = find(recipe.graph, recipe.provider, options=recipe.options, machine=recipe.machine)
     return next((compiled for compiled in found.fitting if compiled.recipe == recipe), None)
 
 
 class _Estimate:
-    """How long the rest will take: as long as the same component took, else as long as the others did."""
+    """Estimates the time left: a part takes as long as parts of its component did, or else as the average part."""
 
     def __init__(self, recipes: Sequence[Recipe]) -> None:
         self._waiting = [recipe.component for recipe in recipes]
@@ -140,7 +140,7 @@ class _Estimate:
         self._waiting.remove(recipe.component)
 
     def left(self, elapsed: float = 0) -> float | None:
-        """Seconds for all that is not finished, of which ``elapsed`` were spent on the first of it."""
+        """Seconds for all unfinished parts, of which ``elapsed`` are spent already; None where nothing is known."""
         if not self._waiting:
             return 0
         if not self._took:

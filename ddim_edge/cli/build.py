@@ -1,4 +1,4 @@
-"""``ddim-edge build``: engines and optimized graphs are made on purpose, before they are needed."""
+"""``ddim-edge build``: compiles engines and optimized graphs ahead of time."""
 
 import json
 from collections.abc import Sequence
@@ -18,7 +18,7 @@ from ..runtime.compiled.upkeep import entries, prune
 from ..runtime.providers.device import Device
 from ..runtime.providers.options import parse_options
 from ..runtime.providers.table import BUILDABLE
-from .build_report import build_json, entry_facts, entry_text, megabytes, summary, watched
+from .build_report import build_json, entry_facts, entry_text, megabytes, show_progress, summary
 
 _MEGABYTE = 2**20
 
@@ -27,16 +27,19 @@ _MEGABYTE = 2**20
 @click.argument("bundle", required=False)
 @click.option("--provider", "-p", metavar="NAME[:DEVICE]", help=f"What to build for: {', '.join(BUILDABLE)}.")
 @click.option(
-    "--batch", "-b", metavar="N,…", help="How many images step together; TensorRT builds for each.  [default: 1]"
+    "--batch",
+    "-b",
+    metavar="N,…",
+    help="Images in a batch; TensorRT builds an engine for each number.  [default: 1]",
 )
-@click.option("--height", type=int, help="Of the images, in pixels.  [default: the model's usual one]")
-@click.option("--width", type=int, help="Likewise.")
-@click.option("--no-guidance", is_flag=True, help="Not for guided images, whose calls have two rows an image.")
+@click.option("--height", type=int, help="Height of the images in pixels.  [default: the model's usual one]")
+@click.option("--width", type=int, help="Width of the images in pixels.  [default: the model's usual one]")
+@click.option("--no-guidance", is_flag=True, help="Build nothing for guided images, which have two rows per image.")
 @click.option(
-    "--precision", type=click.Choice(PRECISIONS), help="What TensorRT may compute in.  [default: as the graph]"
+    "--precision", type=click.Choice(PRECISIONS), help="The precision of TensorRT's engines.  [default: as the graph]"
 )
-@click.option("--workspace", type=int, metavar="MB", help="GPU memory that TensorRT may try kernels with.")
-@click.option("--beside", is_flag=True, help="Build into the bundle's folder, to be copied with it.")
+@click.option("--workspace", type=int, metavar="MB", help="The most GPU memory that TensorRT may try kernels with.")
+@click.option("--beside", is_flag=True, help="Build into the bundle's folder, so that the build is copied with it.")
 @click.option(
     "--provider-option", multiple=True, metavar="KEY=VALUE", help="One of the provider's own options; repeatable."
 )
@@ -46,7 +49,7 @@ _MEGABYTE = 2**20
     "lists",
     is_flag=True,
     envvar="DDIM_EDGE_BUILD_LIST",
-    help="Show what is built, and what of it is of no use here.",
+    help="List what is built, and why some of it is of no use here.",
 )
 @click.option(
     "--prune",
@@ -74,12 +77,12 @@ def build_command(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Build what a BUNDLE's graphs need to start, and to run, at full speed: for TensorRT its engines.
+    """Compile the graphs of a BUNDLE ahead of time, so that they open and run at full speed.
 
-    Engines are built for every graph of the bundle, at every batch and the one size that are asked for, each in a
-    process of its own. It takes minutes. After Ctrl-C the same command goes on where it stopped, and what is built
-    already is left as it is. For OpenVINO the graphs are compiled, and for the CPU optimized, which takes seconds: they
-    open faster then.
+    For TensorRT, an engine is built for every graph of the bundle, for each batch and the one size that are given, each
+    in its own process. This takes minutes. After Ctrl-C the same command continues where it stopped; what is built
+    already is not built again. For OpenVINO the graphs are compiled, and for the CPU optimized, which takes seconds:
+    then they open faster.
 
     \b
     Examples:
@@ -91,12 +94,12 @@ def build_command(
     if lists or prunes:
         if provider or beside or (lists and prunes):
             raise ConfigError(
-                "--list and --prune stand alone, or with a bundle whose own cache they are to see as well"
+                "--list and --prune take no other option, and a bundle only to include its cache: leave the rest out"
             )
         caches = [user_cache(), *([bundle_cache(open_bundle(bundle).folder)] if bundle else [])]
         report = _prune(caches, as_json) if prunes else _list(caches, as_json)
     elif bundle is None or provider is None:
-        raise ConfigError(f"say what to build, and for what: ddim-edge build BUNDLE --provider {'|'.join(BUILDABLE)}")
+        raise ConfigError(f"name a bundle and a provider: ddim-edge build BUNDLE --provider {'|'.join(BUILDABLE)}")
     else:
         space = None if workspace is None else workspace * _MEGABYTE
         wanted = BuildRequest(_batches(batch), height, width, not no_guidance, precision, space)
@@ -112,11 +115,11 @@ def _build(bundle: Bundle, device: Device, wanted: BuildRequest, beside: bool, q
     done: list[Progress] = []
     try:
         with closing(build(recipes, cache, device)) as progress:
-            for end in watched(progress, quiet=quiet):
+            for end in show_progress(progress, quiet=quiet):
                 done.append(end)
     except KeyboardInterrupt:
-        told = f"interrupted with {len(done)} of {len(recipes)} parts built: run the same command to go on"
-        raise click.Abort(told) from None
+        message = f"interrupted with {len(done)} of {len(recipes)} parts built: run the same command to go on"
+        raise click.Abort(message) from None
     return build_json(cache, done) if as_json else summary(cache, done)
 
 
@@ -141,4 +144,4 @@ def _batches(text: str | None) -> list[int] | None:
     try:
         return [int(word) for word in text.split(",")]
     except ValueError:
-        raise ConfigError(f"--batch wants numbers of images, for instance 1,2,4, not {text!r}") from None
+        raise ConfigError(f"--batch must be numbers of images, for instance 1,2,4, not {text!r}") from None

@@ -1,4 +1,4 @@
-"""What `build` says: how far it is, what it did, and what lies in the cache."""
+"""The output of ``ddim-edge build``: progress, summary, and the list of the cache."""
 
 import json
 from collections.abc import Iterable, Iterator, Sequence
@@ -16,8 +16,8 @@ from ..runtime.compiled.store import Compiled
 from ..runtime.compiled.upkeep import Entry
 
 
-def watched(progress: Iterable[Progress], *, quiet: bool) -> Iterator[Progress]:
-    """The ends of the parts; how far they are is told on stderr, on a terminal by a line that moves."""
+def show_progress(progress: Iterable[Progress], *, quiet: bool) -> Iterator[Progress]:
+    """Yield the finished parts. Progress is printed on stderr, on a terminal in a line that is updated."""
     console = Console(stderr=True, quiet=quiet)
     with Live(console=console, transient=True, auto_refresh=False) as line:
         last = 0
@@ -35,7 +35,7 @@ def watched(progress: Iterable[Progress], *, quiet: bool) -> Iterator[Progress]:
 
 
 def summary(cache: Path, done: Sequence[Progress]) -> str:
-    """What a build came to, in one line."""
+    """The result of a build in one line."""
     built = [end.compiled.size for end in done if end.compiled and not end.skipped]
     skipped = len(done) - len(built)
     there = f"; {skipped} {'was' if skipped == 1 else 'were'} built already" if skipped else ""
@@ -43,7 +43,7 @@ def summary(cache: Path, done: Sequence[Progress]) -> str:
 
 
 def build_json(cache: Path, done: Sequence[Progress]) -> str:
-    """The same for machines."""
+    """The result of a build as JSON."""
     parts = [
         {**compiled_facts(end.compiled), "skipped": end.skipped, "remark": end.remark} for end in done if end.compiled
     ]
@@ -51,7 +51,7 @@ def build_json(cache: Path, done: Sequence[Progress]) -> str:
 
 
 def compiled_facts(compiled: Compiled) -> dict[str, Any]:
-    """What was built, for machines."""
+    """What was built, for JSON."""
     recipe = compiled.recipe
     return {
         "folder": str(compiled.folder),
@@ -70,7 +70,7 @@ def compiled_facts(compiled: Compiled) -> dict[str, Any]:
 
 
 def entry_facts(entry: Entry) -> dict[str, Any]:
-    """What lies in a folder of the cache, for machines; ``fault`` is None where it is of use."""
+    """An entry of the cache, for JSON; ``fault`` is None where it is of use."""
     known = compiled_facts(entry.compiled) if entry.compiled else {"folder": str(entry.folder)}
     return {**known, "bytes": entry.size, "fault": entry.fault}
 
@@ -117,5 +117,5 @@ def _what(recipe: Recipe) -> str:
 
 def _left(seconds: float | None) -> str:
     if seconds is None:
-        return "; nothing tells yet how long it takes"
+        return "; time left not known yet"
     return f"; about {duration(seconds)} left" if seconds else ""

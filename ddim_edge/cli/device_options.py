@@ -1,4 +1,4 @@
-"""The options that say what a command runs on; the command is given a ``device``."""
+"""The options that choose what a command runs on; they become its argument ``device``."""
 
 import functools
 from collections.abc import Callable

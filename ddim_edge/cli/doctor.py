@@ -1,4 +1,4 @@
-"""``ddim-edge doctor``: what is installed, what runs, why the rest does not, and what mends it."""
+"""``ddim-edge doctor``: shows what is installed, which providers run, why the others do not, and how to fix it."""
 
 import json
 import sys
@@ -14,12 +14,12 @@ from .doctor_report import as_text
 @click.option(
     "--json", "as_json", is_flag=True, envvar="DDIM_EDGE_DOCTOR_JSON", help="Print one machine-readable line."
 )
-@click.option("--fix", is_flag=True, help="Print only the commands that mend what is wrong, one a line.")
+@click.option("--fix", is_flag=True, help="Print only the commands that fix the problems, one per line.")
 def doctor_command(as_json: bool, fix: bool) -> int:
-    """Show what is installed, the NVIDIA driver, CUDA, and which providers run a convolution and an attention, how
-    fast and how far from the CPU, or why they do not.
+    """Show what is installed, the NVIDIA driver, CUDA, and for each provider how fast and how accurately it runs a
+    convolution and an attention, or why it does not run.
 
-    Exit code 0 where at least one provider runs, else 2; with --fix always 0.
+    The exit code is 0 if at least one provider runs, else 2; with --fix it is always 0.
 
     \b
     Examples:
@@ -27,7 +27,7 @@ def doctor_command(as_json: bool, fix: bool) -> int:
       ddim-edge doctor --fix
     """
     if as_json and fix:
-        raise click.UsageError("--fix prints commands and --json facts, which hold the commands too: choose one.")
+        raise click.UsageError("--fix prints commands, and --json all facts, with the commands: choose one.")
     facts = collect_facts(_show_progress)
     if fix:
         return _print_commands(facts["problems"])
@@ -46,5 +46,5 @@ def _print_commands(problems: list[dict[str, Any]]) -> int:
         for command in problem["commands"]:
             click.echo(command)
     if not problems:
-        click.echo("nothing to mend", err=True)
+        click.echo("nothing to fix", err=True)
     return 0

@@ -1,4 +1,4 @@
-"""The facts as text: a line a fact, in groups."""
+"""The text output of ``ddim-edge doctor``: one line per fact, in groups."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
@@ -10,7 +10,7 @@ _GIB = 1 << 30
 
 
 def as_text(facts: Mapping[str, Any]) -> str:
-    """What ``ddim-edge doctor`` prints."""
+    """All facts as text."""
     groups = (_software(facts), _nvidia(facts), _libraries(facts), _providers(facts), _problems(facts))
     return "\n\n".join("\n".join(lines) for group in groups if (lines := list(group)))
 
@@ -55,7 +55,7 @@ def _gpu(gpu: Mapping[str, Any]) -> str:
 
 
 def _libraries(facts: Mapping[str, Any]) -> Iterator[str]:
-    """All where the runtime asks for them, else those that are there."""
+    """All libraries where onnxruntime needs them, else those that are found."""
     for title, stems in (("CUDA and cuDNN", CUDA), ("TensorRT", TENSORRT)):
         libraries = [facts["libraries"][stem] for stem in stems]
         shown = [library for library in libraries if facts["cuda_build"] or library["file"]]

@@ -1,4 +1,4 @@
-"""What the NVIDIA driver says, as facts."""
+"""Reads the facts of the NVIDIA driver."""
 
 from dataclasses import asdict
 from typing import Any
@@ -7,7 +7,7 @@ from ..runtime.hardware import nvidia
 
 
 def driver_facts() -> dict[str, Any]:
-    """The driver's version, the newest CUDA it runs, its GPUs, and why it does not answer (``reason``), if so."""
+    """The driver's version, the newest CUDA it runs, its GPUs, and ``reason``: why it does not respond, or None."""
     return {
         "driver": nvidia.driver_version(),
         "cuda": nvidia.cuda_version(),

@@ -1,4 +1,4 @@
-"""What ``ddim-edge doctor`` finds out, as one object that JSON can hold."""
+"""Collects the facts that ``ddim-edge doctor`` reports, as one JSON object."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
@@ -15,11 +15,11 @@ from .trial import SHAPES, try_provider
 
 _DRIVER_SECONDS = 20
 _TRIAL_SECONDS = 300
-"""For a Jetson that reads CUDA and cuDNN from a card for the first time, and for TensorRT's first engines."""
+"""Enough for a Jetson that loads CUDA and cuDNN from a memory card, and for TensorRT's first engines."""
 
 
 def collect_facts(progress: Callable[[str], None]) -> dict[str, Any]:
-    """All the facts; ``say`` is told what is being tried, for some of it takes a while."""
+    """All the facts. ``progress`` is called with the name of each trial that begins, as some take long."""
     broken, cuda_build = module_facts()
     nvidia_facts = _nvidia_facts(progress)
     absent = not_available()
@@ -35,7 +35,7 @@ def collect_facts(progress: Callable[[str], None]) -> dict[str, Any]:
         provides=frozenset(name for name, reason in absent.items() if reason is None),
         missing=missing(libraries) if cuda_build else (),
         reasons=reasons,
-        **_about_the_machine(nvidia_facts),
+        **_machine_state(nvidia_facts),
     )
     problems = find_problems(state)
     return {
@@ -63,13 +63,13 @@ def _cpu_facts() -> dict[str, Any]:
 
 def _nvidia_facts(progress: Callable[[str], None]) -> dict[str, Any]:
     progress("the NVIDIA driver")
-    silent: dict[str, Any] = {"driver": None, "cuda": None, "gpus": [], "reason": None}
+    unknown: dict[str, Any] = {"driver": None, "cuda": None, "gpus": [], "reason": None}
     answer = run_isolated("driver", seconds=_DRIVER_SECONDS)
     board = {"jetson": nvidia.jetson(), "jetpack": nvidia.jetpack(), "pci_gpus": nvidia.pci_gpus()}
-    return silent | answer | board
+    return unknown | answer | board
 
 
-def _about_the_machine(facts: Mapping[str, Any]) -> dict[str, Any]:
+def _machine_state(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "has_gpu": bool(facts["gpus"] or facts["pci_gpus"] or facts["jetson"]),
         "has_nvml": nvidia.has_nvml_package(),
@@ -81,6 +81,6 @@ def _about_the_machine(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _try(name: str, seconds: float, progress: Callable[[str], None]) -> dict[str, Any]:
-    """As ``try_provider``; in a process of its own unless it is the CPU, which this one needs anyway."""
+    """The result of ``try_provider``, run in its own process, except for the CPU, which this process needs anyway."""
     progress(f"provider {name}")
     return try_provider(name) if name == CPU.name else run_isolated("trial", name, seconds=seconds)

@@ -1,4 +1,4 @@
-"""An installation of ONNX Runtime on its machine, and the exact pip commands for it."""
+"""The state of an installation of ONNX Runtime, and the pip commands for it."""
 
 import re
 import shlex
@@ -13,7 +13,7 @@ _EXTRAS = "[cuda,cudnn]"
 _LAST_FOR_CUDA_12 = "<1.27"
 """onnxruntime-gpu 1.26.0 on PyPI is built for CUDA 12.8, 1.27.0 for 13.0."""
 _JETSON_WHEELS = {6: "https://pypi.jetson-ai-lab.io/jp6/cu129", 7: "https://pypi.jetson-ai-lab.io/sbsa/cu130"}
-"""Where the wheels for a JetPack are, by its first number: in an index of NVIDIA's Jetson AI Lab.
+"""The index of wheels for a JetPack, by its first number, of NVIDIA's Jetson AI Lab.
 
 PyPI has aarch64 wheels too, for CUDA 13 and servers. For JetPack 6, jp6/cu129 was seen to hold a wheel for Python 3.12,
 jp6/cu126 none but for 3.10, which is too old for us.
@@ -22,19 +22,19 @@ jp6/cu126 none but for 3.10, which is too old for us.
 
 @dataclass(frozen=True)
 class State:
-    """What there is to judge.
+    """The facts that problems are derived from.
 
     Attributes:
-        packages: the installed distributions that bring the module ``onnxruntime``, with versions.
+        packages: the installed packages that contain the module ``onnxruntime``, with versions.
         broken: why that module cannot be used, where it is installed.
         cuda_build: the CUDA that it is built for; None for none.
-        provides: the names of the providers that it holds, or a plugin.
+        provides: the names of the providers that it, or a plugin, has.
         has_gpu: whether there is an NVIDIA GPU, with or without a driver.
         has_nvml: whether nvidia-ml-py, which reads the driver's facts, is installed.
-        driver_cuda: the newest CUDA that the driver runs; None where there is no driver that answers.
-        driver_fault: why a driver that is there does not answer.
+        driver_cuda: the newest CUDA that the driver runs; None where no driver responds.
+        driver_fault: why an installed driver does not respond.
         is_jetson, jetpack: whether this is a Jetson, and the first number of its JetPack where it is known.
-        missing: the names of the CUDA libraries that it asks for and does not find.
+        missing: the names of the CUDA libraries that it needs and does not find.
         reasons: for each provider that was tried, why it does not run, or None.
     """
 
@@ -53,17 +53,17 @@ class State:
 
     @property
     def wheels(self) -> str | None:
-        """Where a Jetson's wheels are; None where this is none, or one too old to have any."""
+        """The index of wheels for this Jetson; None where this is none, or too old for any wheel."""
         return _JETSON_WHEELS.get(self.jetpack or max(_JETSON_WHEELS)) if self.is_jetson else None
 
     @property
     def wants_cuda(self) -> bool:
-        """Whether there is a GPU that a package is made for."""
+        """Whether there is an NVIDIA GPU that some package supports."""
         return self.has_gpu and (not self.is_jetson or self.wheels is not None)
 
 
 def install(state: State) -> str:
-    """Of the package that fits the machine."""
+    """The command that installs the package for this machine."""
     if state.wheels is not None:
         return pip("install", "--index-url", state.wheels, GPU_PACKAGE)
     if state.wants_cuda:
@@ -73,24 +73,24 @@ def install(state: State) -> str:
 
 
 def with_cuda(state: State) -> str:
-    """The newest package that the driver is new enough for, with CUDA and cuDNN."""
+    """The requirement of the newest package that the driver supports, with CUDA and cuDNN."""
     is_old = state.driver_cuda is not None and major(state.driver_cuda) == 12
     return GPU_PACKAGE + _EXTRAS + (_LAST_FOR_CUDA_12 if is_old else "")
 
 
 def uninstall(packages: Mapping[str, str]) -> str:
-    """Of all these packages."""
+    """The command that uninstalls these packages."""
     return pip("uninstall", "--yes", *packages)
 
 
 def reinstall(packages: Mapping[str, str]) -> tuple[str, ...]:
-    """The files of the package itself, then what it needs and may have lost."""
+    """The commands that restore the package's own files, and then its missing dependencies."""
     ((name, version),) = packages.items()
     return (pip("install", "--force-reinstall", "--no-deps", f"{name}=={version}"), pip("install", name))
 
 
 def pip(*arguments: str) -> str:
-    """A command to copy into a shell, for the Python that runs this."""
+    """A pip command to paste into a shell, for the Python that runs this program."""
     command = [sys.executable, "-m", "pip", *arguments]
     return " ".join(map(_quote_for_windows, command)) if sys.platform == "win32" else shlex.join(command)
 

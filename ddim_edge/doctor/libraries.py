@@ -1,4 +1,4 @@
-"""CUDA, cuDNN and TensorRT: which of the libraries that ONNX Runtime asks for are here, where, and of what version."""
+"""Finds the libraries of CUDA, cuDNN and TensorRT that ONNX Runtime needs: files and versions."""
 
 import importlib.metadata
 import os
@@ -20,14 +20,14 @@ TENSORRT = ("nvinfer", "nvonnxparser", "nvinfer_plugin")
 
 @dataclass(frozen=True)
 class Library:
-    """One library.
+    """One shared library.
 
     Attributes:
-        name: what the loader is asked for, such as "libcudnn.so.9"; without a version where any will do.
-        file: where it is; None where it is not, or only in another version.
-        version: as far as its package or its file's name tells it.
-        source: the package that brought it, "the system", or "outside the loader's path", where nobody finds it.
-        instead: a file of another version that is there in its place.
+        name: the name that the loader looks for, such as "libcudnn.so.9"; without a version where any will do.
+        file: its file; None where there is none of the right version.
+        version: from its package or its file's name, where these have it.
+        source: the package that contains it, "the system", or "outside the loader's path", where it is not found.
+        instead: a file of another version, where there is one.
     """
 
     name: str
@@ -38,7 +38,7 @@ class Library:
 
     @property
     def loads(self) -> bool:
-        """Whether the loader, or ONNX Runtime for it, finds it."""
+        """Whether the system's loader or ONNX Runtime finds it."""
         return self.file is not None and self.source != _UNREACHED
 
 
@@ -50,9 +50,9 @@ class _Found:
 
 
 def find_libraries(cuda_build: str | None) -> dict[str, Library]:
-    """Look for each of ``CUDA`` and ``TENSORRT``, in the versions that a runtime built for that CUDA asks for.
+    """Look for each of ``CUDA`` and ``TENSORRT``, in the versions that a runtime built for that CUDA needs.
 
-    ``cuda_build``: such as "13.0"; None where the runtime has no CUDA: then any version is told.
+    ``cuda_build``: such as "13.0"; None where the runtime has no CUDA: then any version is reported.
     """
     files = [*_in_packages(), *_on_the_path(), *_in_toolkits()]
     wanted = _wanted(cuda_build)
@@ -60,12 +60,12 @@ def find_libraries(cuda_build: str | None) -> dict[str, Library]:
 
 
 def missing(libraries: Mapping[str, Library]) -> tuple[str, ...]:
-    """The names of the CUDA libraries that the loader does not find, and without which nothing runs on CUDA."""
+    """The names of the CUDA libraries that are needed and that the loader does not find."""
     return tuple(libraries[stem].name for stem in CUDA if stem != _OPTIONAL and not libraries[stem].loads)
 
 
 def _wanted(cuda_build: str | None) -> dict[str, str]:
-    """The first number of the version of each, in the builds of ONNX Runtime for CUDA 12 and 13."""
+    """The major version of each library that ONNX Runtime for CUDA 12 or 13 needs."""
     if cuda_build is None:
         return {}
     major = cuda_build.split(".")[0]
@@ -89,7 +89,7 @@ def _name(stem: str, version: str | None) -> str:
 
 
 def _version_of(stem: str, file: Path) -> str | None:
-    """The version in the file's name, "13" or "13.0.96"; None where it is another library's, or a linker's."""
+    """The version in the file's name, "13" or "13.0.96"; None for another library, or a name without a version."""
     pattern = rf"{stem}(?:64)?_(\d+)\w*\.dll" if _WINDOWS else rf"lib{stem}\.so\.([\d.]+)"
     found = re.fullmatch(pattern, file.name, re.IGNORECASE if _WINDOWS else 0)
     return found[1] if found else None
@@ -110,7 +110,7 @@ def _in_packages() -> Iterator[_Found]:
 
 
 def _on_the_path() -> Iterator[_Found]:
-    """Where the system's loader looks: first in the variable's folders, then in its own list."""
+    """The files that the system's loader sees: in the variable's folders first, then in its cache."""
     variable = "PATH" if _WINDOWS else "LD_LIBRARY_PATH"
     for folder in filter(None, os.environ.get(variable, "").split(os.pathsep)):
         yield from _in_folder(Path(folder), _SYSTEM)

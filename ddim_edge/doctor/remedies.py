@@ -1,4 +1,4 @@
-"""What is wrong with an installation, and what mends it."""
+"""Derives the problems of an installation, and the commands that fix them."""
 
 from dataclasses import dataclass
 
@@ -24,14 +24,14 @@ _JETPACK_CUDA = {6: 12, 7: 13}
 
 @dataclass(frozen=True)
 class Problem:
-    """One thing that is wrong, and the commands that mend it: none where pip cannot."""
+    """A problem, and the commands that fix it; none where pip cannot."""
 
     what: str
     commands: tuple[str, ...] = ()
 
 
 def find_problems(state: State) -> list[Problem]:
-    """All that is wrong; the worst first."""
+    """All problems, the most severe first."""
     if state.has_gpu and not state.has_nvml:  # the rest follows from what the driver reports
         what = f"there is an NVIDIA GPU, and {NVML_PACKAGE}, which reads its driver, is not installed"
         return [Problem(f"{what}: install it, then run ddim-edge doctor again", (pip("install", NVML_PACKAGE),))]
@@ -63,7 +63,7 @@ def _driver_problem(state: State) -> Problem | None:
 
 
 def _cuda_problem(state: State) -> Problem | None:
-    """Of the package for NVIDIA, where nothing worse is wrong and its provider does not run."""
+    """Why the provider of onnxruntime-gpu does not run, where no other problem explains it."""
     if state.cuda_build is None or [*state.packages] != [GPU_PACKAGE] or state.reasons.get("cuda") is None:
         return None
     build = f"this {GPU_PACKAGE} is built for CUDA {state.cuda_build}"
@@ -79,7 +79,7 @@ def _cuda_problem(state: State) -> Problem | None:
 
 
 def _no_libcuda(state: State) -> Problem | None:
-    """Where all that pip brings is there, and what the driver brings is not."""
+    """The driver's own library is missing, while all that pip installs is there."""
     if _DRIVER_LIBRARY not in (state.reasons["cuda"] or "") or _driver_problem(state) is not None:
         return None
     return Problem(

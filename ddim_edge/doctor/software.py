@@ -1,4 +1,4 @@
-"""What is installed: versions, onnxruntime, the providers that it holds."""
+"""Reads what is installed: versions, the package of onnxruntime, and its providers."""
 
 import importlib.metadata
 import platform
@@ -17,7 +17,7 @@ _PLUGINS = "onnxruntime-ep-"
 
 
 def software_facts() -> dict[str, Any]:
-    """Versions of all that matters, and the bundled models."""
+    """Versions of this program, Python and the packages, and the bundled models."""
     return {
         "ddim-edge": __version__,
         "python": platform.python_version(),
@@ -39,7 +39,7 @@ def module_facts() -> tuple[str | None, str | None]:
 
 
 def not_available() -> dict[str, str | None]:
-    """For each provider why the installed onnxruntime does not hold it, or None where it does."""
+    """For each provider why the installed onnxruntime does not have it, or None where it does."""
     return {row.name: _why_not_available(row.name) for row in PROVIDERS}
 
 
@@ -52,6 +52,6 @@ def _why_not_available(name: str) -> str | None:
 
 
 def _plugins() -> dict[str, str]:
-    """The installed packages that each bring a provider to any onnxruntime."""
+    """The installed packages of plugin providers, with versions."""
     found = ((entry.metadata["Name"] or "", entry.version) for entry in importlib.metadata.distributions())
     return {name: version for name, version in found if name.lower().replace("_", "-").startswith(_PLUGINS)}

@@ -1,4 +1,4 @@
-"""Two small graphs, run for real on a provider: how long they take there, and how far they are from the CPU."""
+"""Tries a provider: runs two small graphs on it, for their time and their error against the CPU."""
 
 import statistics
 import time
@@ -19,16 +19,16 @@ from ..runtime.sessions.session_options import Purpose
 
 PROBES = Path(__file__).with_name("probes")
 SHAPES = {"convolution": (1, 8, 64, 64), "attention": (1, 256, 32)}
-"""Each probe's input, ``sample``."""
+"""The shape of each probe's input, ``sample``."""
 _WARM_UPS, _RUNS = 2, 7
 _TOLERANCE = 0.05
-"""Of outputs around 1: room for TF32 and fp16, which some providers compute in by themselves, and for no more."""
+"""The largest error, of outputs around 1: enough for TF32 and fp16, which some providers use by default."""
 
 Array = NDArray[np.float32]
 
 
 class Run(NamedTuple):
-    """One probe on one provider: what it gave, the median time of a run, and what was left to the CPU."""
+    """One probe on one provider: its output, the median time of a run, and what was left to the CPU."""
 
     output: Array
     milliseconds: float
@@ -52,7 +52,7 @@ def try_provider(name: str) -> dict[str, Any]:
 
 
 def run_probe(probe: str, provider: str) -> Run:
-    """For an input of standard normal numbers. ProviderError where it fails."""
+    """Run a probe on standard normal numbers. Raises ProviderError where it fails."""
     sample = np.random.default_rng(0).standard_normal(SHAPES[probe], dtype=np.float32)
     device = Device(provider, allow_fallback=provider != CPU.name)
     with warnings.catch_warnings(record=True) as caught:
@@ -80,7 +80,7 @@ def _measure(probe: str, provider: str) -> dict[str, Any]:
 
 
 def _loader_message(name: str, reason: str) -> str:
-    """What the system's loader says of the provider's library, where ``reason`` does not: its first missing file."""
+    """The system loader's message about the provider's library, where ``reason`` does not have it."""
     row = provider_named(name)
     if row.library is None or row.ort_name not in runtime().get_available_providers():
         return ""

@@ -1,1 +1,1 @@
-"""Graphs: ONNX files, read without ONNX Runtime and without the package onnx."""
+"""Graphs: reads ONNX files without ONNX Runtime and without the package onnx."""

@@ -1,8 +1,8 @@
-"""Reads just enough of an ONNX file to know that it is whole and where its weights lie, without the onnx package.
+"""Checks that an ONNX file and its external weights are complete, without the package onnx.
 
-An ONNX file is one protobuf message; the field numbers below are those of onnx.proto. Checking first matters: ONNX
-Runtime's own errors for a cut or misplaced file are obscure, and a graph from elsewhere may name any file of this
-machine as its weights.
+An ONNX file is one protobuf message; the field numbers below are those of onnx.proto. The check comes first because
+ONNX Runtime's own errors for a truncated or misplaced file are obscure, and because a graph of another author may name
+any file of this machine as its weights.
 """
 
 import os
@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from ..errors import BundleError
 from .protobuf import fields, mapped
 
-# message -> field number -> the message that the field holds; everything else is passed over unread.
+# message -> field number -> the message that the field holds; all other fields are skipped.
 _CHILDREN: Mapping[str, Mapping[int, str]] = {
     "model": {7: "graph", 25: "function"},
     "graph": {1: "node", 5: "tensor", 15: "sparse"},
@@ -22,7 +22,7 @@ _CHILDREN: Mapping[str, Mapping[int, str]] = {
     "attribute": {5: "tensor", 6: "graph", 10: "tensor", 11: "graph", 22: "sparse", 23: "sparse"},
     "sparse": {1: "tensor", 2: "tensor"},
 }
-_GRAPH_FIELD, _OPSET_FIELD = 7, 8  # every model has both; writers keep this order, so a cut file lacks one
+_GRAPH_FIELD, _OPSET_FIELD = 7, 8  # every model has both, in this order, so that a truncated file lacks one
 _EXTERNAL_DATA_FIELD = 13
 
 Entry = dict[str, str]
@@ -31,8 +31,8 @@ Entry = dict[str, str]
 def check_onnx_file(path: Path, root: Path) -> list[Path]:
     """Check the graph at ``path`` and return the files that hold its external weights.
 
-    Raises BundleError for a file that is no ONNX graph or is cut short, and for weights that are missing, cut short, or
-    outside the folder ``root``.
+    Raises BundleError for a file that is not an ONNX graph or is truncated, and for weights that are missing, truncated
+    or outside the folder ``root``.
     """
     entries = _external_entries(path)
     ends: dict[Path, int] = {}
@@ -87,7 +87,7 @@ def _key_and_value(view: memoryview) -> tuple[str, str]:
 
 
 def _resolve(location: str, graph: Path, root: Path) -> Path:
-    """Where ``location``, relative to the graph, lies; refused unless below ``root`` by its spelling."""
+    """The path of ``location``, relative to the graph. Raises BundleError where that is not below ``root``."""
     data = Path(os.path.normpath(graph.parent / PurePosixPath(location)))
     inside = data.is_relative_to(os.path.normpath(root))
     if not location or PurePosixPath(location).is_absolute() or not inside:

@@ -1,4 +1,4 @@
-"""The hash of a graph with its weights, and how to know without reading gigabytes that it has not changed."""
+"""Fingerprints of a graph with its weights: a full hash, and two fast checks that it has not changed."""
 
 import hashlib
 import os
@@ -12,21 +12,21 @@ from .external_data import check_onnx_file
 _BLOCKS, _BLOCK = 32, 4096
 
 Stamps = Mapping[str, tuple[int, int, int]]
-"""Of a graph's files by name, the graph first: bytes, and the times of modification and of change in nanoseconds."""
+"""By file name, the graph first: size in bytes, and the times of modification and of change in nanoseconds."""
 
 
 def graph_files(graph: Path) -> list[Path]:
-    """The graph and the files of its weights, which lie in its bundle; BundleError where one is missing or cut."""
+    """The graph and its weights' files. Raises BundleError where one is missing, truncated or outside the bundle."""
     return [graph, *sorted(check_onnx_file(graph, graph.parent.parent))]
 
 
 def graph_sha256(graph: Path) -> str:
-    """The hash of what a graph and its weights hold, as hexadecimal: neither path nor time changes it."""
+    """The SHA-256 of the contents of a graph and its weights, as hexadecimal; paths and times do not matter."""
     return sha256_of_all(graph_files(graph))
 
 
 def graph_sketch(graph: Path) -> str:
-    """The hash of a few blocks of every file: another training of the same network has another one, and it is cheap."""
+    """The SHA-256 of a few blocks of every file: fast, and different after another training of the same network."""
     digest = hashlib.sha256()
     for path in graph_files(graph):
         with open(path, "rb") as file:
@@ -37,7 +37,7 @@ def graph_sketch(graph: Path) -> str:
 
 
 def graph_stamps(graph: Path) -> Stamps:
-    """Files whose stamps are the same hold the same: the time of change cannot be set by hand."""
+    """Sizes and times of the files. Equal stamps mean equal contents: a program cannot set the time of change."""
     try:
         states = {os.path.relpath(path, graph.parent): path.stat() for path in graph_files(graph)}
     except OSError as error:

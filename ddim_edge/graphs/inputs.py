@@ -1,4 +1,4 @@
-"""What a graph is fed and consists of, read from its file: no runtime, and no kernels for it, are needed."""
+"""Reads a graph's inputs and operators from its file, without ONNX Runtime."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -18,38 +18,38 @@ T = TypeVar("T")
 
 
 class Declared(NamedTuple):
-    """An input: whether it is of half precision, and its shape, with a name for an axis that is free."""
+    """An input: whether it is fp16 or bfloat16, and its shape, with a name for each free axis."""
 
     is_half: bool
     shape: tuple[int | str, ...]
 
 
 def declared_inputs(graph: Path) -> dict[str, Declared]:
-    """The inputs of a graph by name, in their order; BundleError where the file is no ONNX graph."""
+    """The inputs of a graph by name, in order. Raises BundleError where the file is not an ONNX graph."""
     return _read(graph, lambda message: dict(_inputs(message)))
 
 
 def operators(graph: Path) -> Counter[str]:
-    """How many nodes of each operator type a graph has; BundleError where the file is no ONNX graph."""
+    """The number of nodes of each operator type. Raises BundleError where the file is not an ONNX graph."""
     return _read(graph, lambda message: Counter(_text(node, _OPERATOR) for node in _children(message, _NODE)))
 
 
 def is_quantized(graph: Path) -> bool:
-    """Whether the graph says at which scales its values may be rounded to 8 bits; weights alone are not enough."""
+    """Whether the graph has scales to round activations to 8 bits; quantized weights alone are not enough."""
     return operators(graph)["QuantizeLinear"] > 0
 
 
-def _read(graph: Path, look: Callable[[memoryview], T]) -> T:
+def _read(graph: Path, read: Callable[[memoryview], T]) -> T:
     try:
         with mapped(graph) as view:
-            return _look(view, look)
+            return _read_message(view, read)
     except (StopIteration, IndexError, EOFError, UnicodeDecodeError):
         raise BundleError(f"{graph} is not an ONNX graph, or is cut short: export or copy it again") from None
 
 
-def _look(view: memoryview, look: Callable[[memoryview], T]) -> T:
-    # A function of its own, so that no part of the file is held when that is closed.
-    return look(next(_children(view, _GRAPH)))
+def _read_message(view: memoryview, read: Callable[[memoryview], T]) -> T:
+    # A separate function, so that no view of the file is referenced when the file is closed.
+    return read(next(_children(view, _GRAPH)))
 
 
 def _inputs(message: memoryview) -> Iterator[tuple[str, Declared]]:

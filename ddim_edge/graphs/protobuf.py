@@ -1,4 +1,4 @@
-"""Protobuf: reads the fields of a message in a file that is mapped into memory."""
+"""Reads the fields of a protobuf message from a memory-mapped file."""
 
 import contextlib
 import mmap
@@ -15,7 +15,7 @@ _VARINT, _BYTES = 0, 2
 
 @contextlib.contextmanager
 def mapped(path: Path) -> Iterator[memoryview]:
-    """The bytes of a file, read when they are looked at; BundleError where there are none."""
+    """Map a file into memory. Raises BundleError where it is missing, empty or unreadable."""
     try:
         with (
             open(path, "rb") as file,
@@ -32,7 +32,7 @@ def mapped(path: Path) -> Iterator[memoryview]:
 
 
 def fields(view: memoryview) -> Iterator[tuple[int, memoryview]]:
-    """The fields of a message: number, and contents, those of a number as they are. EOFError where it is cut short."""
+    """The fields of a message: number and raw contents. Raises EOFError where the message is truncated."""
     position = 0
     while position < len(view):
         tag, position = varint(view, position)
@@ -53,7 +53,7 @@ def fields(view: memoryview) -> Iterator[tuple[int, memoryview]]:
 
 
 def varint(view: memoryview, position: int = 0) -> tuple[int, int]:
-    """A number that begins at ``position``, and where it ends."""
+    """The variable-length number at ``position``, and the position after it."""
     value = shift = 0
     while True:
         byte = view[position]

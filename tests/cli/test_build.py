@@ -45,7 +45,7 @@ def test_it_builds_for_the_cpu_and_a_run_takes_it(invoke: Invoke, tiny_bundle: P
     outcome = invoke("build", tiny_bundle, "--provider", "cpu")
     assert (outcome.code, outcome.out) == (0, f"{user_cache()}: 1 built, {_size()}\n")
     lines = outcome.err.splitlines()
-    assert lines[0] == "1 of 1, unet: building; nothing tells yet how long it takes"
+    assert lines[0] == "1 of 1, unet: building; time left not known yet"
     assert lines[1].startswith("1 of 1, unet: built in ")
     assert len(lines) == 2
     assert invoke("run", tiny_bundle, "-n", 2, "-o", "built.npy", "-p", "cpu").code == plain.code == 0
@@ -145,16 +145,16 @@ def test_list_and_prune(invoke: Invoke, new_bundle: Callable[..., Path], monkeyp
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        ((), ("say what to build, and for what: ddim-edge build BUNDLE --provider",)),
-        (("fashion-mnist",), ("say what to build, and for what",)),
+        ((), ("name a bundle and a provider: ddim-edge build BUNDLE --provider",)),
+        (("fashion-mnist",), ("name a bundle and a provider",)),
         (("nowhere", "--provider", "cpu"), ("no model 'nowhere'",)),
         (("fashion-mnist", "--provider", "cdua"), ("provider 'cdua' is unknown. Did you mean 'cuda'?",)),
         (("fashion-mnist", "--provider", "cuda"), ("provider to build for 'cuda' is unknown",)),
         (("fashion-mnist", "--provider", "tensorrt"), ("provider 'tensorrt' is not in the installed", "Remedy:")),
-        (("fashion-mnist", "--provider", "cpu", "--batch", "2"), ("--batch means nothing to cpu",)),
+        (("fashion-mnist", "--provider", "cpu", "--batch", "2"), ("--batch does not apply to cpu",)),
         (("fashion-mnist", "--provider", "tensorrt", "--batch", "two"), ("for instance 1,2,4, not 'two'",)),
-        (("--list", "--prune"), ("--list and --prune stand alone",)),
-        (("--list", "--provider", "cpu"), ("--list and --prune stand alone",)),
+        (("--list", "--prune"), ("--list and --prune take no other option",)),
+        (("--list", "--provider", "cpu"), ("--list and --prune take no other option",)),
     ],
 )
 def test_bad_input_is_one_line(invoke: Invoke, arguments: tuple[str, ...], parts: tuple[str, ...]) -> None:

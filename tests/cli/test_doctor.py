@@ -184,7 +184,7 @@ def test_fix_prints_commands_and_nothing_else(invoke: Invoke, on: Callable[..., 
 def test_fix_with_nothing_to_mend(invoke: Invoke, on: Callable[..., Machine]) -> None:
     on()
     outcome = invoke("doctor", "--fix")
-    assert (outcome.code, outcome.out, outcome.err) == (0, "", "nothing to mend\n")
+    assert (outcome.code, outcome.out, outcome.err) == (0, "", "nothing to fix\n")
 
 
 def test_fix_of_what_pip_cannot_mend(invoke: Invoke, on: Callable[..., Machine]) -> None:

@@ -1,4 +1,4 @@
-"""What a graph is compiled for: the device, its driver, and the versions of what compiled it."""
+"""The machine that a graph is compiled for: the device, its driver, and the versions of the compilers."""
 
 import ctypes
 import dataclasses
@@ -21,13 +21,13 @@ _TENSORRT = "nvinfer_10.dll" if sys.platform == "win32" else "libnvinfer.so.10"
 
 @dataclass(frozen=True)
 class Machine:
-    """All of a machine that what was compiled on it depends on.
+    """The facts of a machine that a compiled graph depends on.
 
     Attributes:
         device: a GPU's name and compute capability, or a CPU's name and vector extensions; never its index.
         driver: of the GPU; None for a CPU.
         onnxruntime: its version.
-        compiler: the name and version of what compiles: TensorRT, or a provider's plugin; None for ONNX Runtime itself.
+        compiler: name and version of the compiler: TensorRT, or a provider's plugin; None for ONNX Runtime itself.
     """
 
     device: str
@@ -37,7 +37,7 @@ class Machine:
 
     @classmethod
     def of(cls, provider: str, which: str | None = None) -> Self:
-        """The machine that this is, for a provider and one of its devices; ProviderError where that does not load."""
+        """Describe this machine for one device of a provider. Raises ProviderError where the provider does not load."""
         row = provider_named(provider)
         plugin, version = row.as_plugin, str(runtime().__version__)
         compiler = plugin.package if plugin else None
@@ -50,7 +50,7 @@ class Machine:
 
     @classmethod
     def all_of(cls, provider: str) -> list[Self]:
-        """The same, for each of the provider's devices."""
+        """Describe this machine for each of the provider's devices."""
         row = provider_named(provider)
         if row.is_nvidia:
             return [cls.of(provider, str(index)) for index in range(cuda_device_count())]
@@ -62,7 +62,7 @@ class Machine:
         )
 
     def differences(self, built: "Machine") -> Iterator[str]:
-        """How the machine that something was ``built`` on differs from this one, in words."""
+        """How the machine that something was ``built`` on differs from this one, as text."""
         if built.device != self.device:
             yield f"built for {built.device}, this is {self.device}"
         if built.driver != self.driver:
@@ -70,21 +70,24 @@ class Machine:
         if built.onnxruntime != self.onnxruntime:
             yield f"built with ONNX Runtime {built.onnxruntime}, this is {self.onnxruntime}"
         if built.compiler != self.compiler:
-            yield f"built with {built.compiler}, this is {_last_word(self.compiler, built.compiler)}"
+            yield f"built with {built.compiler}, this is {_version_or_all(self.compiler, built.compiler)}"
 
     def to_json(self) -> dict[str, Any]:
         return dataclasses.asdict(self)
 
 
 def cuda_device_count() -> int:
-    """How many GPUs CUDA has here; ProviderError without NVIDIA's driver."""
+    """The number of GPUs that CUDA has. Raises ProviderError without NVIDIA's driver."""
     count = ctypes.c_int()
     _cuda("cuDeviceGetCount", ctypes.byref(count))
     return count.value
 
 
 def cuda_device(index: int) -> tuple[str, str | None]:
-    """A GPU as CUDA counts them: name and compute capability, and the driver's version. ProviderError without one."""
+    """The name and compute capability of a GPU, by CUDA's number, and the driver's version.
+
+    Raises ProviderError where there is no such GPU.
+    """
     handle, name = ctypes.c_int(), ctypes.create_string_buffer(256)
     _cuda("cuDeviceGet", ctypes.byref(handle), index)
     _cuda("cuDeviceGetName", name, len(name), handle)
@@ -99,7 +102,7 @@ def _cuda_attribute(attribute: int, handle: ctypes.c_int) -> int:
 
 
 def _cuda(function: str, *arguments: Any) -> None:
-    """Call the driver itself: unlike NVML, it counts the GPUs as ONNX Runtime does, and is there on a Jetson."""
+    """Call CUDA's driver. Unlike NVML it numbers the GPUs like ONNX Runtime, and every Jetson has it."""
     try:
         driver = ctypes.CDLL(_CUDA_DRIVER)
     except OSError as error:
@@ -110,7 +113,7 @@ def _cuda(function: str, *arguments: Any) -> None:
 
 
 def tensorrt_version() -> str:
-    """The version of the TensorRT that is loaded; ProviderError where none can be."""
+    """The version of the TensorRT that is loaded. Raises ProviderError where it cannot be loaded."""
     try:
         library = ctypes.CDLL(_TENSORRT)
     except OSError as error:
@@ -120,7 +123,7 @@ def tensorrt_version() -> str:
 
 
 def _driver_version() -> str:
-    """The driver's own, or on a Jetson, where it is a part of the system, that of the system."""
+    """The driver's version; on a Jetson, where the driver is part of the system, that of the system."""
     version = ctypes.c_int()
     _cuda("cuDriverGetVersion", ctypes.byref(version))
     of_cuda = f"of CUDA {version.value // 1000}.{version.value % 1000 // 10}"
@@ -128,12 +131,12 @@ def _driver_version() -> str:
 
 
 def _plugin_device(device: Any) -> str:
-    """CPU, or a kind and a name, such as "GPU Intel(R) Arc(TM) A770"."""
+    """CPU, or the type and name of the device, such as "GPU Intel(R) Arc(TM) A770"."""
     kind = str(device.device.type.name)
     return kind if kind == "CPU" else f"{kind} {device.ep_metadata.get('FULL_DEVICE_NAME', '')}".strip()
 
 
-def _last_word(version: str | None, other: str | None) -> str:
-    """``version`` without the words that it shares with ``other``."""
+def _version_or_all(version: str | None, other: str | None) -> str:
+    """The version number alone where ``other`` is of the same compiler, else all of ``version``."""
     ours, theirs = str(version).rpartition(" "), str(other).rpartition(" ")
     return ours[2] if ours[0] == theirs[0] else str(version)

@@ -19,10 +19,10 @@ def missing_message(
     width: int | None = None,
     options: Mapping[str, str] | None = None,
 ) -> str:
-    """The message where nothing fits: what there is, why it does not fit, and the command that builds it.
+    """The error message where nothing that was compiled fits: what there is, why it does not fit, the build command.
 
-    ``batch`` in rows of the graph; ``height`` and ``width`` in pixels, None for the model's usual size; ``options`` as
-    for ``find``.
+    ``batch``: rows of the graph. ``height``, ``width``: in pixels; None for the model's usual size. ``options``: as for
+    ``find``.
     """
     built = "; ".join(sorted({shapes_text(entry.recipe.shapes) for entry in found.fitting}))
     why = "; ".join(found.reasons) or (f"what is built is for {built}" if built else "nothing is built")
@@ -47,5 +47,5 @@ def build_command(
 
 
 def shapes_text(shapes: Shapes) -> str:
-    """Shapes in words."""
+    """Shapes as text, such as "sample 2x4x64x64, timestep 2"."""
     return ", ".join(f"{name} {'x'.join(map(str, shape))}" for name, shape in shapes.items()) or "any shape"

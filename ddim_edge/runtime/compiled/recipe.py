@@ -1,4 +1,4 @@
-"""What is to be compiled of a graph, for what, and with which options of its provider."""
+"""Recipe: what to compile from a graph, for which machine, with which options of the provider."""
 
 import hashlib
 import json
@@ -25,13 +25,13 @@ class Recipe:
     """What to compile, and for what.
 
     Attributes:
-        provider: its name.
+        provider: the provider's name.
         graph: the file of the graph.
-        shapes: of the inputs that have a free axis; empty for what takes any shape.
-        machine: what it is compiled on.
-        precision: fp32, fp16 or int8, where the provider can choose; None where the graph's own types decide.
-        workspace: the most bytes of GPU memory that the compiler may try kernels with; None for the provider's own.
-        options: the provider's own that were given by name, without those that change nothing of what is compiled.
+        shapes: the shapes of the inputs that have a free axis; empty where any shape fits.
+        machine: the machine that it is compiled on.
+        precision: fp32, fp16 or int8 where the provider can choose; None where the types of the graph decide.
+        workspace: the most bytes of GPU memory that the compiler may try kernels with; None for the provider's default.
+        options: the provider's options that the user gave, without those that do not change what is compiled.
     """
 
     provider: str
@@ -47,15 +47,17 @@ class Recipe:
         return component_of(self.graph)
 
     def key(self, sha256: str) -> str:
-        """Of the folder, given the graph's hash: the same for the same things and for nothing else."""
-        ingredients = {**self._described(), "graph_sha256": sha256}
-        return hashlib.sha256(json.dumps(ingredients, sort_keys=True).encode()).hexdigest()[:16]
+        """The key in the folder's name: a hash of the recipe and of the graph's hash ``sha256``."""
+        inputs = {**self._described(), "graph_sha256": sha256}
+        return hashlib.sha256(json.dumps(inputs, sort_keys=True).encode()).hexdigest()[:16]
 
     def folder(self, cache: Path, sha256: str) -> Path:
         return cache / f"{self.provider}-{self.component}-{self.key(sha256)}"
 
     def to_json(self, folder: Path, sha256: str) -> dict[str, Any]:
-        """What ``built.json`` says of it. A bundle that its cache lies in can be moved with it."""
+        """The recipe in ``built.json``. The graph's path is relative where the cache is in the bundle's folder, so that
+        both can be moved together.
+        """
         inside = folder.is_relative_to(self.graph.parent.parent)
         graph = os.path.relpath(self.graph, folder) if inside else str(self.graph)
         known = {"stamps": graph_stamps(self.graph), "sketch": graph_sketch(self.graph)}
@@ -75,7 +77,7 @@ class Recipe:
 
     @classmethod
     def from_json(cls, facts: Mapping[str, Any], folder: Path) -> Self:
-        """Of a ``built.json`` in ``folder``; KeyError, TypeError or ValueError where it is none of this version."""
+        """Read a ``built.json`` in ``folder``. Raises KeyError, TypeError or ValueError for another format version."""
         if facts["format"] != FORMAT:
             raise ValueError(f"format {facts['format']}")
         return cls(
@@ -90,11 +92,10 @@ class Recipe:
 
 
 def provider_options(recipe: Recipe, folder: Path) -> dict[str, str]:
-    """The options to compile with, which are those to run with: TensorRT builds anew where the profile is another.
+    """The options to compile with, and to run with: with another profile TensorRT would build again.
 
-    They go on top of the provider's defaults. ONNX Runtime's TensorRT provider reads several profiles of one input, and
-    runs with the first of them only (microsoft/onnxruntime#31624): so there is one, the exact shape, in an engine of
-    its own.
+    They override the provider's defaults. ONNX Runtime's TensorRT provider reads several profiles of one input, but
+    runs with the first of them only (microsoft/onnxruntime#31624). So each engine has one profile, the exact shape.
     """
     return {**recipe.options, **options_set_by_build(recipe, folder)}
 
@@ -107,5 +108,5 @@ def options_set_by_build(recipe: Recipe, folder: Path) -> dict[str, str]:
 
 
 def component_of(graph: Path) -> str:
-    """What a graph is called: unet for unet/model.onnx, unet_step for unet/unet_step.onnx."""
+    """The name of a graph: unet for unet/model.onnx, unet_step for unet/unet_step.onnx."""
     return graph.parent.name if graph.name == MODEL else graph.stem

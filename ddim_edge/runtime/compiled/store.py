@@ -1,8 +1,8 @@
-"""What was compiled of a bundle's graphs: TensorRT's engines, EPContext models, optimized graphs for the CPU.
+"""The store of compiled graphs: TensorRT's engines, EPContext models, optimized graphs for the CPU.
 
-Each lies in a folder of its own, ``CACHE/PROVIDER-COMPONENT-KEY``, beside the bundle or in the user's cache. Its
-``built.json`` is written last: a folder without one is unfinished, and nobody uses it. The key is a hash of all that
-makes it fit or not; ``built.json`` says the same in words, so that what does not fit any more can say why.
+Each has its own folder, ``CACHE/PROVIDER-COMPONENT-KEY``, in the bundle's folder or in the user's cache. Its
+``built.json`` is written last: a folder without one is unfinished and is not used. The key is a hash of everything that
+must match; ``built.json`` has the same as readable values, for the message when something does not match any more.
 """
 
 import dataclasses
@@ -27,20 +27,20 @@ from .recipe import Recipe, Shapes, component_of, provider_options
 CACHE_VARIABLE = "DDIM_EDGE_CACHE"
 RECORD = "built.json"
 TIMING = ".timing"
-"""How the files end in which TensorRT keeps what it has timed: they may be kept, and change, all the time."""
+"""The suffix of TensorRT's timing caches. They may change at any time, and are kept for the next build."""
 _PLACE = "compiled"
 _FOLDER_NAME = re.compile(r"(?P<provider>[a-z]+(?:-[a-z]+)*)-(?P<component>\w+)-[0-9a-f]{16}", re.ASCII)
 
 
 @dataclass(frozen=True)
 class Compiled:
-    """Something that was compiled, and how to run it.
+    """A compiled graph, and how to run it.
 
     Attributes:
-        folder: where it lies.
+        folder: its folder in the cache.
         recipe: what was compiled, and for what; its ``graph`` is the source.
-        sha256: of the original graph and its weights.
-        stamps, sketch: of the original's files when it was compiled, to know it without reading all of it.
+        sha256: the hash of the source graph and its weights.
+        stamps, sketch: of the source's files when it was compiled, to recognize it without reading all of it.
         seconds, size, date: how long it took, its bytes on disk, and when it was finished, in ISO 8601.
     """
 
@@ -55,9 +55,9 @@ class Compiled:
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
-        """What lies in a folder of the cache; None where it is unfinished, or of another version of this program.
+        """Read a folder of the cache; None where it is unfinished, or of another version of this program.
 
-        So it is where a file is missing or cut: TensorRT would build for minutes, and a plugin may crash.
+        None also where a file is missing or truncated: TensorRT would build for minutes, and a plugin may crash.
         """
         try:
             facts = json.loads((folder / RECORD).read_text(encoding="utf-8"))
@@ -76,50 +76,50 @@ class Compiled:
 
     @property
     def graph(self) -> Path:
-        """What ONNX Runtime is to open: the original where the provider finds its engines by itself."""
+        """The graph for ONNX Runtime to open: for engines the source, because the provider finds them by itself."""
         return self.recipe.graph if self._form is CompiledForm.ENGINES else self.folder / MODEL
 
     @property
     def optimized(self) -> bool:
-        """Whether the graph is optimized already, and is to be opened with ORT_DISABLE_ALL."""
+        """Whether the graph is optimized already, and has to be opened with ORT_DISABLE_ALL."""
         return self._form is CompiledForm.OPTIMIZED
 
     @property
     def is_context(self) -> bool:
-        """Whether it is an EPContext model, which has one node for all that the provider compiled."""
+        """Whether it is an EPContext model, which has one node in place of all that the provider compiled."""
         return self._form is CompiledForm.CONTEXT
 
     @property
     def options(self) -> dict[str, str]:
-        """The provider's options with which it runs."""
+        """The provider's options to run it with."""
         return provider_options(self.recipe, self.folder)
 
     @property
     def session_entries(self) -> dict[str, str]:
-        """The session's config entries to run it with: an EPContext model that does not fit is not compiled anew."""
+        """The session's config entries: an EPContext model that does not fit must fail, not be compiled again."""
         return {"session.disable_model_compile": "1"} if self.is_context else {}
 
     @property
     def batches(self) -> tuple[int, ...]:
-        """The rows of its inputs, such as 2, or 1 and 2 for a fused step of guided images; none where any will do."""
+        """The rows of its inputs, such as 2, or 1 and 2 for a fused step of guided images; empty where any fit."""
         return tuple(sorted({shape[0] for shape in self.recipe.shapes.values()}))
 
     def fits(self, shapes: Shapes) -> bool:
-        """Whether it takes inputs of these shapes; those that the graph fixes need not be named."""
+        """Whether it takes inputs of these shapes; inputs with fixed shapes may be left out."""
         return all(shapes.get(name) == shape for name, shape in self.recipe.shapes.items())
 
 
 class Found(NamedTuple):
-    """What the caches hold of one graph."""
+    """What the caches have for one graph."""
 
     fitting: tuple[Compiled, ...]
-    """What runs here, the newest first: one for every shape, where a provider compiles for shapes."""
+    """What runs here, newest first; one per shape where the provider compiles for shapes."""
     reasons: tuple[str, ...]
-    """Why the rest does not, in words."""
+    """Why the others do not run here, as text."""
 
 
 class SourceGraph:
-    """A graph whose weights are read at most once, and only where its files are not those that were compiled."""
+    """A graph to compare with what was compiled. Its weights are read only if its files' stamps have changed."""
 
     def __init__(self, graph: Path) -> None:
         self.graph = graph.absolute()
@@ -137,6 +137,7 @@ class SourceGraph:
         return graph_sha256(self.graph)
 
     def matches(self, entry: Compiled) -> bool:
+        """Whether ``entry`` was compiled from a graph with these contents."""
         if self.stamps == entry.stamps:
             return True
         sizes, compiled = ([stamp[0] for stamp in stamps.values()] for stamps in (self.stamps, entry.stamps))
@@ -150,10 +151,10 @@ def find(
     options: Mapping[str, str] | None = None,
     machine: Machine | None = None,
 ) -> Found:
-    """What was compiled of ``graph`` for a provider and one of its devices, beside the bundle and in the user's cache.
+    """Find what was compiled of ``graph`` for one device of a provider, in the bundle's folder and the user's cache.
 
-    ``options``: the provider's, as they were given by name. Cheap where nothing was compiled. Raises ProviderError
-    where something was and the provider does not load.
+    ``options``: the provider's options that the user gave. Fast where nothing was compiled. Raises ProviderError where
+    something was, and the provider does not load.
     """
     source = SourceGraph(graph)
     entries = list(_entries(source.graph, provider))
@@ -169,7 +170,7 @@ def find(
 
 
 def user_cache() -> Path:
-    """Where what is compiled lies, unless it lies beside the bundle."""
+    """The user's cache of compiled graphs, for all bundles."""
     if os.environ.get(CACHE_VARIABLE):
         return Path(os.environ[CACHE_VARIABLE]).absolute() / _PLACE
     base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
@@ -177,12 +178,12 @@ def user_cache() -> Path:
 
 
 def bundle_cache(bundle: Path) -> Path:
-    """The cache beside a bundle's networks."""
+    """The cache in a bundle's own folder."""
     return bundle.absolute() / _PLACE
 
 
 def cached_folders(cache: Path) -> list[Path]:
-    """The folders of a cache that this program made, finished or not, by name; links are not its own."""
+    """The folders of a cache that this program made, finished or not, recognized by their names; no links."""
     if not cache.is_dir():
         return []
     named = (path for path in sorted(cache.iterdir()) if _FOLDER_NAME.fullmatch(path.name))
@@ -190,12 +191,12 @@ def cached_folders(cache: Path) -> list[Path]:
 
 
 def write_record(folder: Path, recipe: Recipe, sha256: str, seconds: float) -> Compiled:
-    """Declare that what lies in a folder is finished; OutputError where that cannot be written."""
+    """Write ``built.json``, which marks a folder as finished. Raises OutputError where it cannot be written."""
     sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
     files = {name: size for name, size in sizes.items() if not name.endswith(TIMING)}
     date = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
-    told = {"seconds": round(seconds, 3), "bytes": sum(sizes.values()), "date": date, "files": files}
-    facts = {**recipe.to_json(folder, sha256), **told}
+    measured = {"seconds": round(seconds, 3), "bytes": sum(sizes.values()), "date": date, "files": files}
+    facts = {**recipe.to_json(folder, sha256), **measured}
     write_file(folder / RECORD, json.dumps(facts, indent=1).encode())
     written = Compiled.read(folder)
     assert written is not None
@@ -203,7 +204,7 @@ def write_record(folder: Path, recipe: Recipe, sha256: str, seconds: float) -> C
 
 
 def _entries(graph: Path, provider: str) -> Iterator[Compiled]:
-    """What is finished in the caches for a provider and a component of this name, of any bundle."""
+    """The finished entries of the caches for a provider and a component of this name, of any bundle."""
     for cache in (bundle_cache(graph.parent.parent), user_cache()):
         for folder in cached_folders(cache):
             named = _FOLDER_NAME.fullmatch(folder.name)
@@ -214,7 +215,7 @@ def _entries(graph: Path, provider: str) -> Iterator[Compiled]:
 
 
 def _faults(entry: Compiled, here: Machine, options: Mapping[str, str]) -> list[str]:
-    """Why what was compiled does not fit the machine that this is, and these options."""
+    """Why what was compiled does not fit this machine and these options."""
     faults = list(here.differences(entry.recipe.machine))
     if entry.recipe.options != options:
         built = " ".join(f"--provider-option {key}={value}" for key, value in entry.recipe.options.items())
@@ -227,5 +228,5 @@ def _is_outdated(entry: Compiled, source: SourceGraph, own: list[Compiled]) -> b
 
 
 def _opened_at(entry: Compiled, graph: Path) -> Compiled:
-    """The same for the bundle where it lies now."""
+    """The same entry with the path that the graph has now."""
     return dataclasses.replace(entry, recipe=dataclasses.replace(entry.recipe, graph=graph))

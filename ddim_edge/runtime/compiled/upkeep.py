@@ -1,4 +1,4 @@
-"""The upkeep of a cache of compiled graphs: one writer at a time, what is in it, and what may go."""
+"""Maintains a cache of compiled graphs: locks it, lists its entries, and removes those that are of no use here."""
 
 import contextlib
 import functools
@@ -16,7 +16,7 @@ _LOCK = ".lock"
 UNFINISHED = "unfinished"
 
 MachinesOf = Callable[[str], Sequence[Machine]]
-"""The machine that this is, as each device of a provider sees it; ProviderError where the provider does not load."""
+"""From a provider's name to this machine for each of its devices. Raises ProviderError where it does not load."""
 
 
 class Entry(NamedTuple):
@@ -24,15 +24,15 @@ class Entry(NamedTuple):
 
     folder: Path
     compiled: Compiled | None
-    """None where it is unfinished."""
+    """None for an unfinished folder."""
     fault: str | None
-    """Why it is of no use here; None where it is, and where nobody can say because its provider does not load."""
+    """Why it is of no use here; None where it is of use, or unknown because its provider does not load."""
     size: int
     """Bytes on disk."""
 
 
 def entries(caches: Sequence[Path], machines_of: MachinesOf | None = None) -> list[Entry]:
-    """All folders of some caches, and what is wrong with them."""
+    """All entries of some caches, with what is wrong with them."""
     finder = _FaultFinder(machines_of or Machine.all_of)
     folders = [folder for cache in caches for folder in cached_folders(cache)]
     found = ((folder, Compiled.read(folder)) for folder in folders)
@@ -40,13 +40,14 @@ def entries(caches: Sequence[Path], machines_of: MachinesOf | None = None) -> li
 
 
 def prune(caches: Sequence[Path], machines_of: MachinesOf | None = None) -> list[Entry]:
-    """Remove what is of no use here, and return it. ConfigError while something is built into one of the caches."""
+    """Remove the entries that are of no use here, and return them. Raises ConfigError during a build into a cache."""
     gone = []
     for cache in filter(Path.is_dir, caches):
         with locked(cache):
             for entry in entries([cache], machines_of):
                 if entry.fault:
-                    (entry.folder / RECORD).unlink(missing_ok=True)  # first: what is left of it must not look finished
+                    # First, so that an interrupted removal leaves an unfinished folder.
+                    (entry.folder / RECORD).unlink(missing_ok=True)
                     shutil.rmtree(entry.folder)
                     gone.append(entry)
     return gone
@@ -54,7 +55,10 @@ def prune(caches: Sequence[Path], machines_of: MachinesOf | None = None) -> list
 
 @contextlib.contextmanager
 def locked(cache: Path) -> Iterator[None]:
-    """Hold a cache for oneself; ConfigError where another process does. The system lets go of it when one ends."""
+    """Lock a cache for this process; the system frees the lock when the process ends.
+
+    Raises ConfigError where another process has the lock, OutputError where the cache cannot be written.
+    """
     try:
         cache.mkdir(parents=True, exist_ok=True)
         file = open(cache / _LOCK, "ab")  # noqa: SIM115
@@ -69,7 +73,7 @@ def locked(cache: Path) -> Iterator[None]:
 
 
 def clear(folder: Path) -> None:
-    """Make a folder ready to be built into: nothing of an earlier attempt stays but what TensorRT has timed."""
+    """Empty a folder before a build, except for TensorRT's timing caches of an earlier attempt."""
     folder.mkdir(parents=True, exist_ok=True)
     for path in folder.iterdir():
         if path.is_dir() and not path.is_symlink():
@@ -79,7 +83,7 @@ def clear(folder: Path) -> None:
 
 
 class _FaultFinder:
-    """What is wrong with an entry, asking every provider, and reading every graph, but once."""
+    """Finds what is wrong with entries; loads every provider and reads every graph at most once."""
 
     def __init__(self, machines_of: MachinesOf) -> None:
         self._machines = functools.cache(functools.partial(_machines, machines_of))
@@ -100,7 +104,7 @@ class _FaultFinder:
 
 
 def _machines(machines_of: MachinesOf, provider: str) -> Sequence[Machine]:
-    """None where the provider does not load: on another machine that shares the cache it may."""
+    """Empty where the provider does not load: it may load on another machine that shares the cache."""
     try:
         return machines_of(provider)
     except ProviderError:

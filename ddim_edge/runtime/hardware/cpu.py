@@ -1,9 +1,9 @@
-"""What of the machine's processors this process may use, and so how many threads a graph gets on the CPU.
+"""Reads which processors this process may use, and chooses how many threads a graph gets on the CPU.
 
-By itself ONNX Runtime starts a thread for every physical core of the machine, those that are off included, and pins
-each to its own. It asks neither for the affinity mask (its threads leave that of ``taskset``, and in a container cannot
-be pinned) nor for a container's quota, nor for OMP_NUM_THREADS. Where one of these says less than the machine has, it
-is told the number of threads, and then pins none.
+By default ONNX Runtime starts a thread for every physical core of the machine, also for cores that are off, and pins
+each thread to its core. It ignores the affinity mask (its threads leave that of ``taskset``, and cannot be pinned in a
+container), a container's quota, and OMP_NUM_THREADS. Where one of these allows less than the machine has, the number of
+threads is set here; ONNX Runtime then pins none.
 """
 
 import os
@@ -13,20 +13,20 @@ from pathlib import Path, PurePosixPath
 
 _ROOT = Path("/")
 _VARIABLES = ("ORT_INTRA_OP_NUM_THREADS", "OMP_NUM_THREADS")
-"""The first is ONNX Runtime's own, which its newer versions read by themselves; it is the more particular."""
+"""The first one, which newer versions of ONNX Runtime read themselves, takes precedence."""
 
 
 @dataclass(frozen=True)
 class Cpu:
-    """What there is, what this process may use of it, and what is made of that.
+    """The machine's cores, which of them this process may use, and the threads chosen from that.
 
     Attributes:
-        cores: the machine's physical cores; None where the system does not say.
-        allowed: those that are on and that this process may run on; None where the system does not say.
+        cores: the machine's physical cores; None where the system does not report them.
+        allowed: those that are on and that this process may run on; None where the system does not report them.
         quota: processor time that the control group allows, in cores; None where it sets no limit.
-        asked: the threads that an environment variable asks for; None where none does.
-        ignored: environment variables of that kind, ``NAME=value``, that name no number of threads. (OpenMP, too,
-            goes on without them.)
+        asked: the number of threads in an environment variable; None where none is set.
+        ignored: such environment variables, ``NAME=value``, whose value is not a number of threads. (OpenMP ignores
+            them, too.)
         masked: whether the machine has processors that are off, or that this process may not run on.
     """
 
@@ -39,21 +39,21 @@ class Cpu:
 
     @property
     def chosen(self) -> int | None:
-        """How many threads a graph should have, at least 1; None where there is nothing to choose by."""
+        """The number of threads for a graph, at least 1; None where nothing is known."""
         if self.asked is not None or self.allowed is None:
             return self.asked
         return max(1, min(self.allowed, self.allowed if self.quota is None else int(self.quota + 0.5)))
 
     @property
     def threads(self) -> int:
-        """The same for ONNX Runtime's ``intra_op_num_threads``: 0 where its own choice, which pins, is right."""
+        """The value for ONNX Runtime's ``intra_op_num_threads``: 0 where its default, with pinned threads, is right."""
         if self.chosen is None or (self.chosen == self.cores and not self.masked and not self.ignored):
             return 0
-        return self.chosen  # also beside a bad value: of its own variable's, ONNX Runtime would not go on without it
+        return self.chosen  # also with an ignored variable: ONNX Runtime fails on a bad value of its own one
 
     @property
     def is_metered(self) -> bool:
-        """Whether a quota below the cores makes a thread that waits by spinning take time from those that work."""
+        """Whether a quota is below the cores, so that spinning threads take time from working ones."""
         return self.quota is not None and self.allowed is not None and self.quota < self.allowed
 
     def __str__(self) -> str:
@@ -67,14 +67,14 @@ class Cpu:
 
 
 def threads() -> int:
-    """How many threads a graph should run on, for ``intra_op_num_threads``; 0 leaves it to ONNX Runtime."""
+    """The number of threads for a graph, for ``intra_op_num_threads``; 0 is ONNX Runtime's default."""
     return describe().threads
 
 
 def describe(root: Path = _ROOT, environ: Mapping[str, str] = os.environ, mask: set[int] | None = None) -> Cpu:
     """Read what this process may use.
 
-    ``root`` is where /proc and /sys are; ``mask`` the processors that the process may run on, where not the real ones.
+    ``root``: the folder with /proc and /sys. ``mask``: the processors to use in place of the process's affinity mask.
     """
     asked, ignored = _asked(environ)
     mask = _mask() if mask is None else mask
@@ -96,12 +96,12 @@ def _counted(number: int | None, noun: str) -> str:
 
 
 def _mask() -> set[int] | None:
-    # Linux alone has it. Elsewhere ONNX Runtime asks the system itself, and there are no control groups.
+    # Only Linux has it. Elsewhere ONNX Runtime asks the system itself, and there are no control groups.
     return os.sched_getaffinity(0) if hasattr(os, "sched_getaffinity") else None
 
 
 def _asked(environ: Mapping[str, str]) -> tuple[int | None, tuple[str, ...]]:
-    """What the first variable that makes sense asks for, and those that make none."""
+    """The number in the first variable that has a valid one, and the variables with invalid values."""
     said = {name: environ[name] for name in _VARIABLES if environ.get(name, "").strip()}
     numbers = {name: _number(value) for name, value in said.items()}
     ignored = tuple(f"{name}={said[name]}" for name, number in numbers.items() if number is None)
@@ -109,13 +109,13 @@ def _asked(environ: Mapping[str, str]) -> tuple[int | None, tuple[str, ...]]:
 
 
 def _number(text: str) -> int | None:
-    """OMP_NUM_THREADS may be a list, a number for every level of nesting. 0 asks for nothing."""
+    """The number of threads, 0 for not set; None for invalid text. OMP_NUM_THREADS may be a list, by nesting level."""
     first = text.split(",")[0].strip()
     return int(first) if first.isascii() and first.isdigit() else None
 
 
 def _cores(root: Path, processors: set[int]) -> int:
-    """How many cores these logical processors belong to; one by itself where the system does not say."""
+    """The number of cores of these logical processors; each is a core where the system does not report siblings."""
     return len({_siblings(root, processor) for processor in processors})
 
 
@@ -125,7 +125,7 @@ def _siblings(root: Path, processor: int) -> frozenset[int]:
 
 
 def _listed(text: str) -> set[int]:
-    """The kernel's way to write a set, such as ``0-3,8``; empty for what is none."""
+    """Read the kernel's notation of a set, such as ``0-3,8``; empty for invalid text."""
     found = set[int]()
     for part in text.split(","):
         first, _, last = part.strip().partition("-")
@@ -142,7 +142,7 @@ def _read(path: Path) -> str:
 
 
 def _quota(root: Path) -> float | None:
-    """The least of the quotas of this process's control group and of those above it, in cores."""
+    """The smallest quota of this process's control group and its parents, in cores."""
     return min((quota for folder in _groups(root) for quota in _quotas_in(folder)), default=None)
 
 
@@ -155,7 +155,7 @@ def _quotas_in(folder: Path) -> Iterator[float]:
 
 
 def _groups(root: Path) -> Iterator[Path]:
-    """The folders of the control groups that limit processor time: of version 1 and 2, from the process's own up."""
+    """The folders of the control groups (version 1 and 2) that limit processor time, from the process's own upwards."""
     paths = _own_groups(root)
     for line in _read(root / "proc/self/mountinfo").splitlines():
         left, _, right = line.partition(" - ")
@@ -170,7 +170,7 @@ def _groups(root: Path) -> Iterator[Path]:
 
 
 def _own_groups(root: Path) -> dict[str, str]:
-    """The process's group in each version's tree, by the type of file system that shows it."""
+    """The process's control group in each version's hierarchy, by the type of the file system that shows it."""
     paths = {}
     for line in _read(root / "proc/self/cgroup").splitlines():
         _, controllers, path = [*line.split(":", 2), "", ""][:3]
@@ -182,7 +182,7 @@ def _own_groups(root: Path) -> dict[str, str]:
 
 
 def _below(path: str, shown: str) -> PurePosixPath:
-    """Where a group lies below the mount that shows the tree from ``shown`` on; the mount itself if nowhere in it."""
+    """The path of a group relative to a mount that shows the hierarchy from ``shown`` on; "." if it is outside."""
     try:
         return PurePosixPath(path).relative_to(shown)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Memory that has been freed, and that the C library keeps instead of giving it back to the system."""
+"""Memory of this process: how much it uses and may use, and how to return freed memory to the system."""
 
 import ctypes
 import os
@@ -10,10 +10,10 @@ from typing import Any
 
 
 def trim_heap() -> None:
-    """Give it back, where the C library is glibc; the others do so by themselves, or cannot be asked.
+    """Return freed memory to the system, with glibc only; other C libraries do so by themselves or have no such call.
 
-    ONNX Runtime reads a graph's weights, lays them out anew and frees what it read: in many pieces, of which glibc
-    keeps those below 32 MiB. That comes to two thirds of the weights.
+    ONNX Runtime reads a graph's weights, copies them into another layout, and frees what it read, in many blocks. glibc
+    keeps the blocks below 32 MiB, which are about two thirds of the weights.
     """
     trim = _malloc_trim()
     if trim is not None:
@@ -26,12 +26,12 @@ def _malloc_trim() -> Callable[[int], Any] | None:
 
 
 def peak_memory() -> int | None:
-    """The largest resident set of this process so far, in bytes; None where the system does not tell."""
+    """The largest resident size of this process so far, in bytes; None where the system does not report it."""
     try:
         lines = Path("/proc/self/status").read_text().splitlines()
     except OSError:
         return _peak_by_usage()
-    # getrusage counts what the process was forked from.
+    # Not getrusage, which includes the process that this one was forked from.
     return next(int(line.split()[1]) * 1024 for line in lines if line.startswith("VmHWM:"))
 
 
@@ -45,15 +45,15 @@ def _peak_by_usage() -> int | None:
 
 
 ReadMemory = Callable[[], int | None]
-"""Bytes; None where the platform does not tell."""
+"""Reads a number of bytes; None where the platform does not report it."""
 
 
 SHARE = 0.8
-"""Of the memory that is free at start, how much may be used where nobody says."""
+"""The default limit, as a share of the memory that is free at start."""
 
 
 def used_bytes() -> int | None:
-    """The resident size of this process; None where the platform does not tell."""
+    """The resident size of this process; None where the platform does not report it."""
     try:
         pages = int(Path("/proc/self/statm").read_text().split()[1])
     except (OSError, ValueError, IndexError):
@@ -62,7 +62,7 @@ def used_bytes() -> int | None:
 
 
 def budget_bytes() -> int | None:
-    """What this process may use: what it does use, and a share of what is free, in its container too."""
+    """The memory that this process may use: what it uses now and ``SHARE`` of what is free, also in its container."""
     used, free = used_bytes(), _free_bytes()
     return None if used is None or free is None else used + int(SHARE * free)
 
@@ -81,7 +81,7 @@ def _machine_free() -> int | None:
 
 
 def _container_free() -> int | None:
-    """What cgroup v2 leaves to this process's group; None without a limit."""
+    """The memory that the limit of this process's cgroup (v2) leaves free; None without a limit."""
     group = Path("/sys/fs/cgroup")
     try:
         return max(0, int((group / "memory.max").read_text()) - int((group / "memory.current").read_text()))

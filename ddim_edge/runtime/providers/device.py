@@ -1,4 +1,4 @@
-"""The device that graphs run on: a provider, which of its devices, and its options."""
+"""The device that graphs run on: a provider, one of its devices, and the provider's options."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -16,11 +16,11 @@ class Device:
 
     Attributes:
         provider: one of ``NAMES``.
-        which: which of the provider's devices: a number, or for OpenVINO a name such as GPU; None for the first.
-        options: the provider's own options, by their real names.
+        which: one of the provider's devices: a number, or for OpenVINO a name such as GPU; None for the first.
+        options: the provider's own options, by ONNX Runtime's names.
         allow_fallback: whether a relevant share of the work may go to the CPU where the provider cannot do it.
 
-    Raises ProviderError for a provider, or a device of it, that cannot be.
+    Raises ProviderError for an unknown provider or option, and for a device that the provider cannot have.
     """
 
     provider: str = "auto"
@@ -53,7 +53,7 @@ class Device:
     def candidates(self) -> Iterator[Provider]:
         """The providers to try, best first: one for a name, several for ``auto``.
 
-        Raises ProviderError for a named provider that the installed package does not hold.
+        Raises ProviderError for a named provider that the installed package does not have.
         """
         available = runtime().get_available_providers()
         if self.provider == AUTO:

@@ -1,6 +1,6 @@
-"""What ONNX Runtime's errors say, without where in its source they arose.
+"""Reads ONNX Runtime's error messages: removes the C++ source positions, and finds the option at fault.
 
-It has no error kinds for what went wrong, and begins a message with files, line numbers and signatures of C++.
+Its Python exceptions have no useful types, and their messages begin with C++ files, line numbers and signatures.
 """
 
 import re
@@ -10,21 +10,21 @@ from ...errors import ProviderError
 
 # "[ONNXRuntimeError] : 1 : FAIL :", alone or after "/onnxruntime_src/…/file.cc:63 static Kind Function(const Other&)".
 _BEGINNING = re.compile(r"^(/\S+:\d+ .*?\) )?(.*\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : )?(\[ERROR\] )?")
-_PLACE = re.compile(r"\b\w+\.(?:h|cc):\d+ [\w:]+(?:\(\))? ")  # "parse_string.h:116 ParseString "
+_POSITION = re.compile(r"\b\w+\.(?:h|cc):\d+ [\w:]+(?:\(\))? ")  # "parse_string.h:116 ParseString "
 _OPTION = re.compile(r"provider option \"(\w+)\"|the key '(\w+)'|option '(\w+)'|(\w+) parameter:")
 
 
 def first_error_line(error: Exception) -> str:
-    """The first line of its message that says something, or its kind where it has none.
+    """The first informative line of an error's message, or the error's type where the message is empty.
 
-    A line that ends in a colon announces the next one: OpenVINO begins with several that say where it was.
+    Lines that end in a colon are skipped: OpenVINO begins with several of them, which name source positions.
     """
-    lines = [_PLACE.sub("", _BEGINNING.sub("", line.strip())) for line in str(error).splitlines() if line.strip()]
+    lines = [_POSITION.sub("", _BEGINNING.sub("", line.strip())) for line in str(error).splitlines() if line.strip()]
     return next((line for line in lines if not line.endswith(":")), lines[0] if lines else type(error).__name__)
 
 
 def refused_option(error: Exception, provider_name: str, given: Mapping[str, str]) -> ProviderError | None:
-    """The error for an option of ``given`` whose value the provider does not take; None where that is not it."""
+    """The error for an option of ``given`` whose value the provider refuses; None where ``error`` is another one."""
     text = first_error_line(error)
     found = _OPTION.search(text)
     key = next(filter(None, found.groups())) if found else ""

@@ -1,4 +1,4 @@
-"""The module ``onnxruntime``: imported here and nowhere else, and what is known of how it was installed."""
+"""Imports the module ``onnxruntime``, here and nowhere else, and finds out how it was installed."""
 
 import contextlib
 import ctypes
@@ -18,7 +18,7 @@ NOT_INSTALLED = (
 
 
 def runtime() -> ModuleType:
-    """Return the module ``onnxruntime``. ProviderError where it is not installed, or broken."""
+    """The module ``onnxruntime``. Raises ProviderError where it is not installed, or broken."""
     try:
         import onnxruntime
     except ModuleNotFoundError as error:
@@ -29,14 +29,14 @@ def runtime() -> ModuleType:
         raise ProviderError(f"ONNX Runtime is broken: {error}. Reinstall it") from None
     module: ModuleType = onnxruntime
     if not hasattr(module, "InferenceSession"):
-        # What is left when one of two packages that share this module has been uninstalled.
+        # Two packages share this module, and one was uninstalled: its files are missing.
         raise ProviderError("ONNX Runtime is broken: pip install --force-reinstall onnxruntime (or onnxruntime-gpu)")
     return module
 
 
-@functools.cache  # all that Python has installed is searched, in most of a second where that is much
+@functools.cache  # searches all installed packages, which can take most of a second
 def installed_packages() -> Mapping[str, str]:
-    """The installed distributions that bring the module ``onnxruntime``, with versions; two are one too many."""
+    """The installed packages that contain the module ``onnxruntime``, with versions; two overwrite each other."""
     found = {}
     for distribution in importlib.metadata.packages_distributions().get("onnxruntime", []):
         found[distribution] = importlib.metadata.version(distribution)
@@ -44,7 +44,7 @@ def installed_packages() -> Mapping[str, str]:
 
 
 def silence_logging() -> None:
-    """What goes wrong is raised, with its reason; ONNX Runtime would say it again, on stdout and on stderr."""
+    """Stop ONNX Runtime from printing errors to stdout and stderr: they are raised."""
     runtime().set_default_logger_severity(4)
 
 
@@ -56,9 +56,9 @@ def load_cuda_libraries() -> None:
 
 
 def why_not_loaded(library: str | None) -> str:
-    """The reason why a provider of the installed package did not load, as the system's loader tells it.
+    """Why a provider of the installed package did not load, as the system's loader reports it.
 
-    ``library``: the name of the shared library that holds it, without prefix and suffix; None where there is none.
+    ``library``: the name of the provider's shared library, without prefix and suffix; None where it has none.
     """
     if library is None:
         return "ONNX Runtime did not say why"
@@ -66,7 +66,7 @@ def why_not_loaded(library: str | None) -> str:
 
 
 def library_fault(library: str) -> str | None:
-    """Why the installed package's library of a provider cannot be loaded; None where it can."""
+    """Why the shared library of a provider cannot be loaded; None where it can."""
     folder = Path(str(runtime().__file__)).parent / "capi"
     pattern = f"{library}.dll" if sys.platform == "win32" else f"lib{library}.*"
     libraries = sorted(folder.glob(pattern))
@@ -80,7 +80,7 @@ def library_fault(library: str) -> str | None:
 
 
 def _load_with_host(folder: Path, library: Path) -> None:
-    # A provider's library takes symbols from this one, which ONNX Runtime loads before it.
+    # A provider's library needs the symbols of this one; ONNX Runtime loads it first, too.
     for shared in folder.glob("*onnxruntime_providers_shared.*"):
         ctypes.CDLL(str(shared), mode=ctypes.RTLD_GLOBAL)
     ctypes.CDLL(str(library))

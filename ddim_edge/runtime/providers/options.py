@@ -1,9 +1,9 @@
-"""The options that each provider takes, by ONNX Runtime's names, and those that are set here, with the reasons.
+"""The options of each provider by ONNX Runtime's names: the valid ones, and those that are set here, with reasons.
 
-The names were read out of the libraries of onnxruntime-gpu 1.31.1, onnxruntime 1.32.0 (Core ML), onnxruntime-openvino
+The names were read from the libraries of onnxruntime-gpu 1.31.1, onnxruntime 1.32.0 (Core ML), onnxruntime-openvino
 1.24.1, onnxruntime-directml 1.24.4, onnxruntime-migraphx 1.27.1, and of the plugins onnxruntime-ep-openvino 1.8.1,
 onnxruntime-ep-nv-tensorrt-rtx 0.5.0 and onnxruntime-ep-webgpu 0.4.0. Options that are addresses in the process's memory
-are left out: a command line cannot give one, and a wrong one ends the process.
+are left out: a command line cannot give one, and a wrong one crashes the process.
 """
 
 from collections.abc import Mapping, Sequence
@@ -41,7 +41,7 @@ _OPENVINO = """
     cache_dir device_luid disable_dynamic_shapes enable_causallm enable_opencl_throttling enable_qdq_optimizer layout
     load_config model_priority num_of_threads num_streams precision reshape_input
 """
-# The plugin says of the names above that are not here: "ignored, please set it via the load_config".
+# Of the other names above the plugin reports: "ignored, please set it via the load_config".
 _OPENVINO_PLUGIN = "enable_causallm hint_enable_gqa load_config reshape_input"
 _COREML = """
     AllowLowPrecisionAccumulationOnGPU EnableOnSubgraphs MLComputeUnits ModelCacheDirectory ModelFormat
@@ -74,7 +74,7 @@ KEYS: Mapping[str, frozenset[str]] = {
 """Each provider's options."""
 
 PLUGIN_KEYS: Mapping[str, frozenset[str]] = {**KEYS, "openvino": frozenset(_OPENVINO_PLUGIN.split())}
-"""Likewise, where a plugin brings the provider."""
+"""Each provider's options where a plugin brings the provider."""
 
 # The device is chosen by --provider NAME:DEVICE alone, because buffers must be on the same one.
 _CHOOSES_DEVICE = ("device_id", "device_type")
@@ -89,7 +89,7 @@ _RUNTIME_CACHE = "runtime"
 
 
 def parse_options(pairs: Sequence[str]) -> dict[str, str]:
-    """Read ``key=value`` pairs, each key once. Raises ConfigError for anything else."""
+    """Read ``key=value`` pairs. Raises ConfigError for anything else, and for a key that is given twice."""
     options: dict[str, str] = {}
     for pair in pairs:
         key, equals, value = pair.partition("=")
@@ -104,7 +104,7 @@ def parse_options(pairs: Sequence[str]) -> dict[str, str]:
 def check_options(provider_name: str, given: Mapping[str, str], *, plugin: bool = False) -> None:
     """Raise ProviderError for an option that the provider, or the ``plugin`` that brings it, does not take.
 
-    Not every provider refuses what it does not know: the OpenVINO plugin passes over it without a word.
+    Not every provider refuses unknown options itself: the OpenVINO plugin ignores them without a warning.
     """
     valid = (PLUGIN_KEYS if plugin else KEYS).get(provider_name, frozenset())
     has_devices = provider_named(provider_name).device_option is not None
@@ -118,9 +118,9 @@ def check_options(provider_name: str, given: Mapping[str, str], *, plugin: bool 
 
 
 def defaults(provider_name: str, *, each_step: bool, plugin: bool = False) -> dict[str, str]:
-    """The options that are set where nobody says otherwise.
+    """The options that are set by default; options of the user override them.
 
-    ``each_step``: whether the network is called at every step, as a UNet is, and not once an image, as a VAE is.
+    ``each_step``: whether the network is called at every step, like a UNet, and not once per image, like a VAE.
     """
     match provider_name:
         case "cuda":
@@ -160,25 +160,25 @@ def compile_options(
 
 def _cuda(*, each_step: bool) -> dict[str, str]:
     return {
-        # ONNX Runtime would double its arena whenever it grows, and so take up to twice what is needed.
+        # By default ONNX Runtime doubles its arena whenever it grows, and takes up to twice the memory needed.
         "arena_extend_strategy": "kSameAsRequested",
-        # Every algorithm of every convolution is timed at the first call, which fifty steps pay back and one does not.
+        # EXHAUSTIVE times all algorithms of every convolution at the first call: worth it for fifty steps, not for one.
         "cudnn_conv_algo_search": "EXHAUSTIVE" if each_step else "HEURISTIC",
-        # With 0 cuDNN has 32 MB for a convolution, which excludes its tensor-core algorithms in fp16.
+        # With 0 cuDNN has 32 MB per convolution, too little for its tensor-core algorithms in fp16.
         "cudnn_conv_use_max_workspace": "1",
-        # TF32 keeps 10 of float32's 23 bits in matrix products; a seed should give the image that it gives elsewhere.
+        # TF32 keeps 10 of float32's 23 bits in matrix products; a seed should give the same image on every device.
         "use_tf32": "0",
-        # Not measured: tensor cores want this layout, and ONNX Runtime turns around what it has no kernel for.
+        # Not measured: tensor cores need this layout, and ONNX Runtime transposes where it has no kernel for it.
         "prefer_nhwc": "0",
     }
 
 
 def _tensorrt() -> dict[str, str]:
-    # ONNX Runtime's Python binding wants "True" and "False" for TensorRT, where CUDA's options are "1" and "0".
+    # ONNX Runtime's Python binding takes "True" and "False" for TensorRT, and "1" and "0" for CUDA.
     return {
-        # A graph that is cut into several engines needs the largest one's scratch memory, not that of all together.
+        # A graph of several engines then needs the scratch memory of the largest one, not of all together.
         "trt_context_memory_sharing_enable": "True",
-        # The squares and sums of a normalisation overflow fp16: the image would be black.
+        # Squares and sums in a normalisation overflow fp16, which makes the image black.
         "trt_layer_norm_fp32_fallback": "True",
     }
 
@@ -201,6 +201,6 @@ def _profile(prefix: str, shapes: Mapping[str, tuple[int, ...]], workspace: int 
 
 
 def _openvino_plugin() -> dict[str, str]:
-    # OpenVINO computes float32 graphs in bf16 or fp16 on hardware that has it, unless it is told to keep their type.
+    # By default OpenVINO computes float32 graphs in bf16 or fp16 on hardware that supports it.
     keep = '{"EXECUTION_MODE_HINT": "ACCURACY"}'
     return {"load_config": f'{{"CPU": {keep}, "GPU": {keep}}}'}

@@ -1,8 +1,8 @@
-"""Where the nodes of a session's graph went: to the provider that was asked for, or to the CPU.
+"""Checks on which provider the nodes of a session's graph run: the one that was named, or the CPU.
 
-ONNX Runtime gives the CPU what a provider has no kernel for, and says nothing. It also gives it the arithmetic of
-shapes, on purpose: its few integers are wanted on the host. What it tells is operator types, not what they compute on;
-so types that such arithmetic consists of (Shape, Gather, Concat, Add …) never count as work, and all others always do.
+ONNX Runtime assigns nodes to the CPU without a warning where a provider has no kernel for them. It also assigns shape
+arithmetic to the CPU, on purpose: its few integers are needed on the host. It reports operator types, not their inputs;
+so the types that shape arithmetic uses (Shape, Gather, Concat, Add …) are never counted as work, and all others always.
 """
 
 import re
@@ -16,11 +16,11 @@ from .onnxruntime_module import runtime
 from .table import CPU, Provider
 
 RECORD_PLACEMENT = ("session.record_ep_graph_assignment_info", "1")
-"""The entry of the session's configuration without which ONNX Runtime keeps no record to read here."""
+"""The session's config entry that makes ONNX Runtime record the assignment."""
 
 _RELEVANT_SHARE = 0.05
 
-# Where nearly all of a network's time goes: Conv, FusedConv, Gemm, MatMulNBits, MultiHeadAttention, GroupNorm …
+# They take nearly all of a network's time: Conv, FusedConv, Gemm, MatMulNBits, MultiHeadAttention, GroupNorm …
 _HEAVY = re.compile(r"Conv|Gemm|MatMul|Einsum|Attention|Norm")
 _SHAPE_ARITHMETIC = """
     Abs Add And ArgMax Cast CastLike Ceil Concat Constant ConstantOfShape CumSum Div Equal Expand Flatten Floor Gather
@@ -33,17 +33,21 @@ _SHAPE_ARITHMETIC = """
 def check_placement(
     raw: Any, provider: Provider, name: str, *, allow_fallback: bool, original: Path | None = None
 ) -> str | None:
-    """Raise ProviderError where a relevant share of the work went to the CPU, unless that is allowed.
+    """Raise ProviderError where a relevant share of the work runs on the CPU, unless that is allowed.
 
-    Relevant is, on a provider with a memory of its own, any convolution, matrix product, attention or normalisation:
-    each one's input and output cross the bus, and everything waits. It is also, on every provider, more than 5 % of the
-    nodes that do work: where the provider computes in the host's memory a lone node costs no more than its own time.
+    Relevant is, on a provider with its own memory, any convolution, matrix product, attention or normalisation: its
+    input and output are copied over the bus, and the device waits. Relevant is also, on every provider, more than 5 %
+    of the nodes that do work; a provider that computes in the host's memory needs no copies for a single node.
 
-    Returns a remark where something was left to the CPU and that is no error, or where it cannot be known because this
-    ONNX Runtime keeps no record (before 1.24); None where all is well.
+    Returns a remark where some nodes run on the CPU and that is no error, or where ONNX Runtime keeps no record (before
+    1.24); None otherwise.
 
-    raw: ONNX Runtime's session, made with RECORD_PLACEMENT. name: the component's, for the message. original: the
-    graph that an EPContext model was compiled of, which has one node in the place of hundreds.
+    Args:
+        raw: ONNX Runtime's session, created with RECORD_PLACEMENT.
+        provider: the provider that was named.
+        name: the component's name, for the message.
+        allow_fallback: return a remark in place of the error.
+        original: the graph that an EPContext model was compiled from, to count its nodes: the model has only one.
     """
     if provider == CPU:
         return None
@@ -64,7 +68,7 @@ def check_placement(
 
 
 def _assigned(raw: Any) -> dict[str, Counter[str]]:
-    """Each provider's operator types with their numbers."""
+    """For each provider, how many nodes of each operator type it has."""
     types: dict[str, Counter[str]] = {}
     for part in raw.get_provider_graph_assignment_info():
         types.setdefault(part.ep_name, Counter()).update(node.op_type for node in part.get_nodes())

@@ -1,9 +1,8 @@
-"""The buffers on the device that a session runs in: what need not cross the bus stays where it is.
+"""Buffers on the device for a session's inputs and outputs, to avoid copies between host and device.
 
-For every combination of input shapes there is one buffer for each input, allocated once and written to when its
-contents change, and two for each output that stays: they take turns, so that an output may be the next call's input
-and is never written to the buffer that is read. Addresses therefore repeat, and a device that records its kernel
-launches (a CUDA graph) can replay them.
+Each combination of input shapes has one buffer per input, allocated once and written to when its contents change, and
+two per output that stays on the device. These two are used alternately: an output may be the next call's input, and a
+call must not write to the buffer that it reads. Addresses therefore repeat, and a recorded CUDA graph can be replayed.
 """
 
 import itertools
@@ -19,15 +18,15 @@ from ...arrays import Array
 from ..providers.onnxruntime_module import runtime
 
 _MOST_SHAPES = 8
-"""Combinations of input shapes that keep their buffers; the least recently used one leaves."""
+"""Combinations of input shapes that keep their buffers; the least recently used one is freed."""
 _HOST = "cpu"
 _GRAPH_ID, _NO_GRAPH = "gpu_graph_id", "-1"
 
 
 class DeviceArray:
-    """An array that stays on the device. To NumPy it is an array, and then it is downloaded.
+    """An array on the device. NumPy can use it as an array: then it is downloaded.
 
-    Its memory is written to again two calls later: if somebody still holds it then, it is downloaded before.
+    Its memory is written to again two calls later; an array that is still in use then is downloaded first.
     """
 
     def __init__(self, value: Any, dtype: np.dtype[Any]) -> None:
@@ -43,18 +42,18 @@ class DeviceArray:
         return np.array(self._host, dtype, copy=copy)
 
     def move_to_host(self) -> None:
-        """Give the device's memory back."""
+        """Download the array, and free the device's memory for the next output."""
         self._host, self.value = np.asarray(self), None
 
 
 def _downloaded(value: Any) -> Array:
     array: Array = value.numpy()
-    return array.copy() if value.device_name() == _HOST else array  # the host's memory would be shared
+    return array.copy() if value.device_name() == _HOST else array  # in the host's memory it would be a view
 
 
 @dataclass
 class _OutputBuffer:
-    """Memory for an output, and the array that was last handed out of it."""
+    """Memory for an output, and the array that was last returned in it."""
 
     value: Any
     dtype: np.dtype[Any]
@@ -73,34 +72,34 @@ class _OutputBuffer:
 
 @dataclass
 class _BoundCall:
-    """Inputs and outputs at fixed addresses."""
+    """ONNX Runtime's binding of inputs and outputs at fixed addresses, with the options of the run."""
 
     binding: Any
     options: Any
     inputs: Sequence[Any]
-    """Kept, so that no other value gets their addresses."""
+    """Referenced, so that no other value gets their addresses."""
 
 
 @dataclass
 class _ShapeBuffers:
-    """What belongs to one combination of input shapes."""
+    """The buffers and bindings of one combination of input shapes."""
 
     inputs: dict[str, Any] = field(default_factory=dict)
     uploaded: dict[str, Array] = field(default_factory=dict)
-    """What lies in the inputs' memory, of arrays that cannot have changed since."""
+    """The read-only arrays that the input buffers hold."""
     outputs: dict[str, list[_OutputBuffer]] = field(default_factory=dict)
-    """The memory that was written to last comes last."""
+    """Two per output; the one that was written to last comes last."""
     calls: dict[tuple[int, ...], _BoundCall] = field(default_factory=dict)
     graph_ids: list[int] = field(default_factory=list)
 
 
 class DeviceBuffers:
-    """Runs ONNX Runtime's session ``raw`` in memory of the device. Belongs to one thread at a time.
+    """Runs ONNX Runtime's session ``raw`` with buffers on the device. Not thread-safe.
 
     Attributes:
         uploads: how often each input was copied to the device.
 
-    With ``captures`` the session was created with CUDA graphs: one is recorded for every set of addresses.
+    ``captures``: whether the session was created with CUDA graphs. Then one is recorded for every set of addresses.
     """
 
     def __init__(self, raw: Any, memory: str, device_index: int = 0, *, captures: bool = False) -> None:
@@ -112,7 +111,7 @@ class DeviceBuffers:
     def run(
         self, feeds: Mapping[str, Array | DeviceArray], names: Sequence[str], keep: Collection[str]
     ) -> dict[str, Array | DeviceArray]:
-        """The outputs ``names``; those in ``keep`` as DeviceArrays, but for the first call of new shapes."""
+        """Run, and return the outputs ``names``. Those in ``keep`` are DeviceArrays, except at a shape's first call."""
         buffers = self._buffers_for(feeds)
         if not buffers.outputs.keys() >= set(names):
             return self._run_unbuffered(buffers, feeds, names)
@@ -140,7 +139,7 @@ class DeviceBuffers:
     def _run_unbuffered(
         self, buffers: _ShapeBuffers, feeds: Mapping[str, Array | DeviceArray], names: Sequence[str]
     ) -> dict[str, Array | DeviceArray]:
-        """Run without buffers: only the answer tells the shapes of the outputs."""
+        """Run without buffers, because the shapes of the outputs are known only afterwards; then allocate them."""
         arrays = {name: np.asarray(feed) for name, feed in feeds.items()}
         results = dict(zip(names, self._raw.run(names, arrays, self._run_options(_NO_GRAPH)), strict=True))
         for name, array in results.items():
@@ -149,7 +148,7 @@ class DeviceBuffers:
         return results
 
     def _input_buffer(self, buffers: _ShapeBuffers, name: str, feed: Array | DeviceArray) -> Any:
-        """The memory that input ``name`` is read from: a DeviceArray's own, or a buffer that now holds ``feed``."""
+        """The memory to read input ``name`` from: a DeviceArray's own, or the buffer after ``feed`` was uploaded."""
         if isinstance(feed, DeviceArray):
             if feed.value is not None:
                 return feed.value
@@ -166,7 +165,7 @@ class DeviceBuffers:
         return value
 
     def _output_buffer(self, buffers: _ShapeBuffers, name: str, sources: Collection[Any], stays: bool) -> _OutputBuffer:
-        """Memory for an output: never what is read; for what stays, the older of the two."""
+        """Memory for an output: never a buffer that is read; the older of the two for an output that stays."""
         usual = buffers.outputs[name] if stays else buffers.outputs[name][::-1]
         free = [output for output in usual if all(output.value is not source for source in sources)]
         chosen = free[0]

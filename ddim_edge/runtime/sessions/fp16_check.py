@@ -1,4 +1,4 @@
-"""fp16 ends at 65,504: what grows beyond is infinite, then NaN, and the image black. So its answers are looked at."""
+"""Checks fp16 outputs for overflow: values above 65,504 become infinity, then NaN, and the image black."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,7 +11,7 @@ from ...errors import PredictionError
 
 
 class PrecisionWarning(UserWarning):
-    """A network of fp16 failed, and its fp32 form takes its place."""
+    """A network in fp16 failed, and its fp32 form is used from now on."""
 
 
 def fp32_fallback_of(graph: Path) -> Path | None:
@@ -21,9 +21,9 @@ def fp32_fallback_of(graph: Path) -> Path | None:
 
 
 def fp16_fault_of(outputs: Mapping[str, NDArray[np.generic]], *, first: bool) -> str | None:
-    """What is wrong with a network's outputs, in words; None where nothing is.
+    """What is wrong with a network's fp16 outputs, as text; None where nothing is.
 
-    One value throughout is wrong at the ``first`` call only: later it may be what was asked for.
+    One value everywhere is wrong at the ``first`` call only: later it can be the right output.
     """
     arrays = [array for array in outputs.values() if isinstance(array, np.ndarray) and array.dtype.kind == "f"]
     if any(not np.isfinite(array).all() for array in arrays):
@@ -34,7 +34,7 @@ def fp16_fault_of(outputs: Mapping[str, NDArray[np.generic]], *, first: bool) ->
 
 
 def no_fp32_fallback(name: str, fault: str) -> PredictionError:
-    """The error where there is no fp32 form."""
+    """The error for a bundle without the fp32 form."""
     return PredictionError(
         f"{name} returned {fault} in fp16: export the model again with --dtype fp16 --keep-fp32 {name}, "
         f"or with --fp32-too {name} to have both at hand"

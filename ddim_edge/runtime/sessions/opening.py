@@ -1,4 +1,4 @@
-"""Makes ONNX Runtime's session of a graph, on the device that was asked for or not at all."""
+"""Opens a graph: creates ONNX Runtime's session on the device that was named, or raises with the reason."""
 
 import re
 import warnings
@@ -20,24 +20,24 @@ from .session_options import Purpose, run_options, session_options
 
 _CUDA_GRAPH = "enable_cuda_graph"
 _CUDA_GRAPHS = frozenset((_CUDA_GRAPH, "trt_cuda_graph_enable"))
-# How ONNX Runtime begins its refusals to capture a CUDA graph: of control flow, or of nodes on other providers.
+# ONNX Runtime's errors for a graph that cannot be a CUDA graph: it has control flow, or nodes on other providers.
 _NOT_CAPTURED = re.compile(r"graph capture feature")
 
 
 class FallbackWarning(UserWarning):
-    """A graph runs, but not where, or not as fast as, it might."""
+    """A graph runs on another provider than it could, or slower."""
 
 
 @dataclass(frozen=True)
 class Opened:
-    """ONNX Runtime's session, and what it came to.
+    """ONNX Runtime's session, and how it was opened.
 
     Attributes:
-        provider: the one that it runs on.
+        provider: the provider that it runs on.
         raw: ONNX Runtime's session.
         captures: whether each shape's kernel launches are recorded once, as a CUDA graph, and then replayed.
         run_options: ONNX Runtime's, for every call.
-        compiled: what it was opened from in the place of the graph, and what else was compiled, for other shapes.
+        compiled: what was compiled of the graph, for this and for other shapes; the first one was opened.
     """
 
     provider: Provider
@@ -50,7 +50,7 @@ class Opened:
 def open_graph(path: Path, device: Device, purpose: Purpose) -> Opened:
     """Open the graph on the first provider of ``device`` that runs it.
 
-    Raises ProviderError where none does, with each one's reason, BundleError where the file is no usable graph.
+    Raises ProviderError with each provider's reason where none does, BundleError where the file is not a usable graph.
     """
     reasons = []
     for provider in device.candidates():
@@ -68,20 +68,20 @@ def open_graph(path: Path, device: Device, purpose: Purpose) -> Opened:
 
 
 def prepare(provider: Provider) -> None:
-    """Load what the provider needs, where it needs anything, and have ONNX Runtime say nothing twice."""
+    """Load the libraries that the provider needs, and silence ONNX Runtime's own log."""
     silence_logging()
     if provider.memory == "cuda":
         load_cuda_libraries()
 
 
 def open_compiled(compiled: Compiled, device: Device, purpose: Purpose) -> Opened:
-    """Open what was compiled; ProviderError where its provider does not run it any more."""
+    """Open what was compiled. Raises ProviderError where its provider does not run it any more."""
     provider = provider_named(compiled.recipe.provider)
     return _open_as(compiled.graph, provider, device, purpose, compiled)
 
 
 def open_uncompiled(path: Path, device: Device, purpose: Purpose) -> Opened:
-    """Open the graph itself, whatever was compiled of it: a provider that runs engines builds one now, however long.
+    """Open the graph itself, even if something was compiled of it. A provider that needs engines builds them now.
 
     Raises ProviderError where the provider does not run it.
     """
@@ -103,7 +103,7 @@ def _open(path: Path, provider: Provider, device: Device, purpose: Purpose) -> O
 def _open_as(
     path: Path, provider: Provider, device: Device, purpose: Purpose, compiled: Compiled | None = None
 ) -> Opened:
-    """On exactly this provider, with a CUDA graph where it takes one."""
+    """Open the graph on this provider, with a CUDA graph where that is possible."""
     options = _provider_options(provider, device, purpose, compiled)
     name = compiled.recipe.component if compiled else path.parent.name
     try:
@@ -147,8 +147,10 @@ def _provider_options(
     own = dict(device.options) if device.provider == provider.name else {}
     for key in _CUDA_GRAPHS & own.keys():
         if _is_on(own[key]) and provider.memory is None:
-            raise ProviderError(f"{key} needs buffers that stay where they are, and {provider.name} has none here")
-        if purpose is not Purpose.EACH_STEP:  # it needs them, too, and is called too seldom to be worth it
+            raise ProviderError(
+                f"{key} needs buffers with fixed addresses, and {provider.name} has none here: leave {key} out"
+            )
+        if purpose is not Purpose.EACH_STEP:  # without buffers; and too few calls to gain time
             del own[key]
     if provider.cuda_graph and purpose is Purpose.EACH_STEP:
         options[_CUDA_GRAPH] = "1"
@@ -172,7 +174,7 @@ def _create(
         _as_compiled(options, compiled)
     if plugin is not None:
         plugin.add_to(options, provider.ort_name, which, given)
-    # What a plugin brings is chosen by its device, and there must be no list beside that.
+    # A plugin's provider is chosen by its device; a list of providers would be an error then.
     wanted = {} if plugin else {"providers": [(provider.ort_name, given)], "enable_fallback": 0}
     try:
         session = runtime().InferenceSession(path, options, **wanted)
@@ -196,6 +198,6 @@ def _as_compiled(options: Any, compiled: Compiled) -> None:
 
 
 def not_loaded(provider: Provider, reason: str) -> ProviderError:
-    """The error for a provider of the installed package that does not load."""
+    """The error for a provider that the installed package has and that does not load."""
     remedy = f"Remedy: {provider.remedy}, or --provider auto"
     return ProviderError(f"provider {provider.name!r} did not load: {reason}. {remedy}")

@@ -1,4 +1,4 @@
-"""The sessions of one pipeline: all on one device, and one at a time where memory is scarce."""
+"""Opens the sessions of one pipeline: all on one device, and with low_memory one at a time."""
 
 from pathlib import Path
 
@@ -9,7 +9,7 @@ from .session import OneInMemory, Session
 
 
 class Sessions:
-    """Opens the graphs of a pipeline on ``device``; with ``low_memory`` one network is in memory at a time."""
+    """Opens the graphs of a pipeline on ``device``; with ``low_memory`` one network at a time is in memory."""
 
     def __init__(self, device: Device | str = "auto", *, low_memory: bool = False) -> None:
         self.device = Device.parse(device) if isinstance(device, str) else device
@@ -18,8 +18,8 @@ class Sessions:
     def open(self, path: Path, root: Path, *, each_step: bool = False, keep_open: bool = False) -> Session:
         """Check the graph's files, which must lie below ``root``, and open it.
 
-        ``each_step``: for a network that is called at every step, not once an image; ``keep_open``: also with
-        ``low_memory``. Raises BundleError or ProviderError where that fails.
+        ``each_step``: whether the network is called at every step, not once per image. ``keep_open``: keep it in memory
+        also with ``low_memory``. Raises BundleError or ProviderError where it cannot be opened.
         """
         for graph in filter(None, (path, fp32_fallback_of(path))):
             check_onnx_file(graph, root)

@@ -1,4 +1,4 @@
-"""A session: one ONNX graph with named inputs on one device, strict about all three."""
+"""Session: runs one ONNX graph with named inputs on one device, and is strict about all three."""
 
 import re
 import warnings
@@ -24,41 +24,41 @@ from .tensors import DTYPES, TensorInfo
 
 Feed = Array | DeviceArray
 
-# ONNX Runtime has no error of its own for this: its arena, C++, CUDA and cuDNN each say it in their words.
+# ONNX Runtime has no error type for this; the messages of its arena, C++, CUDA and cuDNN differ.
 _OUT_OF_MEMORY = re.compile(r"allocat|bad_alloc|out of memory|ALLOC_FAILED", re.IGNORECASE)
 
 
 class OneInMemory:
-    """Sessions that take turns in memory: the one that runs is there, and the one before it is dropped."""
+    """Keeps one of several sessions open at a time, for little memory."""
 
     def __init__(self) -> None:
-        self._holder: Session | None = None
+        self._current: Session | None = None
 
-    def take(self, session: "Session") -> None:
-        """Drop whichever session is there, unless it is this one."""
-        if self._holder is not None and self._holder is not session:
-            self._holder.close()
-        self._holder = session
+    def make_room_for(self, session: "Session") -> None:
+        """Close the session that is open, unless it is this one."""
+        if self._current is not None and self._current is not session:
+            self._current.close()
+        self._current = session
 
 
 class Session:
-    """One graph on one device. With ``one_in_memory`` it is opened when it runs, and again after another has run.
+    """One graph on one device. With ``one_in_memory`` it opens when it runs, and closes when another session runs.
 
     Attributes:
         name: the component's name in messages, such as "unet".
-        provider: the name of the provider that it really runs on.
-        static_shapes: whether every new shape costs a preparation of its own, so that few should come up.
-        inputs, outputs: what the graph declares, by name.
+        provider: the name of the provider that it runs on.
+        static_shapes: whether every new shape has to be prepared, so that few should come up.
+        inputs, outputs: the tensors that the graph declares, by name.
         raw: ONNX Runtime's session; None while it is not open.
-        binding: the buffers on the device that it runs in; None where it is handed the host's arrays.
-        batches: the numbers of rows that it was compiled for, ascending; none where it takes any.
+        device_buffers: the device's buffers of its inputs and outputs; None where it is given arrays of the host.
+        batches: the numbers of rows that it was compiled for, ascending; empty where it takes any.
         needs_fp16_check: True until an fp16 image has been completed; False for a graph that does not compute in fp16.
 
-    Of a graph that is called ``each_step`` the inputs and outputs stay in buffers of the device, where the provider
-    has a memory of its own; ``bound`` says so otherwise. Its threads spin for a moment while they wait for work, which
-    those of a graph that is called once an image do not.
+    The inputs and outputs of a graph that is called ``each_step`` are kept in buffers of the device where the provider
+    has its own memory; ``bound`` overrides that. Its threads spin for a moment while they wait for work; those of a
+    graph that is called once per image do not.
 
-    Raises ProviderError where the provider does not run, BundleError where the file is no usable graph.
+    Raises ProviderError where the provider does not run, BundleError where the file is not a usable graph.
     """
 
     def __init__(
@@ -96,14 +96,14 @@ class Session:
     def run(self, feeds: Mapping[str, Feed], outputs: Sequence[str] | None = None) -> dict[str, Array]:
         """Run the graph once. Inputs are cast to the types that the graph declares.
 
-        ``outputs``: the names of those that are wanted; all by default. An input that was fed before and cannot be
-        written to (its ``flags.writeable`` is False) is neither cast nor uploaded again.
+        ``outputs``: the names of the outputs to return; all by default. A read-only array (``flags.writeable`` is
+        False) that was fed before is neither cast nor uploaded again.
 
-        In fp16, NaN, infinity and, at the first call, one value throughout are no answers: the graph's fp32 form takes
-        its place, with a PrecisionWarning, where the bundle has one.
+        fp16 outputs with NaN or infinity, or at the first call with one value everywhere, are wrong: the graph's fp32
+        form is used from then on, with a PrecisionWarning, where the bundle has one.
 
         Raises BundleError for an input that is missing, unknown or of another shape, DeviceMemoryError where the
-        device has too little memory, ProviderError where it fails otherwise, PredictionError for fp16 that fails.
+        device has too little memory, PredictionError for wrong fp16 outputs, ProviderError for other failures.
         """
         if self._fp32_fallback is not None:
             return self._run_fp32_fallback(feeds, outputs)
@@ -116,9 +116,9 @@ class Session:
         return results
 
     def run_on_device(self, feeds: Mapping[str, Feed], outputs: Sequence[str]) -> dict[str, Feed]:
-        """Likewise, but the outputs stay on the device as DeviceArrays where the session is bound to its memory.
+        """Like ``run``, but with device buffers the outputs stay on the device, as DeviceArrays.
 
-        Nobody looks at them there, so fp16 is not checked.
+        They are not checked for errors of fp16, because that would download them.
         """
         if self._fp32_fallback is not None:
             return self._fp32_fallback.run_on_device(feeds, outputs)
@@ -126,13 +126,13 @@ class Session:
 
     @property
     def is_half(self) -> bool:
-        """Whether it computes in fp16, as far as its inputs and outputs tell."""
+        """Whether an input or output is fp16; then the graph is taken to compute in fp16."""
         return any(info.dtype == np.float16 for info in (*self.inputs.values(), *self.outputs.values()))
 
     def _open_fp32_fallback(self, fault: str) -> bool:
-        """Open the graph's fp32 form in its place, for good, where there is one.
+        """Replace the graph by its fp32 form from now on; False where the bundle has none.
 
-        Where there is none, PredictionError while it has made no image; later it may be the one image's fault.
+        Raises PredictionError where there is none and no image was completed. Later one image alone may be at fault.
         """
         fallback = fp32_fallback_of(self._path)
         if fallback is None and self.needs_fp16_check:
@@ -153,14 +153,14 @@ class Session:
         return self._fp32_fallback.run(known, outputs)
 
     def close(self) -> None:
-        """Give its memory back."""
+        """Free its memory."""
         self.raw = self.device_buffers = None
         self._opened_compiled.clear()
 
     def _run(self, feeds: Mapping[str, Feed], wanted: list[str], *, keep_on_device: bool) -> dict[str, Feed]:
         if feeds.keys() != self.inputs.keys():
             raise BundleError(
-                f"{self.name} wants the inputs {', '.join(self.inputs)}, and was given {', '.join(feeds) or 'none'}"
+                f"{self.name} needs the inputs {', '.join(self.inputs)}, and was given {', '.join(feeds) or 'none'}"
             )
         prepared = {name: self._prepare(info, feeds[name]) for name, info in self.inputs.items()}
         self._ensure_open()
@@ -176,9 +176,9 @@ class Session:
             raise kind(f"{self.name} failed on {self.provider}: {first_error_line(error)}") from error
 
     def _ensure_open(self) -> None:
-        """Open the graph, where it is not open."""
+        """Open the graph if it is not open."""
         if self._one_in_memory is not None:
-            self._one_in_memory.take(self)
+            self._one_in_memory.make_room_for(self)
             if self.raw is None:
                 self._set_session(open_graph(self._path, self._device, Purpose.of(self._each_step, low_memory=True)))
 
@@ -192,9 +192,9 @@ class Session:
             )
 
     def _switch_to_compiled(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Run what was compiled for these shapes; ProviderError, with the command that compiles it, where nothing was.
+        """Switch to what was compiled for these shapes. Raises ProviderError with the build command where nothing was.
 
-        To compile it now would take minutes that nobody asked for.
+        It is not compiled now: that takes minutes.
         """
         entry = next((entry for entry in self._compiled if entry.fits(shapes)), None)
         if entry is None:
@@ -211,7 +211,7 @@ class Session:
         self.raw, self.device_buffers = self._opened_compiled[entry.folder]
 
     def _prepare(self, info: TensorInfo, value: Feed) -> Feed:
-        if self._checked_shapes.get(info.name) != value.shape:  # a run asks for the same shapes again and again
+        if self._checked_shapes.get(info.name) != value.shape:  # most calls have the same shapes
             if not info.fits(value.shape):
                 raise BundleError(f"{self.name}'s input {info} does not take the shape {value.shape}")
             self._checked_shapes[info.name] = value.shape
@@ -238,12 +238,12 @@ class Session:
 
 
 def _device_without_build(device: Device) -> Device:
-    """The device for a graph that nothing was built for."""
+    """The device for a graph that nothing was built for: CUDA in place of TensorRT."""
     other = None if device.provider == AUTO else provider_named(device.provider).runs_unbuilt
     return device if other is None else replace(device, provider=other, options={})
 
 
 def _rows(compiled: Compiled) -> tuple[int, ...]:
-    """How many samples it takes, where it was compiled for a shape."""
+    """The numbers of samples that it was compiled for; empty where it takes any."""
     shape = compiled.recipe.shapes.get("sample")
     return compiled.batches if shape is None else shape[:1]

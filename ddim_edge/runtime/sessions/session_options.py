@@ -11,13 +11,13 @@ from ..providers.table import CPU, Provider
 
 
 class Purpose(Enum):
-    """What a session is opened for, and so how."""
+    """What a session is opened for."""
 
-    INSPECT = "to see what the graph declares: a matter of a second, and of little memory"
-    EACH_STEP = "to run step after step"
-    EACH_STEP_LOW_MEMORY = "to run step after step, in little memory"
-    ONCE_PER_IMAGE = "to run once an image"
-    ONCE_PER_IMAGE_LOW_MEMORY = "to run once an image, in little memory"
+    INSPECT = "to read what the graph declares, in a second and in little memory"
+    EACH_STEP = "to run at every step"
+    EACH_STEP_LOW_MEMORY = "to run at every step, in little memory"
+    ONCE_PER_IMAGE = "to run once per image"
+    ONCE_PER_IMAGE_LOW_MEMORY = "to run once per image, in little memory"
 
     @property
     def is_low_memory(self) -> bool:
@@ -29,32 +29,33 @@ class Purpose(Enum):
 
     @classmethod
     def of(cls, each_step: bool, *, low_memory: bool = False) -> Self:
-        """The purpose of a network that is called ``each_step`` or else once an image."""
+        """The purpose of a network that runs at every step, or else once per image."""
         name = "EACH_STEP" if each_step else "ONCE_PER_IMAGE"
         return cls[f"{name}_LOW_MEMORY" if low_memory else name]
 
 
 def session_options(purpose: Purpose) -> Any:
     options = runtime().SessionOptions()
-    options.log_severity_level = 4  # what goes wrong is raised; the same again on stderr helps nobody
+    options.log_severity_level = 4  # errors are raised, and need not be on stderr too
     options.add_session_config_entry(*RECORD_PLACEMENT)
     processors = cpu.describe()
     options.intra_op_num_threads = processors.threads
     options.add_session_config_entry(*_spinning(purpose, processors))
-    if purpose is Purpose.INSPECT:  # weights in a file of their own stay there: neither laid out anew nor packed
+    if purpose is Purpose.INSPECT:  # do not copy external weights: neither change their layout nor pack them
         options.graph_optimization_level = runtime().GraphOptimizationLevel.ORT_DISABLE_ALL
         options.add_session_config_entry("session.disable_prepacking", "1")
     if purpose.is_low_memory:
-        # From the second call on, one block for all activations would be taken beside what the first call used:
-        # 5.9 in the place of 4.8 GB for Stable Diffusion 1's UNet. Small networks are a fifth faster with it.
+        # With it, the second call allocates one block for all activations, in addition to the first call's memory:
+        # 5.9 instead of 4.8 GB for Stable Diffusion 1's UNet. Small networks are a fifth faster with it.
         options.enable_mem_pattern = False
     return options
 
 
 def run_options(provider: Provider, purpose: Purpose) -> Any:
-    """A graph that is called once an image gives its memory back each time: it would hold the largest one's for ever.
+    """The options of each run. A graph that runs once per image frees its arena after each run, which else stays
+    as large as the largest run needed.
 
-    On the CPU alone, where that was tried, and not where a word has 32 bits: ONNX Runtime has no arena there.
+    On the CPU only, where that was tried, and not on 32-bit systems, where ONNX Runtime has no arena.
     """
     if purpose.is_each_step or provider != CPU or sys.maxsize < 2**32:
         return None
@@ -64,12 +65,12 @@ def run_options(provider: Provider, purpose: Purpose) -> Any:
 
 
 def _spinning(purpose: Purpose, processors: cpu.Cpu) -> tuple[str, str]:
-    """How long a thread that has nothing to do looks for work before it sleeps.
+    """How long an idle thread spins, waiting for work, before it sleeps.
 
-    By ONNX Runtime's default that is some 50 ms: beyond the end of a call, and beside any other program that wants the
-    processor at the cost of both. A graph's next piece of work comes within less, or not before the next step; with a
-    tenth of it the steps lose some percent.
+    ONNX Runtime's default is about 50 ms. That is longer than a call, and slows down both this program and others that
+    need the processor. The next work of a graph comes within the 200 µs chosen here, or not before the next step;
+    with a tenth of that the steps are some percent slower.
     """
-    if not purpose.is_each_step or processors.is_metered:  # would slow the network of the steps down, or use up a quota
+    if not purpose.is_each_step or processors.is_metered:
         return ("session.intra_op.allow_spinning", "0")
     return ("session.intra_op.spin_duration_us", "200")

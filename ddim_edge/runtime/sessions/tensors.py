@@ -1,4 +1,4 @@
-"""Tensors: the names, types and shapes that a graph declares for its inputs and outputs."""
+"""The names, types and shapes that a graph declares for its inputs and outputs."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -19,7 +19,7 @@ DTYPES: Mapping[str, type[np.generic]] = {
 
 @dataclass(frozen=True)
 class TensorInfo:
-    """An input or output of a graph; a dimension is a number where it is fixed and a name where it is free."""
+    """An input or output of a graph. A fixed dimension is a number, a free one a name."""
 
     name: str
     dtype: np.dtype[Any]

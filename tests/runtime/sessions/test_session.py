@@ -97,7 +97,7 @@ def test_a_scalar_timestep_takes_a_scalar(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("feeds", "message"),
     [
-        ({"sample": 0, "timestep": 0}, "unet wants the inputs sample, timestep, class_labels, and was given sample"),
+        ({"sample": 0, "timestep": 0}, "unet needs the inputs sample, timestep, class_labels, and was given sample"),
         ({}, "was given none"),
         ({**_feeds(), "class_label": 0}, "was given sample, timestep, class_labels, class_label"),
     ],
