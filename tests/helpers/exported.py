@@ -10,7 +10,7 @@ import pytest
 from filelock import FileLock
 
 from ddim_edge_export import BundleReport, export_folder
-from ddim_edge_export.sources.diffusers_folder import Part, open_source
+from ddim_edge_export.sources.diffusers_folder import Component, open_source
 
 from .families import FAMILIES
 from .tiny_bundles import write_json
@@ -34,13 +34,13 @@ class Exports:
 
         It refuses a network that was made from other files.
         """
-        parts = open_source(source, components, vae).parts
+        parts = open_source(source, components, vae).components
         controls = [part for part in parts if part.kind == "ControlNetModel"]
         for part in parts:
             self._provide(part, controls if part.name == "unet" else [], source, out, vae)
         return export_folder(source, out, components=components, vae=vae)
 
-    def _provide(self, part: Part, controls: Sequence[Part], source: Path, out: Path, vae: Path | None) -> None:
+    def _provide(self, part: Component, controls: Sequence[Component], source: Path, out: Path, vae: Path | None) -> None:
         """Copy the network to ``out``. A UNet that has ``controls`` can only be exported along with them."""
 
         def export_alone(bundle: Path) -> None:
@@ -53,7 +53,7 @@ class Exports:
         write_json(out / "export.json", {"unfinished": ""})
 
 
-def _hash(part: Part, controlled: bool) -> str:
+def _hash(part: Component, controlled: bool) -> str:
     files = sorted(file for file in part.folder.iterdir() if file.is_file())
     return hashlib.sha256(b"".join([bytes([controlled]), *(file.read_bytes() for file in files)])).hexdigest()[:16]
 
