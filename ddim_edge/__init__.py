@@ -1,4 +1,4 @@
-"""Diffusion models on the edge without PyTorch: a folder of ONNX graphs goes in, images come out.
+"""Runs diffusion models without PyTorch: from a folder of ONNX graphs to images.
 
 >>> import ddim_edge
 >>> pipeline = ddim_edge.load("fashion-mnist", provider="cpu")

@@ -1,4 +1,4 @@
-"""Array types: what is passed between the rooms, by shape and dtype."""
+"""Array types, with their shapes and dtypes, that all rooms use."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[Any]
-"""An array of any type, as graphs take and return them."""
+"""An array of any dtype: an input or output of a graph."""
 Floats = NDArray[np.float64]
 """A column of a schedule's table, float64 (S,) or (T,)."""
 Sample = NDArray[np.float32]

@@ -1,4 +1,4 @@
-"""What can go wrong, as one tree. Every message says what was wrong, what was expected, and what to do.
+"""Errors: one tree of exceptions. Every message says what was wrong, what was expected, and what to do.
 
 ::
 
@@ -12,7 +12,7 @@
     ├── ExportError                       a source that cannot be exported, or a graph that does not match it
     └── PredictionError                   a network that returned NaN or infinity
 
-``exit_code`` is what the command line returns: 2 for what its user can mend, 1 for the rest.
+``exit_code`` is what the command line returns: 2 for what its user can correct, 1 for the rest.
 """
 
 import difflib
@@ -20,13 +20,13 @@ from collections.abc import Iterable
 
 
 class DdimEdgeError(Exception):
-    """The root of every error that this package raises on purpose."""
+    """Base class of all errors that this package raises on purpose."""
 
     exit_code = 2
 
 
 class ConfigError(DdimEdgeError, ValueError):
-    """An option has a value that means nothing here."""
+    """An option or setting has an invalid value, or one that the model does not support."""
 
 
 class BundleError(DdimEdgeError):
@@ -42,11 +42,11 @@ class DeviceMemoryError(ProviderError):
 
 
 class OutputError(DdimEdgeError):
-    """A result cannot be written where it was asked for."""
+    """A result cannot be written to the given path."""
 
 
 class BuildError(DdimEdgeError):
-    """A provider's compiler ended without a word of why."""
+    """A provider's compiler crashed without an error message."""
 
     exit_code = 1
 
@@ -64,7 +64,7 @@ class PredictionError(DdimEdgeError):
 
 
 def choose_from(what: str, value: object, valid: Iterable[str]) -> str:
-    """The one sentence for an unknown name: what it was, the nearest valid one, and all of them."""
+    """The message for an unknown name: the name, the nearest valid one, and all valid ones."""
     names = list(valid)
     nearest = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
     hint = f" Did you mean {nearest[0]!r}?" if nearest else ""

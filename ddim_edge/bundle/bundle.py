@@ -1,4 +1,4 @@
-"""A bundle: a model folder in the diffusers layout whose networks are ONNX."""
+"""Bundle: a model folder in the diffusers layout whose networks are ONNX graphs."""
 
 import functools
 import re
@@ -18,25 +18,25 @@ from .unet_inputs import NO_INPUTS, UnetInputs, check_sides
 from .vae_config import VaeConfig
 
 NO_CLASS = "none"
-"""What the null class is called."""
+"""The label of the null class."""
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """What a model folder says of itself.
+    """A model folder: its path, and the contents of its JSON files.
 
     Attributes:
-        folder: where it lies.
-        name: what it is called in recipes and messages.
-        sample_shape: (C, H, W) of one sample, latents where there is an autoencoder, at the size of a usual image.
+        folder: its path.
+        name: its name in recipes and messages.
+        sample_shape: (C, H, W) of one sample, with an autoencoder of its latents, at the default image size.
         scheduler: the sampler that the model was made for.
-        scheduler_keys: what its scheduler file says.
-        labels: the class names, "0", "1", … where it has classes without names; empty without classes.
-        null_class: the class that stands for "no class", for guidance; None where it has none.
-        num_steps: how many steps the model is usually sampled with, by its own sampler.
-        inputs: what its UNet is fed.
-        vae: the autoencoder whose latents it makes; None where it makes images themselves.
-        controls: its ControlNets.
+        scheduler_keys: the contents of its scheduler file.
+        labels: class names; "0", "1", … for classes without names; empty without classes.
+        null_class: the class that means "no class", for guidance; None without one.
+        num_steps: default number of steps of the model's own sampler.
+        inputs: the UNet's inputs beside sample and timestep.
+        vae: the autoencoder's config; None for a model without an autoencoder.
+        controls: the configs of its ControlNets.
     """
 
     folder: Path
@@ -52,19 +52,21 @@ class Bundle:
     controls: tuple[ControlConfig, ...] = ()
 
     def image_shape(self, height: int | None = None, width: int | None = None) -> Shape:
-        """(C, H, W) of an image of that size in pixels, each side the usual one where it is None.
+        """(C, H, W) of an image of that size in pixels; a side that is None has the default size.
 
-        Raises ConfigError, with the nearest valid sides, for one that the networks cannot make.
+        Raises ConfigError, with the nearest valid sides, for a size that the networks do not support.
         """
-        channels, *usual = self.sample_shape
+        channels, *defaults = self.sample_shape
         factor = self.vae.factor if self.vae else 1
-        sides = [side * factor if given is None else given for given, side in zip((height, width), usual, strict=True)]
+        sides = [
+            side * factor if given is None else given for given, side in zip((height, width), defaults, strict=True)
+        ]
         if (height, width) != (None, None):
             check_sides(sides[0], sides[1], factor * self.inputs.multiple)
         return self.vae.image_channels if self.vae else channels, sides[0], sides[1]
 
     def sample_shape_for(self, height: int | None = None, width: int | None = None) -> Shape:
-        """(C, H, W) of the sample of such an image; ConfigError as ``image_shape``."""
+        """(C, H, W) of the sample of an image of that size; ConfigError as in ``image_shape``."""
         factor = self.vae.factor if self.vae else 1
         _, *sides = self.image_shape(height, width)
         return self.sample_shape[0], sides[0] // factor, sides[1] // factor
@@ -75,25 +77,25 @@ class Bundle:
 
     @property
     def conditioning_names(self) -> set[str]:
-        """The names of the UNet's inputs beside sample and timestep, by what the bundle's files say."""
+        """The names of the UNet's inputs beside sample and timestep, according to the JSON files."""
         return self.inputs.names or ({CLASS_INPUT} if self.labels else set())
 
     def sampler(self, name: str) -> SamplerConfig:
-        """The options of a sampler for this model; ConfigError where it has none or cannot follow the model."""
+        """The config of a sampler for this model; ConfigError if it is unknown or does not fit the model."""
         return sampler_config(self.scheduler_keys, name)
 
     def default_steps(self, config: SamplerConfig) -> int:
-        """The number of steps where the user says none: for the model's own sampler what its scheduler file says."""
+        """The default number of steps: the scheduler file's for the model's own sampler, else the sampler's."""
         return self.num_steps if config.name == self.scheduler.name else default_steps_of(config)
 
     @functools.cached_property
     def sha256(self) -> str:
-        """The hash of the graphs and weights that make images, the UNet's first, as hexadecimal."""
+        """SHA-256 of the graphs and weights that make images, the UNet's first, as hexadecimal."""
         graphs = sorted(graphs_of(self.folder), key=lambda graph: component_named(graph.parent.name).hash_rank)
         return sha256_of_all(file for graph in graphs for file in (graph, *sorted(check_onnx_file(graph, self.folder))))
 
     def class_index(self, label: str | int) -> int:
-        """The class of a name or number; ConfigError, with the nearest name, for one that is not there."""
+        """The class of a name or number; ConfigError, with the nearest name, for an unknown one."""
         if not self.labels:
             raise ConfigError(f"{self.name} has no classes: leave the labels out")
         text = str(label).strip().lower()
@@ -114,5 +116,5 @@ class Bundle:
 
 
 def default_steps_of(config: SamplerConfig) -> int:
-    """The sampler's own usual number of steps, at most the number of training steps."""
+    """The sampler's own default number of steps, at most the number of training steps."""
     return min(config.usual_steps, config.num_train_steps)

@@ -1,4 +1,4 @@
-"""A ControlNet's configuration: what its config.json says."""
+"""ControlNet config: read from the config.json of each ControlNet."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,12 +11,12 @@ from .layout import CONFIG, CONTROLNET, component_named, graphs_of
 
 @dataclass(frozen=True)
 class ControlConfig:
-    """What a ControlNet's config.json says.
+    """The settings of one ControlNet.
 
     Attributes:
-        name: of its folder: controlnet, controlnet_1, …
-        channels: of its image.
-        pooled: whether it returns one number a channel; diffusers lets such a one control the guided half alone.
+        name: the name of its folder: controlnet, controlnet_1, …
+        channels: number of channels of its image.
+        pooled: whether it returns one number per channel; as in diffusers, it then controls only the conditional rows.
     """
 
     name: str
@@ -25,7 +25,7 @@ class ControlConfig:
 
     @classmethod
     def read_all(cls, folder: Path) -> tuple[Self, ...]:
-        """All of a bundle, in their order; ConfigError for a config.json that cannot be read."""
+        """The configs of a bundle's ControlNets, in order; ConfigError for a config.json that cannot be read."""
         names = [graph.parent.name for graph in graphs_of(folder) if component_named(graph.parent.name) is CONTROLNET]
         return tuple(cls._read(name, read_json(folder / name / CONFIG)) for name in names)
 
@@ -35,10 +35,10 @@ class ControlConfig:
 
     @property
     def image_key(self) -> str:
-        """What a conditioning calls its image, float32 (1, C, H, W) in [0, 1]."""
+        """The name of its image, float32 (1, C, H, W) in [0, 1], in a conditioning."""
         return f"{self.name}.image"
 
     @property
     def scale_key(self) -> str:
-        """What a conditioning calls its strength, float32 (1,)."""
+        """The name of its strength, float32 (1,), in a conditioning."""
         return f"{self.name}.scale"

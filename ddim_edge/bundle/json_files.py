@@ -1,4 +1,4 @@
-"""JSON files of a bundle that need not be there."""
+"""Optional JSON files of a bundle."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,7 +9,7 @@ from ..errors import BundleError, ConfigError
 
 
 def read_optional(path: Path) -> Mapping[str, Any]:
-    """The object in the file, empty where there is no file; BundleError for one that is no JSON object."""
+    """The JSON object in a file; empty if there is no file. BundleError for a file that is not a JSON object."""
     try:
         return read_json(path) if path.is_file() else {}
     except ConfigError as error:

@@ -1,4 +1,4 @@
-"""The layout of a bundle: which networks it may have, in which files, how often each runs, and what it is fed."""
+"""Bundle layout: the networks that a bundle may have, their files, how often they run, the size of their inputs."""
 
 import re
 from collections.abc import Iterator
@@ -8,9 +8,9 @@ from typing import Literal, NamedTuple
 MODEL = "model.onnx"
 """A network's graph, in the network's folder."""
 FP32_MODEL = "model.fp32.onnx"
-"""The same in fp32, which takes the place of an fp16 graph that overflows."""
+"""The same network in fp32, used instead of an fp16 graph that overflows."""
 STEP_MODEL = "unet_step.onnx"
-"""The UNet's graph that also guides and steps, on the weights of ``model.onnx``."""
+"""The UNet's graph that also computes guidance and the step, with the weights of ``model.onnx``."""
 CONFIG = "config.json"
 INDEX = "model_index.json"
 SCHEDULER = "scheduler/scheduler_config.json"
@@ -21,13 +21,13 @@ class Component(NamedTuple):
     """A network that a bundle may have.
 
     Attributes:
-        name: its folder; of several ControlNets the first one's.
-        feeds: the size of its inputs: of latents (or of the samples of a model without an autoencoder), of pixels, or
-            of a prompt's tokens.
-        each_step: whether it runs at every step; the others run once an image.
-        config_folders: where its config.json may be, the first one first.
-        companion: the folder of what prepares its input.
-        hash_rank: its place in the bundle's hash.
+        name: its folder; the first one if there are several ControlNets.
+        feeds: the size of its inputs: that of latents (or of the samples of a model without an autoencoder), of pixels,
+            or of a prompt's tokens.
+        hash_rank: its position in the bundle's hash.
+        each_step: whether it runs at every step; the others run once per image.
+        config_folders: where its config.json may be, in order of preference.
+        companion: the folder with the files that prepare its input.
     """
 
     name: str
@@ -61,7 +61,7 @@ COMPONENTS = (UNET, CONTROLNET, VAE_DECODER, VAE_ENCODER, TEXT_ENCODER, TEXT_ENC
 CLASS_INPUT = "class_labels"
 TEXT_INPUTS = ("encoder_hidden_states", "text_embeds", "time_ids")
 GUIDANCE_INPUT = "timestep_cond"
-"""The UNet's inputs beside sample and timestep: the class, what a prompt gives, and an embedded guidance scale."""
+"""The UNet's inputs beside sample and timestep: class, text embeddings and SDXL's sizes, embedded guidance scale."""
 
 
 def component_named(folder: str) -> Component:

@@ -1,4 +1,4 @@
-"""Opens a bundle: finds a model's folder, and reads what its JSON files say of it. No network is opened."""
+"""Reads a bundle: finds a model's folder and reads its JSON files. No network is opened."""
 
 import importlib.util
 import os
@@ -20,7 +20,7 @@ BUNDLED_PACKAGE = "ddim_edge_models"
 
 
 def bundled_folder() -> Path | None:
-    """The folder of the models that ride along with the package; None where it is not installed with them."""
+    """The folder of the models that come with the package; None if they are not installed."""
     spec = importlib.util.find_spec(BUNDLED_PACKAGE)
     locations = spec.submodule_search_locations if spec else None
     return Path(next(iter(locations))) if locations else None
@@ -33,7 +33,7 @@ def bundled_names() -> list[str]:
 
 
 def open_bundle(model: str | os.PathLike[str]) -> Bundle:
-    """Read a bundled model's name, or a folder; BundleError for a folder that is no bundle.
+    """Read a bundle, given a bundled model's name or a folder; BundleError for a folder that is not a bundle.
 
     No network is opened.
     """
@@ -76,7 +76,7 @@ def _find_folder(model: str | os.PathLike[str]) -> Path:
 def _not_a_bundle(folder: Path) -> str:
     if (folder / "unet").is_dir() or (folder / "config.json").is_file():
         return f"{folder} has no {UNET.graph}: make a bundle of it with `ddim-edge export {folder} OUT`"
-    return f"{folder} is no bundle: it has no {UNET.graph}"
+    return f"{folder} is not a bundle: it has no {UNET.graph}"
 
 
 def _read(path: Path, *, required: bool = True) -> Mapping[str, Any]:
@@ -89,7 +89,7 @@ def _read(path: Path, *, required: bool = True) -> Mapping[str, Any]:
 
 
 def _vae(folder: Path, index: Mapping[str, Any]) -> VaeConfig | None:
-    """The autoencoder; BundleError where model_index.json names one whose decoder is not there."""
+    """The autoencoder's config; BundleError if model_index.json names one and its decoder is missing."""
     config = VaeConfig.read(folder)
     named = [name for name in ("vae", "vqvae") if isinstance(index.get(name), list) and any(index[name])]
     if config is None and named:
@@ -100,7 +100,7 @@ def _vae(folder: Path, index: Mapping[str, Any]) -> VaeConfig | None:
 
 
 def _controls(folder: Path, index: Mapping[str, Any]) -> tuple[ControlConfig, ...]:
-    """The ControlNets; BundleError where model_index.json names one and none is there."""
+    """The ControlNets' configs; BundleError if model_index.json names one and none is there."""
     try:
         controls = ControlConfig.read_all(folder)
     except (ConfigError, TypeError, ValueError) as error:
@@ -112,7 +112,7 @@ def _controls(folder: Path, index: Mapping[str, Any]) -> tuple[ControlConfig, ..
 
 def _scheduler(path: Path) -> tuple[Mapping[str, Any], SamplerConfig]:
     if not path.exists():
-        raise BundleError(f"{path} is missing: it says which noise schedule the model was trained on")
+        raise BundleError(f"{path} is missing: it has the noise schedule of the model. Export or copy it again")
     keys = _read(path)
     try:
         return keys, sampler_config(keys)
@@ -121,7 +121,7 @@ def _scheduler(path: Path) -> tuple[Mapping[str, Any], SamplerConfig]:
 
 
 def _num_steps(keys: Mapping[str, Any], scheduler: SamplerConfig) -> int:
-    """The file's own ``num_inference_steps``, which diffusers does not know; else what is usual."""
+    """The default number of steps: the file's ``num_inference_steps``, a key of this project, else the sampler's."""
     steps = keys.get("num_inference_steps")
     if steps is None:
         return default_steps_of(scheduler)

@@ -1,4 +1,4 @@
-"""What a UNet wants besides sample and timestep, read from its config.json, and the sizes that it takes."""
+"""UNet inputs: those beside sample and timestep, read from config.json, and the sizes that the UNet takes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from .vae_config import VaeConfig
 
 @dataclass(frozen=True)
 class UnetInputs:
-    """How a UNet is to be fed.
+    """Which inputs a UNet takes beside sample and timestep.
 
     Attributes:
-        text: whether it reads a text.
-        pooled: whether it also reads the text's pooled embedding and micro-conditioning, as SDXL does.
-        guidance_width: the width of an embedded guidance scale; None where guidance is not embedded.
-        takes_mask: whether it takes a mask and the masked image beside the sample, as inpainting models do.
-        multiple: what height and width of a sample must be multiples of: each level but the first halves them, and a
+        text: whether it takes text embeddings.
+        pooled: whether it also takes the pooled text embedding and micro-conditioning, as SDXL does.
+        guidance_width: the width of an embedded guidance scale; None without one.
+        takes_mask: whether it takes a mask and the masked image as extra channels, as inpainting models do.
+        multiple: height and width of a sample must be multiples of it: each level but the first halves them, and a
             graph that was not traced for other sizes cannot join them again.
     """
 
@@ -30,12 +30,12 @@ class UnetInputs:
 
     @classmethod
     def read(cls, config: Mapping[str, Any], vae: VaeConfig | None) -> Self:
-        """Read diffusers' keys; BundleError for channels that do not go with the autoencoder's."""
+        """Read diffusers' keys; BundleError for channels that do not fit the autoencoder's."""
         channels = config.get("in_channels")
         if vae is not None and channels not in (vae.channels, 2 * vae.channels + 1):
             raise BundleError(
                 f"the unet takes {channels} channels, and the autoencoder's latents have {vae.channels}: it must take "
-                f"as many, or {2 * vae.channels + 1} to repaint"
+                f"as many, or {2 * vae.channels + 1} for inpainting"
             )
         return cls(
             text=config.get("cross_attention_dim") is not None,
@@ -47,7 +47,7 @@ class UnetInputs:
 
     @property
     def names(self) -> set[str]:
-        """The names of the graph's inputs that this stands for."""
+        """The names of these inputs in the graph."""
         text, *pooled = TEXT_INPUTS
         wanted = {
             text: self.text,
@@ -58,7 +58,7 @@ class UnetInputs:
 
 
 def _multiple(config: Mapping[str, Any]) -> int:
-    """``size_multiple`` is our exporter's word, which diffusers does not know."""
+    """``size_multiple`` is a key of this project's exporter; diffusers has no such key."""
     levels, multiple = config.get("block_out_channels"), config.get("size_multiple")
     if isinstance(multiple, int) and multiple > 0:
         return multiple
@@ -66,13 +66,13 @@ def _multiple(config: Mapping[str, Any]) -> int:
 
 
 NO_INPUTS = UnetInputs()
-"""Those of a network that is fed nothing but sample, timestep and perhaps a class."""
+"""A UNet that takes only sample, timestep and perhaps a class."""
 
 
 def check_sides(height: int, width: int, multiple: int) -> None:
-    """Refuse an image's size with ConfigError, and name the nearest valid ones, where a side is no ``multiple``."""
+    """Raise ConfigError, with the nearest valid sides, unless both sides of an image are multiples of ``multiple``."""
     for name, side in (("height", height), ("width", width)):
         if side % multiple:
             below, above = side - side % multiple, side - side % multiple + multiple
             nearest = f"{below} or {above}" if below else str(above)
-            raise ConfigError(f"{name} {side} is no multiple of {multiple}, which this model needs: take {nearest}")
+            raise ConfigError(f"{name} {side} is not a multiple of {multiple}, which this model needs: use {nearest}")

@@ -1,4 +1,4 @@
-"""The autoencoder's configuration: what a bundle's config.json says of its latents."""
+"""VAE config: read from the config.json of a bundle's autoencoder."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -10,21 +10,19 @@ from ..errors import BundleError, ConfigError
 from .layout import CONFIG, VAE_DECODER
 
 _DEFAULT_SCALE = 0.18215
-
-
 _DEFAULT_TILE = 512
 
 
 @dataclass(frozen=True)
 class VaeConfig:
-    """What the autoencoder's config.json says.
+    """The settings of an autoencoder.
 
     Attributes:
-        factor: how many pixels along each side a latent stands for.
-        channels: of the latents.
-        image_channels: of the images.
-        scale, shift: as the module says; one number each, or one for every channel.
-        tile: the side of a tile, in pixels; an image no larger than it is never tiled.
+        factor: pixels per latent along each side.
+        channels: number of channels of the latents.
+        image_channels: number of channels of the images.
+        scale, shift: of the latents, as in ``networks/vae.py``; one number each, or one per channel.
+        tile: the side of a tile, in pixels; an image that is not larger is never tiled.
     """
 
     factor: int
@@ -36,7 +34,7 @@ class VaeConfig:
 
     @classmethod
     def read(cls, folder: Path) -> Self | None:
-        """Read the autoencoder's config in a bundle; None where the model has none. BundleError for a broken one."""
+        """Read the autoencoder's config in a bundle; None if the model has none. BundleError for a broken one."""
         if not VAE_DECODER.is_in(folder):
             return None
         places = [folder / name / CONFIG for name in VAE_DECODER.config_folders]
@@ -73,7 +71,7 @@ def _scale(keys: Mapping[str, Any]) -> float:
 
 
 def _tile(keys: Mapping[str, Any], multiple: int) -> int:
-    """The side of the images that it was trained on, where its file says so; a quarter of it must be whole latents."""
+    """The side of the images that it was trained on, by default 512; a quarter of it must be whole latents."""
     side = keys.get("sample_size") or _DEFAULT_TILE
     pixels = int(side if not isinstance(side, Sequence) else min(side))
     return max(pixels - pixels % multiple, multiple)

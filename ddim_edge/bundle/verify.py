@@ -1,4 +1,4 @@
-"""Is every file of a bundle what the export wrote? Its export.json has their hashes."""
+"""Verifies a bundle: compares its files with the hashes that the export wrote to export.json."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -11,9 +11,9 @@ from .layout import EXPORT_RECORD
 
 
 def verify_files(folder: Path) -> int:
-    """Compare every file that export.json names with its hash there; return how many there are.
+    """Compare every file that export.json names with its hash there; return the number of files.
 
-    Raises BundleError where a file is missing or another one, or where there are no hashes.
+    Raises BundleError if a file is missing or differs, or if there are no hashes.
     """
     files = _recorded(folder)
     for name, entry in files.items():

@@ -1,1 +1,1 @@
-"""Generation: requests become jobs, the engine steps them, and samples become images."""
+"""Generation: creates jobs from requests, steps them in the engine, decodes samples to images."""

@@ -1,4 +1,4 @@
-"""What the UNet is told of an image besides its sample: its class, its text, its size, its guidance."""
+"""Conditioning: the UNet's inputs beside sample and timestep, for one image: class, prompt, size, guidance scale."""
 
 import functools
 import math
@@ -14,7 +14,10 @@ from .requests.request import Request
 
 
 def prompt_or_class_conditioning(bundle: Bundle, request: Request, index: int, text: TextEncoder | None) -> Conditions:
-    """The conditioning of image ``index``, and what to guide away from where it is guided by two answers."""
+    """The conditioning of image ``index``, and the unconditional one for classifier-free guidance.
+
+    The latter is None without guidance, and for a UNet that takes the guidance scale as an input.
+    """
     width = bundle.inputs.guidance_width
     guided = request.guided and width is None
     prompt = request.prompt(index)
@@ -29,13 +32,13 @@ def prompt_or_class_conditioning(bundle: Bundle, request: Request, index: int, t
 
 
 def class_conditioning(label: int | None) -> Conditioning:
-    """What a UNet is told of a class; nothing for a model without classes."""
+    """The UNet's class input; empty for a model without classes."""
     return {} if label is None else {CLASS_INPUT: np.array([label])}
 
 
 @functools.lru_cache(maxsize=64)
 def embedded_guidance(scale: float, width: int) -> Sample:
-    """A guidance scale as sinusoids, float32 (1, width), for distilled models (Meng et al. 2023, section 3.1).
+    """Sinusoidal embedding of a guidance scale, float32 (1, width), for distilled models (Meng et al. 2023, sec. 3.1).
 
     Sines, then cosines, of 1000·(scale - 1) at half as many frequencies from 1 down to 1/10000; in float32, as
     diffusers computes them.
@@ -48,9 +51,9 @@ def embedded_guidance(scale: float, width: int) -> Sample:
 
 
 def control_conditioning(bundle: Bundle, request: Request, index: int) -> tuple[Conditioning, Conditioning]:
-    """What the ControlNets are told of image ``index``: for its own answer, and for the one to guide away from.
+    """The ControlNets' images and scales for image ``index``: of the conditional row, and of the unconditional one.
 
-    Both are controlled, as in diffusers, but for a pooled ControlNet, which controls the first alone.
+    Both rows are controlled, as in diffusers; a pooled ControlNet controls only the conditional one.
     """
     conditioning: dict[str, Sample] = {}
     unconditional: dict[str, Sample] = {}

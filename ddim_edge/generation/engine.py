@@ -1,6 +1,6 @@
-"""The engine: one loop that steps every running job with one UNet call.
+"""Engine: one loop that steps all running jobs, with one UNet call a step.
 
-It has no threads, no clock and no I/O, and does not know which sampler a job runs.
+It has no threads, no clock and no I/O, and does not depend on which sampler a job runs.
 """
 
 from dataclasses import dataclass, field
@@ -16,25 +16,25 @@ from ..networks.denoiser import Denoiser, Row
 
 @dataclass(eq=False)
 class Job:
-    """One image on its way: a sampler and what its questions are conditioned on."""
+    """One image in progress: its sampler, and the conditioning of its predictions."""
 
     sampler: Sampler
     conditioning: Conditioning = field(default_factory=dict)
     unconditional: Conditioning | None = None
-    """The null conditioning to guide away from; None, or a scale of 1, costs no extra row."""
+    """The conditioning of the null class or empty prompt, for guidance. None, or a scale of 1, costs no second row."""
     guidance_scale: float = 1.0
     guidance_rescale: float = 0.0
     guided_timesteps: range | None = None
-    """Where it is guided; None for everywhere. Elsewhere a question costs one row, not two."""
+    """The timesteps that are guided; None for all. At the others a query costs one row, not two."""
     calls: int = 0
-    """How many predictions it has had."""
+    """Number of predictions received so far."""
     query: Query | None = None
-    """What it asks now; None before it was added and after it ended."""
+    """The current query; None before the job was added and after it ended."""
     finished: Sample | None = None
     error: PredictionError | None = None
 
     def result(self) -> Sample:
-        """x_0, float32 of the initial sample's shape; raises the error that ended the job, if one did."""
+        """x_0, float32, of the initial sample's shape. Raises the error that ended the job, if one did."""
         if self.error is not None:
             raise self.error
         if self.finished is None:
@@ -62,11 +62,11 @@ class Job:
             self.query.step if isinstance(self.query, StepQuery) else None,
         )
 
-    def advance(self, answer: Sample | Stepped) -> None:
-        """Send the answer to the sampler and take its next query, or its result."""
+    def advance(self, output: Sample | Stepped) -> None:
+        """Send a prediction, or a step that was taken, to the sampler; store its next query, or its result."""
         self.calls += 1
         try:
-            self.query = self.sampler.send(answer)
+            self.query = self.sampler.send(output)
         except StopIteration as stop:
             self.query, self.finished = None, stop.value
 
@@ -74,7 +74,7 @@ class Job:
 class Engine:
     """Steps jobs together. Jobs may be added and removed between any two steps.
 
-    ``max_rows`` bounds the rows of one UNet call (a guided job takes two); jobs beyond it wait, first come, first
+    ``max_rows``: the most rows in one UNet call (a guided job takes two). Jobs that do not fit wait, first come, first
     served.
     """
 
@@ -84,29 +84,29 @@ class Engine:
         self.jobs: list[Job] = []
 
     def add(self, job: Job) -> None:
-        """Let ``job`` join at the next step."""
+        """Add ``job``; it joins at the next step."""
         job.query = next(job.sampler)
         self.jobs.append(job)
 
     def remove(self, job: Job) -> None:
-        """Take ``job`` out, if it has not ended by itself; it is not asked again."""
+        """Remove ``job``, if it has not ended, and close its sampler."""
         self.jobs = [other for other in self.jobs if other is not job]
         job.sampler.close()
 
     def step(self) -> list[Job]:
-        """One UNet call for as many jobs as fit; returns those that ended, finished or failed."""
+        """Make one UNet call for as many jobs as fit; return those that ended, finished or failed."""
         batch, rows = self._select()
         if not batch:
             return []
-        for job, answer in zip(batch, self.denoiser.predict_or_step(rows), strict=True):
-            self._advance(job, answer)
+        for job, output in zip(batch, self.denoiser.predict_or_step(rows), strict=True):
+            self._advance(job, output)
         ended = [job for job in batch if job.query is None]
         if ended:
             self.jobs = [job for job in self.jobs if job.query is not None]
         return ended
 
     def _select(self) -> tuple[list[Job], list[Row]]:
-        """The longest-waiting jobs that fit into one call: of one shape, at one timestep where it takes only one."""
+        """The longest-waiting jobs that fit into one call: of one shape, and of one timestep if it is a scalar."""
         batch: list[Job] = []
         rows: list[Row] = []
         shapes: dict[str, tuple[int, ...]] = {}
@@ -125,20 +125,23 @@ class Engine:
     def _may_join(self, row: Row, first: Row, shapes: dict[str, tuple[int, ...]]) -> bool:
         return (self.denoiser.per_row_timesteps or row.timestep == first.timestep) and row.shapes == shapes
 
-    def _advance(self, job: Job, answer: Sample | Stepped) -> None:
-        """What stays on the device is looked at when the job has finished: to look at it is to download it."""
+    def _advance(self, job: Job, output: Sample | Stepped) -> None:
+        """Advance ``job``, or end it at NaN or infinity.
+
+        Samples on the device are checked when the job has finished: a check at every step would download them.
+        """
         assert job.query is not None
         timestep = job.query.timestep
-        if not isinstance(answer, Stepped) and not np.isfinite(answer).all():
+        if not isinstance(output, Stepped) and not np.isfinite(output).all():
             job.query, job.error = None, self._not_finite(f"at network call {job.calls + 1}, timestep {timestep}")
             return
-        job.advance(answer)
+        job.advance(output)
         if job.finished is not None:
             self.denoiser.mark_fp16_checked()
-        if isinstance(answer, Stepped) and job.finished is not None and not np.isfinite(job.finished).all():
+        if isinstance(output, Stepped) and job.finished is not None and not np.isfinite(job.finished).all():
             job.finished, job.error = None, self._not_finite(f"at one of {job.calls} network calls")
 
     def _not_finite(self, where: str) -> PredictionError:
         return PredictionError(
-            f"{self.denoiser.session.name} returned NaN or infinity {where}: its weights or its precision are at fault"
+            f"{self.denoiser.session.name} returned NaN or infinity {where}: check the weights; if it is fp16, use fp32"
         )

@@ -1,4 +1,4 @@
-"""Where an image's sampling begins: at noise, at latents, or at an image with noise on it."""
+"""Initial sample: starts an image's sampler from noise, from latents, or from an image with noise added."""
 
 from functools import partial
 from typing import NamedTuple
@@ -16,7 +16,7 @@ from .requests.request import Request
 
 
 class StartedSampler(NamedTuple):
-    """A sampler at its beginning, and the extra channels of an inpainting UNet."""
+    """A sampler that has not run yet, and an inpainting UNet's extra channels (empty for other UNets)."""
 
     sampler: Sampler
     extra: Conditioning
@@ -25,10 +25,10 @@ class StartedSampler(NamedTuple):
 def start_sampler(
     request: Request, index: int, stream: Draw, shape: tuple[int, int, int], vae: Vae | None, *, takes_mask: bool
 ) -> StartedSampler:
-    """Where image ``index`` of ``request`` begins.
+    """Create the sampler of image ``index``, with its initial sample.
 
-    ``stream``: the image's noise. ``shape``: (C, H, W) of its sample. ``takes_mask``: as ``UnetInputs`` has it.
-    With an autoencoder, what is drawn is drawn in the order of diffusers' pipelines.
+    ``stream``: the image's noise. ``shape``: (C, H, W) of its sample. ``takes_mask``: as in ``UnetInputs``.
+    With an autoencoder, noise is drawn in the order of diffusers' pipelines.
     """
     draw = partial(stream, (1, *shape))
     origin = request.origin or Origin()
@@ -44,7 +44,7 @@ def start_sampler(
     if origin.mask is None:
         return StartedSampler(_from_image(request, latents, noise, None, draw), {})
     if vae.is_variational:
-        draw()  # diffusers encodes the masked image, too, whether the network takes it or not
+        draw()  # diffusers always encodes the masked image, too, which draws noise
     mask = _latent_mask(origin.mask, vae)
     started = _from_noise(request, noise, draw) if request.strength == 1 else None
     return StartedSampler(_from_image(request, latents, noise, mask, draw, started), {})
@@ -58,7 +58,7 @@ def _from_image(
     draw: NoiseSource,
     sampler: Sampler | None = None,
 ) -> Sampler:
-    """From ``image`` at the noise level of the first step that is made, unless ``sampler`` has started elsewhere."""
+    """Start at ``image`` with the noise of the first step, unless ``sampler`` is given; inpaint if there is a mask."""
     levels = schedule_of(request.sampler, request.num_steps, request.strength).levels
     if sampler is None:
         begin = add_noise(image, noise, float(levels[0]))
@@ -69,7 +69,7 @@ def _from_image(
 def _for_inpainting_model(
     request: Request, image: Sample, mask: Mask | None, draw: NoiseSource, stream: Draw, vae: Vae
 ) -> StartedSampler:
-    """For a network that takes, after the sample, the mask and the latents of the image without what is masked."""
+    """For a UNet that takes the mask, and the latents of the image with the masked part blanked, as extra channels."""
     assert mask is not None
     if request.strength == 1:
         sampler = _from_noise(request, draw(), draw)
@@ -82,12 +82,12 @@ def _for_inpainting_model(
 
 
 def _from_noise(request: Request, noise: Sample, draw: NoiseSource) -> Sampler:
-    """At strength 1 nothing of the image is in the first sample."""
+    """Start from noise, or latents, alone: also for an image at strength 1, of which nothing is kept."""
     begin = first_sample(request.sampler, request.num_steps, noise)
     return start(request.sampler, request.num_steps, begin, draw)
 
 
 def _latent_mask(mask: Mask, vae: Vae) -> Mask:
-    """The mask at the latents' size: the first pixel of each block stands for it, as diffusers has it."""
+    """The mask at the latents' size: the first pixel of each block, as in diffusers."""
     factor = vae.config.factor
     return mask[..., ::factor, ::factor]

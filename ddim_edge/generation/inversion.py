@@ -1,4 +1,4 @@
-"""What determinism makes possible: from images to the noise that brings them back, and the ways between two noises."""
+"""DDIM inversion: encodes pictures to latents that reproduce them, and interpolates between latents."""
 
 import os
 from collections.abc import Callable, Iterable, Sequence
@@ -27,7 +27,7 @@ from .requests.request import DEFAULT_BATCH_SIZE, Request, sampler_from_json
 ENCODE_STEPS = 50
 
 Endpoint = int | str | os.PathLike[str]
-"""A seed, a picture's file, or a file of latents."""
+"""A seed, the path of a picture, or the path of a latents file (.npz)."""
 
 
 def encode(
@@ -39,11 +39,11 @@ def encode(
     batch_size: int = DEFAULT_BATCH_SIZE,
     on_call: Callable[[], None] = lambda: None,
 ) -> Latents:
-    """Find the x_T from which deterministic DDIM makes ``pictures`` again (DDIM, section 5.4).
+    """Find the x_T from which deterministic DDIM reproduces ``pictures`` (DDIM, section 5.4).
 
     ``pictures``: files, fitted to the model as ``images/decode.py`` says, or samples in [-1, 1], float32 (N, C, H, W).
-    ``labels``: the classes to see them as, in turn; the null class without. More steps bring them back more exactly.
-    ``on_call`` is called after each network call. Raises ConfigError for what cannot be encoded.
+    ``labels``: their classes, used in turn; by default the null class. More steps reproduce them more exactly.
+    ``on_call`` is called after each network call. Raises ConfigError for pictures or a model that cannot be encoded.
     """
     samples = _samples(pipeline, pictures)
     config = invertible(_ddim(pipeline))
@@ -63,9 +63,9 @@ def encode(
 
 
 def from_latents(pipeline: Pipeline, latents: Latents, **options: Any) -> Request:
-    """The request that makes images of ``latents``: as they were encoded, but for what ``options`` say otherwise.
+    """The request that makes images of ``latents``: with the settings of their encoding, unless ``options`` differ.
 
-    Raises ConfigError for latents of another model, and for steps that begin at another noise level.
+    Raises ConfigError for latents of another model, and for steps that start at another noise level.
     """
     request = request_from_latents(pipeline.bundle, latents, **options)
     pipeline.check(request)
@@ -73,9 +73,11 @@ def from_latents(pipeline: Pipeline, latents: Latents, **options: Any) -> Reques
 
 
 def request_from_latents(bundle: Bundle, latents: Latents, **options: Any) -> Request:
-    """The same for a model whose networks are not open."""
+    """As ``from_latents``, for a model whose networks are not open."""
     if latents.recipe.get("model_sha256") != bundle.sha256:
-        raise ConfigError(f"the latents were made with another model than {bundle.name}: encode with this one")
+        raise ConfigError(
+            f"the latents were made with another model than {bundle.name}: encode the pictures again with this one"
+        )
     try:
         own = {
             "labels": latents.recipe["label_names"] or None,
@@ -101,7 +103,7 @@ def interpolate(
     guidance_scale: float = 1.0,
     batch_size: int = DEFAULT_BATCH_SIZE,
 ) -> Request:
-    """The request for ``num_frames`` images from ``first`` to ``last``, along the sphere between their latents.
+    """The request for ``num_frames`` images from ``first`` to ``last``: spherical interpolation of their latents.
 
     An endpoint is a seed, a picture (encoded first) or a file of latents (its first row). ``labels`` as in ``encode``.
     """
@@ -153,11 +155,11 @@ def _endpoint(pipeline: Pipeline, end: Endpoint, labels: Sequence[str | int] | N
 
 
 def _check_level(request: Request, alpha_bar: float) -> None:
-    begins = float(schedule_of(request.sampler, request.num_steps).levels[0])
-    if not np.isclose(begins, alpha_bar, rtol=1e-6, atol=0):
+    start = float(schedule_of(request.sampler, request.num_steps).levels[0])
+    if not np.isclose(start, alpha_bar, rtol=1e-6, atol=0):
         raise ConfigError(
-            f"the latents stand at the noise level ᾱ = {alpha_bar:.4g}, and {request.num_steps} steps of "
-            f"{request.sampler.name} begin at {begins:.4g}: take the steps and the sampler that they were encoded with"
+            f"the latents have the noise level ᾱ = {alpha_bar:.4g}, and {request.num_steps} steps of "
+            f"{request.sampler.name} start at {start:.4g}: use the steps and the sampler that they were encoded with"
         )
 
 
@@ -168,22 +170,22 @@ def _ddim(pipeline: Pipeline) -> DdimConfig:
 
 
 def _labels(pipeline: Pipeline, labels: Sequence[str | int] | None) -> Sequence[str | int] | None:
-    """The null class where nothing is said; None for a model without classes."""
+    """The given labels, or else the null class; None for a model without classes."""
     bundle = pipeline.bundle
     if labels is not None or not bundle.labels:
         return labels
     if bundle.null_class is None:
-        raise ConfigError(f"{bundle.name} has classes and none of them stands for any: say which with labels")
+        raise ConfigError(f"{bundle.name} has classes and no null class: give the class with labels")
     return [bundle.label_name(bundle.null_class)]
 
 
 def _samples(pipeline: Pipeline, pictures: Sequence[str | os.PathLike[str]] | Sample) -> Sample:
     if pipeline.bundle.vae is not None or pipeline.bundle.inputs.text:
         raise ConfigError(
-            f"{pipeline.bundle.name} is a model of latents or text: pictures cannot be encoded with it yet"
+            f"{pipeline.bundle.name} is a latent or text-to-image model: pictures cannot be encoded with it yet"
         )
     if isinstance(pictures, np.ndarray):
         return pictures
     if not pictures:
-        raise ConfigError("there is no picture to encode")
+        raise ConfigError("there is no picture to encode: give at least one")
     return np.concatenate([read_picture(path, pipeline.bundle.sample_shape) for path in pictures])

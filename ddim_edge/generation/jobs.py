@@ -1,4 +1,4 @@
-"""From a request to the engine's jobs: one an image."""
+"""Jobs: creates the engine's jobs of a request, one for each image."""
 
 from ..bundle.bundle import Bundle
 from ..diffusion.guidance import guided_timesteps

@@ -1,4 +1,4 @@
-"""The pipeline: a request becomes jobs, the engine steps them, and samples become images."""
+"""Pipeline: opens a model on a device, and makes the images of requests."""
 
 import itertools
 import os
@@ -27,15 +27,15 @@ from .results import Progress, Result
 
 
 class SlowWarning(UserWarning):
-    """A model runs, but not as it should on this device."""
+    """A model runs, but slower than it should on this device."""
 
 
 class Pipeline:
     """A model, opened on a device.
 
     Attributes:
-        bundle: what the model's folder says.
-        provider: the name of the provider that the network really runs on.
+        bundle: the model's folder: its files, shapes and settings.
+        provider: the name of the provider that the UNet really runs on.
     """
 
     def __init__(self, bundle: Bundle, device: Device | str = "auto", *, low_memory: bool = False) -> None:
@@ -50,18 +50,18 @@ class Pipeline:
         self.components = Components.open(bundle, self.denoiser.session.inputs, sessions)
 
     def request(self, **options: Unpack[Options]) -> Request:
-        """Check options against this model and return the request; see ``generate`` for what they mean."""
+        """Check options against this model and return the request; ``generate`` describes them."""
         request = request_of(self.bundle, options)
         self._check_size(request)
         return request
 
     @documents_options
     def generate(self, **options: Unpack[Options]) -> Result:
-        """Make images and return them. All options may be left out.
+        """Make images and return them. All arguments are optional.
 
         {options}
 
-        Raises ConfigError for options that mean nothing for this model, PredictionError where the network returns NaN.
+        Raises ConfigError for options that this model does not support, PredictionError if the network returns NaN.
         """
         request = self.request(**options)
         ends = [(end.images, end.is_safe or ()) for end in self.run(request) if end.images is not None]
@@ -70,11 +70,11 @@ class Pipeline:
         return Result(np.concatenate(images), self.recipe(request), self.provider, is_safe)
 
     def run(self, request: Request, chunks: Iterable[range] | None = None) -> Iterator[Progress]:
-        """Make the images of ``request`` batch by batch, yielding after every network call.
+        """Make the images of ``request`` batch by batch; yield after every network call.
 
         ``chunks`` limits the run to some of the request's batches. Memory does not grow with the number of images.
-        Warns of images that nobody checks, though the model can, with an UncheckedWarning, and of every one that was
-        found unsafe with an UnsafeWarning.
+        Gives an UncheckedWarning if the model's safety checker is turned off, and an UnsafeWarning for every image that
+        it finds unsafe.
         """
         if not request.safety_checker:
             warn_checker_off(self.bundle.name)
@@ -86,7 +86,7 @@ class Pipeline:
                 engine.add(job)
             while engine.jobs:
                 for job in engine.step():
-                    job.result()  # raises now what would otherwise be seen only when the whole batch has ended
+                    job.result()  # raises a failed job's error now, not after the whole batch
                 progress = Progress(indices, max(job.calls for job in jobs), jobs, None, pixels)
                 yield progress if engine.jobs else self._finished(progress, request)
 
@@ -100,16 +100,16 @@ class Pipeline:
         return progress._replace(images=images, is_safe=is_safe)
 
     def recipe(self, request: Request) -> dict[str, Any]:
-        """What it takes to make the images of ``request`` again, as JSON values."""
+        """The settings that make the images of ``request`` again, as JSON values."""
         return recipe_of(self.bundle, request)
 
     def check(self, request: Request) -> None:
-        """Refuse a request that this model cannot honour with ConfigError."""
+        """Raise ConfigError for a request that this model does not support."""
         check_request(self.bundle, request)
         self._check_size(request)
 
     def _warn_if_slow(self) -> None:
-        """fp16 is for GPUs: ONNX Runtime's CPU casts most of it to fp32, and back, at every node."""
+        """Warn of fp16 on a CPU, where ONNX Runtime casts most of it to fp32 and back at every node."""
         if self.provider == "cpu" and self.denoiser.session.is_half:
             warnings.warn(
                 f"{self.bundle.name} is in fp16, which a CPU runs slower than fp32: export it with --dtype fp32",
@@ -118,23 +118,23 @@ class Pipeline:
             )
 
     def _check_size(self, request: Request) -> None:
-        """Refuse a size that the graph was not exported for."""
+        """Raise ConfigError for a size that the graph was not exported for."""
         shape = self.bundle.sample_shape_for(request.height, request.width)
         fixed = self.denoiser.session.inputs["sample"].shape[2:]
         if any(isinstance(side, int) and side != wanted for side, wanted in zip(fixed, shape[1:], strict=True)):
             _, height, width = self.bundle.image_shape()
             raise ConfigError(
-                f"{self.bundle.name}'s unet takes samples of {fixed[0]}x{fixed[1]} alone, not {shape[1]}x{shape[2]}: "
-                f"leave height and width out ({height} and {width} are usual), or export it without fixed sizes"
+                f"{self.bundle.name}'s unet takes only samples of {fixed[0]}x{fixed[1]}, not {shape[1]}x{shape[2]}: "
+                f"leave height and width out (default: {height} and {width}), or export it without fixed sizes"
             )
 
     def _check_conditioning(self) -> None:
-        wanted = set(self.denoiser.conditioning_names)
+        taken = set(self.denoiser.conditioning_names)
         known = self.bundle.conditioning_names
-        if wanted != known:
+        if taken != known:
             raise BundleError(
-                f"{self.bundle.name}'s unet wants the conditioning {', '.join(sorted(wanted)) or 'none'}, and what the "
-                f"bundle says of itself gives {', '.join(sorted(known)) or 'none'}"
+                f"{self.bundle.name}'s unet takes the conditioning {', '.join(sorted(taken)) or 'none'}, but the "
+                f"bundle's JSON files describe {', '.join(sorted(known)) or 'none'}: export or copy it again"
             )
 
 
@@ -143,10 +143,10 @@ def load(
 ) -> Pipeline:
     """Open a bundled model by its name, or a bundle by its folder, on ``provider``: a name, ``cuda:1``, or a Device.
 
-    With ``low_memory`` one network is in memory at a time: each is opened when it is due, and dropped for the next, but
-    for ControlNets, which stay. The images are the same. Every batch opens them again, so a larger ``batch_size`` opens
-    them less often.
+    With ``low_memory`` only one network is in memory at a time, besides ControlNets, which stay: each is opened when it
+    is needed, and closed for the next. The images are the same. Every batch opens them again, so a larger
+    ``batch_size`` opens them less often.
 
-    Raises BundleError where the model is not there or broken, ProviderError where the provider does not run.
+    Raises BundleError if the model is missing or broken, ProviderError if the provider does not run.
     """
     return Pipeline(open_bundle(model), provider, low_memory=low_memory)

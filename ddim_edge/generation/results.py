@@ -1,4 +1,4 @@
-"""What a run gives: its progress after every network call, and at the end images with their recipe."""
+"""Results of a run: its progress after every network call, and the finished images with their recipe."""
 
 import os
 from collections.abc import Callable, Sequence
@@ -16,23 +16,23 @@ from .engine import Job
 
 
 class Progress(NamedTuple):
-    """Where a run stands after a step of its engine."""
+    """The state of a run after a network call."""
 
     indices: range
-    """The images that step together now."""
+    """The images of the current batch."""
     calls: int
-    """The network calls that this batch has had."""
+    """Number of network calls of this batch so far."""
     jobs: Sequence[Job]
     """The batch's jobs, one an image, in the order of ``indices``."""
     images: Pixels | None
-    """The batch's finished images, uint8 (B, H, W, C), at its last step; None before."""
+    """The batch's finished images, uint8 (B, H, W, C), after its last step; None before."""
     pixels: Callable[[Sample], Pixels] = to_pixels
-    """Makes images, uint8 (B, H, W, C), of samples, float32 (B, …)."""
+    """Converts samples, float32 (B, …), to images, uint8 (B, H, W, C)."""
     is_safe: tuple[bool, ...] | None = None
-    """Which of the finished images the model's safety checker let pass; None where nobody looked."""
+    """Which of the finished images passed the model's safety checker; None if they were not checked."""
 
     def estimates(self) -> Pixels:
-        """The batch's predicted x_0 as images: what the finished ones look like from here."""
+        """Previews: the batch's predicted x_0 as images; the finished images once they are there."""
         if self.images is not None:
             return self.images
         queries = [job.query for job in self.jobs if job.query is not None]
@@ -46,8 +46,8 @@ class Result:
     Attributes:
         images: uint8 (N, H, W, C).
         recipe: the JSON object that every saved PNG carries.
-        provider: what the network ran on.
-        is_safe: which of them the model's safety checker let pass, the others being black; None where nobody looked.
+        provider: the provider that the UNet ran on.
+        is_safe: which images passed the model's safety checker, the others are black; None if they were not checked.
     """
 
     images: Pixels
@@ -56,10 +56,10 @@ class Result:
     is_safe: tuple[bool, ...] | None = None
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write one grid to a ``.png`` file, all images to a ``.npy`` file, or one PNG an image to a folder.
+        """Write one grid to a ``.png`` file, all images to a ``.npy`` file, or one PNG per image to a folder.
 
-        A path without a suffix, or with a slash at its end, is a folder. Nothing is left half-written. Raises
-        OutputError where it cannot be written, ConfigError for another suffix.
+        A path without a suffix, or with a slash at its end, is a folder. Files are written whole or not at all. Raises
+        OutputError if they cannot be written, ConfigError for another suffix.
         """
         target = Path(path)
         if not is_folder(path):

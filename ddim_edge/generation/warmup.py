@@ -1,7 +1,7 @@
-"""Calls a model before anybody waits for it.
+"""Warm-up: runs a model before its first real request.
 
-At the first calls of a shape a device chooses its algorithms, allocates its memory and records its launches. Here that
-is done on purpose, with images that nobody sees.
+At the first calls of a shape a device chooses its algorithms, allocates its memory and records its launches. A warm-up
+does this with images that are thrown away.
 """
 
 import warnings
@@ -15,18 +15,18 @@ from .requests.options import request_of
 from .requests.request import Request
 
 _STEPS = 6
-"""With fewer, not every set of buffers that a long run alternates between has been used."""
+"""With fewer steps, not every set of buffers that a long run alternates between would have been used."""
 _ROUNDS = 2
-"""A launch is recorded when it comes up for the second time."""
+"""A launch is recorded when it is made for the second time."""
 
 
 def warm_up(pipeline: Pipeline, request: Request, on_call: Callable[[], None] = lambda: None) -> None:
-    """Make what ``request`` asks for, in as many rows as it will be made in but few steps, and throw it away.
+    """Make the images of ``request``, in batches of the same sizes but in few steps, and throw them away.
 
     ``on_call`` is called ``warm_up_calls(request)`` times.
     """
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # they will come again with the images themselves
+        warnings.simplefilter("ignore")  # the real run gives the same warnings
         short = _shortened(request)
         for _ in range(_ROUNDS):
             for _progress in pipeline.run(short, _chunks(short)):
@@ -34,14 +34,14 @@ def warm_up(pipeline: Pipeline, request: Request, on_call: Callable[[], None] = 
 
 
 def warm_up_calls(request: Request) -> int:
-    """How many network calls ``warm_up`` makes."""
+    """Number of network calls that ``warm_up`` makes."""
     short = _shortened(request)
     steps = len(schedule_of(short.sampler, short.num_steps, short.strength).timesteps)
     return _ROUNDS * len(_chunks(short)) * steps
 
 
 def default_requests(pipeline: Pipeline, max_rows: int) -> Iterator[Request]:
-    """Requests of 1, 2, 4 … images with the model's own settings, as far as ``max_rows`` rows take them."""
+    """Requests for 1, 2, 4 … images with the model's default settings, up to ``max_rows`` rows."""
     images = 1
     while True:
         options: Options = {"num_images": images, "batch_size": images}
@@ -60,5 +60,5 @@ def _shortened(request: Request) -> Request:
 
 
 def _chunks(request: Request) -> list[range]:
-    """A batch of every size that comes up: the first, and a last one that is smaller."""
+    """One batch of each size: the first, and the last if it is smaller."""
     return list({len(chunk): chunk for chunk in request.chunks()}.values())

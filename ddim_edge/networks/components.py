@@ -1,4 +1,4 @@
-"""The networks beside the UNet: what reads a prompt, what turns latents into images, what looks at those."""
+"""Components: a bundle's networks beside the UNet: text encoders, VAE and safety checker."""
 
 from collections.abc import Mapping
 from typing import NamedTuple, Self
@@ -18,16 +18,16 @@ from .vae import Vae
 
 
 def open_unet(bundle: Bundle, sessions: Sessions) -> Session:
-    """Open the UNet, in the form that takes whole steps (``unet_step.onnx``) where the bundle has it.
+    """Open the UNet: the graph that also computes the step (``unet_step.onnx``) if the bundle has it.
 
-    Raises BundleError or ProviderError where that fails.
+    Raises BundleError or ProviderError if that fails.
     """
-    plain, stepping = (bundle.folder / UNET.name / name for name in (MODEL, STEP_MODEL))
-    return sessions.open(stepping if stepping.is_file() else plain, bundle.folder, each_step=True)
+    plain, fused = (bundle.folder / UNET.name / name for name in (MODEL, STEP_MODEL))
+    return sessions.open(fused if fused.is_file() else plain, bundle.folder, each_step=True)
 
 
 class Components(NamedTuple):
-    """Each is None for a model that has no such thing."""
+    """The networks beside the UNet; each is None if the model has none."""
 
     text: TextEncoder | None = None
     vae: Vae | None = None
@@ -35,7 +35,7 @@ class Components(NamedTuple):
 
     @classmethod
     def open(cls, bundle: Bundle, unet_inputs: Mapping[str, TensorInfo], sessions: Sessions) -> Self:
-        """Open what the bundle has; BundleError or ProviderError where that fails."""
+        """Open those that the bundle has; BundleError or ProviderError if that fails."""
         wants_text, vae = bundle.inputs.text, bundle.vae
         return cls(
             text=TextEncoder.open(bundle.folder, unet_inputs, sessions) if wants_text else None,
@@ -44,14 +44,11 @@ class Components(NamedTuple):
         )
 
     def to_images(self, samples: Sample, *, check: bool = True, tiles: bool = False) -> Pixels:
-        """Samples, float32 (B, C, H, W), as images, uint8 (B, H', W', C')."""
+        """Decode samples, float32 (B, C, H, W), to images, uint8 (B, H', W', C')."""
         return self.to_checked_images(samples, check=check, tiles=tiles).images
 
     def to_checked_images(self, samples: Sample, *, check: bool = True, tiles: bool = False) -> CheckedImages:
-        """The same, and which of them are safe; unsafe ones are black. Without ``check`` nobody looks.
-
-        They are decoded in ``tiles`` or whole.
-        """
-        samples = np.asarray(samples)  # they may still lie on the device
+        """Decode samples, in ``tiles`` or whole, and ``check`` the images; unsafe ones become black."""
+        samples = np.asarray(samples)  # may still be on the device
         images = to_pixels(self.vae.decode(samples, tiles=tiles) if self.vae else samples)
         return self.safety.check(images) if check and self.safety else CheckedImages(images, None)

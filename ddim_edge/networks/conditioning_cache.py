@@ -1,4 +1,4 @@
-"""Conditioning cache: the conditioning of many rows as one array per input."""
+"""Conditioning cache: batches the conditioning of many rows, one array per input."""
 
 from collections.abc import Sequence
 
@@ -10,14 +10,14 @@ from ..arrays import Array
 class ConditioningCache:
     """Batches conditioning; returns the same read-only array while the batch is unchanged.
 
-    So the session does not upload it again.
+    The session then does not upload it again.
     """
 
     def __init__(self) -> None:
         self._last: dict[str, tuple[tuple[Array, ...], Array]] = {}
 
     def batch(self, name: str, rows: Sequence[Array]) -> Array:
-        """Concatenate ``rows`` along their first axis. ``name``: the input's. Nobody may write to ``rows``."""
+        """Concatenate ``rows`` along their first axis. ``name``: the input's. Do not write to ``rows`` later."""
         before, stacked = self._last.get(name, ((), None))
         if stacked is not None and len(before) == len(rows) and all(a is b for a, b in zip(before, rows, strict=True)):
             return stacked

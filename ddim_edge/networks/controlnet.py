@@ -1,7 +1,7 @@
-"""ControlNets (Zhang et al. 2023, https://arxiv.org/abs/2302.05543): what an image adds inside the UNet.
+"""ControlNets (Zhang et al. 2023, https://arxiv.org/abs/2302.05543): steer the UNet with an image.
 
-Each is asked what the UNet is asked, and its image besides; what it returns, times its strength, is added to the UNet's
-skip connections and middle. The graphs return it under the names of the UNet's inputs. Several are summed.
+Each takes the UNet's inputs and its own image. Its outputs, times its strength, are added to the UNet's skip
+connections and middle block; they have the names of the UNet's inputs. The outputs of several ControlNets are summed.
 """
 
 from collections.abc import Mapping, Sequence
@@ -16,12 +16,12 @@ from ..runtime.sessions.session import Feed, Session
 from .conditioning_cache import ConditioningCache
 
 RESIDUALS = ("down_block_additional_residuals", "mid_block_additional_residual")
-"""What the UNet's inputs that a ControlNet fills begin with."""
+"""Prefixes of the UNet's inputs that take the outputs of ControlNets."""
 _IMAGE = "controlnet_cond"
 
 
 class ControlNets:
-    """The ControlNets of a bundle, none or several. BundleError or ProviderError where one cannot be opened."""
+    """The ControlNets of a bundle, none or several. BundleError or ProviderError if one cannot be opened."""
 
     def __init__(self, folder: Path, configs: Sequence[ControlConfig], sessions: Sessions) -> None:
         paths = [folder / config.name / MODEL for config in configs]
@@ -30,32 +30,32 @@ class ControlNets:
         self._conditioning_cache = ConditioningCache()
 
     def check_fit(self, unet: Session) -> None:
-        """BundleError unless they return what the UNet takes and want nothing else than it does."""
+        """Raise BundleError unless their outputs are inputs of the UNet, and they take its inputs and an image."""
         wanted = {name for name in unet.inputs if name.startswith(RESIDUALS)}
         if wanted and not self._nets:
             raise BundleError(
-                "the unet takes what a ControlNet returns, and the bundle has no controlnet/model.onnx: export or copy "
-                "controlnet again"
+                "the unet takes the outputs of a ControlNet, and the bundle has no controlnet/model.onnx: export or "
+                "copy controlnet again"
             )
         for config, session in self._nets:
             if not wanted:
-                raise BundleError(f"the unet takes nothing of {config.name}: export both together")
+                raise BundleError(f"the unet has no inputs for the outputs of {config.name}: export both together")
             if session.outputs.keys() != wanted or session.inputs.keys() - unet.inputs.keys() != {_IMAGE}:
                 raise BundleError(
                     f"{config.name} takes {', '.join(session.inputs)} and returns {', '.join(session.outputs)}: "
-                    "that does not fit the unet, one of them is from another model"
+                    "that does not fit the unet. Export both from the same model"
                 )
 
     def mark_fp16_checked(self) -> None:
-        """An image was made with them."""
+        """Turn off the fp16 checks: an image has been completed."""
         for _, session in self._nets:
             session.needs_fp16_check = False
 
     def residuals(self, feeds: Mapping[str, Array], conditions: Sequence[Mapping[str, Array]]) -> Mapping[str, Feed]:
-        """What they add to the UNet that is fed ``feeds``, by the names of its inputs; nothing where there are none.
+        """The summed outputs for the UNet's ``feeds``, by the names of the UNet's inputs; empty without ControlNets.
 
-        ``conditions``: for each row of the feeds, each ControlNet's image and strength. What a single one returns at
-        full strength stays on the device, once fp16 has been seen to hold.
+        ``conditions``: for each row of the feeds, each ControlNet's image and strength. The outputs of a single one at
+        strength 1 stay on the device, unless fp16 still has to be checked.
         """
         total: dict[str, Array] = {}
         for config, session in self._nets:
@@ -73,7 +73,7 @@ class ControlNets:
 
 
 def _controlnet_feeds(session: Session, feeds: Mapping[str, Array], images: Array) -> dict[str, Array]:
-    """A ControlNet is not told of the channels that an inpainting UNet takes after those of the sample."""
+    """The inputs of a ControlNet: those of the UNet, without an inpainting UNet's extra channels, and its images."""
     channels = session.inputs["sample"].shape[1]
     sample = feeds["sample"][:, :channels] if isinstance(channels, int) else feeds["sample"]
     given = {**feeds, "sample": sample, _IMAGE: images}

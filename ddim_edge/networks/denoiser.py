@@ -1,4 +1,4 @@
-"""The denoiser: a UNet session that answers many questions in one call, with guidance."""
+"""Denoiser: runs the UNet on many rows in one call, with guidance."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -16,38 +16,38 @@ from .controlnet import RESIDUALS, ControlNets
 from .fused_step import STEP_INPUTS, FusedStep, StepRow, placeholder_step_inputs
 
 EXTRA_CHANNELS = "extra_channels"
-"""What a conditioning calls the channels that an inpainting model takes after those of the sample."""
+"""The conditioning's name of the channels that an inpainting UNet takes after those of the sample."""
 
 
 class Row(NamedTuple):
-    """One image's question: float32 (1, C, H, W) at one timestep, and how to guide the answer."""
+    """One image's sample, float32 (1, C, H, W), at one timestep, and how to guide its prediction."""
 
     sample: Sample
     timestep: int
     conditioning: Conditioning
     unconditional: Conditioning | None
-    """The conditioning of the null class or empty prompt; None where the answer is not guided."""
+    """The conditioning of the null class or empty prompt; None without guidance."""
     guidance_scale: float
     guidance_rescale: float = 0.0
     step: LinearStep | None = None
-    """What may be done with the answer at once."""
+    """The step that follows the prediction, if the graph may compute it."""
 
     @property
     def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Of all that it feeds the network: only rows that are alike share a call."""
+        """Shapes of its inputs, by name: only rows with the same shapes share a call."""
         inputs = {name: value.shape for name, value in self.conditioning.items()}
         return {**inputs, "sample": self.sample.shape}
 
 
 class Denoiser:
-    """Runs rows that stand at different timesteps in one UNet call.
+    """Runs rows of different timesteps in one UNet call.
 
     Attributes:
-        per_row_timesteps: False for a graph whose timestep is a scalar: its rows must share one.
-        on_call: told the rows, without padding, and the seconds of every network call.
+        per_row_timesteps: False for a graph whose timestep is a scalar: all rows must have the same one.
+        on_call: called after every network call with its rows, without padding, and its seconds.
 
-    A graph with a fixed batch is called as often as it takes, the last call padded, and one that was compiled for a few
-    batches likewise. A session that prepares itself for every shape is called with powers of two, padded.
+    A graph with a fixed batch, or compiled for a few batches, is called as often as needed, the last call padded. A
+    session with static shapes is called with powers of two, padded, so that few shapes occur.
     """
 
     def __init__(self, session: Session, controls: ControlNets | None = None) -> None:
@@ -66,9 +66,9 @@ class Denoiser:
         self.on_call: Callable[[int, float], None] = lambda _rows, _seconds: None
 
     def predict_or_step(self, rows: Sequence[Row]) -> Sequence[Sample | Stepped]:
-        """To each row its prediction, float32 (1, C, H, W), or, where the graph can take all their steps, those.
+        """Each row's prediction, float32 (1, C, H, W), or its step if the graph can compute the steps of all rows.
 
-        What fp16 makes of its first image is looked at, and so it is predictions.
+        Predictions until an fp16 image has been completed: steps stay on the device, where fp16 is not checked.
         """
         if (
             self._has_step_inputs
@@ -81,13 +81,13 @@ class Denoiser:
         return [predictions[index : index + 1] for index in range(len(rows))]
 
     def mark_fp16_checked(self) -> None:
-        """An image was made: what the networks return in fp16 need not be looked at any more."""
+        """Turn off the fp16 checks: an image has been completed."""
         self.session.needs_fp16_check = False
         if self._controls is not None:
             self._controls.mark_fp16_checked()
 
     def predict(self, rows: Sequence[Row]) -> Sample:
-        """The predictions of ``rows``, float32 (B, C, H, W), asking B rows, plus one for each guided row."""
+        """The guided predictions of ``rows``, float32 (B, C, H, W); runs B rows, plus one for each guided row."""
         guided = [index for index, row in enumerate(rows) if row.unconditional is not None]
         extra = [rows[index] for index in guided]
         conditions = [row.conditioning for row in rows] + [row.unconditional or {} for row in extra]
@@ -99,7 +99,7 @@ class Denoiser:
 
     @property
     def _has_step_inputs(self) -> bool:
-        """Asked anew each time: where fp16 fails, another graph takes its place."""
+        """Not cached: if fp16 fails, the session changes to another graph."""
         return self.session.inputs.keys() >= STEP_INPUTS
 
     def _step(self, rows: Sequence[Row]) -> list[Stepped]:
@@ -135,7 +135,7 @@ class Denoiser:
         if predictions.shape != wanted:
             raise BundleError(
                 f"{self.session.name} returns the shape {predictions.shape} for samples of {wanted}: "
-                "a network that also predicts a variance, or is no denoiser, cannot be sampled here"
+                "a network that also predicts a variance, or is not a denoiser, is not supported"
             )
         self.on_call(len(rows), seconds)
         return predictions[: len(rows)].astype(np.float32, copy=False)
@@ -151,7 +151,7 @@ class Denoiser:
         return {"sample": sample, **self._inputs_beside_sample(rows, conditions), **placeholders}
 
     def _inputs_beside_sample(self, rows: Sequence[Row], conditions: Sequence[Conditioning]) -> dict[str, Array]:
-        """All that the network is fed beside the sample."""
+        """The inputs beside the sample: timesteps and conditioning."""
         timesteps = np.array([row.timestep for row in rows])
         feeds = {"timestep": timesteps if self.per_row_timesteps else timesteps[0]}
         for name in self.conditioning_names:
@@ -159,7 +159,7 @@ class Denoiser:
         return feeds
 
     def _rows_per_call(self, rows: int) -> int:
-        """How many of ``rows`` one call takes."""
+        """The most rows of one call, when there are ``rows``."""
         return self._fixed_batch or (max(self.session.batches) if self.session.batches else rows)
 
     def _padded_count(self, rows: int) -> int:
@@ -171,7 +171,7 @@ class Denoiser:
 
 
 def _can_step_together(rows: Sequence[Row]) -> bool:
-    """Whether all offer a linear step, all are guided or none is, and no contrast is taken back."""
+    """Whether all have a linear step, all or none are guided, and none uses guidance_rescale."""
     guided = {row.unconditional is not None for row in rows}
     return len(guided) == 1 and all(row.step is not None and not row.guidance_rescale for row in rows)
 
@@ -183,5 +183,5 @@ def _guided(rows: Sequence[Row], conditional: Sample, unconditional: Sample) -> 
 
 
 def _concatenate(arrays: Sequence[Array]) -> Array:
-    """The arrays' rows as one array; a single one is not copied."""
+    """Concatenate along the first axis; a single array is not copied."""
     return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)

@@ -1,8 +1,8 @@
-"""The fused step: a network whose graph guides and steps by itself, so that samples stay on the device.
+"""Fused step: a UNet graph that also computes guidance and the sampler's step, so that samples stay on the device.
 
-Such a graph (``unet/unet_step.onnx``) takes, beside what the network takes, the step's numbers and its noise, and
-returns the next sample and the predicted x_0 beside the prediction. It is fed N rows of conditioning for B images: N is
-B, or, where they are guided, 2B, the conditional rows first.
+Such a graph (``unet/unet_step.onnx``) also takes the step's coefficients and noise, and also returns the next sample
+and the predicted x_0. It takes N rows of conditioning for B images: N is B, or, with guidance, 2B, the conditional rows
+first.
 """
 
 import functools
@@ -22,7 +22,7 @@ _OUTPUTS = ("next_sample", "denoised")
 
 
 class DeviceRow:
-    """One row, (1, …), of an array that stays on the device; to NumPy it is an array."""
+    """One row, (1, …), of an array on the device; ``np.asarray`` downloads it."""
 
     def __init__(self, whole: DeviceArray, index: int) -> None:
         self.whole, self.index, self.shape = whole, index, (1, *whole.shape[1:])
@@ -32,7 +32,7 @@ class DeviceRow:
 
 
 class StepRow(NamedTuple):
-    """One image's step."""
+    """One image's sample, step and guidance scale."""
 
     sample: Sample
     step: LinearStep
@@ -40,13 +40,13 @@ class StepRow(NamedTuple):
 
 
 class FusedStep:
-    """Takes steps on a session of such a graph."""
+    """Runs the steps of rows on a session of such a graph."""
 
     def __init__(self, session: Session) -> None:
         self._session = session
 
     def advance(self, rows: Sequence[StepRow], other_inputs: Mapping[str, Feed], padding: int) -> list[Stepped]:
-        """Take each row's step. ``padding``: the number of rows to add and ignore."""
+        """Compute each row's step. ``padding``: the number of rows to add and ignore."""
         padded = [*rows, *[rows[-1]] * padding]
         samples = _batch_samples([row.sample for row in rows], padding)
         feeds = {
@@ -64,7 +64,7 @@ class FusedStep:
 
 @functools.lru_cache(maxsize=16)
 def placeholder_step_inputs(shape: tuple[int, ...]) -> Mapping[str, Array]:
-    """What the graph is fed for samples of ``shape`` where only its prediction is wanted; read-only."""
+    """Zero step inputs for samples of ``shape``, when only the prediction is needed; read-only."""
     arrays = {_COEFFICIENTS: np.zeros((shape[0], 8), np.float32), _NOISE: np.zeros(shape, np.float32)}
     for array in arrays.values():
         array.setflags(write=False)
@@ -81,7 +81,7 @@ def _noise(rows: Sequence[StepRow]) -> Array:
 
 
 def _batch_samples(samples: Sequence[Sample], padding: int) -> Feed:
-    """The samples as one array, padded: where they are the first rows of one on the device, in order, that one."""
+    """The samples as one padded array: the device's own array, if they are its first rows, in order."""
     rows = [sample for sample in cast(Sequence[object], samples) if isinstance(sample, DeviceRow)]
     if len(rows) == len(samples):
         whole = rows[0].whole

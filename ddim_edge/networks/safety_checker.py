@@ -1,4 +1,4 @@
-"""The safety checker of a model: its images are shown to it, and those that it finds unsafe become black."""
+"""Safety checker: checks a model's images, and turns unsafe ones black."""
 
 import functools
 import warnings
@@ -22,25 +22,25 @@ _INPUTS = {"clip_input", "images"}
 
 
 class UncheckedWarning(UserWarning):
-    """Images are made without the safety checker that their model has, or says that it has."""
+    """Images are not checked, although their model has, or names, a safety checker."""
 
 
 class UnsafeWarning(UserWarning):
-    """An image was found unsafe, and is black."""
+    """An image was found unsafe, and made black."""
 
 
 class CheckedImages(NamedTuple):
-    """Images, uint8 (B, H, W, C), and which of them are safe; None where nobody looked."""
+    """Images, uint8 (B, H, W, C), and which of them are safe; None if they were not checked."""
 
     images: Pixels
     is_safe: tuple[bool, ...] | None
 
 
 class SafetyChecker:
-    """The checker's graph, opened when it is first needed: it may be turned off.
+    """The checker's network, opened at its first use, as it may be turned off.
 
-    An image's score counts from 0, where diffusers rounds it to three decimals first: between 0 and 0.0005 above its
-    threshold an image is unsafe here and safe there.
+    An image is unsafe if its score is above 0. diffusers rounds the score to three decimals first: an image up to
+    0.0005 above the threshold is unsafe here and safe there.
     """
 
     def __init__(self, path: Path, clip_preprocessor: ClipPreprocessor, sessions: Sessions) -> None:
@@ -48,9 +48,9 @@ class SafetyChecker:
 
     @classmethod
     def open(cls, folder: Path, sessions: Sessions) -> Self | None:
-        """That of a bundle; None where it has none, with an UncheckedWarning where model_index.json names one.
+        """The checker of a bundle; None if it has none, with an UncheckedWarning if model_index.json names one.
 
-        Raises BundleError for one that is broken.
+        Raises BundleError for a broken one.
         """
         path = folder / SAFETY_CHECKER.graph
         if not path.is_file():
@@ -60,7 +60,7 @@ class SafetyChecker:
         return cls(path, _clip_preprocessor(folder / "feature_extractor" / "preprocessor_config.json"), sessions)
 
     def check(self, images: Pixels) -> CheckedImages:
-        """Look at every image, uint8 (B, H, W, C), one at a time; what is returned is black where unsafe."""
+        """Check images, uint8 (B, H, W, C), one at a time; unsafe ones are returned black."""
         is_safe = tuple(map(self._is_safe, images))
         kept = np.array(is_safe).reshape(-1, 1, 1, 1)
         return CheckedImages(np.where(kept, images, np.uint8(0)), is_safe)
@@ -82,12 +82,12 @@ class SafetyChecker:
 
 
 def warn_checker_off(model: str) -> None:
-    """Say that the model's checker was turned off."""
+    """Warn that the model's checker is turned off."""
     warnings.warn(f"the safety checker of {model} is off: its images are unchecked", UncheckedWarning, stacklevel=3)
 
 
 def warn_unsafe(indices: Iterable[int], is_safe: Iterable[bool] | None, seed: int) -> None:
-    """Say of every image that is not safe that it is black; ``seed``: that of image 0."""
+    """Warn of every image that is unsafe, and so black. ``seed``: that of image 0."""
     for index, safe in zip(indices, is_safe or (), strict=False):
         if not safe:
             warnings.warn(
@@ -99,7 +99,7 @@ def warn_unsafe(indices: Iterable[int], is_safe: Iterable[bool] | None, seed: in
 
 
 def _warn_if_checker_missing(folder: Path) -> None:
-    """Bundles of other exporters name the checker of their source and leave it out."""
+    """Warn if model_index.json names a checker: other exporters keep the name and leave the network out."""
     index = folder / INDEX
     named = read_json(index).get("safety_checker") if index.is_file() else None
     if isinstance(named, list) and any(named):

@@ -1,6 +1,6 @@
-"""The autoencoder of a latent model: from latents to images, and back.
+"""VAE: the autoencoder of a latent model, from latents to images and back.
 
-What diffusers calls latents are the encoder's, shifted and scaled to a deviation of about 1::
+The latents of diffusers are the encoder's output, shifted and scaled to a standard deviation of about 1::
 
     latents = (encoded - shift)·scale,    decoded = decoder(latents/scale + shift)
 """
@@ -23,13 +23,13 @@ from ..runtime.sessions.session import Session
 
 _LOG_VARIANCE = (-30.0, 20.0)
 _PARAMETERS = "latent_parameters"
-"""The output of a variational encoder: mean and logarithm of the variance, side by side."""
+"""The output of a variational encoder: mean and log variance, concatenated along the channels."""
 
 
 class Vae:
-    """The autoencoder's graphs. The encoder is opened when it is first needed.
+    """The autoencoder's decoder and encoder. The encoder is opened at its first use.
 
-    Raises BundleError or ProviderError where a graph cannot be opened.
+    Raises BundleError or ProviderError if a graph cannot be opened.
     """
 
     def __init__(self, folder: Path, config: VaeConfig, sessions: Sessions) -> None:
@@ -37,10 +37,10 @@ class Vae:
         self._decoder = self._open(VAE_DECODER)
 
     def decode(self, latents: Sample, *, tiles: bool = False) -> Sample:
-        """Images in [-1, 1], or a little beyond, float32 (B, C, H, W), of latents (B, C', H/f, W/f).
+        """Decode latents, (B, C', H/f, W/f), to images in [-1, 1], or a little beyond, float32 (B, C, H, W).
 
-        One at a time: an image does not depend on those beside it, and neither does the memory. Large ones in
-        ``tiles``, where that is wanted. Raises PredictionError for NaN.
+        One at a time, so that images and memory do not depend on the batch; large ones in ``tiles`` if it is set.
+        Raises PredictionError for NaN or infinity.
         """
         inner = latents / _per_channel(self.config.scale) + _per_channel(self.config.shift)
         run = functools.partial(self._run, self._decoder)
@@ -50,10 +50,10 @@ class Vae:
         return np.concatenate([run(inner[index : index + 1]) for index in range(len(inner))])
 
     def encode(self, image: Sample, draw: Draw, *, tiles: bool = False) -> Sample:
-        """Latents, float32 (1, C', H/f, W/f), of an image in [-1, 1], float32 (1, C, H, W).
+        """Encode an image in [-1, 1], float32 (1, C, H, W), to latents, float32 (1, C', H/f, W/f).
 
-        They are drawn from the encoder's distribution with noise of ``draw``, as diffusers' img2img does, not its mean;
-        an encoder that gives one answer draws nothing. ``tiles`` as in ``decode``.
+        A variational encoder's latents are drawn from its distribution with noise of ``draw``, as in diffusers'
+        img2img; other encoders draw no noise. ``tiles`` as in ``decode``.
         """
         run = functools.partial(self._run, self._encoder)
         output = tiled(run, image, self.config.tile, Fraction(1, self.config.factor)) if tiles else run(image)
@@ -66,7 +66,7 @@ class Vae:
 
     @property
     def is_variational(self) -> bool:
-        """Whether ``encode`` draws from a distribution."""
+        """Whether the encoder returns a distribution, from which ``encode`` draws."""
         return _PARAMETERS in self._encoder.outputs
 
     @functools.cached_property
@@ -84,11 +84,11 @@ class Vae:
         output: Sample = next(iter(outputs.values())).astype(np.float32, copy=False)
         if not np.isfinite(output).all():
             raise PredictionError(
-                f"{session.name} returned NaN or infinity: its precision is at fault. Export it in fp32"
+                f"{session.name} returned NaN or infinity: its precision is too low. Export it in fp32"
             )
         return output
 
 
 def _per_channel(values: Sequence[float]) -> Sample:
-    """One number a channel, for arrays (B, C, H, W)."""
+    """One number per channel, for arrays (B, C, H, W)."""
     return np.array(values, np.float32).reshape(1, -1, 1, 1)

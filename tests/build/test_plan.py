@@ -158,7 +158,7 @@ def test_the_precision_is_that_of_the_graph_unless_it_is_said(new_bundle: Callab
         ),
         ("tensorrt", BuildRequest(batches=(1, 0)), "--batch must be 1 or more, for instance 1,2,4, not 0"),
         ("tensorrt", BuildRequest(workspace=0), "--workspace must be 1 MB or more"),
-        ("tensorrt", BuildRequest(height=30), "height 30 is no multiple of 4"),
+        ("tensorrt", BuildRequest(height=30), "height 30 is not a multiple of 4"),
     ],
 )
 def test_what_means_nothing_is_refused(provider: str, wanted: BuildRequest, words: str) -> None:

@@ -89,7 +89,7 @@ def test_no_such_model_lists_the_bundled_ones(tmp_path: Path) -> None:
 
 
 def test_a_folder_without_a_graph(tmp_path: Path) -> None:
-    with pytest.raises(ddim_edge.BundleError, match=r"is no bundle: it has no unet/model\.onnx"):
+    with pytest.raises(ddim_edge.BundleError, match=r"is not a bundle: it has no unet/model\.onnx"):
         open_bundle(tmp_path)
     (tmp_path / "unet").mkdir()
     with pytest.raises(ddim_edge.BundleError, match="make a bundle of it with `ddim-edge export"):
@@ -140,14 +140,14 @@ def test_a_null_class_that_is_no_number_is_named(new_bundle: NewBundle, null_cla
 
 
 def test_classes_that_only_one_side_knows_of_are_an_error(new_bundle: NewBundle) -> None:
-    with pytest.raises(ddim_edge.BundleError, match=r"wants the conditioning class_labels, .* gives none"):
+    with pytest.raises(ddim_edge.BundleError, match=r"takes the conditioning class_labels, .* describe none"):
         ddim_edge.load(new_bundle(labels=None), "cpu")
 
 
 def test_conditioning_that_is_not_known_here_is_an_error(new_bundle: NewBundle) -> None:
     model = tiny_model()
     model.graph.input[2].name = model.graph.node[2].input[1] = "encoder_hidden_states"
-    with pytest.raises(ddim_edge.BundleError, match="wants the conditioning encoder_hidden_states"):
+    with pytest.raises(ddim_edge.BundleError, match="takes the conditioning encoder_hidden_states"):
         ddim_edge.load(new_bundle(model), "cpu")
 
 

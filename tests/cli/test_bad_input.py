@@ -26,7 +26,7 @@ def test_no_such_model(invoke: Invoke, command: str) -> None:
 @pytest.mark.parametrize("command", ["run", "inspect"])
 def test_a_folder_without_a_graph(invoke: Invoke, tmp_path: Path, command: str) -> None:
     (tmp_path / "empty").mkdir()
-    assert invoke(command, "empty").failed_with("empty is no bundle: it has no unet/model.onnx")
+    assert invoke(command, "empty").failed_with("empty is not a bundle: it has no unet/model.onnx")
 
 
 @pytest.mark.parametrize("command", ["run", "inspect"])

@@ -43,11 +43,11 @@ def test_what_is_encoded_comes_back(invoke: Invoke, files: Path) -> None:
 def test_latents_belong_to_their_steps_and_model(invoke: Invoke, files: Path, tiny_bundle: Path) -> None:
     assert invoke("encode", "ramp.png", "-m", tiny_bundle, "-s", 5, "-o", "l.npz", "--json").code == 0
     run: list[Any] = ["run", tiny_bundle, "--latents"]
-    assert invoke(*run, "l.npz", "-s", 9).failed_with("the latents stand at the noise level", "9 steps of ddim")
+    assert invoke(*run, "l.npz", "-s", 9).failed_with("the latents have the noise level", "9 steps of ddim")
     assert invoke("run", "--latents", "l.npz").failed_with("made with another model")
-    assert invoke(*run, "ramp.png").failed_with("ramp.png holds no latents of `ddim-edge encode`")
+    assert invoke(*run, "ramp.png").failed_with("ramp.png is not a latents file: make one with `ddim-edge encode`")
     assert invoke(*run, "none.npz").failed_with("none.npz is not there")
-    assert invoke(*run, "l.npz", "--init-image", "ramp.png").failed_with("exclude each other")
+    assert invoke(*run, "l.npz", "--init-image", "ramp.png").failed_with("cannot be combined")
     assert invoke(*run, "l.npz", "-o", "out.png").code == 0
     again: list[Any] = ["run", "--from-image", "out.png", "-o", "again.png"]
     assert invoke(*again).failed_with("made from latents, of which a recipe holds only the hash")
@@ -137,8 +137,8 @@ def test_no_class_at_all(invoke: Invoke, files: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "parts"),
     [
-        (["--strength", 0.5], ["strength 0.5 says how much an image is changed"]),
-        (["--mask", "mask.png"], ["a mask says what to change in an image"]),
+        (["--strength", 0.5], ["strength 0.5 needs an initial image to change"]),
+        (["--mask", "mask.png"], ["a mask needs an initial image to change"]),
         (["--init-image", "ramp.png", "--mask", "small.png"], ["9x8 pixels, and the model's images have 8x8"]),
         (["--init-image", "none.png"], ["none.png is not there"]),
         (["--init-image", "ramp.png", "--strength", 0], ["leaves no step to make"]),
@@ -156,4 +156,4 @@ def test_a_model_without_a_null_class_knows_no_none(invoke: Invoke, new_bundle: 
     new_bundle(null_class=None)
     assert files.exists()
     assert invoke("run", "bundle", "-l", "none").failed_with("label 'none' is unknown")
-    assert invoke("encode", "ramp.png", "-m", "bundle", "-o", "l.npz").failed_with("say which with labels")
+    assert invoke("encode", "ramp.png", "-m", "bundle", "-o", "l.npz").failed_with("give the class with labels")

@@ -86,7 +86,7 @@ def test_batches_change_nothing(pipeline: ddim_edge.Pipeline) -> None:
 
 def test_latents_that_do_not_belong(pipeline: ddim_edge.Pipeline, tmp_path: Path, plain_bundle: Path) -> None:
     latents = encode(pipeline, noise_stream(0)(SHAPE), num_steps=10)
-    with pytest.raises(ddim_edge.ConfigError, match=r"stand at the noise level .* and 5 steps of ddim begin at"):
+    with pytest.raises(ddim_edge.ConfigError, match=r"have the noise level .* and 5 steps of ddim start at"):
         from_latents(pipeline, latents, num_steps=5)
     with pytest.raises(ddim_edge.ConfigError, match="made with another model"):
         from_latents(ddim_edge.load(plain_bundle, "cpu"), latents)
@@ -99,7 +99,7 @@ def test_latents_that_do_not_belong(pipeline: ddim_edge.Pipeline, tmp_path: Path
         "npz": _saved(a=np.zeros(3)),
     }.items():
         (tmp_path / name).write_bytes(contents)
-        with pytest.raises(ddim_edge.ConfigError, match="holds no latents of `ddim-edge encode`"):
+        with pytest.raises(ddim_edge.ConfigError, match="is not a latents file: make one with `ddim-edge encode`"):
             read_latents(tmp_path / name)
     with pytest.raises(ddim_edge.ConfigError, match="is not there"):
         read_latents(tmp_path / "nothing.npz")
@@ -113,7 +113,7 @@ def _saved(*arrays: Any, **named: Any) -> bytes:
 
 def test_classes_without_a_null_class_must_be_named(tmp_path: Path) -> None:
     pipeline = ddim_edge.load(write_bundle(tmp_path / "bundle", null_class=None), "cpu")
-    with pytest.raises(ddim_edge.ConfigError, match="say which with labels"):
+    with pytest.raises(ddim_edge.ConfigError, match="give the class with labels"):
         encode(pipeline, noise_stream(0)(SHAPE))
     assert encode(pipeline, noise_stream(0)(SHAPE), labels=["dog"], num_steps=2).recipe["label_names"] == ["dog"]
     with pytest.raises(ddim_edge.ConfigError, match="there is no picture to encode"):

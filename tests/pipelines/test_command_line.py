@@ -58,7 +58,7 @@ def test_what_was_cut_off_is_one_line(bundle: Path, invoke: Invoke) -> None:
         (["--prompts", "not-there.txt"], "cannot be read as prompts"),
         (["--prompts", "empty.txt"], "has no prompt"),
         (["--prompt", "a", "--prompts", "empty.txt"], "exclude each other"),
-        (["--prompt", "a", "--negative-prompt", "b", "-g", 1], "guidance_scale 1 is no guidance"),
+        (["--prompt", "a", "--negative-prompt", "b", "-g", 1], "off at guidance_scale 1: "),
     ],
 )
 def test_bad_input_is_one_line(

@@ -26,7 +26,7 @@ REFUSED: Mapping[str, tuple[str, dict[str, Any], str]] = {
     "a strength": (
         "controlled",
         {"control_images": [FLAT] * 2, "control_scale": [1.0]},
-        "has 2 ControlNets, and control_scale is 1 numbers",
+        "has 2 ControlNets, and control_scale has 1 numbers",
     ),
     "no strength": (
         "controlled",
@@ -36,10 +36,10 @@ REFUSED: Mapping[str, tuple[str, dict[str, Any], str]] = {
     "another size": (
         "controlled",
         {"control_images": [FLAT, FLAT[..., :16]]},
-        r"the control_image_1 have the shape \(1, 3, 32, 16\), and the model wants \(N, \(3, 32, 32\)\)",
+        r"control_image_1 has the shape \(1, 3, 32, 16\), and the model needs \(N, \(3, 32, 32\)\)",
     ),
     "nothing": ("controlled", {"control_images": [FLAT, FLAT[:0]]}, r"shape \(0, 3, 32, 32\)"),
-    "NaN": ("controlled", {"control_images": [FLAT, FLAT * np.nan]}, "control_image_1 hold NaN"),
+    "NaN": ("controlled", {"control_images": [FLAT, FLAT * np.nan]}, "control_image_1 contains NaN"),
     "no file": ("controlled", {"control_images": ["gone.png", FLAT]}, "gone.png is not there"),
     "twice": (
         "controlled",
@@ -47,7 +47,7 @@ REFUSED: Mapping[str, tuple[str, dict[str, Any], str]] = {
         "holds control images already",
     ),
     "no ControlNet": ("stable-diffusion", {"control_images": FLAT}, r"has no ControlNet: leave control_images"),
-    "its strength": ("stable-diffusion", {"control_scale": 0.5}, "has 0 ControlNets, and control_scale is 1 numbers"),
+    "its strength": ("stable-diffusion", {"control_scale": 0.5}, "has 0 ControlNets, and control_scale has 1 numbers"),
 }
 
 
@@ -67,8 +67,12 @@ def without_the_second(family: Family, folder: Path) -> ddim_edge.Pipeline:
 @pytest.mark.parametrize(
     ("ours", "theirs", "message"),
     [
-        ({"controlnet", "controlnet_1"}, {}, "takes what a ControlNet returns, and the bundle has no controlnet"),
-        ({"unet"}, {"unet": ("stable-diffusion", "unet")}, "takes nothing of controlnet: export both together"),
+        ({"controlnet", "controlnet_1"}, {}, "takes the outputs of a ControlNet, and the bundle has no controlnet"),
+        (
+            {"unet"},
+            {"unet": ("stable-diffusion", "unet")},
+            "no inputs for the outputs of controlnet: export both together",
+        ),
         ({"controlnet"}, {"controlnet": ("stable-diffusion", "unet")}, "controlnet takes .* does not fit the unet"),
     ],
 )

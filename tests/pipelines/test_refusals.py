@@ -18,52 +18,52 @@ from .conftest import FamilyOf
 from .test_editing_against_diffusers import mask, picture
 
 REFUSED: Mapping[str, tuple[str, dict[str, Any], str]] = {
-    "no prompt": ("stable-diffusion", {}, "makes images of text: give a prompt"),
+    "no prompt": ("stable-diffusion", {}, "is a text-to-image model: give a prompt"),
     "a number": ("stable-diffusion", {"prompt": 3}, "prompt must be a text or a list of texts, not 3"),
     "numbers": ("stable-diffusion", {"prompt": [3]}, r"prompt must be a text or a list of texts, not \[3\]"),
     "negative without guidance": (
         "stable-diffusion",
         {"prompt": "a", "negative_prompt": "b", "guidance_scale": 1},
-        "guidance_scale 1 is no guidance",
+        "off at guidance_scale 1: ",
     ),
-    "a side": ("stable-diffusion", {"prompt": "a", "height": 33}, "height 33 is no multiple of 2, .* take 32 or 34"),
-    "a small side": ("stable-diffusion", {"prompt": "a", "width": 1}, "width 1 is no multiple of 2, .* take 2"),
+    "a side": ("stable-diffusion", {"prompt": "a", "height": 33}, "height 33 is not a multiple of 2, .* use 32 or 34"),
+    "a small side": ("stable-diffusion", {"prompt": "a", "width": 1}, "width 1 is not a multiple of 2, .* use 2"),
     "negative with a scale of 0": (
         "stable-diffusion",
         {"prompt": "a", "negative_prompt": "b", "guidance_scale": 0},
-        "guidance_scale 0 is no guidance: set it above 1",
+        "off at guidance_scale 0: set guidance_scale above 1",
     ),
     "what changes guidance": (
         "stable-diffusion",
         {"prompt": "a", "guidance_rescale": 0.7, "guidance_scale": 0.5},
-        "guidance_scale 0.5 is none: set it",
+        "off at guidance_scale 0.5: set guidance_scale",
     ),
     "no checker": (
         "stable-diffusion",
         {"prompt": "a", "safety_checker": False},
-        "has no safety checker that could be turned off",
+        "has no safety checker to turn off",
     ),
     "no side": ("stable-diffusion", {"prompt": "a", "width": 0}, "width must be"),
     "an image": (
         "stable-diffusion",
         {"prompt": "a", "height": 48, "strength": 1.0, "origin": ddim_edge.Origin(image=picture())},
-        r"the image have the shape \(1, 3, 32, 32\), and the model wants \(N, \(3, 48, 32\)\)",
+        r"image has the shape \(1, 3, 32, 32\), and the model needs \(N, \(3, 48, 32\)\)",
     ),
     "a mask": (
         "stable-diffusion",
         {"prompt": "a", "origin": ddim_edge.Origin(image=picture(), mask=mask()[..., :16])},
-        r"the mask has the shape \(1, 1, 32, 16\), and the model wants \(1, 1, \(32, 32\)\)",
+        r"the mask has the shape \(1, 1, 32, 16\), and the model needs \(1, 1, \(32, 32\)\)",
     ),
     "latents as large as images": (
         "stable-diffusion",
         {"prompt": "a", "origin": ddim_edge.Origin(latents=np.zeros((1, 4, 32, 32), np.float32))},
-        r"the model wants \(N, \(4, 16, 16\)\)",
+        r"the model needs \(N, \(4, 16, 16\)\)",
     ),
-    "built-in guidance": ("lcm", {"prompt": "a", "negative_prompt": "b"}, "has its guidance built in"),
-    "no text": ("unconditional", {"prompt": "a"}, "reads no text: leave the prompt out"),
-    "a negative alone": ("unconditional", {"negative_prompt": "a", "guidance_scale": 2}, "go with a prompt"),
+    "built-in guidance": ("lcm", {"prompt": "a", "negative_prompt": "b"}, "has built-in guidance"),
+    "no text": ("unconditional", {"prompt": "a"}, "does not take text: leave the prompt out"),
+    "a negative alone": ("unconditional", {"negative_prompt": "a", "guidance_scale": 2}, "need a prompt"),
     "guidance": ("unconditional", {"guidance_scale": 2}, "needs a null class"),
-    "nothing to repaint": ("inpainting", {"prompt": "a"}, "trained to repaint a part of an image"),
+    "nothing to repaint": ("inpainting", {"prompt": "a"}, "is an inpainting model: give an image and a mask"),
 }
 
 

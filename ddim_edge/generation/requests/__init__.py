@@ -1,1 +1,1 @@
-"""Requests: what to make, as checked data that does not depend on an open network."""
+"""Requests: what to make, as validated data; needs no open network."""

@@ -1,4 +1,4 @@
-"""Control images: what each ControlNet of a model is shown, and how strongly it acts."""
+"""Control images: the input image and the strength of each ControlNet."""
 
 import dataclasses
 import os
@@ -14,21 +14,21 @@ from .origin import Origin, check_array, control_name
 from .request import Request
 
 ControlImage = str | os.PathLike[str] | Sample
-"""A picture's file, fitted to the model, or float32 (N, C, H, W) in [0, 1] of the size of the images."""
+"""The path of a picture, which is fitted to the model, or float32 (N, C, H, W) in [0, 1] of the images' size."""
 
 
 def with_controls(bundle: Bundle, request: Request, images: ControlImage | Sequence[ControlImage]) -> Request:
-    """The request with control images, one for each ControlNet; ConfigError where there are more or fewer of them."""
+    """The request with control images, one for each ControlNet; ConfigError for another number of them."""
     origin = request.origin or Origin()
     if origin.controls:
-        raise ConfigError("the origin holds control images already: give them once")
+        raise ConfigError("the origin holds control images already: leave control_images (--control-image) out")
     listed = [images] if isinstance(images, (str, os.PathLike, np.ndarray)) else images
     controls = control_samples(bundle, listed, bundle.image_shape(request.height, request.width))
     return dataclasses.replace(request, origin=dataclasses.replace(origin, controls=controls))
 
 
 def control_samples(bundle: Bundle, images: Sequence[ControlImage], shape: Shape) -> tuple[Sample, ...]:
-    """Control images as arrays; ``shape``: (C, H, W) of the model's images. ConfigError for what is none."""
+    """Control images as arrays; ``shape``: (C, H, W) of the model's images. ConfigError for a wrong number or file."""
     _check_count(bundle, len(images))
     return tuple(
         image if isinstance(image, np.ndarray) else read_control(image, (control.channels, *shape[1:]))
@@ -37,7 +37,7 @@ def control_samples(bundle: Bundle, images: Sequence[ControlImage], shape: Shape
 
 
 def control_scales(bundle: Bundle, scale: float | Sequence[float] | None) -> tuple[float, ...]:
-    """One strength for each ControlNet: 1 where nothing is said, and a single number for all of them."""
+    """One strength for each ControlNet: by default 1; a single number is used for all of them."""
     if isinstance(scale, Sequence):
         return tuple(scale)
     if not bundle.controls:
@@ -46,13 +46,13 @@ def control_scales(bundle: Bundle, scale: float | Sequence[float] | None) -> tup
 
 
 def check_controls(bundle: Bundle, request: Request) -> None:
-    """Refuse control images and strengths that do not go with the model's ControlNets with ConfigError."""
+    """Raise ConfigError for control images and strengths that do not fit the model's ControlNets."""
     images = request.origin.controls if request.origin else ()
     count, scales = len(bundle.controls), len(request.control_scale)
     _check_count(bundle, len(images))
     if scales != count:
         raise ConfigError(
-            f"{bundle.name} has {count} ControlNet{'s' * (count != 1)}, and control_scale is {scales} numbers: give "
+            f"{bundle.name} has {count} ControlNet{'s' * (count != 1)}, and control_scale has {scales} numbers: give "
             "one for each, or leave it out"
         )
     _, *sides = bundle.image_shape(request.height, request.width)

@@ -1,4 +1,4 @@
-"""Latents in a file: what `encode` found, and the recipe that brings the images back."""
+"""Latents files (.npz): the latents that `encode` found, and the recipe that makes the images again."""
 
 import io
 import json
@@ -17,12 +17,12 @@ from ...errors import ConfigError
 
 @dataclass(frozen=True)
 class Latents:
-    """x_T of some images.
+    """x_T of one or more images.
 
     Attributes:
         samples: float32 (N, C, H, W).
-        recipe: the JSON object of the run that makes the images of them: model, labels, steps, sampler.
-        alpha_bar: the noise level at which they stand.
+        recipe: the JSON object of the run that makes images from them: model, labels, steps, sampler.
+        alpha_bar: their noise level ᾱ.
     """
 
     samples: Sample
@@ -38,7 +38,7 @@ class Latents:
 
 
 def read_latents(path: str | os.PathLike[str]) -> Latents:
-    """Read what ``Latents.to_bytes`` wrote; ConfigError for any other file."""
+    """Read a file that ``Latents.to_bytes`` wrote; ConfigError for any other file."""
     try:
         with np.load(Path(path), allow_pickle=False) as file:
             recipe = json.loads(str(file["recipe"]))
@@ -46,7 +46,11 @@ def read_latents(path: str | os.PathLike[str]) -> Latents:
     except FileNotFoundError:
         raise ConfigError(f"{path} is not there") from None
     except (OSError, EOFError, KeyError, TypeError, ValueError, AttributeError, RuntimeError, zipfile.BadZipFile):
-        raise ConfigError(f"{path} holds no latents of `ddim-edge encode`") from None
+        raise _not_latents(path) from None
     if not isinstance(recipe, dict):
-        raise ConfigError(f"{path} holds no latents of `ddim-edge encode`")
+        raise _not_latents(path)
     return latents
+
+
+def _not_latents(path: str | os.PathLike[str]) -> ConfigError:
+    return ConfigError(f"{path} is not a latents file: make one with `ddim-edge encode`")

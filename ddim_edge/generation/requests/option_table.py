@@ -1,4 +1,4 @@
-"""The generation options, each declared once: name, type, help, default, and where it can be given.
+"""The generation options, each declared once: name, type, help, default, and where it is available.
 
 ``Pipeline.generate``'s documentation, the options of ``ddim-edge run`` and the fields of the HTTP API follow from this
 table, or a test compares them with it. The default of a recipe is that of the field in ``Request``.
@@ -16,7 +16,7 @@ Method = TypeVar("Method", bound=Callable[..., Any])
 
 
 class Options(TypedDict, total=False):
-    """The keyword arguments of ``Pipeline.generate`` with their types; all may be left out."""
+    """The keyword arguments of ``Pipeline.generate`` with their types; all are optional."""
 
     num_images: int | None
     labels: Sequence[str | int] | None
@@ -44,15 +44,15 @@ class Options(TypedDict, total=False):
 
 
 class CommandLine(NamedTuple):
-    """How an option is given to ``ddim-edge run``.
+    """The command line option of ``ddim-edge run``.
 
     Attributes:
-        flags: such as ``--seed``; a pair ``--on/--off`` for yes, no and neither.
-        kind: of the value; bool for a flag without one.
-        metavar: what stands for the value in the help text.
+        flags: such as ``--seed``; a pair ``--on/--off`` for yes, no and unset.
+        kind: type of the value; bool for a flag without a value.
+        metavar: placeholder of the value in the help text.
         repeatable: whether it may be given several times.
-        choices: the values that it may have.
-        help, default: in the place of the option's own, where they differ.
+        choices: the valid values.
+        help, default: used instead of the option's own.
     """
 
     flags: tuple[str, ...]
@@ -70,9 +70,9 @@ class Option(NamedTuple):
     Attributes:
         name: the keyword argument.
         help: what it does, in one or two sentences.
-        default: what it is where nobody gives it, in words.
-        cli: how ``ddim-edge run`` takes it; None where it does not.
-        http: the field of the HTTP API; None where there is none.
+        default: the value if it is not given, in words.
+        cli: the command line option; None if there is none.
+        http: the field of the HTTP API; None if there is none.
     """
 
     name: str
@@ -222,12 +222,12 @@ OPTIONS = (
 
 
 def http_options() -> dict[str, Option]:
-    """The options that the HTTP API has, by the names of its fields."""
+    """The options of the HTTP API, by the names of its fields."""
     return {option.http: option for option in OPTIONS if option.http is not None}
 
 
 def documents_options(method: Method) -> Method:
-    """Put a line for each option in the place of ``{options}`` in the docstring of ``method``."""
+    """Decorator: replaces ``{options}`` in the docstring of ``method`` by a line for each option."""
     lines = (f"{option.name}: {option.help} Default: {option.default}." for option in OPTIONS)
     method.__doc__ = (method.__doc__ or "").replace("{options}", "\n        ".join(lines))
     return method

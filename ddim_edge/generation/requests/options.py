@@ -1,4 +1,4 @@
-"""Options: what a model can be told to make, and the request that they become. No network is needed for that."""
+"""Options: makes a model's request from generation options, and checks it. Needs no open network."""
 
 import dataclasses
 from collections.abc import Sequence
@@ -17,20 +17,20 @@ from .origin import Origin
 from .request import DEFAULT_BATCH_SIZE, Request
 
 IMAGE_STRENGTH = 0.8
-"""How much an image to start from is changed where nobody says; with a mask, the masked part wholly."""
+"""The default strength for an initial image without a mask; with a mask it is 1."""
 
 TEXT_GUIDANCE, POOLED_TEXT_GUIDANCE, EMBEDDED_GUIDANCE = 7.5, 5.0, 8.5
 LATENT_BATCH_SIZE = 1
 """Latent models are large, and on a CPU a batch is no faster."""
 
 MAX_UNTILED_PIXELS = 1024 * 1024
-"""The largest image that is decoded whole where nobody says."""
+"""The largest image that is by default decoded without tiles."""
 
 
 def request_of(bundle: Bundle, options: Options) -> Request:
-    """The request of options for a model; ConfigError where they mean nothing for it.
+    """The request of options for a model; ConfigError for options that the model does not support.
 
-    See ``Pipeline.generate`` for what they mean and for what takes the place of those that are left out or None.
+    ``Pipeline.generate`` describes the options, and the defaults of those that are left out or None.
     """
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     labels, origin, prompts = given.pop("labels", None), given.get("origin"), _prompts(given.pop("prompt", ()))
@@ -53,7 +53,7 @@ def request_of(bundle: Bundle, options: Options) -> Request:
 
 
 def check_request(bundle: Bundle, request: Request) -> None:
-    """Refuse a request that the model cannot honour with ConfigError."""
+    """Raise ConfigError for a request that the model does not support."""
     schedule_of(request.sampler, request.num_steps, request.strength)
     guided_timesteps(request.sampler, request.guidance_interval)
     if request.origin is not None:
@@ -63,13 +63,13 @@ def check_request(bundle: Bundle, request: Request) -> None:
     _check_text(bundle, request)
     check_controls(bundle, request)
     if not request.safety_checker and not bundle.has_safety_checker:
-        raise ConfigError(f"{bundle.name} has no safety checker that could be turned off: leave safety_checker out")
+        raise ConfigError(f"{bundle.name} has no safety checker to turn off: leave safety_checker out")
     if request.vae_tiling and bundle.vae is None:
         raise _no_autoencoder(bundle)
     if bundle.inputs.takes_mask and (request.origin is None or request.origin.mask is None):
-        raise ConfigError(f"{bundle.name} was trained to repaint a part of an image: give an image and a mask")
+        raise ConfigError(f"{bundle.name} is an inpainting model: give an image and a mask")
     if bool(request.labels) != bool(bundle.labels):
-        raise ConfigError(f"{bundle.name} has {len(bundle.labels)} classes, the request {request.labels}")
+        raise ConfigError(_wrong_labels(bundle, request))
     for label in request.labels:
         if label != bundle.null_class:
             whole_number("a label", label, low=0, high=len(bundle.labels) - 1)
@@ -80,8 +80,14 @@ def check_request(bundle: Bundle, request: Request) -> None:
         )
 
 
+def _wrong_labels(bundle: Bundle, request: Request) -> str:
+    if bundle.labels:
+        return f"{bundle.name} has {len(bundle.labels)} classes, and the request has no labels: give at least one"
+    return f"{bundle.name} has no classes, and the request has the labels {list(request.labels)}: leave them out"
+
+
 def _uses_tiles(bundle: Bundle, request: Request, wanted: bool | None) -> bool:
-    """Whether the autoencoder is to work in tiles: only images that are larger than one."""
+    """Whether the autoencoder works in tiles: only for images larger than one tile."""
     if bundle.vae is None:
         if wanted:
             raise _no_autoencoder(bundle)
@@ -97,7 +103,7 @@ def _no_autoencoder(bundle: Bundle) -> ConfigError:
 
 
 def default_guidance(bundle: Bundle) -> float:
-    """The guidance scale where nobody says: what diffusers takes for models of text, none for others."""
+    """The default guidance scale: diffusers' for text-to-image models, 1 (off) for others."""
     if not bundle.inputs.text:
         return 1.0
     if bundle.inputs.guidance_width is not None:
@@ -107,17 +113,17 @@ def default_guidance(bundle: Bundle) -> float:
 
 def _check_text(bundle: Bundle, request: Request) -> None:
     if bundle.inputs.text and not request.prompts:
-        raise ConfigError(f"{bundle.name} makes images of text: give a prompt, be it empty")
+        raise ConfigError(f"{bundle.name} is a text-to-image model: give a prompt; it may be empty")
     if request.prompts and not bundle.inputs.text:
-        raise ConfigError(f"{bundle.name} reads no text: leave the prompt out")
+        raise ConfigError(f"{bundle.name} does not take text: leave the prompt out")
     if request.negative_prompt is not None and bundle.inputs.guidance_width is not None:
         raise ConfigError(
-            f"{bundle.name} has its guidance built in, and does not guide away from anything: leave negative_prompt out"
+            f"{bundle.name} has built-in guidance, which takes no negative prompt: leave negative_prompt out"
         )
 
 
 def recipe_of(bundle: Bundle, request: Request) -> dict[str, Any]:
-    """What it takes to make the images of ``request`` again, as JSON values."""
+    """The settings that make the images of ``request`` again, as JSON values."""
     names = [bundle.label_name(label) for label in request.labels]
     model = {"model": bundle.name, "model_sha256": bundle.sha256, "version": __version__}
     eta = getattr(request.sampler, "eta", None)
@@ -150,7 +156,7 @@ def _sampler(bundle: Bundle, wanted: SamplerConfig | str | None, eta: float | No
     if config.name not in takes_eta:
         names = " or ".join(takes_eta)
         raise ConfigError(
-            f"eta is an option of {names}, and the sampler is {config.name}: leave it out, or take {names}"
+            f"eta is an option of {names}, and the sampler is {config.name}: leave it out, or use {names}"
         )
     return config.replace(eta=eta)
 

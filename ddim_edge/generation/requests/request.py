@@ -1,4 +1,4 @@
-"""A request: everything that decides which images come out, as data that a PNG can carry."""
+"""Request: all settings that decide which images come out, as data that is stored in a PNG."""
 
 import dataclasses
 import functools
@@ -20,9 +20,9 @@ MAX_SIDE = 16384
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What to make. Image k has the seed ``seed + k`` and the label ``labels[k % len(labels)]``.
+    """What to make: image k has the seed ``seed + k`` and the label ``labels[k % len(labels)]``.
 
-    Raises ConfigError for values that mean nothing for any model; the pipeline checks the rest against its model.
+    Raises ConfigError for values that are invalid for every model; the pipeline checks the rest against its model.
     """
 
     num_images: int
@@ -31,21 +31,21 @@ class Request:
     noise: NoiseKind = "torch"
     guidance_scale: float = 1.0
     batch_size: int = DEFAULT_BATCH_SIZE
-    """How many images are denoised together. It can change an image by a rounding error, so a recipe has it."""
+    """Number of images denoised together. It can change an image by a rounding error, so a recipe has it."""
     guidance_rescale: float = 0.0
-    """The share, from 0 to 1, of the contrast added by guidance that is removed again (Lin et al. 2023)."""
+    """Share, from 0 to 1, of the contrast added by guidance that is removed again (Lin et al. 2023)."""
     guidance_interval: tuple[float, float] | None = None
-    """The noise levels σ, above the first and up to the second, between which to guide; None for all."""
+    """Guide only at noise levels σ above the first and up to the second; None for all levels."""
     strength: float = 1.0
-    """How much of the initial image to change: the share of the steps that are made."""
+    """How much of the initial image to change: the share of the steps that are run."""
     prompts: tuple[str, ...] = ()
-    """Texts, used in turn; empty for a model that reads none."""
+    """Texts, used in turn; empty for a model that takes no text."""
     negative_prompt: str | None = None
     """Text that the images should not show; None for the model's empty prompt."""
     long_prompt: bool = False
     """Whether to read prompts longer than the text encoder takes, in chunks; otherwise the end is cut off."""
     prompt_weights: bool = False
-    """Whether ``(word:1.3)`` and ``[word]`` are weights."""
+    """Whether ``(word:1.3)`` and ``[word]`` in prompts are weights."""
     height: int | None = None
     """In pixels, as ``width``; None for the model's default size."""
     width: int | None = None
@@ -79,21 +79,21 @@ class Request:
                 whole_number(name, getattr(self, name), low=1, high=MAX_SIDE)
         if not self.guided and (self.guidance_rescale or self.guidance_interval):
             raise ConfigError(
-                "guidance_rescale and guidance_interval change guidance, and guidance_scale "
-                f"{self.guidance_scale:g} is none: set it"
+                "guidance_rescale and guidance_interval need guidance, which is off at guidance_scale "
+                f"{self.guidance_scale:g}: set guidance_scale, too"
             )
         if self.strength != 1 and (self.origin is None or self.origin.image is None):
-            raise ConfigError(f"strength {self.strength!r} says how much an image is changed: give the image, too")
+            raise ConfigError(f"strength {self.strength!r} needs an initial image to change: give the image, too")
 
     def _check_text(self) -> None:
         for index in range(len(self.prompts)):
             self.prompt(index)
         if not self.prompts and (self.negative_prompt is not None or self.long_prompt or self.prompt_weights):
-            raise ConfigError("negative_prompt, long_prompt and prompt_weights go with a prompt: give one")
+            raise ConfigError("negative_prompt, long_prompt and prompt_weights need a prompt: give one")
         if self.negative_prompt is not None and not self.guided:
             raise ConfigError(
-                f"negative_prompt says what to guide away from, and guidance_scale {self.guidance_scale:g} is no "
-                "guidance: set it above 1"
+                f"negative_prompt needs guidance, which is off at guidance_scale {self.guidance_scale:g}: "
+                "set guidance_scale above 1"
             )
 
     def _check_interval(self) -> None:
@@ -110,11 +110,11 @@ class Request:
 
     @property
     def guided(self) -> bool:
-        """Whether the guidance scale asks for guidance: any but 1, and for text only above 1, as in diffusers."""
+        """Whether guidance is on: at any scale but 1; with prompts only above 1, as in diffusers."""
         return self.guidance_scale > 1 if self.prompts else self.guidance_scale != 1
 
     def chunks(self) -> Iterator[range]:
-        """The indices of the images that step together, batch by batch."""
+        """The indices of the images of each batch."""
         for first in range(0, self.num_images, self.batch_size):
             yield range(first, min(first + self.batch_size, self.num_images))
 
@@ -128,16 +128,16 @@ class Request:
         return self.labels[index % len(self.labels)] if self.labels else None
 
     def prompt(self, index: int) -> Prompt | None:
-        """The text of image ``index``; None for a model that reads none."""
+        """The text of image ``index``; None for a model that takes no text."""
         if not self.prompts:
             return None
         text = self.prompts[index % len(self.prompts)]
         return Prompt(text=text, negative=self.negative_prompt, long=self.long_prompt, weighted=self.prompt_weights)
 
     def to_json(self) -> dict[str, Any]:
-        """The request as JSON values, of which ``from_json`` makes the same request again.
+        """The request as JSON values; ``from_json`` makes the same request of them.
 
-        Of its origin there are only the hashes.
+        The origin is stored as hashes only.
         """
         values = {name: getattr(self, name) for name in _ALWAYS_IN_RECIPES}
         values |= {
@@ -152,7 +152,7 @@ class Request:
 
     @classmethod
     def from_json(cls, values: Mapping[str, Any], origin: Origin | None = None) -> Self:
-        """Read what ``to_json`` wrote; ConfigError where it cannot be, and where ``origin`` is not the one of then."""
+        """Read what ``to_json`` wrote; ConfigError if it is invalid, or if ``origin`` is not the one that was used."""
         try:
             plain = {name: values[name] for name in _ALWAYS_IN_RECIPES}
             labels, sampler = tuple(values["labels"]), sampler_from_json(**values["sampler"])
@@ -170,7 +170,7 @@ _LISTS = ("prompts", "control_scale")
 
 @functools.cache
 def _written_if_changed() -> Mapping[str, Any]:
-    """The fields that a recipe has only where they differ from their default, with that default, in order."""
+    """The fields that a recipe has only if they differ from their default, with that default, in order."""
     separate = (*_ALWAYS_IN_RECIPES, *_WRITTEN_SEPARATELY)
     return {field.name: field.default for field in dataclasses.fields(Request) if field.name not in separate}
 
@@ -182,7 +182,7 @@ def _check_number(name: str, value: object, high: float = 1e9) -> None:
 
 
 def sampler_from_json(name: str = "ddim", **options: Any) -> SamplerConfig:
-    """The sampler of a recipe; ConfigError for one that is not built here."""
+    """The sampler of a recipe; ConfigError for an unknown one."""
     if name not in SAMPLERS:
         raise ConfigError(choose_from("sampler", name, SAMPLERS))
     return SAMPLERS[name]().replace(**options)

@@ -111,12 +111,12 @@ def test_origins_are_equal_by_their_contents(position: int) -> None:
 @pytest.mark.parametrize(
     ("origin", "message"),
     [
-        (lambda: Origin(mask=HALF), "a mask says what to change in an image"),
-        (lambda: Origin(image=PICTURE, latents=PICTURE), "exclude each other"),
-        (lambda: Origin(image=PICTURE[:, :, :4]), r"the image have the shape \(1, 1, 4, 8\)"),
-        (lambda: Origin(latents=PICTURE[0]), "the latents have the shape"),
-        (lambda: Origin(latents=PICTURE[:0]), "the latents are empty"),
-        (lambda: Origin(image=PICTURE * np.float32(np.nan)), "hold NaN"),
+        (lambda: Origin(mask=HALF), "a mask needs an initial image to change"),
+        (lambda: Origin(image=PICTURE, latents=PICTURE), "cannot be combined"),
+        (lambda: Origin(image=PICTURE[:, :, :4]), r"image has the shape \(1, 1, 4, 8\)"),
+        (lambda: Origin(latents=PICTURE[0]), "latents has the shape"),
+        (lambda: Origin(latents=PICTURE[:0]), "latents is empty"),
+        (lambda: Origin(image=PICTURE * np.float32(np.nan)), "contains NaN"),
         (lambda: Origin(image=PICTURE, mask=HALF[..., :4]), "the mask has the shape"),
     ],
 )
@@ -126,7 +126,7 @@ def test_origins_that_mean_nothing(pipeline: ddim_edge.Pipeline, origin: Any, me
 
 
 def test_strength_without_an_image_is_refused(pipeline: ddim_edge.Pipeline) -> None:
-    with pytest.raises(ddim_edge.ConfigError, match=r"strength 0\.5 says how much an image is changed"):
+    with pytest.raises(ddim_edge.ConfigError, match=r"strength 0\.5 needs an initial image to change"):
         pipeline.request(strength=0.5)
 
 
