@@ -156,9 +156,7 @@ def test_a_fault_of_ours_is_one_line_too(invoke: Invoke, tiny_bundle: Path, monk
 
     monkeypatch.setattr(Pipeline, "run", broken)
     outcome = invoke("run", tiny_bundle)
-    assert outcome.failed_with(
-        "internal error: RuntimeError: two lines (DDIM_EDGE_DEBUG=1 shows a traceback)", code=1
-    )
+    assert outcome.failed_with("internal error: RuntimeError: two lines (DDIM_EDGE_DEBUG=1 shows a traceback)", code=1)
     monkeypatch.setenv("DDIM_EDGE_DEBUG", "1")
     with pytest.raises(RuntimeError, match="two"):
         main_function(["run", str(tiny_bundle)])
