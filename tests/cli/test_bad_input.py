@@ -83,7 +83,7 @@ def test_broken_json(invoke: Invoke, new_bundle: NewBundle, name: str) -> None:
         (["--eta", "nan"], ["eta must be a finite number, not nan"]),
         (["--eta", "-1"], ["eta must lie in"]),
         (["--eta", "inf"], ["eta must be a finite number"]),
-        (["--eta", "7"], ["take one of at most 1"]),
+        (["--eta", "7"], ["take an eta of at most 1"]),
         (["--seed", "-1"], ["seed must be from 0"]),
         (["--seed", str(2**64)], ["seed must be from 0"]),
         (["--num-images", "0"], ["num_images must be at least 1"]),
