@@ -1,4 +1,4 @@
-"""Files: written whole or not at all, and their hashes."""
+"""Atomic writing of files, and SHA-256 hashes of files."""
 
 import contextlib
 import hashlib
@@ -11,7 +11,7 @@ from .errors import OutputError
 
 
 def write_file(path: Path, contents: bytes) -> Path:
-    """Write ``contents`` as ``atomic_write`` does; returns ``path``."""
+    """Write ``contents`` atomically (see ``atomic_write``). Returns ``path``."""
     with atomic_write(path) as temporary:
         temporary.write_bytes(contents)
     return path
@@ -19,11 +19,11 @@ def write_file(path: Path, contents: bytes) -> Path:
 
 @contextlib.contextmanager
 def atomic_write(path: Path) -> Iterator[Path]:
-    """A temporary path beside ``path`` to write to; at the end of the block it takes the place of ``path``.
+    """Atomic write: yields a temporary path beside ``path``, which replaces ``path`` at the end of the block.
 
-    The name is unique, so processes that write the same file do not disturb each other, and the contents are on the
-    disk (fsync) before the name changes. Where anything fails the temporary file is removed and ``path`` is as it was.
-    Raises OutputError for an OSError.
+    The temporary name is unique, so several processes can write the same file. The contents are on the disk (fsync)
+    before the rename. If anything fails, the temporary file is removed and ``path`` is unchanged. Raises OutputError
+    for an OSError.
     """
     temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
     with output_errors(path):
@@ -38,7 +38,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def output_errors(path: Path) -> Iterator[None]:
-    """Raise OutputError, naming ``path``, for an OSError in the block."""
+    """Turn an OSError in the block into an OutputError that names ``path``."""
     try:
         yield
     except OSError as error:

@@ -110,7 +110,7 @@ def _run_command(arguments: Sequence[str] | None) -> int:
     except Exception as error:
         if os.environ.get("DDIM_EDGE_DEBUG"):
             raise
-        return _fail(f"internal error: {type(error).__name__}: {error} (DDIM_EDGE_DEBUG=1 shows the traceback)", 1)
+        return _fail(f"internal error: {type(error).__name__}: {error} (DDIM_EDGE_DEBUG=1 shows a traceback)", 1)
     return code if isinstance(code, int) else 0
 
 

@@ -59,7 +59,7 @@ DEFAULT_MODEL = "fashion-mnist"
     type=click.Choice(["png", "npy"]),
     default="png",
     envvar="DDIM_EDGE_RUN_FORMAT",
-    help="Format of the files, where --output does not say it.",
+    help="Format of the files in a folder, and of a file without --output.",
 )
 @click.option(
     "--from-image",
@@ -97,7 +97,7 @@ def run_command(
 ) -> None:
     """Generate images with MODEL.
 
-    MODEL is a bundled model's name or a bundle's folder.  [default: fashion-mnist]
+    MODEL is a bundled model (default: fashion-mnist) or a bundle's folder.
 
     \b
     Examples:

@@ -91,7 +91,7 @@ def serve_command(
 ) -> int:
     """Serve MODELs over HTTP.
 
-    MODEL is a bundled model's name, a bundle's folder, or NAME=FOLDER.  [default: fashion-mnist]
+    MODEL is a bundled model (default: fashion-mnist), a bundle's folder, or NAME=FOLDER.
 
     Requests share network calls, whatever their steps and samplers. The API is OpenAI's image API; a web page is at /.
 

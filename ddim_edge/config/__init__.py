@@ -1,4 +1,4 @@
-"""Config: the options that all samplers share, as frozen data that is checked when it is made; diffusers' keys."""
+"""Sampler options as frozen dataclasses, checked on construction, and the mapping from diffusers' keys."""
 
 from .checks import number, whole_number
 from .json_file import read_json

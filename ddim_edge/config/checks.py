@@ -1,4 +1,4 @@
-"""Checks of single values: each raises ConfigError saying what was wrong and what was expected."""
+"""Checks of single values. Each raises ConfigError with what was wrong and what was expected."""
 
 import dataclasses
 import math
@@ -9,7 +9,7 @@ from ..errors import ConfigError, choose_from
 
 
 def check_field(field: dataclasses.Field[Any], value: object) -> None:
-    """Refuse a value that is none of a Literal field's choices, or no bool in a bool field."""
+    """Check that a Literal field has one of its choices, and a bool field a bool."""
     choices = get_args(field.type)
     if choices and all(isinstance(choice, str) for choice in choices) and value not in choices:
         raise ConfigError(choose_from(field.name, value, choices))
@@ -18,7 +18,7 @@ def check_field(field: dataclasses.Field[Any], value: object) -> None:
 
 
 def whole_number(name: str, value: object, low: int, high: int | None = None) -> None:
-    """Refuse what is not a whole number within [low, high]."""
+    """Check that ``value`` is a whole number in [low, high]."""
     if isinstance(value, bool) or not isinstance(value, int):
         raise ConfigError(f"{name} must be a whole number, not {value!r}")
     if value < low or (high is not None and value > high):
@@ -27,7 +27,7 @@ def whole_number(name: str, value: object, low: int, high: int | None = None) ->
 
 
 def number(name: str, value: object, low: float, high: float = math.inf, *, open_interval: bool = False) -> None:
-    """Refuse what is not a finite number within [low, high], or within (low, high) for an open interval."""
+    """Check that ``value`` is a finite number in [low, high], or in (low, high) with ``open_interval``."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
         raise ConfigError(f"{name} must be a finite number, not {value!r}")
     inside = low < value < high if open_interval else low <= value <= high

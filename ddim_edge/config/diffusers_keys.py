@@ -1,4 +1,4 @@
-"""The keys and values of diffusers' scheduler files, mapped once to this project's own words."""
+"""Maps the keys and values of diffusers' scheduler files to config fields."""
 
 import difflib
 import math
@@ -29,7 +29,7 @@ _FIELD_OF_KEY: Mapping[str, str] = {
     "sigma_max": "sigma_max",
     "final_sigmas_type": "final_sigma",
     "lower_order_final": "lower_order_final",
-    # Not in diffusers' files, where they are arguments of step(); a bundle may fix them under our own names.
+    # Not in diffusers' files: there they are arguments of step(). A bundle can set them by our field names.
     "eta": "eta",
     "rederive_noise": "rederive_noise",
     "use_clipped_model_output": "rederive_noise",
@@ -55,11 +55,11 @@ _BY_CLASS: Mapping[str, Mapping[str, tuple[str, Mapping[Any, Any]]]] = {
         )
     },
     "UniPCMultistepScheduler": {
-        # diffusers takes the solver types of its other schedulers for bh2.
+        # diffusers reads the solver types of its other schedulers as bh2.
         "solver_type": ("solver", {"bh1": "bh1", "bh2": "bh2", "midpoint": "bh2", "heun": "bh2", "logrho": "bh2"})
     },
 }
-"""Keys that mean something for one scheduler only: the field, and its values."""
+"""Keys that only one scheduler class has: the field, and the translation of its values."""
 
 _NOISE_LEVEL_VALUES: Mapping[str, tuple[Any, ...]] = {
     "use_exponential_sigmas": (False, None),
@@ -83,7 +83,7 @@ _SUPPORTED_VALUES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
     "DPMSolverMultistepScheduler": {
         **_ODE_SOLVER_VALUES,
         "algorithm_type": ("dpmsolver++", "deis"),
-        "solver_type": ("midpoint", "logrho", "bh1", "bh2"),  # the last three are midpoint to diffusers, too
+        "solver_type": ("midpoint", "logrho", "bh1", "bh2"),  # diffusers, too, reads the last three as midpoint
         "euler_at_final": (False, None),
         "use_lu_lambdas": (False, None),
         "lambda_min_clipped": (-math.inf, None),
@@ -96,13 +96,13 @@ _SUPPORTED_VALUES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "solver_p": (None,),
     },
 }
-"""What a scheduler file may say and nothing else, because no other variant is built here."""
+"""By scheduler class: the values that are supported of keys that choose a variant of the sampler."""
 
 
 def fields_from_diffusers(keys: Mapping[str, Any], scheduler_class: str, valid: Set[str]) -> dict[str, Any]:
-    """Translate a scheduler file into the config fields among ``valid``; keys of no concern are left out.
+    """Translate the keys of a scheduler file into the config fields in ``valid``. Other keys are ignored.
 
-    Raises ConfigError naming the key for a value without a counterpart here and for a key that looks misspelt.
+    Raises ConfigError, naming the key, for an unsupported value and for a key that looks misspelt.
     """
     fields: dict[str, Any] = {}
     own = _BY_CLASS.get(scheduler_class, {})
@@ -130,7 +130,7 @@ def _thresholding(keys: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def with_diffusers_key(message: str) -> str:
-    """Let a message that begins with a config field begin with the key that stands in the file."""
+    """Replace the config field at the beginning of an error message by its key in the scheduler file."""
     for key, field in {**_FIELD_OF_KEY, **_THRESHOLDING}.items():
         if message.startswith(f"{field} "):
             return key + message.removeprefix(field)
@@ -145,13 +145,13 @@ def _translated(key: str, value: Any, values: Mapping[Any, Any]) -> Any:
 
 
 def _refuse_unsupported(scheduler_class: str, key: str, value: Any) -> None:
-    built = _SUPPORTED_VALUES.get(scheduler_class, {}).get(key)
-    if built is not None and value not in built:
-        raise ConfigError(f"{key} {value!r} of {scheduler_class} is not built here: only {built[0]!r} is")
+    supported = _SUPPORTED_VALUES.get(scheduler_class, {}).get(key)
+    if supported is not None and value not in supported:
+        raise ConfigError(f"{key} {value!r} of {scheduler_class} is not supported: only {supported[0]!r} is")
 
 
 def _refuse_misspelt(key: str) -> None:
-    """Refuse a key that is nearly one of ours, or is a field's name where the file has a key of its own for it."""
+    """Raise ConfigError for a key that is almost a known key, or is the name of a field instead of its key."""
     by_field = {field: name for name, field in {**_FIELD_OF_KEY, **_THRESHOLDING}.items()}
     known = [*_FIELD_OF_KEY, *_THRESHOLDING]
     if key in known:

@@ -1,4 +1,4 @@
-"""Reading a JSON object from a file or a dict."""
+"""Reads a JSON object from a file or a dict."""
 
 import json
 import os
@@ -9,7 +9,7 @@ from ..errors import ConfigError
 
 
 def read_json(source: str | os.PathLike[str] | Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return the JSON object in the file ``source``, or ``source`` itself where it is one already."""
+    """Return the JSON object in the file ``source``; a mapping is returned as it is. Raises ConfigError."""
     if isinstance(source, Mapping):
         return source
     try:

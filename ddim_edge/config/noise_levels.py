@@ -1,4 +1,4 @@
-"""Options of the samplers that walk down noise levels σ."""
+"""Options of the samplers that step through noise levels σ."""
 
 from dataclasses import dataclass
 from typing import ClassVar, Literal
@@ -19,9 +19,9 @@ class NoiseLevelsConfig(ThresholdConfig):
     """Space σ^(1/7) evenly (Karras et al. 2022, eq. 5) instead of the timesteps."""
     sigma_min: float | None = None
     sigma_max: float | None = None
-    """The ends of the Karras levels; without them the noise schedule's, and a cosine's begins too high to be useful."""
+    """The ends of the Karras levels. Default: the schedule's; a cosine's σ_max is too high to be useful."""
     final_sigma: FinalSigma = "zero"
-    """Where the last step ends: at σ = ``zero``, or at the first timestep's σ (``sigma_min``)."""
+    """σ after the last step: 0 (``zero``) or the first timestep's (``sigma_min``)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -30,7 +30,7 @@ class NoiseLevelsConfig(ThresholdConfig):
             if level is not None:
                 number(name, level, low=0, open_interval=True)
         if self.sigma_min is not None and self.sigma_max is not None and self.sigma_min >= self.sigma_max:
-            raise ConfigError(f"sigma_min {self.sigma_min:g} must lie below sigma_max {self.sigma_max:g}")
+            raise ConfigError(f"sigma_min {self.sigma_min:g} must be below sigma_max {self.sigma_max:g}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,9 +38,9 @@ class OdeSolverConfig(NoiseLevelsConfig):
     """Options of the solvers of the probability-flow ODE in log-SNR time (Lu et al. 2022)."""
 
     truncates_cosine_timesteps: ClassVar[bool] = False
-    """Whether Karras levels of a cosine schedule are fed the timestep below, not the nearest one (diffusers' rule)."""
+    """Whether the timesteps of a cosine's Karras levels are rounded down, not to the nearest (diffusers' rule)."""
     ends_at_last_level: ClassVar[bool] = False
     """Whether ``final_sigma="sigma_min"`` ends at the run's last level, not the noise schedule's (diffusers' rule)."""
 
     lower_order_final: bool = True
-    """End with a first-order step, which is steadier where steps are few."""
+    """Make the last step of first order, which is more stable with few steps."""

@@ -1,4 +1,4 @@
-"""What every sampler's options have in common: the forward process, and which timesteps a run visits."""
+"""Options that all samplers have: the noise schedule of the forward process, and the timesteps of a run."""
 
 import dataclasses
 import os
@@ -20,19 +20,19 @@ Transition = Literal["fixed_gap", "next"]
 
 @dataclass(frozen=True, kw_only=True)
 class NoiseScheduleConfig:
-    """What every sampler needs to know of the forward process q(x_t | x_0), and which timesteps it visits."""
+    """Options that all samplers have: the forward process q(x_t | x_0), and the timesteps of a run."""
 
     name: ClassVar[str]
-    """What the sampler is called on the command line and in recipes."""
+    """Name of the sampler on the command line and in recipes."""
     summary: ClassVar[str]
-    """One line on what it is for."""
+    """One line that says what the sampler is for."""
     scheduler_class: ClassVar[str]
-    """The class of diffusers that its scheduler files name."""
+    """``_class_name`` of its scheduler files: the class in diffusers."""
     usual_steps: ClassVar[int] = 50
-    """The number of steps where neither the user nor the scheduler file says one."""
+    """Default number of steps, if the scheduler file has none."""
 
     num_train_steps: int = 1000
-    """T: how many timesteps the network was trained on."""
+    """T: the number of timesteps that the network was trained on."""
     beta_schedule: BetaSchedule = "linear"
     """``linear``: β evenly spaced (Ho 2020). ``quadratic``: sqrt(β) evenly spaced (latent diffusion).
     ``squared_cosine``: ᾱ(t) = cos²((t/T + s)/(1 + s)·π/2) with s = 0.008 and β ≤ 0.999 (Nichol & Dhariwal 2021)."""
@@ -40,7 +40,7 @@ class NoiseScheduleConfig:
     beta_end: float = 0.02
     """First and last β of the ``linear`` and ``quadratic`` schedules."""
     trained_betas: tuple[float, ...] | None = None
-    """The betas themselves, T of them; takes the place of the beta schedule."""
+    """The T betas themselves, instead of a beta schedule."""
     prediction_type: PredictionType = "noise"
     """What the network returns: ``noise`` ε, ``angular_velocity`` v = sqrt(ᾱ)ε - sqrt(1-ᾱ)x_0 (Salimans & Ho 2022),
     or ``sample`` x_0."""
@@ -76,7 +76,7 @@ class NoiseScheduleConfig:
             return
         if len(self.trained_betas) != self.num_train_steps:
             raise ConfigError(
-                f"trained_betas has {len(self.trained_betas)} values where num_train_steps is {self.num_train_steps}: "
+                f"trained_betas has {len(self.trained_betas)} values and num_train_steps is {self.num_train_steps}: "
                 "give as many betas as training steps"
             )
         for beta in self.trained_betas:
@@ -84,7 +84,7 @@ class NoiseScheduleConfig:
 
     @property
     def is_stochastic(self) -> bool:
-        """Whether steps add fresh noise, so that the result does not follow from the initial sample alone."""
+        """Whether steps add fresh noise: then the result depends on more than the initial sample."""
         return False
 
     def replace(self, **changes: Any) -> Self:
@@ -99,8 +99,8 @@ class NoiseScheduleConfig:
     def from_json(cls, source: str | os.PathLike[str] | Mapping[str, Any]) -> Self:
         """Read a ``scheduler_config.json`` (a path, or its contents as a dict) with diffusers' keys.
 
-        Keys that do not concern this sampler are ignored. A value that cannot be honoured, or a key that looks like
-        a misspelt one, raises ConfigError naming the key.
+        Keys that this sampler does not have are ignored. An unsupported value, or a key that looks misspelt, raises
+        ConfigError naming the key.
         """
         try:
             return cls(**cls.fields_of(read_json(source)))
@@ -109,7 +109,7 @@ class NoiseScheduleConfig:
 
     @classmethod
     def fields_of(cls, keys: Mapping[str, Any]) -> dict[str, Any]:
-        """The fields of which a scheduler file's ``keys`` speak; ConfigError as for ``from_json``."""
+        """The fields that the ``keys`` of a scheduler file set. Raises ConfigError as ``from_json`` does."""
         return fields_from_diffusers(keys, cls.scheduler_class, {field.name for field in dataclasses.fields(cls)})
 
 
@@ -118,9 +118,9 @@ class ThresholdConfig(NoiseScheduleConfig):
     """Imagen's dynamic thresholding of the predicted x_0 (Saharia et al. 2022), and noise schedules with ᾱ_T = 0."""
 
     dynamic_threshold_ratio: float | None = None
-    """This quantile of each image's abs(x_0) becomes its range. Takes the place of clipping."""
+    """The quantile of each image's abs(x_0) that becomes its range. Used instead of clipping."""
     dynamic_threshold_max: float = 1.0
-    """The largest range that dynamic thresholding may choose; the smallest is 1."""
+    """Largest range of dynamic thresholding; the smallest is 1."""
     zero_terminal_snr: bool = False
     """Rescale the betas so that ᾱ_T = 0 (Lin et al. 2023, algorithm 1)."""
 

@@ -1,1 +1,1 @@
-"""Diffusion: noise schedules, samplers, guidance and noise. NumPy alone, no input or output."""
+"""Diffusion: noise schedules, samplers, guidance and noise. Uses NumPy only; no input or output."""

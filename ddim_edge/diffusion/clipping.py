@@ -1,4 +1,4 @@
-"""Keeping the predicted x_0 within the range of the data."""
+"""Clipping and dynamic thresholding of the predicted x_0."""
 
 from collections.abc import Callable
 from functools import partial
@@ -9,11 +9,11 @@ from ..arrays import Sample
 from ..config import ClipConfig, NoiseScheduleConfig, ThresholdConfig
 
 Limit = Callable[[Sample], Sample]
-"""Limits x_0, float32 (B, …); may write to its argument."""
+"""Function that limits x_0, float32 (B, …). It may write to its argument."""
 
 
 def limit_of(config: NoiseScheduleConfig) -> Limit | None:
-    """How ``config`` limits x_0: by dynamic thresholding, by clipping, or not at all."""
+    """Return the function by which ``config`` limits x_0: dynamic thresholding, clipping, or None."""
     if isinstance(config, ThresholdConfig) and config.dynamic_threshold_ratio is not None:
         return partial(_threshold, ratio=config.dynamic_threshold_ratio, largest=config.dynamic_threshold_max)
     if isinstance(config, ClipConfig) and config.clip_denoised_sample:

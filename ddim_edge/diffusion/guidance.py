@@ -1,4 +1,4 @@
-"""Classifier-free guidance (Ho & Salimans 2022, https://arxiv.org/abs/2207.12598), and two refinements of it."""
+"""Classifier-free guidance (Ho & Salimans 2022, https://arxiv.org/abs/2207.12598), rescaled and in an interval."""
 
 import functools
 
@@ -11,30 +11,30 @@ from .schedule import alpha_bars
 
 
 def guide(conditional: Sample, unconditional: Sample, scales: Sample) -> Sample:
-    """ε_∅ + w·(ε_c - ε_∅): w = 1 is the conditional prediction, above 1 moves away from the unconditional one.
+    """Return ε_∅ + w·(ε_c - ε_∅): w = 1 is the conditional prediction, w > 1 moves away from the unconditional one.
 
-    ``conditional`` and ``unconditional``: float32 (B, C, H, W); ``scales``: float32 (B,), one w a row.
+    ``conditional`` and ``unconditional``: float32 (B, C, H, W); ``scales``: float32 (B,), one w per row.
     """
     return unconditional + _per_row(scales, conditional) * (conditional - unconditional)
 
 
 def rescale(guided: Sample, conditional: Sample, shares: Sample) -> Sample:
-    """Give a guided prediction, in part, the standard deviation of the conditional one (Lin et al. 2023, eq. 15, 16).
+    """Scale a guided prediction towards the standard deviation of the conditional one (Lin et al. 2023, eq. 15, 16).
 
-    Guidance raises contrast, and this takes it back: 0 leaves ``guided`` as it is, 1 takes all back. Both float32
-    (B, C, H, W); ``shares``: float32 (B,), one φ a row.
+    Guidance raises contrast; this removes a share φ of the change: 0 none, 1 all. ``guided`` and ``conditional``:
+    float32 (B, C, H, W); ``shares``: float32 (B,), one φ per row.
     """
     axes = tuple(range(1, guided.ndim))
-    wanted, found = conditional.std(axis=axes), guided.std(axis=axes)
-    ratio = np.divide(wanted, found, out=np.ones_like(found), where=found > 0)  # nothing to scale in what is constant
+    target, present = conditional.std(axis=axes), guided.std(axis=axes)
+    ratio = np.divide(target, present, out=np.ones_like(present), where=present > 0)  # a constant has no contrast
     return guided * _per_row(shares * ratio + (1 - shares), guided)
 
 
 @functools.lru_cache(maxsize=64)
 def guided_timesteps(config: NoiseScheduleConfig, interval: tuple[float, float] | None) -> range | None:
-    """The timesteps whose noise level σ = sqrt((1-ᾱ)/ᾱ) lies in (low, high] (Kynkäänniemi et al. 2024); None for all.
+    """The timesteps whose noise level σ = sqrt((1-ᾱ)/ᾱ) is in (low, high] (Kynkäänniemi et al. 2024); None for all.
 
-    Raises ConfigError where none does.
+    Raises ConfigError if there is none.
     """
     if interval is None:
         return None
@@ -45,7 +45,7 @@ def guided_timesteps(config: NoiseScheduleConfig, interval: tuple[float, float] 
     if first >= end:
         low, high = interval
         raise ConfigError(
-            f"guidance_interval {low:g} to {high:g} holds no noise level of this model: they go from "
+            f"guidance_interval {low:g} to {high:g} contains no noise level of this model: they go from "
             f"{sigmas[0]:.3g} to {sigmas[-1]:.3g}"
         )
     return range(first, end)

@@ -1,12 +1,12 @@
-"""Gaussian noise from a seed: one stream an image.
+"""Gaussian noise from a seed: one stream per image.
 
 ``torch`` draws what ``torch.Generator("cpu").manual_seed(seed)`` and ``torch.randn`` draw, so that a seed gives the
-image that diffusers gives; ``numpy`` draws from Philox, NumPy's counter-based generator.
+same image as in diffusers; ``numpy`` draws from Philox, NumPy's counter-based generator.
 
 How torch does it (ATen's CPU kernels): MT19937 seeded with 32 bits. A tensor of 16 values or more takes one 24-bit
-uniform a value, then Box-Muller turns each block of 16 into normals, 8 radii and 8 angles; a ragged end is drawn anew
-as the last 16 values. A smaller tensor takes normals one by one from 53-bit uniforms, two at a time, and keeps the
-spare for later.
+uniform per value, then Box-Muller turns each block of 16 into normals, 8 radii and 8 angles; if the size is no multiple
+of 16, the last 16 values are drawn again. A smaller tensor takes normals one by one, made in pairs from 53-bit
+uniforms; the second of a pair is kept for the next value.
 """
 
 import math
@@ -26,7 +26,7 @@ _MAX_SEED = 2**63 - 1
 
 
 def noise_stream(seed: int, kind: NoiseKind = "torch") -> Draw:
-    """Return the stream of ``seed``: a function from a shape to float32 normals, going on where the last call ended.
+    """Return the stream of ``seed``: a function from a shape to float32 normals. Each call continues the stream.
 
     Raises ConfigError for a seed outside [0, 2**63) and for an unknown kind.
     """
@@ -41,7 +41,7 @@ def noise_stream(seed: int, kind: NoiseKind = "torch") -> Draw:
 
 
 class TorchStream:
-    """The normals of torch's CPU generator, in torch's order."""
+    """Draws the normals of torch's CPU generator, in torch's order."""
 
     def __init__(self, seed: int) -> None:
         self._engine = np.random.MT19937()
@@ -49,7 +49,7 @@ class TorchStream:
         self._spare: float | None = None
 
     def draw(self, shape: tuple[int, ...]) -> NDArray[np.float32]:
-        """What ``torch.randn(shape)`` returns next."""
+        """Return what ``torch.randn(shape)`` returns next."""
         size = math.prod(shape)
         values = self._blocks(size) if size >= _BLOCK else self._one_by_one(size)
         return values.reshape(shape)
@@ -85,7 +85,7 @@ class TorchStream:
 
 
 def _box_muller(uniforms: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Turn blocks of 16 uniforms in [0, 1) into normals: the first 8 make the radii, the last 8 the angles."""
+    """Turn blocks of 16 uniforms in [0, 1) into normals: the first 8 give the radii, the last 8 the angles."""
     radius_part, angle_part = uniforms.reshape(-1, 2, _BLOCK // 2).swapaxes(0, 1)
     radii = np.sqrt(np.float32(-2) * np.log(np.float32(1) - radius_part))
     angles = np.float32(2 * math.pi) * angle_part

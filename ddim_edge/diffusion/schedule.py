@@ -1,7 +1,7 @@
-"""The noise schedule: what all samplers read from a model's options.
+"""The noise schedule: betas, ᾱ, timesteps, and x_0 and ε as linear functions, for all samplers.
 
 The forward process is q(x_t | x_0) = N(sqrt(ᾱ_t) x_0, (1-ᾱ_t) I) with ᾱ_t = ∏ (1-β_s). Every prediction type is linear
-in (x_t, prediction), so each sampler's choices end in float64 rows of coefficients, and its steps do not branch.
+in (x_t, prediction), so each sampler's options become float64 rows of coefficients, and its steps have no branches.
 """
 
 import math
@@ -23,7 +23,7 @@ def alpha_bars(config: NoiseScheduleConfig) -> Floats:
 
 
 def final_alpha_bar(config: NoiseScheduleConfig, table: Floats) -> float:
-    """ᾱ before the first timestep, where a run ends: 1 or ᾱ_0."""
+    """ᾱ after the last step of a run, before the first timestep: 1 or ᾱ_0."""
     return 1.0 if config.alpha_clip_strategy == "one" else float(table[0])
 
 
@@ -47,12 +47,12 @@ def _to_zero_terminal_snr(table: Floats) -> Floats:
 
 
 def select_timesteps(config: NoiseScheduleConfig, num_steps: int) -> NDArray[np.int64]:
-    """The ``num_steps`` training timesteps that a run visits, int64 (S,), strictly descending."""
+    """The ``num_steps`` training timesteps of a run, int64 (S,), strictly descending. Raises ConfigError."""
     total = config.num_train_steps
     if isinstance(num_steps, bool) or not isinstance(num_steps, (int, np.integer)) or not 1 <= num_steps <= total:
         raise ConfigError(f"the number of steps must be a whole number from 1 to {total}, not {num_steps!r}")
     if config.timestep_spacing == "trailing":
-        # diffusers' own arange, so that ties round as they do there; it ends in one value too many for some S.
+        # The same arange as in diffusers, so that ties round as there; for some S it has one value too many.
         return np.round(np.arange(total, 0, -total / num_steps)[:num_steps]).astype(np.int64) - 1
     if config.timestep_spacing == "linspace":
         return np.linspace(0, total - 1, num_steps).round()[::-1].astype(np.int64)
@@ -73,7 +73,7 @@ def _leading_timesteps(config: NoiseScheduleConfig, num_steps: int) -> NDArray[n
 
 
 def _quadratic_timesteps(total: int, num_steps: int) -> NDArray[np.int64]:
-    """τ_i = floor(c·i²) with c so that the last is T-1 (DDIM, appendix D.2), moved up where two would be the same."""
+    """τ_i = floor(c·i²) with c so that the last is T-1 (DDIM, appendix D.2); equal values are moved up to differ."""
     positions = np.arange(num_steps)
     curve = np.floor((total - 1) * np.square(positions / max(num_steps - 1, 1))).astype(np.int64)
     rising = np.maximum.accumulate(curve - positions) + positions
@@ -81,15 +81,15 @@ def _quadratic_timesteps(total: int, num_steps: int) -> NDArray[np.int64]:
 
 
 def first_step(num_steps: int, strength: float) -> int:
-    """The position where a run begins that changes an image by ``strength``, as in diffusers' image-to-image.
+    """The first step of a run that changes an image by ``strength``, as in diffusers' image-to-image.
 
-    1 begins at the first step, from noise alone. Raises ConfigError outside (0, 1] and where no step would be left.
+    A strength of 1 begins at step 0, from noise alone. Raises ConfigError outside (0, 1] and if no step is left.
     """
     number("strength", strength, low=0, high=1)
     left = min(int(num_steps * strength), num_steps)
     if left < 1:
         raise ConfigError(
-            f"strength {strength:g} of {num_steps} steps leaves no step to make: take a strength of at least "
+            f"strength {strength:g} of {num_steps} steps leaves no step: take a strength of at least "
             f"{1 / num_steps:.3g}, or more steps"
         )
     return num_steps - left
@@ -98,7 +98,7 @@ def first_step(num_steps: int, strength: float) -> int:
 def prediction_columns(config: NoiseScheduleConfig, now: Floats) -> tuple[Floats, Floats, Floats, Floats]:
     """x0_x, x0_p, eps_x, eps_p: x_0 and ε as linear functions of (x_t, prediction), at each ᾱ of ``now``.
 
-    Raises ConfigError where x_0 has no finite value.
+    Raises ConfigError if x_0 has no finite value.
     """
     alpha, sigma = np.sqrt(now), np.sqrt(1 - now)
     zero, one = np.zeros_like(now), np.ones_like(now)

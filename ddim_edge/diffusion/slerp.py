@@ -1,4 +1,4 @@
-"""Between two samples of noise (DDIM, section 5.3)."""
+"""Spherical interpolation between two samples of noise (DDIM, section 5.3)."""
 
 import numpy as np
 
@@ -8,8 +8,8 @@ from ..arrays import Sample
 def slerp(first: Sample, last: Sample, num_frames: int) -> Sample:
     """Spherical interpolation, eq. 67 of DDIM's appendix D.5, from ``first`` to ``last``, both float32 (1, C, H, W).
 
-    Returns float32 (num_frames, C, H, W). Along a straight line the samples would lose their length on the way, and a
-    network sees too little noise there.
+    Returns float32 (num_frames, C, H, W). On a straight line the samples between would have a smaller norm: too little
+    noise for the network.
     """
     a, b = first.astype(np.float64).ravel(), last.astype(np.float64).ravel()
     cosine = a @ b / (np.linalg.norm(a) * np.linalg.norm(b))

@@ -83,7 +83,7 @@ def test_broken_json(invoke: Invoke, new_bundle: NewBundle, name: str) -> None:
         (["--eta", "nan"], ["eta must be a finite number, not nan"]),
         (["--eta", "-1"], ["eta must lie in"]),
         (["--eta", "inf"], ["eta must be a finite number"]),
-        (["--eta", "7"], ["take one of at most 1"]),
+        (["--eta", "7"], ["take an eta of at most 1"]),
         (["--seed", "-1"], ["seed must be from 0"]),
         (["--seed", str(2**64)], ["seed must be from 0"]),
         (["--num-images", "0"], ["num_images must be at least 1"]),
@@ -156,9 +156,7 @@ def test_a_fault_of_ours_is_one_line_too(invoke: Invoke, tiny_bundle: Path, monk
 
     monkeypatch.setattr(Pipeline, "run", broken)
     outcome = invoke("run", tiny_bundle)
-    assert outcome.failed_with(
-        "internal error: RuntimeError: two lines (DDIM_EDGE_DEBUG=1 shows the traceback)", code=1
-    )
+    assert outcome.failed_with("internal error: RuntimeError: two lines (DDIM_EDGE_DEBUG=1 shows a traceback)", code=1)
     monkeypatch.setenv("DDIM_EDGE_DEBUG", "1")
     with pytest.raises(RuntimeError, match="two"):
         main_function(["run", str(tiny_bundle)])

@@ -39,7 +39,7 @@ _REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"clip_range": 0.0}, r"clip_range must lie in \(0, inf\), not 0\.0"),
     ({"dynamic_threshold_ratio": 1.5}, r"dynamic_threshold_ratio must lie in \[0, 1\], not 1\.5"),
     ({"dynamic_threshold_max": 0.5}, r"dynamic_threshold_max must lie in \[1, inf\], not 0\.5"),
-    ({"trained_betas": [0.1, 0.2]}, r"trained_betas has 2 values where num_train_steps is 1000"),
+    ({"trained_betas": [0.1, 0.2]}, r"trained_betas has 2 values and num_train_steps is 1000"),
     ({"trained_betas": [0.1, 1.0], "num_train_steps": 2}, r"trained_betas must lie in \(0, 1\), not 1\.0"),
     ({"trained_betas": [0.1, math.nan], "num_train_steps": 2}, r"trained_betas must be a finite number, not nan"),
     ({"trained_betas": "ab", "num_train_steps": 2}, r"trained_betas must be a list of numbers, not 'ab'"),
@@ -84,7 +84,7 @@ def test_an_offset_that_indexes_past_the_end_is_refused() -> None:
 
 
 def test_more_noise_than_the_schedule_holds_is_refused() -> None:
-    with pytest.raises(ConfigError, match=r"eta 5 asks for more noise than the schedule holds"):
+    with pytest.raises(ConfigError, match=r"eta 5 needs more noise than the schedule has"):
         DdimSchedule(DdimConfig(eta=5.0), 10)
 
 

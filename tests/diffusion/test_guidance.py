@@ -49,7 +49,7 @@ def test_the_guided_timesteps_are_those_between_the_levels(low: float, width: fl
 
 
 def test_levels_that_the_model_has_not_are_refused() -> None:
-    with pytest.raises(ddim_edge.ConfigError, match=r"holds no noise level of this model: they go from 0.01 to 157"):
+    with pytest.raises(ddim_edge.ConfigError, match=r"contains no noise level of this model: they go from 0.01 to 157"):
         guided_timesteps(ddim_edge.DdimConfig(), (200, 300))
 
 

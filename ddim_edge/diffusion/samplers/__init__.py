@@ -1,4 +1,4 @@
-"""Samplers: generators that yield queries and are sent the network's predictions. A file each; ``table`` lists them."""
+"""Samplers: generators that yield queries and receive predictions. One file each; ``table`` lists them."""
 
 from .ddim import DdimConfig, DdimSchedule, ddim
 from .ddpm import DdpmConfig

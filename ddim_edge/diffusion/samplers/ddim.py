@@ -25,17 +25,17 @@ class DdimConfig(ClipConfig):
     """Options of the DDIM sampler (Song, Meng, Ermon 2020, https://arxiv.org/abs/2010.02502)."""
 
     name: ClassVar[str] = "ddim"
-    summary: ClassVar[str] = "deterministic at eta 0; the one that inverts (Song et al. 2020)"
+    summary: ClassVar[str] = "deterministic at eta 0; can be inverted (Song et al. 2020)"
     scheduler_class: ClassVar[str] = "DDIMScheduler"
 
     eta: float = 0.0
-    """Scales σ_t of eq. 16: 0 is deterministic (DDIM), 1 over all T timesteps is DDPM."""
+    """Scale of σ_t, eq. 16: 0 is deterministic (DDIM), 1 over all T timesteps is DDPM."""
     rederive_noise: bool = False
     """Take ε from the clipped x_0 instead of from the prediction (GLIDE)."""
     transition: Transition = "fixed_gap"
-    """The timestep that a step leads to: ``fixed_gap`` t - T//S (diffusers), or the ``next`` one of the list. They
+    """The timestep t' that a step leads to: ``fixed_gap`` t - T//S (diffusers), or the ``next`` one of the list. They
     agree for ``leading``; for ``trailing`` and ``linspace`` only ``next`` is consistent. ``quadratic`` has no fixed
-    gap and always goes to the next."""
+    gap and always uses ``next``."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -43,21 +43,21 @@ class DdimConfig(ClipConfig):
 
     @property
     def is_stochastic(self) -> bool:
-        """True where eta is above 0: a step adds noise of deviation σ, eq. 16."""
+        """True if eta > 0: a step adds noise of standard deviation σ, eq. 16."""
         return self.eta > 0
 
 
 class Coefficients(NamedTuple):
-    """One step's row: x_0 and ε from (x_t, prediction), then eq. 12 to the next sample."""
+    """Coefficients of one step: x_0 and ε from (x_t, prediction), then the next sample by eq. 12."""
 
     x0_x: float
     x0_p: float
     eps_x: float
     eps_p: float
     redo_x: float
-    """1/sqrt(1-ᾱ_t): ε again, from x_t …"""
+    """1/sqrt(1-ᾱ_t): the weight of x_t in the rederived ε …"""
     redo_x0: float
-    """… and a clipped x_0: -sqrt(ᾱ_t)/sqrt(1-ᾱ_t)."""
+    """… and that of the clipped x_0: -sqrt(ᾱ_t)/sqrt(1-ᾱ_t)."""
     signal: float
     """sqrt(ᾱ_t'), the weight of x_0 in eq. 12."""
     direction: float
@@ -67,23 +67,23 @@ class Coefficients(NamedTuple):
     next_x: float
     next_p: float
     next_x0: float
-    """Eq. 12 without its noise, multiplied out: the weights of x_t, of the prediction and of the limited x_0."""
+    """Eq. 12 without noise, multiplied out: the weights of x_t, of the prediction and of the clipped x_0."""
 
 
 class DdimSchedule:
-    """DDIM over ``num_steps`` of the T training timesteps, as a table built once.
+    """DDIM over ``num_steps`` of the T training timesteps, as a table that is built once.
 
-    With a ``strength`` below 1 the table holds the last ``num_steps · strength`` steps only, which change an image that
-    was noised to the first of them.
+    With ``strength`` < 1 the table has only the last ``num_steps · strength`` steps, which change an image with added
+    noise of the first of these timesteps.
 
     Attributes:
         config: the options that the table was built from.
-        timesteps: int64 (S,), descending: what the network is fed, step by step.
+        timesteps: int64 (S,), descending: the network's input at each step.
         alpha_bars: float64 (T,): ᾱ.
         levels: float64 (S,): ᾱ of the sample at each step.
         rows: the S rows of coefficients.
 
-    Raises ConfigError where the options and the number of steps do not go together.
+    Raises ConfigError if the options and the number of steps do not fit together.
     """
 
     def __init__(self, config: DdimConfig, num_steps: int, strength: float = 1.0) -> None:
@@ -99,11 +99,11 @@ class DdimSchedule:
         return len(self.rows)
 
     def is_stochastic(self, step: int) -> bool:
-        """Whether ``step`` adds fresh noise, and so must be given some."""
+        """Whether ``step`` adds fresh noise; ``step()`` then requires ``noise``."""
         return self.rows[step].sigma > 0
 
     def linear_step(self, step: int, noise: Sample | None) -> LinearStep | None:
-        """What ``step`` does, as numbers; None where it lacks its noise or limits x_0 otherwise than by clipping."""
+        """The coefficients of ``step``; None if its noise is missing or x_0 is limited by dynamic thresholding."""
         row, config = self.rows[step], self.config
         if config.dynamic_threshold_ratio is not None or (row.sigma > 0 and noise is None):
             return None
@@ -114,7 +114,8 @@ class DdimSchedule:
         """One step of eq. 12: from x_t at position ``step`` to the next sample.
 
         ``sample``, ``prediction`` and ``noise`` are float32 of one shape (B, C, H, W); no argument is written to.
-        Returns (next sample, denoised), both float32. ``noise`` is required where σ > 0: ConfigError without.
+        Returns (next sample, denoised), both float32. ``noise`` is required where σ > 0.
+        Raises ConfigError for a wrong shape and for missing noise.
         """
         if prediction.shape != sample.shape:
             raise ConfigError(f"the prediction's shape {prediction.shape} is not the sample's, {sample.shape}")
@@ -136,17 +137,17 @@ class DdimSchedule:
 def ddim(schedule: DdimSchedule, sample: Sample, noise: NoiseSource | None = None) -> Sampler:
     """Sample from x_T, float32 of any shape; ``noise`` is called once a step where σ > 0, and required there.
 
-    Whoever answers may take the step as well (``StepQuery``), where it is linear but for clipping.
+    Where a step is linear except for clipping, the query is a ``StepQuery``: the network's graph may compute the step.
     """
     denoised = None
     for step, timestep in enumerate(schedule.timesteps.tolist()):
         fresh = noise() if noise is not None and schedule.is_stochastic(step) else None
-        query, offer = Query(sample, timestep, denoised), schedule.linear_step(step, fresh)
-        answer = yield query if offer is None else StepQuery.with_step(query, offer)
-        if isinstance(answer, Stepped):
-            sample, denoised = answer
+        query, linear = Query(sample, timestep, denoised), schedule.linear_step(step, fresh)
+        response = yield query if linear is None else StepQuery.with_step(query, linear)
+        if isinstance(response, Stepped):
+            sample, denoised = response
         else:
-            sample, denoised = schedule.step(step, np.asarray(sample), answer, fresh)
+            sample, denoised = schedule.step(step, np.asarray(sample), response, fresh)
     return np.asarray(sample)
 
 
@@ -155,7 +156,7 @@ def _coefficient_rows(config: DdimConfig, table: Floats, timesteps: NDArray[np.i
     variance = config.eta**2 * (1 - then) / (1 - now) * np.maximum(1 - now / then, 0)
     remaining = 1 - then - variance
     if np.any(remaining < -1e-12):
-        raise ConfigError(f"eta {config.eta:g} asks for more noise than the schedule holds: take one of at most 1")
+        raise ConfigError(f"eta {config.eta:g} needs more noise than the schedule has: take an eta of at most 1")
     predicted = prediction_columns(config, now)
     redo = 1 / np.sqrt(1 - now), -np.sqrt(now) / np.sqrt(1 - now)
     signal, direction = np.sqrt(then), np.sqrt(np.maximum(remaining, 0))

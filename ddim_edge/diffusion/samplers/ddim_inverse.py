@@ -1,15 +1,15 @@
-"""DDIM backwards: from an image to the x_T that brings it back (DDIM, section 4.3 and 5.4).
+"""DDIM inversion: from an image to the x_T from which DDIM generates it again (DDIM, section 4.3 and 5.4).
 
 Without noise, eq. 12 is an Euler step of the ODE in eq. 14, with σ(t) = sqrt((1-ᾱ_t)/ᾱ_t) for time::
 
     d(x/sqrt(ᾱ)) = ε(x, t) dσ
 
-which can be walked in either direction. Towards more noise, from t to the next t'::
+which can be integrated in either direction. Towards more noise, from t to the next t'::
 
     x_t' / sqrt(ᾱ_t') = x_t / sqrt(ᾱ_t) + (σ(t') - σ(t))·ε(x_t, t)
 
-The network is asked at t', as eq. 12 on the way back asks it, though the sample still stands at t. That is what makes
-the two directions undo each other up to the error of a step, which falls with their number (table 2).
+The network's timestep is t', as in eq. 12 on the way back, although the noise level of the sample is that of t.
+Therefore the two directions undo each other up to the error of a step, which falls with the number of steps (table 2).
 """
 
 from typing import NamedTuple
@@ -32,7 +32,7 @@ class Row(NamedTuple):
 
 
 def invertible(config: DdimConfig) -> DdimConfig:
-    """``config`` as the paper inverts it: evenly spaced timesteps, each leading to the next, no noise, no limits."""
+    """``config`` for inversion as in the paper: evenly spaced timesteps, ``next`` transition, no noise, no clipping."""
     return config.replace(
         eta=0.0,
         clip_denoised_sample=False,
@@ -45,7 +45,7 @@ def invertible(config: DdimConfig) -> DdimConfig:
 class InverseSchedule:
     """The steps of DDIM over ``num_steps`` timesteps, in reverse; see ``DdimSchedule`` for the attributes.
 
-    ``timesteps`` ascend; ``levels`` are those of the samples that are asked about, ``end`` is ᾱ of the result.
+    ``timesteps`` ascend; ``levels`` are ᾱ of the sample in each query, ``end`` is ᾱ of the result.
     """
 
     def __init__(self, config: DdimConfig, num_steps: int) -> None:
@@ -54,7 +54,7 @@ class InverseSchedule:
         then = table[self.timesteps]
         self.levels = np.append(final_alpha_bar(config, table), then[:-1])
         self.end = float(then[-1])
-        # An image at ᾱ = 1 has no ε: there the answer is read as one at the first timestep.
+        # At ᾱ = 1 an image has no ε: the first prediction is converted with ᾱ of the first timestep.
         x0_x, x0_p, eps_x, eps_p = prediction_columns(config, np.append(then[:1], then[:-1]))
         signal = np.sqrt(then / self.levels)
         direction = np.sqrt(1 - then) - signal * np.sqrt(1 - self.levels)

@@ -1,6 +1,6 @@
 """DDPM's ancestral sampling (Ho, Jain, Abbeel 2020, https://arxiv.org/abs/2006.11239).
 
-The posterior q(x_t' | x_t, x_0) with the predicted x_0 in it, eq. 6 and 7, for any t' before t, with β = 1 - ᾱ_t/ᾱ_t'::
+The posterior q(x_t' | x_t, x_0) with the predicted x_0, eq. 6 and 7, for any t' before t, with β = 1 - ᾱ_t/ᾱ_t'::
 
     x_t' = sqrt(ᾱ_t')·β/(1-ᾱ_t)·x_0(x_t) + sqrt(1-β)·(1-ᾱ_t')/(1-ᾱ_t)·x_t + σ·z,    z ~ N(0, I)
 
@@ -25,7 +25,7 @@ class DdpmConfig(ClipConfig):
     """Options of DDPM's ancestral sampler (Ho, Jain, Abbeel 2020, https://arxiv.org/abs/2006.11239)."""
 
     name: ClassVar[str] = "ddpm"
-    summary: ClassVar[str] = "fresh noise at every step; wants many of them (Ho et al. 2020)"
+    summary: ClassVar[str] = "fresh noise at every step; needs many steps (Ho et al. 2020)"
     scheduler_class: ClassVar[str] = "DDPMScheduler"
 
     large_variance: bool = False
@@ -65,7 +65,7 @@ class DdpmSchedule:
 
 
 def ddpm(schedule: DdpmSchedule, sample: Sample, noise: NoiseSource | None = None) -> Sampler:
-    """Sample from x_T, float32 of any shape; ``noise`` is called once a step but for the last."""
+    """Sample from x_T, float32 of any shape; ``noise`` is called once per step, except at the last."""
     denoised: Sample | None = None
     for timestep, row in zip(schedule.timesteps.tolist(), schedule.rows, strict=True):
         prediction = yield Query(sample, timestep, denoised)

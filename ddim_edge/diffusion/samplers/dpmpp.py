@@ -5,7 +5,8 @@ x_0 of this call and of the one before::
 
     x_t' = sqrt((1-ᾱ_t')/(1-ᾱ_t))·x_t - sqrt(ᾱ_t')·(e^-h - 1)·D,    D = m_0 + h/(2·h_0)·(m_0 - m_1)
 
-The first step has D = m_0, which makes it DDIM's. So has the last where it goes to ᾱ = 1, and where steps are few.
+The first step has D = m_0, so it is a step of DDIM. The last one has, too, if it goes to ᾱ = 1 or if there are few
+steps.
 """
 
 from dataclasses import dataclass
@@ -25,7 +26,7 @@ from .query import NoiseSource, Query, Sampler
 class DpmppConfig(OdeSolverConfig):
     """Options of DPM-Solver++(2M) (Lu et al. 2022, https://arxiv.org/abs/2211.01095).
 
-    ``lower_order_final`` acts below 15 steps; a step to σ = 0 is of first order in any case.
+    ``lower_order_final`` has an effect below 15 steps; a step to σ = 0 is always of first order.
     """
 
     name: ClassVar[str] = "dpmpp-2m"
@@ -35,7 +36,7 @@ class DpmppConfig(OdeSolverConfig):
 
 
 FEW_STEPS = 15
-"""Below so many steps ``lower_order_final`` acts."""
+"""``lower_order_final`` has an effect below this number of steps."""
 
 
 class Row(NamedTuple):
@@ -80,7 +81,7 @@ def dpmpp_2m(schedule: DpmppSchedule, sample: Sample, _noise: NoiseSource | None
 
 
 def _weights(bars: Floats, second_order: Floats) -> tuple[Floats, Floats, Floats]:
-    """The weights of x_t, m_0 and m_1, from ᾱ at the S+1 ends of the steps; ``second_order`` is 1 or 0 a step."""
+    """The weights of x_t, m_0 and m_1, from ᾱ at the S+1 ends of the steps; ``second_order``: 1 or 0 per step."""
     now, then = bars[:-1], bars[1:]
     h = np.diff(half_log_snr(bars))
     gain = -np.sqrt(then) * np.expm1(-h)

@@ -1,21 +1,21 @@
 """Euler's method in σ (Karras et al. 2022, https://arxiv.org/abs/2206.00364), and its ancestral form (k-diffusion).
 
 With σ = sqrt((1-ᾱ)/ᾱ) for time and x̃ = x/sqrt(ᾱ) = x_0 + σ·ε for the sample, the probability-flow ODE is eq. 3,
-dx̃/dσ = (x̃ - x_0(x̃))/σ. Algorithm 2 without churn and without its second-order correction is one step of it::
+dx̃/dσ = (x̃ - x_0(x̃))/σ. One step is algorithm 2 without churn and without its second-order correction::
 
     x̃' = x̃ + (σ' - σ)·(x̃ - x_0)/σ
 
-The ancestral step goes further down than σ', and comes up again by fresh noise::
+The ancestral step goes below σ' and adds fresh noise to come back to it::
 
     x̃' = x̃ + (σ_down - σ)·(x̃ - x_0)/σ + σ_up·z,    z ~ N(0, I)
     σ_up² = σ'²·(σ² - σ'²)/σ²,    σ_down² = σ'² - σ_up²
 
-Between the same levels these are DDIM's steps at η = 0 and η = 1, without its clipping. What is new are the levels:
-σ may lie between two timesteps, and the run may end above 0. The sample is kept as x, which is what networks are fed
-and the other samplers know; diffusers keeps x̃. So it does at the end of a run, and that is what is returned.
+Between the same levels these are DDIM's steps at η = 0 and η = 1, without its clipping. New are the levels: σ can be
+between two timesteps, and the run can end above 0. The sample is kept as x, the network's input, as in the other
+samplers; diffusers keeps x̃. The result is x̃, as in diffusers.
 
-diffusers feeds the network the fraction of a timestep that belongs to a level between two. Here it is the nearest
-whole one, which is what the network was trained on: ``linspace`` and Karras levels can differ a little from diffusers.
+For a level between two timesteps diffusers feeds the network a fractional timestep. Here it is the nearest whole one,
+on which the network was trained: ``linspace`` and Karras levels can differ a little from diffusers.
 """
 
 from dataclasses import dataclass
@@ -36,7 +36,7 @@ from .query import NoiseSource, Query, Sampler, required
 class EulerConfig(NoiseLevelsConfig):
     """Options of Euler's method in σ (Karras et al. 2022, https://arxiv.org/abs/2206.00364, algorithm 2 without churn).
 
-    Without their ends, the Karras levels go from the σ of the run's first timestep to that of its last.
+    Without ``sigma_min`` and ``sigma_max``, Karras levels go from σ of the run's first timestep to that of its last.
     """
 
     name: ClassVar[str] = "euler"
@@ -73,7 +73,7 @@ class Row(NamedTuple):
 class EulerSchedule:
     """Euler, ancestral or not, over ``num_steps`` steps; see ``DdimSchedule`` for the attributes.
 
-    Raises ConfigError where the ancestral form would have to go to more noise.
+    Raises ConfigError if a step of the ancestral form leads to more noise.
     """
 
     def __init__(self, config: EulerConfig | EulerAncestralConfig, num_steps: int, strength: float = 1.0) -> None:
@@ -88,13 +88,13 @@ class EulerSchedule:
         self.rows = [Row(*row) for row in np.stack(columns, axis=1).tolist()]
 
     def first_sample(self, noise: Sample) -> Sample:
-        """x_T from standard normal noise, as diffusers has it: x̃ is σ·z, but for ``leading`` sqrt(σ²+1)·z."""
+        """x_T from standard normal noise, as in diffusers: x̃ = σ·z, for ``leading`` sqrt(σ²+1)·z."""
         ends_in_noise = self.config.timestep_spacing in ("linspace", "trailing")
         return float(np.sqrt(1 - self.levels[0])) * noise if ends_in_noise else noise
 
 
 def euler(schedule: EulerSchedule, sample: Sample, noise: NoiseSource | None = None) -> Sampler:
-    """Sample from x_T, float32 of any shape; the ancestral form calls ``noise`` once a step but for the last."""
+    """Sample from x_T, float32 of any shape; the ancestral form calls ``noise`` once per step, except at the last."""
     denoised: Sample | None = None
     for timestep, row in zip(schedule.timesteps.tolist(), schedule.rows, strict=True):
         prediction = yield Query(sample, timestep, denoised)
@@ -116,7 +116,7 @@ def _weights(now: Floats, then: Floats, up: Floats) -> tuple[Floats, Floats, Flo
 
 
 def _levels(config: EulerConfig | EulerAncestralConfig, num_steps: int) -> tuple[Floats, Floats]:
-    """The timesteps, whole or not, float64 (S,), and σ, float64 (S+1,), the last where the run ends."""
+    """The timesteps, float64 (S,), can be fractional; and σ, float64 (S+1,), whose last value is the end of the run."""
     bars = alpha_bars(config)
     if config.zero_terminal_snr:
         bars[-1] = NEARLY_ZERO
@@ -128,13 +128,13 @@ def _levels(config: EulerConfig | EulerAncestralConfig, num_steps: int) -> tuple
         return positions, np.append(sigmas, 0.0)
     if config.use_karras_sigmas:
         sigmas = karras(config.sigma_min or float(sigmas[-1]), config.sigma_max or float(sigmas[0]), num_steps)
-        rising = np.maximum.accumulate(table)  # the stand-in may lie below its neighbours
+        rising = np.maximum.accumulate(table)  # the value that replaces ᾱ_T = 0 can give a σ below its neighbours'
         positions = np.interp(np.log(sigmas), np.log(rising), every)
     return positions, np.append(sigmas, 0.0 if config.final_sigma == "zero" else table[0])
 
 
 def _check_falling(sigmas: Floats) -> None:
-    """The stand-in for ᾱ_T = 0 may lie above its neighbours' ᾱ; σ_up has no value on the way from it to them."""
+    """Check that σ falls: the value that replaces ᾱ_T = 0 can be above ᾱ of its neighbours. Then σ_up is undefined."""
     if np.any(np.diff(sigmas) > 0):
         raise ConfigError(
             f"euler-a goes from more noise to less, and {len(sigmas)} steps of this zero_terminal_snr schedule begin "

@@ -1,6 +1,6 @@
-"""Making a part of an image new: inpainting by putting the rest back (Lugmayr et al. 2022, eq. 8, without resampling).
+"""Inpainting: before each network call the part to keep is put back (Lugmayr et al. 2022, eq. 8, no resampling).
 
-Wherever the sample must stay, it is the original at the sample's own noise level, with one z for the whole run::
+The part to keep is the original at the noise level of the sample, with one z for the whole run::
 
     x_t = m·x_t + (1-m)·(sqrt(ᾱ_t)·original + sqrt(1-ᾱ_t)·z)
 """
@@ -17,20 +17,20 @@ Mask = NDArray[np.bool_]
 
 
 def inpaint(sampler: Sampler, levels: Floats, original: Sample, noise: Sample, keep: Mask) -> Sampler:
-    """Run ``sampler``, of any kind, and keep ``original`` where ``keep`` is True.
+    """Run any sampler, and keep ``original`` where ``keep`` is True.
 
     ``levels``: ᾱ of the sample at each call. ``original`` and ``noise``: float32 of the sample's shape; ``keep``
-    broadcasts to it. In the result the kept values are exactly the original's.
+    broadcasts to it. In the result the kept values are exactly those of the original.
     """
     query = next(sampler)
     for level in levels[1:].tolist():
-        query = sampler.send((yield Query(*query)))  # what a sampler offers besides would pass the next line by
+        query = sampler.send((yield Query(*query)))  # no StepQuery: a fused step would skip the next line
         np.copyto(query.sample, add_noise(original, noise, level), where=keep)
     try:
         sampler.send((yield Query(*query)))
     except StopIteration as end:
         return np.where(keep, original, end.value)
-    raise AssertionError("the sampler asks for more than its levels")
+    raise AssertionError("the sampler makes more calls than it has levels")
 
 
 def add_noise(original: Sample, noise: Sample, alpha_bar: float) -> Sample:

@@ -1,16 +1,16 @@
 """Sampling from latent consistency models (Luo et al. 2023, https://arxiv.org/abs/2310.04378, algorithm 3).
 
-The network is a consistency function: it maps any x_t of a path to the path's end. Eq. 9, with s = scale·t and
-σ_data = ½, keeps it the identity at t = 0::
+The network is a consistency function: it maps any x_t of a trajectory to the trajectory's end. With eq. 9,
+s = scale·t and σ_data = ½, it is the identity at t = 0::
 
     f(x_t)  = c_skip(t)·x_t + c_out(t)·x_0(x_t)
     c_skip  = σ_data² / (s² + σ_data²),    c_out = s / sqrt(s² + σ_data²)
 
-Each step jumps to the end and noises the result to the next timestep; the last keeps it::
+Each step goes to the end and adds noise of the next timestep; the last step adds none::
 
     x_t' = sqrt(ᾱ_t')·f(x_t) + sqrt(1-ᾱ_t')·z,    z ~ N(0, I)
 
-The timesteps are taken evenly from the ``num_original_steps`` that the model was distilled on (skipping steps).
+The timesteps are evenly spaced among the ``num_original_steps`` that the model was distilled on (skipping steps).
 """
 
 from dataclasses import dataclass
@@ -31,7 +31,7 @@ from .query import NoiseSource, Query, Sampler, required
 class LcmConfig(ClipConfig):
     """Options of the sampler of latent consistency models (Luo et al. 2023, https://arxiv.org/abs/2310.04378).
 
-    Its timesteps are taken from the list that the model was distilled on: ``timestep_spacing`` has no say.
+    Its timesteps are among those that the model was distilled on: ``timestep_spacing`` has no effect.
     """
 
     name: ClassVar[str] = "lcm"
@@ -44,9 +44,9 @@ class LcmConfig(ClipConfig):
     beta_end: float = 0.012
     clip_denoised_sample: bool = False
     num_original_steps: int = 50
-    """How many evenly spaced timesteps the model was distilled on; a run takes some of these."""
+    """Number of evenly spaced timesteps that the model was distilled on; a run uses some of them."""
     boundary_condition_timestep_scale: float = 10.0
-    """Multiplies t in c_skip and c_out, which make the network the identity at t = 0."""
+    """Factor of t in c_skip and c_out, with which the network is the identity at t = 0."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -63,7 +63,7 @@ SIGMA_DATA = 0.5
 
 
 class Row(NamedTuple):
-    """One step: x_0 from (x_t, prediction), f from (x_t, x_0), and the noise level to go to (1 and 0 at the end)."""
+    """One step: x_0 from (x_t, prediction), f from (x_t, x_0), and the next noise level (1 and 0 at the end)."""
 
     x0_x: float
     x0_p: float
@@ -92,7 +92,7 @@ class LcmSchedule:
 
 
 def lcm(schedule: LcmSchedule, sample: Sample, noise: NoiseSource | None = None) -> Sampler:
-    """Sample from x_T, float32 of any shape; ``noise`` is called once a step but for the last."""
+    """Sample from x_T, float32 of any shape; ``noise`` is called once per step, except at the last."""
     denoised: Sample | None = None
     for timestep, row in zip(schedule.timesteps.tolist(), schedule.rows, strict=True):
         prediction = yield Query(sample, timestep, denoised)

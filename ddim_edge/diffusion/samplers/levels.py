@@ -1,7 +1,7 @@
-"""The noise levels that the ODE solvers in log-SNR time walk down, shared by DPM-Solver++ and UniPC.
+"""Noise levels of the ODE solvers in log-SNR time, DPM-Solver++ and UniPC.
 
-With λ = ½·log(ᾱ/(1-ᾱ)) for time, the probability-flow ODE has an exact linear part, and only the predicted x_0 is left
-to be extrapolated (Lu et al. 2022, https://arxiv.org/abs/2206.00927, section 3).
+With λ = ½·log(ᾱ/(1-ᾱ)) for time, the linear part of the probability-flow ODE is solved exactly, and only the predicted
+x_0 has to be extrapolated (Lu et al. 2022, https://arxiv.org/abs/2206.00927, section 3).
 """
 
 from typing import NamedTuple
@@ -15,12 +15,12 @@ from ...errors import ConfigError
 from ..schedule import alpha_bars, select_timesteps
 
 NEARLY_ZERO = 2.0**-24
-"""diffusers' stand-in for ᾱ_T = 0, whose log-SNR would be infinite."""
+"""Replaces ᾱ_T = 0, whose log-SNR is infinite; as in diffusers."""
 KARRAS_RHO = 7.0
 
 
 class Levels(NamedTuple):
-    """``timesteps``, int64 (S,), and ``alpha_bars``, float64 (S+1,), of which the last is where the run ends."""
+    """``timesteps``, int64 (S,), and ``alpha_bars``, float64 (S+1,), whose last value is the end of the run."""
 
     timesteps: NDArray[np.int64]
     alpha_bars: Floats
@@ -35,7 +35,7 @@ def noise_levels(config: OdeSolverConfig, num_steps: int) -> Levels:
     timesteps = _timesteps(config, num_steps)
     if not config.use_karras_sigmas:
         return Levels(timesteps, np.append(table[timesteps], final))
-    # In float32 as in diffusers: where a position lies next to a whole number, the last digit decides on the timestep.
+    # In float32 as in diffusers: near a whole number, the last digit of a position decides the timestep.
     sigmas = np.sqrt((1 - table) / table).astype(np.float32)
     wanted = karras(config.sigma_min or float(sigmas[0]), config.sigma_max or float(sigmas[-1]), num_steps)
     positions = np.interp(np.log(wanted), np.log(sigmas), np.arange(len(sigmas)))
@@ -46,14 +46,14 @@ def noise_levels(config: OdeSolverConfig, num_steps: int) -> Levels:
 
 
 def half_log_snr(alpha_bar: Floats) -> Floats:
-    """λ, which is infinite at ᾱ = 1."""
+    """λ = ½·log(ᾱ/(1-ᾱ)), infinite at ᾱ = 1."""
     with np.errstate(divide="ignore"):
         half: Floats = np.log(alpha_bar / (1 - alpha_bar)) / 2
     return half
 
 
 def _timesteps(config: OdeSolverConfig, num_steps: int) -> NDArray[np.int64]:
-    """The usual spacings; those that would end at timestep 0 are cut one finer and leave it out."""
+    """The usual spacings; those that end at timestep 0 are made with one more timestep, and 0 is left out."""
     if config.timestep_spacing == "trailing":
         return select_timesteps(config, num_steps)
     if num_steps == config.num_train_steps:

@@ -1,11 +1,10 @@
 """PNDM (Liu, Ren, Lin, Zhao 2022, https://arxiv.org/abs/2202.09778).
 
-Eq. 11 carries x_t to t' along a direction ε; it is DDIM's step without noise::
+Eq. 11 goes from x_t to t' along a direction ε; it is DDIM's step without noise::
 
     φ(x, ε, t, t') = sqrt(ᾱ_t')·(x - sqrt(1-ᾱ_t)·ε)/sqrt(ᾱ_t) + sqrt(1-ᾱ_t')·ε
 
-What is better than DDIM is the ε that goes in. The linear multistep method, eq. 12, with e_i the network's prediction i
-steps ago::
+The ε is more accurate than DDIM's: the linear multistep method, eq. 12, with e_i the network's prediction i steps ago::
 
     ε = (55·e_0 - 59·e_1 + 37·e_2 - 9·e_3) / 24
 
@@ -15,7 +14,7 @@ twice, then formulas of rising order::
     ε = (k_1 + 2·k_2 + 2·k_3 + k_4) / 6,    k_1 at t, k_2 and k_3 at t-h, k_4 at t-2h
 
 For a network that predicts v or x_0 the same weights combine v or x_0, as in diffusers, and ε follows from the result.
-The order of convergence is the paper's for ε alone; but ε could not be combined where ᾱ is nearly 0, and v can.
+Only for ε the order of convergence is the paper's. But v can be combined where ᾱ is nearly 0, and ε cannot.
 """
 
 from collections.abc import Generator, Sequence
@@ -44,20 +43,20 @@ class PndmConfig(NoiseScheduleConfig):
     reduce_warmup: bool = False
     """Begin with one repeated step (one call more than steps) instead of three Runge-Kutta steps (nine more)."""
     transition: Transition = "fixed_gap"
-    """As DDIM's. With ``trailing`` or ``linspace`` spacing and a number of steps that does not divide T, only ``next``
-    goes where the following step begins."""
+    """As in DDIM. With ``trailing`` or ``linspace`` spacing and a number of steps that does not divide T, a step ends
+    where the following one begins only with ``next``."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
         if self.timestep_spacing == "quadratic":
             raise ConfigError(
-                "timestep_spacing 'quadratic' makes no sense for pndm: its multistep weights hold for even steps. "
+                "timestep_spacing 'quadratic' does not work with pndm: its multistep weights are for even steps. "
                 "Take leading, trailing or linspace"
             )
 
 
 MULTISTEP = ((1.0,), (3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12), (55 / 24, -59 / 24, 37 / 24, -9 / 24))
-"""Adams and Bashforth's weights by order, for the latest prediction first."""
+"""Weights of Adams and Bashforth by order, the latest prediction first."""
 RUNGE_KUTTA = (1 / 6, 1 / 3, 1 / 3, 1 / 6)
 
 Ints = NDArray[np.int64]
@@ -66,7 +65,7 @@ WarmUp = Generator[Query, Sample, tuple[Sample, Sample | None, list[Sample]]]
 
 
 class Call(NamedTuple):
-    """One call: x_0 from (sample, prediction), then φ from x and what was combined."""
+    """One call: x_0 from (sample, prediction), then φ from x and the combined predictions."""
 
     timestep: int
     x0_x: float
@@ -82,7 +81,7 @@ class Call(NamedTuple):
 
 
 class PndmSchedule:
-    """F-PNDM over ``num_steps`` steps (4 or more; reduced, 2), as one row a call; see ``DdimSchedule``."""
+    """F-PNDM over ``num_steps`` steps (4 or more; reduced, 2), as one row per call; see ``DdimSchedule``."""
 
     def __init__(self, config: PndmConfig, num_steps: int, strength: float = 1.0) -> None:
         table = alpha_bars(config)
@@ -138,14 +137,14 @@ def _weighted(weights: Sequence[float], predictions: Sequence[Sample]) -> Sample
 
 
 def _gaps(config: PndmConfig, steps: Ints, num_steps: int) -> Ints:
-    """How far each step goes; the last to before timestep 0, or as far as the others."""
+    """The length of each step; the last goes before timestep 0, or is as long as the others."""
     if config.transition == "next":
         return -np.diff(steps, append=-1)
     return np.full(len(steps), config.num_train_steps // num_steps)
 
 
 def _full(steps: Ints, gaps: Ints) -> tuple[Ints, Ints, Ints]:
-    """What the network is fed, and where φ starts and ends, call by call; diffusers' rounding of half a step."""
+    """Per call: the network's timestep, and where φ starts and ends. Half a step is rounded as in diffusers."""
     half, now, then = gaps[:3] // 2, steps[:3], steps[1:4]
     fed = np.stack((now, then + half, then + half, then), axis=1).ravel()
     ends = np.stack((now - half, then + half, then, then), axis=1).ravel()

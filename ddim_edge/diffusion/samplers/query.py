@@ -1,4 +1,4 @@
-"""What a sampler asks of the network, and what it is given."""
+"""Types of samplers: the queries that they yield, what they receive, and their schedules."""
 
 from collections.abc import Callable, Generator
 from typing import Any, NamedTuple, Protocol
@@ -11,19 +11,20 @@ from ...errors import ConfigError
 
 
 class Query(NamedTuple):
-    """A question to the network: its prediction for ``sample`` at ``timestep``."""
+    """A query to the network: predict for ``sample`` at ``timestep``."""
 
     sample: Sample
-    """x_t, float32; the whole of it stands at one timestep. It is the sampler's own: what is written to it before the
-    prediction is sent, the sampler goes on from."""
+    """x_t, float32, all of it at one timestep. It is the sampler's own array: a change that is made to it before the
+    prediction is sent takes effect (``inpaint`` uses this)."""
     timestep: int
     denoised: Sample | None
-    """The last predicted x_0, for whoever watches; None at the first query."""
+    """The last predicted x_0, for previews; None at the first query."""
 
 
 class LinearStep(NamedTuple):
-    """A whole step, for a network whose graph computes it: x_0 = clip(x0_x·x + x0_p·p) to ±limit, and the next sample
-    next_x·x + next_p·p + next_x0·x_0 + sigma·noise.
+    """Coefficients of a whole step, for a graph that computes it (a fused step).
+
+    x_0 = clip(x0_x·x + x0_p·p) to ±limit; the next sample is next_x·x + next_p·p + next_x0·x_0 + sigma·noise.
     """
 
     x0_x: float
@@ -33,53 +34,53 @@ class LinearStep(NamedTuple):
     next_x0: float
     sigma: float
     limit: float
-    """Infinity where nothing is clipped."""
+    """Infinity without clipping."""
     noise: Sample | None
-    """None where σ = 0."""
+    """Fresh noise; None where σ = 0."""
 
 
 class StepQuery(Query):
-    """A question that may be answered by the prediction or, as ``Stepped``, by what its step makes of it.
+    """A query to which the prediction or the result of the whole step (``Stepped``) may be sent.
 
     Attributes:
-        step: that step.
+        step: the coefficients of the step.
     """
 
     step: LinearStep
 
     @classmethod
     def with_step(cls, query: Query, step: LinearStep) -> "StepQuery":
-        """The question ``query``, and the step that follows the answer."""
-        offer = cls(*query)
-        offer.step = step
-        return offer
+        """``query`` with the coefficients of its step."""
+        with_step = cls(*query)
+        with_step.step = step
+        return with_step
 
 
 class Stepped(NamedTuple):
-    """The next sample and the predicted x_0. They may lie on a device: to NumPy they are arrays."""
+    """Result of a fused step: the next sample and the predicted x_0. They can be on a device; NumPy converts them."""
 
     sample: Sample
     denoised: Sample
 
 
 Sampler = Generator[Query, Any, Sample]
-"""Yields queries, is sent predictions of the sample's shape (a StepQuery's may be sent Stepped), returns x_0."""
+"""Yields queries, receives predictions of the sample's shape (for a StepQuery also Stepped), returns x_0."""
 
 NoiseSource = Callable[[], Sample]
 """Returns fresh standard normal noise of the sample's shape."""
 
 
 class Schedule(Protocol):
-    """What all samplers' tables have in common."""
+    """The table of a sampler's run: what all samplers have in common."""
 
     timesteps: NDArray[np.int64]
-    """What the network is fed, call by call."""
+    """The network's timestep at each call."""
     levels: Floats
     """ᾱ of the sample at each call, float64."""
 
 
 def required(noise: NoiseSource | None, sampler: str) -> NoiseSource:
-    """The source of noise; ConfigError where there is none."""
+    """Return the source of noise. Raises ConfigError if there is none."""
     if noise is None:
         raise ConfigError(f"{sampler} adds fresh noise at its steps: pass noise")
     return noise

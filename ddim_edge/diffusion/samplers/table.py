@@ -1,4 +1,4 @@
-"""The table of samplers: for each its options, its schedule and its generator."""
+"""The table of samplers: for each its config, schedule and generator."""
 
 import dataclasses
 import functools
@@ -31,7 +31,7 @@ class SamplerRow(NamedTuple):
     """One sampler.
 
     ``schedule`` takes its config, the number of steps and the strength; ``generator`` takes the schedule, x_T and the
-    source of noise; ``first_sample`` makes x_T of standard normal noise.
+    source of noise; ``first_sample`` makes x_T from standard normal noise.
     """
 
     config: type[SamplerConfig]
@@ -52,7 +52,7 @@ ROWS = (
 )
 
 SAMPLERS: Mapping[str, type[SamplerConfig]] = {row.config.name: row.config for row in ROWS}
-"""Every sampler's config, by its name."""
+"""The config class of each sampler, by name."""
 
 _BY_CONFIG = {row.config: row for row in ROWS}
 _BY_CLASS = {row.config.scheduler_class: row.config for row in ROWS}
@@ -60,15 +60,15 @@ _BY_CLASS = {row.config.scheduler_class: row.config for row in ROWS}
 
 @functools.lru_cache(maxsize=64)
 def schedule_of(config: SamplerConfig, num_steps: int, strength: float = 1.0) -> Schedule:
-    """The table of the sampler that ``config`` is for; ConfigError where it cannot make so many steps.
+    """The schedule of a run. Raises ConfigError if the sampler cannot make this number of steps.
 
-    Its ``timesteps`` are what the network is fed, so their number is the number of network calls.
+    Its ``timesteps`` are the network's timesteps, one per call: their number is the number of network calls.
     """
     return _BY_CONFIG[type(config)].schedule(config, num_steps, strength)
 
 
 def first_sample(config: SamplerConfig, num_steps: int, noise: Sample) -> Sample:
-    """x_T as diffusers makes it of standard normal ``noise``, float32 of any shape: for most samplers ``noise``."""
+    """x_T from standard normal ``noise``, float32 of any shape, as in diffusers: for most samplers ``noise`` itself."""
     return _BY_CONFIG[type(config)].first_sample(schedule_of(config, num_steps), noise)
 
 
@@ -79,25 +79,25 @@ def start(
     noise: NoiseSource | None = None,
     strength: float = 1.0,
 ) -> Sampler:
-    """The generator of the sampler that ``config`` is for.
+    """Start the sampler of ``config``: returns its generator.
 
-    ``sample``: x_T, float32 of any shape; with a ``strength`` below 1, an image at the noise level of the first of the
-    steps that are left. ``noise`` is required by samplers that add fresh noise. Raises ConfigError where the sampler
-    cannot make so many steps.
+    ``sample``: x_T, float32 of any shape; with ``strength`` < 1, an image at the noise level of the first remaining
+    step. ``noise`` is required by samplers that add fresh noise. Raises ConfigError if the sampler cannot make this
+    number of steps.
     """
     return _BY_CONFIG[type(config)].generator(schedule_of(config, num_steps, strength), sample, noise)
 
 
 def samplers_with(option: str) -> list[str]:
-    """The names of the samplers that have an option, such as eta."""
+    """The names of the samplers that have the option ``option``, such as eta."""
     return [name for name, config in SAMPLERS.items() if option in {field.name for field in dataclasses.fields(config)}]
 
 
 def sampler_config(source: str | os.PathLike[str] | Mapping[str, Any], sampler: str | None = None) -> SamplerConfig:
-    """Read a ``scheduler_config.json`` (path or dict); its ``_class_name`` chooses the sampler, DDIM without one.
+    """Read a ``scheduler_config.json`` (path or dict); its ``_class_name`` chooses the sampler, DDIM without it.
 
-    With ``sampler``, the options of that one for the same model: what the file says of it counts, though the file is
-    another's, and what the two samplers have in common. Raises ConfigError as ``with_sampler`` does.
+    With ``sampler``, returns the config of that sampler for the same model: the options that it shares with the file's
+    sampler, and all keys of the file that it knows. Raises ConfigError as ``with_sampler`` does.
     """
     keys = read_json(source)
     name = str(keys.get("_class_name", "DDIMScheduler"))
@@ -111,10 +111,10 @@ def sampler_config(source: str | os.PathLike[str] | Mapping[str, Any], sampler: 
 
 
 def with_sampler(config: SamplerConfig, name: str) -> SamplerConfig:
-    """The options of sampler ``name`` for the model that ``config`` was made for.
+    """The config of sampler ``name`` for the model of ``config``.
 
-    All that the two have in common carries over: the noise schedule, the spacing, and how x_0 is limited. Raises
-    ConfigError for an unknown name, and where the other sampler cannot follow the model's noise schedule.
+    The options that both samplers have are copied: the noise schedule, the spacing, the clipping of x_0. Raises
+    ConfigError for an unknown name, and if the sampler does not support the model's noise schedule.
     """
     if name not in SAMPLERS:
         raise ConfigError(choose_from("sampler", name, SAMPLERS))

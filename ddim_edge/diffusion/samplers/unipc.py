@@ -1,14 +1,14 @@
 """UniPC of order 2 (Zhao et al. 2023, https://arxiv.org/abs/2302.04867, algorithms 5 to 8, data prediction).
 
-Time is λ, the half log-SNR; h and h_0 are the lengths of this step and of the one before in it, m the predicted x_0.
-Both halves share DDIM's step and add a correction, with r = h/h_0 and B(h) = -h (``bh1``) or e^-h - 1 (``bh2``)::
+Time is λ, the half log-SNR; h and h_0 are the lengths in λ of this step and of the one before, m the predicted x_0.
+Predictor and corrector add a correction to DDIM's step, with r = h/h_0 and B(h) = -h (``bh1``) or e^-h - 1 (``bh2``)::
 
     base = sqrt((1-ᾱ_t')/(1-ᾱ_t))·x_t - sqrt(ᾱ_t')·(e^-h - 1)·m_0
     UniP:  x_t' = base - sqrt(ᾱ_t')·B·½·r·(m_0 - m_1)
     UniC:  x_t' = base - sqrt(ᾱ_t')·B·(ρ_1·r·(m_0 - m_1) + ρ_2·(m_t' - m_0))
 
-UniC makes the step again once the network has answered at its end, m_t', so it costs no call; the answer is not asked
-for anew at the corrected sample. The first step has order 1 (no m_1; ρ_2 = ½), and so may have the last.
+UniC repeats the step with m_t', the prediction at its end. It costs no call: no prediction is made at the corrected
+sample. The first step has order 1 (no m_1; ρ_2 = ½), and the last one can have, too.
 """
 
 import math
@@ -42,7 +42,7 @@ class UnipcConfig(OdeSolverConfig):
         super().__post_init__()
         if self.final_sigma == "zero" and not self.lower_order_final:
             raise ConfigError(
-                "final_sigma 'zero' needs lower_order_final: a step of infinite length in log-SNR has no second order. "
+                "final_sigma 'zero' needs lower_order_final: a step of infinite length in log-SNR cannot have order 2. "
                 "Take final_sigma 'sigma_min', or leave lower_order_final on"
             )
 
@@ -67,7 +67,7 @@ class Weights(NamedTuple):
 class UnipcSchedule:
     """UniPC over ``num_steps`` steps; see ``DdimSchedule`` for the attributes.
 
-    ``predictors`` holds a step's weights each, ``correctors`` those that make the same step again.
+    ``predictors`` has the weights of each step, ``correctors`` those of its correction.
     """
 
     def __init__(self, config: UnipcConfig, num_steps: int, strength: float = 1.0) -> None:
@@ -80,7 +80,7 @@ class UnipcSchedule:
         self.limit = limit_of(config)
 
     def denoised(self, step: int, sample: Sample, prediction: Sample) -> Sample:
-        """x_0 as the network sees it at ``step``."""
+        """The predicted x_0 at ``step``."""
         x0_x, x0_p = self.from_prediction[step]
         estimate: Sample = x0_x * sample + x0_p * prediction
         return self.limit(estimate) if self.limit else estimate
@@ -110,13 +110,13 @@ def _tables(config: UnipcConfig, bars: list[float], lambdas: list[float]) -> tup
         ratio = 0.0 if first_order else h / (lambdas[step] - lambdas[step - 1])
         base, gain = _base(bars[step], bars[step + 1], h, config.solver)
         predictors.append(_weights(base, gain, ratio, rho_1=0.5, rho_2=0.0))
-        if step < last:  # after the last step the network is not asked again
+        if step < last:  # after the last step there is no prediction to correct with
             correctors.append(_weights(base, gain, ratio, *_rhos(h, ratio, config.solver)))
     return predictors, correctors
 
 
 def _base(now: float, then: float, h: float, solver: str) -> tuple[tuple[float, float], float]:
-    """The weights of x_t and m_0 in the step that both halves share, and -sqrt(ᾱ_t')·B."""
+    """The weights of x_t and m_0 in the shared DDIM step, and -sqrt(ᾱ_t')·B."""
     keep = math.sqrt((1 - then) / (1 - now)), -math.sqrt(then) * math.expm1(-h)
     return keep, (keep[1] if solver == "bh2" else math.sqrt(then) * h)
 
