@@ -11,7 +11,7 @@ TOLERANCES = {"fp32": 1e-3, "fp16": 5e-2}
 
 
 def check_agreement(ours: Cell, baselines: Sequence[Cell]) -> None:
-    """Compare one prediction of ``ours`` with those of ``baselines``; a baseline that differs fails, with the reason."""
+    """Compare one prediction of ``ours`` with those of ``baselines``; one that differs fails, with the reason."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "prediction.npz"
         ours.ask(predict=str(path))
