@@ -1,54 +1,25 @@
-"""``ddim-edge bench``: its figures, its table, and what it does with what fails, is interrupted, or is a baseline."""
+"""``ddim-edge bench``: its table, and what it does with what fails, is interrupted, or is a baseline."""
 
 import importlib.util
 import itertools
 import json
 import os
 import re
-import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import diffusers
-import numpy as np
 import pytest
 import torch
 
-from ddim_edge.benchmark.plan import Settings, ours
 from ddim_edge.benchmark.rounds import Cell
-from ddim_edge.benchmark.statistics import figures, spread
 from ddim_edge.cli import bench_table as table
-from ddim_edge.errors import ConfigError
-from ddim_edge.runtime.hardware.memory import peak_memory
-from ddim_edge.runtime.workers.child import one_line_error
-from ddim_edge.runtime.workers.parent import Worker, WorkerFailedError
 from ddim_edge_export import export_folder
 from tests.helpers.command_line import Invoke, Outcome
 
 SECONDS = {"image", "prepare", "finish"}
 ROUND = {*SECONDS, "steps", "calls", "gpu_memory", "peak_memory"}
-
-
-@pytest.mark.parametrize("count", [1, 2, 3, 19, 20, 21, 100])
-def test_median_and_95th_percentile_are_numpys(count: int) -> None:
-    values = np.random.default_rng(count).exponential(size=count).tolist()
-    assert spread(values) == pytest.approx({"median": np.median(values), "p95": np.percentile(values, 95)})
-
-
-def taken(image: float, steps: Sequence[float], calls: Sequence[float] | None, **others: Any) -> dict[str, Any]:
-    usual = {"prepare": 0.5, "finish": None, "gpu_memory": None, "peak_memory": 7}
-    return {"image": image, "steps": list(steps), "calls": calls, **usual, **others}
-
-
-def test_figures_of_rounds() -> None:
-    found = figures([taken(2, [0.1, 0.3], [0.1, 0.2]), taken(4, [0.4], [0.1], prepare=1.5, peak_memory=9)], batch=6)
-    assert found["step"]["median"] == 0.3
-    assert (found["image"]["median"], found["images_per_second"]) == (3, 2)
-    assert found["idle_share"] == pytest.approx(0.5)
-    assert (found["prepare"]["median"], found["finish"]) == (1, None)
-    assert (found["gpu_memory"], found["peak_memory"]) == (None, 9)
-    assert figures([taken(2, [0.1], None)], batch=1)["idle_share"] is None
 
 
 def read(outcome: Outcome, code: int = 0) -> dict[str, Any]:
@@ -120,51 +91,6 @@ def test_an_interrupted_bench_reports_what_it_has(
     assert report["interrupted"] is True
     assert [len(row["rounds"]) for row in report["rows"]] == [2, 1]
     assert "not all rounds were run" in outcome.err
-
-
-def cell_of(bundle: Path) -> Cell:
-    cell = Cell(ours(bundle, 1, "cpu", Settings(steps=2)))
-    cell.start()
-    assert cell.lives, cell.reason
-    return cell
-
-
-def test_a_worker_that_is_killed_fails_alone(tiny_bundle: Path) -> None:
-    cell = cell_of(tiny_bundle)
-    assert cell.worker is not None
-    cell.take(0)
-    os.kill(cell.worker.pid, signal.SIGKILL)
-    cell.take(1)
-    assert len(cell.row()["rounds"]) == 1
-    assert cell.reason == "its process was killed by SIGKILL"
-
-
-def test_a_worker_is_not_in_the_group_that_ctrl_c_reaches(tiny_bundle: Path) -> None:
-    cell = cell_of(tiny_bundle)
-    assert cell.worker is not None
-    assert os.getpgid(cell.worker.pid) != os.getpgid(0)
-    cell.stop()
-
-
-def test_a_worker_that_does_not_start_says_the_last_it_said() -> None:
-    worker = Worker("ddim_edge.no_such_module", {})
-    with pytest.raises(WorkerFailedError, match=r"ended with code 1: .*No module named"):
-        worker.ready()
-    worker.stop()
-
-
-def test_a_reason_is_one_line() -> None:
-    assert one_line_error(ConfigError("so\n and so")) == "so and so"
-    assert one_line_error(KeyError("x")) == "KeyError: 'x'"
-
-
-def test_the_peak_of_memory_covers_what_was_held() -> None:
-    before = peak_memory()
-    held = np.ones(2**26, np.uint8)
-    after = peak_memory()
-    assert before is not None
-    assert after is not None
-    assert after >= max(before, held.nbytes)
 
 
 @pytest.mark.parametrize("batch", ["", "0", "two", "1,,2"])

@@ -12,6 +12,7 @@ import onnx.parser
 import pytest
 
 from ddim_edge.runtime.hardware import memory as heap
+from ddim_edge.runtime.hardware.memory import peak_memory
 
 _LAYERS, _CHANNELS = 12, 512
 _WEIGHTS = _LAYERS * _CHANNELS * _CHANNELS * 9 * 4
@@ -80,3 +81,12 @@ def test_without_glibc_nothing_is_asked_for(monkeypatch: pytest.MonkeyPatch) -> 
         asked.clear()
         heap.trim_heap()
         assert asked == expected
+
+
+def test_the_peak_of_memory_covers_what_was_held() -> None:
+    before = peak_memory()
+    held = np.ones(2**26, np.uint8)
+    after = peak_memory()
+    assert before is not None
+    assert after is not None
+    assert after >= max(before, held.nbytes)
