@@ -26,7 +26,7 @@ class Server:
     """A running server; a context manager that stops it. Its output goes to ``log``."""
 
     def __init__(self, name: str, arguments: Sequence[str], path: str, port: int) -> None:
-        self.path, self.address = path, f"http://127.0.0.1:{port}"
+        self.path, self.address, self._terminated = path, f"http://127.0.0.1:{port}", False
         LOGS.mkdir(parents=True, exist_ok=True)
         self.log = LOGS / f"{name}.log"
         command = [sys.executable, *arguments]
@@ -55,13 +55,14 @@ class Server:
         return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
 
     def terminate(self) -> None:
-        """SIGTERM, without waiting."""
-        self._process.terminate()
+        """Send SIGTERM once, without waiting: a second one, after the server has drained, would change its exit code."""
+        if not self._terminated:
+            self._terminated = True
+            self._process.terminate()
 
     def stop(self) -> int:
         """SIGTERM, and the exit code; a server that does not end is killed, with its child processes."""
-        if self.alive:
-            self.terminate()
+        self.terminate()
         try:
             return self._process.wait(_STOP_S)
         except subprocess.TimeoutExpired:
