@@ -55,7 +55,7 @@ class Server:
         return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
 
     def terminate(self) -> None:
-        """Send SIGTERM once, without waiting: a second one, after the server has drained, would change its exit code."""
+        """Send SIGTERM once, without waiting: a second one after the drain would change the exit code."""
         if not self._terminated:
             self._terminated = True
             self._process.terminate()
