@@ -1,1 +1,1 @@
-"""Measurements of the bundled model's quality and of the runtime's speed; nothing here is installed."""
+"""Measurements of the bundled model's quality and of the runtime's speed; none of it is installed."""

@@ -1,8 +1,8 @@
-"""``python -m bench.emoji BUNDLE``: whether the picture of a training name comes when it is asked for.
+"""``python -m bench.emoji BUNDLE``: how often the image of a training name is nearest to its own training picture.
 
-One picture a name is generated, and all training pictures are put in the order of their distance to it: the root of
-the summed squares over all pixels, as they are seen, uint8. Top-1 is the share of names whose own picture is the
-nearest, top-5 the share where it is among the five nearest.
+One image per name is generated, and all training pictures are sorted by their distance to it: the root of the summed
+squares over all uint8 pixels. Top-1 is the share of names whose own picture is the nearest, top-5 the share where it is
+among the five nearest.
 """
 
 from pathlib import Path
@@ -41,7 +41,7 @@ Pixels = NDArray[np.uint8]
 
 
 class Cell(NamedTuple):
-    """Two pictures side by side over a line of text."""
+    """Two pictures side by side, with a line of text below."""
 
     text: str
     left: Pixels
@@ -71,7 +71,7 @@ def main(bundle: str, font: Path, guidance_scale: float) -> None:
 
 
 def generate(pipeline: ddim_edge.Pipeline, prompts: tuple[str, ...], guidance_scale: float) -> Pixels:
-    """One picture a prompt, uint8 (N, H, W, 3); that of prompt k has seed k."""
+    """One image per prompt, uint8 (N, H, W, 3); that of prompt k has seed k."""
     request = pipeline.request(prompt=prompts, guidance_scale=guidance_scale, batch_size=BATCH)
     chunks = track(list(request.chunks()), "generating", console=Console(stderr=True))
     made = [progress.images for progress in pipeline.run(request, chunks) if progress.images is not None]
@@ -88,12 +88,12 @@ def ranks(images: Pixels, training: Pixels) -> NDArray[np.int64]:
 
 
 def seen(emoji: Emoji, images: Pixels) -> list[Cell]:
-    """Training names at even distances: the training picture, and the one generated."""
+    """Every n-th training name: the training picture and the generated one."""
     return [Cell(emoji.names[k], emoji.images[k], images[k]) for k in range(0, len(images), -(-len(images) // SHOWN))]
 
 
 def unseen(pipeline: ddim_edge.Pipeline, guidance_scale: float) -> list[Cell]:
-    """Compositions that no training name has, two pictures each."""
+    """Texts that are no training names, two images each."""
     made = generate(pipeline, tuple(text for text in UNSEEN for _ in range(2)), guidance_scale)
     return [Cell(text, *pair) for text, pair in zip(UNSEEN, made.reshape(-1, 2, *made.shape[1:]), strict=True)]
 

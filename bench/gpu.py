@@ -1,11 +1,11 @@
-"""Everything that is to be measured on a GPU: ``python -m bench.gpu``, or ``python3 bench/gpu.py``."""
+"""All measurements on a GPU: ``python -m bench.gpu``, or ``python3 bench/gpu.py`` where nothing is installed."""
 
 import sys
 from pathlib import Path
 
 
 def main() -> None:
-    """Run the command, from wherever it was called."""
+    """Run the command, from any folder."""
     root = str(Path(__file__).resolve().parents[1])
     sys.path[:0] = [root] if root not in sys.path else []
     from bench.on_gpu.needs import missing_packages

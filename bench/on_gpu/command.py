@@ -1,4 +1,4 @@
-"""The command: groups of sides one after another, every one written when it is finished."""
+"""The command ``python -m bench.gpu``: measures one group of sides after another, and writes each result at once."""
 
 import re
 import shutil
@@ -32,18 +32,19 @@ _REHEARSAL_PEAK = Peak(1e12, 1e12, 1e11, "made up, for the rehearsal")
 @click.command()
 @click.option("--provider", default="cuda", help="Where ours runs: cuda or tensorrt, as NAME or NAME:DEVICE.")
 @click.option("--only", multiple=True, metavar="PATTERN", help="Groups by NETWORK-PRECISION-BATCH: sd15-fp16-*.")
-@click.option("--sides", default=",".join(SIDES), help="Which of these.")
+@click.option("--sides", default=",".join(SIDES), help="The sides to measure, separated by commas.")
 @click.option("--repeats", type=click.IntRange(1), default=7, help="Rounds of each group.")
-@click.option("--minutes", type=float, default=1e9, help="Begin nothing new after so many.  [default: no limit]")
-@click.option("--generations", type=int, default=1000, help="In a row, watching the memory; 0 for none.")
-@click.option("--opset", type=int, default=_OPSET, help="Of the graphs that are built.")
-@click.option("--keep", is_flag=True, help="Keep the networks that were built, in bench/cache/gpu.")
-@click.option("--rehearse", is_flag=True, help="Try all of it on the CPU with tiny networks; nothing is kept.")
+@click.option("--minutes", type=float, default=1e9, help="Start no group after this time.  [default: no limit]")
+@click.option("--generations", type=int, default=1000, help="Generations in a row, to measure memory; 0 for none.")
+@click.option("--opset", type=int, default=_OPSET, help="Opset of the graphs that are built.")
+@click.option("--keep", is_flag=True, help="Keep the networks that were built in bench/cache/gpu.")
+@click.option("--rehearse", is_flag=True, help="Run all of it on the CPU with tiny networks; no result is written.")
 def main(rehearse: bool, **options: Any) -> None:
-    """Measure networks of random weights on this machine's GPU, beside diffusers in the same rounds.
+    """Measure networks with random weights on this machine's GPU, and diffusers in the same rounds.
 
-    Ours: plain (the host's arrays), bound (buffers on the GPU), bound and a CUDA graph, fused (the step in the graph,
-    too) and a CUDA graph. Results go to bench/results/gpu-NAME.json, group by group: interrupt it, and run it again.
+    Sides of ddim-edge: plain (arrays in host memory), bound (buffers on the GPU), graph (bound, with a CUDA graph),
+    fused (the same with the sampler's step in the graph). Results go to bench/results/gpu-NAME.json after each group;
+    an interrupted run continues when it is started again.
 
     \b
     python -m bench.gpu --minutes 9
@@ -74,7 +75,7 @@ def _rehearse(provider: str, sides: str, **options: Any) -> None:
 
 
 class Run:
-    """One run on one machine, and what it has found so far."""
+    """One run on one machine, with its results so far."""
 
     def __init__(
         self,
@@ -101,7 +102,7 @@ class Run:
         self.record.setdefault("groups", {})
 
     def all(self, planned: Sequence[Group], peak: Peak) -> None:
-        """Every group that is not there yet, then the generations in a row."""
+        """Measure every group that has no result yet, then the generations in a row."""
         self.record["peak"] = peak._asdict()
         left = [group for group in planned if not self._is_done(group)]
         while left and self._has_time():
@@ -113,10 +114,10 @@ class Run:
             self.record["soak"] = measure_soak(self._provider, self._generations, self._say)
             self._write()
         if left:
-            self._say(f"not begun: {', '.join(group.name for group in left)}. Run it again to go on")
+            self._say(f"not begun: {', '.join(group.name for group in left)}. Run it again to continue")
 
     def _is_done(self, group: Group) -> bool:
-        """Whether it is there with every side that is wanted."""
+        """Whether the result has all sides."""
         rows = self.record["groups"].get(group.name, {}).get("rows", [])
         return set(self._sides) <= {row["side"] for row in rows if row["reason"] != NO_TIME}
 

@@ -1,4 +1,4 @@
-"""Makes the clone's packages importable where they are not installed, here and in the processes that are started."""
+"""Makes the clone's packages importable where they are not installed, in this process and in its child processes."""
 
 import importlib.util
 import os

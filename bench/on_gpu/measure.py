@@ -1,4 +1,4 @@
-"""One group: all sides in interleaved rounds, what they agree on, and what the GPU could do at best."""
+"""Measures one group: all sides in interleaved rounds, their differences, and the GPU's lower bound."""
 
 import re
 import tempfile
@@ -21,11 +21,11 @@ from .plan import Group
 NO_TIME = "no time was left"
 _NO_ROOM = re.compile("memory|alloc", re.IGNORECASE)
 MEMORY_FACTOR = 1.3
-"""The most that is wanted of the GPU's memory, in weights and activations."""
+"""The bound for GPU memory, relative to weights and activations."""
 
 
 class Turn(NamedTuple):
-    """What a measurement has of the run that it belongs to."""
+    """The functions of a run that a measurement calls."""
 
     notify: Notify
     has_time: Callable[[], bool]
@@ -76,7 +76,7 @@ def _start(cell: Cell, turn: Turn) -> None:
 
 
 def _alone(cell: Cell, repeats: int, turn: Turn) -> Cell:
-    """Again without the others, whose memory it may have lacked; its rounds are then not interleaved with theirs."""
+    """Measure it again without the others, which may have taken the memory; its rounds are then not interleaved."""
     again = Cell(cell.configuration)
     try:
         _start(again, turn)
@@ -88,7 +88,7 @@ def _alone(cell: Cell, repeats: int, turn: Turn) -> Cell:
 
 
 def _compare_kinds(cells: Sequence[Cell]) -> None:
-    """How far the images of one seed are from those of the first kind, in their deviations."""
+    """The largest difference from the first kind's images of one seed, relative to their standard deviation."""
     with tempfile.TemporaryDirectory() as folder:
         images = {}
         for cell in cells:
@@ -103,7 +103,7 @@ def _compare_kinds(cells: Sequence[Cell]) -> None:
 
 
 def _row(cell: Cell) -> Record:
-    """Its figures, without the single steps."""
+    """The figures of a cell, without the single steps."""
     row = cell.row()
     row["image_seconds"] = [taken["image"] for taken in row.pop("rounds")]
     del row["bundle"]
@@ -111,7 +111,7 @@ def _row(cell: Cell) -> Record:
 
 
 def floor_of(group: Group, graph: Path, peak: Peak) -> Record:
-    """What one call costs at the least on a GPU of these rates."""
+    """The lower bound of one call on a GPU with these rates."""
     cost = cost_of(graph, group.input_shapes())
     rates = (peak.fp16 if group.precision == "fp16" else peak.fp32), peak.bandwidth
     return {

@@ -1,4 +1,4 @@
-"""The networks, with random weights, built where they are measured: each as diffusers saves it and as a bundle."""
+"""The networks with random weights, built on the machine: each as a diffusers folder and as a bundle."""
 
 import importlib
 import json
@@ -25,11 +25,11 @@ def _downs(levels: int, attends: tuple[int, ...], kind: str) -> dict[str, Any]:
 
 @dataclass(frozen=True, kw_only=True)
 class Model:
-    """One network, and how it is run.
+    """One network and its settings.
 
     Attributes:
-        steps: of an image; fewer for a large one, for every step does the same.
-        guidance_scale: None where it is not guided.
+        steps: per image; fewer for a large network, since every step takes the same time.
+        guidance_scale: None for no guidance.
     """
 
     name: str
@@ -44,7 +44,7 @@ class Model:
         return int(self.config["in_channels"]), side, side
 
     def conditioning(self) -> dict[str, tuple[int, ...]]:
-        """The shapes of what one row is told, without the batch axis; whole numbers are of no dimension."""
+        """The shapes of one row's conditioning, without the batch axis; () for whole numbers."""
         found: dict[str, tuple[int, ...]] = {}
         if self.config.get("num_class_embeds"):
             found["class_labels"] = ()
@@ -58,7 +58,7 @@ class Model:
 
     @property
     def rows(self) -> int:
-        """Of an image in a network call."""
+        """Rows of a network call per image."""
         return 1 if self.guidance_scale is None else 2
 
 
@@ -133,13 +133,13 @@ REHEARSAL = (
         **_downs(1, (0,), "CrossAttn"),
     ),
 )
-"""The same kinds, so small that all of the bench can be tried on a CPU."""
+"""Tiny networks of the same kinds, for a rehearsal on the CPU."""
 
 
 def build(model: Model, dtype: str, folder: Path, *, opset: int) -> tuple[Path, Path]:
-    """Make a network's bundle and the folder that it was made from; they are kept if they are there already.
+    """Make a network's diffusers folder and its bundle, unless they exist; returns both paths.
 
-    Not compared with PyTorch as an export is: the bench does that itself, on the device.
+    Unlike an export it is not compared with PyTorch here: the bench does that on the device.
     """
     source, bundle = folder / "source", folder / "bundle"
     if not (bundle / "complete").exists():

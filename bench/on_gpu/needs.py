@@ -1,4 +1,4 @@
-"""What the machine must have, said before anything of it is imported."""
+"""Checks that the machine has the packages and the GPU, before they are imported."""
 
 import importlib.util
 
@@ -15,17 +15,17 @@ _PACKAGES = {
     "onnx": "onnx",
     "onnxscript": "onnxscript",
 }
-"""Modules, and what pip installs for them."""
+"""Modules and their pip packages."""
 
 
 def missing_packages() -> str | None:
-    """One line with the command that installs what is missing; None where nothing is."""
+    """One line with the pip command for the missing packages; None if none is missing."""
     missing = [package for module, package in _PACKAGES.items() if importlib.util.find_spec(module) is None]
     return f"missing here. Install: pip install {' '.join(missing)}" if missing else None
 
 
 def missing_gpu(provider: str) -> str | None:
-    """Why ours or torch has no GPU here; None where both may have one."""
+    """Why ddim-edge or torch cannot use a GPU; None if both can."""
     from ddim_edge.errors import DdimEdgeError
     from ddim_edge.runtime.providers.device import Device
 

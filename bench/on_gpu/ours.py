@@ -1,6 +1,6 @@
-"""Our side of one configuration, in a process of its own: ``python -m bench.on_gpu.ours SETTINGS``.
+"""Worker process for ddim-edge: ``python -m bench.on_gpu.ours SETTINGS``.
 
-It has the UNet alone, so that networks of random weights need neither text encoders nor an autoencoder.
+It runs the UNet alone, so that networks with random weights need neither text encoders nor an autoencoder.
 """
 
 import time
@@ -22,19 +22,19 @@ from ddim_edge.runtime.sessions.session import Session
 from ddim_edge.runtime.workers.child import Record, Respond, serve
 
 KINDS = ("plain", "bound", "graph", "fused")
-"""The host's arrays; buffers on the device; these and CUDA graphs; these and the step within the graph."""
+"""Arrays in host memory; buffers on the device; these with CUDA graphs; these with the step in the graph."""
 _WARM_UP_RUNS = 3
 
 
 def our_session(kind: str, bundle: Path, provider: str) -> Session:
-    """The one place that knows how each kind is asked for."""
+    """Open the session of a kind."""
     captures = {"enable_cuda_graph": str(int(kind in ("graph", "fused")))} if provider.startswith("cuda") else {}
     graph = bundle / "unet" / ("unet_step.onnx" if kind == "fused" else "model.onnx")
     return Session(graph, Device.parse(provider, captures), bound=kind != "plain")
 
 
 def open_ours(settings: Mapping[str, Any]) -> tuple[Record, Respond]:
-    """Open the session, warm up, and say what runs where."""
+    """Open the session, warm up, and return the facts of it."""
     began = time.perf_counter()
     session = our_session(settings["kind"], Path(settings["bundle"]), settings["provider"])
     denoiser = Denoiser(session)
@@ -109,7 +109,7 @@ def _jobs(settings: Mapping[str, Any], seed: int) -> list[Job]:
 
 
 def _conditioning(settings: Mapping[str, Any], random: np.random.Generator) -> Conditioning:
-    """Random numbers for one row; nobody writes to them, so they are uploaded once an image."""
+    """Random numbers for one row, read-only, so that they are uploaded once an image."""
     found: dict[str, Any] = {}
     for name, shape in settings["conditioning"].items():
         found[name] = random.standard_normal((1, *shape), np.float32) if shape else np.array([1])
@@ -118,7 +118,7 @@ def _conditioning(settings: Mapping[str, Any], random: np.random.Generator) -> C
 
 
 def _predict(denoiser: Denoiser, settings: Mapping[str, Any], path: Path) -> Record:
-    """Write one question and its answer, as ``ddim_edge.benchmark.worker`` does."""
+    """Write the inputs and the output of one call, as ``ddim_edge.benchmark.worker`` does."""
     job = _jobs(settings, 0)[0]
     job.query = next(job.sampler)
     row = job.row()._replace(unconditional=None)

@@ -1,4 +1,4 @@
-"""How fast GPUs could be: what NVIDIA publishes of a few, and what two kernels reach on any."""
+"""Peak rates of GPUs: published by NVIDIA for some, measured with two kernels for the others."""
 
 import importlib
 import time
@@ -6,7 +6,6 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any, NamedTuple
 
-# Lazy, for what needs no torch is tested without.
 _SIDE, _COPIED, _REPEATS = 8192, 2**30, 20
 
 
@@ -59,12 +58,12 @@ PEAKS: tuple[tuple[str, Peak], ...] = (
 
 
 def published(name: str) -> Peak | None:
-    """What is published of a GPU of that name; None for one that is not in the table."""
+    """The published rates of a GPU by its name; None for one that is not in the table."""
     return next((peak for part, peak in PEAKS if part.lower() in name.lower()), None)
 
 
 def measured(device: str = "cuda", side: int = _SIDE, copied: int = _COPIED) -> Peak:
-    """What a large matrix product and a large copy reach in torch."""
+    """The rates of a large matrix product and a large copy in torch."""
     torch: Any = importlib.import_module("torch")
     rates = {}
     for name in ("float16", "float32"):
@@ -78,7 +77,7 @@ def measured(device: str = "cuda", side: int = _SIDE, copied: int = _COPIED) -> 
 
 
 def _seconds(torch: Any, run: Callable[[], Any], device: str) -> float:
-    """The least of several runs, after one to warm up."""
+    """The least seconds of several runs, after one to warm up."""
     wait = torch.cuda.synchronize if device.startswith("cuda") else lambda: None
     taken = list[float]()
     for _ in range(_REPEATS):

@@ -1,24 +1,24 @@
-"""What is to be measured: a group for each network, precision and batch, and in it every side."""
+"""The plan: a group for each network, precision and batch, with all sides in it."""
 
 import fnmatch
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ddim_edge.benchmark.plan import RIVAL, Configuration, device_of
+from ddim_edge.benchmark.plan import BASELINE, Configuration, device_of
 
 from .models import Model
 from .ours import KINDS
 
 BASELINES = ("eager", "default", "max-autotune")
-"""diffusers as it comes, and the modes that torch.compile is given."""
+"""diffusers without torch.compile, and with these modes of it."""
 SIDES = (*KINDS, *BASELINES)
 OURS = "bench.on_gpu.ours"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Group:
-    """What is measured together, in interleaved rounds."""
+    """Sides that are measured together in interleaved rounds."""
 
     model: Model
     precision: str
@@ -30,21 +30,21 @@ class Group:
 
     @property
     def files(self) -> str:
-        """The name of the folder that its networks lie in, which batches share."""
+        """The name of the folder of its network, which all batches share."""
         return f"{self.model.name}-{self.precision}"
 
     @property
     def rows(self) -> int:
-        """Of a network call."""
+        """Rows of a network call."""
         return self.batch * self.model.rows
 
     def input_shapes(self) -> dict[str, tuple[int, ...]]:
-        """Of the graph."""
+        """The shapes of the graph's inputs."""
         told = {name: (self.rows, *shape) for name, shape in self.model.conditioning().items()}
         return {"sample": (self.rows, *self.model.sample_shape), "timestep": (self.rows,), **told}
 
     def configuration(self, side: str, provider: str, source: Path, bundle: Path) -> Configuration:
-        """One side of it."""
+        """The configuration of one side."""
         shared = {
             "bundle": str(bundle),
             "batch": self.batch,
@@ -61,7 +61,7 @@ class Group:
             batch=self.batch,
             side=side,
             provider=provider if mine else device,
-            module=OURS if mine else RIVAL,
+            module=OURS if mine else BASELINE,
             settings=ours if mine else theirs,
         )
 
@@ -69,7 +69,7 @@ class Group:
 def groups(
     models: Sequence[Model], precisions: Sequence[str], batches: Sequence[int], only: Sequence[str]
 ) -> list[Group]:
-    """The most telling first: small batches, and fp16. ``only``: patterns of names, such as ``sd15-fp16-*``."""
+    """All groups, the most important first: small batches, fp16. ``only``: name patterns such as ``sd15-fp16-*``."""
     every = [
         Group(model=model, precision=precision, batch=batch)
         for batch in batches

@@ -1,4 +1,4 @@
-"""Where a network call's time goes, by ONNX Runtime's own profile: ``python -m bench.on_gpu.profiling SETTINGS``."""
+"""Worker process: ONNX Runtime's profile of a network call: ``python -m bench.on_gpu.profiling SETTINGS``."""
 
 import json
 import tempfile
@@ -23,7 +23,7 @@ _RUNS, _TOP = 10, 15
 
 
 def open_profile(settings: Mapping[str, Any]) -> tuple[Record, Respond]:
-    """Profile some calls of a graph; there is one question, for what was found."""
+    """Profile some calls of a graph; any request returns the summary."""
     (provider,) = Device.parse(settings["provider"]).candidates()
     prepare(provider)
     options = runtime().SessionOptions()
@@ -48,7 +48,7 @@ def _feeds(session: Any, shapes: Mapping[str, Sequence[int]]) -> dict[str, Any]:
 
 
 def summary(events: Sequence[Mapping[str, Any]]) -> Record:
-    """Shares of the time by kind of node, and of the GPU's kernels where the build tells them; the largest first.
+    """Shares of the time by kind of node, and by GPU kernel where the build reports them; the largest first.
 
     Only the later half of the runs counts: the first ones tune and allocate.
     """

@@ -1,4 +1,4 @@
-"""Every shape of a graph, once those of its inputs are known."""
+"""Infers all shapes of a graph from those of its inputs."""
 
 from collections.abc import Mapping
 
@@ -12,14 +12,14 @@ Shape = tuple[int, ...]
 
 _LIKE_INPUT = ("GroupNormalization",)
 _LARGEST = 64
-"""Elements of a constant that can be a shape, or a part of one."""
+"""The most elements of a constant that may be a shape or a part of one."""
 
 
 def with_shapes(model: onnx.ModelProto, shapes: Mapping[str, Shape]) -> onnx.ModelProto:
     """The model with the ``shapes`` of its inputs, and all that follow from them, in its value_info.
 
-    onnx's inference gives up where a shape is computed by more than a few kinds of nodes, so what is computed of known
-    shapes alone is replaced by what it comes to, until nothing more is known.
+    onnx's inference gives up where a shape is computed by more than a few kinds of nodes, so values that are computed
+    from known shapes alone are replaced by constants, until nothing changes.
     """
     for value in model.graph.input:
         if value.name in shapes:
@@ -36,7 +36,7 @@ def with_shapes(model: onnx.ModelProto, shapes: Mapping[str, Shape]) -> onnx.Mod
 
 
 def known_shapes(graph: onnx.GraphProto) -> dict[str, Shape]:
-    """The shapes of values that are known to the last dimension."""
+    """The shapes that are known in every dimension."""
     found = {tensor.name: tuple(tensor.dims) for tensor in graph.initializer}
     for value in (*graph.input, *graph.output, *graph.value_info):
         dims = value.type.tensor_type.shape.dim
@@ -46,7 +46,7 @@ def known_shapes(graph: onnx.GraphProto) -> dict[str, Shape]:
 
 
 def _simplify(graph: onnx.GraphProto) -> None:
-    """Leave out what shapes do not depend on: the weights' values, and what onnx takes for a function and skips."""
+    """Remove what shapes do not depend on: the weights' values, and nodes that onnx skips as functions."""
     for tensor in graph.initializer:
         if int(np.prod(tensor.dims)) > _LARGEST:
             kept = onnx.TensorProto(name=tensor.name, data_type=tensor.data_type, dims=tensor.dims)
@@ -58,7 +58,7 @@ def _simplify(graph: onnx.GraphProto) -> None:
 
 
 def _fold(model: onnx.ModelProto) -> bool:
-    """Replace what is computed of known shapes by constants; False where there was nothing of the kind."""
+    """Replace values computed from known shapes by constants; False if there were none."""
     graph, shapes = model.graph, known_shapes(model.graph)
     constants = {
         tensor.name: numpy_helper.to_array(tensor) for tensor in graph.initializer if _is_small_whole_number(tensor)
@@ -84,7 +84,7 @@ def _is_small_whole_number(tensor: onnx.TensorProto) -> bool:
 def _value(
     node: onnx.NodeProto, shapes: Mapping[str, Shape], constants: Mapping[str, NDArray[np.int64]], opsets: object
 ) -> list[NDArray[np.int64]] | None:
-    """What a node comes to; None where that is not known, or no shape."""
+    """The outputs of a node; None if they are unknown, or cannot be shapes."""
     if node.op_type == "Shape":
         shape = shapes.get(node.input[0])
         return None if shape is None else [_run(node, {node.input[0]: np.empty(shape, np.bool_)}, opsets)[0]]

@@ -1,4 +1,4 @@
-"""A thousand generations of the bundled model in one process: ``python -m bench.on_gpu.soak SETTINGS``."""
+"""Worker process: many generations of the bundled model, measuring memory: ``python -m bench.on_gpu.soak SETTINGS``."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -15,7 +15,7 @@ BLOCKS = 20
 
 
 def open_pipeline(settings: Mapping[str, Any]) -> tuple[Record, Respond]:
-    """Open the model; every question is a number of generations to make."""
+    """Open the model; every request makes a number of generations and returns the memory."""
     pipeline = ddim_edge.load(MODEL, settings["provider"])
 
     def answer(question: Mapping[str, Any]) -> Record:
@@ -35,7 +35,7 @@ def _resident() -> int | None:
 
 
 def measure_soak(provider: str, count: int, notify: Notify) -> Record:
-    """Bytes of the process and of the GPU after each twentieth, and how they grew after the first."""
+    """Bytes of the process and of the GPU after each twentieth of the generations, and their growth after the first."""
     settings = {"provider": provider}
     cell = Cell(
         Configuration(

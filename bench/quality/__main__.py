@@ -1,4 +1,4 @@
-"""``python -m bench.quality``: how many images are what was asked for, and how far they are from real ones."""
+"""``python -m bench.quality``: the share of images with the right label, and their Fréchet distance to real ones."""
 
 import functools
 import hashlib
@@ -37,7 +37,7 @@ Record = dict[str, Any]
 @click.option("--sampler-images", default=1000, show_default=True, help="Images in a cell of the samplers' table.")
 @click.option("--batch-size", default=64, show_default=True)
 @click.option("--provider", default="auto", show_default=True)
-@click.option("--references-only", is_flag=True, help="Stop before anything is generated.")
+@click.option("--references-only", is_flag=True, help="Measure the real images alone; generate none.")
 def main(
     bundle: str,
     num_images: int,
@@ -50,7 +50,7 @@ def main(
 ) -> None:
     """Measure the quality of a Fashion-MNIST model, write bench/results/quality.json and render bench/README.md.
 
-    What was measured before with the same model and the same classifier is kept: the command resumes.
+    Cells that were measured before with the same model and classifier are kept: the command resumes.
     """
     classifier = load_or_train(WEIGHTS)
     pixels, _ = load_images("t10k")
@@ -74,14 +74,14 @@ def _classifier_record() -> Record:
 
 
 def _kept(classifier: Record) -> Record:
-    """The record of before where this classifier judged it, else a new one."""
+    """The earlier record if this classifier judged it, else a new one."""
     record = results.read(SUBJECT)
     same = record.get("classifier", {}).get("weights_sha256") == classifier["weights_sha256"]
     return record if same else {"classifier": classifier, "floors": {}}
 
 
 def _for_model(record: Record, pipeline: ddim_edge.Pipeline) -> Record:
-    """The record without what another model left in it."""
+    """The record without the cells of another model."""
     bundle = pipeline.bundle
     # What all samplers share; which of them is the model's default does not change a cell.
     schedule = changed_options(bundle.sampler("ddim"))
@@ -110,7 +110,7 @@ def _with_references(record: Record, classifier: Classifier, test: Gaussian, siz
 
 
 def _measure(bench: Bench, record: Record, cells: Iterable[AnyCell]) -> list[Record]:
-    """The results of ``cells``, measured where they are not in the record yet, each written as soon as it is there."""
+    """The results of ``cells``; those that are not in the record yet are measured, and each is written at once."""
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
     rows = []
     with Progress(*columns, console=console) as progress:

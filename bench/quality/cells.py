@@ -19,7 +19,7 @@ Advance = Callable[[int], None]
 
 @dataclass(frozen=True)
 class Bench:
-    """What every cell is measured with: the model, the judge, and the 10,000 test images as the judge sees them."""
+    """What every cell is measured with: the model, the classifier, and the Gaussian of the 10,000 test images."""
 
     pipeline: Pipeline
     classifier: Classifier
@@ -27,7 +27,7 @@ class Bench:
     batch_size: int
 
     def measure(self, cell: AnyCell, advance: Advance) -> dict[str, Any]:
-        """Make the cell's images and judge them; ``advance`` is told of every image-step that was made."""
+        """Make the cell's images and judge them; ``advance`` is called with the number of image-steps made."""
         start = time.perf_counter()
         request = self._request(cell)
         features, found = self._judged(request, advance)

@@ -1,6 +1,6 @@
-"""An independent judge of generated images: a small network trained on the real training images and on nothing else.
+"""The classifier that judges generated images: a small network trained on the real training images alone.
 
-Its labels say whether an image is what was asked for, and its penultimate layer is the space of the Fréchet distance.
+Its labels are compared with those requested; the Fréchet distance is between the features of its last layer but one.
 """
 
 import os
@@ -62,7 +62,7 @@ def judge(
 
 
 def load_or_train(path: Path) -> Classifier:
-    """The classifier whose weights are at ``path``; where they are not, it is trained and they are written."""
+    """The classifier with the weights at ``path``; if there are none, it is trained and they are written."""
     classifier = Classifier()
     if path.exists():
         classifier.load_state_dict(torch.load(path, weights_only=True))

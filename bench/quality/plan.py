@@ -1,4 +1,4 @@
-"""Which cells there are: a scan over guidance scales, the two cells that matter, DDIM's table, and all samplers."""
+"""The cells to measure: a scan over guidance scales, the two main cells, the DDIM paper's table, all samplers."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

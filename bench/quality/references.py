@@ -1,4 +1,4 @@
-"""Distances between sets of real images: what a Fréchet distance is to be read against."""
+"""Fréchet distances between sets of real images, for comparison with those of generated ones."""
 
 from collections.abc import Callable
 
@@ -40,7 +40,7 @@ def _between_halves(features: Features) -> float:
 def floor(train: Features, labels: NDArray[np.int64], whole: Gaussian, num_images: int, repeats: int = 5) -> float:
     """The mean distance to ``whole`` of ``num_images`` real training images, evenly over the classes.
 
-    A set as small as this is that far from the test images though it is real: nothing generated can be nearer.
+    A set of this size is that far from the test images although it is real: it bounds what generated images can reach.
     """
     random = np.random.default_rng(0)
     draws = (_even_draw(labels, num_images, random) for _ in range(repeats))
@@ -48,7 +48,7 @@ def floor(train: Features, labels: NDArray[np.int64], whole: Gaussian, num_image
 
 
 def _even_draw(labels: NDArray[np.int64], num_images: int, random: np.random.Generator) -> NDArray[np.int64]:
-    """Indices of ``num_images`` images, the k-th of class k mod 10, as generated images are asked for."""
+    """Indices of ``num_images`` images, the k-th of class k mod 10, as of generated images."""
     shuffled = random.permutation(len(labels))
     by_class = [shuffled[labels[shuffled] == label] for label in range(10)]
     return np.array([by_class[position % 10][position // 10] for position in range(num_images)])

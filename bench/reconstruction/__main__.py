@@ -1,4 +1,4 @@
-"""``python -m bench.reconstruction``: how exactly DDIM brings real images back, as in Table 2 of its paper."""
+"""``python -m bench.reconstruction``: the error of images encoded and decoded by DDIM, as in Table 2 of its paper."""
 
 from functools import partial
 from typing import Any
@@ -18,20 +18,20 @@ SUBJECT = "reconstruction"
 PACKAGES = ("ddim-edge", "numpy", "onnxruntime")
 STEPS = (10, 20, 50, 100, 200, 500, 1000)
 WHOLE_UP_TO = 50
-"""Beyond so many steps a row has fewer images: as many as 20 steps would take the time of."""
+"""With more steps a row has fewer images, so that it takes as long as 20 steps with all of them."""
 FEWEST = 20
 
 
 @click.command()
 @click.option("--bundle", default="fashion-mnist", show_default=True, help="A bundled model's name or a folder.")
 @click.option("--num-images", default=1000, show_default=True, help="Test images in a row, up to 50 steps.")
-@click.option("--all-whole", is_flag=True, help="As many images beyond 50 steps, too.")
+@click.option("--all-whole", is_flag=True, help="Use all images beyond 50 steps, too.")
 @click.option("--batch-size", default=50, show_default=True)
 @click.option("--provider", default="auto", show_default=True)
 def main(bundle: str, num_images: int, all_whole: bool, batch_size: int, provider: str) -> None:
     """Encode test images and decode them again; write bench/results/reconstruction.json and render bench/README.md.
 
-    Rows that were measured before with the same model and as many images are kept: the command resumes.
+    Rows that were measured before with the same model and number of images are kept: the command resumes.
     """
     pipeline = ddim_edge.load(bundle, provider)
     pixels, _ = load_images("t10k")
@@ -57,7 +57,7 @@ def _kept(pipeline: ddim_edge.Pipeline) -> dict[str, Any]:
 def _error(
     pipeline: ddim_edge.Pipeline, images: Sample, num_steps: int, batch_size: int, advance: Any
 ) -> dict[str, float]:
-    """The squared and the absolute error a dimension, of values in [0, 1]."""
+    """The mean squared and the mean absolute error per dimension, of values in [0, 1]."""
     latents = ddim_edge.encode(pipeline, images, num_steps=num_steps, batch_size=batch_size, on_call=advance)
     request = ddim_edge.from_latents(pipeline, latents, batch_size=batch_size)
     parts = []

@@ -26,9 +26,9 @@ def main() -> None:
 @click.option("--requests", default=400, show_default=True, help="Requests of a cell, after its warm-up.")
 @click.option("--loads", default="30,60,90,120", show_default=True, help="Percents of the capacity.")
 @click.option("--batch", default=8, show_default=True, help="Requests of a batch, for the baseline that makes batches.")
-@click.option("--capacity-seconds", default=30.0, show_default=True, help="How long each of its figures is measured.")
+@click.option("--capacity-seconds", default=30.0, show_default=True, help="Seconds for each figure of the capacity.")
 def load_command(requests: int, loads: str, batch: int, capacity_seconds: float) -> None:
-    """Three ways to serve one engine, under the same trace of Poisson arrivals. Interrupt and run it again at will."""
+    """Three ways to serve one engine, under the same trace of Poisson arrivals. It can be interrupted and run again."""
     percents = [int(part) for part in loads.split(",")]
     with console.status("") as status:
         load.measure(requests, percents, batch, capacity_seconds, lambda text: status.update(text))
@@ -38,7 +38,7 @@ def load_command(requests: int, loads: str, batch: int, capacity_seconds: float)
 @click.option("--rounds", default=6, show_default=True, help="Requests of each of the eight clients.")
 @click.option("--repetitions", default=9, show_default=True)
 def overhead_command(rounds: int, repetitions: int) -> None:
-    """The share of wall time beside the network, at batch 8: over HTTP, and of the AsyncEngine alone."""
+    """The share of wall time outside the network, at batch 8: over HTTP, and with AsyncEngine alone."""
     with console.status("") as status:
         record = overhead.measure(rounds, repetitions, lambda text: status.update(text))
     click.echo(json.dumps(record, indent=1))
@@ -47,9 +47,9 @@ def overhead_command(rounds: int, repetitions: int) -> None:
 @main.command("fuzz")
 @click.option("--requests", default=10_000, show_default=True)
 @click.option("--seed", default=SEED, show_default=True)
-@click.option("--only", type=int, help="Send one request of the seed, to see a failure again.")
+@click.option("--only", type=int, help="Send one request of the seed, to reproduce a failure.")
 def fuzz_command(requests: int, seed: int, only: int | None) -> None:
-    """Malformed requests against every route; exit code 1 where one of them was answered wrongly."""
+    """Send malformed requests to every route; exit code 1 where a response is wrong."""
     indices = range(requests) if only is None else [only]
     if only is not None:
         console.print(repr(case(seed, only)), markup=False, highlight=False)
@@ -60,7 +60,7 @@ def fuzz_command(requests: int, seed: int, only: int | None) -> None:
 @main.command("soak")
 @click.option("--minutes", default=30.0, show_default=True)
 def soak_command(minutes: float) -> None:
-    """Visitors of every kind at 100 % of the capacity; exit code 1 where something is not as wanted."""
+    """Clients of every kind at 100 % of the capacity; exit code 1 where a check fails."""
     with console.status("") as status:
         _end(soak.measure(minutes, lambda text: status.update(text)))
 

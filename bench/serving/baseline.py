@@ -1,6 +1,6 @@
-"""The baseline LitServe: ``python -m bench.serving.baseline PORT REQUESTS_A_BATCH``.
+"""The baseline, a LitServe server: ``python -m bench.serving.baseline PORT REQUESTS_A_BATCH``.
 
-Settings, each the best that we know for this model on a CPU: one worker, for the network takes all cores anyway; one
+Settings, each the best that we know for this model on a CPU: one worker, since the network uses all cores; one
 HTTP process, LitServe's own advice for one worker; no queue timeout and no bound of the queue, so that nothing is
 refused; no request tracking, no access log; uvloop and httptools where they are installed, as for ours. With one
 request a batch LitServe runs its loop for single requests, without any wait; with more, it waits at most BATCH_WAIT_S
@@ -27,7 +27,7 @@ Made = tuple[Request, list[Pixels]]
 
 
 class Baseline(litserve.LitAPI):  # type: ignore[misc, unused-ignore]
-    """Runs what it is handed to its end."""
+    """Runs each batch of requests to its end."""
 
     def setup(self, device: str) -> None:
         """Open the model, on LitServe's ``device``."""
@@ -46,7 +46,7 @@ class Baseline(litserve.LitAPI):  # type: ignore[misc, unused-ignore]
         return made if isinstance(x, list) else made[0]
 
     def encode_response(self, output: Made, **_: Any) -> dict[str, Any]:
-        """What ``ddim-edge serve`` answers, but for a few constants."""
+        """The response of ``ddim-edge serve``, without a few constants."""
         request, images = output
         recipe = recipe_of(self.bundle, request)
         return {"data": [self._item(image, {**recipe, "index": index}) for index, image in enumerate(images)]}

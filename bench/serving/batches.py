@@ -1,4 +1,4 @@
-"""What the baseline does with the engine: the images of some requests step together until the last one is finished."""
+"""How the baseline uses the engine: the images of some requests step together until the last one is finished."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -32,7 +32,7 @@ def request_of_body(bundle: Bundle, body: dict[str, Any]) -> Request:
 
 
 def run_to_end(denoiser: Denoiser, bundle: Bundle, requests: Sequence[Request]) -> list[list[Pixels]]:
-    """The images of each request, uint8 (H, W, C); at most MAX_ROWS rows a call, first come first."""
+    """The images of each request, uint8 (H, W, C); at most MAX_ROWS rows a call, in the order of the requests."""
     engine = Engine(denoiser, MAX_ROWS)
     jobs = [[job_of(bundle, request, index) for index in range(request.num_images)] for request in requests]
     for job in (job for each in jobs for job in each):

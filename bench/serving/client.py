@@ -1,4 +1,4 @@
-"""The client of every way: it sends each request at its time, however long the others take."""
+"""HTTP client of the load bench: sends each request at its time, without waiting for the others."""
 
 import asyncio
 import base64
@@ -22,29 +22,29 @@ BROKEN = -1
 
 @dataclass(frozen=True)
 class Outcome:
-    """What came of a request; seconds on one clock, that of the trace."""
+    """The result of a request; times in seconds on the clock of the trace."""
 
     ask: Ask
     scheduled: float
     sent: float
     done: float
     status: int
-    """HTTP's, TIMED_OUT, or BROKEN where the connection was."""
+    """The HTTP status, TIMED_OUT, or BROKEN for a broken connection."""
 
     @property
     def latency(self) -> float:
-        """From when it should have been sent, so that a client that is late hides nothing."""
+        """From when it should have been sent, so that a late client does not make it look shorter."""
         return self.done - self.scheduled
 
 
 def open_client() -> httpx2.AsyncClient:
-    """A client without a bound of its own on connections."""
+    """A client without a limit on connections."""
     limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
     return httpx2.AsyncClient(timeout=httpx2.Timeout(TIMEOUT_S), limits=limits, trust_env=False)
 
 
 async def replay(url: str, asks: Sequence[Ask], rate: float) -> list[Outcome]:
-    """Send ``asks`` at ``rate`` requests a second; returns when the last one has been answered."""
+    """Send ``asks`` at ``rate`` requests a second; returns after the last response."""
     async with open_client() as client:
         began = time.perf_counter() + 0.2
         return await asyncio.gather(*(_send(client, url, ask, began, ask.at / rate) for ask in asks))
@@ -58,7 +58,7 @@ async def _send(client: httpx2.AsyncClient, url: str, ask: Ask, began: float, sc
 
 
 async def post(client: httpx2.AsyncClient, url: str, ask: Ask) -> int:
-    """Ask and wait; the status. An answer with too few images is BROKEN."""
+    """Send a request and return the status; BROKEN for a response with too few images."""
     try:
         response = await client.post(url, json=ask.body())
     except httpx2.TimeoutException:
@@ -71,13 +71,13 @@ async def post(client: httpx2.AsyncClient, url: str, ask: Ask) -> int:
 
 
 async def images_of(client: httpx2.AsyncClient, url: str, ask: Ask) -> list[Pixels]:
-    """The images of an answer, uint8 (H, W); raises httpx2.HTTPError where there are none."""
+    """The images of a response, uint8 (H, W). Raises httpx2.HTTPError for an error status."""
     response = await client.post(url, json=ask.body())
     response.raise_for_status()
     return decode(response.json())
 
 
 def decode(answer: dict[str, list[dict[str, str]]]) -> list[Pixels]:
-    """The images of an answer's JSON."""
+    """The images of a response's JSON."""
     files = (base64.b64decode(item["b64_json"]) for item in answer["data"])
     return [np.asarray(Image.open(io.BytesIO(file))) for file in files]

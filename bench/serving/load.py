@@ -1,4 +1,4 @@
-"""Three ways to serve one engine under Poisson arrivals: which answers how many, and how soon."""
+"""Throughput and latency of three ways to serve one engine under Poisson arrivals."""
 
 import asyncio
 import hashlib
@@ -22,10 +22,10 @@ _CHECK = Ask(0.0, 10, (8,), 7)
 
 
 def measure(requests: int, loads: Sequence[int], batch: int, seconds: float, notify: Notify) -> Record:
-    """Every cell that is not in the record yet, written as soon as it is there; returns the record.
+    """Measure every cell that is not in the record yet, and write each at once; returns the record.
 
-    ``loads`` are percents of the capacity, ``batch`` requests make up a batch of the second way, ``seconds`` is how
-    long each figure of the capacity is measured. A record of other requests, or of another batch, is begun anew.
+    ``loads`` are percents of the capacity, ``batch`` requests make a batch of the second way, ``seconds`` is how
+    long each figure of the capacity is measured. A record of other settings is replaced.
     """
     settings: Record = {"requests": requests, "warm_up_requests": warm_up(requests), "batch": batch, "seed": SEED}
     record = read(SUBJECT)
@@ -45,7 +45,7 @@ def measure(requests: int, loads: Sequence[int], batch: int, seconds: float, not
 
 
 def warm_up(requests: int) -> int:
-    """How many requests come before those that count."""
+    """The number of requests before those that count."""
     return max(10, requests // 10)
 
 
@@ -67,13 +67,13 @@ def _servers(batch: int) -> Mapping[str, Callable[[], Server]]:
 
 
 async def _check(server: Server) -> str:
-    """The hash of the pixels of one request that is made alone; it also makes the server open what it has."""
+    """The hash of the pixels of one request sent alone; it also makes the server open its model."""
     async with open_client() as client:
         return hashlib.sha256((await images_of(client, server.url, _CHECK))[0].tobytes()).hexdigest()
 
 
 def _same_images(record: Record, fingerprint: str) -> None:
-    """All ways must make the same image, to the bit: else they do not do the same work."""
+    """Raise RuntimeError unless all ways make the same image, bit for bit."""
     if record.setdefault("fingerprint", fingerprint) != fingerprint:
         raise RuntimeError("the servers make different images of one request: they cannot be compared")
 

@@ -1,4 +1,4 @@
-"""The share of wall time that engine and HTTP take beside the network, while eight requests are kept going."""
+"""The share of wall time that engine and HTTP take beside the network, with eight requests at a time."""
 
 import asyncio
 import itertools
@@ -30,7 +30,7 @@ BAR = 0.05
 WARM_UP_REQUESTS = AT_ONCE
 Way = Callable[[int], Coroutine[Any, Any, Record]]
 Make = Callable[[int], Awaitable[object]]
-"""Make one image of a seed, to its end."""
+"""Make one image of a seed."""
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ Read = Callable[[], Awaitable[Count]]
 
 
 def measure(rounds: int, repetitions: int, notify: Notify) -> Record:
-    """Each way's median share of ``repetitions``, taken in turns; ``rounds`` requests of each of the eight clients."""
+    """The median share of each way in interleaved ``repetitions`` of ``rounds`` requests per client."""
     ways = {"over HTTP": _over_http, "AsyncEngine alone": _engine_alone}
     measures = {way: partial(_run, run, rounds) for way, run in ways.items()}
     taken = interleaved(measures, repetitions, notify)
@@ -107,10 +107,10 @@ async def _engine_alone(rounds: int) -> Record:
 
 
 async def _keep_going(make: Make, read: Read, rounds: int) -> Record:
-    """Eight clients, each with its next request as soon as its last one is answered, from one step on.
+    """Eight clients, each of which sends its next request after the response to the last one.
 
-    Measured between the first and the last answer of the rounds after the warm-up, all clients busy throughout. They
-    start an eighth of a request apart, as clients that know nothing of each other do.
+    Measured between the first and the last response of the rounds after the warm-up, with all clients busy. They start
+    an eighth of a request apart, as independent clients do.
     """
     seeds = itertools.count()
     apart = await _apart(make, next(seeds))
@@ -130,7 +130,7 @@ async def _keep_going(make: Make, read: Read, rounds: int) -> Record:
 
 
 async def _apart(make: Make, seed: int) -> float:
-    """An eighth of the time that a request takes among eight, roughly: with one it takes a fourth as long."""
+    """About an eighth of the time of a request among eight; alone it takes a fourth of that time."""
     began = time.perf_counter()
     await make(seed)
     return (time.perf_counter() - began) * 4 / AT_ONCE

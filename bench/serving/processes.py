@@ -1,4 +1,4 @@
-"""Servers as processes of their own, from start to exit code."""
+"""Server processes: start, health check, stop, exit code."""
 
 import os
 import signal
@@ -17,16 +17,16 @@ from .batches import MAX_ROWS
 
 LOGS = CACHE / "serving"
 NO_BOUND = 100_000
-"""Requests that wait: LitServe has no bound, so ours has none either where the two are compared."""
+"""Length of the queue: LitServe has no limit, so ours has none either where the two are compared."""
 _START_S = 120.0
 _STOP_S = 60.0
 
 
 class Server:
-    """A server that answers; use it as a context, at whose end it is stopped. Its output goes to ``log``."""
+    """A running server; a context manager that stops it. Its output goes to ``log``."""
 
     def __init__(self, name: str, arguments: Sequence[str], path: str, port: int) -> None:
-        self.path, self.address = path, f"http://127.0.0.1:{port}"
+        self.path, self.address, self._terminated = path, f"http://127.0.0.1:{port}", False
         LOGS.mkdir(parents=True, exist_ok=True)
         self.log = LOGS / f"{name}.log"
         command = [sys.executable, *arguments]
@@ -38,7 +38,7 @@ class Server:
 
     @property
     def url(self) -> str:
-        """Where images are asked for."""
+        """The URL that makes images."""
         return self.address + self.path
 
     @property
@@ -55,13 +55,14 @@ class Server:
         return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
 
     def terminate(self) -> None:
-        """SIGTERM, without waiting."""
-        self._process.terminate()
+        """Send SIGTERM once, without waiting: a second one after the drain would change the exit code."""
+        if not self._terminated:
+            self._terminated = True
+            self._process.terminate()
 
     def stop(self) -> int:
-        """SIGTERM, and the exit code; a server that does not end is killed, with what it has started."""
-        if self.alive:
-            self.terminate()
+        """SIGTERM, and the exit code; a server that does not end is killed, with its child processes."""
+        self.terminate()
         try:
             return self._process.wait(_STOP_S)
         except subprocess.TimeoutExpired:
@@ -77,7 +78,7 @@ class Server:
         self._process.wait()
 
     def _wait(self) -> None:
-        """Until it is healthy."""
+        """Wait until it is healthy. Raises RuntimeError where it does not start."""
         deadline = time.monotonic() + _START_S
         while time.monotonic() < deadline and self.alive:
             try:
@@ -105,14 +106,14 @@ def ours(*options: str, name: str = "ddim-edge") -> Server:
 
 
 def baseline(requests_a_batch: int) -> Server:
-    """LitServe with batches of so many requests."""
+    """LitServe with batches of ``requests_a_batch``."""
     port = _free_port()
     arguments = ["-m", "bench.serving.baseline", str(port), str(requests_a_batch)]
     return Server(f"litserve-{requests_a_batch}", arguments, "/predict", port)
 
 
 def _environment() -> dict[str, str]:
-    """Ours, without a key."""
+    """The environment variables without the API key."""
     return {name: value for name, value in os.environ.items() if name != "DDIM_EDGE_API_KEY"}
 
 

@@ -1,4 +1,4 @@
-"""From the outcomes of a cell to its figures, and from the cells to what was wanted."""
+"""The figures of a cell, from its outcomes, and the ratios between cells that have a bound."""
 
 from collections.abc import Sequence
 

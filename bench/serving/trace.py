@@ -1,4 +1,4 @@
-"""Who asks for what and when: one seeded trace, the same for every way of serving."""
+"""The requests of the load bench and their times: one seeded trace for every way of serving."""
 
 import random
 from dataclasses import dataclass
@@ -26,11 +26,11 @@ class Ask:
 
     @property
     def row_calls(self) -> int:
-        """Rows of network calls that it takes: DDIM makes one a step and image."""
+        """Rows of network calls that it needs: with DDIM one per step and image."""
         return self.steps * self.images
 
     def body(self) -> dict[str, Any]:
-        """What is sent, as JSON values."""
+        """The request body, as JSON values."""
         return {
             "labels": list(self.labels),
             "n": self.images,

@@ -1,4 +1,4 @@
-"""The same network as DDIMPipeline of diffusers, in torch."""
+"""The bundle's network as a DDIMPipeline of diffusers, in torch."""
 
 import functools
 import importlib
@@ -15,7 +15,7 @@ diffusers: Any = importlib.import_module("diffusers")
 def make_unet(bundle: Path, trained: Path | str | None) -> Any:
     """The bundle's UNet in torch: the trained one of a diffusers folder, else random weights of the same shape.
 
-    How long a network takes does not depend on its weights, so timing needs nothing but the bundle's own config.
+    Its time does not depend on the weights, so the bundle's config is enough.
     """
     if trained is not None:
         return diffusers.UNet2DModel.from_pretrained(trained).eval()
@@ -24,7 +24,7 @@ def make_unet(bundle: Path, trained: Path | str | None) -> Any:
 
 
 def make_pipeline(bundle: Path, trained: Path | str | None, batch_size: int) -> Any:
-    """A DDIMPipeline whose UNet is handed the labels of all classes in turn: the pipeline itself knows no labels."""
+    """A DDIMPipeline whose UNet gets the labels of all classes in turn: the pipeline itself has no labels."""
     unet = make_unet(bundle, trained)
     unet.forward = functools.partial(unet.forward, class_labels=torch.arange(batch_size) % 10)
     scheduler = diffusers.DDIMScheduler.from_pretrained(bundle / "scheduler")
@@ -34,7 +34,7 @@ def make_pipeline(bundle: Path, trained: Path | str | None, batch_size: int) -> 
 
 
 def generate(pipeline: Any, batch_size: int, num_steps: int) -> Any:
-    """One batch, each image from its own seed as the runtime makes it, as float arrays: the cheapest output."""
+    """One batch, each image from its own seed as in ddim-edge, as float arrays, the cheapest output."""
     generators = [torch.Generator().manual_seed(seed) for seed in range(batch_size)]
     return pipeline(batch_size=batch_size, generator=generators, num_inference_steps=num_steps, output_type="np").images
 

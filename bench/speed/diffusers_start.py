@@ -1,4 +1,4 @@
-"""What someone with torch and diffusers runs for one image: ``python diffusers_start.py FOLDER STEPS OUT``."""
+"""Makes one image with torch and diffusers: ``python diffusers_start.py FOLDER STEPS OUT``."""
 
 import functools
 import sys

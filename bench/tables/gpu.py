@@ -20,7 +20,7 @@ _FORM = "{network} | {batch} | {name} | {step} | {p95} | {times} | {idle} | {mem
 
 
 def all_tables() -> str:
-    """Every machine's, or that there is none."""
+    """The tables of all machines, or a sentence that there are none."""
     paths = sorted(results.RESULTS.glob("gpu-*.json"))
     return "\n\n".join(machine(results.read(path.stem)) for path in paths) or "Not yet run on a GPU."
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from ..runtime.providers.table import ON_NVIDIA
 
-OURS, RIVAL = "ddim_edge.benchmark.worker", "ddim_edge_export.diffusers_baseline"
+OURS, BASELINE = "ddim_edge.benchmark.worker", "ddim_edge_export.diffusers_baseline"
 EAGER = "eager"
 
 
@@ -77,5 +77,5 @@ def baseline(
         "sample_shape": facts["sample_shape"],
     }
     return Configuration(
-        bundle=beside.bundle, batch=beside.batch, side=mode, provider=device, module=RIVAL, settings=settings
+        bundle=beside.bundle, batch=beside.batch, side=mode, provider=device, module=BASELINE, settings=settings
     )
