@@ -125,7 +125,7 @@ def test_an_interrupted_bench_reports_what_it_has(
 def cell_of(bundle: Path) -> Cell:
     cell = Cell(ours(bundle, 1, "cpu", Settings(steps=2)))
     cell.start()
-    assert cell.lives, cell.reason
+    assert cell.is_running, cell.reason
     return cell
 
 
