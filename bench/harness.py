@@ -20,7 +20,7 @@ class _Side(Generic[Taken]):
     label: str
     measure: Callable[[], Taken]
     rounds: list[Taken] = field(default_factory=list)
-    lives: bool = True
+    is_running: bool = True
 
     def take(self, _number: int) -> None:
         self.rounds.append(self.measure())

@@ -58,7 +58,7 @@ def measure_group(
 def _together(cells: Sequence[Cell], repeats: int, turn: Turn) -> None:
     for cell in cells:
         _start(cell, turn)
-    ours = [cell for cell in cells if cell.lives and cell.configuration.side in KINDS]
+    ours = [cell for cell in cells if cell.is_running and cell.configuration.side in KINDS]
     if ours:
         _compare_kinds(ours)
         check_agreement(ours[0], [cell for cell in cells if cell.configuration.side not in KINDS])

@@ -88,7 +88,7 @@ def measure_profile(group: Group, bundle: Path, provider: str) -> Record:
     )
     try:
         cell.start()
-        return cell.ask(profile=True) if cell.lives else {"reason": cell.reason}
+        return cell.ask(profile=True) if cell.is_running else {"reason": cell.reason}
     finally:
         cell.stop()
 

@@ -45,7 +45,7 @@ def measure_soak(provider: str, count: int, notify: Notify) -> Record:
     blocks = list[Record]()
     try:
         cell.start()
-        while cell.lives and len(blocks) < BLOCKS:
+        while cell.is_running and len(blocks) < BLOCKS:
             notify(f"generations: {len(blocks) * count // BLOCKS} of {count}")
             blocks += filter(None, [cell.ask(count=count // BLOCKS)])
     finally:

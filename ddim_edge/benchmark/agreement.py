@@ -16,7 +16,7 @@ def check_agreement(ours: Cell, baselines: Sequence[Cell]) -> None:
         path = Path(folder) / "prediction.npz"
         ours.ask(predict=str(path))
         for baseline in baselines:
-            if ours.lives and baseline.lives:
+            if ours.is_running and baseline.is_running:
                 _compare(baseline, path)
 
 
@@ -28,6 +28,6 @@ def _compare(baseline: Cell, path: Path) -> None:
     most = TOLERANCES[baseline.facts["precision"]]
     if not difference <= most:
         baseline.fail(
-            f"it computes something else: its answer to the same question is off by {difference:.1e} of it, more than "
-            f"{most:g}. Is --source what the bundle was exported from?"
+            f"it computes something else: its prediction for the same input differs by {difference:.1e} of it, more "
+            f"than {most:g}. Is --source what the bundle was exported from?"
         )

@@ -34,7 +34,7 @@ class Cell:
         return gpu_of(self.configuration.provider)
 
     @property
-    def lives(self) -> bool:
+    def is_running(self) -> bool:
         return self.worker is not None and self.reason is None
 
     @property
@@ -105,7 +105,7 @@ class Measured(Protocol):
     def label(self) -> str: ...
 
     @property
-    def lives(self) -> bool: ...
+    def is_running(self) -> bool: ...
 
     def take(self, seed: int, /) -> None:
         """Measure one round."""
@@ -116,6 +116,6 @@ def interleave(cells: Iterable[Measured], repeats: int, notify: Notify) -> None:
     all_cells = list(cells)
     for number in range(repeats):
         for cell in all_cells:
-            if cell.lives:
+            if cell.is_running:
                 notify(f"round {number + 1} of {repeats}: {cell.label}")
                 cell.take(number)

@@ -115,8 +115,7 @@ def _failure(recipe: Recipe, code: int, response: Mapping[str, Any], last_line: 
         return ProviderError(response["error"])
     hint = "; the system kills what takes too much memory" if code == -getattr(signal, "SIGKILL", 0) else ""
     return BuildError(
-        f"the compiler of {recipe.component} for {recipe.provider} {exit_text(code)}{hint}: "
-        f"{last_line or 'it said nothing'}"
+        f"the compiler of {recipe.component} for {recipe.provider} {exit_text(code)}{hint}: {last_line or 'no message'}"
     )
 
 

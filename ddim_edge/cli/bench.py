@@ -148,7 +148,7 @@ class Bench:
         try:
             for configuration in configurations:
                 cell = self._start(configuration, notify)
-                if cell.lives:
+                if cell.is_running:
                     self._start_beside(cell, notify)
             interleave(self.cells, repeats, notify)
         except KeyboardInterrupt:

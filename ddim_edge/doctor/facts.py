@@ -64,9 +64,9 @@ def _cpu_facts() -> dict[str, Any]:
 def _nvidia_facts(progress: Callable[[str], None]) -> dict[str, Any]:
     progress("the NVIDIA driver")
     unknown: dict[str, Any] = {"driver": None, "cuda": None, "gpus": [], "reason": None}
-    answer = run_isolated("driver", seconds=_DRIVER_SECONDS)
+    response = run_isolated("driver", seconds=_DRIVER_SECONDS)
     board = {"jetson": nvidia.jetson(), "jetpack": nvidia.jetpack(), "pci_gpus": nvidia.pci_gpus()}
-    return unknown | answer | board
+    return unknown | response | board
 
 
 def _machine_state(facts: Mapping[str, Any]) -> dict[str, Any]:

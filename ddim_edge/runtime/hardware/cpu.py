@@ -63,7 +63,7 @@ class Cpu:
         facts += [f"{self.asked} asked for by the environment"] if self.asked is not None else []
         facts += [f"{variable} is no number of threads and is ignored" for variable in self.ignored]
         threads = "as many threads as ONNX Runtime takes" if self.threads == 0 else _counted(self.threads, "thread")
-        return f"{threads} a graph ({', '.join(facts) or 'the system says nothing of its cores'})"
+        return f"{threads} a graph ({', '.join(facts) or 'the system does not report its cores'})"
 
 
 def threads() -> int:
@@ -102,9 +102,9 @@ def _mask() -> set[int] | None:
 
 def _asked(environ: Mapping[str, str]) -> tuple[int | None, tuple[str, ...]]:
     """The number in the first variable that has a valid one, and the variables with invalid values."""
-    said = {name: environ[name] for name in _VARIABLES if environ.get(name, "").strip()}
-    numbers = {name: _number(value) for name, value in said.items()}
-    ignored = tuple(f"{name}={said[name]}" for name, number in numbers.items() if number is None)
+    given = {name: environ[name] for name in _VARIABLES if environ.get(name, "").strip()}
+    numbers = {name: _number(value) for name, value in given.items()}
+    ignored = tuple(f"{name}={given[name]}" for name, number in numbers.items() if number is None)
     return next((number for number in numbers.values() if number), None), ignored
 
 

@@ -26,7 +26,7 @@ T = TypeVar("T")
 class Gpu:
     """One GPU. What the driver does not report, as on a Jetson, is None. Memory is in bytes.
 
-    ``index`` is NVML's, in the order of the PCI bus. CUDA's own order is that one where the environment says
+    ``index`` is NVML's, in the order of the PCI bus. CUDA's own order is that one with the environment variable
     ``CUDA_DEVICE_ORDER=PCI_BUS_ID``; GPUs that ``CUDA_VISIBLE_DEVICES`` hides from CUDA are here too.
     """
 

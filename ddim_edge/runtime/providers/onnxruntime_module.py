@@ -61,7 +61,7 @@ def why_not_loaded(library: str | None) -> str:
     ``library``: the name of the provider's shared library, without prefix and suffix; None where it has none.
     """
     if library is None:
-        return "ONNX Runtime did not say why"
+        return "ONNX Runtime gave no reason"
     return library_fault(library) or "its library loads, but it finds no usable device"
 
 

@@ -29,7 +29,7 @@ def fp16_fault_of(outputs: Mapping[str, NDArray[np.generic]], *, first: bool) ->
     if any(not np.isfinite(array).all() for array in arrays):
         return "NaN or infinity"
     if first and any(array.size > 1 and (array == array.flat[0]).all() for array in arrays):
-        return "one value throughout"
+        return "one value everywhere"
     return None
 
 

@@ -1,4 +1,4 @@
-"""The parent's side of a worker process that answers many requests, such as the rounds of a benchmark."""
+"""Starts a worker process for many requests, such as the rounds of a benchmark."""
 
 import json
 import sys

@@ -121,7 +121,7 @@ def test_what_stays_on_the_device_comes_from_the_fp32_form_as_well(tmp_path: Pat
         ([1.0, 2.0], True, None),
         ([1.0, np.nan], False, "NaN or infinity"),
         ([np.inf, 2.0], True, "NaN or infinity"),
-        ([0.0, 0.0], True, "one value throughout"),
+        ([0.0, 0.0], True, "one value everywhere"),
         ([0.0, 0.0], False, None),
         ([0.0], True, None),
     ],
