@@ -40,7 +40,9 @@ class Exports:
             self._provide(part, controls if part.name == "unet" else [], source, out, vae)
         return export_folder(source, out, components=components, vae=vae)
 
-    def _provide(self, part: Component, controls: Sequence[Component], source: Path, out: Path, vae: Path | None) -> None:
+    def _provide(
+        self, part: Component, controls: Sequence[Component], source: Path, out: Path, vae: Path | None
+    ) -> None:
         """Copy the network to ``out``. A UNet that has ``controls`` can only be exported along with them."""
 
         def export_alone(bundle: Path) -> None:
