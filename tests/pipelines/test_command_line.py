@@ -54,7 +54,7 @@ def test_what_was_cut_off_is_one_line(bundle: Path, invoke: Invoke) -> None:
     ("options", "message"),
     [
         ([], "give a prompt"),
-        (["--prompt", "a", "--width", 33], "take 32 or 34"),
+        (["--prompt", "a", "--width", 33], "use 32 or 34"),
         (["--prompts", "not-there.txt"], "cannot be read as prompts"),
         (["--prompts", "empty.txt"], "has no prompt"),
         (["--prompt", "a", "--prompts", "empty.txt"], "exclude each other"),

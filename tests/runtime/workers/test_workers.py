@@ -16,7 +16,7 @@ from ddim_edge.runtime.workers.parent import Worker, WorkerFailedError
 def cell_of(bundle: Path) -> Cell:
     cell = Cell(ours(bundle, 1, "cpu", Settings(steps=2)))
     cell.start()
-    assert cell.lives, cell.reason
+    assert cell.is_running, cell.reason
     return cell
 
 
