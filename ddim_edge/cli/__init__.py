@@ -22,7 +22,7 @@ COMMANDS = {
     "doctor": "Show what is installed and which providers run.",
     "bench": "Measure how fast MODELs are on this machine.",
     "export": "Export SOURCE to the new folder OUT, which runs without PyTorch.",
-    "build": "Compile a BUNDLE's graphs ahead of time.",
+    "build": "Compile the graphs of a BUNDLE ahead of time, so that they open and run at full speed.",
     "serve": "Serve MODELs over HTTP.",
 }
 """The commands with the first sentence of their help texts. ``NAME`` is the function ``NAME_command`` in NAME.py."""

@@ -16,8 +16,10 @@ from .doctor_report import as_text
 )
 @click.option("--fix", is_flag=True, help="Print only the commands that fix the problems, one per line.")
 def doctor_command(as_json: bool, fix: bool) -> int:
-    """Show what is installed, the NVIDIA driver, CUDA, and for each provider how fast and how accurately it runs a
-    convolution and an attention, or why it does not run.
+    """Show what is installed and which providers run.
+
+    It also shows the NVIDIA driver, CUDA, and for each provider how fast and how accurately it runs a convolution and
+    an attention, or why it does not run.
 
     The exit code is 0 if at least one provider runs, else 2; with --fix it is always 0.
 
