@@ -157,6 +157,6 @@ def test_the_command_line(family_of: FamilyOf, invoke: Invoke, tmp_path: Path) -
     assert invoke("run", "--from-image", "made.png", *second, *first).failed_with("made from another control_image")
     assert invoke("run", bundle, *options).failed_with("give control_images (--control-image)")
     assert invoke("run", bundle, *options, *first).failed_with("2 ControlNets, and there are 1 control images")
-    assert invoke("run", bundle, *options, *first, *second, "--control-scale", 1).failed_with("control_scale is 1 num")
+    assert invoke("run", bundle, *options, *first, *second, "--control-scale", 1).failed_with("control_scale has 1 num")
     other = family_of("stable-diffusion").bundle
     assert invoke("run", other, "--prompt", "a", *first).failed_with("has no ControlNet: leave")
