@@ -54,7 +54,7 @@ _CHECKS: dict[str, Check] = {
     "mounted_server.py": _has_size(28, 28),
     "export_a_module.py": _is_bundle,
 }
-_SLOW = {"export_a_module.py"}
+_SLOW = {"encode_and_interpolate.py", "export_a_module.py"}
 
 
 @pytest.mark.parametrize("name", [pytest.param(name, marks=[pytest.mark.slow] * (name in _SLOW)) for name in _CHECKS])
