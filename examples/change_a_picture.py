@@ -7,7 +7,7 @@ import numpy as np
 import ddim_edge
 
 
-def main(out: str = "changed.png") -> None:
+def main(out: str = "change_a_picture.png") -> None:
     pipeline = ddim_edge.load("fashion-mnist", provider="cpu")
     bundle = pipeline.bundle
     _, height, width = bundle.image_shape()

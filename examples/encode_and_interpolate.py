@@ -9,7 +9,7 @@ import numpy as np
 import ddim_edge
 
 
-def main(out: str = "interpolation.png") -> None:
+def main(out: str = "encode_and_interpolate.png") -> None:
     pipeline = ddim_edge.load("fashion-mnist", provider="cpu")
     original = pipeline.generate(labels=["coat"], seed=5)
     with tempfile.TemporaryDirectory() as folder:

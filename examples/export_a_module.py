@@ -32,7 +32,7 @@ class Network(torch.nn.Module):
         return result
 
 
-def main(out: str = "exported-module") -> None:
+def main(out: str = "export_a_module") -> None:
     """``out``: the bundle's folder, which must not be there yet."""
     report = export_unet(Network(), CONFIG, out)
     print(f"{report.size:,} bytes, {report.deviation}")
