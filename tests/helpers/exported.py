@@ -57,7 +57,9 @@ class Exports:
 
 def _hash(component: Component, controlled: bool) -> str:
     files = sorted(file for file in component.folder.iterdir() if file.is_file())
-    return hashlib.sha256(b"".join([bytes([controlled]), *(file.read_bytes() for file in files)])).hexdigest()[:16]
+    name = component.folder.name.encode()  # export.json has it: an autoencoder's folder is vae or vqvae
+    content = b"".join([bytes([controlled]), name, *(file.read_bytes() for file in files)])
+    return hashlib.sha256(content).hexdigest()[:16]
 
 
 def _once(folder: Path, make: Callable[[Path], object]) -> Path:
