@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ddim_edge.bundle.layout import EXPORT_RECORD, MODEL
 from ddim_edge.errors import ConfigError, ExportError
 
 from .component import export_fp32_fallback, export_into
@@ -19,7 +20,7 @@ from .networks.network import Call, Network
 from .networks.signature import Signature
 from .options import Options
 from .output.atomic import whole_folder
-from .output.record import FILE_NAME, file_entry
+from .output.record import file_entry
 from .output.report import Report, read_report, write_report
 from .precision import FP32
 from .progress import Progress, Stage
@@ -79,7 +80,7 @@ def signature_of(component: Component, source: Source, options: Options) -> tupl
 def _fuse_step(folder: Path, on_stage: Progress) -> StepCheck:
     on_stage("unet", "fuse")
     step = fuse_step(folder)
-    return verify_step(folder / "model.onnx", step)
+    return verify_step(folder / MODEL, step)
 
 
 def _made_from(component: Component, job: ExportJob) -> dict[str, Any]:
@@ -95,7 +96,7 @@ def _made_from(component: Component, job: ExportJob) -> dict[str, Any]:
 
 
 def _reuse(folder: Path, made_from: Mapping[str, Any]) -> Report:
-    report = read_report(folder) if (folder / FILE_NAME).is_file() else None
+    report = read_report(folder) if (folder / EXPORT_RECORD).is_file() else None
     if report is None or report.made_from != json.loads(json.dumps(made_from)):
         raise ConfigError(
             f"{folder} is there already, made from other files or with other options: remove {folder.parent} or choose "

@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from ddim_edge.bundle.layout import FP32_MODEL, MODEL
 from ddim_edge.errors import ExportError
 
 from .graph.bfloat16 import write_as_float32
@@ -26,9 +27,6 @@ from .verify.against_torch import Case, Reference, run_pytorch, verify_graph
 from .verify.fp16_overflow import LIMIT, Magnitudes, layers_with_weights, record_magnitudes, to_float16
 
 _DEFAULTS = Options()
-_GRAPH_NAME = "model.onnx"
-_FP32_GRAPH_NAME = "model.fp32.onnx"
-"""The graph that the runtime opens when model.onnx fails in fp16."""
 
 
 def export_into(
@@ -44,7 +42,7 @@ def export_into(
     where the network does not work in that precision, or the graph differs from it.
     """
     write_json(folder / "config.json", {key: value for key, value in config.items() if key != "_name_or_path"})
-    name, cases, remark = _export_graph(folder / _GRAPH_NAME, load, on_stage, options)
+    name, cases, remark = _export_graph(folder / MODEL, load, on_stage, options)
     return Report(path=folder, network=name, options=options, cases=cases, remark=remark)
 
 
@@ -56,7 +54,7 @@ def export_fp32_fallback(
     It differs from model.onnx only in precision. ``load`` must return the network with its float32 weights again.
     """
     fp32 = dataclasses.replace(options, precision=FP32)
-    return _export_graph(folder / _FP32_GRAPH_NAME, load, on_stage, fp32)[1]
+    return _export_graph(folder / FP32_MODEL, load, on_stage, fp32)[1]
 
 
 def _export_graph(

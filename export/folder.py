@@ -6,12 +6,13 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from ddim_edge.bundle.layout import EXPORT_RECORD
 from ddim_edge.errors import ConfigError
 
 from .bundle_component import ExportJob, export_component, signature_of
 from .fp32_fallback import read_fp32_fallbacks
 from .options import OPSET, read_options
-from .output.record import FILE_NAME, folder_size, hash_files, write_json
+from .output.record import folder_size, hash_files, write_json
 from .output.report import Report
 from .output.resumable import finish, unfinished_folder
 from .progress import Progress, ignore_progress
@@ -141,7 +142,7 @@ def _complete(out: Path, source: Source, location: Location) -> None:
     index = out / "model_index.json.part"
     write_json(index, source.index)
     entries = {name.removesuffix(".part"): entry for name, entry in hash_files(out).items()}
-    write_json(out / FILE_NAME, {**_origin(location), "files": entries})
+    write_json(out / EXPORT_RECORD, {**_origin(location), "files": entries})
     finish(out, index)
 
 

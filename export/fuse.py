@@ -12,15 +12,14 @@ from pathlib import Path
 
 from onnxscript import ir
 
+from ddim_edge.bundle.layout import EXPORT_RECORD, MODEL, STEP_MODEL
 from ddim_edge.errors import BundleError, DdimEdgeError, ExportError, OutputError
 
 from .graph.fused_step import add_step
-from .output.record import FILE_NAME, file_entry, recorded_files, update_hashes
+from .output.record import file_entry, recorded_files, update_hashes
 from .verify.fused_step import verify_step
 
-STEP_NAME = "unet_step.onnx"
-_GRAPH_NAME = "model.onnx"
-_DATA_NAME = "model.onnx_data"
+_DATA_NAME = f"{MODEL}_data"
 _INLINE_BYTES = 1024
 """Constants up to this size in bytes stay in the graph's file: ONNX Runtime needs shapes and the like there."""
 
@@ -32,7 +31,7 @@ def fuse_step(unet_folder: Path) -> Path:
     replaced as a whole, the graph last, so that model.onnx can be opened at any time. ``graph/fused_step.py`` has the
     equations. ExportError for a graph that cannot have a step; OutputError where nothing can be written.
     """
-    model = _load(unet_folder / _GRAPH_NAME)
+    model = _load(unet_folder / MODEL)
     try:
         with tempfile.TemporaryDirectory(prefix=".step.", dir=unet_folder) as temporary:
             return _write(model, Path(temporary), unet_folder)
@@ -49,20 +48,20 @@ def fuse_bundle(bundle: Path) -> Path:
     _check_hashes(bundle)
     step = fuse_step(unet)
     try:
-        verify_step(unet / _GRAPH_NAME, step)
+        verify_step(unet / MODEL, step)
     except BaseException:
         step.unlink()
         raise
     finally:
         files = list(_files_of(unet))
         update_hashes(unet, files, fuse_step=step.is_file())
-        update_hashes(bundle, [*files, unet / FILE_NAME], fuse_step=step.is_file())
+        update_hashes(bundle, [*files, unet / EXPORT_RECORD], fuse_step=step.is_file())
     return step
 
 
 def _check_hashes(bundle: Path) -> None:
     hashes = recorded_files(bundle)
-    if (bundle / "unet" / STEP_NAME).is_file() and f"unet/{STEP_NAME}" not in hashes:
+    if (bundle / "unet" / STEP_MODEL).is_file() and f"unet/{STEP_MODEL}" not in hashes:
         return  # an earlier call was interrupted before it wrote the new hashes
     for name, entry in hashes.items():
         if name.startswith("unet/") and (bundle / name).is_file() and file_entry(bundle / name) != entry:
@@ -71,24 +70,24 @@ def _check_hashes(bundle: Path) -> None:
 
 def _files_of(unet: Path) -> Iterator[Path]:
     """The files of both graphs and of their weights."""
-    yield from (unet / _GRAPH_NAME, unet / STEP_NAME)
-    tensors = (value.const_value for value in ir.load(unet / _GRAPH_NAME).graph.initializers.values())
+    yield from (unet / MODEL, unet / STEP_MODEL)
+    tensors = (value.const_value for value in ir.load(unet / MODEL).graph.initializers.values())
     yield from sorted({unet / tensor.location for tensor in tensors if isinstance(tensor, ir.ExternalTensor)})
 
 
 def _write(model: ir.Model, temporary: Path, folder: Path) -> Path:
     """Write the files to ``temporary``, an empty folder, and move them to ``folder``."""
-    made = [_DATA_NAME, STEP_NAME, _GRAPH_NAME] if _has_weights_inside(model) else [STEP_NAME]
-    if _GRAPH_NAME in made:
-        ir.save(model, temporary / _GRAPH_NAME, external_data=_DATA_NAME, size_threshold_bytes=_INLINE_BYTES)
-        model = ir.load(temporary / _GRAPH_NAME)
+    made = [_DATA_NAME, STEP_MODEL, MODEL] if _has_weights_inside(model) else [STEP_MODEL]
+    if MODEL in made:
+        ir.save(model, temporary / MODEL, external_data=_DATA_NAME, size_threshold_bytes=_INLINE_BYTES)
+        model = ir.load(temporary / MODEL)
         # A unet_step.onnx of an earlier model would read the new weights.
-        (folder / STEP_NAME).unlink(missing_ok=True)
+        (folder / STEP_MODEL).unlink(missing_ok=True)
     add_step(model)
-    ir.save(model, temporary / STEP_NAME)
+    ir.save(model, temporary / STEP_MODEL)
     for name in made:
         (temporary / name).replace(folder / name)
-    return folder / STEP_NAME
+    return folder / STEP_MODEL
 
 
 def _has_weights_inside(model: ir.Model) -> bool:

@@ -3,7 +3,6 @@
 Its labels are compared with those requested; the Fréchet distance is between the features of its last layer but one.
 """
 
-import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +12,7 @@ from numpy.typing import NDArray
 from rich.progress import track
 from torch import Tensor, nn
 
+from ddim_edge.files import atomic_write
 from models.training.fashion_mnist.data import load
 
 NUM_FEATURES = 128
@@ -69,9 +69,8 @@ def load_or_train(path: Path) -> Classifier:
         return classifier.eval()
     train(classifier)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".tmp")
-    torch.save(classifier.state_dict(), temporary)
-    os.replace(temporary, path)
+    with atomic_write(path) as temporary:
+        torch.save(classifier.state_dict(), temporary)
     return classifier.eval()
 
 

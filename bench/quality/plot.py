@@ -1,9 +1,9 @@
 """``python -m bench.quality.plot``: the samplers' table as docs/quality.png, drawn from the measured file."""
 
-import os
-
 import matplotlib as mpl
 from matplotlib import pyplot as plt
+
+from ddim_edge.files import atomic_write
 
 from .. import results
 from . import plan
@@ -29,9 +29,8 @@ def draw() -> None:
     axes.set_title(f"The bundled model, without guidance, {most} images a point")
     axes.grid(alpha=0.3)
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
-    temporary = PICTURE.with_suffix(".tmp.png")
-    figure.savefig(temporary, bbox_inches="tight")
-    os.replace(temporary, PICTURE)
+    with atomic_write(PICTURE) as temporary:
+        figure.savefig(temporary, bbox_inches="tight", format="png")
 
 
 if __name__ == "__main__":

@@ -5,10 +5,9 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from ddim_edge.bundle.layout import EXPORT_RECORD
 from ddim_edge.config import read_json
 from ddim_edge.files import sha256_of, write_file
-
-FILE_NAME = "export.json"
 
 
 def write_json(path: Path, contents: Mapping[str, Any]) -> None:
@@ -20,11 +19,11 @@ def write_json(path: Path, contents: Mapping[str, Any]) -> None:
 def hash_files(folder: Path) -> dict[str, dict[str, str | int]]:
     """The hash and size of every file below ``folder``. Files in a subfolder's export.json are not read again."""
     known: dict[str, dict[str, str | int]] = {}
-    for record in sorted(folder.glob(f"*/{FILE_NAME}")):
+    for record in sorted(folder.glob(f"*/{EXPORT_RECORD}")):
         files = read_json(record)["files"]
         known |= {f"{record.parent.name}/{name}": entry for name, entry in files.items()}
     names = [file.relative_to(folder).as_posix() for file in _files(folder)]
-    return {name: known.get(name) or file_entry(folder / name) for name in names if name != FILE_NAME}
+    return {name: known.get(name) or file_entry(folder / name) for name in names if name != EXPORT_RECORD}
 
 
 def file_entry(file: Path) -> dict[str, str | int]:
@@ -34,7 +33,7 @@ def file_entry(file: Path) -> dict[str, str | int]:
 
 def recorded_files(folder: Path) -> dict[str, Any]:
     """Hash and size by file from the export.json of ``folder``; empty where it has none."""
-    contents = read_json(folder / FILE_NAME) if (folder / FILE_NAME).is_file() else {}
+    contents = read_json(folder / EXPORT_RECORD) if (folder / EXPORT_RECORD).is_file() else {}
     return dict(contents.get("files", {}))
 
 
@@ -48,9 +47,9 @@ def update_hashes(folder: Path, files: Iterable[Path], **facts: Any) -> None:
         return
     changed = {file.relative_to(folder).as_posix(): file_entry(file) if file.is_file() else None for file in files}
     entries = {name: entry for name, entry in sorted((before | changed).items()) if entry is not None}
-    contents = read_json(folder / FILE_NAME)
+    contents = read_json(folder / EXPORT_RECORD)
     stated = facts if "network" in contents else {}
-    write_json(folder / FILE_NAME, {**contents, **stated, "files": entries})
+    write_json(folder / EXPORT_RECORD, {**contents, **stated, "files": entries})
 
 
 def folder_size(folder: Path) -> int:

@@ -2,19 +2,20 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import onnxruntime
 
+from ddim_edge.bundle.layout import EXPORT_RECORD
 from ddim_edge.config import read_json
+from ddim_edge.version import package_version
 
 from ..options import Options, read_options
 from ..precision import FP32, Precision
 from ..verify.against_torch import Case
 from ..verify.fused_step import StepCheck
-from .record import FILE_NAME, folder_size, hash_files, write_json
+from .record import folder_size, hash_files, write_json
 
 _PACKAGES = ("ddim-edge", "torch", "diffusers", "transformers", "onnx", "onnxscript")
 
@@ -79,12 +80,12 @@ def write_report(folder: Path, report: Report) -> None:
         contents["verification"]["fp32"] = _comparison(report.fp32_fallback_cases, FP32)
     contents |= {"remark": report.remark} if report.remark else {}
     contents |= {"made_from": report.made_from} if report.made_from else {}
-    write_json(folder / FILE_NAME, contents)
+    write_json(folder / EXPORT_RECORD, contents)
 
 
 def read_report(folder: Path) -> Report:
     """Read what ``write_report`` wrote. ConfigError where it is not JSON."""
-    contents = read_json(folder / FILE_NAME)
+    contents = read_json(folder / EXPORT_RECORD)
     step = contents["verification"].get("step")
     return Report(
         path=folder,
@@ -117,11 +118,4 @@ def _as_text(cases: tuple[Case, ...], precision: Precision) -> str:
 
 def _versions() -> dict[str, str | None]:
     """Installed versions, null if not installed. Several packages contain the module onnxruntime."""
-    return {name: _version(name) for name in _PACKAGES} | {"onnxruntime": onnxruntime.__version__}
-
-
-def _version(package: str) -> str | None:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return None
+    return {name: package_version(name) for name in _PACKAGES} | {"onnxruntime": onnxruntime.__version__}

@@ -5,13 +5,13 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ddim_edge.bundle.layout import EXPORT_RECORD, INDEX
 from ddim_edge.config import read_json
 from ddim_edge.errors import OutputError
 
 from .atomic import check_free
-from .record import FILE_NAME, write_json
+from .record import write_json
 
-INDEX = "model_index.json"
 _MARK = {"unfinished": "run the same export again, and it goes on where it stopped"}
 
 
@@ -40,16 +40,16 @@ def finish(folder: Path, index: Path) -> None:
 
 
 def _is_unfinished(out: Path) -> bool:
-    if not (out / FILE_NAME).is_file() or (out / INDEX).exists():
+    if not (out / EXPORT_RECORD).is_file() or (out / INDEX).exists():
         return False
     # A bundle of one network has no model_index.json either, but an export.json with other keys.
-    return bool(read_json(out / FILE_NAME).keys() & {*_MARK, "source"})
+    return bool(read_json(out / EXPORT_RECORD).keys() & {*_MARK, "source"})
 
 
 def _begin(out: Path) -> None:
     try:
         out.mkdir(exist_ok=True)
-        write_json(out / FILE_NAME, _MARK)
+        write_json(out / EXPORT_RECORD, _MARK)
     except OSError as error:
         raise OutputError(f"cannot write {out}: {error.strerror}; choose another place") from None
 
@@ -62,5 +62,5 @@ def _remove_leftovers(out: Path, components: Collection[str]) -> None:
 
 
 def _remove_if_nothing_is_finished(out: Path) -> None:
-    if [path.name for path in out.iterdir()] == [FILE_NAME]:
+    if [path.name for path in out.iterdir()] == [EXPORT_RECORD]:
         shutil.rmtree(out, ignore_errors=True)
