@@ -72,7 +72,7 @@ def test_an_edit_changes_a_picture_by_a_prompt(client: TestClient, family: Famil
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"size": "33x32"}, "take"),
+        ({"size": "33x32"}, "use"),
         ({"size": "9999x9999"}, "more than 4 times"),
         ({"size": "large"}, "WIDTHxHEIGHT"),
         ({"labels": ["cat"], "prompt": ""}, "use prompt"),
