@@ -16,7 +16,7 @@ from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
 
 import ddim_edge_export.bundle_component
-from ddim_edge.cli.export import export_command
+from ddim_edge.cli import cli
 from ddim_edge.diffusion.samplers import DdimConfig
 from ddim_edge.errors import ConfigError, DdimEdgeError, ExportError
 from ddim_edge_export import Report, export_folder
@@ -59,7 +59,7 @@ def copy(folder: Path, tmp_path: Path) -> Path:
 @pytest.mark.slow
 def test_the_command_exports_a_unet_folder(unet_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "bundle"
-    result = CliRunner().invoke(export_command, [str(unet_folder), str(out)], catch_exceptions=False)
+    result = CliRunner().invoke(cli, ["export", str(unet_folder), str(out)], catch_exceptions=False)
 
     assert result.exit_code == 0
     stages = [(line.split()[0], line.split()[2]) for line in result.stderr.splitlines()]
@@ -221,5 +221,5 @@ def test_without_the_extra_one_line_names_it(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ConfigError) as caught:
-        CliRunner().invoke(export_command, [str(unet_folder), str(tmp_path / "out")], catch_exceptions=False)
+        CliRunner().invoke(cli, ["export", str(unet_folder), str(tmp_path / "out")], catch_exceptions=False)
     assert str(caught.value) == (f"export needs {package}, which is not installed: pip install 'ddim-edge[export]'")

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 import ddim_edge_export.bundle_component
 import ddim_edge_export.graph.passes
 from ddim_edge.bundle.verify import verify_files
-from ddim_edge.cli.export import export_command
+from ddim_edge.cli import cli
 from ddim_edge.errors import ConfigError
 from ddim_edge_export import Report, export_folder
 from ddim_edge_export.fuse import fuse_step
@@ -76,7 +76,7 @@ def test_the_command_makes_one_in_bf16(make_unet: MakeUnet, tmp_path: Path) -> N
     network = make_unet(num_class_embeds=3, block_out_channels=(8,), mid_block_type=None, **one_level)
     network.save_pretrained(tmp_path / "source")
     arguments = [str(tmp_path / "source"), str(tmp_path / "bundle"), "--dtype", "bf16", "--fuse-step"]
-    result = CliRunner().invoke(export_command, arguments, catch_exceptions=False)
+    result = CliRunner().invoke(cli, ["export", *arguments], catch_exceptions=False)
     assert result.exit_code == 0
     assert "unet 5/6 fuse: adding the step to the graph" in result.stderr
     assert "; its fused step at most " in result.stdout
