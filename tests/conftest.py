@@ -28,15 +28,15 @@ settings.register_profile("no_clock", deadline=None)
 settings.load_profile("no_clock")
 
 
-_EXPORTED_FAMILIES = {"family_of", "export"}
-"""Fixtures that take far more than five seconds where they are used first, whichever test that is."""
+_SLOW_FIXTURES = {"family_of", "export", "make_unet", "browser"}
+"""Fixtures of what is slow together: exports with PyTorch, and a browser. Whichever test comes first pays for them."""
 
 
 @pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark what needs an exported family as slow, and start files with slow tests first: no process waits for one."""
+    """Mark what uses such a fixture as slow, and start files with slow tests first: no process waits for one."""
     for item in items:
-        if not _EXPORTED_FAMILIES.isdisjoint(getattr(item, "fixturenames", ())):
+        if not _SLOW_FIXTURES.isdisjoint(getattr(item, "fixturenames", ())):
             item.add_marker(pytest.mark.slow)
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)

@@ -22,6 +22,8 @@ from ddim_edge_export import export_unet
 
 from .conftest import TinyNetwork
 
+pytestmark = pytest.mark.slow  # nearly all of them export with PyTorch
+
 
 def run(path: Path, inputs: dict[str, Any]) -> Any:
     return onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]).run(["out_sample"], inputs)[0]
