@@ -16,6 +16,8 @@ from PIL import Image
 
 from tests.helpers.command_line import COMMAND, Invoke
 
+pytestmark = pytest.mark.slow  # more than five seconds together
+
 KEY = "a-key"
 
 

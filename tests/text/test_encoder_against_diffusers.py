@@ -25,6 +25,8 @@ from .tiny_pipelines import (
 )
 from .tokenizer_folders import write_tokenizer
 
+pytestmark = pytest.mark.slow  # more than five seconds together
+
 PROMPT = "A photo of an astronaut, riding 2 horses on Mars! Très détaillé — 8k"
 LONG = "a red (cat) and " * 30
 HINTS = SizeHints(target=(48, 64))
