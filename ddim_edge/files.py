@@ -3,7 +3,6 @@
 import contextlib
 import hashlib
 import os
-import secrets
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
@@ -25,7 +24,7 @@ def atomic_write(path: Path) -> Iterator[Path]:
     before the rename. If anything fails, the temporary file is removed and ``path`` is unchanged. Raises OutputError
     for an OSError.
     """
-    temporary = path.with_name(f".{path.name}.{os.getpid()}-{secrets.token_hex(4)}.part")
+    temporary = path.with_name(f".{path.name}.{os.getpid()}-{os.urandom(4).hex()}.part")
     with output_errors(path):
         try:
             yield temporary
