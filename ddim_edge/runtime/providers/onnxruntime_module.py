@@ -3,7 +3,6 @@
 import contextlib
 import ctypes
 import functools
-import importlib.metadata
 import io
 import sys
 from collections.abc import Mapping
@@ -37,6 +36,8 @@ def runtime() -> ModuleType:
 @functools.cache  # searches all installed packages, which can take most of a second
 def installed_packages() -> Mapping[str, str]:
     """The installed packages that contain the module ``onnxruntime``, with versions; two overwrite each other."""
+    import importlib.metadata  # here, because importing it takes longer than most of this package
+
     found = {}
     for distribution in importlib.metadata.packages_distributions().get("onnxruntime", []):
         found[distribution] = importlib.metadata.version(distribution)

@@ -6,7 +6,6 @@ is chosen by a device: with its name in a list of providers, ONNX Runtime would 
 
 import functools
 import importlib
-import importlib.metadata
 import importlib.util
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -27,6 +26,8 @@ class Plugin:
     @property
     def package(self) -> str:
         """The package's name and version, as in pip."""
+        import importlib.metadata  # here, because importing it takes longer than most of this package
+
         names = sorted(set(importlib.metadata.packages_distributions().get(self.module, [])))
         return " and ".join(f"{name} {importlib.metadata.version(name)}" for name in names) or self.module
 
