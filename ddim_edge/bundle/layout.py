@@ -26,16 +26,16 @@ class Component(NamedTuple):
             or of a prompt's tokens.
         hash_rank: its position in the bundle's hash.
         each_step: whether it runs at every step; the others run once per image.
-        config_folders: where its config.json may be, in order of preference.
-        companion: the folder with the files that prepare its input.
+        other_config_folders: where its config.json may also be, as diffusers and other exporters have it.
+        companion: the folder with the files that prepare its input; empty where there is none.
     """
 
     name: str
     feeds: Literal["latents", "pixels", "tokens"]
     hash_rank: int
     each_step: bool = False
-    config_folders: tuple[str, ...] = ()
-    companion: str | None = None
+    other_config_folders: tuple[str, ...] = ()
+    companion: str = ""
 
     @property
     def graph(self) -> str:
@@ -47,12 +47,12 @@ class Component(NamedTuple):
         return (bundle / self.graph).is_file()
 
 
-UNET = Component("unet", "latents", 0, each_step=True, config_folders=("unet",))
-CONTROLNET = Component("controlnet", "latents", 6, each_step=True, config_folders=("controlnet",))
-VAE_DECODER = Component("vae_decoder", "latents", 3, config_folders=("vae_decoder", "vae", "vqvae"))
+UNET = Component("unet", "latents", 0, each_step=True)
+CONTROLNET = Component("controlnet", "latents", 6, each_step=True)
+VAE_DECODER = Component("vae_decoder", "latents", 3, other_config_folders=("vae", "vqvae"))
 VAE_ENCODER = Component("vae_encoder", "pixels", 4)
-TEXT_ENCODER = Component("text_encoder", "tokens", 1, config_folders=("text_encoder",), companion="tokenizer")
-TEXT_ENCODER_2 = Component("text_encoder_2", "tokens", 2, config_folders=("text_encoder_2",), companion="tokenizer_2")
+TEXT_ENCODER = Component("text_encoder", "tokens", 1, companion="tokenizer")
+TEXT_ENCODER_2 = Component("text_encoder_2", "tokens", 2, companion="tokenizer_2")
 SAFETY_CHECKER = Component("safety_checker", "pixels", 5, companion="feature_extractor")
 
 COMPONENTS = (UNET, CONTROLNET, VAE_DECODER, VAE_ENCODER, TEXT_ENCODER, TEXT_ENCODER_2, SAFETY_CHECKER)

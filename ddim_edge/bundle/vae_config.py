@@ -37,7 +37,7 @@ class VaeConfig:
         """Read the autoencoder's config in a bundle; None if the model has none. BundleError for a broken one."""
         if not VAE_DECODER.is_in(folder):
             return None
-        places = [folder / name / CONFIG for name in VAE_DECODER.config_folders]
+        places = [folder / name / CONFIG for name in (VAE_DECODER.name, *VAE_DECODER.other_config_folders)]
         path = next((place for place in places if place.is_file()), places[0])
         try:
             return cls.from_json(read_json(path))

@@ -57,7 +57,7 @@ class SafetyChecker:
             _warn_if_checker_missing(folder)
             return None
         check_onnx_file(path, folder)
-        return cls(path, _clip_preprocessor(folder / "feature_extractor" / "preprocessor_config.json"), sessions)
+        return cls(path, _clip_preprocessor(folder / SAFETY_CHECKER.companion / "preprocessor_config.json"), sessions)
 
     def check(self, images: Pixels) -> CheckedImages:
         """Check images, uint8 (B, H, W, C), one at a time; unsafe ones are returned black."""

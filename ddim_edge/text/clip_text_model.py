@@ -94,7 +94,6 @@ def _row(output: NDArray[np.floating], session: Session) -> NDArray[np.float32]:
 def open_text_model(folder: Path, encoder: Component, sessions: Sessions, *, penultimate: bool) -> ClipTextModel:
     """Check and open a text encoder of a bundle, with its tokenizer. Raises BundleError or ProviderError."""
     session = sessions.open(folder / encoder.graph, folder)
-    assert encoder.companion is not None
     reader = ClipTokenizer(folder / encoder.companion)
     _check_config(read_optional(folder / encoder.name / CONFIG), reader, encoder.name)
     return ClipTextModel(reader, session, penultimate=penultimate)
