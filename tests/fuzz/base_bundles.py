@@ -13,7 +13,12 @@ from tokenizers import Tokenizer, models
 
 from tests.helpers.tiny_bundles import write_bundle
 
+from .case import File
+from .png import whole_png
+
 Files = Mapping[str, bytes]
+BUNDLE = "../in/bundle"
+"""A case's bundle, seen from the folder of its command."""
 
 _WIDTH = 4
 """Width of the text embeddings."""
@@ -49,6 +54,17 @@ def text_to_image() -> Files:
         "tokenizer/tokenizer_config.json": _json(_TOKENIZER),
         **{f"{name}/model.onnx": graph for name, graph in graphs.items()},
     }
+
+
+def in_bundle(files: Mapping[str, File]) -> dict[str, File]:
+    """The files of a case: those of a bundle, and the picture that the text model's ControlNet needs."""
+    return {f"bundle/{name}": file for name, file in files.items()} | {"control.png": whole_png("RGB", (8, 8))}
+
+
+def run_options(is_text: bool) -> tuple[str, ...]:
+    """What a run of one of the bundles needs."""
+    text = ("--prompt", "a b", "-n", "1", "-s", "2", "--control-image", "../in/control.png")
+    return text if is_text else ("-n", "2", "-s", "2", "-g", "2")
 
 
 def _files_of_classes(*, external: bool) -> Files:

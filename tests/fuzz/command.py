@@ -44,7 +44,7 @@ def play(case: Case) -> Played:
 
 def _call(case: Case, output: Path) -> Played:
     code, crash = 0, ""
-    with _captured() as texts:
+    with _captured() as err:
         try:
             with guarded(output) as faults:
                 main(list(case.arguments))
@@ -55,7 +55,7 @@ def _call(case: Case, output: Path) -> Played:
         except BaseException as error:
             crash = f"{error!r}: {_last_frames(error)}"
     outcome = f"exit {code}"
-    return Played(outcome, crash or "; ".join(faults) or _fault(case, code, texts[1].getvalue()))
+    return Played(outcome, crash or "; ".join(faults) or _fault(case, code, err.getvalue().decode()))
 
 
 def _fault(case: Case, code: int, err: str) -> str | None:
@@ -78,12 +78,15 @@ def _last_frames(error: BaseException) -> str:
 
 
 @contextlib.contextmanager
-def _captured() -> Iterator[tuple[io.StringIO, io.StringIO]]:
-    """Standard output and standard error of the block."""
-    texts = io.StringIO(), io.StringIO()
+def _captured() -> Iterator[io.BytesIO]:
+    """Catch standard output and standard error of the block; yields the bytes of the latter."""
+    out, err = io.BytesIO(), io.BytesIO()
     former = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = texts
+    sys.stdout = io.TextIOWrapper(out, "utf-8", write_through=True)
+    sys.stderr = io.TextIOWrapper(err, "utf-8", "backslashreplace", write_through=True)
     try:
-        yield texts
+        yield err
     finally:
+        for stream in (sys.stdout, sys.stderr):
+            stream.detach()  # or the bytes would be gone with it
         sys.stdout, sys.stderr = former
