@@ -2,6 +2,7 @@
 
 import functools
 import json
+import random
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -67,6 +68,13 @@ def run_options(is_text: bool) -> tuple[str, ...]:
     return text if is_text else ("-n", "2", "-s", "2", "-g", "2")
 
 
+def run_or_inspect(generator: random.Random, is_text: bool) -> tuple[str, ...]:
+    """A command that reads one of the bundles."""
+    if generator.random() < 0.12:
+        return "inspect", BUNDLE
+    return "run", BUNDLE, *run_options(is_text), "-o", "x.png"
+
+
 def _files_of_classes(*, external: bool) -> Files:
     with tempfile.TemporaryDirectory() as folder:
         root = write_bundle(Path(folder) / "bundle", external=external)
@@ -124,7 +132,8 @@ _TOKENIZER = {
     "tokenizer_class": "CLIPTokenizer",
 }
 _GRAPHS = {
-    "text_encoder": f"""text (int64[batch, {_TOKENS}] input_ids) => (float[batch, {_TOKENS}, {_WIDTH}] last_hidden_state)
+    "text_encoder": f"""text (int64[batch, {_TOKENS}] input_ids)
+        => (float[batch, {_TOKENS}, {_WIDTH}] last_hidden_state)
         <{_weights(f"{len(_WORDS)}, {_WIDTH}", len(_WORDS) * _WIDTH)}>
         {{ last_hidden_state = Gather(w, input_ids) }}""",
     "unet": f"""unet (float[batch, 2, height, width] sample, int64[batch] timestep,
@@ -149,7 +158,8 @@ _GRAPHS = {
         <{_weights("12, 2, 1, 1", 24)}>
         {{ deep = Conv(latent_sample, w)
           sample = DepthToSpace<blocksize=2>(deep) }}""",
-    "vae_encoder": f"""encoder (float[batch, 3, tall, wide] sample) => (float[batch, 4, height, width] latent_parameters)
+    "vae_encoder": f"""encoder (float[batch, 3, tall, wide] sample)
+        => (float[batch, 4, height, width] latent_parameters)
         <{_weights("4, 12, 1, 1", 48)}>
         {{ deep = SpaceToDepth<blocksize=2>(sample)
           latent_parameters = Conv(deep, w) }}""",

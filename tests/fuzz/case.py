@@ -2,6 +2,7 @@
 
 import json
 import os
+import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
@@ -25,6 +26,11 @@ class Special(Enum):
 
 
 File = bytes | Special
+
+
+def special(generator: random.Random) -> Special:
+    """One of the things that are no file."""
+    return generator.choice(list(Special))
 
 
 @dataclass(frozen=True)

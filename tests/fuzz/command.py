@@ -10,23 +10,14 @@ import tempfile
 import traceback
 from collections.abc import Iterator
 from pathlib import Path
-from typing import NamedTuple
 
 from ddim_edge.cli import main
 
 from .case import OUTPUTS, Case
 from .guard import Hung, guarded
+from .played import LONGEST_LINE, Played
 
-LONGEST_LINE = 1000
-"""Most characters of an error message: it may list valid names, and quotes at most 200 characters of input."""
 _NAN = re.compile(r"ddim-edge: .*(NaN or infinity|not finite)")
-
-
-class Played(NamedTuple):
-    """How a case ended; ``fault`` is None where that is right."""
-
-    outcome: str
-    fault: str | None = None
 
 
 def play(case: Case) -> Played:

@@ -6,52 +6,40 @@ from collections.abc import Callable
 import onnx
 from onnx import AttributeProto, GraphProto, ModelProto, TensorProto
 
-from . import base_bundles
-from .base_bundles import BUNDLE, run_options
-from .case import OUTSIDE, Case, File, Special
-from .values import ODD_TEXTS, damaged_bytes
+from . import base_bundles, external_data
+from .base_bundles import run_or_inspect
+from .case import Case, File, special
+from .values import damaged_bytes
 
-_EXTERNAL = "unet/model.onnx_data"
-_OPERATORS = ("Add", "Mul", "Cast", "Gather", "Reshape", "Loop", "Scan", "If", "Conv", "Concat", "Einsum", "Nonsense", "Unsqueeze",
-              "Attention", "GridSample", "Expand", "Resize", "Identity", "RandomNormal", "ConstantOfShape")  # fmt: skip
+_OPERATORS = (
+    "Add", "Mul", "Cast", "Gather", "Reshape", "Loop", "Scan", "If", "Conv", "Concat", "Einsum", "Nonsense",
+    "Unsqueeze", "Attention", "GridSample", "Expand", "Resize", "Identity", "RandomNormal", "ConstantOfShape",
+)  # fmt: skip
 _DIMENSIONS = (0, 1, 2, 3, 7, -1, 2**31, 2**40, 2**63 - 1)
-_OUTSIDE_LOCATIONS = (f"../../../{OUTSIDE}", "/dev/zero", "/etc/passwd", f"./../../../{OUTSIDE}", f"//../{OUTSIDE}")
-_LOCATIONS = (
-    "",
-    ".",
-    "..",
-    "model.onnx",
-    "none",
-    "a\x00b",
-    "model.onnx_data/..",
-    "../config.json",
-    "x" * 5000,
-    "./model.onnx_data",
-)
 
 
 def draw(generator: random.Random) -> Case:
     """A bundle with one damaged graph, run or inspected."""
-    way = generator.random()
-    if way < 0.3:
-        return _external_case(generator)
-    is_text = way < 0.65
+    if generator.random() < 0.3:
+        return external_data.draw(generator)
+    is_text = generator.random() < 0.5
     files: dict[str, File] = dict(base_bundles.text_to_image() if is_text else base_bundles.classes())
     name = generator.choice([name for name in files if name.endswith(".onnx")])
     files[name] = _damaged(generator, files[name])
-    return Case(_command(generator, is_text), base_bundles.in_bundle(files))
+    return Case(run_or_inspect(generator, is_text), base_bundles.in_bundle(files))
 
 
 def _damaged(generator: random.Random, graph: File) -> File:
     if generator.random() < 0.03:
-        return generator.choice([*Special])
+        return special(generator)
     assert isinstance(graph, bytes)
     if generator.random() < 0.3:
         return _damaged_file(generator, graph)
     model = onnx.load_from_string(graph)
     for _ in range(generator.choice([1, 1, 2, 3])):
         generator.choice(_CHANGES)(generator, model)
-    return model.SerializeToString()
+    contents: bytes = model.SerializeToString()
+    return contents
 
 
 def _damaged_file(generator: random.Random, graph: bytes) -> bytes:
@@ -85,59 +73,6 @@ def _field(number: int, data: bytes) -> bytes:
         varint.append(length & 127 | 128)
         length >>= 7
     return bytes([number << 3 | 2, *varint, length]) + data
-
-
-def _external_case(generator: random.Random) -> Case:
-    """A graph whose weights lie in another file: the entry changed, or the file."""
-    files: dict[str, File] = dict(base_bundles.with_external_weights())
-    data = files[_EXTERNAL]
-    assert isinstance(data, bytes)
-    model = onnx.load_from_string(files["unet/model.onnx"])  # type: ignore[arg-type]
-    must_fail = False
-    if generator.random() < 0.3:
-        files[_EXTERNAL] = generator.choice(
-            [*Special, data[: generator.randrange(len(data))], damaged_bytes(generator, data)]
-        )
-        must_fail = files[_EXTERNAL] in [*Special]
-    else:
-        must_fail = _change_entries(generator, model)
-    files["unet/model.onnx"] = model.SerializeToString()
-    return Case(_command(generator, is_text=False), base_bundles.in_bundle(files), must_fail)
-
-
-def _change_entries(generator: random.Random, model: ModelProto) -> bool:
-    """Change the entries of one tensor's external data; returns whether they lead out of the bundle."""
-    tensor = generator.choice([tensor for tensor in model.graph.initializer if tensor.external_data])
-    entries = {entry.key: entry for entry in tensor.external_data}
-    key = generator.choice(["location", "location", "offset", "length", "checksum", "basepath"])
-    odd = [
-        "-1",
-        "0",
-        "1",
-        "4096",
-        "99999999999999999999",
-        "9223372036854775807",
-        "4611686018427387904",
-        "x",
-        "",
-        "1.5",
-        "０",
-    ]
-    leads_out = key == "location" and generator.random() < 0.5
-    value = generator.choice(
-        _OUTSIDE_LOCATIONS if leads_out else [*_LOCATIONS, *ODD_TEXTS] if key == "location" else odd
-    )
-    if key in entries:
-        entries[key].value = value.encode("utf-8", "replace").decode()
-    else:
-        tensor.external_data.add(key=key, value=value)
-    return leads_out
-
-
-def _command(generator: random.Random, is_text: bool) -> tuple[str, ...]:
-    if generator.random() < 0.1:
-        return "inspect", BUNDLE
-    return "run", BUNDLE, *run_options(is_text), "-o", "x.png"
 
 
 def _types(generator: random.Random, model: ModelProto) -> None:
@@ -174,9 +109,8 @@ def _names(generator: random.Random, model: ModelProto) -> None:
         generator.choice(named).name = generator.choice(["", "sample", "timestep", "out_sample", "other", "x" * 5000])
     elif graph.node:
         node = generator.choice(graph.node)
-        node.input[:] = generator.sample(list(node.input), len(node.input)) + [
-            generator.choice(["", "none", *node.output])
-        ]
+        shuffled = generator.sample(list(node.input), len(node.input))
+        node.input[:] = [*shuffled, generator.choice(["", "none", *node.output])]
 
 
 def _fewer(generator: random.Random, model: ModelProto) -> None:

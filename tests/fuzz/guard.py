@@ -12,7 +12,7 @@ LONGEST_S = 10
 MOST_BYTES = 2 * 2**30
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-_CHANGING = {"os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.symlink", "os.truncate", "os.chmod"}
+_CHANGING = {"os.remove", "os.rename", "os.mkdir", "os.rmdir", "os.link", "os.truncate", "os.chmod"}
 _LEAVING = {"os.system", "os.exec", "os.posix_spawn", "socket.connect", "socket.getaddrinfo", "socket.bind"}
 
 
@@ -31,7 +31,9 @@ class _Watch:
     def __call__(self, event: str, arguments: tuple[object, ...]) -> None:
         if self.allowed is None:
             return
-        if event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITING:
+        if event == "os.symlink":
+            self._check(event, arguments[1])
+        elif event == "open" and isinstance(arguments[2], int) and arguments[2] & _WRITING:
             self._check(event, arguments[0])
         elif event in _CHANGING:
             self._check(event, arguments[0])
@@ -43,7 +45,7 @@ class _Watch:
     def _check(self, event: str, path: object) -> None:
         if isinstance(path, int) or self.allowed is None:
             return
-        absolute = os.path.abspath(os.fsdecode(path))  # type: ignore[arg-type]
+        absolute = os.path.normpath(Path.cwd() / os.fsdecode(path))  # type: ignore[arg-type]
         if not absolute.startswith(self.allowed) and absolute != os.devnull:
             self.faults.append(f"{event} {absolute}")
 

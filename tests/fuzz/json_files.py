@@ -4,8 +4,8 @@ import json
 import random
 
 from . import base_bundles
-from .base_bundles import BUNDLE, Files, run_options
-from .case import Case, File, Special
+from .base_bundles import Files, run_or_inspect
+from .case import Case, File, special
 from .values import damaged_json
 
 _SPECIAL = 0.03
@@ -18,15 +18,13 @@ def draw(generator: random.Random) -> Case:
     files: dict[str, File] = dict(whole)
     for name in generator.sample([name for name in whole if name.endswith(".json")], generator.choice([1, 1, 2])):
         files[name] = damaged(generator, name, whole)
-    inspected = generator.random() < 0.15
-    command = ("inspect", BUNDLE) if inspected else ("run", BUNDLE, *run_options(is_text), "-o", "x.png")
-    return Case(command, base_bundles.in_bundle(files))
+    return Case(run_or_inspect(generator, is_text), base_bundles.in_bundle(files))
 
 
 def damaged(generator: random.Random, name: str, whole: Files) -> File:
     """A damaged JSON file, or what is no file."""
     if generator.random() < _SPECIAL:
-        return generator.choice([*Special])
+        return special(generator)
     value = json.loads(whole[name])
     if name == "tokenizer/tokenizer.json" and generator.random() < 0.5:
         value = value["model"]  # the vocabulary, which is where most of it is

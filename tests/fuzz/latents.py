@@ -10,18 +10,21 @@ import zlib
 from collections.abc import Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ddim_edge.bundle.read import open_bundle
 from ddim_edge.generation.requests.latents_file import Latents
 
 from . import base_bundles
 from .base_bundles import BUNDLE
-from .case import Case, File, Special
+from .case import Case, File, special
 from .recipes import made_files
 from .values import changed, damaged_bytes
 
-_SHAPES = ("(1, 1, 8, 8)", "(100000, 1, 8, 8)", "(1099511627776,)", "(-1, 1, 8, 8)", "()", "(0, 1, 8, 8)", "(1, 1, 8, 8.5)", "(1,) * 9",
-           "[1]", "(1, 1, 8, 9)", "(4611686018427387904, 4)", "((((1,),),),)", "(1, 8, 8)", "(" * 3000, "None", "(True, 1, 8, 8)")  # fmt: skip
+_SHAPES = (
+    "(1, 1, 8, 8)", "(100000, 1, 8, 8)", "(1099511627776,)", "(-1, 1, 8, 8)", "()", "(0, 1, 8, 8)", "(1, 1, 8, 8.5)",
+    "(1,) * 9", "[1]", "(1, 1, 8, 9)", "(4611686018427387904, 4)", "((((1,),),),)", "(1, 8, 8)", "(" * 3000, "None",
+    "(True, 1, 8, 8)",
+)  # fmt: skip
 _TYPES = (
     "<f4",
     "<f8",
@@ -51,7 +54,7 @@ def latents(generator: random.Random) -> File:
     """A damaged latents file, or what is no file."""
     kind = generator.random()
     if kind < 0.03:
-        return generator.choice([*Special])
+        return special(generator)
     if kind < 0.15:
         return damaged_bytes(generator, _whole())
     members = dict(_members())
@@ -128,7 +131,7 @@ def _zipped(members: Mapping[str, bytes], method: int) -> bytes:
     return buffer.getvalue()
 
 
-def _saved(array: np.ndarray) -> bytes:  # type: ignore[type-arg]
+def _saved(array: NDArray[np.str_]) -> bytes:
     buffer = io.BytesIO()
     np.save(buffer, array)
     return buffer.getvalue()

@@ -30,8 +30,10 @@ _NUMBERS = (
     "0x1",
     "",
 )
-_PATHS = ("", ".", "..", "/", "x.png", "none/x.png", "x.jpg", "/dev/full", "/dev/null", "/proc/x.png", "x" * 300 + ".png", "a\nb.png",
-          "\udce9.png", "x.npy", "images/", ".png", "-.png", "../in/a.png/x.png", "x.PNG", "/dev/null/x.png", "x.npz")  # fmt: skip
+_PATHS = (
+    "", ".", "x.png", "none/x.png", "x.jpg", "/dev/full", "/dev/null", "x" * 300 + ".png", "a\nb.png", "\udce9.png",
+    "x.npy", "images/", ".png", "-.png", "../in/a.png/x.png", "x.PNG", "/dev/null/x.png", "x.npz",
+)  # fmt: skip
 _INPUTS = (
     "../in/a.png",
     "../in/b.png",
@@ -47,12 +49,15 @@ _INPUTS = (
 )
 _SAMPLERS = ("ddim", "ddpm", "euler", "euler_a", "dpmpp", "dpmpp_2m", "pndm", "lcm", "unipc", "heun", "DDIM", "")
 _SAMPLER_KEYS = (
-    "eta", "beta_start", "beta_end", "beta_schedule", "num_train_steps", "num_train_timesteps", "trained_betas", "sigma_min", "sigma_max",
-    "use_karras_sigmas", "sigma_schedule", "prediction_type", "clip_range", "clip_denoised_sample", "dynamic_threshold_ratio",
-    "timestep_spacing", "solver_order", "rescale_zero_terminal_snr", "rescale_betas_zero_snr", "steps_offset", "original_steps", "rho",
+    "eta", "beta_start", "beta_end", "beta_schedule", "num_train_steps", "num_train_timesteps", "trained_betas",
+    "sigma_min", "sigma_max", "use_karras_sigmas", "sigma_schedule", "prediction_type", "clip_range",
+    "clip_denoised_sample", "dynamic_threshold_ratio", "timestep_spacing", "solver_order", "rescale_zero_terminal_snr",
+    "rescale_betas_zero_snr", "steps_offset", "original_steps", "rho",
 )  # fmt: skip
-_SAMPLER_VALUES = (*_NUMBERS, "true", "false", "none", "null", "linear", "scaled_linear", "squaredcos_cap_v2", "leading", "trailing",
-                   "linspace", "noise", "sample", "angular_velocity", "epsilon", "karras", "[0.1, 0.2]", "[1e-17]", "0.1,0.2")  # fmt: skip
+_SAMPLER_VALUES = (
+    *_NUMBERS, "true", "false", "none", "null", "linear", "scaled_linear", "squaredcos_cap_v2", "leading", "trailing",
+    "linspace", "noise", "sample", "angular_velocity", "epsilon", "karras", "[0.1, 0.2]", "[1e-17]", "0.1,0.2",
+)  # fmt: skip
 
 _RUN_VALUES: Mapping[str, Sequence[str]] = {
     "--num-images": ("1", "2", "0", "-1", "3", "1e3", "x", "99999999999999999999"),
@@ -86,11 +91,13 @@ _RUN_VALUES: Mapping[str, Sequence[str]] = {
     "--provider": ("cpu", "cpu:0", "cpu:7", "cuda", "cuda:x", "tensorrt", "openvino", "nonsense", "auto", ":", ""),
     "--provider-option": ("a=b", "=", "a", "arena_extend_strategy=x"),
 }
-_FLAGS = ("--gif", "--show", "--quiet", "--json", "--warmup", "--low-memory", "--long-prompt", "--prompt-weights", "--vae-tiling",
-          "--no-vae-tiling", "--no-safety-checker", "--allow-fallback", "--help", "--nonsense")  # fmt: skip
+_FLAGS = (
+    "--gif", "--show", "--quiet", "--json", "--warmup", "--low-memory", "--long-prompt", "--prompt-weights",
+    "--vae-tiling", "--no-vae-tiling", "--no-safety-checker", "--allow-fallback", "--help", "--nonsense",
+)  # fmt: skip
 _OTHERS: Mapping[str, Sequence[str]] = {
     "encode": ("--labels", "--num-steps", "--batch-size", "--output", "--provider"),
-    "interpolate": ("--labels", "--num-images", "--num-steps", "--output", "--sampler", "--guidance-scale", "--batch-size"),
+    "interpolate": ("--labels", "--num-images", "--num-steps", "--output", "--sampler", "--guidance-scale"),
     "inspect": (),
 }  # fmt: skip
 
@@ -129,9 +136,10 @@ def _odd(generator: random.Random) -> str:
 
 
 def _other_options(generator: random.Random, command: str) -> list[str]:
+    ends = [generator.choice(_INPUTS), generator.choice(_INPUTS)]
     usual = {
         "encode": ["../in/a.png", "-m", BUNDLE, "-s", "2", "-o", "x.npz"],
-        "interpolate": [generator.choice(_INPUTS), generator.choice(_INPUTS), "-m", BUNDLE, "-s", "2", "-n", "3", "-o", "x.png"],
+        "interpolate": [*ends, "-m", BUNDLE, "-s", "2", "-n", "3", "-o", "x.png"],
         "inspect": [_model(generator)],
     }  # fmt: skip
     options = usual[command]

@@ -5,7 +5,7 @@ import struct
 import zlib
 
 from .base_bundles import BUNDLE, classes, in_bundle
-from .case import Case, File, Special
+from .case import Case, File, special
 from .png import Chunk, chunks_of, drawn, joined_chunks, text_chunk, whole_png
 from .values import ODD_TEXTS, damaged_bytes
 
@@ -17,10 +17,11 @@ _PICTURES = (
     b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 8 8\n(/tmp/fuzz-ps) (w) file closefile showpage\n%%EOF\n",
     b"P6 100000 100000 255\n", b"P6 8 8 65535\n" + bytes(384), b"P5 8 8 255\n" + bytes(10), b"P3 2 2 255\n1 2 x",
     b"GIF89a\xff\xff\xff\xff\x00\x00\x00,\x00\x00\x00\x00\xff\xff\xff\xff\x00\x02\x02D\x01\x00;",
-    b"BM" + struct.pack("<IHHIIiiHH", 100, 0, 0, 54, 40, 50_000, -50_000, 1, 24) + bytes(60),
-    b"", b"<svg xmlns='http://www.w3.org/2000/svg'><image href='file:///etc/passwd'/></svg>", b"RIFF\xff\xff\xff\xffWEBPVP8X",
-    b"\x00\x00\x00\x0cjP  \r\n\x87\n" + bytes(40), b"8BPS" + bytes(30), b"\xff\xd8\xff\xe0" + b"\xff" * 500,
-    b"SIMPLE  =                    T", b"#!/bin/sh\n", b"%PDF-1.4\n", b"\xff\xd8" + b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00" * 2000,
+    b"BM" + struct.pack("<IHHIIiiHH", 100, 0, 0, 54, 40, 50_000, -50_000, 1, 24) + bytes(60), b"",
+    b"<svg xmlns='http://www.w3.org/2000/svg'><image href='file:///etc/passwd'/></svg>",
+    b"RIFF\xff\xff\xff\xffWEBPVP8X", b"\x00\x00\x00\x0cjP  \r\n\x87\n" + bytes(40), b"8BPS" + bytes(30),
+    b"\xff\xd8\xff\xe0" + b"\xff" * 500, b"SIMPLE  =                    T", b"#!/bin/sh\n", b"%PDF-1.4\n",
+    b"\xff\xd8" + b"\xff\xda\x00\x08\x01\x01\x00\x00\x3f\x00" * 2000,
 )  # fmt: skip
 
 
@@ -41,7 +42,7 @@ def draw(generator: random.Random) -> Case:
 def picture(generator: random.Random) -> File:
     """A picture file, or what is no file."""
     if generator.random() < 0.03:
-        return generator.choice([*Special])
+        return special(generator)
     return picture_bytes(generator)
 
 
@@ -120,8 +121,8 @@ def _fewer(generator: random.Random, chunks: list[Chunk]) -> list[Chunk]:
 
 def _more(generator: random.Random, chunks: list[Chunk]) -> list[Chunk]:
     """A chunk twice, an unknown one, or an animation's."""
-    odd = [generator.choice(chunks), (b"acTL", struct.pack(">II", 10**6, 0)), (b"PLTE", bytes(7)), (b"abcD", b""), (b"ABCD", b"x"),
-           (b"tRNS", bytes(300)), (b"fcTL", bytes(26)), (b"\xff\x00\x00\x00", b"")]  # fmt: skip
+    odd = [generator.choice(chunks), (b"acTL", struct.pack(">II", 10**6, 0)), (b"PLTE", bytes(7)), (b"abcD", b""),
+           (b"ABCD", b"x"), (b"tRNS", bytes(300)), (b"fcTL", bytes(26)), (b"\xff\x00\x00\x00", b"")]  # fmt: skip
     at = generator.randrange(len(chunks) + 1)
     return [*chunks[:at], generator.choice(odd), *chunks[at:]]
 

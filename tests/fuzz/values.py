@@ -13,9 +13,10 @@ ODD_NUMBERS = (
     5e-324, 1e300, 1e-300, 1.0, 10**9,
 )  # fmt: skip
 ODD_TEXTS = (
-    "", " ", "\x00", "a\x00b", "0", "-1", "1e5", "None", "null", "true", "NaN", "inf", "../../etc/passwd", "%s%n", "${x}",
-    "{0.__class__}", "\ud800", "\u202e", "é" * 50, "x" * 5000, "," * 500, "ddim", "DDIMScheduler", "EulerDiscreteScheduler",
-    "LCMScheduler", "v_prediction", "epsilon", "flow_prediction", "٣", "\r\nX: y", "\x1b[2J", "/dev/zero", "auto",
+    "", " ", "\x00", "a\x00b", "0", "-1", "1e5", "None", "null", "true", "NaN", "inf", "../../etc/passwd", "%s%n",
+    "${x}", "{0.__class__}", "\ud800", "\u202e", "é" * 50, "x" * 5000, "," * 500, "ddim", "DDIMScheduler",
+    "EulerDiscreteScheduler", "LCMScheduler", "v_prediction", "epsilon", "flow_prediction", "٣", "\r\nX: y", "\x1b[2J",
+    "/dev/zero", "auto",
 )  # fmt: skip
 _BYTES = (b"\xff\xfe", b"\x80", b"\xc0\xaf", b"\x00", b"\xed\xa0\x80", b'"', b"}", b"\n", b"9" * 5000)
 _DEEP = 60_000
@@ -39,22 +40,24 @@ def odd_value(generator: random.Random, depth: int = 0) -> Json:
 
 def near_value(generator: random.Random, value: Json) -> Json:
     """A value much like ``value``: of its type where that is possible."""
+    return generator.choice([*_near(generator, value)]) if value not in ([], {}, None) else odd_value(generator)
+
+
+def _near(generator: random.Random, value: Json) -> Iterator[Json]:
     match value:
         case bool():
-            return generator.choice([not value, int(value), str(value)])
+            yield from (not value, int(value), str(value))
         case int() | float():
-            near = [-value, value + 1, value - 1, value * 2, value / 3, float(value), str(value), 0, value * 1e-17]
-            return generator.choice([*near, value * 10**6, generator.choice(ODD_NUMBERS)])
+            yield from (-value, value + 1, value - 1, value * 2, value / 3, float(value), str(value), 0, value * 1e-17)
+            yield from (value * 10**6, generator.choice(ODD_NUMBERS))
         case str():
             cut = generator.randrange(len(value) + 1)
-            return generator.choice([value[:cut], value + value, value.upper(), [value], generator.choice(ODD_TEXTS)])
-        case list() if value:
-            near = [value[:-1], value * 2, [*value, value[0]], value[0], dict(enumerate(map(str, value))), []]
-            return generator.choice([*near, [*value[:-1], odd_value(generator)], value * 2000])
-        case dict() if value:
-            return generator.choice([{}, [*value], {key: value for key in value}, {**value, "": None}])
-        case _:
-            return odd_value(generator)
+            yield from (value[:cut], value + value, value.upper(), [value], generator.choice(ODD_TEXTS))
+        case list():
+            yield from (value[:-1], value * 2, [*value, value[0]], value[0], dict(enumerate(map(str, value))), [])
+            yield from ([*value[:-1], odd_value(generator)], value * 2000)
+        case dict():
+            yield from ({}, [*value], dict.fromkeys(value, value), {**value, "": None})
 
 
 def changed(generator: random.Random, value: Json, most: int = 3) -> Json:
