@@ -12,7 +12,7 @@ from .base_bundles import BUNDLE, Files, run_options
 from .case import OUTPUTS, Case, File, special
 from .command import made_by
 from .png import Chunk, chunks_of, joined_chunks, text_chunk
-from .values import damaged_bytes, damaged_json
+from .values import damaged_json
 
 _IMAGE = "000000.png"
 _RUN = "run.json"
@@ -67,7 +67,7 @@ def _damaged_folder(generator: random.Random, made: Files) -> dict[str, File]:
     elif name.endswith(_RUN):
         files[name] = damaged_json(generator, json.loads(made[_RUN]))
     else:
-        files[name] = damaged_bytes(generator, made[_IMAGE])
+        files[name] = made[_IMAGE][: generator.randrange(len(made[_IMAGE]))]  # a run that was killed
     return files
 
 
