@@ -20,6 +20,10 @@ from ..schedule import alpha_bars, final_alpha_bar, first_step, prediction_colum
 from .query import LinearStep, NoiseSource, Query, Sampler, Stepped, StepQuery
 
 
+MAX_ETA = 1000.0
+"""Far above every η that a schedule has enough noise for; its square does not overflow."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class DdimConfig(ClipConfig):
     """Options of the DDIM sampler (Song, Meng, Ermon 2020, https://arxiv.org/abs/2010.02502)."""
@@ -39,7 +43,7 @@ class DdimConfig(ClipConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        number("eta", self.eta, low=0)
+        number("eta", self.eta, low=0, high=MAX_ETA)
 
     @property
     def is_stochastic(self) -> bool:
