@@ -8,7 +8,7 @@ from .checks import number
 from .noise_schedule import ThresholdConfig, TimestepSpacing
 
 LOWEST_SIGMA, HIGHEST_SIGMA = 1e-5, 1e5
-"""Bounds of ``sigma_min`` and ``sigma_max``. Beyond them ᾱ = 1/(1 + σ²) is rounded to 1, or a float32 sample overflows."""
+"""Bounds of ``sigma_min`` and ``sigma_max``: ᾱ = 1/(1 + σ²) must differ clearly from 1 and from 0."""
 
 FinalSigma = Literal["zero", "sigma_min"]
 

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
-from ..errors import ConfigError, choose_from
+from ..errors import ConfigError, choose_from, shown
 from .checks import check_field, number, whole_number
 from .diffusers_keys import fields_from_diffusers, with_diffusers_key
 from .json_file import read_json
@@ -74,7 +74,7 @@ class NoiseScheduleConfig:
         try:
             betas = tuple(float(beta) for beta in self.trained_betas)
         except (TypeError, ValueError, OverflowError):
-            raise ConfigError(f"trained_betas must be a list of numbers, not {self.trained_betas!r}") from None
+            raise ConfigError(f"trained_betas must be a list of numbers, not {shown(self.trained_betas)}") from None
         object.__setattr__(self, "trained_betas", betas)
 
     def _check_trained_betas(self) -> None:

@@ -14,7 +14,6 @@ from ..config import NoiseScheduleConfig, ThresholdConfig
 from ..config.checks import number
 from ..errors import ConfigError
 
-
 LOWEST_ALPHA_BAR = 1e-50
 """Below it, 1/sqrt(ᾱ) would bring float32 samples near their largest value."""
 

@@ -20,10 +20,6 @@ from ..schedule import alpha_bars, final_alpha_bar, first_step, prediction_colum
 from .query import LinearStep, NoiseSource, Query, Sampler, Stepped, StepQuery
 
 
-MAX_ETA = 1000.0
-"""Far above every η that a schedule has enough noise for; its square does not overflow."""
-
-
 @dataclass(frozen=True, kw_only=True)
 class DdimConfig(ClipConfig):
     """Options of the DDIM sampler (Song, Meng, Ermon 2020, https://arxiv.org/abs/2010.02502)."""
@@ -43,7 +39,7 @@ class DdimConfig(ClipConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        number("eta", self.eta, low=0, high=MAX_ETA)
+        number("eta", self.eta, low=0)
 
     @property
     def is_stochastic(self) -> bool:
@@ -155,9 +151,13 @@ def ddim(schedule: DdimSchedule, sample: Sample, noise: NoiseSource | None = Non
     return np.asarray(sample)
 
 
+_LARGE_ETA = 1e6
+"""Above what any schedule has noise for; the square of a larger η could overflow."""
+
+
 def _coefficient_rows(config: DdimConfig, table: Floats, timesteps: NDArray[np.int64]) -> tuple[Coefficients, ...]:
     now, then = table[timesteps], _previous_alpha_bars(config, table, timesteps)
-    variance = config.eta**2 * (1 - then) / (1 - now) * np.maximum(1 - now / then, 0)
+    variance = min(config.eta, _LARGE_ETA) ** 2 * (1 - then) / (1 - now) * np.maximum(1 - now / then, 0)
     remaining = 1 - then - variance
     if np.any(remaining < -1e-12):
         raise ConfigError(f"eta {config.eta:g} needs more noise than the schedule has: take an eta of at most 1")

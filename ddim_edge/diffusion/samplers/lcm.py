@@ -26,7 +26,6 @@ from ..clipping import limit_of
 from ..schedule import alpha_bars, prediction_columns
 from .query import NoiseSource, Query, Sampler, required
 
-
 SCALE_BOUNDS = (1e-6, 1e6)
 
 

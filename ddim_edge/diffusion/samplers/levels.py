@@ -84,8 +84,8 @@ def karras(lowest: float, highest: float, num_steps: int) -> Floats:
     """
     if lowest >= highest:
         raise ConfigError(
-            f"the noise levels go from sigma_max {highest:.4g} to sigma_min {lowest:.4g}, which must be lower; one that "
-            "is not set is the noise schedule's: set both"
+            f"the noise levels go from sigma_max {highest:.4g} to sigma_min {lowest:.4g}, which must be lower; the one "
+            "that is not set is the noise schedule's: set both"
         )
     ramp = np.linspace(0, 1, num_steps)
     start, end = highest ** (1 / KARRAS_RHO), lowest ** (1 / KARRAS_RHO)

@@ -9,8 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ddim_edge import ConfigError, DdimConfig, EulerConfig, UnipcConfig, sampler_config, start
-from ddim_edge.config import read_json
+from ddim_edge import ConfigError, start
 from ddim_edge.diffusion.samplers import SAMPLERS, schedule_of
 
 EXTREME = (0, 1, -1, 5e-324, 1e-300, 1e-17, 1e-9, 1e-6, 1e-5, 0.9999, 1 - 1e-16, 1000, 1e5, 1e6, 1e17, 1e300, 10**400)
@@ -53,7 +52,9 @@ def test_any_options_are_refused_or_give_finite_samples(
         return
     assert np.isfinite(schedule.levels).all()
     assert all(np.isfinite(row).all() for row in _rows(schedule))
-    sampler = start(config, num_steps, np.zeros((1, 1, 2, 2), np.float32), lambda: np.zeros((1, 1, 2, 2), np.float32), strength)
+    sampler = start(
+        config, num_steps, np.zeros((1, 1, 2, 2), np.float32), lambda: np.zeros((1, 1, 2, 2), np.float32), strength
+    )
     assert np.isfinite(_finished(sampler)).all()
 
 
@@ -70,3 +71,32 @@ def _finished(sampler: Any) -> Any:
             query = sampler.send(np.zeros_like(query.sample))
     except StopIteration as end:
         return end.value
+
+
+@pytest.mark.parametrize("name", ["euler", "dpmpp-2m", "unipc"])
+@pytest.mark.parametrize(
+    ("levels", "message"),
+    [
+        ({"sigma_min": 1e-300}, r"sigma_min must lie in \[1e-05, 100000\], not 1e-300"),
+        ({"sigma_max": 1e300}, r"sigma_max must lie in \[1e-05, 100000\], not 1e\+300"),
+        ({"sigma_min": 1e5}, "must be lower; the one that is not set is the noise schedule's: set both"),
+    ],
+)
+def test_levels_that_no_sample_can_stand_at(name: str, levels: dict[str, float], message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        schedule_of(SAMPLERS[name](use_karras_sigmas=True, **levels), 5)
+
+
+@pytest.mark.parametrize("name", ["dpmpp-2m", "unipc"])
+def test_levels_too_close_for_order_two(name: str) -> None:
+    config = SAMPLERS[name](use_karras_sigmas=True, sigma_min=1.0, sigma_max=1.0 + 1e-9)
+    with pytest.raises(ConfigError, match="5 steps of these noise levels are too short"):
+        schedule_of(config, 5)
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+def test_betas_that_leave_all_or_nothing_of_the_signal(name: str) -> None:
+    with pytest.raises(ConfigError, match=r"trained_betas must lie in \[1e-09, 0.9999\], not 1e-17"):
+        SAMPLERS[name](num_train_steps=100, trained_betas=(1e-17,) * 100)
+    with pytest.raises(ConfigError, match="the betas leave a signal of only"):
+        schedule_of(SAMPLERS[name](num_train_steps=100, trained_betas=(0.9999,) * 100), 5)
