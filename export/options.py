@@ -106,8 +106,6 @@ def _read_static(text: str | None) -> Static | None:
         return None
     match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)x([1-9]\d*)", text)
     if match is None:
-        raise ConfigError(
-            f"static {shown(text)} is not BxHxW: give batch, height and width in pixels, such as 2x512x512"
-        )
+        raise ConfigError(f"static {shown(text)} is not BxHxW: give batch, height and width in pixels")
     batch, height, width = map(int, match.groups())
     return Static(batch=batch, height=height, width=width)

@@ -14,8 +14,8 @@ from ddim_edge.files import output_errors
 def whole_folder(out: Path) -> Iterator[Path]:
     """Yield an empty folder that becomes ``out`` at the end of the block, and is removed if the block fails.
 
-    Its files are on the disk (fsync) before it becomes ``out``. It lies beside ``out``, so one rename is enough, and has
-    a name that cannot be predicted. ConfigError where ``out`` exists and is not an empty folder; OutputError where
+    Its files are on the disk (fsync) before it becomes ``out``. It lies beside ``out``, so one rename is enough, and
+    has a name that cannot be predicted. ConfigError where ``out`` exists and is not an empty folder; OutputError where
     nothing can be written there.
     """
     check_free(out)

@@ -30,9 +30,9 @@ _CLIP: Mapping[str, Check] = {
     "intermediate_size": _WIDTH,
     "projection_dim": _WIDTH,
     "num_hidden_layers": _LAYERS,
-    "max_position_embeddings": _SIDE,
+    "max_position_embeddings": whole(2, 2**16),
     "vocab_size": whole(1, 10**7),
-    "image_size": whole(1, 4096),
+    "image_size": whole(1, 1024),
 }
 _SCHEMA: Mapping[str, Check] = {
     **_CLIP,

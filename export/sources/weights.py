@@ -93,11 +93,11 @@ def load_network(component: Component) -> tuple[torch.nn.Module, tuple[str, ...]
 
 def extra_weights_error(component: Component, names: tuple[str, ...]) -> ConfigError:
     """The error for weights that the network does not have, with the first names."""
-    first = ", ".join(names[:3]) + (" …" if len(names) > 3 else "")
+    first = ", ".join(names[:2])
     return ConfigError(
         f"{component.checkpoint or component.folder} has {len(names)} weights that a {component.kind} does not have: "
-        f"{shown(first)}. The images would lack what they are for, such as an IP-Adapter; with --ignore-extra-weights "
-        "the network is exported without them"
+        f"{shown(first)} among them. The images would lack what they are for, such as an IP-Adapter; with "
+        "--ignore-extra-weights the network is exported without them"
     )
 
 
