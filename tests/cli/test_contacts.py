@@ -51,7 +51,7 @@ def test_a_run_opens_no_socket_and_writes_only_its_picture(tiny_bundle: Path, tm
     trace, output = tmp_path / "trace", tmp_path / "out" / "a.png"
     output.parent.mkdir()
     calls = "socket,connect,sendto,openat,creat,mkdir,mkdirat,rename,renameat,renameat2,link,linkat"
-    command = ["strace", "-f", "-s", "512", "-e", f"trace={calls}", "-o", trace, *COMMAND]
+    command = ["strace", "-f", "-s", "512", "-e", f"trace={calls}", "-o", str(trace), *COMMAND]
     command += _run_options(tiny_bundle, output)
     done = subprocess.run(command, env=_environment(home), capture_output=True, text=True, check=False, timeout=120)
     if done.returncode and "ptrace" in done.stderr:
