@@ -23,10 +23,22 @@ _PACKAGES: Mapping[str, Set[str]] = {
     "config": set(),
     "files": set(),
     "errors": set(),
+    "telemetry": set(),
     "version": set(),
 }
 """The packages that a room may import; the others may import numpy alone."""
-_EXPORTER_MAY_IMPORT = {"bundle", "graphs", "diffusion", "images", "config", "files", "arrays", "errors", "version"}
+_EXPORTER_MAY_IMPORT = {
+    "bundle",
+    "graphs",
+    "diffusion",
+    "images",
+    "config",
+    "files",
+    "arrays",
+    "errors",
+    "version",
+    "telemetry",
+}
 
 
 class Import(NamedTuple):
