@@ -105,7 +105,11 @@ def _take_name_without_links(temporary: str, path: Path) -> bool:
         open(path, "xb").close()
     except FileExistsError:
         return False
-    os.replace(temporary, path)
+    try:
+        os.replace(temporary, path)
+    except BaseException:
+        path.unlink()
+        raise
     return True
 
 
