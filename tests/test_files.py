@@ -3,6 +3,7 @@
 import errno
 import multiprocessing
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -81,11 +82,18 @@ def test_the_temporary_name_is_another_each_time(tmp_path: Path) -> None:
     assert len(names) == 3
 
 
+def _recorded(name: str, function: Callable[..., None], calls: list[str]) -> Callable[..., None]:
+    def record(*arguments: Any) -> None:
+        calls.append(name)
+        function(*arguments)
+
+    return record
+
+
 def test_a_file_is_on_the_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = []
+    calls: list[str] = []
     for name in ("fsync", "replace", "link"):
-        real = getattr(os, name)
-        monkeypatch.setattr(os, name, lambda *given, name=name, real=real: (calls.append(name), real(*given)))
+        monkeypatch.setattr(os, name, _recorded(name, getattr(os, name), calls))
     write_file(tmp_path / "a", b"new")
     write_new_file([tmp_path / "b"], b"new")
     assert calls == ["fsync", "replace", "fsync", "fsync", "link", "fsync"]

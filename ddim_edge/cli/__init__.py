@@ -11,6 +11,7 @@ import click
 
 from ..errors import DdimEdgeError
 from ..version import __version__
+from .environment import PREFIX, check_variables
 
 INTERRUPTED = 130
 
@@ -57,7 +58,7 @@ class _Group(click.Group):
     cls=_Group,
     commands=_LazyCommands(),
     context_settings={
-        "auto_envvar_prefix": "DDIM_EDGE",
+        "auto_envvar_prefix": PREFIX,
         "help_option_names": ["-h", "--help"],
         "show_default": True,
         "max_content_width": 100,
@@ -68,8 +69,9 @@ def cli() -> None:
     """Run diffusion models without PyTorch.
 
     Every option can also be set by the environment variable DDIM_EDGE_COMMAND_OPTION, for instance
-    DDIM_EDGE_RUN_NUM_STEPS=20.
+    DDIM_EDGE_RUN_NUM_STEPS=20. An option that may be repeated has one value in each line of its variable.
     """
+    check_variables(os.environ, cli.commands)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

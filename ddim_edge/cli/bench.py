@@ -18,6 +18,7 @@ from ..errors import ConfigError
 from ..runtime.providers.device import Device
 from ..runtime.providers.table import NAMES
 from .bench_table import text_of
+from .environment import RepeatableOption
 
 DEFAULT_MODEL = "fashion-mnist"
 _MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs", "none")
@@ -38,7 +39,7 @@ def _batches(_context: click.Context, _parameter: click.Parameter, text: str) ->
 @click.option(
     "--provider",
     "-p",
-    multiple=True,
+    cls=RepeatableOption,
     default=["auto"],
     help=f"Device to run on: {', '.join(NAMES)}; cuda:1 is the second GPU. Repeatable.",
 )
@@ -64,7 +65,7 @@ def _batches(_context: click.Context, _parameter: click.Parameter, text: str) ->
 )
 @click.option(
     "--compile-mode",
-    multiple=True,
+    cls=RepeatableOption,
     type=click.Choice(_MODES),
     default=["default"],
     help="With --compare, mode of torch.compile to measure besides eager PyTorch; repeatable.",

@@ -19,6 +19,7 @@ from ..runtime.providers.device import Device
 from ..runtime.providers.options import parse_options
 from ..runtime.providers.table import BUILDABLE
 from .build_report import build_json, entry_facts, entry_text, megabytes, show_progress, summary
+from .environment import RepeatableOption
 
 _MEGABYTE = 2**20
 
@@ -41,7 +42,10 @@ _MEGABYTE = 2**20
 @click.option("--workspace", type=int, metavar="MB", help="The most GPU memory that TensorRT may try kernels with.")
 @click.option("--beside", is_flag=True, help="Build into the bundle's folder, so that the build is copied with it.")
 @click.option(
-    "--provider-option", multiple=True, metavar="KEY=VALUE", help="One of the provider's own options; repeatable."
+    "--provider-option",
+    cls=RepeatableOption,
+    metavar="KEY=VALUE",
+    help="One of the provider's own options; repeatable.",
 )
 @click.option("--allow-fallback", is_flag=True, help="Let the CPU do what the provider cannot.")
 @click.option(

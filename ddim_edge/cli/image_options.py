@@ -18,6 +18,7 @@ from ..generation.requests.options import request_of
 from ..generation.requests.origin import Origin
 from ..generation.requests.request import Request
 from ..images.decode import read_mask, read_picture
+from .environment import RepeatableOption
 
 DEFAULT_NUM_IMAGES = 16
 Decorator = Callable[[Any], Any]
@@ -156,7 +157,7 @@ _COMMAND_LINE_ONLY: Mapping[str, Sequence[Decorator]] = {
     "control_scale": [
         click.option(
             "--control-image",
-            multiple=True,
+            cls=RepeatableOption,
             type=_FILE,
             help="Image file for a ControlNet; repeatable, in the order of the ControlNets.",
         ),
@@ -165,7 +166,7 @@ _COMMAND_LINE_ONLY: Mapping[str, Sequence[Decorator]] = {
         click.option(
             "--sampler-config",
             "-c",
-            multiple=True,
+            cls=RepeatableOption,
             metavar="KEY=VALUE",
             help="Option of the sampler, such as eta=0.5; repeatable.",
         ),
@@ -192,7 +193,7 @@ def _click_option(option: Option, cli: CommandLine) -> Decorator:
         type=kind,
         is_flag=is_flag,
         default=None if "/" in cli.flags[0] or not is_flag else False,
-        multiple=cli.repeatable,
+        cls=RepeatableOption if cli.repeatable else click.Option,
         metavar=cli.metavar,
         callback=(lambda _context, _parameter, value: parse(value)) if parse else None,
         help=text if is_flag and "/" not in cli.flags[0] else f"{text}  [default: {cli.default or option.default}]",
