@@ -14,7 +14,7 @@ from ..benchmark.environment import environment
 from ..benchmark.plan import EAGER, Configuration, Settings, baseline, device_beside, ours
 from ..benchmark.rounds import Cell, Notify, interleave
 from ..bundle.read import open_bundle
-from ..errors import ConfigError
+from ..errors import ConfigError, shown
 from ..runtime.providers.device import Device
 from ..runtime.providers.table import NAMES
 from .bench_table import text_of
@@ -30,7 +30,7 @@ def _batches(_context: click.Context, _parameter: click.Parameter, text: str) ->
     except ValueError:
         batches = ()
     if not batches or min(batches) < 1:
-        raise ConfigError(f"--batch must be numbers of images, for instance 1,4,16, not {text!r}")
+        raise ConfigError(f"--batch must be numbers of images, for instance 1,4,16, not {shown(text)}")
     return tuple(dict.fromkeys(batches))
 
 

@@ -11,7 +11,7 @@ from ..build.plan import BuildRequest, plan
 from ..build.run import Progress, build
 from ..bundle.bundle import Bundle
 from ..bundle.read import open_bundle
-from ..errors import ConfigError
+from ..errors import ConfigError, shown
 from ..runtime.compiled.recipe import PRECISIONS
 from ..runtime.compiled.store import bundle_cache, user_cache
 from ..runtime.compiled.upkeep import entries, prune
@@ -148,4 +148,4 @@ def _batches(text: str | None) -> list[int] | None:
     try:
         return [int(word) for word in text.split(",")]
     except ValueError:
-        raise ConfigError(f"--batch must be numbers of images, for instance 1,2,4, not {text!r}") from None
+        raise ConfigError(f"--batch must be numbers of images, for instance 1,2,4, not {shown(text)}") from None

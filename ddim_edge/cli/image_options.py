@@ -1,6 +1,9 @@
 """The generation options of ``ddim-edge run``, and the request that they become for a model."""
 
+import contextlib
+import io
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -10,7 +13,8 @@ import click
 from ..arrays import Sample, Shape
 from ..bundle.bundle import Bundle
 from ..diffusion.samplers import SAMPLERS, SamplerConfig, sampler_config
-from ..errors import ConfigError
+from ..errors import ConfigError, shown
+from ..files import open_regular
 from ..generation.inversion import request_from_latents
 from ..generation.requests.latents_file import Latents
 from ..generation.requests.option_table import OPTIONS, CommandLine, Option, Options
@@ -23,6 +27,8 @@ from .environment import RepeatableOption
 DEFAULT_NUM_IMAGES = 16
 Decorator = Callable[[Any], Any]
 _FILE = click.Path(path_type=Path)
+_LARGEST_PROMPTS = 2**24
+"""The largest file of prompts, in bytes."""
 
 
 def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -88,14 +94,22 @@ def read_prompts(prompts: Sequence[str], path: Path | None) -> list[str]:
     if prompts:
         raise ConfigError("--prompt and --prompts exclude each other: give one of them")
     try:
-        with click.open_file(str(path), encoding="utf-8") as file:
-            lines = [line.strip() for line in file]
-    except (OSError, UnicodeDecodeError) as error:
+        lines = [line.strip() for line in io.StringIO(_text(path).decode(), newline=None)]
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8
         raise ConfigError(f"{path} cannot be read as prompts, one per line: {error}") from None
     found = [line for line in lines if line]
     if not found:
         raise ConfigError(f"{path} has no prompt: write one per line")
     return found
+
+
+def _text(path: Path) -> bytes:
+    """The bytes of a regular file or of standard input (``-``)."""
+    with contextlib.nullcontext(sys.stdin.buffer) if str(path) == "-" else open_regular(path) as file:
+        contents = file.read(_LARGEST_PROMPTS + 1)
+    if len(contents) > _LARGEST_PROMPTS:
+        raise ValueError(f"it has more than {_LARGEST_PROMPTS:,} bytes")
+    return contents
 
 
 def read_origin(
@@ -122,7 +136,9 @@ def _interval(text: str | None) -> tuple[float, float] | None:
     try:
         low, high = (float(part) for part in text.split(","))
     except ValueError:
-        raise ConfigError(f"--guidance-interval must be two noise levels, for instance 0.2,3, not {text!r}") from None
+        raise ConfigError(
+            f"--guidance-interval must be two noise levels, for instance 0.2,3, not {shown(text)}"
+        ) from None
     return low, high
 
 
@@ -131,10 +147,10 @@ def _key_values(pairs: Sequence[str]) -> dict[str, Any]:
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals:
-            raise ConfigError(f"--sampler-config must be KEY=VALUE, for instance eta=0.5, not {pair!r}")
+            raise ConfigError(f"--sampler-config must be KEY=VALUE, for instance eta=0.5, not {shown(pair)}")
         try:
             values[key.strip()] = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             values[key.strip()] = text.strip()
     return values
 

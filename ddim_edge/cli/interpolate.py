@@ -8,7 +8,7 @@ from pathlib import Path
 import click
 import numpy as np
 
-from ..errors import ConfigError
+from ..errors import ConfigError, shown
 from ..files import write_file
 from ..generation.inversion import ENCODE_STEPS, Endpoint, interpolate
 from ..generation.pipeline import load
@@ -102,7 +102,7 @@ def _endpoint(text: str) -> Endpoint:
     if re.fullmatch(r"[0-9]+", text) and not Path(text).exists():
         return int(text)
     if not Path(text).is_file():
-        raise ConfigError(f"{text!r} is neither a seed (a whole number) nor a file")
+        raise ConfigError(f"{shown(text)} is neither a seed (a whole number) nor a file")
     return text
 
 
