@@ -152,7 +152,7 @@ def test_eta_overrides_the_models_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_images": 0}, "num_images must be at least 1, not 0"),
+        ({"num_images": 0}, "num_images must be from 1 to 10000000, not 0"),
         ({"num_images": 1.5}, "num_images must be a whole number"),
         ({"num_steps": 0}, "num_steps must be from 1 to 1000, not 0"),
         ({"num_steps": -1}, "num_steps must be from 1 to 1000, not -1"),
