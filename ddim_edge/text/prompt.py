@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from ..errors import ConfigError
+from ..errors import ConfigError, shown
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,7 @@ class Prompt:
 
 def _check_text(what: str, value: object) -> None:
     if not isinstance(value, str):
-        raise ConfigError(f"{what} must be a text, not {value!r}: put it in quotes")
+        raise ConfigError(f"{what} must be a text, not {shown(value)}: put it in quotes")
     try:
         value.encode()
     except UnicodeEncodeError as error:

@@ -11,7 +11,7 @@ from ...config import whole_number
 from ...config.diffusers_names import unknown_value
 from ...diffusion.noise import NoiseKind
 from ...diffusion.samplers import SAMPLERS, SamplerConfig, changed_options
-from ...errors import ConfigError, choose_from
+from ...errors import ConfigError, choose_from, shown
 from ...text import Prompt
 from .origin import Origin, check_same_origin
 
@@ -84,7 +84,7 @@ class Request:
                 f"{self.guidance_scale:g}: set guidance_scale, too"
             )
         if self.strength != 1 and (self.origin is None or self.origin.image is None):
-            raise ConfigError(f"strength {self.strength!r} needs an initial image to change: give the image, too")
+            raise ConfigError(f"strength {shown(self.strength)} needs an initial image to change: give the image, too")
 
     def _check_text(self) -> None:
         for index in range(len(self.prompts)):
@@ -102,7 +102,7 @@ class Request:
         if interval is None:
             return
         if not isinstance(interval, tuple) or len(interval) != 2:
-            raise ConfigError(f"guidance_interval must be two noise levels, not {interval!r}")
+            raise ConfigError(f"guidance_interval must be two noise levels, not {shown(interval)}")
         low, high = interval
         _check_number("guidance_interval's lower level", low)
         _check_number("guidance_interval's upper level", high)
@@ -179,7 +179,7 @@ def _written_if_changed() -> Mapping[str, Any]:
 def _check_number(name: str, value: object, high: float = 1e9) -> None:
     if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= high:
         limits = "of at least 0" if high > 1 else "from 0 to 1"
-        raise ConfigError(f"{name} must be a number {limits}, not {value!r}")
+        raise ConfigError(f"{name} must be a number {limits}, not {shown(value)}")
 
 
 def sampler_from_json(name: str = "ddim", **options: Any) -> SamplerConfig:
