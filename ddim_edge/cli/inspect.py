@@ -15,7 +15,7 @@ from ..config import ClipConfig, ThresholdConfig
 from ..diffusion.samplers import SamplerConfig, changed_options
 from ..errors import ConfigError
 from ..generation.requests.options import default_guidance
-from ..graphs.external_data import check_onnx_file
+from ..graphs.external_data import check_onnx_file, huggingface_blobs
 from ..runtime.sessions.session import Session
 from ..runtime.sessions.tensors import TensorInfo
 
@@ -42,6 +42,7 @@ def inspect_command(model: str, as_json: bool, verify: bool) -> None:
     facts: dict[str, Any] = {
         "model": bundle.name,
         "folder": str(bundle.folder),
+        "linked_to": _linked_to(bundle.folder),
         "sha256": bundle.sha256,
         "sample_shape": list(bundle.sample_shape),
         "image_shape": list(bundle.image_shape()),
@@ -63,6 +64,12 @@ def _scheduler_facts(bundle: Bundle) -> dict[str, Any]:
         return {"sampler": bundle.own_sampler.name, **changed_options(bundle.own_sampler)}
     except ConfigError as error:
         return {"sampler": None, "error": str(error)}
+
+
+def _linked_to(folder: Path) -> str | None:
+    """The folder of the Hugging Face cache that files of the bundle are links to; None where none is."""
+    blobs = huggingface_blobs(folder)
+    return str(blobs) if any(path.resolve().parent == blobs for path in folder.glob("*/*")) else None
 
 
 def _graphs(root: Path) -> Iterator[dict[str, Any]]:
@@ -91,6 +98,8 @@ def _tensor(info: TensorInfo) -> dict[str, Any]:
 
 def _text(facts: dict[str, Any], bundle: Bundle) -> str:
     lines = [f"{bundle.name}  {facts['folder']}", f"sha256 {facts['sha256']}"]
+    if facts["linked_to"]:
+        lines.append(f"its files are links to the Hugging Face cache: {facts['linked_to']}")
     for graph in facts["graphs"]:
         lines.append(f"\n{graph['name']}  {graph['bytes'] / 1e6:.1f} MB")
         for role in ("inputs", "outputs"):

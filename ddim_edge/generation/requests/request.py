@@ -5,18 +5,18 @@ import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, Self, get_args
+from typing import Any, Self, cast, get_args
 
-from ...config import whole_number
+from ...config import number, whole_number
 from ...config.diffusers_names import unknown_value
 from ...diffusion.noise import NoiseKind
 from ...diffusion.samplers import SAMPLERS, SamplerConfig, changed_options
 from ...errors import ConfigError, choose_from, shown
 from ...text import Prompt
 from .origin import Origin, check_same_origin
+from .recipe import MAX_IMAGES, MAX_SIDE, check_recipe
 
 DEFAULT_BATCH_SIZE = 16
-MAX_SIDE = 16384
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +63,7 @@ class Request:
     """What the images are made from besides noise."""
 
     def __post_init__(self) -> None:
-        whole_number("num_images", self.num_images, low=1)
+        whole_number("num_images", self.num_images, low=1, high=MAX_IMAGES)
         whole_number("num_steps", self.num_steps, low=1, high=self.sampler.num_train_steps)
         whole_number("seed", self.seed, low=0, high=2**63 - self.num_images)
         whole_number("batch_size", self.batch_size, low=1)
@@ -71,6 +71,7 @@ class Request:
             raise ConfigError(choose_from("noise", self.noise, get_args(NoiseKind)))
         _check_number("guidance_scale", self.guidance_scale, high=1e6)
         _check_number("guidance_rescale", self.guidance_rescale, high=1)
+        number("strength", self.strength, low=0, high=1)
         for scale in self.control_scale:
             _check_number("control_scale", scale)
         self._check_interval()
@@ -154,6 +155,7 @@ class Request:
     @classmethod
     def from_json(cls, values: Mapping[str, Any], origin: Origin | None = None) -> Self:
         """Read what ``to_json`` wrote; ConfigError if it is invalid, or if ``origin`` is not the one that was used."""
+        check_recipe(values)
         try:
             plain = {name: values[name] for name in _ALWAYS_IN_RECIPES}
             labels, sampler = tuple(values["labels"]), sampler_from_json(**values["sampler"])
@@ -177,7 +179,7 @@ def _written_if_changed() -> Mapping[str, Any]:
 
 
 def _check_number(name: str, value: object, high: float = 1e9) -> None:
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= high:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= cast(float, value) <= high:
         limits = "of at least 0" if high > 1 else "from 0 to 1"
         raise ConfigError(f"{name} must be a number {limits}, not {shown(value)}")
 
