@@ -11,7 +11,7 @@ import numpy as np
 
 from ..bundle.bundle import Bundle
 from ..bundle.read import open_bundle
-from ..errors import BundleError, ConfigError
+from ..errors import BundleError, ConfigError, listed
 from ..networks.components import Components, open_unet
 from ..networks.controlnet import ControlNets
 from ..networks.denoiser import Denoiser
@@ -133,7 +133,7 @@ class Pipeline:
         known = self.bundle.conditioning_names
         if taken != known:
             raise BundleError(
-                f"{self.bundle.name}'s unet takes the conditioning {', '.join(sorted(taken)) or 'none'}, but the "
+                f"{self.bundle.name}'s unet takes the conditioning {listed(sorted(taken)) or 'none'}, but the "
                 f"bundle's JSON files describe {', '.join(sorted(known)) or 'none'}: export or copy it again"
             )
 

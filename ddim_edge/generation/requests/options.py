@@ -83,7 +83,7 @@ def check_request(bundle: Bundle, request: Request) -> None:
 def _wrong_labels(bundle: Bundle, request: Request) -> str:
     if bundle.labels:
         return f"{bundle.name} has {len(bundle.labels)} classes, and the request has no labels: give at least one"
-    return f"{bundle.name} has no classes, and the request has the labels {list(request.labels)}: leave them out"
+    return f"{bundle.name} has no classes, and the request has the labels {shown(list(request.labels))}: leave them out"
 
 
 def _uses_tiles(bundle: Bundle, request: Request, wanted: bool | None) -> bool:
