@@ -11,8 +11,9 @@ import numpy as np
 
 from ...arrays import Array
 from ...errors import BundleError, DeviceMemoryError, ProviderError
+from ..compiled.entry import Compiled
 from ..compiled.messages import missing_message
-from ..compiled.store import Compiled, Found
+from ..compiled.store import Found
 from ..providers.device import Device
 from ..providers.error_text import first_error_line
 from ..providers.table import AUTO, provider_named
