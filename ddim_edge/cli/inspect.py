@@ -13,6 +13,7 @@ from ..bundle.read import open_bundle
 from ..bundle.verify import verify_files
 from ..config import ClipConfig, ThresholdConfig
 from ..diffusion.samplers import SamplerConfig, changed_options
+from ..errors import ConfigError
 from ..generation.requests.options import default_guidance
 from ..graphs.external_data import check_onnx_file, huggingface_blobs
 from ..runtime.compiled.entry import verify_compiled
@@ -52,13 +53,21 @@ def inspect_command(model: str, as_json: bool, verify: bool) -> None:
         "labels": list(bundle.labels),
         "null_class": bundle.null_class,
         "graphs": list(_graphs(bundle.folder)),
-        "scheduler": {"sampler": bundle.scheduler.name, **changed_options(bundle.scheduler)},
+        "scheduler": _scheduler_facts(bundle),
         "num_steps": bundle.num_steps,
     }
     if verify:
         facts["verified"] = verify_files(bundle.folder)
         facts["verified_compiled"] = verify_compiled(bundle.folder)
     click.echo(json.dumps(facts) if as_json else _text(facts, bundle))
+
+
+def _scheduler_facts(bundle: Bundle) -> dict[str, Any]:
+    """The model's own sampler and its options, or why it is not built."""
+    try:
+        return {"sampler": bundle.own_sampler.name, **changed_options(bundle.own_sampler)}
+    except ConfigError as error:
+        return {"sampler": None, "error": str(error)}
 
 
 def _linked_to(folder: Path) -> str | None:
@@ -100,7 +109,8 @@ def _text(facts: dict[str, Any], bundle: Bundle) -> str:
         for role in ("inputs", "outputs"):
             lines += [f"  {role[:-1]:7}{t['name']}  {t['dtype']} {_shape(t['shape'])}" for t in graph[role]]
     lines += ["", *_image_lines(bundle), ""]
-    lines += _scheduler_lines(bundle.scheduler, bundle.num_steps)
+    own = bundle.scheduler
+    lines += _scheduler_lines(own, bundle.num_steps) if own else [f"scheduler {facts['scheduler']['error']}"]
     if "verified" in facts:
         lines.append(f"\nall {facts['verified']} files are as they were exported")
         if facts["verified_compiled"]:

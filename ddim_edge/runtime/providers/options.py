@@ -96,9 +96,9 @@ def parse_options(pairs: Sequence[str]) -> dict[str, str]:
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not (key and equals):
-            raise ConfigError(f"provider option {pair!r} is no key=value pair, such as gpu_mem_limit=4294967296")
+            raise ConfigError(f"provider option {shown(pair)} is no key=value pair, such as gpu_mem_limit=4294967296")
         if key in options:
-            raise ConfigError(f"provider option {key!r} is given twice: leave one out")
+            raise ConfigError(f"provider option {shown(key)} is given twice: leave one out")
         options[key] = value
     return options
 
@@ -112,9 +112,9 @@ def check_options(provider_name: str, given: Mapping[str, str], *, plugin: bool 
     has_devices = provider_named(provider_name).device_option is not None
     for key in given:
         if has_devices and key in _CHOOSES_DEVICE:
-            raise ProviderError(f"option {key!r}: choose the device by --provider {provider_name}:{given[key]}")
+            raise ProviderError(f"option {shown(key)}: choose the device by --provider {provider_name}:{given[key]}")
         if not valid:
-            raise ProviderError(f"provider {provider_name!r} takes no options: leave {key!r} out")
+            raise ProviderError(f"provider {provider_name!r} takes no options: leave {shown(key)} out")
         if key not in valid:
             raise ProviderError(choose_from(f"{provider_name} option", key, sorted(valid)))
         _check_threads(key, given[key])
