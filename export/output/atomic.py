@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ddim_edge.errors import ConfigError, OutputError
+from ddim_edge.files import flush_files
 
 
 @contextmanager
@@ -38,6 +39,7 @@ def check_free(out: Path) -> None:
 
 def _rename(folder: Path, out: Path) -> None:
     try:
+        flush_files(folder)
         if out.exists():
             out.rmdir()
         folder.rename(out)

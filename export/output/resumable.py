@@ -8,6 +8,7 @@ from pathlib import Path
 from ddim_edge.bundle.layout import EXPORT_RECORD, INDEX
 from ddim_edge.config import read_json
 from ddim_edge.errors import OutputError
+from ddim_edge.files import flush_files, remove_leftovers
 
 from .atomic import check_free
 from .record import write_json
@@ -35,7 +36,8 @@ def unfinished_folder(out: Path, components: Collection[str]) -> Iterator[None]:
 
 
 def finish(folder: Path, index: Path) -> None:
-    """Complete the bundle: ``index`` becomes its model_index.json."""
+    """Complete the bundle: ``index`` becomes its model_index.json, once all files are on the disk."""
+    flush_files(folder)
     index.rename(folder / INDEX)
 
 
@@ -55,7 +57,8 @@ def _begin(out: Path) -> None:
 
 
 def _remove_leftovers(out: Path, components: Collection[str]) -> None:
-    """Remove temporary folders of an export that was killed."""
+    """Remove temporary files and folders of an export that was killed."""
+    remove_leftovers(out)
     for name in components:
         for folder in out.glob(f".{name}.*"):
             shutil.rmtree(folder, ignore_errors=True)

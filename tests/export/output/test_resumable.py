@@ -76,6 +76,7 @@ def test_an_interrupted_export_is_no_bundle_and_goes_on(source: Path, exported: 
         verify_files(out)
 
     (out / ".text_encoder.killed").mkdir()
+    (out / "unet" / ".ddim-edge-0123.part").touch()
     (out / ".mine").mkdir()
     report = export_folder(source, out)
     assert [name for name, *_ in exported] == GRAPHS
