@@ -13,7 +13,6 @@ from typing import BinaryIO
 
 from .errors import OutputError
 
-
 _TEMPORARY = ".ddim-edge-"
 """How the names of temporary files begin."""
 
@@ -83,8 +82,8 @@ def flush_files(folder: Path) -> None:
 
 
 def remove_leftovers(folder: Path) -> None:
-    """Remove temporary files of ``atomic_write`` below ``folder`` that a killed process left there."""
-    for path in folder.rglob(f"{_TEMPORARY}*"):
+    """Remove temporary files of ``atomic_write`` in ``folder`` that a killed process left there."""
+    for path in folder.glob(f"{_TEMPORARY}*"):
         path.unlink(missing_ok=True)
 
 

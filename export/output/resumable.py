@@ -5,10 +5,10 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ddim_edge.bundle.layout import EXPORT_RECORD, INDEX
+from ddim_edge.bundle.layout import EXPORT_RECORD, INDEX, SCHEDULER
 from ddim_edge.config import read_json
 from ddim_edge.errors import OutputError
-from ddim_edge.files import flush_files, remove_leftovers
+from ddim_edge.files import remove_leftovers
 
 from .atomic import check_free
 from .record import write_json
@@ -24,6 +24,8 @@ def unfinished_folder(out: Path, components: Collection[str]) -> Iterator[None]:
     ``_begin`` and no model_index.json, which is written last. ConfigError where ``out`` is something else; OutputError
     where nothing can be written there.
     """
+    for folder in (out, (out / SCHEDULER).parent):
+        remove_leftovers(folder)
     if not _is_unfinished(out):
         check_free(out)
         _begin(out)
@@ -33,12 +35,6 @@ def unfinished_folder(out: Path, components: Collection[str]) -> Iterator[None]:
     except BaseException:
         _remove_if_nothing_is_finished(out)
         raise
-
-
-def finish(folder: Path, index: Path) -> None:
-    """Complete the bundle: ``index`` becomes its model_index.json, once all files are on the disk."""
-    flush_files(folder)
-    index.rename(folder / INDEX)
 
 
 def _is_unfinished(out: Path) -> bool:
@@ -57,8 +53,7 @@ def _begin(out: Path) -> None:
 
 
 def _remove_leftovers(out: Path, components: Collection[str]) -> None:
-    """Remove temporary files and folders of an export that was killed."""
-    remove_leftovers(out)
+    """Remove temporary folders of an export that was killed."""
     for name in components:
         for folder in out.glob(f".{name}.*"):
             shutil.rmtree(folder, ignore_errors=True)
