@@ -11,6 +11,7 @@ from ..errors import ConfigError
 from ..runtime.providers.device import Device
 from ..text import TruncationWarning
 from .device_options import device_options
+from .environment import RepeatableOption
 
 DEFAULT_MODEL = "fashion-mnist"
 KEY_VARIABLE = "DDIM_EDGE_API_KEY"
@@ -84,7 +85,7 @@ KEY_VARIABLE = "DDIM_EDGE_API_KEY"
 @click.option(
     "--cors-origin",
     "cors_origins",
-    multiple=True,
+    cls=RepeatableOption,
     metavar="ORIGIN",
     envvar="DDIM_EDGE_SERVE_CORS_ORIGIN",
     help="Origin of web pages that may call the server, such as https://example.com; repeatable.",
@@ -92,7 +93,7 @@ KEY_VARIABLE = "DDIM_EDGE_API_KEY"
 @click.option(
     "--allowed-host",
     "allowed_hosts",
-    multiple=True,
+    cls=RepeatableOption,
     metavar="NAME",
     envvar="DDIM_EDGE_SERVE_ALLOWED_HOST",
     help="Name in the Host header that is accepted, beside localhost and addresses; * for any; repeatable.  "

@@ -28,7 +28,7 @@ def counted(tiny_bundle: Path) -> tuple[ddim_edge.Pipeline, CountingSession]:
 
 
 def test_the_defaults(pipeline: ddim_edge.Pipeline) -> None:
-    assert pipeline.request() == Request(num_images=1, labels=(0, 1, 2), sampler=pipeline.bundle.scheduler)
+    assert pipeline.request() == Request(num_images=1, labels=(0, 1, 2), sampler=pipeline.bundle.own_sampler)
     result = pipeline.generate(num_steps=2)
     assert (result.images.shape, result.images.dtype.name, result.provider) == ((1, 8, 8, 1), "uint8", "cpu")
 
@@ -152,7 +152,7 @@ def test_eta_overrides_the_models_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_images": 0}, "num_images must be at least 1, not 0"),
+        ({"num_images": 0}, "num_images must be from 1 to 10000000, not 0"),
         ({"num_images": 1.5}, "num_images must be a whole number"),
         ({"num_steps": 0}, "num_steps must be from 1 to 1000, not 0"),
         ({"num_steps": -1}, "num_steps must be from 1 to 1000, not -1"),

@@ -127,7 +127,7 @@ class ModelExtension(BaseModel):
     text: bool
     labels: list[str]
     samplers: list[str]
-    sampler: str
+    sampler: str | None
     num_inference_steps: int
     guidance: bool
     guidance_scale: float
