@@ -57,7 +57,7 @@ def test_each_line_is_a_key(tiny_bundle: Path) -> None:
     assert "second" not in repr(settings)
     client = TestClient(create_app({"tiny": tiny_bundle}, settings))
     for key, status in {"first": 200, "second": 200, "third": 200, "fourth": 401, "first\n\n second": 401}.items():
-        answer = client.get("/v1/models", headers={"Authorization": f"Bearer {key}".encode()})
+        answer = client.get("/v1/models", headers={b"Authorization": f"Bearer {key}".encode()})
         assert answer.status_code == status, key
 
 
