@@ -27,6 +27,7 @@ TABLES = {
     "serving_overhead": serving.overhead,
     "serving_soak": serving.soak,
     "serving_fuzz": serving.fuzz,
+    "serving_attack": serving.attack,
 }
 """The function of each table, by the name of its result file."""
 

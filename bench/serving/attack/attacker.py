@@ -1,0 +1,35 @@
+"""Worker process: one attack, with the lowest priority. See ``ddim_edge/runtime/workers``."""
+
+import asyncio
+import os
+import resource
+from collections.abc import Mapping
+from typing import Any
+
+from ddim_edge.runtime.workers.child import Respond, serve
+
+from ...results import Record
+from .attacks import ATTACKS, Run
+from .visitor import Visitor
+
+_LOWEST_PRIORITY = 19
+
+
+def open_attacker(settings: Mapping[str, Any]) -> tuple[Record, Respond]:
+    """Prepare the attack ``name`` on ``port``; a request runs it for ``seconds``."""
+    os.nice(_LOWEST_PRIORITY)
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    run = ATTACKS[settings["name"]]()
+    return {}, lambda request: asyncio.run(_attack(run, settings["port"], request["seconds"]))
+
+
+async def _attack(run: Run, port: int, seconds: float) -> Record:
+    """How many connections ended in which way."""
+    visitor = Visitor(port, asyncio.get_running_loop().time() + seconds)
+    await run(visitor)
+    return {"got": dict(visitor.got.most_common())}
+
+
+if __name__ == "__main__":
+    serve(open_attacker)
