@@ -63,7 +63,8 @@ def _row(name: str, broken: Path) -> Record:
         found = asyncio.run(_run(name, server))
         began = time.monotonic()
         exit_code = server.stop()
-        row = {"what": described(name), **found, "stop_s": round(time.monotonic() - began, 2), "exit_code": exit_code}
+        end = {"stop_s": round(time.monotonic() - began, 2), "exit_code": exit_code}
+        row = {"what": described(name), **found, **end, "log_mib": round(server.log.stat().st_size / 2**20, 3)}
     return {**row, "broken": broken_promises(row)}
 
 

@@ -16,6 +16,7 @@ _SMALLEST_BUFFER = 2048
 _RESET = struct.pack("ii", 1, 0)
 """The value of SO_LINGER with which closing a connection resets it."""
 _BEFORE_RESET_S = 0.02
+_STATUS_END = len("HTTP/1.1 200")
 
 Ended = str
 """How a connection ended: an HTTP status, or words."""
@@ -97,7 +98,7 @@ class Visitor:
         try:
             async with asyncio.timeout_at(self.ends):
                 while part := await reader.read(1 if pause_s else 2**16):
-                    start = (start + part)[:12]
+                    start = (start + part)[:_STATUS_END]
                     await asyncio.sleep(pause_s)
         except TimeoutError:
             return f"{_status(start)}, not ended" if start else "open to the end"
@@ -107,7 +108,7 @@ class Visitor:
 
 
 def _status(start: bytes) -> str:
-    return start[9:12].decode("ascii", "replace")
+    return start[9:].decode("ascii", "replace") if len(start) == _STATUS_END else "part of a status"
 
 
 async def _send(writer: asyncio.StreamWriter, parts: Iterable[bytes], pause_s: float) -> None:
