@@ -115,7 +115,7 @@ class Server:
 
 def ours(*options: str, name: str = "ddim-edge", open_files: int | None = None) -> Server:
     """``ddim-edge serve`` with MAX_ROWS rows and ``options``; ``open_files`` as in ``Server``."""
-    port = _free_port()
+    port = free_port()
     program = "from ddim_edge.cli import main; main()"
     arguments = ["-c", program, "serve", "--provider", "cpu", "--max-rows", str(MAX_ROWS), "--port", str(port)]
     return Server(name, [*arguments, *options], "/v1/images/generations", port, open_files)
@@ -123,7 +123,7 @@ def ours(*options: str, name: str = "ddim-edge", open_files: int | None = None) 
 
 def baseline(requests_a_batch: int) -> Server:
     """LitServe with batches of ``requests_a_batch``."""
-    port = _free_port()
+    port = free_port()
     arguments = ["-m", "bench.serving.baseline", str(port), str(requests_a_batch)]
     return Server(f"litserve-{requests_a_batch}", arguments, "/predict", port)
 
@@ -150,7 +150,8 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "DDIM_EDGE_API_KEY"}
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port on which nothing listens."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

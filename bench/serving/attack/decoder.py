@@ -1,4 +1,4 @@
-"""A latent model whose decoder fails: with NaN, or with an error of ONNX Runtime, by the sign of the latents."""
+"""A latent model whose decoder fails: with NaN, or with an error of ONNX Runtime, by the sine of the latents' sum."""
 
 from pathlib import Path
 
@@ -23,7 +23,7 @@ def write_broken_model(folder: Path) -> Path:
 
 
 def _decoder() -> onnx.ModelProto:
-    """Looks up a table of one NaN, at position 0 or, where the latents' sum is positive, at 1, which is an error."""
+    """Looks up a table of one NaN, at position 0 or, where the sine is positive, at 1, which is an error."""
     return onnx.parser.parse_model(
         """<ir_version: 10, opset_import: ["" : 18]>
         decoder (float[batch, 4, height, width] latent_sample) => (float[batch, 3, height, width] sample)
@@ -31,7 +31,8 @@ def _decoder() -> onnx.ModelProto:
             below = Sub(one, one)
             table = Div(below, below)
             sum = ReduceSum<keepdims=0>(latent_sample)
-            sign = Sign(sum)
+            sine = Sin(sum)
+            sign = Sign(sine)
             positive = Relu(sign)
             index = Cast<to=7>(positive)
             value = Gather(table, index)
