@@ -49,9 +49,10 @@ def half_open() -> Run:
 
 
 def unfinished_uploads() -> Run:
-    """Uploads of 10 MB that stop before the last byte: 100 at once, 0.5 MB a second each."""
-    request = payloads.post_form(EDITS, bytes(10_000_000), {})[:-1]
-    return lambda visitor: visitor.held(100, lambda: _slices(request, 250_000), 0.5)
+    """Forms and JSON of 10 MB that stop before the last byte: 100 at once, 0.5 MB a second each."""
+    contents = b" " * 10_000_000
+    requests = itertools.cycle((payloads.post_form(EDITS, contents, {}), payloads.post_json(GENERATIONS, contents)))
+    return lambda visitor: visitor.held(100, lambda: _slices(memoryview(next(requests))[:-1], 250_000), 0.5)
 
 
 def many_connections() -> Run:
@@ -60,10 +61,10 @@ def many_connections() -> Run:
 
 
 def slow_readers() -> Run:
-    """Streams of 4 images of which a byte a second is read: 2 more every second."""
-    body = {"n": 4, "num_inference_steps": 4, "stream": True, "partial_images": 3}
+    """Streams of which a byte a second is read: 4 more every second, each with four events."""
+    body = {"num_inference_steps": 4, "stream": True, "partial_images": 3}
     request = payloads.post_json(GENERATIONS, body)
-    return lambda visitor: visitor.rounds(1.0, 2, lambda _: visitor.visit([request], 1.0, read_slowly=True))
+    return lambda visitor: visitor.rounds(1.0, 4, lambda _: visitor.visit([request], 1.0, read_slowly=True))
 
 
 def long_jobs() -> Run:
@@ -89,7 +90,7 @@ def failing_decoder() -> Run:
     return lambda visitor: visitor.rounds(1.0, 5, lambda number: visitor.visit([previewed if number % 2 else plain]))
 
 
-def _slices(contents: bytes, length: int) -> Iterator[bytes]:
+def _slices(contents: memoryview, length: int) -> Iterator[memoryview]:
     return (contents[start : start + length] for start in range(0, len(contents), length))
 
 

@@ -18,6 +18,7 @@ _RESET = struct.pack("ii", 1, 0)
 _BEFORE_RESET_S = 0.02
 _STATUS_END = len("HTTP/1.1 200")
 
+Buffer = bytes | memoryview
 Ended = str
 """How a connection ended: an HTTP status, or words."""
 
@@ -30,7 +31,7 @@ class Visitor:
     ends: float
     got: Counter[Ended] = field(default_factory=Counter)
 
-    async def visit(self, parts: Iterable[bytes], pause_s: float = 0.0, *, read_slowly: bool = False) -> None:
+    async def visit(self, parts: Iterable[Buffer], pause_s: float = 0.0, *, read_slowly: bool = False) -> None:
         """Send ``parts`` on a new connection, with pauses after each, and wait until the server closes it."""
         try:
             async with asyncio.timeout_at(self.ends):
@@ -69,7 +70,7 @@ class Visitor:
                 group.create_task(visit(number))
                 number += 1
 
-    async def held(self, count: int, parts: Callable[[], Iterable[bytes]], pause_s: float = 0.0) -> None:
+    async def held(self, count: int, parts: Callable[[], Iterable[Buffer]], pause_s: float = 0.0) -> None:
         """Keep ``count`` connections open; one that the server closes is opened again a second later."""
 
         async def keep() -> None:
@@ -111,7 +112,7 @@ def _status(start: bytes) -> str:
     return start[9:].decode("ascii", "replace") if len(start) == _STATUS_END else "part of a status"
 
 
-async def _send(writer: asyncio.StreamWriter, parts: Iterable[bytes], pause_s: float) -> None:
+async def _send(writer: asyncio.StreamWriter, parts: Iterable[Buffer], pause_s: float) -> None:
     with contextlib.suppress(ConnectionError):
         for part in parts:
             writer.write(part)
