@@ -16,6 +16,7 @@
 """
 
 import difflib
+import reprlib
 from collections.abc import Iterable
 
 
@@ -63,9 +64,22 @@ class PredictionError(DdimEdgeError):
     exit_code = 1
 
 
+LONGEST_SHOWN = 200
+_MOST_NAMES = 50
+_REPR = reprlib.Repr()
+_REPR.maxstring = _REPR.maxother = LONGEST_SHOWN
+
+
+def shown(value: object) -> str:
+    """An input value as it stands in an error message: its repr, one line, at most 200 characters."""
+    text = _REPR.repr(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 3]}..."
+
+
 def choose_from(what: str, value: object, valid: Iterable[str]) -> str:
-    """The message for an unknown name: the name, the nearest valid one, and all valid ones."""
+    """The message for an unknown name: the name, the nearest valid one, and the valid ones, 50 at most."""
     names = list(valid)
-    nearest = difflib.get_close_matches(str(value), names, n=1, cutoff=0.5)
+    nearest = difflib.get_close_matches(str(value)[:LONGEST_SHOWN], names, n=1, cutoff=0.5)
     hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
-    return f"{what} {value!r} is unknown.{hint} Valid: {', '.join(names)}."
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return f"{what} {shown(value)} is unknown.{hint} Valid: {', '.join(names[:_MOST_NAMES])}{more}."

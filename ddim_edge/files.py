@@ -1,12 +1,32 @@
-"""Atomic writing of files, and SHA-256 hashes of files."""
+"""Opening of regular files, atomic writing of files, and SHA-256 hashes of files."""
 
 import contextlib
+import errno
 import hashlib
 import os
+import stat
 from collections.abc import Iterable, Iterator
+from io import BufferedReader
 from pathlib import Path
 
 from .errors import OutputError
+
+
+def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
+    """Open a regular file for reading. Raises OSError for anything else.
+
+    A named pipe would block for ever, a device such as /dev/zero has no end, and a folder has no contents.
+    """
+    # O_NONBLOCK: opening a named pipe must not wait for its writer. It changes nothing for a regular file.
+    flags = os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0) | getattr(os, "O_CLOEXEC", 0)
+    descriptor = os.open(path, flags)
+    mode = os.fstat(descriptor).st_mode
+    if not stat.S_ISREG(mode):
+        os.close(descriptor)
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR), os.fspath(path))
+        raise OSError(errno.EINVAL, "it is not a regular file", os.fspath(path))
+    return open(descriptor, "rb")
 
 
 def write_file(path: Path, contents: bytes) -> Path:
@@ -46,7 +66,7 @@ def output_errors(path: Path) -> Iterator[None]:
 
 def sha256_of(path: Path) -> str:
     """The SHA-256 of a file, as hexadecimal. Raises OSError."""
-    with open(path, "rb") as file:
+    with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

@@ -74,16 +74,6 @@ def soak(record: Record) -> str:
     return as_lines(" | ", (f"{name} | {fact}" for name, fact in facts.items()))
 
 
-def fuzz(record: Record) -> str:
-    by_status = Counter[str]()
-    for name, number in record["statuses"].items():
-        by_status[name.partition(" ")[2]] += number
-    header = f"answers to {record['requests']} malformed requests | number"
-    table = as_lines(header, (f"{status} | {number}" for status, number in sorted(by_status.items())))
-    right = "made the same image as before" if record["image_unchanged"] else "did not make the same image as before"
-    return f"{table}\n\nWrongly answered: {len(record['failures'])}. Afterwards the server {right}."
-
-
 def attack(record: Record) -> str:
     header = (
         f"attack | alone, s | under attack, s | ratio of the p95 (wanted: at most {RATIO_BAR:g}) | lost | "

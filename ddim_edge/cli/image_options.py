@@ -68,7 +68,10 @@ def _sampler(bundle: Bundle, choices: Mapping[str, Any]) -> SamplerConfig | None
     """The sampler's config with --scheduler and --sampler-config applied; None without either."""
     if not choices["scheduler"] and not choices["sampler_config"]:
         return None
-    config = sampler_config(choices["scheduler"] or bundle.scheduler_keys, choices["sampler"])
+    if choices["scheduler"] or choices["sampler"]:
+        config = sampler_config(choices["scheduler"] or bundle.scheduler_keys, choices["sampler"])
+    else:
+        config = bundle.own_sampler
     return config.replace(**_key_values(choices["sampler_config"]))
 
 

@@ -1,7 +1,7 @@
 """Sampler options as frozen dataclasses, checked on construction, and the mapping from diffusers' keys."""
 
 from .checks import number, whole_number
-from .json_file import read_json
+from .json_file import parse_json, read_json
 from .noise_levels import NoiseLevelsConfig, OdeSolverConfig
 from .noise_schedule import (
     AlphaClipStrategy,
@@ -26,6 +26,7 @@ __all__ = [
     "TimestepSpacing",
     "Transition",
     "number",
+    "parse_json",
     "read_json",
     "whole_number",
 ]

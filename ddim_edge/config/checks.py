@@ -5,32 +5,33 @@ import math
 import sys
 from typing import Any, get_args
 
-from ..errors import ConfigError, choose_from
+from ..errors import ConfigError, shown
+from .diffusers_names import unknown_value
 
 
 def check_field(field: dataclasses.Field[Any], value: object) -> None:
     """Check that a Literal field has one of its choices, and a bool field a bool."""
     choices = get_args(field.type)
     if choices and all(isinstance(choice, str) for choice in choices) and value not in choices:
-        raise ConfigError(choose_from(field.name, value, choices))
+        raise ConfigError(unknown_value(field.name, value, choices))
     if field.type is bool and not isinstance(value, bool):
-        raise ConfigError(f"{field.name} must be true or false, not {value!r}")
+        raise ConfigError(f"{field.name} must be true or false, not {shown(value)}")
 
 
 def whole_number(name: str, value: object, low: int, high: int | None = None) -> None:
     """Check that ``value`` is a whole number in [low, high]."""
     if isinstance(value, bool) or not isinstance(value, int):
-        raise ConfigError(f"{name} must be a whole number, not {value!r}")
+        raise ConfigError(f"{name} must be a whole number, not {shown(value)}")
     if value < low or (high is not None and value > high):
         limits = f"at least {low}" if high is None else f"from {low} to {high}"
-        raise ConfigError(f"{name} must be {limits}, not {value}")
+        raise ConfigError(f"{name} must be {limits}, not {shown(value)}")
 
 
 def number(name: str, value: object, low: float, high: float = math.inf, *, open_interval: bool = False) -> None:
     """Check that ``value`` is a finite number in [low, high], or in (low, high) with ``open_interval``."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
-        raise ConfigError(f"{name} must be a finite number, not {value!r}")
+        raise ConfigError(f"{name} must be a finite number, not {shown(value)}")
     inside = low < value < high if open_interval else low <= value <= high
     if not inside:
         brackets = "()" if open_interval else "[]"
-        raise ConfigError(f"{name} must lie in {brackets[0]}{low:g}, {high:g}{brackets[1]}, not {value!r}")
+        raise ConfigError(f"{name} must lie in {brackets[0]}{low:g}, {high:g}{brackets[1]}, not {shown(value)}")

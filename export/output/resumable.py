@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ddim_edge.bundle.layout import EXPORT_RECORD, INDEX
+from ddim_edge.bundle.layout import EXPORT_RECORD, INDEX, SCHEDULER
 from ddim_edge.config import read_json
 from ddim_edge.errors import OutputError
 
@@ -23,6 +23,7 @@ def unfinished_folder(out: Path, components: Collection[str]) -> Iterator[None]:
     ``_begin`` and no model_index.json, which is written last. ConfigError where ``out`` is something else; OutputError
     where nothing can be written there.
     """
+    _remove_torn_files(out)
     if not _is_unfinished(out):
         check_free(out)
         _begin(out)
@@ -32,11 +33,6 @@ def unfinished_folder(out: Path, components: Collection[str]) -> Iterator[None]:
     except BaseException:
         _remove_if_nothing_is_finished(out)
         raise
-
-
-def finish(folder: Path, index: Path) -> None:
-    """Complete the bundle: ``index`` becomes its model_index.json."""
-    index.rename(folder / INDEX)
 
 
 def _is_unfinished(out: Path) -> bool:
@@ -52,6 +48,14 @@ def _begin(out: Path) -> None:
         write_json(out / EXPORT_RECORD, _MARK)
     except OSError as error:
         raise OutputError(f"cannot write {out}: {error.strerror}; choose another place") from None
+
+
+def _remove_torn_files(out: Path) -> None:
+    """Remove temporary files of an export that was killed while it wrote a JSON file."""
+    for path in (EXPORT_RECORD, INDEX, SCHEDULER):
+        file = out / path
+        for torn in file.parent.glob(f".{file.name}.*.part"):
+            torn.unlink(missing_ok=True)
 
 
 def _remove_leftovers(out: Path, components: Collection[str]) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnx
+import onnx.parser
 import pytest
 
 from ddim_edge.cli import main as main_function
@@ -47,6 +49,58 @@ def test_a_file_that_is_no_graph(invoke: Invoke, new_bundle: NewBundle, command:
 def test_external_weights_that_are_missing(invoke: Invoke, new_bundle: NewBundle, command: str) -> None:
     (new_bundle(external=True) / "unet" / "model.onnx_data").unlink()
     assert invoke(command, "bundle").failed_with("model.onnx_data is missing", "Copy it too")
+
+
+@pytest.mark.parametrize("command", ["run", "inspect"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_external_weights_that_are_no_regular_file(
+    invoke: Invoke, new_bundle: NewBundle, command: str, kind: str
+) -> None:
+    data = new_bundle(external=True) / "unet" / "model.onnx_data"
+    data.unlink()
+    {"pipe": os.mkfifo, "device": lambda path: path.symlink_to("/dev/zero"), "folder": Path.mkdir}[kind](data)
+    assert invoke(command, "bundle").failed_with("model.onnx_data is not a regular file")
+
+
+@pytest.mark.parametrize("command", ["run", "inspect"])
+def test_a_link_to_weights_outside_the_bundle(
+    invoke: Invoke, new_bundle: NewBundle, tmp_path: Path, command: str
+) -> None:
+    data = new_bundle(external=True) / "unet" / "model.onnx_data"
+    data.rename(tmp_path / "secret")
+    data.symlink_to("../../secret")
+    assert invoke(command, "bundle").failed_with("model.onnx_data is a link to", "outside the bundle", "refused")
+
+
+def _graph(signature: str, *nodes: str) -> onnx.ModelProto:
+    body = chr(10).join(nodes)
+    return onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["" : 18]> unet {signature} {{ {body} }}')
+
+
+@pytest.mark.parametrize(
+    ("signature", "nodes", "message"),
+    [
+        ("(float[n, 1, 8, 8] sample, int64[n] timestep) => ()", ["x = Identity(sample)"], "has no outputs"),
+        ("() => (float[1] x)", ["x = Constant<value_floats = [1.0]>()"], "has no inputs"),
+        ("(float[n, 8, 8] sample, int64[n] timestep) => (float[n, 8, 8] x)", ["x = Identity(sample)"], "no denoiser"),
+        ("(float sample, int64[n] timestep) => (float x)", ["x = Identity(sample)"], "no denoiser"),
+        (
+            "(float[n, 1, 8, 8] sample, int64[n, 1] timestep) => (float[n, 1, 8, 8] x)",
+            ["x = Identity(sample)"],
+            "one number",
+        ),
+        (
+            "(float[n, 1, 8, 8] sample, int64[n] timestep) => (float[n] x)",
+            ["x = ReduceSum<keepdims = 0>(sample)"],
+            "returns the shape",
+        ),
+    ],
+)
+def test_a_graph_that_is_no_denoiser(
+    invoke: Invoke, new_bundle: NewBundle, signature: str, nodes: list[str], message: str
+) -> None:
+    new_bundle(_graph(signature, *nodes), labels=None)
+    assert invoke("run", "bundle").failed_with(message)
 
 
 @pytest.mark.parametrize("command", ["run", "inspect"])

@@ -149,7 +149,7 @@ def _class_numbers(bundle: Bundle, labels: Sequence[str | int] | None) -> tuple[
 def _sampler(bundle: Bundle, wanted: SamplerConfig | str | None, eta: float | None) -> SamplerConfig:
     takes_eta = samplers_with("eta")
     if wanted is None:
-        wanted = bundle.scheduler if eta is None else takes_eta[0]
+        wanted = bundle.own_sampler if eta is None else takes_eta[0]
     config = bundle.sampler(wanted) if isinstance(wanted, str) else wanted
     if eta is None:
         return config

@@ -8,6 +8,7 @@ from numbers import Real
 from typing import Any, Self, get_args
 
 from ...config import whole_number
+from ...config.diffusers_names import unknown_value
 from ...diffusion.noise import NoiseKind
 from ...diffusion.samplers import SAMPLERS, SamplerConfig, changed_options
 from ...errors import ConfigError, choose_from
@@ -184,7 +185,7 @@ def _check_number(name: str, value: object, high: float = 1e9) -> None:
 def sampler_from_json(name: str = "ddim", **options: Any) -> SamplerConfig:
     """The sampler of a recipe; ConfigError for an unknown one."""
     if name not in SAMPLERS:
-        raise ConfigError(choose_from("sampler", name, SAMPLERS))
+        raise ConfigError(unknown_value("sampler", name, SAMPLERS))
     return SAMPLERS[name]().replace(**options)
 
 

@@ -6,10 +6,11 @@ onnxruntime-ep-nv-tensorrt-rtx 0.5.0 and onnxruntime-ep-webgpu 0.4.0. Options th
 are left out: a command line cannot give one, and a wrong one crashes the process.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ...errors import ConfigError, ProviderError, choose_from
+from ...errors import ConfigError, ProviderError, choose_from, shown
 from .table import provider_named
 
 _CUDA = """
@@ -78,6 +79,7 @@ PLUGIN_KEYS: Mapping[str, frozenset[str]] = {**KEYS, "openvino": frozenset(_OPEN
 
 # The device is chosen by --provider NAME:DEVICE alone, because buffers must be on the same one.
 _CHOOSES_DEVICE = ("device_id", "device_type")
+_THREADS = ("external_data_loader_reading_threads", "num_of_threads")
 _ONLY_FOR_A_RUN = """
     trt_context_memory_sharing_enable trt_cuda_graph_enable trt_detailed_build_log trt_dump_subgraphs
     enable_cuda_graph nv_detailed_build_log nv_dump_subgraphs nv_enable_profiling nv_persistent_context_memory
@@ -115,6 +117,14 @@ def check_options(provider_name: str, given: Mapping[str, str], *, plugin: bool 
             raise ProviderError(f"provider {provider_name!r} takes no options: leave {key!r} out")
         if key not in valid:
             raise ProviderError(choose_from(f"{provider_name} option", key, sorted(valid)))
+        _check_threads(key, given[key])
+
+
+def _check_threads(key: str, value: str) -> None:
+    """Raise ProviderError for more threads than there are processors: tens of thousands stop the machine."""
+    most = os.cpu_count() or 1
+    if key in _THREADS and value.isdecimal() and int(value[:18]) > most:
+        raise ProviderError(f"{key}={shown(value)} is too much: there are {most} processors")
 
 
 def defaults(provider_name: str, *, each_step: bool, plugin: bool = False) -> dict[str, str]:
