@@ -15,6 +15,7 @@ from .attacks import ATTACKS, Run
 from .visitor import Visitor
 
 _LOWEST_PRIORITY = 19
+_TICK_S = 0.1
 
 
 def open_attacker(settings: Mapping[str, Any]) -> tuple[Record, Respond]:
@@ -34,10 +35,21 @@ def _lower_priority() -> None:
 
 
 async def _attack(run: Run, port: int, seconds: float) -> Record:
-    """How many connections ended in which way."""
-    visitor = Visitor(port, asyncio.get_running_loop().time() + seconds)
+    """How many connections ended in which way, and how late the attacker was at its worst."""
+    loop = asyncio.get_running_loop()
+    late = [0.0]
+
+    async def tick() -> None:
+        while True:
+            due = loop.time() + _TICK_S
+            await asyncio.sleep(_TICK_S)
+            late.append(loop.time() - due)
+
+    ticking = asyncio.create_task(tick())
+    visitor = Visitor(port, loop.time() + seconds)
     await run(visitor)
-    return {"got": dict(visitor.got.most_common())}
+    ticking.cancel()
+    return {"got": dict(visitor.got.most_common()), "late_s": round(max(late), 2)}
 
 
 if __name__ == "__main__":

@@ -78,7 +78,7 @@ async def _run(name: str, server: Server) -> Record:
         async with _peak(server) as samples:
             attack = asyncio.create_task(asyncio.to_thread(worker.ask, seconds=ATTACK_S))
             attacked = await _honest(server, ATTACK_S)
-            got = (await attack)["got"]
+            attackers = await attack
             after, healthy = await _recovered(server, before)
     finally:
         await asyncio.to_thread(worker.stop)
@@ -89,7 +89,7 @@ async def _run(name: str, server: Server) -> Record:
         "memory_mib": [before.memory_mib, max(samples), after.memory_mib],
         "open_files": [before.open_files, after.open_files],
         "healthy": healthy,
-        "got": got,
+        **attackers,
     }
 
 

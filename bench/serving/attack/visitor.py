@@ -33,12 +33,10 @@ class Visitor:
 
     async def visit(self, parts: Iterable[Buffer], pause_s: float = 0.0, *, read_slowly: bool = False) -> None:
         """Send ``parts`` on a new connection, with pauses after each, and wait until the server closes it."""
-        try:
-            async with asyncio.timeout_at(self.ends):
-                reader, writer = await self._connect(read_slowly)
-        except (OSError, TimeoutError):
-            self.got["no connection"] += 1
+        connection = await self._connect(read_slowly)
+        if connection is None:
             return
+        reader, writer = connection
         sending = asyncio.create_task(_send(writer, parts, pause_s))
         try:
             self.got[await self._answer(reader, pause_s if read_slowly else 0.0)] += 1
@@ -48,12 +46,10 @@ class Visitor:
 
     async def tear(self, part: bytes) -> None:
         """Send ``part`` on a new connection and reset it."""
-        try:
-            async with asyncio.timeout_at(self.ends):
-                _, writer = await self._connect(read_slowly=False)
-        except (OSError, TimeoutError):
-            self.got["no connection"] += 1
+        connection = await self._connect(read_slowly=False)
+        if connection is None:
             return
+        _, writer = connection
         writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _RESET)
         writer.write(part)
         await asyncio.sleep(_BEFORE_RESET_S)
@@ -80,17 +76,20 @@ class Visitor:
 
         await asyncio.gather(*(keep() for _ in range(count)))
 
-    async def _connect(self, read_slowly: bool) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+    async def _connect(self, read_slowly: bool) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        """A new connection; None, and counted, where there is none."""
         connection = socket.socket()
         connection.setblocking(False)
         if read_slowly:
             connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _SMALLEST_BUFFER)
         try:
             connection.bind((ADDRESS, 0))
-            await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", self.port))
-        except BaseException:
+            async with asyncio.timeout_at(self.ends):
+                await asyncio.get_running_loop().sock_connect(connection, ("127.0.0.1", self.port))
+        except (OSError, TimeoutError) as error:
+            self.got["not connected in time" if isinstance(error, TimeoutError) else "refused"] += 1
             connection.close()
-            raise
+            return None
         return await asyncio.open_connection(sock=connection, limit=_SMALLEST_BUFFER)
 
     async def _answer(self, reader: asyncio.StreamReader, pause_s: float) -> Ended:
