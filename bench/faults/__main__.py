@@ -34,13 +34,16 @@ def main(names: Sequence[str], kills: int, seed: int) -> None:
 
     Each command is written to bench/results/faults.json when it is measured; with NAMES, the others stay as they are.
     """
-    measured: Record = dict(results.read(SUBJECT).get("commands", {}))
+    faulty = False
     for name in names or SCENARIOS:
         with console.status(name) as status:
-            measured[name] = measure(SCENARIOS[name], kills, seed, lambda text: status.update(text))
-        console.print(f"{name}: {measured[name]}", markup=False)
-        tables.publish(SUBJECT, {"seed": seed, "commands": measured}, PACKAGES)
-    sys.exit(1 if any(map(has_fault, measured.values())) else 0)
+            record = measure(SCENARIOS[name], kills, seed, lambda text: status.update(text))
+        console.print(f"{name}: {record}", markup=False)
+        faulty |= has_fault(record)
+        known = results.read(SUBJECT).get("commands", {}) | {name: record}
+        ordered = {name: known[name] for name in SCENARIOS if name in known}
+        tables.publish(SUBJECT, {"seed": seed, "commands": ordered}, PACKAGES)
+    sys.exit(1 if faulty else 0)
 
 
 def measure(scenario: Scenario, kills: int, seed: int, notify: Notify, *, disks: bool = True) -> Record:

@@ -47,7 +47,7 @@ def _fill(filler: Path, free: int) -> None:
             while file.write(bytes(_PAGE)):
                 pass
         except OSError:
-            file.truncate(max(file.tell() - (free // _PAGE + 1) * _PAGE, 0))
+            file.truncate(max(file.tell() - free // _PAGE * _PAGE, 0))
 
 
 def _fault(ended: Ended) -> str:
