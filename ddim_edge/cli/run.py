@@ -14,7 +14,7 @@ from ..bundle.bundle import Bundle
 from ..bundle.read import open_bundle
 from ..config import whole_number
 from ..diffusion.samplers import schedule_of
-from ..errors import ConfigError
+from ..errors import LONGEST_SHOWN, ConfigError
 from ..generation.pipeline import Pipeline
 from ..generation.requests.control_images import control_samples
 from ..generation.requests.latents_file import read_latents
@@ -205,9 +205,8 @@ def _calls(request: Request) -> int:
 
 def _remake(bundle: Bundle, recipe: Mapping[str, Any], origin: Origin | None) -> Request:
     if "interpolated" in recipe:
-        raise ConfigError(
-            f"the PNG was made by `ddim-edge interpolate {recipe['interpolated']}`: run that command again"
-        )
+        arguments = recipe["interpolated"][:LONGEST_SHOWN]
+        raise ConfigError(f"the PNG was made by `ddim-edge interpolate {arguments}`: run that command again")
     if recipe.get("model_sha256") != bundle.sha256:
         raise ConfigError(
             f"the PNG was made by another model: its hash is {str(recipe.get('model_sha256'))[:12]}…, that of "
