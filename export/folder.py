@@ -109,11 +109,11 @@ def export_folder(
     check_scheduler(chosen.keys)
     names = [component.name for component in opened.components]
     fp32_fallbacks = read_fp32_fallbacks(keep_fp32, fp32_too, components=names, precision=options.precision)
+    if fuse_step:
+        _check_step(opened)
     check_runs(opened, chosen, options)
     for component in opened.components:
         check_config(component)
-    if fuse_step:
-        _check_step(opened)
     _fetch(location, opened, allow_pickle=allow_pickle)
     for component in opened.components:
         check_weights(component, allow_pickle=allow_pickle)

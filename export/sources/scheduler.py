@@ -77,7 +77,9 @@ def check_scheduler(keys: Config) -> None:
         return
     usable = [name for name in SAMPLERS if _problem(keys, name) is None]
     if not usable:
-        raise ConfigError(f"scheduler_config.json: {problem} No other sampler takes its place: give --scheduler FILE")
+        raise ConfigError(
+            f"scheduler_config.json: {problem.rstrip('.')}. No other sampler can run it either: give --scheduler FILE"
+        )
     warnings.warn(
         f"the bundle will run only with another sampler, as in `run --sampler {usable[0]}`: scheduler_config.json: "
         f"{problem}",
