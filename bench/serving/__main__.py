@@ -1,4 +1,4 @@
-"""``python -m bench.serving load | overhead | soak | fuzz``: the server under load, and under bad clients."""
+"""``python -m bench.serving load | overhead | soak``: the server under load."""
 
 import json
 import sys
@@ -6,13 +6,10 @@ import sys
 import click
 from rich.console import Console
 
-from tests.serving.fuzz import run as fuzz
-from tests.serving.fuzz.malformed import case
 from tests.serving.soak import run as soak
 
 from ..results import Record
 from . import load, overhead
-from .trace import SEED
 
 console = Console(stderr=True)
 
@@ -42,19 +39,6 @@ def overhead_command(rounds: int, repetitions: int) -> None:
     with console.status("") as status:
         record = overhead.measure(rounds, repetitions, lambda text: status.update(text))
     click.echo(json.dumps(record, indent=1))
-
-
-@main.command("fuzz")
-@click.option("--requests", default=10_000, show_default=True)
-@click.option("--seed", default=SEED, show_default=True)
-@click.option("--only", type=int, help="Send one request of the seed, to reproduce a failure.")
-def fuzz_command(requests: int, seed: int, only: int | None) -> None:
-    """Send malformed requests to every route; exit code 1 where a response is wrong."""
-    indices = range(requests) if only is None else [only]
-    if only is not None:
-        console.print(repr(case(seed, only)), markup=False, highlight=False)
-    with console.status("") as status:
-        _end(fuzz.measure(indices, seed, lambda text: status.update(text)))
 
 
 @main.command("soak")

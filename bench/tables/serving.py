@@ -71,13 +71,3 @@ def soak(record: Record) -> str:
         "anything else that was not as wanted": len(record["failures"]),
     }
     return as_lines(" | ", (f"{name} | {fact}" for name, fact in facts.items()))
-
-
-def fuzz(record: Record) -> str:
-    by_status = Counter[str]()
-    for name, number in record["statuses"].items():
-        by_status[name.partition(" ")[2]] += number
-    header = f"answers to {record['requests']} malformed requests | number"
-    table = as_lines(header, (f"{status} | {number}" for status, number in sorted(by_status.items())))
-    right = "made the same image as before" if record["image_unchanged"] else "did not make the same image as before"
-    return f"{table}\n\nWrongly answered: {len(record['failures'])}. Afterwards the server {right}."

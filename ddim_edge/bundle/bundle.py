@@ -29,7 +29,7 @@ class Bundle:
         folder: its path.
         name: its name in recipes and messages.
         sample_shape: (C, H, W) of one sample, with an autoencoder of its latents, at the default image size.
-        scheduler: the sampler that the model was made for.
+        scheduler: the sampler that the model was made for; None if it is not built here, and others can be used.
         scheduler_keys: the contents of its scheduler file.
         labels: class names; "0", "1", … for classes without names; empty without classes.
         null_class: the class that means "no class", for guidance; None without one.
@@ -42,7 +42,7 @@ class Bundle:
     folder: Path
     name: str
     sample_shape: tuple[int, int, int]
-    scheduler: SamplerConfig
+    scheduler: SamplerConfig | None
     scheduler_keys: Mapping[str, Any]
     labels: tuple[str, ...]
     null_class: int | None
@@ -80,13 +80,25 @@ class Bundle:
         """The names of the UNet's inputs beside sample and timestep, according to the JSON files."""
         return self.inputs.names or ({CLASS_INPUT} if self.labels else set())
 
+    @property
+    def own_sampler(self) -> SamplerConfig:
+        """The sampler that the model was made for; ConfigError if it is not built here."""
+        if self.scheduler is not None:
+            return self.scheduler
+        try:
+            return sampler_config(self.scheduler_keys)
+        except ConfigError as error:
+            hint = "Choose a sampler, such as ddim: it is made from the betas of the model's scheduler file"
+            raise ConfigError(f"{self.name}'s scheduler: {error} {hint}") from None
+
     def sampler(self, name: str) -> SamplerConfig:
         """The config of a sampler for this model; ConfigError if it is unknown or does not fit the model."""
         return sampler_config(self.scheduler_keys, name)
 
     def default_steps(self, config: SamplerConfig) -> int:
         """The default number of steps: the scheduler file's for the model's own sampler, else the sampler's."""
-        return self.num_steps if config.name == self.scheduler.name else default_steps_of(config)
+        is_own = self.scheduler is not None and config.name == self.scheduler.name
+        return self.num_steps if is_own else default_steps_of(config)
 
     @functools.cached_property
     def sha256(self) -> str:

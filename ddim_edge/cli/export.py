@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from ..errors import ConfigError
+from .environment import RepeatableOption
 
 _EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetensors", "onnxruntime")
 
@@ -88,7 +89,7 @@ _EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetenso
 @click.option(
     "--lora",
     "loras",
-    multiple=True,
+    cls=RepeatableOption,
     envvar="DDIM_EDGE_EXPORT_LORA",
     metavar="FILE[:SCALE]",
     help="LoRA in safetensors to add to the weights. Can be given several times.",

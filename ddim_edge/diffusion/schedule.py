@@ -14,10 +14,18 @@ from ..config import NoiseScheduleConfig, ThresholdConfig
 from ..config.checks import number
 from ..errors import ConfigError
 
+LOWEST_ALPHA_BAR = 1e-50
+"""Below it, 1/sqrt(ᾱ) would bring float32 samples near their largest value."""
+
 
 def alpha_bars(config: NoiseScheduleConfig) -> Floats:
-    """ᾱ_0 … ᾱ_{T-1}, float64 (T,)."""
+    """ᾱ_0 … ᾱ_{T-1}, float64 (T,). Raises ConfigError for betas that leave no signal."""
     table = np.cumprod(1 - _betas(config), dtype=np.float64)
+    if table[-1] < LOWEST_ALPHA_BAR:
+        raise ConfigError(
+            f"the betas leave a signal of only ᾱ = {table[-1]:.3g} at the last of {len(table)} training timesteps, "
+            f"below {LOWEST_ALPHA_BAR:g}: give smaller betas, or fewer training timesteps"
+        )
     ends_in_noise = isinstance(config, ThresholdConfig) and config.zero_terminal_snr
     return _to_zero_terminal_snr(table) if ends_in_noise else table
 
@@ -41,6 +49,8 @@ def _betas(config: NoiseScheduleConfig) -> Floats:
 
 def _to_zero_terminal_snr(table: Floats) -> Floats:
     """Shift and scale sqrt(ᾱ) so that its last value is 0 and its first stays (Lin et al. 2023, algorithm 1)."""
+    if len(table) == 1:
+        raise ConfigError("zero_terminal_snr needs at least 2 training timesteps: the first one keeps its ᾱ")
     roots = np.sqrt(table)
     rescaled: Floats = (roots - roots[-1]) * (roots[0] / (roots[0] - roots[-1]))
     return rescaled**2

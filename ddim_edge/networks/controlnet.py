@@ -40,6 +40,8 @@ class ControlNets:
         for config, session in self._nets:
             if not wanted:
                 raise BundleError(f"the unet has no inputs for the outputs of {config.name}: export both together")
+            if len(getattr(session.inputs.get("sample"), "shape", ())) != 4:
+                raise BundleError(f"{config.name} takes no sample of (batch, channels, height, width): export it again")
             if session.outputs.keys() != wanted or session.inputs.keys() - unet.inputs.keys() != {_IMAGE}:
                 raise BundleError(
                     f"{config.name} takes {', '.join(session.inputs)} and returns {', '.join(session.outputs)}: "

@@ -41,6 +41,7 @@ class ClipTextModel:
         self.tokenizer, self.session = tokenizer, session
         self._hidden_name = _penultimate(session) if penultimate else _named(session, "last_hidden_state")
         self._check_input()
+        self._check_outputs()
         # The cache must not refer to self: a reference cycle would keep the session alive until a garbage collection.
         run = functools.partial(_run, session, self._hidden_name)
         self._encoding = functools.lru_cache(maxsize=_CACHED_CHUNKS)(run)
@@ -73,6 +74,14 @@ class ClipTextModel:
                 f"{self.session.name}'s input {info} does not take the {length} tokens of its tokenizer: "
                 "one of the two is from another model"
             )
+
+    def _check_outputs(self) -> None:
+        for name, rank in ((self._hidden_name, 3), ("text_embeds", 2)):
+            info = self.session.outputs.get(name)
+            if info is not None and len(info.shape) != rank:
+                raise BundleError(
+                    f"{self.session.name}'s output {info} must have {rank} axes, the last its width: export it again"
+                )
 
 
 def _run(session: Session, hidden_name: str, tokens: tuple[int, ...]) -> Encoding:

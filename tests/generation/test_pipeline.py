@@ -28,7 +28,7 @@ def counted(tiny_bundle: Path) -> tuple[ddim_edge.Pipeline, CountingSession]:
 
 
 def test_the_defaults(pipeline: ddim_edge.Pipeline) -> None:
-    assert pipeline.request() == Request(num_images=1, labels=(0, 1, 2), sampler=pipeline.bundle.scheduler)
+    assert pipeline.request() == Request(num_images=1, labels=(0, 1, 2), sampler=pipeline.bundle.own_sampler)
     result = pipeline.generate(num_steps=2)
     assert (result.images.shape, result.images.dtype.name, result.provider) == ((1, 8, 8, 1), "uint8", "cpu")
 

@@ -9,7 +9,7 @@ from ...config import whole_number
 from ...diffusion.guidance import guided_timesteps
 from ...diffusion.samplers import SamplerConfig, schedule_of
 from ...diffusion.samplers.table import samplers_with
-from ...errors import ConfigError
+from ...errors import ConfigError, shown
 from ...version import __version__
 from .control_images import check_controls, control_scales, with_controls
 from .option_table import Options
@@ -134,7 +134,7 @@ def _prompts(prompt: object) -> tuple[str, ...]:
     if isinstance(prompt, str):
         return (prompt,)
     if not isinstance(prompt, Sequence) or not all(isinstance(text, str) for text in prompt):
-        raise ConfigError(f"prompt must be a text or a list of texts, not {prompt!r}")
+        raise ConfigError(f"prompt must be a text or a list of texts, not {shown(prompt)}")
     return tuple(prompt)
 
 
@@ -142,14 +142,14 @@ def _class_numbers(bundle: Bundle, labels: Sequence[str | int] | None) -> tuple[
     if labels is None:
         return tuple(range(len(bundle.labels)))
     if isinstance(labels, str) or not labels:
-        raise ConfigError(f"labels must be a list of class names or numbers, not {labels!r}")
+        raise ConfigError(f"labels must be a list of class names or numbers, not {shown(labels)}")
     return tuple(bundle.class_index(label) for label in labels)
 
 
 def _sampler(bundle: Bundle, wanted: SamplerConfig | str | None, eta: float | None) -> SamplerConfig:
     takes_eta = samplers_with("eta")
     if wanted is None:
-        wanted = bundle.scheduler if eta is None else takes_eta[0]
+        wanted = bundle.own_sampler if eta is None else takes_eta[0]
     config = bundle.sampler(wanted) if isinstance(wanted, str) else wanted
     if eta is None:
         return config

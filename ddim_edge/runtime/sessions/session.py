@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -20,7 +20,7 @@ from .device_buffers import DeviceArray, DeviceBuffers
 from .fp16_check import PrecisionWarning, fp16_fault_of, fp32_fallback_of, no_fp32_fallback
 from .opening import Opened, open_compiled, open_graph
 from .session_options import Purpose
-from .tensors import DTYPES, TensorInfo
+from .tensors import TensorInfo, describe
 
 Feed = Array | DeviceArray
 
@@ -77,8 +77,8 @@ class Session:
         purpose = Purpose.of(each_step) if one_in_memory is None else Purpose.INSPECT
         opened = open_graph(path, self._device, purpose)
         self.provider, self.static_shapes = opened.provider.name, opened.provider.static_shapes or opened.captures
-        self.inputs = {info.name: info for info in self._describe(opened.raw.get_inputs())}
-        self.outputs = {info.name: info for info in self._describe(opened.raw.get_outputs())}
+        self.inputs = describe(opened.raw.get_inputs(), path, "inputs")
+        self.outputs = describe(opened.raw.get_outputs(), path, "outputs")
         self.batches = tuple(sorted({rows for entry in opened.compiled for rows in _rows(entry)}))
         self.raw: Any = None
         self._run_options: Any = None
@@ -102,7 +102,8 @@ class Session:
         fp16 outputs with NaN or infinity, or at the first call with one value everywhere, are wrong: the graph's fp32
         form is used from then on, with a PrecisionWarning, where the bundle has one.
 
-        Raises BundleError for an input that is missing, unknown or of another shape, DeviceMemoryError where the
+        Raises BundleError for an input that is missing, unknown, of another shape, or whose values the graph's type
+        does not have (such as the timestep 499.9 of a graph that takes whole ones), DeviceMemoryError where the
         device has too little memory, PredictionError for wrong fp16 outputs, ProviderError for other failures.
         """
         if self._fp32_fallback is not None:
@@ -223,18 +224,11 @@ class Session:
         source, cast_before = self._casts.get(info.name, (None, None))
         if source is value and cast_before is not None and not value.flags.writeable:
             return cast_before
-        array = np.asarray(value, info.dtype, order="C")
+        array = info.cast(value, self.name)
         if not value.flags.writeable:
             array.setflags(write=False)
             self._casts[info.name] = value, array
         return array
-
-    def _describe(self, arguments: Any) -> Iterator[TensorInfo]:
-        for argument in arguments:
-            if argument.type not in DTYPES:
-                raise BundleError(f"{self.name}'s {argument.name} has the type {argument.type}, unknown to NumPy")
-            free = (dim if isinstance(dim, int) else str(dim or "?") for dim in argument.shape)
-            yield TensorInfo(argument.name, np.dtype(DTYPES[argument.type]), tuple(free))
 
 
 def _device_without_build(device: Device) -> Device:

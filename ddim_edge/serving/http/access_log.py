@@ -1,5 +1,6 @@
 """Access log middleware: one JSON line for each request, its X-Request-Id, and a response to unexpected exceptions."""
 
+import asyncio
 import json
 import logging
 import re
@@ -10,7 +11,8 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..scheduling.metrics import Metrics
+from ..errors import DiskFull, Draining
+from ..scheduling.async_engine import AsyncEngine
 from .error_responses import Internal, error_response, request_error_of
 from .security import route_path
 
@@ -22,8 +24,8 @@ _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 class AccessLogMiddleware:
     """Logs method, path, status and seconds; never the query, headers or the key; prompts only with ``log_prompts``."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, log_prompts: bool) -> None:
-        self.app, self.metrics, self.log_prompts = app, metrics, log_prompts
+    def __init__(self, app: ASGIApp, engine: AsyncEngine) -> None:
+        self.app, self.engine = app, engine
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and log it when its response has ended."""
@@ -42,19 +44,30 @@ class AccessLogMiddleware:
 
         try:
             await self.app(scope, receive, sending)
+        except asyncio.CancelledError:  # uvicorn's, at the end of the drain
+            if not self.engine.engine_thread.draining:
+                raise
+            if status == 499:
+                await error_response(scope, Draining("the server is shutting down"))(scope, receive, sending)
         except Exception as error:
-            if isinstance(request_error_of(error), Internal):
-                LOG.exception("request %s failed", request_id)
+            self._log_fault(error, request_id)
             if status == 499:  # no response has been started
                 await error_response(scope, error)(scope, receive, sending)
         finally:
             self._log(scope, request_id, status, time.perf_counter() - start)
         return None
 
+    def _log_fault(self, error: Exception, request_id: str) -> None:
+        match request_error_of(error):
+            case Internal():
+                LOG.exception("request %s failed", request_id)
+            case DiskFull():
+                LOG.error("request %s failed: %s", request_id, error)
+
     def _log(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
         state = scope.get("state", {})
         route = getattr(scope.get("route"), "path", "none")
-        self.metrics.request(route, status, seconds, state.get("reason"))
+        self.engine.metrics.request(route, status, seconds, state.get("reason"))
         line: dict[str, Any] = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
             "request_id": request_id,
@@ -65,7 +78,7 @@ class AccessLogMiddleware:
         }
         if "reason" in state:
             line["reason"] = state["reason"]
-        if self.log_prompts and "prompt" in state:
+        if self.engine.settings.log_prompts and "prompt" in state:
             line["prompt"] = state["prompt"]
         ACCESS.info(json.dumps(line))
 

@@ -10,9 +10,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from ...arrays import Shape
 from ...generation.requests.origin import Origin
 from ...images.decode import fit_picture
+from ...images.open_picture import FORMATS
 from ..errors import BadRequest
-
-FORMATS = ("PNG", "JPEG", "WEBP")
 
 
 def decode_origin(image: bytes, mask: bytes | None, shape: Shape, max_pixels: int) -> Origin:

@@ -8,18 +8,18 @@ from pydantic import BaseModel
 from starlette.datastructures import FormData, UploadFile
 from starlette.responses import Response
 
+from ...errors import LONGEST_SHOWN
 from ...generation.requests.origin import Origin
 from ..errors import BadRequest
 from ..http import responses
 from ..http.body_to_request import parse_size
+from ..http.forms import read_form
 from ..http.image_response import submit_body
 from ..http.schemas import EditBody, ImageBody, ImagesBody, VariationBody, errors
 from ..http.uploads import decode_origin
 from ..scheduling.async_engine import AsyncEngine
 from .generations import EVENTS, GENERATION_ERRORS, partial_image_count
 from .images import ImageStore, publisher
-
-_MAX_FIELDS = 64
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -30,9 +30,10 @@ def routes(engine: AsyncEngine, store: ImageStore) -> APIRouter:
 
     @router.post("/edits", **_route_options(EditBody, ("image", "mask"), EVENTS))
     async def edits(http: Request) -> Response:
-        async with http.form(max_files=2, max_fields=_MAX_FIELDS) as form:
-            body, files = _parse_form(form, EditBody, ("image", "mask"))
-            origin = await _read_origin(engine, body, files)
+        body, files = _parse_form(await read_form(http, max_files=2), EditBody, ("image", "mask"))
+        origin = await _read_origin(engine, body, files)
+        files.clear()
+        http.state.body.release()
         response = submit_body(
             engine, body, publisher(store, http), origin=origin, partial_images=partial_image_count(body)
         )
@@ -43,9 +44,10 @@ def routes(engine: AsyncEngine, store: ImageStore) -> APIRouter:
 
     @router.post("/variations", **_route_options(VariationBody, ("image",), {}))
     async def variations(http: Request) -> Response:
-        async with http.form(max_files=1, max_fields=_MAX_FIELDS) as form:
-            body, files = _parse_form(form, VariationBody, ("image",))
-            origin = await _read_origin(engine, body, files)
+        body, files = _parse_form(await read_form(http, max_files=1), VariationBody, ("image",))
+        origin = await _read_origin(engine, body, files)
+        files.clear()
+        http.state.body.release()
         return await responses.json_response(http, submit_body(engine, body, publisher(store, http), origin=origin))
 
     return router
@@ -66,7 +68,7 @@ def _parse_form(form: FormData, schema: type[Body], wanted: tuple[str, ...]) -> 
     values: dict[str, Any] = {}
     files: dict[str, UploadFile] = {}
     for key, value in form.multi_items():
-        name = key.removesuffix("[]")
+        name = key[:LONGEST_SHOWN].removesuffix("[]")
         if isinstance(value, UploadFile):
             if name not in wanted or name in files:
                 raise BadRequest(f"{name}: expected one file for each of {', '.join(wanted)}", param=name)

@@ -3,19 +3,23 @@
 import logging
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 
 from ...arrays import Pixels
 from ..errors import Draining, EngineDead, QueueFull
 from .scheduler import Scheduler
-from .submission import Submission
+from .submission import Ended, Submission
 
 LOG = logging.getLogger("ddim_edge.serving")
 _DEAD = "the engine thread has stopped after an internal error: try again later"
+_DRAINING = "the server is shutting down: try again later"
 Clock = Callable[[], float]
 OnEstimates = Callable[[dict[int, Pixels]], None]
 
+_ABORT_S = 2.0
+"""How long the end of the drain waits for the network call that is running."""
 _LOAD_POLL_S = 0.05
 """While requests wait and nothing runs: how often to check whether a model has been loaded."""
 
@@ -32,6 +36,7 @@ class EngineThread:
         self._scheduler, self._max_queue = scheduler, max_queue
         self._changed = threading.Condition()
         self._arrived: deque[Submission] = deque()
+        self._submissions: weakref.WeakSet[Submission] = weakref.WeakSet()
         self._peeks: deque[tuple[Submission, OnEstimates]] = deque()
         self._aborting = self._dead = False
         self._draining_since: float | None = None
@@ -62,10 +67,11 @@ class EngineThread:
             if self._dead:
                 raise EngineDead(_DEAD)
             if self.draining:
-                raise Draining("the server is shutting down: try again later")
+                raise Draining(_DRAINING)
             if self.queued >= self._max_queue:
                 raise QueueFull(f"the queue is full ({self._max_queue} requests): try again later")
             self._arrived.append(submission)
+            self._submissions.add(submission)
             self._changed.notify_all()
 
     def cancel(self, submission: Submission) -> None:
@@ -94,12 +100,13 @@ class EngineThread:
     def close(self, wait_s: float) -> None:
         """Stop the thread: start draining; ``wait_s`` seconds after draining started, cancel what still runs.
 
-        The thread has ended on return, unless one network call takes more than 5 seconds.
+        Those requests get Draining, and the thread has ended on return, unless one network call takes longer than two
+        seconds: then it goes on.
         """
         self.start_draining()
         assert self._draining_since is not None
         left = max(0.0, self._draining_since + wait_s - time.monotonic())
-        if self._thread.ident is None:
+        if self._thread.ident is None or self._aborting:
             return
         with self._changed:
             self._changed.notify_all()
@@ -107,7 +114,10 @@ class EngineThread:
         with self._changed:
             self._aborting = True
             self._changed.notify_all()
-        self._thread.join(5)
+        self._thread.join(_ABORT_S)
+        if self._thread.is_alive():  # a network call goes on: nobody waits for its end
+            for submission in tuple(self._submissions):
+                submission.listener(Ended(Draining(_DRAINING)))
 
     def _run(self) -> None:
         try:
@@ -123,8 +133,7 @@ class EngineThread:
             while self._arrived:
                 self._scheduler.waiting.append(self._arrived.popleft())
         if self._aborting:
-            for submission in self._scheduler.submissions():
-                submission.cancelled = True
+            self._scheduler.end_all(Draining(_DRAINING))
         self._run_peeks()
         self._scheduler.turn(self.clock())
 
