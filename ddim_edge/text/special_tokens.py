@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..bundle.json_files import read_optional
-from ..errors import BundleError, shown
+from ..errors import BundleError
 from .tokenizers_module import tokenizers_module
 
 if TYPE_CHECKING:
@@ -83,7 +83,7 @@ def _added(value: Any, *, special: bool) -> "AddedToken":
 def _content(value: Any) -> str:
     content = value["content"] if isinstance(value, Mapping) else value
     if not isinstance(content, str):
-        raise TypeError(f"{shown(content)} is not a token")
+        raise TypeError(f"{content!r} is not a token")
     return content
 
 
