@@ -70,10 +70,14 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         _flush_folder(path.parent)
 
 
+TEMPORARY_FILES = ".ddim-edge-*.part"
+"""The names of temporary files, which a process that was killed leaves behind."""
+
+
 @contextlib.contextmanager
 def _temporary_file(folder: Path) -> Iterator[BinaryIO]:
     """A new file with a name that cannot be predicted; removed at the end of the block, if it was not renamed."""
-    temporary = folder / f".ddim-edge-{os.urandom(8).hex()}.part"
+    temporary = folder / TEMPORARY_FILES.replace("*", os.urandom(8).hex())
     try:
         with open(temporary, "xb") as file:  # x is O_CREAT | O_EXCL: fails where there is a file or a link
             yield file

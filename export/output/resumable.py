@@ -8,6 +8,7 @@ from pathlib import Path
 from ddim_edge.bundle.layout import EXPORT_RECORD, INDEX, SCHEDULER
 from ddim_edge.config import read_json
 from ddim_edge.errors import OutputError
+from ddim_edge.files import TEMPORARY_FILES
 
 from .atomic import check_free
 from .record import write_json
@@ -51,10 +52,9 @@ def _begin(out: Path) -> None:
 
 
 def _remove_torn_files(out: Path) -> None:
-    """Remove temporary files of an export that was killed while it wrote a JSON file."""
-    for path in (EXPORT_RECORD, INDEX, SCHEDULER):
-        file = out / path
-        for torn in file.parent.glob(f".{file.name}.*.part"):
+    """Remove temporary files of an export that was killed while it wrote a file."""
+    for folder in (out, (out / SCHEDULER).parent):
+        for torn in folder.glob(TEMPORARY_FILES):
             torn.unlink(missing_ok=True)
 
 

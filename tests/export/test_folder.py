@@ -187,7 +187,9 @@ def test_a_config_that_is_not_json(unet_folder: Path, tmp_path: Path) -> None:
 def test_no_weights_but_pickled_ones(unet_folder: Path, tmp_path: Path) -> None:
     source = copy(unet_folder, tmp_path)
     (source / SAFETENSORS).rename(source / "diffusion_pytorch_model.bin")
-    refused(source, tmp_path, ConfigError, "has no weights in safetensors, only pickled ones: .*safe_serialization=True")
+    refused(
+        source, tmp_path, ConfigError, "has no weights in safetensors, only pickled ones: .*safe_serialization=True"
+    )
 
 
 def test_a_truncated_weights_file(unet_folder: Path, tmp_path: Path) -> None:
