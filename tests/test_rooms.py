@@ -13,7 +13,7 @@ import ddim_edge
 _ROOT = Path(ddim_edge.__file__).parent
 _EXPORT = _ROOT.parent / "export"
 
-_SERVER = {"fastapi", "uvicorn", "starlette", "pydantic", "pydantic_core", "prometheus_client"}
+_SERVER = {"fastapi", "uvicorn", "h11", "starlette", "pydantic", "pydantic_core", "prometheus_client"}
 _PACKAGES: Mapping[str, Set[str]] = {
     "cli": {"numpy", "click", "rich"},
     "serving": {"numpy", "PIL", *_SERVER},

@@ -26,6 +26,7 @@ TABLES = {
     "serving_load": serving.load,
     "serving_overhead": serving.overhead,
     "serving_soak": serving.soak,
+    "serving_attack": serving.attack,
     "fuzz": fuzz.fuzz,
 }
 """The function of each table, by the name of its result file."""

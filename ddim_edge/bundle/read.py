@@ -69,7 +69,7 @@ def _find_folder(model: str | os.PathLike[str]) -> Path:
     folder = Path(model)
     if not folder.is_dir():
         bundled = f"the bundled models are {', '.join(names)}" if names else "no models are bundled here"
-        raise BundleError(f"no model {os.fspath(model)!r}: it is not a folder, and {bundled}")
+        raise BundleError(f"no model {shown(os.fspath(model))}: it is not a folder, and {bundled}")
     return folder
 
 

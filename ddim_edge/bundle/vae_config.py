@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ..config import read_json
-from ..errors import BundleError, ConfigError
+from ..errors import BundleError, ConfigError, shown
 from .layout import CONFIG, VAE_DECODER
 
 _DEFAULT_SCALE = 0.18215
@@ -69,7 +69,7 @@ def _scale(keys: Mapping[str, Any]) -> float:
     if value is None:
         return 1.0 if "num_decoder_blocks" in keys else _DEFAULT_SCALE
     if not float(value) > 0:
-        raise ValueError(f"scaling_factor must be above 0, not {value!r}")
+        raise ValueError(f"scaling_factor must be above 0, not {shown(value)}")
     return float(value)
 
 

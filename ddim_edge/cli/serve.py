@@ -93,7 +93,7 @@ KEY_VARIABLE = "DDIM_EDGE_API_KEY"
 @click.option(
     "--allowed-host",
     "allowed_hosts",
-    multiple=True,
+    cls=RepeatableOption,
     metavar="NAME",
     envvar="DDIM_EDGE_SERVE_ALLOWED_HOST",
     help="Name in the Host header that is accepted, beside localhost and addresses; * for any; repeatable.  "

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Set
 from typing import Any
 
 from ..errors import ConfigError, shown
-from .diffusers_names import unknown_value
+from .diffusers_names import OUR_NAMES, unknown_value
 
 _FIELD_OF_KEY: Mapping[str, str] = {
     "num_train_timesteps": "num_train_steps",
@@ -38,8 +38,7 @@ _FIELD_OF_KEY: Mapping[str, str] = {
 }
 
 _TRANSLATED_VALUES: Mapping[str, Mapping[Any, Any]] = {
-    "beta_schedule": {"linear": "linear", "scaled_linear": "quadratic", "squaredcos_cap_v2": "squared_cosine"},
-    "prediction_type": {"epsilon": "noise", "v_prediction": "angular_velocity", "sample": "sample"},
+    **OUR_NAMES,
     "set_alpha_to_one": {True: "one", False: "alpha_zero"},
 }
 

@@ -80,6 +80,12 @@ FLOW_MATCHING = frozenset(
 )
 """Those of flow matching, which has no β."""
 
+OUR_NAMES: Mapping[str, Mapping[str, str]] = {
+    "beta_schedule": {"linear": "linear", "scaled_linear": "quadratic", "squaredcos_cap_v2": "squared_cosine"},
+    "prediction_type": {"epsilon": "noise", "v_prediction": "angular_velocity", "sample": "sample"},
+}
+"""By key: the values that have another name in this project's options."""
+
 _KNOWN: Mapping[str, Collection[str]] = {
     "_class_name": SCHEDULERS,
     "prediction_type": ("epsilon", "v_prediction", "sample", "original_sample", "flow_prediction", "trigflow"),
@@ -112,6 +118,9 @@ _CLASS_CUTOFF = 0.85
 def unknown_value(key: str, value: object, built: Collection[str]) -> str:
     """The message for a ``value`` of ``key`` that is not in ``built``: known elsewhere, misspelt, or unknown."""
     known = _KNOWN.get(key, ())
+    ours = OUR_NAMES.get(key, {}).get(value) if isinstance(value, str) else None
+    if ours in built:
+        return f"{key} {value!r} is called {ours!r} here"
     if isinstance(value, str) and value in known:
         return f"{key} {value!r} is known, but not built here. Built: {', '.join(built)}."
     cutoff = _CLASS_CUTOFF if key == "_class_name" else 0.5

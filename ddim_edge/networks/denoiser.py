@@ -9,7 +9,7 @@ import numpy as np
 from ..arrays import Array, Conditioning, Sample
 from ..diffusion.guidance import guide, rescale
 from ..diffusion.samplers.query import LinearStep, Stepped
-from ..errors import BundleError
+from ..errors import BundleError, listed
 from ..runtime.sessions.session import Session
 from .conditioning_cache import ConditioningCache
 from .controlnet import RESIDUALS, ControlNets
@@ -57,7 +57,7 @@ class Denoiser:
         self.conditioning_names = tuple(name for name in names if not name.startswith(RESIDUALS))
         for name in ("sample", "timestep"):
             if name not in session.inputs:
-                raise BundleError(f"{session.name} has no input {name!r}: it has {', '.join(session.inputs)}")
+                raise BundleError(f"{session.name} has no input {name!r}: it has {listed(session.inputs)}")
         _check_rank(session)
         self.per_row_timesteps = len(session.inputs["timestep"].shape) == 1
         batch = session.inputs["sample"].shape[0]

@@ -66,6 +66,8 @@ class Server(uvicorn.Server):
         elif sig == signal.SIGINT:
             self.force_exit = True
             self._drain_at = 0
+            self.engine.engine_thread.abort()
+            _end_process_after(_STUCK_S)
         if time.monotonic() >= self._drain_at:
             self._drain()
 
@@ -90,8 +92,9 @@ class Server(uvicorn.Server):
         """Stop the engine while uvicorn waits: it ends what still runs before uvicorn would cancel it unanswered."""
         closing = asyncio.ensure_future(self.engine.aclose())
         await super().shutdown(sockets)
-        if not self.force_exit:
-            await closing
+        await closing
+        if self.force_exit:  # uvicorn has left it out
+            await self.lifespan.shutdown()
 
     def _drain(self) -> None:
         self.engine.engine_thread.start_draining()

@@ -140,7 +140,7 @@ def test_broken_json(invoke: Invoke, new_bundle: NewBundle, name: str) -> None:
         (["--eta", "7"], ["take an eta of at most 1"]),
         (["--seed", "-1"], ["seed must be from 0"]),
         (["--seed", str(2**64)], ["seed must be from 0"]),
-        (["--num-images", "0"], ["num_images must be from 1 to 1000000, not 0"]),
+        (["--num-images", "0"], ["num_images must be from 1 to 10000000, not 0"]),
         (["--batch-size", "0"], ["batch_size must be at least 1"]),
         (["--guidance-scale", "nan"], ["guidance_scale must be a number of at least 0"]),
         (["--sampler-config", "eta"], ["--sampler-config must be KEY=VALUE", "'eta'"]),

@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -11,8 +11,9 @@ import numpy as np
 
 from ...arrays import Array
 from ...errors import BundleError, DeviceMemoryError, ProviderError
+from ..compiled.entry import Compiled
 from ..compiled.messages import missing_message
-from ..compiled.store import Compiled, Found
+from ..compiled.store import Found
 from ..providers.device import Device
 from ..providers.error_text import first_error_line
 from ..providers.table import AUTO, provider_named
@@ -56,7 +57,7 @@ class Session:
 
     The inputs and outputs of a graph that is called ``each_step`` are kept in buffers of the device where the provider
     has its own memory; ``bound`` overrides that. Its threads spin for a moment while they wait for work; those of a
-    graph that is called once per image do not.
+    graph that is called once per image do not. ``before_opening_again`` may raise where the file is another one now.
 
     Raises ProviderError where the provider does not run, BundleError where the file is not a usable graph.
     """
@@ -70,9 +71,11 @@ class Session:
         one_in_memory: OneInMemory | None = None,
         each_step: bool = True,
         bound: bool | None = None,
+        before_opening_again: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name or path.parent.name
         self._path, self._one_in_memory, self._each_step, self._bound = path, one_in_memory, each_step, bound
+        self._before_opening_again = before_opening_again
         self._device = Device.parse(device) if isinstance(device, str) else device
         purpose = Purpose.of(each_step) if one_in_memory is None else Purpose.INSPECT
         opened = open_graph(path, self._device, purpose)
@@ -143,7 +146,9 @@ class Session:
         message = f"{self.name} returned {fault} in fp16, and runs in fp32 from now on"
         warnings.warn(message, PrecisionWarning, stacklevel=4)
         self.close()
+        self._before_opening_again()
         options: Any = {"one_in_memory": self._one_in_memory, "each_step": self._each_step, "bound": self._bound}
+        options["before_opening_again"] = self._before_opening_again
         self._fp32_fallback = Session(fallback, _device_without_build(self._device), name=self.name, **options)
         self.inputs, self.outputs = self._fp32_fallback.inputs, self._fp32_fallback.outputs
         return True
@@ -181,6 +186,7 @@ class Session:
         if self._one_in_memory is not None:
             self._one_in_memory.make_room_for(self)
             if self.raw is None:
+                self._before_opening_again()
                 self._set_session(open_graph(self._path, self._device, Purpose.of(self._each_step, low_memory=True)))
 
     def _set_session(self, opened: Opened) -> None:

@@ -38,7 +38,7 @@ class EngineThread:
         self._arrived: deque[Submission] = deque()
         self._submissions: weakref.WeakSet[Submission] = weakref.WeakSet()
         self._peeks: deque[tuple[Submission, OnEstimates]] = deque()
-        self._aborting = self._dead = False
+        self._aborting = self._closed = self._dead = False
         self._draining_since: float | None = None
         self._thread = threading.Thread(target=self._run, name="ddim-edge-engine", daemon=True)
 
@@ -97,6 +97,11 @@ class EngineThread:
         if self._draining_since is None:
             self._draining_since = time.monotonic()
 
+    def abort(self) -> None:
+        """Drain, and end what runs before the next step. Takes no lock, so a signal handler may call it."""
+        self.start_draining()
+        self._aborting = True
+
     def close(self, wait_s: float) -> None:
         """Stop the thread: start draining; ``wait_s`` seconds after draining started, cancel what still runs.
 
@@ -105,9 +110,10 @@ class EngineThread:
         """
         self.start_draining()
         assert self._draining_since is not None
-        left = max(0.0, self._draining_since + wait_s - time.monotonic())
-        if self._thread.ident is None or self._aborting:
+        left = 0.0 if self._aborting else max(0.0, self._draining_since + wait_s - time.monotonic())
+        if self._thread.ident is None or self._closed:
             return
+        self._closed = True
         with self._changed:
             self._changed.notify_all()
         self._thread.join(left)
