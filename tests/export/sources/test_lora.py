@@ -164,7 +164,7 @@ def test_a_layer_that_is_not_there(tmp_path: Path) -> None:
     up, down = torch.zeros(8, 2), torch.zeros(2, 8)
     refused(
         kohya("unet", "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_k2", up, down),
-        r"1 keys match no layer of the unet, down_blocks_1_.*_to_k2' .* closest layers are down_blocks\.1\..*\.to_k,",
+        r"1 keys match no layer of the unet, 'down_blocks_1_.*_to_k2' .* closest layers are down_blocks\.1\..*\.to_k,",
         tmp_path,
     )
 
