@@ -32,14 +32,8 @@ def interrupt_at(component: str) -> Callable[[str, str], None]:
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(sys.modules["os"], "fork"), reason="needs os.fork")
 def test_an_export_killed_at_any_write_goes_on_and_gives_the_same_bytes(source_of: SourceOf, tmp_path: Path) -> None:
-    command = [
-        sys.executable,
-        "-m",
-        "tests.export.output.killed_exports",
-        source_of("stable-diffusion"),
-        tmp_path,
-        "12",
-    ]
+    module = "tests.export.output.killed_exports"
+    command = [sys.executable, "-m", module, str(source_of("stable-diffusion")), str(tmp_path), "12"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
     assert len(list(tmp_path.glob("killed-*"))) >= 4
