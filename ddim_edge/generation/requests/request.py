@@ -188,7 +188,7 @@ def _check_number(name: str, value: object, high: float = 1e9) -> None:
 def sampler_from_json(name: str = "ddim", **options: Any) -> SamplerConfig:
     """The sampler of a recipe; ConfigError for an unknown one."""
     if name not in SAMPLERS:
-        raise ConfigError(unknown_value("sampler", name, SAMPLERS))
+        raise unknown_value("sampler", name, SAMPLERS)
     return SAMPLERS[name]().replace(**options)
 
 
