@@ -145,8 +145,6 @@ def test_padding_and_truncation_that_a_file_asks_for_are_not_done_twice(small: P
 
 def test_a_word_for_unknown_words_that_is_not_in_the_vocabulary(small: Path) -> None:
     write_json(small / "tokenizer_config.json", {"unk_token": "x" * 5000})
-    with pytest.raises(
-        BundleError, match=r"has a tokenizer that cannot be used: Unk token .xxx.*Copy it again"
-    ) as error:
+    with pytest.raises(BundleError, match=r"tokenizer that can be read or used: .*Unk token .xxx.*Copy it") as error:
         ClipTokenizer(small).encode("b")
     assert len(str(error.value)) < 500
