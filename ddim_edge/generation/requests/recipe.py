@@ -9,7 +9,7 @@ from ...errors import ConfigError
 MAX_SIDE = 16384
 """The largest height and width of an image, in pixels."""
 MAX_IMAGES = 10**7
-"""The most images of one request: files in a folder have numbers of six digits."""
+"""The most images of one request."""
 
 _TEXT = text(2**20)
 
