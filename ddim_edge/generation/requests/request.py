@@ -14,7 +14,7 @@ from ...diffusion.samplers import SAMPLERS, SamplerConfig, changed_options
 from ...errors import ConfigError, choose_from, shown
 from ...text import Prompt
 from .origin import Origin, check_same_origin
-from .recipe import MAX_IMAGES, MAX_SIDE, check_recipe
+from .recipe import MAX_IMAGES, check_recipe
 
 DEFAULT_BATCH_SIZE = 16
 
