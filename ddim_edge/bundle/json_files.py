@@ -13,9 +13,10 @@ from ..config.noise_schedule import MAX_TRAIN_STEPS
 from ..config.schema import Check, any_of, check_json, flag, list_of, mapping_of, real, text, whole
 from ..errors import BundleError, ConfigError
 from .layout import CONFIG, CONTROLNET, EXPORT_RECORD, INDEX, SCHEDULER, UNET, VAE_DECODER
-from .unet_inputs import MAX_SIDE
 
 MAX_CLASSES = 100_000
+MAX_SIDE = 16384
+"""The largest height and width of an image, in pixels."""
 _MAX_CHANNELS, _MAX_WIDTH, _MAX_LEVELS = 10_000, 1_000_000, 12
 
 _WIDTH, _CHANNELS, _FACTOR = whole(1, _MAX_WIDTH), whole(1, _MAX_CHANNELS), real(1e-6, 1e6)

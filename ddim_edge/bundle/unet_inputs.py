@@ -6,11 +6,9 @@ from typing import Any, Self
 
 from ..config import whole_number
 from ..errors import BundleError, ConfigError, shown
+from .json_files import MAX_SIDE
 from .layout import GUIDANCE_INPUT, TEXT_INPUTS
 from .vae_config import VaeConfig
-
-MAX_SIDE = 16384
-"""The largest side of an image, in pixels."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Self, cast, get_args
 
-from ...bundle.unet_inputs import MAX_SIDE
+from ...bundle.json_files import MAX_SIDE
 from ...config import number, whole_number
 from ...config.diffusers_names import unknown_value
 from ...diffusion.noise import NoiseKind
