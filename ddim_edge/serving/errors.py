@@ -10,6 +10,7 @@
         ├── QueueFull        429  too many requests are waiting, of all clients or of this one
         ├── Cancelled        499  cancelled by the client
         ├── ModelFailed      500  a network failed, or a model cannot be opened
+        ├── OutOfMemory      503  too little memory for an upload
         ├── Draining         503  the server is shutting down
         ├── EngineDead       503  the engine thread has stopped after an internal error
         └── DeadlinePassed   504  the request took longer than its timeout
@@ -70,6 +71,12 @@ class ModelFailed(RequestError):
     """A network failed, or a model cannot be opened."""
 
     status, kind, code = 500, "server_error", "model_failed"
+
+
+class OutOfMemory(RequestError):
+    """Too little memory for an upload, which may be the fault of others."""
+
+    status, kind, code, retry_after = 503, "server_error", "out_of_memory", 5
 
 
 class Draining(RequestError):

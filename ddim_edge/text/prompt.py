@@ -3,11 +3,12 @@
 from dataclasses import dataclass
 
 from ..errors import ConfigError
+from .weights import parse_weights
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prompt:
-    """The text of one image. Raises ConfigError where ``text`` or ``negative`` is not valid text."""
+    """The text of one image. Raises ConfigError where ``text`` or ``negative`` is no valid text, or has bad weights."""
 
     text: str
     negative: str | None = None
@@ -21,6 +22,9 @@ class Prompt:
         _check_text("a prompt", self.text)
         if self.negative is not None:
             _check_text("a negative prompt", self.negative)
+        if self.weighted:
+            for text in (self.text, self.negative or ""):
+                parse_weights(text)
 
 
 def _check_text(what: str, value: object) -> None:

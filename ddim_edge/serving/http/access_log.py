@@ -10,20 +10,20 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ..scheduling.engine_thread import Clock
 from ..scheduling.metrics import Metrics
-from .error_responses import Internal, error_response, request_error_of
+from .error_responses import error_response
 from .security import route_path
 
 ACCESS = logging.getLogger("ddim_edge.access")
-LOG = logging.getLogger("ddim_edge.serving")
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class AccessLogMiddleware:
     """Logs method, path, status and seconds; never the query, headers or the key; prompts only with ``log_prompts``."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, log_prompts: bool) -> None:
-        self.app, self.metrics, self.log_prompts = app, metrics, log_prompts
+    def __init__(self, app: ASGIApp, metrics: Metrics, log_prompts: bool, clock: Clock) -> None:
+        self.app, self.metrics, self.log_prompts, self.clock = app, metrics, log_prompts, clock
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and log it when its response has ended."""
@@ -32,6 +32,7 @@ class AccessLogMiddleware:
         given_id = Headers(scope=scope).get("x-request-id", "")
         request_id = given_id if _ID.fullmatch(given_id) else uuid.uuid4().hex
         status, start = 499, time.perf_counter()
+        scope.setdefault("state", {}).update(arrived=self.clock(), request_id=request_id)
 
         async def sending(message: Message) -> None:
             nonlocal status
@@ -43,10 +44,9 @@ class AccessLogMiddleware:
         try:
             await self.app(scope, receive, sending)
         except Exception as error:
-            if isinstance(request_error_of(error), Internal):
-                LOG.exception("request %s failed", request_id)
+            response = error_response(scope, error)
             if status == 499:  # no response has been started
-                await error_response(scope, error)(scope, receive, sending)
+                await response(scope, receive, sending)
         finally:
             self._log(scope, request_id, status, time.perf_counter() - start)
         return None
@@ -56,7 +56,7 @@ class AccessLogMiddleware:
         route = getattr(scope.get("route"), "path", "none")
         self.metrics.request(route, status, seconds, state.get("reason"))
         line: dict[str, Any] = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "time": _now(),
             "request_id": request_id,
             "method": scope["method"],
             "path": _logged_path(scope),
@@ -68,6 +68,16 @@ class AccessLogMiddleware:
         if self.log_prompts and "prompt" in state:
             line["prompt"] = state["prompt"]
         ACCESS.info(json.dumps(line))
+
+
+def log_job(job_id: str, request_id: str, status: str, seconds: float, reason: str | None) -> None:
+    """Log the end of a job; ``request_id`` is that of the request which made it, ``reason`` the code of its error."""
+    line = {"time": _now(), "request_id": request_id, "job": job_id, "status": status, "seconds": round(seconds, 4)}
+    ACCESS.info(json.dumps(line if reason is None else {**line, "reason": reason}))
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def _logged_path(scope: Scope) -> str:

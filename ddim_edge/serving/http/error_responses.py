@@ -3,6 +3,7 @@
 # ruff: noqa: N818 - each class is named after what happened
 
 import json
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,6 +18,8 @@ from starlette.types import Scope
 
 from ...errors import BundleError, ConfigError, DdimEdgeError, PredictionError
 from ..errors import BadRequest, Cancelled, ModelFailed, NotFound, RequestError, TooLarge
+
+LOG = logging.getLogger("ddim_edge.serving")
 
 
 class MethodNotAllowed(RequestError):
@@ -81,10 +84,19 @@ def error_body(request_error: RequestError) -> dict[str, Any]:
     }
 
 
-def error_response(scope: Scope, error: Exception) -> Response:
-    """The response for an error; stores the error code in the scope for the access log."""
+def logged_error(scope: Scope, error: Exception) -> RequestError:
+    """The RequestError of an error; stores its code for the access log, and logs one that is a fault of the server."""
     request_error = request_error_of(error)
-    scope.setdefault("state", {})["reason"] = request_error.code
+    state = scope.setdefault("state", {})
+    state["reason"] = request_error.code
+    if isinstance(request_error, Internal):
+        LOG.error("request %s failed", state.get("request_id"), exc_info=error)
+    return request_error
+
+
+def error_response(scope: Scope, error: Exception) -> Response:
+    """The response for an error, as ``logged_error`` gives it."""
+    request_error = logged_error(scope, error)
     headers = {} if request_error.retry_after is None else {"Retry-After": str(request_error.retry_after)}
     if request_error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from functools import partial
 from typing import Any, Self, Unpack
 
@@ -45,7 +45,7 @@ class Ticket:
         with contextlib.suppress(RuntimeError):  # the loop is closed: the event has no receiver
             self._loop.call_soon_threadsafe(self._events.put_nowait, event)
 
-    async def __aiter__(self) -> AsyncIterator[Partial | ImageDone]:
+    async def __aiter__(self) -> AsyncGenerator[Partial | ImageDone]:
         try:
             while not isinstance(event := await self._events.get(), Ended):
                 yield event

@@ -63,18 +63,19 @@ class EngineThread:
     def take_place(self, model: str, client: str | None) -> Place:
         """A place in the model's queue; raises EngineDead, Draining or QueueFull."""
         with self._changed:
-            self._check_open()
+            self.check_open()
             return self._admission.take(model, client)
 
     def submit(self, submission: Submission, place: Place) -> None:
         """Add ``submission`` to the queue, on its place; raises EngineDead or Draining."""
         with self._changed:
-            self._check_open()
+            self.check_open()
             place.submission = submission
             self._arrived.append(submission)
             self._changed.notify_all()
 
-    def _check_open(self) -> None:
+    def check_open(self) -> None:
+        """Raise EngineDead or Draining where no request is taken any more."""
         if self._dead:
             raise EngineDead(_DEAD)
         if self.draining:
