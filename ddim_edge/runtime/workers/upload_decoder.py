@@ -18,8 +18,8 @@ import numpy as np
 from ...images.uploads import Upload, UploadError, decode_upload
 from .child import end_with_parent
 
-NICENESS = 10
-"""At 19 the decoder would nearly stand still while the engine uses all processors."""
+_NICENESS = 5
+"""A third of the engine's share of a processor. At 19 it would nearly stand still while the engine uses all of them."""
 _CPU_SECONDS = 5.0
 """Of one request. A photo of 16 megapixels takes less than one on a slow processor."""
 _BYTES_PER_PIXEL = 40
@@ -33,7 +33,7 @@ def main() -> None:
     end_with_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C in the terminal: the server decides when this ends
     if sys.platform != "win32":
-        os.nice(NICENESS)
+        os.nice(_NICENESS)
     _limit_memory(max_pixels * _BYTES_PER_PIXEL + _SPARE_BYTES)
     requests, responses = sys.stdin.buffer, sys.stdout.buffer
     while line := requests.readline():

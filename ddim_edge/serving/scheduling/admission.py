@@ -81,13 +81,13 @@ class Admission:
         return [place for place in self._places if place.model == model]
 
     def _refuse(self, reason: str, ahead: Sequence[Place]) -> NoReturn:
-        """Raise QueueFull with the seconds that the requests ``ahead`` take, and up to twice that, at random.
+        """Raise QueueFull with the seconds that the requests ``ahead`` take, up to twice that at random.
 
         So clients that were refused together do not come again together.
         """
         models = len({place.model for place in self._places})  # they share the engine thread evenly
         seconds = models * self._pace.seconds_left(place.submission for place in ahead if place.submission)
-        seconds = min(max(seconds, 1.0), _LONGEST_WAIT_S / 2)
+        soonest = math.ceil(min(max(seconds, 1), _LONGEST_WAIT_S / 2))
         error = QueueFull(f"{reason}: try again later")
-        error.retry_after = math.ceil(seconds * random.uniform(1, 2))
+        error.retry_after = random.randint(soonest, max(2 * soonest, soonest + 2))
         raise error
