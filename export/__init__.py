@@ -8,11 +8,15 @@ first use: ``fuse`` works on finished graphs without PyTorch, and ``diffusers_ba
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
+from ddim_edge.telemetry import switch_off
+
 if TYPE_CHECKING:
     from .folder import BundleReport, export_folder
     from .output.report import Report
     from .progress import show_stages
     from .unet import export_unet
+
+switch_off()  # before a module of this package imports onnxruntime or diffusers
 
 __all__ = ["BundleReport", "Report", "export_folder", "export_unet", "show_stages"]
 

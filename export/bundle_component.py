@@ -4,20 +4,21 @@ import dataclasses
 import functools
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from ddim_edge.bundle.layout import EXPORT_RECORD, MODEL
-from ddim_edge.errors import ConfigError, ExportError
+from ddim_edge.bundle.verify import verify_files
+from ddim_edge.errors import BundleError, ConfigError, ExportError
 
 from .component import export_fp32_fallback, export_into
-from .component_signature import call_and_signature
-from .config_keys import Config
+from .component_signature import config_of, signature_of
 from .fp32_fallback import Fp32Fallbacks
 from .fuse import fuse_step
-from .networks.network import Call, Network
-from .networks.signature import Signature
+from .networks.network import Network
 from .options import Options
 from .output.atomic import whole_folder
 from .output.record import file_entry
@@ -26,12 +27,8 @@ from .precision import FP32
 from .progress import Progress, Stage
 from .sources.diffusers_folder import Component, Source
 from .sources.lora import Lora, add_lora
-from .sources.weights import load_network, weight_files
-from .static_shapes import fix_sizes
+from .sources.weights import extra_weights_error, load_network, weight_files
 from .verify.fused_step import StepCheck, verify_step
-
-ANY_SIZE = {"size_multiple": 1}
-"""For a UNet's config.json: the sides of a sample are multiples of this; without it, of 2^(levels-1)."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,6 +39,10 @@ class ExportJob:
     options: Options
     loras: tuple[Lora, ...]
     fp32_fallbacks: Fp32Fallbacks
+    ignore_extra_weights: bool = False
+    """Whether weights that a network does not have may be left out."""
+    ignored_weights: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """The names of weights that are left out, by component."""
 
     def options_for(self, component: Component) -> Options:
         """The options of one component: its own precision, and a fused step only for the UNet."""
@@ -64,17 +65,24 @@ def export_component(folder: Path, component: Component, job: ExportJob, on_stag
     if folder.exists():
         return _reuse(folder, made_from)
     with whole_folder(folder) as temporary:
-        report = dataclasses.replace(_export(temporary, component, job, on_stage), made_from=made_from)
+        report = dataclasses.replace(
+            _export(temporary, component, job, on_stage),
+            made_from=made_from,
+            ignored_weights=job.ignored_weights.get(component.name, ()),
+        )
         if report.options.fuse_step:
             report = dataclasses.replace(report, step=_fuse_step(temporary, on_stage))
         write_report(temporary, report)
     return dataclasses.replace(report, path=folder)
 
 
-def signature_of(component: Component, source: Source, options: Options) -> tuple[Call, Signature]:
-    """How a component's network is called and with what, at fixed sizes if ``options`` has them. Raises ConfigError."""
-    call, signature = call_and_signature(component, source)
-    return call, signature if options.static is None else fix_sizes(signature, component, source, options.static)
+def check_component(component: Component, job: ExportJob) -> tuple[str, ...]:
+    """Load a component and its LoRAs once, so that what does not fit is found before any network is traced.
+
+    Returns the names of weights that the network does not have. ConfigError if they may not be left out, and for a LoRA
+    that does not fit; ExportError as ``load_network``.
+    """
+    return _load_module(component, job)[1]
 
 
 def _fuse_step(folder: Path, on_stage: Progress) -> StepCheck:
@@ -102,6 +110,10 @@ def _reuse(folder: Path, made_from: Mapping[str, Any]) -> Report:
             f"{folder} is there already, made from other files or with other options: remove {folder.parent} or choose "
             "another place"
         )
+    try:
+        verify_files(folder)
+    except BundleError as error:
+        raise ConfigError(f"{error}; or remove {folder}, and the same export makes it again") from None
     return report
 
 
@@ -110,7 +122,7 @@ def _export(folder: Path, component: Component, job: ExportJob, on_stage: Progre
     stage = functools.partial(on_stage, component.name)
     load = functools.partial(_load, component, job, stage)
     failure = _known_to_overflow(component, job.source)
-    config, options = _config(component, job), job.options_for(component)
+    config, options = config_of(component, job.source, job.options), job.options_for(component)
     if options.precision is not FP32 and not failure:
         try:
             report = export_into(folder, load, config, stage, options)
@@ -132,18 +144,6 @@ def _with_fp32_fallback(report: Report, component: Component, job: ExportJob, on
     return dataclasses.replace(report, fp32_fallback_cases=cases)
 
 
-def _config(component: Component, job: ExportJob) -> Config:
-    """The component's config.json; a UNet's also says which sizes the graph takes."""
-    if component.name != "unet":
-        return component.config
-    if job.options.static is None:
-        takes_any_size = component.kind == "UNet2DConditionModel"
-        return {**component.config, **ANY_SIZE} if takes_any_size else component.config
-    _, signature = signature_of(component, job.source, job.options)
-    (size,) = signature.sizes
-    return {**component.config, "sample_size": [size["height"], size["width"]]}
-
-
 def _known_to_overflow(component: Component, source: Source) -> str | None:
     """Why a component is not exported in fp16 at all; None otherwise.
 
@@ -156,8 +156,16 @@ def _known_to_overflow(component: Component, source: Source) -> str | None:
 def _load(component: Component, job: ExportJob, stage: Stage) -> Network:
     """The network with its weights and the LoRAs added to them."""
     stage("load")
-    module = load_network(component)
-    for lora in job.loras:
-        add_lora(module, lora, component.name)
+    module, _ = _load_module(component, job)
     call, signature = signature_of(component, job.source, job.options)
     return Network(module=module, call=call, signature=signature, disposable=True)
+
+
+def _load_module(component: Component, job: ExportJob) -> tuple[torch.nn.Module, tuple[str, ...]]:
+    """The module with the LoRAs added to its weights, and the names of weights that it does not have."""
+    module, extra = load_network(component)
+    if extra and not job.ignore_extra_weights:
+        raise extra_weights_error(component, extra)
+    for lora in job.loras:
+        add_lora(module, lora, component.name)
+    return module, extra

@@ -1,5 +1,6 @@
-"""Chooses, by a component's class, the function that calls its network and the signature read from its config."""
+"""How a component's network is called, its signature, and the config.json that it gets in the bundle."""
 
+from .config_keys import Config
 from .networks.autoencoder import call_decoder, call_encoder, decoder_signature, encoder_signature
 from .networks.conditioning import BASE_TIME_IDS
 from .networks.denoiser import (
@@ -13,12 +14,34 @@ from .networks.network import Call
 from .networks.safety_checker import call_safety_checker, safety_checker_signature
 from .networks.signature import Signature
 from .networks.text_encoder import call_text_encoder, text_encoder_signature
+from .options import Options
 from .sources.diffusers_folder import Component, Source
+from .static_shapes import fix_sizes
 
 _REFINER_TIME_IDS = 5
+_ANY_SIZE = {"size_multiple": 1}
+"""For a UNet's config.json: the sides of a sample are multiples of this; without it, of 2^(levels-1)."""
 
 
-def call_and_signature(component: Component, source: Source) -> tuple[Call, Signature]:
+def signature_of(component: Component, source: Source, options: Options) -> tuple[Call, Signature]:
+    """How a component's network is called and with what, at fixed sizes if ``options`` has them. Raises ConfigError."""
+    call, signature = _call_and_signature(component, source)
+    return call, signature if options.static is None else fix_sizes(signature, component, source, options.static)
+
+
+def config_of(component: Component, source: Source, options: Options) -> Config:
+    """The component's config.json in the bundle; a UNet's also says which sizes the graph takes."""
+    if component.name != "unet":
+        return component.config
+    if options.static is None:
+        takes_any_size = component.kind == "UNet2DConditionModel"
+        return {**component.config, **_ANY_SIZE} if takes_any_size else component.config
+    _, signature = signature_of(component, source, options)
+    (size,) = signature.sizes
+    return {**component.config, "sample_size": [size["height"], size["width"]]}
+
+
+def _call_and_signature(component: Component, source: Source) -> tuple[Call, Signature]:
     """The function that calls a component's network, and its signature. ConfigError names an unsupported config key."""
     time_ids = _REFINER_TIME_IDS if source.index.get("requires_aesthetics_score") else BASE_TIME_IDS
     match component.name, component.kind:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ddim_edge.errors import ConfigError
+from ddim_edge.errors import ConfigError, shown
 
 Config = Mapping[str, Any]
 
@@ -13,7 +13,7 @@ def count(config: Config, key: str, default: int | None = None) -> int:
     value = config.get(key)
     value = default if value is None else value
     if isinstance(value, bool) or not isinstance(value, int) or value < 1:
-        raise ConfigError(f"{key} must be a whole number of at least 1, not {value!r}")
+        raise ConfigError(f"{key} must be a whole number of at least 1, not {shown(value)}")
     return value
 
 
@@ -21,7 +21,7 @@ def widths(config: Config, key: str) -> list[int]:
     """A list of whole numbers, one per level of the network."""
     levels = config.get(key)
     if not isinstance(levels, (list, tuple)) or not levels or not all(isinstance(width, int) for width in levels):
-        raise ConfigError(f"{key} must be a list of whole numbers, not {levels!r}")
+        raise ConfigError(f"{key} must be a list of whole numbers, not {shown(levels)}")
     return list(levels)
 
 
@@ -41,5 +41,5 @@ def one_of(config: Config, key: str, valid: tuple[str | None, ...]) -> str | Non
     value = config.get(key)
     if value not in valid:
         known = ", ".join("null" if name is None else repr(name) for name in valid)
-        raise ConfigError(f"{key} {value!r} is not supported; supported: {known}")
+        raise ConfigError(f"{key} {shown(value)} is not supported; supported: {known}")
     return None if value is None else str(value)

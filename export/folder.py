@@ -1,28 +1,33 @@
 """Exports a diffusers folder, a checkpoint or a repository of the hub to a bundle, component by component."""
 
+import dataclasses
 import os
-import shutil
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from ddim_edge.bundle.layout import EXPORT_RECORD
+from ddim_edge.bundle.layout import EXPORT_RECORD, INDEX, SCHEDULER
 from ddim_edge.errors import ConfigError
+from ddim_edge.files import write_file
 
-from .bundle_component import ExportJob, export_component, signature_of
+from .bundle_component import ExportJob, check_component, export_component
+from .draft import check_runs
 from .fp32_fallback import read_fp32_fallbacks
 from .options import OPSET, read_options
-from .output.record import folder_size, hash_files, write_json
+from .output.record import entry_of, folder_size, hash_files, json_bytes, write_json
 from .output.report import Report
-from .output.resumable import finish, unfinished_folder
+from .output.resumable import unfinished_folder
 from .progress import Progress, ignore_progress
 from .sources.checkpoint import checkpoint_licence
+from .sources.copied import copy_folders
 from .sources.diffusers_folder import Source, open_source
 from .sources.hub import fetch_weights
 from .sources.licence import model_card_licence
 from .sources.locate import Location, locate
 from .sources.lora import check_targets, read_lora
-from .sources.weights import check_weights
+from .sources.scheduler import Scheduler, SchedulerFile, check_scheduler, choose_scheduler
+from .sources.weights import check_config, check_weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -43,6 +48,8 @@ def export_folder(
     out: str | os.PathLike[str],
     *,
     config: str | None = None,
+    scheduler: SchedulerFile | None = None,
+    assume_ddim: bool = False,
     components: Collection[str] = (),
     dtype: str = "fp32",
     keep_fp32: Collection[str] = (),
@@ -55,6 +62,7 @@ def export_folder(
     vae: str | os.PathLike[str] | None = None,
     loras: Sequence[str] = (),
     allow_pickle: bool = False,
+    ignore_extra_weights: bool = False,
     on_stage: Progress = ignore_progress,
 ) -> BundleReport:
     """Export a UNet2DModel, or a diffusers pipeline, to the new folder ``out``.
@@ -62,6 +70,9 @@ def export_folder(
     ``source`` is a folder that diffusers saved, the OWNER/NAME of a repository on the Hugging Face hub, or a
     single-file checkpoint in safetensors. A checkpoint has no configs: ``config`` is a folder, or a repository, with
     the configs of the same kind of pipeline. The default is the repository that diffusers chooses for the checkpoint.
+
+    ``scheduler`` is a scheduler_config.json, or its contents, to use instead of the source's. A UNet2DModel alone has
+    none: give one, or ``assume_ddim``, which is 1000 steps of linear betas from 0.0001 to 0.02 and noise prediction.
 
     Every network gets a folder with model.onnx, config.json and export.json: unet, vae_encoder, vae_decoder,
     text_encoder, text_encoder_2, controlnet, controlnet_1 …, safety_checker. Tokenizers are copied. model_index.json
@@ -75,10 +86,14 @@ def export_folder(
     image size in pixels that all graphs are fixed to. ``fuse_step`` adds unet/unet_step.onnx, which has guidance and
     the DDIM step as nodes and shares the weights of model.onnx. ``vae`` is a folder with another autoencoder. ``loras``
     are files in safetensors, each optionally with ":SCALE", that are added to the weights. Pickled weights need
-    ``allow_pickle``.
+    ``allow_pickle``. Weights that the networks do not have need ``ignore_extra_weights``: without them the images would
+    differ from the source's.
 
-    ``on_stage`` is called with a component's name and "load", "export", "fit", "verify", "fuse" or "write" when that
-    stage begins; for the fp32 graph of a component, its name ends in ".fp32".
+    What the runtime would refuse is refused before a network is traced. A scheduler that is not built here gets a
+    SchedulerWarning: the bundle then needs ``sampler`` at every run. A PipelineWarning names an unknown pipeline.
+
+    ``on_stage`` is called with "bundle" and "check" first, then with a component's name and "load", "export", "fit",
+    "verify", "fuse" or "write" when that stage begins; for the fp32 graph of a component, its name ends in ".fp32".
     Raises ConfigError (the source is something else, an option does not apply to it, or ``out`` is not empty),
     ExportError and OutputError, as ``export_unet`` does.
     """
@@ -90,24 +105,37 @@ def export_folder(
     opened = open_source(
         location.folder, components, vae=None if vae is None else Path(vae), checkpoint=location.checkpoint
     )
+    chosen = choose_scheduler(location.folder / SCHEDULER, scheduler, assume_ddim=assume_ddim)
+    check_scheduler(chosen.keys)
     names = [component.name for component in opened.components]
     fp32_fallbacks = read_fp32_fallbacks(keep_fp32, fp32_too, components=names, precision=options.precision)
+    check_runs(opened, chosen, options)
     for component in opened.components:
-        signature_of(component, opened, options)
+        check_config(component)
     if fuse_step:
         _check_step(opened)
     _fetch(location, opened, allow_pickle=allow_pickle)
     for component in opened.components:
         check_weights(component, allow_pickle=allow_pickle)
-    job = ExportJob(source=opened, options=options, loras=tuple(map(read_lora, loras)), fp32_fallbacks=fp32_fallbacks)
+    job = ExportJob(
+        source=opened,
+        options=options,
+        loras=tuple(map(read_lora, loras)),
+        fp32_fallbacks=fp32_fallbacks,
+        ignore_extra_weights=ignore_extra_weights,
+    )
     check_targets(job.loras, opened)
+    on_stage("bundle", "check")
+    missing = [component for component in opened.components if not (out / component.name).exists()]
+    ignored = {component.name: check_component(component, job) for component in missing}
+    job = dataclasses.replace(job, ignored_weights=ignored)
     with unfinished_folder(out, names):
         reports = {
             component.name: export_component(out / component.name, component, job, on_stage)
             for component in opened.components
         }
         on_stage("bundle", "write")
-        _complete(out, opened, location)
+        _complete(out, opened, chosen, location)
     return BundleReport(path=out, components=reports)
 
 
@@ -133,17 +161,20 @@ def _fetch(location: Location, source: Source, *, allow_pickle: bool) -> None:
         fetch_weights(location.repository, location.folder, folders, allow_pickle=allow_pickle)
 
 
-def _complete(out: Path, source: Source, location: Location) -> None:
+def _complete(out: Path, source: Source, scheduler: Scheduler, location: Location) -> None:
     """Copy the folders without a network, then write the files that make ``out`` a bundle, model_index.json last."""
-    for name in source.copied:
-        shutil.rmtree(out / name, ignore_errors=True)
-        shutil.copytree(source.folder / name, out / name)
-    write_json(out / "scheduler" / "scheduler_config.json", source.scheduler)
-    index = out / "model_index.json.part"
-    write_json(index, source.index)
-    entries = {name.removesuffix(".part"): entry for name, entry in hash_files(out).items()}
-    write_json(out / EXPORT_RECORD, {**_origin(location), "files": entries})
-    finish(out, index)
+    copy_folders(source, out)
+    write_json(out / SCHEDULER, scheduler.keys)
+    index = json_bytes(_index(source, scheduler))
+    entries = dict(sorted({**hash_files(out), INDEX: entry_of(index)}.items()))
+    write_json(out / EXPORT_RECORD, {**_origin(location), "scheduler": scheduler.origin, "files": entries})
+    write_file(out / INDEX, index)
+
+
+def _index(source: Source, scheduler: Scheduler) -> Mapping[str, Any]:
+    """The bundle's model_index.json: the source's, with the class of its scheduler if that was replaced."""
+    kind = scheduler.keys.get("_class_name", "DDIMScheduler")
+    return {**source.index, "scheduler": ["diffusers", kind]} if scheduler.origin == "given" else source.index
 
 
 def _origin(location: Location) -> dict[str, str | None]:

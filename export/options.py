@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
-from ddim_edge.errors import ConfigError, choose_from
+from ddim_edge.errors import ConfigError, choose_from, shown
 
 from .precision import FP32, INT8_WEIGHTS, PRECISIONS, Precision
 
@@ -106,6 +106,6 @@ def _read_static(text: str | None) -> Static | None:
         return None
     match = re.fullmatch(r"([1-9]\d*)x([1-9]\d*)x([1-9]\d*)", text)
     if match is None:
-        raise ConfigError(f"static {text!r} is not BxHxW: give batch, height and width in pixels, such as 2x512x512")
+        raise ConfigError(f"static {shown(text)} is not BxHxW: give batch, height and width in pixels")
     batch, height, width = map(int, match.groups())
     return Static(batch=batch, height=height, width=width)

@@ -13,7 +13,7 @@ import ddim_edge
 _ROOT = Path(ddim_edge.__file__).parent
 _EXPORT = _ROOT.parent / "export"
 
-_SERVER = {"fastapi", "uvicorn", "starlette", "pydantic", "prometheus_client"}
+_SERVER = {"fastapi", "uvicorn", "h11", "starlette", "pydantic", "pydantic_core", "prometheus_client"}
 _PACKAGES: Mapping[str, Set[str]] = {
     "cli": {"numpy", "click", "rich"},
     "serving": {"numpy", "PIL", *_SERVER},
@@ -23,10 +23,22 @@ _PACKAGES: Mapping[str, Set[str]] = {
     "config": set(),
     "files": set(),
     "errors": set(),
+    "telemetry": set(),
     "version": set(),
 }
 """The packages that a room may import; the others may import numpy alone."""
-_EXPORTER_MAY_IMPORT = {"bundle", "graphs", "diffusion", "images", "config", "files", "arrays", "errors", "version"}
+_EXPORTER_MAY_IMPORT = {
+    "bundle",
+    "graphs",
+    "diffusion",
+    "images",
+    "config",
+    "files",
+    "arrays",
+    "errors",
+    "version",
+    "telemetry",
+}
 
 
 class Import(NamedTuple):

@@ -69,8 +69,8 @@ def load_or_train(path: Path) -> Classifier:
         return classifier.eval()
     train(classifier)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with atomic_write(path) as temporary:
-        torch.save(classifier.state_dict(), temporary)
+    with atomic_write(path) as file:
+        torch.save(classifier.state_dict(), file)
     return classifier.eval()
 
 

@@ -29,8 +29,8 @@ def draw() -> None:
     axes.set_title(f"The bundled model, without guidance, {most} images a point")
     axes.grid(alpha=0.3)
     axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1))
-    with atomic_write(PICTURE) as temporary:
-        figure.savefig(temporary, bbox_inches="tight", format="png")
+    with atomic_write(PICTURE) as file:
+        figure.savefig(file, bbox_inches="tight", format="png")
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""``python -m bench.serving load | overhead | soak | fuzz``: the server under load, and under bad clients."""
+"""``python -m bench.serving load | overhead | soak | attack``: the server under load, and under attack."""
 
 import json
 import sys
@@ -6,13 +6,12 @@ import sys
 import click
 from rich.console import Console
 
-from tests.serving.fuzz import run as fuzz
-from tests.serving.fuzz.malformed import case
 from tests.serving.soak import run as soak
 
 from ..results import Record
 from . import load, overhead
-from .trace import SEED
+from .attack import measure as attack
+from .attack.attacks import ATTACKS
 
 console = Console(stderr=True)
 
@@ -44,25 +43,22 @@ def overhead_command(rounds: int, repetitions: int) -> None:
     click.echo(json.dumps(record, indent=1))
 
 
-@main.command("fuzz")
-@click.option("--requests", default=10_000, show_default=True)
-@click.option("--seed", default=SEED, show_default=True)
-@click.option("--only", type=int, help="Send one request of the seed, to reproduce a failure.")
-def fuzz_command(requests: int, seed: int, only: int | None) -> None:
-    """Send malformed requests to every route; exit code 1 where a response is wrong."""
-    indices = range(requests) if only is None else [only]
-    if only is not None:
-        console.print(repr(case(seed, only)), markup=False, highlight=False)
-    with console.status("") as status:
-        _end(fuzz.measure(indices, seed, lambda text: status.update(text)))
-
-
 @main.command("soak")
 @click.option("--minutes", default=30.0, show_default=True)
 def soak_command(minutes: float) -> None:
     """Clients of every kind at 100 % of the capacity; exit code 1 where a check fails."""
     with console.status("") as status:
         _end(soak.measure(minutes, lambda text: status.update(text)))
+
+
+@main.command("attack")
+@click.option("--only", type=click.Choice(list(ATTACKS)), help="Run one attack; nothing is written.")
+def attack_command(only: str | None) -> None:
+    """Attack the server while one honest client asks every second; exit code 1 where a promise is broken."""
+    with console.status("") as status:
+        record = attack.measure(only, lambda text: status.update(text))
+    click.echo(json.dumps(record, indent=1))
+    sys.exit(1 if any(row["broken"] for row in record["rows"].values()) else 0)
 
 
 def _end(record: Record) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from ..bundle.layout import MODEL, component_named
 from ..errors import ProviderError
 from ..runtime.compiled.recipe import Recipe, provider_options
+from ..runtime.hardware import cpu
 from ..runtime.providers.device import Device
 from ..runtime.providers.error_text import first_error_line
 from ..runtime.providers.onnxruntime_module import runtime, why_not_loaded
@@ -124,6 +125,7 @@ def _session(graph: Path, options: Any, **arguments: Any) -> Any:
 def _session_options() -> Any:
     options = runtime().SessionOptions()
     options.log_severity_level = 4
+    options.intra_op_num_threads = cpu.threads()
     options.add_session_config_entry(*RECORD_PLACEMENT)
     return options
 

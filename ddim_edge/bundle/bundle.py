@@ -3,7 +3,7 @@
 import functools
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from ..diffusion.samplers import SamplerConfig, sampler_config
 from ..errors import ConfigError, choose_from
 from ..files import sha256_of_all
 from ..graphs.external_data import check_onnx_file
+from ..graphs.same_files import SameFiles
 from .control_config import ControlConfig
 from .layout import CLASS_INPUT, SAFETY_CHECKER, component_named, graphs_of
 from .unet_inputs import NO_INPUTS, UnetInputs, check_sides
@@ -29,7 +30,7 @@ class Bundle:
         folder: its path.
         name: its name in recipes and messages.
         sample_shape: (C, H, W) of one sample, with an autoencoder of its latents, at the default image size.
-        scheduler: the sampler that the model was made for.
+        scheduler: the sampler that the model was made for; None if it is not built here, and others can be used.
         scheduler_keys: the contents of its scheduler file.
         labels: class names; "0", "1", … for classes without names; empty without classes.
         null_class: the class that means "no class", for guidance; None without one.
@@ -37,12 +38,13 @@ class Bundle:
         inputs: the UNet's inputs beside sample and timestep.
         vae: the autoencoder's config; None for a model without an autoencoder.
         controls: the configs of its ControlNets.
+        files: the files that were opened or hashed, to notice that one was replaced. A copy by ``replace`` has its own.
     """
 
     folder: Path
     name: str
     sample_shape: tuple[int, int, int]
-    scheduler: SamplerConfig
+    scheduler: SamplerConfig | None
     scheduler_keys: Mapping[str, Any]
     labels: tuple[str, ...]
     null_class: int | None
@@ -50,6 +52,7 @@ class Bundle:
     inputs: UnetInputs = NO_INPUTS
     vae: VaeConfig | None = None
     controls: tuple[ControlConfig, ...] = ()
+    files: SameFiles = field(default_factory=SameFiles, init=False, compare=False, repr=False)
 
     def image_shape(self, height: int | None = None, width: int | None = None) -> Shape:
         """(C, H, W) of an image of that size in pixels; a side that is None has the default size.
@@ -80,19 +83,38 @@ class Bundle:
         """The names of the UNet's inputs beside sample and timestep, according to the JSON files."""
         return self.inputs.names or ({CLASS_INPUT} if self.labels else set())
 
+    @property
+    def own_sampler(self) -> SamplerConfig:
+        """The sampler that the model was made for; ConfigError if it is not built here."""
+        if self.scheduler is not None:
+            return self.scheduler
+        try:
+            return sampler_config(self.scheduler_keys)
+        except ConfigError as error:
+            hint = "Choose a sampler, such as ddim: it is made from the betas of the model's scheduler file"
+            raise ConfigError(f"{self.name}'s scheduler: {error} {hint}") from None
+
     def sampler(self, name: str) -> SamplerConfig:
         """The config of a sampler for this model; ConfigError if it is unknown or does not fit the model."""
         return sampler_config(self.scheduler_keys, name)
 
     def default_steps(self, config: SamplerConfig) -> int:
         """The default number of steps: the scheduler file's for the model's own sampler, else the sampler's."""
-        return self.num_steps if config.name == self.scheduler.name else default_steps_of(config)
+        is_own = self.scheduler is not None and config.name == self.scheduler.name
+        return self.num_steps if is_own else default_steps_of(config)
 
     @functools.cached_property
     def sha256(self) -> str:
-        """SHA-256 of the graphs and weights that make images, the UNet's first, as hexadecimal."""
+        """SHA-256 of the graphs and weights that make images, the UNet's first, as hexadecimal.
+
+        Raises BundleError where a file was replaced after a network of this bundle was opened.
+        """
         graphs = sorted(graphs_of(self.folder), key=lambda graph: component_named(graph.parent.name).hash_rank)
-        return sha256_of_all(file for graph in graphs for file in (graph, *sorted(check_onnx_file(graph, self.folder))))
+        files = [file for graph in graphs for file in (graph, *sorted(check_onnx_file(graph, self.folder)))]
+        self.files.use(files)
+        digest = sha256_of_all(files)
+        self.files.use(files)
+        return digest
 
     def class_index(self, label: str | int) -> int:
         """The class of a name or number; ConfigError, with the nearest name, for an unknown one."""

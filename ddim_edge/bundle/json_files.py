@@ -1,16 +1,117 @@
-"""Optional JSON files of a bundle."""
+"""The JSON files of a bundle: their schemas, and how they are read.
+
+A bundle can come from a stranger. ``check_json_files`` checks all files at once, before any of them is used, so that
+the code that uses a value does not have to expect another type, or a number that exhausts the memory.
+"""
 
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from ..config import read_json
+from ..config.noise_schedule import MAX_TRAIN_STEPS
+from ..config.schema import Check, any_of, check_json, flag, list_of, mapping_of, real, text, whole
 from ..errors import BundleError, ConfigError
+from .layout import CONFIG, CONTROLNET, EXPORT_RECORD, INDEX, SCHEDULER, UNET, VAE_DECODER
+
+MAX_CLASSES = 100_000
+_MAX_SIDE, _MAX_CHANNELS, _MAX_WIDTH, _MAX_LEVELS = 16384, 10_000, 1_000_000, 12
+
+_WIDTH, _CHANNELS, _FACTOR = whole(1, _MAX_WIDTH), whole(1, _MAX_CHANNELS), real(1e-6, 1e6)
+_SIDES = any_of(whole(1, _MAX_SIDE), list_of(whole(1, _MAX_SIDE), 2))
+_LEVELS = list_of(_WIDTH, _MAX_LEVELS)
+
+
+def _anything(name: str, value: Any) -> None:
+    """No check."""
+
+
+_OBJECT = mapping_of(_anything)
+_TOKEN = any_of(_OBJECT, text())
+_CLASS_NAME = list_of(_anything, 2)
+"""Library and class of a component, or twice null."""
+_PIXELS = any_of(whole(1, 4096), mapping_of(whole(1, 4096)))
+
+_INDEX: Mapping[str, Check] = {
+    "id2label": mapping_of(text(), MAX_CLASSES),
+    "null_class": whole(0, MAX_CLASSES),
+    **dict.fromkeys(("vae", "vqvae", "controlnet", "text_encoder", "text_encoder_2", "safety_checker"), _CLASS_NAME),
+    "force_zeros_for_empty_prompt": flag,
+    "requires_aesthetics_score": flag,
+}
+_UNET: Mapping[str, Check] = {
+    "in_channels": _CHANNELS,
+    "sample_size": _SIDES,
+    "num_class_embeds": whole(0, MAX_CLASSES),
+    "block_out_channels": _LEVELS,
+    "size_multiple": whole(1, _MAX_SIDE),
+    "cross_attention_dim": any_of(list_of(_WIDTH), _WIDTH),
+    "addition_embed_type": text(),
+    "time_cond_proj_dim": whole(4, _MAX_WIDTH),
+}
+_SCHEDULER: Mapping[str, Check] = {"num_inference_steps": whole(1, MAX_TRAIN_STEPS)}
+_VAE: Mapping[str, Check] = {
+    "block_out_channels": _LEVELS,
+    "num_decoder_blocks": list_of(_WIDTH, _MAX_LEVELS),
+    **dict.fromkeys(("latent_channels", "vq_embed_dim", "out_channels"), _CHANNELS),
+    "sample_size": _SIDES,
+    "scaling_factor": _FACTOR,
+    "shift_factor": real(-1e6, 1e6),
+    "latents_mean": list_of(real(-1e6, 1e6), _MAX_CHANNELS),
+    "latents_std": list_of(_FACTOR, _MAX_CHANNELS),
+}
+_CONTROLNET: Mapping[str, Check] = {"conditioning_channels": _CHANNELS, "global_pool_conditions": flag}
+_TEXT_ENCODER: Mapping[str, Check] = {"vocab_size": whole(1, 10**9), "max_position_embeddings": whole(1, 10**9)}
+_SPECIAL_TOKENS = dict.fromkeys(("bos_token", "eos_token", "unk_token", "pad_token"), _TOKEN)
+_TOKENIZER: Mapping[str, Check] = {
+    **_SPECIAL_TOKENS,
+    "model_max_length": real(),
+    "added_tokens_decoder": mapping_of(_OBJECT),
+}
+_PREPROCESSOR: Mapping[str, Check] = {
+    **dict.fromkeys(("do_resize", "do_center_crop", "do_rescale", "do_normalize"), flag),
+    **dict.fromkeys(("size", "crop_size"), _PIXELS),
+    "resample": whole(0, 5),
+    "rescale_factor": _FACTOR,
+    "image_mean": list_of(real(-1e6, 1e6), 3),
+    "image_std": list_of(_FACTOR, 3),
+}
+_EXPORT: Mapping[str, Check] = {"files": mapping_of(_OBJECT), "network": text()}
+
+_SCHEMAS: Mapping[str, Mapping[str, Check]] = {
+    INDEX: _INDEX,
+    EXPORT_RECORD: _EXPORT,
+    f"{UNET.name}/{CONFIG}": _UNET,
+    SCHEDULER: _SCHEDULER,
+    **{f"{name}/{CONFIG}": _VAE for name in (VAE_DECODER.name, *VAE_DECODER.other_config_folders)},
+    f"{CONTROLNET.name}*/{CONFIG}": _CONTROLNET,
+    f"text_encoder*/{CONFIG}": _TEXT_ENCODER,
+    "tokenizer*/tokenizer_config.json": _TOKENIZER,
+    "tokenizer*/special_tokens_map.json": _SPECIAL_TOKENS,
+    "feature_extractor/preprocessor_config.json": _PREPROCESSOR,
+}
+"""The schema of each file, by its path in the bundle; ``*`` stands for a number."""
+
+
+def check_json_files(folder: Path) -> None:
+    """Check every JSON file of a bundle. BundleError for the first that is not JSON, or has a wrong value."""
+    for pattern, schema in _SCHEMAS.items():
+        for path in sorted(folder.glob(pattern)):
+            values = read_required(path)
+            try:
+                check_json(values, schema, str(path))
+            except ConfigError as error:
+                raise BundleError(f"{error}: export or copy it again") from None
+
+
+def read_required(path: Path) -> Mapping[str, Any]:
+    """The JSON object in a file. BundleError for a file that is missing or is not a JSON object."""
+    try:
+        return read_json(path)
+    except ConfigError as error:
+        raise BundleError(f"{error}: export or copy it again") from None
 
 
 def read_optional(path: Path) -> Mapping[str, Any]:
     """The JSON object in a file; empty if there is no file. BundleError for a file that is not a JSON object."""
-    try:
-        return read_json(path) if path.is_file() else {}
-    except ConfigError as error:
-        raise BundleError(f"{error}: export or copy it again") from None
+    return read_required(path) if path.exists() else {}

@@ -7,12 +7,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..config import read_json
-from ..diffusion.samplers import SamplerConfig, sampler_config, schedule_of
-from ..errors import BundleError, ConfigError
+from ..diffusion.samplers import DdimConfig, SamplerConfig, sampler_config, schedule_of
+from ..errors import BundleError, ConfigError, shown
 from .bundle import Bundle, default_steps_of
 from .control_config import ControlConfig
-from .layout import CONFIG, CONTROLNET, INDEX, SCHEDULER, UNET, VAE_DECODER
+from .json_files import check_json_files, read_optional, read_required
+from .layout import CONFIG, CONTROLNET, EXPORT_RECORD, INDEX, SCHEDULER, UNET, VAE_DECODER
 from .unet_inputs import UnetInputs
 from .vae_config import VaeConfig
 
@@ -40,8 +40,8 @@ def open_bundle(model: str | os.PathLike[str]) -> Bundle:
     folder = _find_folder(model)
     if not UNET.is_in(folder):
         raise BundleError(_not_a_bundle(folder))
-    index = _read(folder / INDEX, required=False)
-    unet = _read(folder / UNET.name / CONFIG)
+    check_json_files(folder)
+    index, unet = _read_index(folder), read_required(folder / UNET.name / CONFIG)
     labels = _labels(index, unet)
     keys, scheduler = _scheduler(folder / SCHEDULER)
     vae = _vae(folder, index)
@@ -69,7 +69,7 @@ def _find_folder(model: str | os.PathLike[str]) -> Path:
     folder = Path(model)
     if not folder.is_dir():
         bundled = f"the bundled models are {', '.join(names)}" if names else "no models are bundled here"
-        raise BundleError(f"no model {os.fspath(model)!r}: it is not a folder, and {bundled}")
+        raise BundleError(f"no model {shown(os.fspath(model))}: it is not a folder, and {bundled}")
     return folder
 
 
@@ -79,13 +79,21 @@ def _not_a_bundle(folder: Path) -> str:
     return f"{folder} is not a bundle: it has no {UNET.graph}"
 
 
-def _read(path: Path, *, required: bool = True) -> Mapping[str, Any]:
-    if not required and not path.exists():
+def _read_index(folder: Path) -> Mapping[str, Any]:
+    """model_index.json; empty for a network alone, which the export marks by the key "network" of its export.json.
+
+    BundleError for an unfinished export: model_index.json is written last.
+    """
+    record = read_optional(folder / EXPORT_RECORD)
+    if "unfinished" in record:
+        raise BundleError(f"the export to {folder} is unfinished: run the same export again, and it goes on")
+    if "network" in record and not (folder / INDEX).exists():
         return {}
-    try:
-        return read_json(path)
-    except ConfigError as error:
-        raise BundleError(str(error)) from None
+    if not (folder / INDEX).exists():
+        raise BundleError(
+            f"{folder} has no {INDEX}, which is written last: its export or copy was interrupted. Run it again"
+        )
+    return read_required(folder / INDEX)
 
 
 def _vae(folder: Path, index: Mapping[str, Any]) -> VaeConfig | None:
@@ -110,25 +118,30 @@ def _controls(folder: Path, index: Mapping[str, Any]) -> tuple[ControlConfig, ..
     return controls
 
 
-def _scheduler(path: Path) -> tuple[Mapping[str, Any], SamplerConfig]:
+def _scheduler(path: Path) -> tuple[Mapping[str, Any], SamplerConfig | None]:
+    """The keys of the scheduler file and the sampler; None if it is not built, but others work with its betas."""
     if not path.exists():
         raise BundleError(f"{path} is missing: it has the noise schedule of the model. Export or copy it again")
-    keys = _read(path)
+    keys = read_required(path)
     try:
         return keys, sampler_config(keys)
-    except ConfigError as error:
-        raise BundleError(f"{path}: {error}") from None
+    except ConfigError:
+        try:
+            sampler_config(keys, DdimConfig.name)
+        except ConfigError as error:
+            raise BundleError(f"{path}: {error}") from None
+        return keys, None
 
 
-def _num_steps(keys: Mapping[str, Any], scheduler: SamplerConfig) -> int:
+def _num_steps(keys: Mapping[str, Any], scheduler: SamplerConfig | None) -> int:
     """The default number of steps: the file's ``num_inference_steps``, a key of this project, else the sampler's."""
     steps = keys.get("num_inference_steps")
-    if steps is None:
-        return default_steps_of(scheduler)
+    if steps is None or scheduler is None:
+        return default_steps_of(scheduler or DdimConfig())
     try:
         schedule_of(scheduler, steps)
     except ConfigError as error:
-        raise BundleError(f"scheduler_config.json's num_inference_steps {steps!r}: {error}") from None
+        raise BundleError(f"scheduler_config.json's num_inference_steps {shown(steps)}: {error}") from None
     return int(steps)
 
 
@@ -139,7 +152,7 @@ def _sample_shape(unet: Mapping[str, Any], folder: Path) -> tuple[int, int, int]
     if len(values) != 3 or not all(isinstance(value, int) and value > 0 for value in values):
         raise BundleError(
             f"{folder / UNET.name / CONFIG} must say in_channels and sample_size (a side, or height and width); "
-            f"it says {channels!r} and {size!r}"
+            f"it says {shown(channels)} and {shown(size)}"
         )
     return values
 
@@ -155,5 +168,5 @@ def _labels(index: Mapping[str, Any], unet: Mapping[str, Any]) -> tuple[str, ...
 def _null_class(index: Mapping[str, Any], unet: Mapping[str, Any]) -> int | None:
     value, classes = index.get("null_class"), unet.get("num_class_embeds") or sys.maxsize
     if value is not None and (type(value) is not int or not 0 <= value < classes):
-        raise BundleError(f"{INDEX}'s null_class must be a class number of the unet, not {value!r}")
+        raise BundleError(f"{INDEX}'s null_class must be a class number of the unet, not {shown(value)}")
     return value

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
-from ..errors import BundleError, ConfigError
+from ..errors import BundleError, ConfigError, shown
 from .layout import GUIDANCE_INPUT, TEXT_INPUTS
 from .vae_config import VaeConfig
 
@@ -30,13 +30,14 @@ class UnetInputs:
 
     @classmethod
     def read(cls, config: Mapping[str, Any], vae: VaeConfig | None) -> Self:
-        """Read diffusers' keys; BundleError for channels that do not fit the autoencoder's."""
+        """Read diffusers' keys; BundleError for channels that do not fit the autoencoder's or the prediction's."""
         channels = config.get("in_channels")
         if vae is not None and channels not in (vae.channels, 2 * vae.channels + 1):
             raise BundleError(
                 f"the unet takes {channels} channels, and the autoencoder's latents have {vae.channels}: it must take "
                 f"as many, or {2 * vae.channels + 1} for inpainting"
             )
+        _check_prediction(config.get("out_channels"), channels if vae is None else vae.channels)
         return cls(
             text=config.get("cross_attention_dim") is not None,
             pooled=config.get("addition_embed_type") == "text_time",
@@ -55,6 +56,14 @@ class UnetInputs:
             GUIDANCE_INPUT: self.guidance_width is not None,
         }
         return {name for name, there in wanted.items() if there}
+
+
+def _check_prediction(predicted: Any, channels: Any) -> None:
+    if predicted is not None and predicted != channels:
+        raise BundleError(
+            f"the unet predicts {shown(predicted)} channels for a sample of {shown(channels)}: a network that also "
+            "predicts a variance (twice the channels), or that is no denoiser, is not supported"
+        )
 
 
 def _multiple(config: Mapping[str, Any]) -> int:

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ..config import read_json
-from ..errors import BundleError, ConfigError
+from ..errors import BundleError, ConfigError, shown
 from .layout import CONFIG, VAE_DECODER
 
 _DEFAULT_SCALE = 0.18215
@@ -51,9 +51,12 @@ class VaeConfig:
         scale, mean, deviation = _scale(keys), keys.get("latents_mean"), keys.get("latents_std")
         if mean is None or deviation is None:
             mean, deviation = [float(keys.get("shift_factor") or 0)], [1.0]
+        channels = int(keys.get("vq_embed_dim") or keys["latent_channels"])
+        if len(mean) not in (1, channels) or len(deviation) not in (1, channels):
+            raise ValueError(f"latents_mean and latents_std must have {channels} numbers each, one per channel")
         return cls(
             factor=int(2 ** (len(levels) - 1)),
-            channels=int(keys.get("vq_embed_dim") or keys["latent_channels"]),
+            channels=channels,
             image_channels=int(keys.get("out_channels", 3)),
             scale=tuple(scale / value for value in deviation),
             shift=tuple(float(value) for value in mean),
@@ -66,7 +69,7 @@ def _scale(keys: Mapping[str, Any]) -> float:
     if value is None:
         return 1.0 if "num_decoder_blocks" in keys else _DEFAULT_SCALE
     if not float(value) > 0:
-        raise ValueError(f"scaling_factor must be above 0, not {value!r}")
+        raise ValueError(f"scaling_factor must be above 0, not {shown(value)}")
     return float(value)
 
 

@@ -11,6 +11,8 @@ import click
 
 from ..errors import DdimEdgeError
 from ..version import __version__
+from .environment import PREFIX, check_variables
+from .failures import check_current_folder, say, shortened, system_error, usage_error
 
 INTERRUPTED = 130
 
@@ -57,7 +59,7 @@ class _Group(click.Group):
     cls=_Group,
     commands=_LazyCommands(),
     context_settings={
-        "auto_envvar_prefix": "DDIM_EDGE",
+        "auto_envvar_prefix": PREFIX,
         "help_option_names": ["-h", "--help"],
         "show_default": True,
         "max_content_width": 100,
@@ -68,8 +70,10 @@ def cli() -> None:
     """Run diffusion models without PyTorch.
 
     Every option can also be set by the environment variable DDIM_EDGE_COMMAND_OPTION, for instance
-    DDIM_EDGE_RUN_NUM_STEPS=20.
+    DDIM_EDGE_RUN_NUM_STEPS=20. An option that may be repeated has one value in each line of its variable.
     """
+    check_current_folder()
+    check_variables(os.environ, cli.commands)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -92,28 +96,32 @@ def _show_warning(
     line: str | None = None,  # noqa: ARG001
 ) -> None:
     """Print a warning as one line on stderr. The arguments are those of ``warnings.showwarning``."""
-    click.echo(f"ddim-edge: warning: {' '.join(str(message).split())}", err=True)
+    say(f"warning: {message}")
 
 
 def _run_command(arguments: Sequence[str] | None) -> int:
+    given = sys.argv[1:] if arguments is None else arguments
     try:
-        code = cli.main(arguments, prog_name="ddim-edge", standalone_mode=False)
+        code = cli.main(given, prog_name="ddim-edge", standalone_mode=False)
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return error.exit_code
     except click.ClickException as error:
-        return _fail(error.format_message(), error.exit_code)
+        return _fail(shortened(usage_error(error), given), error.exit_code)
     except DdimEdgeError as error:
-        return _fail(str(error), error.exit_code)
+        return _fail(shortened(str(error), given), error.exit_code)
     except (click.Abort, KeyboardInterrupt) as error:
         return _fail(str(error) or "interrupted", INTERRUPTED)
     except Exception as error:
         if os.environ.get("DDIM_EDGE_DEBUG"):
             raise
-        return _fail(f"internal error: {type(error).__name__}: {error} (DDIM_EDGE_DEBUG=1 shows a traceback)", 1)
+        if isinstance(error, OSError):
+            return _fail(shortened(system_error(error), given), 2)
+        text = shortened(f"{type(error).__name__}: {error}", given)
+        return _fail(f"internal error: {text} (DDIM_EDGE_DEBUG=1 shows a traceback)", 1)
     return code if isinstance(code, int) else 0
 
 
 def _fail(message: str, code: int) -> int:
-    click.echo(f"ddim-edge: {' '.join(message.split())}", err=True)
+    say(message)
     return code

@@ -14,10 +14,11 @@ from ..benchmark.environment import environment
 from ..benchmark.plan import EAGER, Configuration, Settings, baseline, device_beside, ours
 from ..benchmark.rounds import Cell, Notify, interleave
 from ..bundle.read import open_bundle
-from ..errors import ConfigError
+from ..errors import ConfigError, shown
 from ..runtime.providers.device import Device
 from ..runtime.providers.table import NAMES
 from .bench_table import text_of
+from .environment import RepeatableOption
 
 DEFAULT_MODEL = "fashion-mnist"
 _MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs", "none")
@@ -29,7 +30,7 @@ def _batches(_context: click.Context, _parameter: click.Parameter, text: str) ->
     except ValueError:
         batches = ()
     if not batches or min(batches) < 1:
-        raise ConfigError(f"--batch must be numbers of images, for instance 1,4,16, not {text!r}")
+        raise ConfigError(f"--batch must be numbers of images, for instance 1,4,16, not {shown(text)}")
     return tuple(dict.fromkeys(batches))
 
 
@@ -38,7 +39,7 @@ def _batches(_context: click.Context, _parameter: click.Parameter, text: str) ->
 @click.option(
     "--provider",
     "-p",
-    multiple=True,
+    cls=RepeatableOption,
     default=["auto"],
     help=f"Device to run on: {', '.join(NAMES)}; cuda:1 is the second GPU. Repeatable.",
 )
@@ -64,7 +65,7 @@ def _batches(_context: click.Context, _parameter: click.Parameter, text: str) ->
 )
 @click.option(
     "--compile-mode",
-    multiple=True,
+    cls=RepeatableOption,
     type=click.Choice(_MODES),
     default=["default"],
     help="With --compare, mode of torch.compile to measure besides eager PyTorch; repeatable.",

@@ -11,14 +11,15 @@ from ..build.plan import BuildRequest, plan
 from ..build.run import Progress, build
 from ..bundle.bundle import Bundle
 from ..bundle.read import open_bundle
-from ..errors import ConfigError
+from ..errors import ConfigError, shown
+from ..runtime.compiled.places import bundle_cache, user_cache
 from ..runtime.compiled.recipe import PRECISIONS
-from ..runtime.compiled.store import bundle_cache, user_cache
 from ..runtime.compiled.upkeep import entries, prune
 from ..runtime.providers.device import Device
 from ..runtime.providers.options import parse_options
 from ..runtime.providers.table import BUILDABLE
 from .build_report import build_json, entry_facts, entry_text, megabytes, show_progress, summary
+from .environment import RepeatableOption
 
 _MEGABYTE = 2**20
 
@@ -41,7 +42,10 @@ _MEGABYTE = 2**20
 @click.option("--workspace", type=int, metavar="MB", help="The most GPU memory that TensorRT may try kernels with.")
 @click.option("--beside", is_flag=True, help="Build into the bundle's folder, so that the build is copied with it.")
 @click.option(
-    "--provider-option", multiple=True, metavar="KEY=VALUE", help="One of the provider's own options; repeatable."
+    "--provider-option",
+    cls=RepeatableOption,
+    metavar="KEY=VALUE",
+    help="One of the provider's own options; repeatable.",
 )
 @click.option("--allow-fallback", is_flag=True, help="Let the CPU do what the provider cannot.")
 @click.option(
@@ -144,4 +148,4 @@ def _batches(text: str | None) -> list[int] | None:
     try:
         return [int(word) for word in text.split(",")]
     except ValueError:
-        raise ConfigError(f"--batch must be numbers of images, for instance 1,2,4, not {text!r}") from None
+        raise ConfigError(f"--batch must be numbers of images, for instance 1,2,4, not {shown(text)}") from None

@@ -9,6 +9,7 @@ import click
 from ..runtime.providers.device import Device
 from ..runtime.providers.options import parse_options
 from ..runtime.providers.table import NAMES
+from .environment import RepeatableOption
 
 
 def device_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -24,7 +25,7 @@ def device_options(command: Callable[..., Any]) -> Callable[..., Any]:
     @click.option(
         "--provider-option",
         "provider_options",
-        multiple=True,
+        cls=RepeatableOption,
         metavar="KEY=VALUE",
         envvar=f"DDIM_EDGE_{command.__name__.removesuffix('_command').upper()}_PROVIDER_OPTION",
         help="One of the provider's own options; repeatable.",

@@ -6,6 +6,7 @@ from typing import Any
 import click
 
 from ..errors import ConfigError
+from .environment import RepeatableOption
 
 _EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetensors", "onnxruntime")
 
@@ -17,6 +18,17 @@ _EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetenso
     "--config",
     metavar="FOLDER",
     help="For a checkpoint: the folder, or OWNER/NAME, of a pipeline with its configs. Weights are not needed there.",
+)
+@click.option(
+    "--scheduler",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="scheduler_config.json, with diffusers' keys, to use instead of SOURCE's. A UNet2DModel alone has none.",
+)
+@click.option(
+    "--assume-ddim",
+    is_flag=True,
+    help="For a UNet2DModel alone: it was trained to predict the noise of 1000 steps with linear betas.",
 )
 @click.option(
     "--components",
@@ -77,7 +89,7 @@ _EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetenso
 @click.option(
     "--lora",
     "loras",
-    multiple=True,
+    cls=RepeatableOption,
     envvar="DDIM_EDGE_EXPORT_LORA",
     metavar="FILE[:SCALE]",
     help="LoRA in safetensors to add to the weights. Can be given several times.",
@@ -85,7 +97,13 @@ _EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetenso
 @click.option(
     "--allow-pickle",
     is_flag=True,
-    help="Also read pickled weights. Reading them can run code: only for sources that you trust.",
+    help="Also read pickled weights, by PyTorch's reader for weights only. It runs no code from the file, but it is "
+    "larger than that of safetensors, and a file can still make it take much memory: for sources that you know.",
+)
+@click.option(
+    "--ignore-extra-weights",
+    is_flag=True,
+    help="Leave out weights that SOURCE's networks do not have, such as an IP-Adapter's. export.json names them.",
 )
 def export_command(
     source: str,
@@ -108,7 +126,7 @@ def export_command(
 
     \b
     Examples:
-      ddim-edge export my-unet/ bundle/
+      ddim-edge export my-unet/ bundle/ --scheduler scheduler_config.json
       ddim-edge export stable-diffusion/ bundle/ --lora style.safetensors:0.8
       ddim-edge export stable-diffusion/ bundle/ --dtype fp16 --fp32-too vae_decoder
       ddim-edge export dreams.safetensors bundle/ --config stable-diffusion/

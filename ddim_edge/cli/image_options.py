@@ -1,6 +1,9 @@
 """The generation options of ``ddim-edge run``, and the request that they become for a model."""
 
+import contextlib
+import io
 import json
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -10,7 +13,8 @@ import click
 from ..arrays import Sample, Shape
 from ..bundle.bundle import Bundle
 from ..diffusion.samplers import SAMPLERS, SamplerConfig, sampler_config
-from ..errors import ConfigError
+from ..errors import ConfigError, shown
+from ..files import open_regular
 from ..generation.inversion import request_from_latents
 from ..generation.requests.latents_file import Latents
 from ..generation.requests.option_table import OPTIONS, CommandLine, Option, Options
@@ -18,10 +22,13 @@ from ..generation.requests.options import request_of
 from ..generation.requests.origin import Origin
 from ..generation.requests.request import Request
 from ..images.decode import read_mask, read_picture
+from .environment import RepeatableOption
 
 DEFAULT_NUM_IMAGES = 16
 Decorator = Callable[[Any], Any]
 _FILE = click.Path(path_type=Path)
+_LARGEST_PROMPTS = 2**24
+"""The largest file of prompts, in bytes."""
 
 
 def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -68,7 +75,10 @@ def _sampler(bundle: Bundle, choices: Mapping[str, Any]) -> SamplerConfig | None
     """The sampler's config with --scheduler and --sampler-config applied; None without either."""
     if not choices["scheduler"] and not choices["sampler_config"]:
         return None
-    config = sampler_config(choices["scheduler"] or bundle.scheduler_keys, choices["sampler"])
+    if choices["scheduler"] or choices["sampler"]:
+        config = sampler_config(choices["scheduler"] or bundle.scheduler_keys, choices["sampler"])
+    else:
+        config = bundle.own_sampler
     return config.replace(**_key_values(choices["sampler_config"]))
 
 
@@ -87,14 +97,23 @@ def read_prompts(prompts: Sequence[str], path: Path | None) -> list[str]:
     if prompts:
         raise ConfigError("--prompt and --prompts exclude each other: give one of them")
     try:
-        with click.open_file(str(path), encoding="utf-8") as file:
-            lines = [line.strip() for line in file]
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{path} cannot be read as prompts, one per line: {error}") from None
+        lines = [line.strip() for line in io.StringIO(_text(path).decode(), newline=None)]
+    except (OSError, ValueError) as error:  # ValueError: not UTF-8
+        why = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{path} cannot be read as prompts, one per line: {why}") from None
     found = [line for line in lines if line]
     if not found:
         raise ConfigError(f"{path} has no prompt: write one per line")
     return found
+
+
+def _text(path: Path) -> bytes:
+    """The bytes of a regular file or of standard input (``-``)."""
+    with contextlib.nullcontext(sys.stdin.buffer) if str(path) == "-" else open_regular(path) as file:
+        contents = file.read(_LARGEST_PROMPTS + 1)
+    if len(contents) > _LARGEST_PROMPTS:
+        raise ValueError(f"it has more than {_LARGEST_PROMPTS:,} bytes")
+    return contents
 
 
 def read_origin(
@@ -121,7 +140,9 @@ def _interval(text: str | None) -> tuple[float, float] | None:
     try:
         low, high = (float(part) for part in text.split(","))
     except ValueError:
-        raise ConfigError(f"--guidance-interval must be two noise levels, for instance 0.2,3, not {text!r}") from None
+        raise ConfigError(
+            f"--guidance-interval must be two noise levels, for instance 0.2,3, not {shown(text)}"
+        ) from None
     return low, high
 
 
@@ -130,10 +151,10 @@ def _key_values(pairs: Sequence[str]) -> dict[str, Any]:
     for pair in pairs:
         key, equals, text = pair.partition("=")
         if not equals:
-            raise ConfigError(f"--sampler-config must be KEY=VALUE, for instance eta=0.5, not {pair!r}")
+            raise ConfigError(f"--sampler-config must be KEY=VALUE, for instance eta=0.5, not {shown(pair)}")
         try:
             values[key.strip()] = json.loads(text)
-        except ValueError:
+        except (ValueError, RecursionError):
             values[key.strip()] = text.strip()
     return values
 
@@ -156,7 +177,7 @@ _COMMAND_LINE_ONLY: Mapping[str, Sequence[Decorator]] = {
     "control_scale": [
         click.option(
             "--control-image",
-            multiple=True,
+            cls=RepeatableOption,
             type=_FILE,
             help="Image file for a ControlNet; repeatable, in the order of the ControlNets.",
         ),
@@ -165,7 +186,7 @@ _COMMAND_LINE_ONLY: Mapping[str, Sequence[Decorator]] = {
         click.option(
             "--sampler-config",
             "-c",
-            multiple=True,
+            cls=RepeatableOption,
             metavar="KEY=VALUE",
             help="Option of the sampler, such as eta=0.5; repeatable.",
         ),
@@ -192,7 +213,7 @@ def _click_option(option: Option, cli: CommandLine) -> Decorator:
         type=kind,
         is_flag=is_flag,
         default=None if "/" in cli.flags[0] or not is_flag else False,
-        multiple=cli.repeatable,
+        cls=RepeatableOption if cli.repeatable else click.Option,
         metavar=cli.metavar,
         callback=(lambda _context, _parameter, value: parse(value)) if parse else None,
         help=text if is_flag and "/" not in cli.flags[0] else f"{text}  [default: {cli.default or option.default}]",

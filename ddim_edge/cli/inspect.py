@@ -13,8 +13,10 @@ from ..bundle.read import open_bundle
 from ..bundle.verify import verify_files
 from ..config import ClipConfig, ThresholdConfig
 from ..diffusion.samplers import SamplerConfig, changed_options
+from ..errors import ConfigError
 from ..generation.requests.options import default_guidance
-from ..graphs.external_data import check_onnx_file
+from ..graphs.external_data import check_onnx_file, huggingface_blobs
+from ..runtime.compiled.entry import verify_compiled
 from ..runtime.sessions.session import Session
 from ..runtime.sessions.tensors import TensorInfo
 
@@ -26,7 +28,9 @@ _GRAPHS = (f"*/{MODEL}", f"*/{FP32_MODEL}", f"{UNET.name}/{STEP_MODEL}")
 @click.option(
     "--json", "as_json", is_flag=True, envvar="DDIM_EDGE_INSPECT_JSON", help="Print one machine-readable line."
 )
-@click.option("--verify", is_flag=True, help="Compare the hash of every file with the one that the export recorded.")
+@click.option(
+    "--verify", is_flag=True, help="Compare every file's hash with the one that the export or build recorded."
+)
 def inspect_command(model: str, as_json: bool, verify: bool) -> None:
     """Show MODEL's graphs, and what its scheduler file means.
 
@@ -41,6 +45,7 @@ def inspect_command(model: str, as_json: bool, verify: bool) -> None:
     facts: dict[str, Any] = {
         "model": bundle.name,
         "folder": str(bundle.folder),
+        "linked_to": _linked_to(bundle.folder),
         "sha256": bundle.sha256,
         "sample_shape": list(bundle.sample_shape),
         "image_shape": list(bundle.image_shape()),
@@ -48,12 +53,27 @@ def inspect_command(model: str, as_json: bool, verify: bool) -> None:
         "labels": list(bundle.labels),
         "null_class": bundle.null_class,
         "graphs": list(_graphs(bundle.folder)),
-        "scheduler": {"sampler": bundle.scheduler.name, **changed_options(bundle.scheduler)},
+        "scheduler": _scheduler_facts(bundle),
         "num_steps": bundle.num_steps,
     }
     if verify:
         facts["verified"] = verify_files(bundle.folder)
+        facts["verified_compiled"] = verify_compiled(bundle.folder)
     click.echo(json.dumps(facts) if as_json else _text(facts, bundle))
+
+
+def _scheduler_facts(bundle: Bundle) -> dict[str, Any]:
+    """The model's own sampler and its options, or why it is not built."""
+    try:
+        return {"sampler": bundle.own_sampler.name, **changed_options(bundle.own_sampler)}
+    except ConfigError as error:
+        return {"sampler": None, "error": str(error)}
+
+
+def _linked_to(folder: Path) -> str | None:
+    """The folder of the Hugging Face cache that files of the bundle are links to; None where none is."""
+    blobs = huggingface_blobs(folder)
+    return str(blobs) if any(path.resolve().parent == blobs for path in folder.glob("*/*")) else None
 
 
 def _graphs(root: Path) -> Iterator[dict[str, Any]]:
@@ -82,14 +102,19 @@ def _tensor(info: TensorInfo) -> dict[str, Any]:
 
 def _text(facts: dict[str, Any], bundle: Bundle) -> str:
     lines = [f"{bundle.name}  {facts['folder']}", f"sha256 {facts['sha256']}"]
+    if facts["linked_to"]:
+        lines.append(f"its files are links to the Hugging Face cache: {facts['linked_to']}")
     for graph in facts["graphs"]:
         lines.append(f"\n{graph['name']}  {graph['bytes'] / 1e6:.1f} MB")
         for role in ("inputs", "outputs"):
             lines += [f"  {role[:-1]:7}{t['name']}  {t['dtype']} {_shape(t['shape'])}" for t in graph[role]]
     lines += ["", *_image_lines(bundle), ""]
-    lines += _scheduler_lines(bundle.scheduler, bundle.num_steps)
+    own = bundle.scheduler
+    lines += _scheduler_lines(own, bundle.num_steps) if own else [f"scheduler {facts['scheduler']['error']}"]
     if "verified" in facts:
         lines.append(f"\nall {facts['verified']} files are as they were exported")
+        if facts["verified_compiled"]:
+            lines.append(f"all {facts['verified_compiled']} files in compiled/ are as they were built")
     return "\n".join(lines)
 
 

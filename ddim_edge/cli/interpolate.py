@@ -2,22 +2,23 @@
 
 import json
 import re
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
 import numpy as np
 
-from ..errors import ConfigError
+from ..errors import ConfigError, shown
 from ..files import write_file
 from ..generation.inversion import ENCODE_STEPS, Endpoint, interpolate
 from ..generation.pipeline import load
 from ..generation.results import Result
 from ..images.encode import check_channels, gif_bytes
-from ..images.save import check_can_write, check_suffix, is_folder
+from ..images.save import check_can_write, check_suffix, file_bytes, is_folder
 from ..runtime.providers.device import Device
 from .device_options import device_options
 from .image_options import split
-from .output import free_name
+from .output import free_names, write_image_file
 from .progress import step_bar
 
 FRAME_MS = 120
@@ -70,7 +71,8 @@ def interpolate_command(
       ddim-edge interpolate shoe.png boot.png --frames 24 --output way.gif
     """
     pipeline = load(model, device)
-    target = output or str(free_name(pipeline.bundle.name, "png"))
+    names = free_names(pipeline.bundle.name, "png")
+    target = output or str(next(names))
     _check_target(target)
     check_channels(pipeline.bundle.sample_shape[0])
     request = interpolate(
@@ -89,7 +91,7 @@ def interpolate_command(
             batches += [progress.images] if progress.images is not None else []
     recipe = {**pipeline.recipe(request), "interpolated": f"{first} {last} --frames {frames}"}
     result = Result(np.concatenate(batches), recipe, pipeline.provider)
-    path = _write(result, target)
+    path = _write(result, target, None if output else names)
     if as_json:
         click.echo(json.dumps({"file": str(path), "images": frames, "recipe": recipe}))
     elif not quiet:
@@ -100,7 +102,7 @@ def _endpoint(text: str) -> Endpoint:
     if re.fullmatch(r"[0-9]+", text) and not Path(text).exists():
         return int(text)
     if not Path(text).is_file():
-        raise ConfigError(f"{text!r} is neither a seed (a whole number) nor a file")
+        raise ConfigError(f"{shown(text)} is neither a seed (a whole number) nor a file")
     return text
 
 
@@ -112,7 +114,9 @@ def _check_target(target: str) -> None:
     check_can_write(Path(target))
 
 
-def _write(result: Result, target: str) -> Path:
+def _write(result: Result, target: str, other_names: Iterator[Path] | None) -> Path:
+    if other_names is not None:
+        return write_image_file(Path(target), file_bytes(Path(target), result.images, result.recipe), other_names)
     if is_folder(target) or Path(target).suffix != ".gif":
         return result.save(target)
     return write_file(Path(target), gif_bytes(list(result.images), FRAME_MS, FRAME_MS))

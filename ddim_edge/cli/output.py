@@ -1,6 +1,8 @@
 """Output of ``ddim-edge run``: one file with all images, or a folder with one file per image."""
 
-from collections.abc import Mapping, Sequence
+import contextlib
+import itertools
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -8,25 +10,41 @@ import numpy as np
 
 from ..arrays import Pixels
 from ..config import whole_number
-from ..files import write_file
+from ..files import output_errors, write_file, write_new_file
 from ..generation.requests.request import Request
 from ..generation.results import Progress
 from ..images.encode import gif_bytes, grid, png_bytes
 from ..images.save import ImageFolder, check_can_write, check_suffix, file_bytes
 
 
-def free_name(model: str, file_format: str) -> Path:
-    """Return the first of model.png, model-2.png, … that does not exist in the current folder, nor as .gif.
+def free_names(model: str, file_format: str) -> Iterator[Path]:
+    """Those of model.png, model-2.png, … that do not exist in the current folder, nor as .gif.
 
-    Without a format, the name of a folder: model-images, model-images-2, …
+    Without a format, the names of folders: model-images, model-images-2, …
     """
     stem = Path(model).resolve().name
     suffix = f".{file_format}" if file_format else ""
     stem = stem if file_format else f"{stem.replace('.', '-')}-images"
-    path, number = Path(f"{stem}{suffix}"), 2
-    while path.exists() or path.with_suffix(".gif").exists():
-        path, number = Path(f"{stem}-{number}{suffix}"), number + 1
-    return path
+    for number in itertools.count(1):
+        path = Path(f"{stem}-{number}{suffix}" if number > 1 else f"{stem}{suffix}")
+        if not path.exists() and not path.with_suffix(".gif").exists():
+            yield path
+
+
+def new_folder(paths: Iterable[Path]) -> Path:
+    """Create the first of ``paths`` that does not exist. Of several processes, each gets its own."""
+    for path in paths:
+        with output_errors(path), contextlib.suppress(FileExistsError):
+            path.mkdir()
+            return path
+    raise FileExistsError
+
+
+def write_image_file(path: Path, contents: bytes, other_names: Iterator[Path] | None) -> Path:
+    """Write a file, or with ``other_names`` a new file of the first name that is free. Returns its path."""
+    if other_names is None:
+        return write_file(path, contents)
+    return write_new_file(itertools.chain([path], other_names), contents)
 
 
 class EstimateOptions(NamedTuple):
@@ -52,14 +70,22 @@ class FileOutput:
     """Writes all images to one file (.png: a grid), and the animation and the estimates beside it.
 
     With ``index``, the recipe is that of one image of a folder: only this image is written. Its whole batch is
-    generated, since the batch can change an image by a rounding error.
+    generated, since the batch can change an image by a rounding error. With ``other_names``, an existing file is not
+    replaced: the images get the first of these names that is free.
     """
 
-    def __init__(self, path: Path, recipe: Mapping[str, Any], index: int | None, estimates: EstimateOptions) -> None:
+    def __init__(
+        self,
+        path: Path,
+        recipe: Mapping[str, Any],
+        index: int | None,
+        estimates: EstimateOptions,
+        other_names: Iterator[Path] | None = None,
+    ) -> None:
         check_suffix(path)
         check_can_write(path)
         estimates.check()
-        self.path, self.index, self.estimates = path, index, estimates
+        self.path, self.index, self.estimates, self._other_names = path, index, estimates, other_names
         self.recipe = recipe if index is None else {**recipe, "index": index}
         self._batches: list[Pixels] = []
         self._frames: dict[int, list[Pixels]] = {}
@@ -89,7 +115,7 @@ class FileOutput:
         return images[position : position + 1]
 
     def write(self) -> None:
-        write_file(self.path, file_bytes(self.path, self.images, self.recipe))
+        self.path = write_image_file(self.path, file_bytes(self.path, self.images, self.recipe), self._other_names)
         frames = {calls: grid(np.concatenate(batches)) for calls, batches in sorted(self._frames.items())}
         if self.estimates.animate:
             write_file(self.path.with_suffix(".gif"), gif_bytes(list(frames.values())))

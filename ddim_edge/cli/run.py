@@ -1,8 +1,9 @@
 """``ddim-edge run``: generates images with a model and writes them to files."""
 
+import itertools
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from ..generation.requests.control_images import control_samples
 from ..generation.requests.latents_file import read_latents
 from ..generation.requests.options import check_request, recipe_of
 from ..generation.requests.origin import Origin
+from ..generation.requests.recipe import check_recipe
 from ..generation.requests.request import Request
 from ..generation.warmup import warm_up, warm_up_calls
 from ..images.encode import check_channels, grid, read_recipe
@@ -26,7 +28,7 @@ from ..runtime.providers.device import Device
 from .device_options import device_options
 from .half_blocks import half_blocks
 from .image_options import image_options, make_request, read_origin, samplers_help
-from .output import EstimateOptions, FileOutput, FolderOutput, free_name
+from .output import EstimateOptions, FileOutput, FolderOutput, free_names, new_folder
 from .progress import step_bar
 
 DEFAULT_MODEL = "fashion-mnist"
@@ -112,20 +114,23 @@ def run_command(
     """
     recipe = _read_recipe(from_image, choices) if from_image else {}
     bundle = open_bundle(model or recipe.get("model", DEFAULT_MODEL))
-    encoded = read_latents(latents) if latents else None
-    sizes = recipe if recipe else choices
-    shape = bundle.image_shape(sizes.get("height"), sizes.get("width"))
+    values = recipe if recipe else choices
+    sizes = values.get("height"), values.get("width")
+    shape = bundle.image_shape(*sizes)
+    encoded = read_latents(latents, bundle.sample_shape_for(*sizes)) if latents else None
     controls = control_samples(bundle, control_image, shape)
     origin = read_origin(init_image, mask, encoded, shape, controls)
     request = _remake(bundle, recipe, origin) if recipe else make_request(bundle, choices, origin, encoded)
-    target = output or str(free_name(bundle.name, "" if choices["prompts"] else file_format))
+    names = free_names(bundle.name, "" if choices["prompts"] else file_format)
+    target = output or str(next(names))
     if show and is_folder(target):
         raise ConfigError("--show draws one image: give a file, not a folder, as --output")
     suffix = f".{file_format}" if is_folder(target) else Path(target).suffix
     if gif or show or save_every or suffix == ".png":
         check_channels(shape[0])
     estimates = EstimateOptions(animate=gif, every=save_every)
-    destination = _destination(target, recipe_of(bundle, request), recipe.get("index"), file_format, estimates)
+    used = recipe_of(bundle, request)
+    destination = _destination(target, used, recipe.get("index"), file_format, estimates, None if output else names)
     # Networks can have gigabytes: they are opened after all other checks.
     pipeline = Pipeline(bundle, device, low_memory=low_memory)
     pipeline.check(request)
@@ -139,13 +144,20 @@ def run_command(
 
 
 def _destination(
-    target: str, recipe: Mapping[str, Any], index: int | None, file_format: str, estimates: EstimateOptions
+    target: str,
+    recipe: Mapping[str, Any],
+    index: int | None,
+    file_format: str,
+    estimates: EstimateOptions,
+    other_names: Iterator[Path] | None,
 ) -> FileOutput | FolderOutput:
+    """Where the images go. With ``other_names``, the user gave no --output: nothing that exists is replaced."""
     if not is_folder(target):
-        return FileOutput(Path(target), recipe, index, estimates)
+        return FileOutput(Path(target), recipe, index, estimates, other_names)
     if estimates.animate:
         raise ConfigError("--gif animates one image file: give a file, not a folder, as --output")
-    return FolderOutput(Path(target), recipe, f".{file_format}", estimates)
+    folder = Path(target) if other_names is None else new_folder(itertools.chain([Path(target)], other_names))
+    return FolderOutput(folder, recipe, f".{file_format}", estimates)
 
 
 def _run(pipeline: Pipeline, request: Request, destination: FileOutput | FolderOutput, *, visible: bool) -> float:
@@ -174,7 +186,9 @@ def _read_recipe(path: Path, choices: Mapping[str, Any]) -> Mapping[str, Any]:
     for parameter in context.command.params:
         if parameter.name in choices and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE:
             raise ConfigError(f"--from-image takes all options from the PNG: leave {parameter.opts[0]} out")
-    return read_recipe(path)
+    recipe = read_recipe(path)
+    check_recipe(recipe)
+    return recipe
 
 
 def _calls(request: Request) -> int:

@@ -11,6 +11,7 @@ from ..errors import ConfigError
 from ..runtime.providers.device import Device
 from ..text import TruncationWarning
 from .device_options import device_options
+from .environment import RepeatableOption
 
 DEFAULT_MODEL = "fashion-mnist"
 KEY_VARIABLE = "DDIM_EDGE_API_KEY"
@@ -44,27 +45,66 @@ KEY_VARIABLE = "DDIM_EDGE_API_KEY"
 )
 @click.option("--max-images", type=int, default=10, help="Maximum number of images in one request.")
 @click.option("--max-steps", type=int, default=1000, help="Maximum number of steps in one request.")
-@click.option("--max-body-mb", type=click.IntRange(1), default=10, help="Maximum size of a request's body, in MB.")
+@click.option("--max-body-mb", type=click.IntRange(1), default=10, help="Maximum size of a form with pictures, in MB.")
+@click.option(
+    "--max-json-kb", type=click.IntRange(1, 1024), default=128, help="Maximum size of any other request body, in KB."
+)
+@click.option(
+    "--max-uploads-mb",
+    type=click.IntRange(1),
+    default=256,
+    help="Maximum size of all forms in memory at once, in MB. Further ones get status 503.",
+)
+@click.option(
+    "--max-connections",
+    type=click.IntRange(1),
+    default=512,
+    help="Maximum number of open connections. For a further one, the oldest without a whole request is closed.",
+)
+@click.option("--header-timeout", type=float, default=10.0, help="Maximum time of a request's header in seconds.")
+@click.option("--body-timeout", type=float, default=60.0, help="Maximum time of a request's body in seconds.")
 @click.option("--timeout", type=float, default=120.0, help="Maximum time of a request in seconds, waiting included.")
 @click.option(
     "--job-timeout", type=float, default=3600.0, help="Maximum time of a job of /v1/jobs in seconds, waiting included."
 )
 @click.option("--drain", type=float, default=30.0, help="Time in seconds to finish running requests after SIGTERM.")
+@click.option(
+    "--shutdown-delay",
+    type=float,
+    default=0.0,
+    help="Time in seconds from SIGTERM to the drain. Requests are accepted, but /health/ready is 503.",
+)
 @click.option("--warmup", is_flag=True, help="Run every model once at all batch sizes when it is opened.")
 @click.option("--lazy", is_flag=True, help="Open models at their first request, not at start.")
 @click.option(
     "--api-key-file",
     type=click.Path(path_type=Path),
-    help=f"File with the API key.  [default: the variable {KEY_VARIABLE}]",
+    help=f"File with the API keys, one a line; each is valid.  [default: the variable {KEY_VARIABLE}]",
 )
 @click.option("--no-auth", is_flag=True, help="Serve without an API key to everybody who reaches the address.")
 @click.option(
     "--cors-origin",
     "cors_origins",
-    multiple=True,
+    cls=RepeatableOption,
     metavar="ORIGIN",
     envvar="DDIM_EDGE_SERVE_CORS_ORIGIN",
     help="Origin of web pages that may call the server, such as https://example.com; repeatable.",
+)
+@click.option(
+    "--allowed-host",
+    "allowed_hosts",
+    cls=RepeatableOption,
+    metavar="NAME",
+    envvar="DDIM_EDGE_SERVE_ALLOWED_HOST",
+    help="Name in the Host header that is accepted, beside localhost and addresses; * for any; repeatable.  "
+    "[default: with a key and another --host than localhost: any]",
+)
+@click.option("--root-path", default="", metavar="PATH", help="Prefix that a proxy removes from paths, such as /draw.")
+@click.option(
+    "--forwarded-allow-ips",
+    metavar="ADDRESSES",
+    help="Addresses of proxies, between commas, whose X-Forwarded-* headers are believed; * for all.  "
+    "[default: 127.0.0.1 and ::1]",
 )
 @click.option("--log-prompts", is_flag=True, help="Write the prompts to the access log.")
 def serve_command(
@@ -79,14 +119,23 @@ def serve_command(
     max_images: int,
     max_steps: int,
     max_body_mb: int,
+    max_json_kb: int,
+    max_uploads_mb: int,
+    max_connections: int,
+    header_timeout: float,
+    body_timeout: float,
     timeout: float,
     job_timeout: float,
     drain: float,
+    shutdown_delay: float,
     warmup: bool,
     lazy: bool,
     api_key_file: Path | None,
     no_auth: bool,
     cors_origins: tuple[str, ...],
+    allowed_hosts: tuple[str, ...],
+    root_path: str,
+    forwarded_allow_ips: str | None,
     log_prompts: bool,
 ) -> int:
     """Serve MODELs over HTTP.
@@ -104,13 +153,14 @@ def serve_command(
     try:
         from ..serving import Settings, create_app
         from ..serving.server import listen, serve
-        from ..serving.settings import LOOPBACK
+        from ..serving.settings import LOOPBACK, hosts_for
     except ModuleNotFoundError as error:
         raise ConfigError(f"the server needs {error.name}: pip install 'ddim-edge[serve]'") from None
     if not log_prompts:  # the warning quotes the words that were cut off
         warnings.simplefilter("ignore", TruncationWarning)
-    key, local = _api_key(api_key_file), host in LOOPBACK
-    if not local and key is None and not no_auth:
+    given_key = _api_key(api_key_file)
+    key = None if no_auth else given_key
+    if host not in LOOPBACK and key is None and not no_auth:
         raise ConfigError(f"--host {host} is open to others: give --api-key-file or {KEY_VARIABLE}, or say --no-auth")
     settings = Settings(
         provider=device,
@@ -123,12 +173,20 @@ def serve_command(
         max_images=max_images,
         max_steps=max_steps,
         max_body_bytes=max_body_mb * 2**20,
+        max_json_bytes=max_json_kb * 2**10,
+        max_uploads_bytes=max_uploads_mb * 2**20,
+        max_connections=max_connections,
+        header_timeout_s=header_timeout,
+        body_timeout_s=body_timeout,
         timeout_s=timeout,
         job_timeout_s=job_timeout,
         drain_s=drain,
-        api_key=None if no_auth else key,
+        shutdown_delay_s=shutdown_delay,
+        api_key=key,
         cors_origins=cors_origins,
-        hosts=LOOPBACK if local else None,
+        hosts=hosts_for(host, key, allowed_hosts),
+        root_path=root_path,
+        forwarded_allow_ips=forwarded_allow_ips,
         log_prompts=log_prompts,
     )
     app = create_app(models or (DEFAULT_MODEL,), settings)
@@ -142,7 +200,7 @@ def serve_command(
 
 
 def _api_key(file: Path | None) -> str | None:
-    """Return the key of the file, else of the environment. Raises ConfigError if it cannot be read or is empty."""
+    """Return the keys of the file, else of the environment. Raises ConfigError if it cannot be read or is empty."""
     if file is None:
         key = os.environ.get(KEY_VARIABLE)
     else:

@@ -5,14 +5,15 @@ import math
 import sys
 from typing import Any, get_args
 
-from ..errors import ConfigError, choose_from, shown
+from ..errors import ConfigError, shown
+from .diffusers_names import unknown_value
 
 
 def check_field(field: dataclasses.Field[Any], value: object) -> None:
     """Check that a Literal field has one of its choices, and a bool field a bool."""
     choices = get_args(field.type)
     if choices and all(isinstance(choice, str) for choice in choices) and value not in choices:
-        raise ConfigError(choose_from(field.name, value, choices))
+        raise ConfigError(unknown_value(field.name, value, choices))
     if field.type is bool and not isinstance(value, bool):
         raise ConfigError(f"{field.name} must be true or false, not {shown(value)}")
 

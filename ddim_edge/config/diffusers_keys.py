@@ -5,7 +5,8 @@ import math
 from collections.abc import Mapping, Set
 from typing import Any
 
-from ..errors import ConfigError, choose_from
+from ..errors import ConfigError, shown
+from .diffusers_names import OUR_NAMES, unknown_value
 
 _FIELD_OF_KEY: Mapping[str, str] = {
     "num_train_timesteps": "num_train_steps",
@@ -37,8 +38,7 @@ _FIELD_OF_KEY: Mapping[str, str] = {
 }
 
 _TRANSLATED_VALUES: Mapping[str, Mapping[Any, Any]] = {
-    "beta_schedule": {"linear": "linear", "scaled_linear": "quadratic", "squaredcos_cap_v2": "squared_cosine"},
-    "prediction_type": {"epsilon": "noise", "v_prediction": "angular_velocity", "sample": "sample"},
+    **OUR_NAMES,
     "set_alpha_to_one": {True: "one", False: "alpha_zero"},
 }
 
@@ -124,7 +124,7 @@ def fields_from_diffusers(keys: Mapping[str, Any], scheduler_class: str, valid: 
 def _thresholding(keys: Mapping[str, Any]) -> dict[str, Any]:
     wanted = keys.get("thresholding", False)
     if not isinstance(wanted, bool):
-        raise ConfigError(f"thresholding must be true or false, not {wanted!r}")
+        raise ConfigError(f"thresholding must be true or false, not {shown(wanted)}")
     ratio = keys.get("dynamic_thresholding_ratio")
     return {"dynamic_threshold_ratio": 0.995 if ratio is None else ratio} if wanted else {}
 
@@ -141,13 +141,13 @@ def _translated(key: str, value: Any, values: Mapping[Any, Any]) -> Any:
     for theirs, ours in values.items():
         if value == theirs:
             return ours
-    raise ConfigError(choose_from(key, value, map(str, values)))
+    raise ConfigError(unknown_value(key, value, [str(theirs) for theirs in values]))
 
 
 def _refuse_unsupported(scheduler_class: str, key: str, value: Any) -> None:
     supported = _SUPPORTED_VALUES.get(scheduler_class, {}).get(key)
     if supported is not None and value not in supported:
-        raise ConfigError(f"{key} {value!r} of {scheduler_class} is not supported: only {supported[0]!r} is")
+        raise ConfigError(f"{key} {shown(value)} of {scheduler_class} is not supported: only {supported[0]!r} is")
 
 
 def _refuse_misspelt(key: str) -> None:
@@ -158,4 +158,4 @@ def _refuse_misspelt(key: str) -> None:
         return
     nearest = [by_field[key]] if key in by_field else difflib.get_close_matches(key, known, n=1, cutoff=0.85)
     if nearest:
-        raise ConfigError(f"key {key!r} is unknown. Did you mean {nearest[0]!r}?")
+        raise ConfigError(f"key {shown(key)} is unknown. Did you mean {nearest[0]!r}?")

@@ -7,6 +7,9 @@ from ..errors import ConfigError
 from .checks import number
 from .noise_schedule import ThresholdConfig, TimestepSpacing
 
+LOWEST_SIGMA, HIGHEST_SIGMA = 1e-5, 1e5
+"""Bounds of ``sigma_min`` and ``sigma_max``: ᾱ = 1/(1 + σ²) must differ clearly from 1 and from 0."""
+
 FinalSigma = Literal["zero", "sigma_min"]
 
 
@@ -28,7 +31,7 @@ class NoiseLevelsConfig(ThresholdConfig):
         for name in ("sigma_min", "sigma_max"):
             level = getattr(self, name)
             if level is not None:
-                number(name, level, low=0, open_interval=True)
+                number(name, level, low=LOWEST_SIGMA, high=HIGHEST_SIGMA)
         if self.sigma_min is not None and self.sigma_max is not None and self.sigma_min >= self.sigma_max:
             raise ConfigError(f"sigma_min {self.sigma_min:g} must be below sigma_max {self.sigma_max:g}")
 

@@ -6,12 +6,18 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
-from ..errors import ConfigError, choose_from
+from ..errors import ConfigError, choose_from, shown
 from .checks import check_field, number, whole_number
 from .diffusers_keys import fields_from_diffusers, with_diffusers_key
 from .json_file import read_json
 
 BetaSchedule = Literal["linear", "quadratic", "squared_cosine"]
+LOWEST_BETA, HIGHEST_BETA = 1e-9, 0.9999
+"""Bounds of every β: 1 - β must differ clearly from 1 and from 0."""
+MAX_TRAIN_STEPS = 100_000
+LARGEST_RANGE = 1e6
+"""The largest range that x_0 can be limited to; float32 samples stay far from overflow."""
+
 PredictionType = Literal["noise", "angular_velocity", "sample"]
 AlphaClipStrategy = Literal["one", "alpha_zero"]
 TimestepSpacing = Literal["leading", "trailing", "linspace", "quadratic"]
@@ -56,10 +62,10 @@ class NoiseScheduleConfig:
         self._normalize()
         for field in dataclasses.fields(self):
             check_field(field, getattr(self, field.name))
-        whole_number("num_train_steps", self.num_train_steps, low=1)
+        whole_number("num_train_steps", self.num_train_steps, low=1, high=MAX_TRAIN_STEPS)
         whole_number("timesteps_offset", self.timesteps_offset, low=0, high=self.num_train_steps - 1)
-        number("beta_start", self.beta_start, low=0, high=1, open_interval=True)
-        number("beta_end", self.beta_end, low=0, high=1, open_interval=True)
+        number("beta_start", self.beta_start, low=LOWEST_BETA, high=HIGHEST_BETA)
+        number("beta_end", self.beta_end, low=LOWEST_BETA, high=HIGHEST_BETA)
         self._check_trained_betas()
 
     def _normalize(self) -> None:
@@ -68,7 +74,7 @@ class NoiseScheduleConfig:
         try:
             betas = tuple(float(beta) for beta in self.trained_betas)
         except (TypeError, ValueError, OverflowError):
-            raise ConfigError(f"trained_betas must be a list of numbers, not {self.trained_betas!r}") from None
+            raise ConfigError(f"trained_betas must be a list of numbers, not {shown(self.trained_betas)}") from None
         object.__setattr__(self, "trained_betas", betas)
 
     def _check_trained_betas(self) -> None:
@@ -80,7 +86,7 @@ class NoiseScheduleConfig:
                 "give as many betas as training steps"
             )
         for beta in self.trained_betas:
-            number("trained_betas", beta, low=0, high=1, open_interval=True)
+            number("trained_betas", beta, low=LOWEST_BETA, high=HIGHEST_BETA)
 
     @property
     def is_stochastic(self) -> bool:
@@ -128,7 +134,7 @@ class ThresholdConfig(NoiseScheduleConfig):
         super().__post_init__()
         if self.dynamic_threshold_ratio is not None:
             number("dynamic_threshold_ratio", self.dynamic_threshold_ratio, low=0, high=1)
-        number("dynamic_threshold_max", self.dynamic_threshold_max, low=1)
+        number("dynamic_threshold_max", self.dynamic_threshold_max, low=1, high=LARGEST_RANGE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -141,4 +147,4 @@ class ClipConfig(ThresholdConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        number("clip_range", self.clip_range, low=0, open_interval=True)
+        number("clip_range", self.clip_range, low=1 / LARGEST_RANGE, high=LARGEST_RANGE)

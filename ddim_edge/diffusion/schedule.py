@@ -12,12 +12,20 @@ from numpy.typing import NDArray
 from ..arrays import Floats
 from ..config import NoiseScheduleConfig, ThresholdConfig
 from ..config.checks import number
-from ..errors import ConfigError
+from ..errors import ConfigError, shown
+
+LOWEST_ALPHA_BAR = 1e-50
+"""Below it, 1/sqrt(ᾱ) would bring float32 samples near their largest value."""
 
 
 def alpha_bars(config: NoiseScheduleConfig) -> Floats:
-    """ᾱ_0 … ᾱ_{T-1}, float64 (T,)."""
+    """ᾱ_0 … ᾱ_{T-1}, float64 (T,). Raises ConfigError for betas that leave no signal."""
     table = np.cumprod(1 - _betas(config), dtype=np.float64)
+    if table[-1] < LOWEST_ALPHA_BAR:
+        raise ConfigError(
+            f"the betas leave a signal of only ᾱ = {table[-1]:.3g} at the last of {len(table)} training timesteps, "
+            f"below {LOWEST_ALPHA_BAR:g}: give smaller betas, or fewer training timesteps"
+        )
     ends_in_noise = isinstance(config, ThresholdConfig) and config.zero_terminal_snr
     return _to_zero_terminal_snr(table) if ends_in_noise else table
 
@@ -41,6 +49,8 @@ def _betas(config: NoiseScheduleConfig) -> Floats:
 
 def _to_zero_terminal_snr(table: Floats) -> Floats:
     """Shift and scale sqrt(ᾱ) so that its last value is 0 and its first stays (Lin et al. 2023, algorithm 1)."""
+    if len(table) == 1:
+        raise ConfigError("zero_terminal_snr needs at least 2 training timesteps: the first one keeps its ᾱ")
     roots = np.sqrt(table)
     rescaled: Floats = (roots - roots[-1]) * (roots[0] / (roots[0] - roots[-1]))
     return rescaled**2
@@ -50,7 +60,7 @@ def select_timesteps(config: NoiseScheduleConfig, num_steps: int) -> NDArray[np.
     """The ``num_steps`` training timesteps of a run, int64 (S,), strictly descending. Raises ConfigError."""
     total = config.num_train_steps
     if isinstance(num_steps, bool) or not isinstance(num_steps, (int, np.integer)) or not 1 <= num_steps <= total:
-        raise ConfigError(f"the number of steps must be a whole number from 1 to {total}, not {num_steps!r}")
+        raise ConfigError(f"the number of steps must be a whole number from 1 to {total}, not {shown(num_steps)}")
     if config.timestep_spacing == "trailing":
         # The same arange as in diffusers, so that ties round as there; for some S it has one value too many.
         return np.round(np.arange(total, 0, -total / num_steps)[:num_steps]).astype(np.int64) - 1

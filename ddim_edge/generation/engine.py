@@ -126,26 +126,36 @@ class Engine:
         return (self.denoiser.per_row_timesteps or row.timestep == first.timestep) and row.shapes == shapes
 
     def _advance(self, job: Job, output: Sample | Stepped) -> None:
-        """Advance ``job``, or end it at NaN, infinity, or an error of its sampler: the others go on.
+        """Advance ``job``, or end it at NaN or infinity, in a prediction or in the finished sample, or at an error.
 
-        Samples on the device are checked when the job has finished: a check at every step would download them.
+        The other jobs go on. Samples on the device are checked when the job has finished: a check at every step would
+        download them.
         """
         assert job.query is not None
-        timestep = job.query.timestep
-        if not isinstance(output, Stepped) and not np.isfinite(output).all():
+        timestep, stepped = job.query.timestep, isinstance(output, Stepped)
+        if not stepped and not np.isfinite(output).all():
             job.query, job.error = None, self._not_finite(f"at network call {job.calls + 1}, timestep {timestep}")
             return
         try:
             job.advance(output)
-        except Exception as error:  # of whatever kind
+        except Exception as error:  # of its sampler, of whatever kind
             job.query, job.error = None, error
+        if job.finished is None:
             return
-        if job.finished is not None:
-            self.denoiser.mark_fp16_checked()
-        if isinstance(output, Stepped) and job.finished is not None and not np.isfinite(job.finished).all():
-            job.finished, job.error = None, self._not_finite(f"at one of {job.calls} network calls")
+        self.denoiser.mark_fp16_checked()
+        if not np.isfinite(job.finished).all():
+            job.finished = None
+            job.error = self._not_finite(f"at one of {job.calls} network calls") if stepped else _overflow(job.calls)
 
     def _not_finite(self, where: str) -> PredictionError:
         return PredictionError(
             f"{self.denoiser.session.name} returned NaN or infinity {where}: check the weights; if it is fp16, use fp32"
         )
+
+
+def _overflow(calls: int) -> PredictionError:
+    """The error for a sample that is not finite, although every prediction was."""
+    return PredictionError(
+        f"the sample has NaN or infinity after {calls} network calls, although every prediction is finite: the "
+        "sampler's options do not fit the model. Use its own scheduler, or more usual noise levels"
+    )

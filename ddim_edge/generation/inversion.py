@@ -149,7 +149,7 @@ def _endpoint(pipeline: Pipeline, end: Endpoint, labels: Sequence[str | int] | N
         return noise_stream(end)((1, *shape))
     if Path(end).suffix != ".npz":
         return encode(pipeline, [end], labels=labels, num_steps=num_steps).samples
-    latents = read_latents(end)
+    latents = read_latents(end, shape)
     from_latents(pipeline, latents, num_steps=num_steps)  # refuses latents of another model or noise level
     return latents.samples[:1]
 

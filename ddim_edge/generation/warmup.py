@@ -47,6 +47,8 @@ def default_requests(pipeline: Pipeline, max_rows: int) -> Iterator[Request]:
         options: Options = {"num_images": images, "batch_size": images}
         if pipeline.bundle.inputs.text:
             options["prompt"] = ""
+        if pipeline.bundle.scheduler is None:
+            options["sampler"] = "ddim"
         request = request_of(pipeline.bundle, options)
         if images > 1 and images * (2 if request.guided else 1) > max_rows:
             return

@@ -7,10 +7,11 @@ any file of this machine as its weights.
 
 import os
 import re
+import stat
 from collections.abc import Iterator, Mapping
 from pathlib import Path, PurePosixPath
 
-from ..errors import BundleError
+from ..errors import BundleError, shown
 from .protobuf import fields, mapped
 
 # message -> field number -> the message that the field holds; all other fields are skipped.
@@ -24,6 +25,7 @@ _CHILDREN: Mapping[str, Mapping[int, str]] = {
 }
 _GRAPH_FIELD, _OPSET_FIELD = 7, 8  # every model has both, in this order, so that a truncated file lacks one
 _EXTERNAL_DATA_FIELD = 13
+_LONGEST_NAME = 1000
 
 Entry = dict[str, str]
 
@@ -32,7 +34,8 @@ def check_onnx_file(path: Path, root: Path) -> list[Path]:
     """Check the graph at ``path`` and return the files that hold its external weights.
 
     Raises BundleError for a file that is not an ONNX graph or is truncated, and for weights that are missing, truncated
-    or outside the folder ``root``.
+    or outside the folder ``root``. Links are followed first, and may lead to the blobs of the Hugging Face cache that
+    ``root`` is a snapshot in. Older versions of ONNX Runtime follow them anywhere.
     """
     entries = _external_entries(path)
     ends: dict[Path, int] = {}
@@ -41,14 +44,14 @@ def check_onnx_file(path: Path, root: Path) -> list[Path]:
         end = _position(entry, "offset", path) + _position(entry, "length", path)
         ends[data] = max(end, ends.get(data, 0))
     for data, end in ends.items():
-        _check_size(data, end, path)
+        _check_file(data, end, path, root)
     return list(ends)
 
 
 def _position(entry: Entry, key: str, path: Path) -> int:
     text = entry.get(key, "0")
     if not re.fullmatch(r"[0-9]{1,18}", text):
-        raise BundleError(f"{path} gives its weights the {key} {text!r}, no number of bytes: export it again")
+        raise BundleError(f"{path} gives its weights the {key} {shown(text)}, no number of bytes: export it again")
     return int(text)
 
 
@@ -88,20 +91,45 @@ def _key_and_value(view: memoryview) -> tuple[str, str]:
 
 def _resolve(location: str, graph: Path, root: Path) -> Path:
     """The path of ``location``, relative to the graph. Raises BundleError where that is not below ``root``."""
-    data = Path(os.path.normpath(graph.parent / PurePosixPath(location)))
-    inside = data.is_relative_to(os.path.normpath(root))
+    if len(location) > _LONGEST_NAME or "\0" in location:
+        raise BundleError(f"{graph} keeps weights in {shown(location)}, which is no file name: export it again")
+    opened = graph.parent / PurePosixPath(location)
+    data = Path(os.path.normpath(opened))
+    # The system follows a link before a "..", and may end at another file.
+    inside = data.is_relative_to(os.path.normpath(root)) and os.path.realpath(opened) == os.path.realpath(data)
     if not location or PurePosixPath(location).is_absolute() or not inside:
         raise BundleError(
-            f"{graph} keeps weights in {location!r}, outside the bundle {root}: refused. "
+            f"{graph} keeps weights in {shown(location)}, outside the bundle {root}: refused. "
             "Export it again, or move the file into the bundle"
         )
     return data
 
 
-def _check_size(data: Path, end: int, graph: Path) -> None:
+def _check_file(data: Path, end: int, graph: Path, root: Path) -> None:
     try:
-        size = data.stat().st_size
-    except (OSError, ValueError):  # ValueError: a name with a null character
+        found, target = data.stat(), data.resolve(strict=True)
+    except (OSError, RuntimeError):  # RuntimeError: links in a loop
         raise BundleError(f"{data} is missing: {graph.name} keeps its weights there. Copy it too") from None
-    if size < end:
-        raise BundleError(f"{data} is cut short: it has {size:,} bytes where {graph.name} needs {end:,}. Copy it again")
+    if not stat.S_ISREG(found.st_mode):
+        raise BundleError(f"{data} is not a regular file, and {graph.name} keeps its weights there: copy it again")
+    if not (target.is_relative_to(root.resolve()) or target.parent == huggingface_blobs(root)):
+        raise BundleError(
+            f"{data} is a link to {target}, outside the bundle {root}: refused. Copy the file into the bundle"
+        )
+    if found.st_size < end:
+        raise BundleError(
+            f"{data} is cut short: it has {found.st_size:,} bytes where {graph.name} needs {end:,}. Copy it again"
+        )
+
+
+def huggingface_blobs(folder: Path) -> Path | None:
+    """The folder that a snapshot in a Hugging Face cache links to; None where ``folder`` is not in a snapshot.
+
+    The layout is ``models--OWNER--NAME/snapshots/REVISION/…`` with links to ``models--OWNER--NAME/blobs``.
+    """
+    real = folder.resolve()
+    for parent in (real, *real.parents):
+        repository = parent.parent.parent
+        if parent.parent.name == "snapshots" and repository.name.startswith("models--"):
+            return repository / "blobs"
+    return None

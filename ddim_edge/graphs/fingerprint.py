@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import BundleError
-from ..files import sha256_of_all
+from ..files import open_regular, sha256_of_all
 from .external_data import check_onnx_file
 
 _BLOCKS, _BLOCK = 32, 4096
@@ -29,8 +29,9 @@ def graph_sketch(graph: Path) -> str:
     """The SHA-256 of a few blocks of every file: fast, and different after another training of the same network."""
     digest = hashlib.sha256()
     for path in graph_files(graph):
-        with open(path, "rb") as file:
-            for position in range(0, path.stat().st_size, path.stat().st_size // _BLOCKS + 1):
+        with open_regular(path) as file:
+            size = os.fstat(file.fileno()).st_size
+            for position in range(0, size, size // _BLOCKS + 1):
                 file.seek(position)
                 digest.update(file.read(_BLOCK))
     return digest.hexdigest()

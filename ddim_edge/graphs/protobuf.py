@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import BundleError
+from ..files import open_regular
 
 _FIXED_SIZES = {1: 8, 5: 4}
 
@@ -18,7 +19,7 @@ def mapped(path: Path) -> Iterator[memoryview]:
     """Map a file into memory. Raises BundleError where it is missing, empty or unreadable."""
     try:
         with (
-            open(path, "rb") as file,
+            open_regular(path) as file,
             mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as contents,
             memoryview(contents) as view,
         ):

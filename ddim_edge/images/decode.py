@@ -6,15 +6,15 @@ it must have the model's size. Its pixels lighter than middle grey are repainted
 """
 
 import os
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageOps
 
 from ..arrays import Pixels, Sample, Shape
 from ..errors import ConfigError
 from .encode import check_channels
+from .open_picture import open_picture
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
@@ -22,13 +22,13 @@ _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 def read_picture(path: str | os.PathLike[str], shape: Shape) -> Sample:
     """Read a picture file as a sample in [-1, 1], float32 (1, C, H, W). ConfigError where it cannot be read."""
     check_channels(shape[0])
-    return fit_picture(ImageOps.exif_transpose(_open(path)), shape)
+    return fit_picture(_open(path), shape)
 
 
 def read_control(path: str | os.PathLike[str], shape: Shape) -> Sample:
     """Read a picture file as a control image in [0, 1], float32 (1, C, H, W). ConfigError where it cannot be read."""
     check_channels(shape[0])
-    return _planes(fit_pixels(ImageOps.exif_transpose(_open(path)), shape)) / np.float32(255)
+    return _planes(fit_pixels(_open(path), shape)) / np.float32(255)
 
 
 def fit_picture(picture: Image.Image, shape: Shape) -> Sample:
@@ -55,7 +55,7 @@ def _planes(pixels: Pixels) -> Sample:
 def read_mask(path: str | os.PathLike[str], shape: Shape) -> NDArray[np.bool_]:
     """Read a mask file: True where it is white, bool (1, 1, H, W). ConfigError where its size is not the model's."""
     _, height, width = shape
-    picture = ImageOps.exif_transpose(_open(path))
+    picture = _open(path)
     if picture.size != (width, height):
         raise ConfigError(
             f"the mask {path} has {picture.width}x{picture.height} pixels, and the model's images have "
@@ -65,14 +65,9 @@ def read_mask(path: str | os.PathLike[str], shape: Shape) -> NDArray[np.bool_]:
 
 
 def _open(path: str | os.PathLike[str]) -> Image.Image:
-    try:
-        with Image.open(Path(path)) as picture:
-            picture.load()
-            return picture
-    except FileNotFoundError:
-        raise ConfigError(f"{path} is not there") from None
-    except (OSError, UnidentifiedImageError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        raise ConfigError(f"{path} is not a picture that can be read: {error}") from None
+    with open_picture(path) as picture:
+        picture.load()
+        return ImageOps.exif_transpose(picture)
 
 
 def _in_mode(picture: Image.Image, mode: str) -> Image.Image:

@@ -9,10 +9,12 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, PngImagePlugin, UnidentifiedImageError
+from PIL import Image, PngImagePlugin
 
 from ..arrays import Pixels, Sample
+from ..config.json_file import parse_json
 from ..errors import ConfigError
+from .open_picture import open_picture
 
 RECIPE_KEY = "ddim-edge"
 
@@ -73,19 +75,8 @@ def gif_bytes(frames: Sequence[Pixels], frame_ms: int = 60, last_ms: int = 1500)
 
 def read_recipe(path: Path) -> Mapping[str, Any]:
     """Read the recipe from a PNG file that this package wrote. ConfigError for any other file."""
-    try:
-        with Image.open(path) as image:
-            text = getattr(image, "text", {}).get(RECIPE_KEY)
-    except FileNotFoundError:
-        raise ConfigError(f"{path} is not there") from None
-    except (OSError, UnidentifiedImageError, SyntaxError) as error:
-        raise ConfigError(f"{path} is not a picture that can be read: {error}") from None
+    with open_picture(path) as picture:
+        text = getattr(picture, "text", {}).get(RECIPE_KEY)
     if text is None:
         raise ConfigError(f"{path} has no recipe: only PNG files written by ddim-edge have one")
-    try:
-        recipe = json.loads(text)
-    except ValueError as error:
-        raise ConfigError(f"{path} has a broken recipe: {error}") from None
-    if not isinstance(recipe, dict):
-        raise ConfigError(f"{path} has a broken recipe: it is not a JSON object")
-    return recipe
+    return parse_json(text, f"the recipe in {path}")

@@ -8,8 +8,9 @@ from typing import Any
 
 from ..arrays import Pixels
 from ..errors import ConfigError, OutputError
-from ..files import output_errors, write_file
+from ..files import open_regular, output_errors, write_file, write_new_file
 from .encode import grid, npy_bytes, png_bytes
+from .whole import is_whole_npy, is_whole_png
 
 SUFFIXES = (".png", ".npy")
 RUN_FILE = "run.json"
@@ -56,25 +57,41 @@ class ImageFolder:
         self._claim()
 
     def _claim(self) -> None:
-        wanted = json.dumps({**self.recipe, "format": self.suffix}, indent=1)
+        wanted = json.dumps({**self.recipe, "format": self.suffix}, indent=1).encode()
         run_file = self.folder / RUN_FILE
-        if not run_file.exists():
-            write_file(run_file, wanted.encode())
-        elif run_file.read_text() != wanted:
-            raise OutputError(
-                f"{self.folder} holds the images of another run ({RUN_FILE} says which): give another folder, "
-                "or delete it"
-            )
+        try:
+            write_new_file([run_file], wanted)
+        except FileExistsError:
+            if _read(run_file, len(wanted) + 1) != wanted:
+                raise OutputError(
+                    f"{self.folder} holds the images of another run ({RUN_FILE} says which): give another folder, "
+                    "or delete it"
+                ) from None
 
     def path(self, index: int) -> Path:
         """The file of an image."""
         return self.folder / f"{index:06d}{self.suffix}"
 
     def holds(self, index: int) -> bool:
-        """Whether an image is already there."""
-        return self.path(index).exists()
+        """Whether an image is there: the file is whole, and a PNG with a recipe has that of this image."""
+        path = self.path(index)
+        return is_whole_png(path, self._recipe_of(index)) if self._is_png else is_whole_npy(path)
 
     def add(self, index: int, image: Pixels) -> None:
         """Write one image, uint8 (H, W, C). A PNG has the run's recipe and its own index inside."""
-        is_png = self.suffix == ".png"
-        write_file(self.path(index), png_bytes(image, {**self.recipe, "index": index}) if is_png else npy_bytes(image))
+        write_file(self.path(index), png_bytes(image, self._recipe_of(index)) if self._is_png else npy_bytes(image))
+
+    @property
+    def _is_png(self) -> bool:
+        return self.suffix == ".png"
+
+    def _recipe_of(self, index: int) -> Mapping[str, Any]:
+        return {**self.recipe, "index": index}
+
+
+def _read(path: Path, size: int) -> bytes:
+    try:
+        with open_regular(path) as file:
+            return file.read(size)
+    except OSError as error:
+        raise OutputError(f"cannot read {path}: {error.strerror or error}") from None

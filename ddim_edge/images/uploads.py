@@ -14,8 +14,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from ..arrays import Pixels, Shape
 from ..errors import ConfigError
 from .decode import fit_pixels
+from .open_picture import FORMATS
 
-FORMATS = ("PNG", "JPEG", "WEBP")
 _MAX_SCANS = 100
 """Of a progressive JPEG; usual are 10. Each is a pass over all pixels, and may be a few bytes long."""
 _MAX_FRAMES = 100

@@ -9,7 +9,7 @@ import numpy as np
 from ..arrays import Array, Conditioning, Sample
 from ..diffusion.guidance import guide, rescale
 from ..diffusion.samplers.query import LinearStep, Stepped
-from ..errors import BundleError
+from ..errors import BundleError, listed
 from ..runtime.sessions.session import Session
 from .conditioning_cache import ConditioningCache
 from .controlnet import RESIDUALS, ControlNets
@@ -57,7 +57,8 @@ class Denoiser:
         self.conditioning_names = tuple(name for name in names if not name.startswith(RESIDUALS))
         for name in ("sample", "timestep"):
             if name not in session.inputs:
-                raise BundleError(f"{session.name} has no input {name!r}: it has {', '.join(session.inputs)}")
+                raise BundleError(f"{session.name} has no input {name!r}: it has {listed(session.inputs)}")
+        _check_rank(session)
         self.per_row_timesteps = len(session.inputs["timestep"].shape) == 1
         batch = session.inputs["sample"].shape[0]
         self._fixed_batch = batch if isinstance(batch, int) else None
@@ -168,6 +169,15 @@ class Denoiser:
         if self.session.batches:
             return min(batch for batch in self.session.batches if batch >= rows)
         return 1 << (rows - 1).bit_length() if self.session.static_shapes else rows
+
+
+def _check_rank(session: Session) -> None:
+    """Raise BundleError for a graph whose samples are not (B, C, H, W), or whose timestep is no number or (B,)."""
+    for name, ranks in (("sample", (4,)), ("timestep", (0, 1))):
+        info = session.inputs[name]
+        if len(info.shape) not in ranks:
+            wanted = "(batch, channels, height, width)" if name == "sample" else "one number, or one for each row"
+            raise BundleError(f"{session.name}'s input {info} must be {wanted}: it is no denoiser of images")
 
 
 def _can_step_together(rows: Sequence[Row]) -> bool:

@@ -82,6 +82,10 @@ class Vae:
     def _run(self, session: Session, array: Sample) -> Sample:
         outputs = session.run({next(iter(session.inputs)): array})
         output: Sample = next(iter(outputs.values())).astype(np.float32, copy=False)
+        if output.ndim != 4:
+            raise BundleError(
+                f"{session.name} returns the shape {output.shape}, and not that of images: export it again"
+            )
         if not np.isfinite(output).all():
             raise PredictionError(
                 f"{session.name} returned NaN or infinity: its precision is too low. Export it in fp32"

@@ -12,6 +12,8 @@ from starlette.middleware.cors import CORSMiddleware
 from ..version import __version__
 from .http import error_responses
 from .http.access_log import AccessLogMiddleware
+from .http.bodies import BodyLimitMiddleware
+from .http.head import HeadMiddleware
 from .http.security import SecurityMiddleware, needs_key
 from .http.uploads import Decoders
 from .routes import edits, generations, health, images, jobs, kserve, page
@@ -55,14 +57,15 @@ def create_app(
 def _add_middleware(app: FastAPI, engine: AsyncEngine) -> None:
     """The one that is added last sees a request first."""
     settings = engine.settings
+    app.add_middleware(HeadMiddleware)
+    app.add_middleware(BodyLimitMiddleware, settings=settings)
     app.add_middleware(SecurityMiddleware, settings=settings)
     if settings.cors_origins:
         headers = ["Authorization", "Content-Type", "X-Request-Id"]
         methods = ["GET", "POST", "DELETE"]
         origins = list(settings.cors_origins)
         app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=methods, allow_headers=headers)
-    clock = engine.engine_thread.clock
-    app.add_middleware(AccessLogMiddleware, metrics=engine.metrics, log_prompts=settings.log_prompts, clock=clock)
+    app.add_middleware(AccessLogMiddleware, engine=engine)
 
 
 @contextlib.asynccontextmanager

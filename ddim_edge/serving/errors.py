@@ -6,14 +6,17 @@
     └── RequestError
         ├── BadRequest       400  an option that this server or this model does not support
         ├── NotFound         404  an unknown model, job, image or path
+        ├── RequestTimeout   408  the client sent its request too slowly
         ├── TooLarge         413  a request body over the limit
         ├── QueueFull        429  too many requests are waiting, of all clients or of this one
         ├── Cancelled        499  cancelled by the client
         ├── ModelFailed      500  a network failed, or a model cannot be opened
-        ├── OutOfMemory      503  too little memory for an upload
         ├── Draining         503  the server is shutting down
         ├── EngineDead       503  the engine thread has stopped after an internal error
-        └── DeadlinePassed   504  the request took longer than its timeout
+        ├── Overloaded       503  too many connections, or too many uploads at once
+        ├── OutOfMemory      503  the server has too little memory for the request
+        ├── DeadlinePassed   504  the request took longer than its timeout
+        └── DiskFull         507  the server's disk is full
 """
 
 # ruff: noqa: N818 - each class is named after what happened
@@ -49,6 +52,12 @@ class NotFound(RequestError):
     status, code = 404, "not_found"
 
 
+class RequestTimeout(RequestError):
+    """The client sent its request too slowly."""
+
+    status, kind, code = 408, "timeout_error", "request_timeout"
+
+
 class TooLarge(RequestError):
     """A request body over the limit."""
 
@@ -73,12 +82,6 @@ class ModelFailed(RequestError):
     status, kind, code = 500, "server_error", "model_failed"
 
 
-class OutOfMemory(RequestError):
-    """Too little memory for an upload, which may be the fault of others."""
-
-    status, kind, code, retry_after = 503, "server_error", "out_of_memory", 5
-
-
 class Draining(RequestError):
     """The server is shutting down."""
 
@@ -91,7 +94,25 @@ class EngineDead(RequestError):
     status, kind, code, retry_after = 503, "server_error", "engine_dead", 5
 
 
+class Overloaded(RequestError):
+    """Too many connections, or too many uploads at once."""
+
+    status, kind, code, retry_after = 503, "server_error", "overloaded", 1
+
+
+class OutOfMemory(RequestError):
+    """The server has too little memory for the request."""
+
+    status, kind, code, retry_after = 503, "server_error", "out_of_memory", 5
+
+
 class DeadlinePassed(RequestError):
     """The request took longer than its timeout."""
 
     status, kind, code = 504, "timeout_error", "deadline_passed"
+
+
+class DiskFull(RequestError):
+    """The server's disk is full."""
+
+    status, kind, code = 507, "server_error", "disk_full"

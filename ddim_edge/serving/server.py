@@ -1,30 +1,49 @@
 """The server process: uvicorn, signals and the exit code."""
 
+import asyncio
 import contextlib
 import logging
+import math
+import os
 import signal
 import socket
 import sys
+import threading
+import time
 from collections.abc import Iterator
+from functools import partial
 from types import FrameType
 
 import uvicorn
 from fastapi import FastAPI
 
+from .accepting import ACCEPTED_AT_ONCE, QuietAccepting, most_connections
+from .http.connection import Connection, Limits
+from .logs import log_to_stderr
 from .scheduling.async_engine import AsyncEngine
+from .settings import Settings
 
+LOG = logging.getLogger("ddim_edge.serving")
 EXIT_ENGINE_FAILED = 1
+EXIT_STUCK = 1
+_BACKLOG = 2048
+_ANSWER_S = 4.0
+"""Seconds from the end of the drain, when the engine ends what runs, until uvicorn cancels what is not answered."""
+_STUCK_S = 10.0
+"""Seconds from the end of the drain until the process ends in any case."""
+_TICKS_A_SECOND = 10
 
 
 class Server(uvicorn.Server):
     """A uvicorn server that drains on SIGTERM and SIGINT and stops when the engine thread fails.
 
-    Draining: new requests are refused, running ones may finish within ``drain_s`` seconds.
+    Draining: new requests are refused, running ones may finish within ``drain_s`` seconds. It starts
+    ``shutdown_delay_s`` seconds after the signal.
     """
 
     def __init__(self, config: uvicorn.Config, engine: AsyncEngine) -> None:
         super().__init__(config)
-        self.engine = engine
+        self.engine, self._drain_at = engine, math.inf
         engine.engine_thread.on_death = self._stop
 
     @contextlib.contextmanager
@@ -38,9 +57,46 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
     def handle_exit(self, sig: int, _frame: FrameType | None) -> None:
-        """Start draining; a second Ctrl-C stops at once."""
-        if self.should_exit and sig == signal.SIGINT:
+        """Stop after the delay; a second Ctrl-C stops at once."""
+        if not self.engine.leaving:
+            settings = self.engine.settings
+            self.engine.leaving = True
+            self._drain_at = time.monotonic() + settings.shutdown_delay_s
+            _end_process_after(settings.shutdown_delay_s + settings.drain_s + _STUCK_S)
+        elif sig == signal.SIGINT:
             self.force_exit = True
+            self._drain_at = 0
+            self.engine.engine_thread.abort()
+            _end_process_after(_STUCK_S)
+        if time.monotonic() >= self._drain_at:
+            self._drain()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Start to accept connections, few at a time, so that there are never many more than their limit."""
+        asyncio.get_running_loop().set_exception_handler(QuietAccepting())
+        await super().startup(sockets)
+        for listener in sockets or []:
+            listener.listen(_BACKLOG)  # uvicorn's backlog is also how many connections asyncio accepts at a time
+
+    async def on_tick(self, counter: int) -> bool:
+        """Called ten times a second: close late connections, start the drain; True to stop."""
+        if counter % _TICKS_A_SECOND == 0:
+            for connection in list(self.server_state.connections):
+                if isinstance(connection, Connection):
+                    connection.sweep()
+        if time.monotonic() >= self._drain_at:
+            self._drain()
+        return await super().on_tick(counter)
+
+    async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
+        """Stop the engine while uvicorn waits: it ends what still runs before uvicorn would cancel it unanswered."""
+        closing = asyncio.ensure_future(self.engine.aclose())
+        await super().shutdown(sockets)
+        await closing
+        if self.force_exit:  # uvicorn has left it out
+            await self.lifespan.shutdown()
+
+    def _drain(self) -> None:
         self.engine.engine_thread.start_draining()
         self._stop()
 
@@ -49,17 +105,13 @@ class Server(uvicorn.Server):
 
 
 def serve(app: FastAPI, listener: socket.socket) -> int:
-    """Serve until a signal; returns the exit code: 0, or 1 if the engine thread failed."""
+    """Serve until a signal; returns the exit code: 0, or 1 if the engine thread failed.
+
+    After a signal, the process itself ends some seconds after the drain, whatever hangs in it.
+    """
     engine: AsyncEngine = app.state.engine
-    _log_to_stderr()
-    config = uvicorn.Config(
-        app,
-        access_log=False,
-        log_config=None,
-        server_header=False,
-        timeout_graceful_shutdown=max(1, round(engine.settings.drain_s)),
-    )
-    Server(config, engine).run(sockets=[listener])
+    log_to_stderr(engine.settings.log_prompts)
+    Server(_config(app, engine.settings), engine).run(sockets=[listener])
     return 0 if engine.engine_thread.alive else EXIT_ENGINE_FAILED
 
 
@@ -71,23 +123,35 @@ def listen(host: str, port: int) -> socket.socket:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((host, port))
-        listener.listen(2048)
+        listener.listen(_BACKLOG)
     except OSError:
         listener.close()
         raise
     return listener
 
 
-def _log_to_stderr() -> None:
-    """Log to stderr: the access log's JSON lines without a prefix, all else with level and logger name."""
-    access = logging.StreamHandler()
-    access.setFormatter(logging.Formatter("%(message)s"))
-    logging.getLogger("ddim_edge.access").addHandler(access)
-    logging.getLogger("ddim_edge.access").setLevel(logging.INFO)
-    logging.getLogger("ddim_edge.access").propagate = False
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
-    for name in (
-        "uvicorn.error",
-        "python_multipart",
-    ):  # they warn of every malformed request, so a client could fill the log
-        logging.getLogger(name).setLevel(logging.ERROR)
+def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+    limits = Limits(most_connections(settings.max_connections), settings.header_timeout_s)
+    return uvicorn.Config(
+        app,
+        http=partial(Connection, limits=limits),  # type: ignore[arg-type]
+        ws="none",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        backlog=ACCEPTED_AT_ONCE,
+        root_path=settings.root_path,
+        forwarded_allow_ips=settings.forwarded_allow_ips,
+        timeout_graceful_shutdown=math.ceil(settings.drain_s + _ANSWER_S),
+    )
+
+
+def _end_process_after(seconds: float) -> None:
+    watchdog = threading.Timer(seconds, _end_process)
+    watchdog.daemon = True
+    watchdog.start()
+
+
+def _end_process() -> None:
+    LOG.error("the server did not stop in time: it ends now")
+    os._exit(EXIT_STUCK)

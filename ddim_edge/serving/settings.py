@@ -1,10 +1,10 @@
 """Settings of the server: limits, API key, allowed origins."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from ..config.checks import number, whole_number
-from ..errors import ConfigError
+from ..errors import ConfigError, shown
 from ..runtime.providers.device import Device
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -32,6 +32,17 @@ class Settings:
     max_images: int = 10
     max_steps: int = 1000
     max_body_bytes: int = 10 * 2**20
+    """Most bytes of a request body: a form with pictures; other bodies must also be within ``max_json_bytes``."""
+    max_json_bytes: int = 128 * 2**10
+    """Most bytes of any other body; at most 1 MiB, because parsing it stops all other requests."""
+    max_uploads_bytes: int = 256 * 2**20
+    """Most bytes of all forms that are in memory at once; a further one gets status 503."""
+    max_connections: int = 512
+    """Most open connections; for a further one, the oldest that has no whole request is closed."""
+    header_timeout_s: float = 10.0
+    """Most seconds from a connection, or from the first byte of a further request, to the end of the header."""
+    body_timeout_s: float = 60.0
+    """Most seconds from the end of the header to the end of the body."""
     max_pixels: int = 16_000_000
     """Most pixels of one uploaded picture, checked before it is decoded."""
     timeout_s: float = 120.0
@@ -48,26 +59,62 @@ class Settings:
     """Most bytes of the ended jobs that are kept, and as many of the images; the newest one is always kept."""
     drain_s: float = 30.0
     """Seconds that running requests get to finish after SIGTERM."""
-    api_key: str | None = None
-    """Clients send it as ``Authorization: Bearer KEY``; None: no key is needed."""
+    shutdown_delay_s: float = 0.0
+    """Seconds from SIGTERM to the start of the drain: requests are accepted, but ``/health/ready`` is red."""
+    api_key: str | None = field(default=None, repr=False)
+    """Clients send it as ``Authorization: Bearer KEY``; several lines: several keys; None: no key is needed."""
     cors_origins: Sequence[str] = ()
     """Origins of web pages that may call the API; ``*`` for all."""
     hosts: Sequence[str] | None = None
-    """Allowed names in the Host header; None for any."""
+    """Allowed names in the Host header, beside any IP address; None, or ``*`` among them, for any."""
+    root_path: str = ""
+    """The path prefix that a proxy removes from requests, such as ``/draw``."""
+    forwarded_allow_ips: str | None = None
+    """Addresses of proxies, between commas, whose ``X-Forwarded-Proto`` and ``-For`` are believed; ``*`` for all.
+
+    None: the environment variable FORWARDED_ALLOW_IPS, else 127.0.0.1 and ::1.
+    """
     log_prompts: bool = False
     """Write prompts to the access log."""
 
     def __post_init__(self) -> None:
         for name in ("max_rows", "max_queue", "max_per_client", "max_models", "max_steps", "max_body_bytes",
-                     "max_pixels", "keep_jobs", "keep_images", "keep_bytes"):  # fmt: skip
+                     "max_uploads_bytes", "max_connections", "max_pixels", "keep_jobs", "keep_images",
+                     "keep_bytes"):  # fmt: skip
             whole_number(name, getattr(self, name), low=1)
         whole_number("max_images", self.max_images, low=1, high=10)
+        whole_number("max_json_bytes", self.max_json_bytes, low=1, high=2**20)
         if self.max_memory_bytes is not None:
             whole_number("max_memory_bytes", self.max_memory_bytes, low=1)
-        for name in ("timeout_s", "job_timeout_s", "keep_s", "drain_s"):
+        for name in ("timeout_s", "job_timeout_s", "keep_s", "header_timeout_s", "body_timeout_s", "drain_s",
+                     "shutdown_delay_s"):  # fmt: skip
             number(name, getattr(self, name), low=0)
-        if self.api_key is not None and not self.api_key.strip():
-            raise ConfigError("the API key is empty")
+        if self.api_key is not None:
+            _check_keys(self.keys)
+        if self.root_path and (not self.root_path.startswith("/") or self.root_path.endswith("/")):
+            raise ConfigError(f"root_path must start with / and not end with it, not {shown(self.root_path)}")
+
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """The API keys, one a line of ``api_key``."""
+        return tuple(line.strip() for line in (self.api_key or "").splitlines() if line.strip())
+
+
+def hosts_for(address: str, api_key: str | None, allowed: Sequence[str]) -> Sequence[str] | None:
+    """The Host names of a server that listens on ``address``: ``allowed``, the address, and those of this machine.
+
+    None, for any, only with a key on a public address. Without a key, a web page whose name resolves to this server
+    (DNS rebinding) could use it.
+    """
+    is_public_with_key = address not in LOOPBACK and api_key is not None
+    return None if is_public_with_key and not allowed else (*LOOPBACK, address, *allowed)
+
+
+def _check_keys(keys: tuple[str, ...]) -> None:
+    if not keys:
+        raise ConfigError("the API key is empty")
+    if not all(key.isascii() and key.isprintable() and " " not in key for key in keys):
+        raise ConfigError("an API key must be of ASCII letters, digits and signs, without spaces: one key a line")
 
 
 DEFAULTS = Settings()

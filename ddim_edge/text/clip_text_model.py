@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..bundle.json_files import read_optional
 from ..bundle.layout import CONFIG, Component
-from ..errors import BundleError, PredictionError
+from ..errors import BundleError, PredictionError, listed
 from ..runtime.sessions.pool import Sessions
 from ..runtime.sessions.session import Session
 from .chunks import Chunk
@@ -41,6 +41,7 @@ class ClipTextModel:
         self.tokenizer, self.session = tokenizer, session
         self._hidden_name = _penultimate(session) if penultimate else _named(session, "last_hidden_state")
         self._check_input()
+        self._check_outputs()
         # The cache must not refer to self: a reference cycle would keep the session alive until a garbage collection.
         run = functools.partial(_run, session, self._hidden_name)
         self._encoding = functools.lru_cache(maxsize=_CACHED_CHUNKS)(run)
@@ -64,7 +65,7 @@ class ClipTextModel:
         length = self.tokenizer.length
         info = self.session.inputs.get("input_ids")
         if info is None or len(self.session.inputs) > 1:
-            names = ", ".join(self.session.inputs)
+            names = listed(self.session.inputs)
             raise BundleError(
                 f"{self.session.name} must have input_ids as its only input, and it has {names}: export it again"
             )
@@ -73,6 +74,14 @@ class ClipTextModel:
                 f"{self.session.name}'s input {info} does not take the {length} tokens of its tokenizer: "
                 "one of the two is from another model"
             )
+
+    def _check_outputs(self) -> None:
+        for name, rank in ((self._hidden_name, 3), ("text_embeds", 2)):
+            info = self.session.outputs.get(name)
+            if info is not None and len(info.shape) != rank:
+                raise BundleError(
+                    f"{self.session.name}'s output {info} must have {rank} axes, the last its width: export it again"
+                )
 
 
 def _run(session: Session, hidden_name: str, tokens: tuple[int, ...]) -> Encoding:
@@ -114,7 +123,7 @@ def _check_config(config: Mapping[str, Any], tokenizer: ClipTokenizer, name: str
 def _named(session: Session, name: str) -> str:
     """``name``, which must be an output of the graph. Raises BundleError."""
     if name not in session.outputs:
-        raise BundleError(f"{session.name} has no output {name}, only {', '.join(session.outputs)}: export it again")
+        raise BundleError(f"{session.name} has no output {name}, only {listed(session.outputs)}: export it again")
     return name
 
 

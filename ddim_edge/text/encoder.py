@@ -98,7 +98,8 @@ class TextEncoder:
             "time_ids": 5 if self._scored else 6,
         }
         for name in self._names:
-            want, give = unet_inputs[name].shape[-1], given[name]
+            want = (unet_inputs[name].shape or ("?",))[-1]
+            give = given[name]
             if isinstance(want, int) and isinstance(give, int) and want != give:
                 raise BundleError(
                     f"the unet takes {name} of width {want}, and the bundle's text encoders give {give}: "

@@ -2,13 +2,13 @@
 
 from dataclasses import dataclass
 
-from ..errors import ConfigError
+from ..errors import ConfigError, shown
 from .weights import parse_weights
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prompt:
-    """The text of one image. Raises ConfigError where ``text`` or ``negative`` is no valid text, or has bad weights."""
+    """The text of one image. Raises ConfigError where ``text`` or ``negative`` is not valid text, or its weights."""
 
     text: str
     negative: str | None = None
@@ -19,17 +19,14 @@ class Prompt:
     """Parse ``(word:1.3)`` and ``[word]`` as weights. Otherwise they are plain text."""
 
     def __post_init__(self) -> None:
-        _check_text("a prompt", self.text)
+        _check_text("a prompt", self.text, self.weighted)
         if self.negative is not None:
-            _check_text("a negative prompt", self.negative)
-        if self.weighted:
-            for text in (self.text, self.negative or ""):
-                parse_weights(text)
+            _check_text("a negative prompt", self.negative, self.weighted)
 
 
-def _check_text(what: str, value: object) -> None:
+def _check_text(what: str, value: object, weighted: bool) -> None:
     if not isinstance(value, str):
-        raise ConfigError(f"{what} must be a text, not {value!r}: put it in quotes")
+        raise ConfigError(f"{what} must be a text, not {shown(value)}: put it in quotes")
     try:
         value.encode()
     except UnicodeEncodeError as error:
@@ -37,3 +34,5 @@ def _check_text(what: str, value: object) -> None:
         raise ConfigError(
             f"{what} must be valid Unicode, and its character {error.start + 1} is not: type it again, in UTF-8"
         ) from None
+    if weighted:
+        parse_weights(value)  # so that a weight that is no number is refused here, not when the prompt is encoded

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import BundleError
+from ..errors import BundleError, shortened, shown
 from .special_tokens import add_special_tokens, read_settings, special_names
 from .tokenizers_module import tokenizers_module
 
@@ -49,7 +49,9 @@ def _read(folder: Path, unknown: str) -> "Tokenizer":
     except BundleError:
         raise
     except Exception as error:  # the exceptions of tokenizers have no other public base
-        raise BundleError(f"{folder} has no tokenizer that can be read: {error}. Copy it again") from None
+        raise BundleError(
+            f"{folder} has no tokenizer that can be read: {shortened(str(error))}. Copy it again"
+        ) from None
     raise BundleError(
         f"{folder} has no tokenizer: it needs tokenizer.json, or vocab.json and merges.txt. "
         "Copy the one of the model that was exported"
@@ -74,7 +76,7 @@ def _number(tokenizer: "Tokenizer", key: str, names: Mapping[str, str], folder: 
     number = tokenizer.token_to_id(names[key])
     if number is None:
         raise BundleError(
-            f"{folder}'s vocabulary has no {names[key]!r}, which is its {key}: it is not a CLIP tokenizer"
+            f"{folder}'s vocabulary has no {shown(names[key])}, which is its {key}: it is not a CLIP tokenizer"
         )
     return number
 
@@ -86,6 +88,6 @@ def _length(settings: Mapping[str, Any], folder: Path) -> int:
     if type(length) is not int or length < 3:
         raise BundleError(
             f"{folder / 'tokenizer_config.json'}'s model_max_length must be a whole number of at least 3, "
-            f"not {length!r}: it is {_DEFAULT_LENGTH} for CLIP"
+            f"not {shown(length)}: it is {_DEFAULT_LENGTH} for CLIP"
         )
     return length

@@ -16,7 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConfigError
+from ..errors import ConfigError, shown
 
 _FACTORS = {"(": 1.1, "[": 1 / 1.1}
 _OPENED_BY = {")": "(", "]": "["}
@@ -107,8 +107,8 @@ class _Parser:
         for text, weight in zip(self.texts, weights, strict=True):
             if not abs(weight) <= _LARGEST:
                 raise ConfigError(
-                    f"the prompt gives {text!r} the weight {weight:g}: take one from -{_LARGEST:g} to {_LARGEST:g}; "
-                    "usual are 0.5 to 1.5"
+                    f"the prompt gives {shown(text)} the weight {weight:g}: "
+                    f"take one from -{_LARGEST:g} to {_LARGEST:g}; usual are 0.5 to 1.5"
                 )
         return [float(weight) for weight in weights]
 
@@ -121,5 +121,6 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         raise ConfigError(
-            f"the prompt's weight {text!r} is not a number: write (word:1.3), or \\( and \\) for brackets that are text"
+            f"the prompt's weight {shown(text)} is not a number: "
+            "write (word:1.3), or \\( and \\) for brackets that are text"
         ) from None

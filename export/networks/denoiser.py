@@ -28,6 +28,8 @@ def unet_signature(config: Config) -> Signature:
 def conditional_unet_signature(config: Config, *, time_ids: int = BASE_TIME_IDS, residuals: bool = False) -> Signature:
     """A UNet2DConditionModel. With ``residuals`` it also takes the residuals of ControlNets as inputs."""
     one_of(config, "encoder_hid_dim_type", (None, "text_proj"))
+    # "gated" attention reads the boxes of GLIGEN.
+    one_of(config, "attention_type", (None, "default"))
     inputs = (*_base(config), *text_inputs(config, time_ids))
     return _unet(config, (*inputs, *_residuals(config)) if residuals else inputs)
 
@@ -101,7 +103,7 @@ def _sizes(config: Config) -> tuple[Sizes, ...]:
 def _base(config: Config) -> tuple[Input, ...]:
     # Fourier features use log(t), and the output is divided by t, so t must not be 0.
     first = 1 if config.get("time_embedding_type") == "fourier" else 0
-    last = count(config, "num_train_timesteps", default=1000)
+    last = max(count(config, "num_train_timesteps", default=1000), first + 1)
     sample = Input(name="sample", axes=image_axes(count(config, "in_channels")))
     return (
         sample,

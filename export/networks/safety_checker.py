@@ -13,7 +13,7 @@ _SIDE = 16
 
 def safety_checker_signature(config: Config) -> Signature:
     """Takes CLIP's pixels and finished images (B, H, W, C). Returns them, unsafe ones black, and which are unsafe."""
-    side = count(config["vision_config"], "image_size", default=224)
+    side = count(config.get("vision_config") or {}, "image_size", default=224)
     pictures = ("batch", "height", "width", 3)
     return Signature(
         inputs=(

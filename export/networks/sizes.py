@@ -1,6 +1,6 @@
 """Image sizes for comparisons that a denoising network accepts, read from its config.json."""
 
-from ddim_edge.errors import ConfigError
+from ddim_edge.errors import ConfigError, shown
 
 from ..config_keys import Config, widths
 
@@ -17,7 +17,7 @@ def two_image_sizes(config: Config) -> tuple[Side, Side]:
     native = config.get("sample_size") or _SMALLEST
     height, width = native if isinstance(native, (list, tuple)) else (native, native)
     if not all(isinstance(side, int) and side > 0 for side in (height, width)):
-        raise ConfigError(f"sample_size must be a positive whole number or a pair of them, not {native!r}")
+        raise ConfigError(f"sample_size must be a positive whole number or a pair of them, not {shown(native)}")
     if not config.get("block_out_channels"):
         return _without_levels(config, height, width)
     unit = 2 ** (len(widths(config, "block_out_channels")) - 1)

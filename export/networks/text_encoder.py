@@ -10,7 +10,8 @@ from numpy.typing import NDArray
 from ..config_keys import Config, count
 from .signature import Draw, Input, Signature
 
-_POOLED = {"CLIPTextModel": "pooler_output", "CLIPTextModelWithProjection": "text_embeds"}
+_PROJECTION = 512
+"""What transformers assumes of a config without projection_dim."""
 
 
 def text_encoder_signature(config: Config) -> Signature:
@@ -22,12 +23,19 @@ def text_encoder_signature(config: Config) -> Signature:
     states = [f"hidden_states.{layer}" for layer in range(count(config, "num_hidden_layers") + 1)]
     draw = _sentences(count(config, "vocab_size"), config.get("eos_token_id"))
     hidden = ("batch", tokens, count(config, "hidden_size"))
-    pooled = _POOLED[config["architectures"][0]]
+    if _is_projected(config):
+        pooled, width = "text_embeds", count(config, "projection_dim", default=_PROJECTION)
+    else:
+        pooled, width = "pooler_output", count(config, "hidden_size")
     return Signature(
         inputs=(Input(name="input_ids", axes=("batch", tokens), draw=draw),),
-        outputs={"last_hidden_state": hidden, pooled: ("batch", None), **dict.fromkeys(states, hidden)},
+        outputs={"last_hidden_state": hidden, pooled: ("batch", width), **dict.fromkeys(states, hidden)},
         sizes=({},),
     )
+
+
+def _is_projected(config: Config) -> bool:
+    return next(iter(config.get("architectures") or ()), None) == "CLIPTextModelWithProjection"
 
 
 def call_text_encoder(module: torch.nn.Module, inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor, ...]:

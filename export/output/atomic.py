@@ -6,14 +6,16 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from ddim_edge.errors import ConfigError, OutputError
+from ddim_edge.files import flush_files, output_errors
 
 
 @contextmanager
 def whole_folder(out: Path) -> Iterator[Path]:
     """Yield an empty folder that becomes ``out`` at the end of the block, and is removed if the block fails.
 
-    It lies beside ``out``, so one rename is enough. ConfigError where ``out`` exists and is not an empty folder;
-    OutputError where nothing can be written there.
+    Its files are on the disk (fsync) before it becomes ``out``. It lies beside ``out``, so one rename is enough, and
+    has a name that cannot be predicted. ConfigError where ``out`` exists and is not an empty folder; OutputError where
+    nothing can be written there.
     """
     check_free(out)
     try:
@@ -25,6 +27,7 @@ def whole_folder(out: Path) -> Iterator[Path]:
         folder = Path(outer.name) / out.name
         folder.mkdir()
         yield folder
+        _sync(folder, out)
         _rename(folder, out)
 
 
@@ -34,6 +37,11 @@ def check_free(out: Path) -> None:
         raise ConfigError(f"{out} is there already and is not a folder: choose another place")
     if out.is_dir() and any(out.iterdir()):
         raise ConfigError(f"{out} is there already and is not empty: remove it or choose another place")
+
+
+def _sync(folder: Path, out: Path) -> None:
+    with output_errors(out):
+        flush_files(folder)
 
 
 def _rename(folder: Path, out: Path) -> None:

@@ -1,5 +1,6 @@
 """The key "files" of export.json: hash and size of every file. Needs no PyTorch."""
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -13,7 +14,12 @@ from ddim_edge.files import sha256_of, write_file
 def write_json(path: Path, contents: Mapping[str, Any]) -> None:
     """Write a JSON object, whole or not at all. Creates its folder."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    write_file(path, (json.dumps(contents, indent=2) + "\n").encode())
+    write_file(path, json_bytes(contents))
+
+
+def json_bytes(contents: Mapping[str, Any]) -> bytes:
+    """A JSON object as it is written to a file."""
+    return (json.dumps(contents, indent=2) + "\n").encode()
 
 
 def hash_files(folder: Path) -> dict[str, dict[str, str | int]]:
@@ -29,6 +35,11 @@ def hash_files(folder: Path) -> dict[str, dict[str, str | int]]:
 def file_entry(file: Path) -> dict[str, str | int]:
     """The SHA-256 and the size in bytes of a file."""
     return {"sha256": sha256_of(file), "size": file.stat().st_size}
+
+
+def entry_of(contents: bytes) -> dict[str, str | int]:
+    """The entry of a file with these contents."""
+    return {"sha256": hashlib.sha256(contents).hexdigest(), "size": len(contents)}
 
 
 def recorded_files(folder: Path) -> dict[str, Any]:

@@ -38,6 +38,8 @@ class Report:
     """The error of the fused step; None without one."""
     fp32_fallback_cases: tuple[Case, ...] = ()
     """The comparison of model.fp32.onnx; empty without one."""
+    ignored_weights: tuple[str, ...] = ()
+    """The names of weights of the source that the network does not have."""
 
     @property
     def precision(self) -> Precision:
@@ -79,6 +81,7 @@ def write_report(folder: Path, report: Report) -> None:
     if report.fp32_fallback_cases:
         contents["verification"]["fp32"] = _comparison(report.fp32_fallback_cases, FP32)
     contents |= {"remark": report.remark} if report.remark else {}
+    contents |= {"ignored_weights": report.ignored_weights} if report.ignored_weights else {}
     contents |= {"made_from": report.made_from} if report.made_from else {}
     write_json(folder / EXPORT_RECORD, contents)
 
@@ -95,6 +98,7 @@ def read_report(folder: Path) -> Report:
         remark=contents.get("remark"),
         made_from=contents.get("made_from", {}),
         step=None if step is None else StepCheck(error=step["error"], tolerance=step["tolerance"]),
+        ignored_weights=tuple(contents.get("ignored_weights", ())),
         fp32_fallback_cases=tuple(map(Case.from_json, contents["verification"].get("fp32", {}).get("cases", ()))),
     )
 

@@ -5,9 +5,10 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ddim_edge.bundle.layout import EXPORT_RECORD, INDEX
+from ddim_edge.bundle.layout import EXPORT_RECORD, INDEX, SCHEDULER
 from ddim_edge.config import read_json
 from ddim_edge.errors import OutputError
+from ddim_edge.files import remove_leftovers
 
 from .atomic import check_free
 from .record import write_json
@@ -23,6 +24,8 @@ def unfinished_folder(out: Path, components: Collection[str]) -> Iterator[None]:
     ``_begin`` and no model_index.json, which is written last. ConfigError where ``out`` is something else; OutputError
     where nothing can be written there.
     """
+    for folder in (out, (out / SCHEDULER).parent):
+        remove_leftovers(folder)
     if not _is_unfinished(out):
         check_free(out)
         _begin(out)
@@ -32,11 +35,6 @@ def unfinished_folder(out: Path, components: Collection[str]) -> Iterator[None]:
     except BaseException:
         _remove_if_nothing_is_finished(out)
         raise
-
-
-def finish(folder: Path, index: Path) -> None:
-    """Complete the bundle: ``index`` becomes its model_index.json."""
-    index.rename(folder / INDEX)
 
 
 def _is_unfinished(out: Path) -> bool:

@@ -4,6 +4,7 @@ It has no configs; they come from a folder in diffusers' layout. diffusers trans
 ``from_single_file`` leaves missing weights random, so only its translation is used.
 """
 
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -64,18 +65,19 @@ def default_config_repository(path: Path) -> str:
         return str(fetch_diffusers_config(_read(path, ("",)))["pretrained_model_name_or_path"])
 
 
-def load_from_checkpoint(component: Component, network: Any) -> torch.nn.Module:
-    """Load one network from the checkpoint. ExportError where its weights do not match the config.
+def load_from_checkpoint(component: Component, network: Any) -> tuple[torch.nn.Module, tuple[str, ...]]:
+    """Load one network from the checkpoint. Returns it, and the names of its weights there that it does not have.
 
-    ``network`` is its class from diffusers or transformers.
+    ``network`` is its class from diffusers or transformers. ExportError where the weights do not match the config.
     """
     assert component.checkpoint is not None
     with quiet():
         try:
-            module = _make(component, network)
-            weights = _translate(component, module, _read(component.checkpoint, _NETWORKS[component.name]))
-            missing = module.load_state_dict(weights, strict=False).missing_keys
-        except (OSError, ValueError, TypeError, KeyError, IndexError, RuntimeError) as error:
+            module = make_network(component, network)
+            weights = _read(component.checkpoint, _NETWORKS[component.name])
+            translated = _translate(component, module, dict(weights))
+            missing, unknown = module.load_state_dict(translated, strict=False)
+        except Exception as error:  # diffusers does not say what it raises on names that it does not expect
             raise ExportError(
                 f"{component.checkpoint} does not match {component.folder}: {error_summary(error)}"
             ) from error
@@ -84,11 +86,26 @@ def load_from_checkpoint(component: Component, network: Any) -> torch.nn.Module:
             f"{component.checkpoint} lacks {len(missing)} of the weights that {component.folder} needs, "
             f"such as {min(missing)}"
         )
-    return module
+    extra = set(unknown) - {name for name, _ in module.named_buffers()}
+    return module, tuple(sorted(extra | _lost_in_translation(component, weights, translated)))
 
 
-def _make(component: Component, network: Any) -> torch.nn.Module:
-    if hasattr(network, "from_config") and component.name in ("unet", "vae_encoder", "vae_decoder"):
+def _lost_in_translation(
+    component: Component, weights: Mapping[str, torch.Tensor], translated: Mapping[str, torch.Tensor]
+) -> set[str]:
+    """The weights that diffusers leaves out without a word when it renames those of a UNet or an autoencoder.
+
+    It renames them without a copy. Of text encoders it leaves out what is not part of them, such as a logit scale.
+    """
+    if component.name.startswith("text_encoder"):
+        return set()
+    kept = {tensor.data_ptr() for tensor in translated.values()}
+    return {name for name, tensor in weights.items() if tensor.numel() and tensor.data_ptr() not in kept}
+
+
+def make_network(component: Component, network: Any) -> torch.nn.Module:
+    """The network of a component's config, with random weights."""
+    if hasattr(network, "from_config"):
         made = network.from_config(dict(component.config))
     else:
         made = network(network.config_class.from_dict(dict(component.config)))

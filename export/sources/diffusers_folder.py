@@ -6,25 +6,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ddim_edge.bundle.layout import CONFIG, INDEX
 from ddim_edge.config import read_json
-from ddim_edge.errors import ConfigError, choose_from
+from ddim_edge.errors import ConfigError, choose_from, shown
 
 from ..config_keys import Config
+from .config_schema import read_config
+from .pipeline_class import check_pipeline_class
 
 _DEFAULT_INDEX = {"_class_name": "DDIMPipeline"}
-_DEFAULT_SCHEDULER = {
-    "_class_name": "DDIMScheduler",
-    "num_train_timesteps": 1000,
-    "beta_schedule": "linear",
-    "beta_start": 0.0001,
-    "beta_end": 0.02,
-    "prediction_type": "epsilon",
-    "clip_sample": True,
-    "set_alpha_to_one": True,
-    "steps_offset": 0,
-    "timestep_spacing": "leading",
-}
-
 _GRAPHS = {
     "unet": ("unet",),
     "vae": ("vae_encoder", "vae_decoder"),
@@ -64,11 +54,10 @@ class Component:
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
-    """A source: its components to export, and the JSON objects for the bundle."""
+    """A source: its components to export, and the model_index.json for the bundle."""
 
     folder: Path
     index: Mapping[str, Any]
-    scheduler: Mapping[str, Any]
     components: tuple[Component, ...]
     graphs: tuple[str, ...]
     """The names of all components that could be exported, wanted or not."""
@@ -89,12 +78,12 @@ def open_source(
     """Read a UNet2DModel folder or a pipeline folder. ``wanted`` are the components to export, all if empty.
 
     ``vae`` is a folder with another autoencoder, ``checkpoint`` a file with the weights. ConfigError where the folder
-    is something else.
+    is something else, a PipelineWarning for a class of pipeline that is unknown.
     """
     if not folder.is_dir():
         raise ConfigError(f"there is no folder {folder}: give a folder that diffusers' save_pretrained wrote")
-    if not (folder / "model_index.json").is_file():
-        if not (folder / "config.json").is_file():
+    if not (folder / INDEX).exists():
+        if not (folder / CONFIG).exists():
             raise ConfigError(f"{folder} has neither config.json (a UNet2DModel) nor model_index.json (a pipeline)")
         return _bare_network(folder)
     source = _pipeline(folder, wanted)
@@ -104,23 +93,26 @@ def open_source(
 
 
 def _bare_network(folder: Path) -> Source:
-    config = read_json(folder / "config.json")
+    config = read_config(folder)
     name = config.get("_class_name")
     if name != "UNet2DModel":
         raise ConfigError(f"{folder} has a {name}; a network outside a pipeline must be a UNet2DModel")
     component = Component(name="unet", folder=folder, config=config, kind="UNet2DModel")
-    return Source(
-        folder=folder, index=_DEFAULT_INDEX, scheduler=_DEFAULT_SCHEDULER, components=(component,), graphs=("unet",)
-    )
+    return Source(folder=folder, index=_DEFAULT_INDEX, components=(component,), graphs=("unet",))
 
 
 def _pipeline(folder: Path, wanted: Collection[str]) -> Source:
-    index = {key: value for key, value in read_json(folder / "model_index.json").items() if key != "_name_or_path"}
-    present = [key for key, value in index.items() if isinstance(value, list) and len(value) == 2 and any(value)]
+    index = {key: value for key, value in read_json(folder / INDEX).items() if key != "_name_or_path"}
+    present = [
+        key
+        for key, value in index.items()
+        if not key.startswith("_") and isinstance(value, list) and len(value) == 2 and any(value)
+    ]
     graphs = _graphs(folder, present)
     for name in wanted:
         if name not in graphs:
             raise ConfigError(choose_from("component", name, graphs))
+    check_pipeline_class(index.get("_class_name"))
     if not wanted:
         _refuse_unknown(folder, index, present)
     sources = {name: source for name, source in graphs.items() if name in wanted or not wanted}
@@ -128,7 +120,6 @@ def _pipeline(folder: Path, wanted: Collection[str]) -> Source:
     return Source(
         folder=folder,
         index={key: [None, None] if key in present and key not in kept else value for key, value in index.items()},
-        scheduler=read_json(folder / "scheduler" / "scheduler_config.json"),
         components=tuple(_component(name, source) for name, source in sources.items()),
         graphs=tuple(graphs),
         copied=tuple(name for name in _COPIED if name in present and (folder / name).is_dir()),
@@ -139,7 +130,7 @@ def _pipeline(folder: Path, wanted: Collection[str]) -> Source:
 def _autoencoder(graphs: Mapping[str, Path]) -> Config | None:
     """The config of the autoencoder, exported or not. None without one: a cache can lack what was not wanted."""
     path = graphs["vae_decoder"] / "config.json" if "vae_decoder" in graphs else None
-    return read_json(path) if path is not None and path.is_file() else None
+    return read_config(path.parent) if path is not None and path.is_file() else None
 
 
 def _graphs(folder: Path, present: Collection[str]) -> dict[str, Path]:
@@ -155,16 +146,16 @@ def _refuse_unknown(folder: Path, index: Mapping[str, Any], present: Collection[
     for name in present:
         if name not in known:
             raise ConfigError(
-                f"{folder} has a {index.get('_class_name')} whose {name} is a {index[name][1]}, which is not "
-                f"supported; leave it out by naming the others with --components"
+                f"{folder} has a {shown(name)} of class {shown(index[name][1])}, which is not supported; leave it out "
+                f"by naming the others with --components"
             )
     if "unet" not in present:
-        raise ConfigError(f"{folder} has a {index.get('_class_name')}, which has no unet: nothing can be sampled")
+        raise ConfigError(f"{folder} has no unet: nothing can be sampled")
 
 
 def _component(name: str, folder: Path) -> Component:
-    config = read_json(folder / "config.json")
-    kind = str(config.get("_class_name") or (config.get("architectures") or [None])[0])
+    config = read_config(folder)
+    kind = str(config.get("_class_name") or next(iter(config.get("architectures") or ()), None))
     valid = _CLASSES["controlnet" if name.startswith("controlnet") else name]
     if kind not in valid:
         raise ConfigError(f"{folder} has a {kind}; supported there: {', '.join(valid)}")

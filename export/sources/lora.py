@@ -5,7 +5,6 @@ of PEFT, or of diffusers before it used PEFT.
 """
 
 import difflib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,11 +13,20 @@ from typing import Any
 import torch
 from safetensors import SafetensorError, safe_open
 
-from ddim_edge.errors import ConfigError
+from ddim_edge.config import parse_json
+from ddim_edge.config.schema import check_json, mapping_of, real
+from ddim_edge.errors import ConfigError, shown
+from ddim_edge.files import open_regular
 
 from ..output.record import file_entry
 from .diffusers_folder import Source
 from .lora_names import Key, aliases, read_key
+
+_LARGEST_SCALE = 1000.0
+_COMPONENTS = ("unet", "text_encoder", "text_encoder_2")
+_METADATA = {f"{name}.lora_alpha": real(0, 1e6) for name in _COMPONENTS} | {
+    f"{name}.alpha_pattern": mapping_of(real(0, 1e6)) for name in _COMPONENTS
+}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,17 +48,21 @@ def read_lora(argument: str) -> Lora:
     """Read the names, not the weights, in FILE or FILE:SCALE. ConfigError for a file that is not a LoRA."""
     path, scale = _file_and_scale(argument)
     try:
+        open_regular(path).close()
         with safe_open(path, "pt") as file:
             names, metadata = list(file.keys()), file.metadata() or {}
-    except (OSError, SafetensorError) as error:
-        raise ConfigError(f"cannot read the LoRA {path}: {error}; give a file in safetensors, or FILE:SCALE") from None
+    except (OSError, ValueError, SafetensorError) as error:
+        raise ConfigError(
+            f"cannot read the LoRA {path}: {shown(str(error))}; give a file in safetensors, or FILE:SCALE"
+        ) from None
     keys = []
     for name in names:
         key = read_key(name)
         if key is None:
-            raise ConfigError(f"{path}: {name} is not a known LoRA key (of kohya, PEFT or diffusers)")
+            raise ConfigError(f"{path}: {shown(name)} is not a known LoRA key (of kohya, PEFT or diffusers)")
         keys.append(key)
-    alphas = json.loads(metadata.get("lora_adapter_metadata", "{}"))
+    alphas = parse_json(metadata.get("lora_adapter_metadata", "{}"), f"{path}: lora_adapter_metadata")
+    check_json(alphas, _METADATA, f"{path}: lora_adapter_metadata")
     return Lora(path=path, scale=scale, keys=tuple(keys), alphas=alphas)
 
 
@@ -73,8 +85,8 @@ def add_lora(module: torch.nn.Module, lora: Lora, component: str) -> None:
     if unknown:
         nearest = difflib.get_close_matches(unknown[0], targets, n=3, cutoff=0.0)
         raise ConfigError(
-            f"{lora.path}: {len(unknown)} keys match no layer of the {component}, {unknown[0]} among them; the closest "
-            f"layers are {', '.join(targets[name][0] for name in nearest)}"
+            f"{lora.path}: {len(unknown)} keys match no layer of the {component}, {shown(unknown[0])} among them; the "
+            f"closest layers are {', '.join(targets[name][0] for name in nearest)}"
         )
     with safe_open(lora.path, "pt") as file, torch.no_grad():
         for target in sorted(wanted):
@@ -85,11 +97,14 @@ def add_lora(module: torch.nn.Module, lora: Lora, component: str) -> None:
 
 
 def _file_and_scale(argument: str) -> tuple[Path, float]:
-    name, colon, scale = argument.rpartition(":")
+    name, colon, number = argument.rpartition(":")
     try:
-        return (Path(name), float(scale)) if colon else (Path(argument), 1.0)
+        scale = float(number) if colon else 1.0
     except ValueError:
         return Path(argument), 1.0
+    if not abs(scale) <= _LARGEST_SCALE:
+        raise ConfigError(f"the scale of {argument} must be a number from -{_LARGEST_SCALE:g} to {_LARGEST_SCALE:g}")
+    return Path(name) if colon else Path(argument), scale
 
 
 def _targets(module: torch.nn.Module) -> dict[str, tuple[str, Any]]:
@@ -105,7 +120,7 @@ def _add(layer: Any, parts: Mapping[str, torch.Tensor], lora: Lora, name: str) -
     if not parts.keys() >= {"down", "up"}:
         raise ConfigError(f"{lora.path} has only one of the two matrices for {name}")
     down, up = parts["down"].flatten(1), parts["up"].flatten(1)
-    if down.shape[0] != up.shape[1] or up.shape[0] * down.shape[1] != layer.weight.numel():
+    if not len(down) or down.shape[0] != up.shape[1] or up.shape[0] * down.shape[1] != layer.weight.numel():
         shapes = f"{tuple(parts['up'].shape)} by {tuple(parts['down'].shape)}"
         raise ConfigError(f"{lora.path}: {shapes} does not fit {name}, which is {tuple(layer.weight.shape)}")
     rank = len(down)

@@ -5,14 +5,28 @@ from typing import Any
 
 import torch
 
-from ddim_edge.errors import ConfigError, ExportError
+from ddim_edge.errors import ConfigError, ExportError, shown
+from ddim_edge.files import open_regular
 
 from ..errors import error_summary
 from ..quiet import quiet
-from .checkpoint import check_checkpoint_has, load_from_checkpoint
+from .checkpoint import check_checkpoint_has, load_from_checkpoint, make_network
 from .diffusers_folder import Component
 
 _TRANSFORMERS = ("CLIPTextModel", "CLIPTextModelWithProjection")
+
+
+def check_config(component: Component) -> None:
+    """ConfigError where no network can be made from a component's config. Its weights are not made."""
+    with quiet():
+        network_class = _class_named(component.kind)
+        try:
+            with torch.device("meta"):
+                make_network(component, network_class)
+        except Exception as error:  # whatever diffusers or transformers raise on a value that makes no sense
+            raise ConfigError(
+                f"{component.folder / 'config.json'} does not describe a {component.kind}: {error_summary(error)}"
+            ) from None
 
 
 def check_weights(component: Component, *, allow_pickle: bool) -> None:
@@ -20,16 +34,26 @@ def check_weights(component: Component, *, allow_pickle: bool) -> None:
     if component.checkpoint is not None:
         check_checkpoint_has(component)
         return
-    if any(component.folder.glob("*.safetensors")):
+    safe, pickled = (list(component.folder.glob(f"*.{kind}")) for kind in ("safetensors", "bin"))
+    for file in safe or pickled:
+        _check_regular(file)
+    if safe:
         return
-    pickled = any(component.folder.glob("*.bin"))
     if not pickled:
         raise ConfigError(f"{component.folder} has no weights: neither in safetensors nor pickled")
     if not allow_pickle:
         raise ConfigError(
-            f"{component.folder} has no weights in safetensors (other formats can run code when they are read): save "
-            "them again with save_pretrained(..., safe_serialization=True), or trust them with --allow-pickle"
+            f"{component.folder} has no weights in safetensors, only pickled ones: save them again with "
+            "save_pretrained(..., safe_serialization=True), or read them with --allow-pickle"
         )
+
+
+def _check_regular(file: Path) -> None:
+    """ConfigError for weights that are not a regular file: a named pipe would be waited for without end."""
+    try:
+        open_regular(file).close()
+    except OSError as error:
+        raise ConfigError(f"cannot read the weights {file}: {error.strerror}") from None
 
 
 def weight_files(component: Component) -> list[Path]:
@@ -42,8 +66,12 @@ def weight_files(component: Component) -> list[Path]:
     return safe or sorted(component.folder.glob("*.bin"))
 
 
-def load_network(component: Component) -> torch.nn.Module:
-    """Load a network. ExportError where the weights do not match the config."""
+def load_network(component: Component) -> tuple[torch.nn.Module, tuple[str, ...]]:
+    """Load a network. Returns it, and the names of weights in the files that it does not have.
+
+    ExportError where the weights cannot be read or do not match the config. Pickled weights are read by PyTorch's
+    unpickler for weights only, which runs no code; diffusers and transformers use it by themselves.
+    """
     if component.checkpoint is not None:
         return load_from_checkpoint(component, _class_named(component.kind))
     safe = any(component.folder.glob("*.safetensors"))
@@ -54,14 +82,23 @@ def load_network(component: Component) -> torch.nn.Module:
             module, info = network_class.from_pretrained(
                 component.folder, local_files_only=True, use_safetensors=safe, output_loading_info=True, **options
             )
-        except (OSError, ValueError, TypeError, RuntimeError, NotImplementedError) as error:
+        except Exception as error:  # that of a weights file in any format, or of any of three libraries
             raise ExportError(f"diffusers cannot load {component.folder}: {error_summary(error)}") from error
     # diffusers only logs missing weights, and leaves them random.
     if info["missing_keys"]:
         count, name = len(info["missing_keys"]), min(info["missing_keys"])
         raise ExportError(f"{component.folder} lacks {count} of the network's weights, {name} among them")
-    network: torch.nn.Module = module.float()
-    return network
+    return module.float(), tuple(sorted(map(str, info["unexpected_keys"])))
+
+
+def extra_weights_error(component: Component, names: tuple[str, ...]) -> ConfigError:
+    """The error for weights that the network does not have, with the first names."""
+    first = ", ".join(names[:2])
+    return ConfigError(
+        f"{component.checkpoint or component.folder} has {len(names)} weights that a {component.kind} does not have: "
+        f"{shown(first)} among them. The images would lack what they are for, such as an IP-Adapter; with "
+        "--ignore-extra-weights the network is exported without them"
+    )
 
 
 def _class_named(kind: str) -> Any:

@@ -51,8 +51,8 @@ class Run:
     def save(self, path: Path) -> None:
         """Write the checkpoint. An interruption leaves the previous one."""
         parts = [part.state_dict() for part in (self.module, self.average, self.optimizer)]
-        with atomic_write(path) as temporary:
-            torch.save({"step": self.step, "random": self.random.get_state(), "parts": parts}, temporary)
+        with atomic_write(path) as file:
+            torch.save({"step": self.step, "random": self.random.get_state(), "parts": parts}, file)
 
     def restore(self, path: Path) -> None:
         """Read the state from a checkpoint."""

@@ -1,4 +1,4 @@
-"""The server's bench: its trace, its figures, and its malformed requests."""
+"""The server's bench: its trace and its figures."""
 
 import itertools
 import json
@@ -11,9 +11,6 @@ from bench.serving.client import Outcome
 from bench.serving.overhead import Count, count_of
 from bench.serving.trace import MOST_IMAGES, STEPS, Ask, mixed_row_calls, trace
 from ddim_edge.serving.scheduling.metrics import Metrics
-from tests.serving.fuzz import malformed
-from tests.serving.fuzz.malformed import Case
-from tests.serving.fuzz.run import fault
 from tests.serving.soak.run import rss_growth
 
 
@@ -59,29 +56,6 @@ def test_what_was_wanted_needs_both_cells() -> None:
     assert summary.wanted({"step by step 90": ours}) is None
     found = summary.wanted({"step by step 90": ours, "batch by batch 90": theirs})
     assert found == {"load": 90, "p95_ratio": 0.25, "throughput_ratio": 1.25, "to_the_end_ratio": 0.75}
-
-
-def test_malformed_requests_are_the_same_again_and_of_every_kind() -> None:
-    cases = [malformed.case(3, index) for index in range(400)]
-    assert cases == [malformed.case(3, index) for index in range(400)]
-    assert {each.kind for each in cases} == {"values", "bytes", "form", "request", "http", "truncated"}
-    assert all(each.payload for each in cases)
-
-
-@pytest.mark.parametrize(
-    ("complete", "answer", "word"),
-    [
-        (True, b"HTTP/1.1 500 Internal Server Error\r\n\r\n", "status 500"),
-        (True, b"", "no answer"),
-        (False, b"", None),
-        (True, b"HTTP/1.1 400 Bad Request\r\nX-Request-Id: a\r\n\r\noops", "without OpenAI's error object"),
-        (True, b'HTTP/1.1 400 Bad Request\r\nX-Request-Id: a\r\n\r\n{"error": {"message": "n"}}', None),
-        (True, b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 500 X\r\n\r\n", "status 500"),
-    ],
-)
-def test_what_counts_as_answered_wrongly(complete: bool, answer: bytes, word: str | None) -> None:
-    found = fault(Case("values", b"POST / HTTP/1.1\r\n\r\n", complete), answer)
-    assert found is None if word is None else word in (found or "")
 
 
 def test_network_seconds_are_read_from_the_servers_own_metrics() -> None:

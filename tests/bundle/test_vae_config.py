@@ -16,7 +16,9 @@ def test_a_variational_autoencoder() -> None:
 
 def test_each_channel_by_itself() -> None:
     """Diffusers decodes latents·std/scaling_factor + mean."""
-    config = VaeConfig.from_json(KL | {"scaling_factor": 0.5, "latents_mean": [1, -1], "latents_std": [2.0, 4.0]})
+    config = VaeConfig.from_json(
+        KL | {"latent_channels": 2, "scaling_factor": 0.5, "latents_mean": [1, -1], "latents_std": [2.0, 4.0]}
+    )
     assert (config.scale, config.shift) == ((0.25, 0.125), (1.0, -1.0))
 
 

@@ -7,6 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import onnx
+import onnx.parser
 import pytest
 
 from ddim_edge.cli import main as main_function
@@ -50,6 +52,58 @@ def test_external_weights_that_are_missing(invoke: Invoke, new_bundle: NewBundle
 
 
 @pytest.mark.parametrize("command", ["run", "inspect"])
+@pytest.mark.parametrize("kind", ["pipe", "device", "folder"])
+def test_external_weights_that_are_no_regular_file(
+    invoke: Invoke, new_bundle: NewBundle, command: str, kind: str
+) -> None:
+    data = new_bundle(external=True) / "unet" / "model.onnx_data"
+    data.unlink()
+    {"pipe": os.mkfifo, "device": lambda path: path.symlink_to("/dev/zero"), "folder": Path.mkdir}[kind](data)
+    assert invoke(command, "bundle").failed_with("model.onnx_data is not a regular file")
+
+
+@pytest.mark.parametrize("command", ["run", "inspect"])
+def test_a_link_to_weights_outside_the_bundle(
+    invoke: Invoke, new_bundle: NewBundle, tmp_path: Path, command: str
+) -> None:
+    data = new_bundle(external=True) / "unet" / "model.onnx_data"
+    data.rename(tmp_path / "secret")
+    data.symlink_to("../../secret")
+    assert invoke(command, "bundle").failed_with("model.onnx_data is a link to", "outside the bundle", "refused")
+
+
+def _graph(signature: str, *nodes: str) -> onnx.ModelProto:
+    body = chr(10).join(nodes)
+    return onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["" : 18]> unet {signature} {{ {body} }}')
+
+
+@pytest.mark.parametrize(
+    ("signature", "nodes", "message"),
+    [
+        ("(float[n, 1, 8, 8] sample, int64[n] timestep) => ()", ["x = Identity(sample)"], "has no outputs"),
+        ("() => (float[1] x)", ["x = Constant<value_floats = [1.0]>()"], "has no inputs"),
+        ("(float[n, 8, 8] sample, int64[n] timestep) => (float[n, 8, 8] x)", ["x = Identity(sample)"], "no denoiser"),
+        ("(float sample, int64[n] timestep) => (float x)", ["x = Identity(sample)"], "no denoiser"),
+        (
+            "(float[n, 1, 8, 8] sample, int64[n, 1] timestep) => (float[n, 1, 8, 8] x)",
+            ["x = Identity(sample)"],
+            "one number",
+        ),
+        (
+            "(float[n, 1, 8, 8] sample, int64[n] timestep) => (float[n] x)",
+            ["x = ReduceSum<keepdims = 0>(sample)"],
+            "returns the shape",
+        ),
+    ],
+)
+def test_a_graph_that_is_no_denoiser(
+    invoke: Invoke, new_bundle: NewBundle, signature: str, nodes: list[str], message: str
+) -> None:
+    new_bundle(_graph(signature, *nodes), labels=None)
+    assert invoke("run", "bundle").failed_with(message)
+
+
+@pytest.mark.parametrize("command", ["run", "inspect"])
 def test_external_weights_outside_the_bundle(invoke: Invoke, new_bundle: NewBundle, command: str) -> None:
     folder = new_bundle(external=True)
     graph = folder / "unet" / "model.onnx"
@@ -86,7 +140,7 @@ def test_broken_json(invoke: Invoke, new_bundle: NewBundle, name: str) -> None:
         (["--eta", "7"], ["take an eta of at most 1"]),
         (["--seed", "-1"], ["seed must be from 0"]),
         (["--seed", str(2**64)], ["seed must be from 0"]),
-        (["--num-images", "0"], ["num_images must be at least 1"]),
+        (["--num-images", "0"], ["num_images must be from 1 to 10000000, not 0"]),
         (["--batch-size", "0"], ["batch_size must be at least 1"]),
         (["--guidance-scale", "nan"], ["guidance_scale must be a number of at least 0"]),
         (["--sampler-config", "eta"], ["--sampler-config must be KEY=VALUE", "'eta'"]),
@@ -132,7 +186,8 @@ def test_a_full_disk(
     def full(*_arguments: Any) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(os, "replace", full)
+    for name in ("replace", "link"):
+        monkeypatch.setattr(os, name, full)
     assert invoke("run", tiny_bundle, "-s", 1, "-o", output).failed_with("cannot write out", "No space left on device")
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 

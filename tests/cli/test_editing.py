@@ -9,6 +9,7 @@ from PIL import Image
 
 from ddim_edge.images.encode import read_recipe
 from tests.helpers.command_line import Invoke
+from tests.helpers.tiny_bundles import tiny_model, write_bundle
 
 
 @pytest.fixture
@@ -44,7 +45,9 @@ def test_latents_belong_to_their_steps_and_model(invoke: Invoke, files: Path, ti
     assert invoke("encode", "ramp.png", "-m", tiny_bundle, "-s", 5, "-o", "l.npz", "--json").code == 0
     run: list[Any] = ["run", tiny_bundle, "--latents"]
     assert invoke(*run, "l.npz", "-s", 9).failed_with("the latents have the noise level", "9 steps of ddim")
-    assert invoke("run", "--latents", "l.npz").failed_with("made with another model")
+    assert invoke("run", "--latents", "l.npz").failed_with("l.npz: latents has the shape (1, 1, 8, 8)", "(1, 28, 28)")
+    write_bundle(files / "other", tiny_model(nan_at=(1, 1)))
+    assert invoke("run", "other", "--latents", "l.npz").failed_with("made with another model")
     assert invoke(*run, "ramp.png").failed_with("ramp.png is not a latents file: make one with `ddim-edge encode`")
     assert invoke(*run, "none.npz").failed_with("none.npz is not there")
     assert invoke(*run, "l.npz", "--init-image", "ramp.png").failed_with("cannot be combined")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from ddim_edge.bundle.read import open_bundle
 from tests.helpers.command_line import Invoke
-from tests.helpers.tiny_bundles import LABELS, NULL_CLASS, tiny_model
+from tests.helpers.tiny_bundles import LABELS, NULL_CLASS, tiny_model, write_bundle
 
 
 def test_inspect_as_json(invoke: Invoke, tiny_bundle: Path) -> None:
@@ -62,3 +62,18 @@ def test_inspect_says_what_another_scheduler_means(invoke: Invoke, new_bundle: C
 
 def test_inspect_shows_the_bundled_model_without_an_argument(invoke: Invoke) -> None:
     assert json.loads(invoke("inspect", "--json").out)["model"] == "fashion-mnist"
+
+
+def test_inspect_says_that_files_are_links_to_the_hugging_face_cache(
+    invoke: Invoke, tmp_path: Path, tiny_bundle: Path
+) -> None:
+    assert json.loads(invoke("inspect", tiny_bundle, "--json").out)["linked_to"] is None
+    repository = tmp_path / "models--me--mine"
+    snapshot = write_bundle(repository / "snapshots" / "1", external=True)
+    (repository / "blobs").mkdir()
+    for number, path in enumerate(sorted(snapshot.glob("unet/model*"))):
+        path.rename(repository / "blobs" / f"{number}")
+        path.symlink_to(f"../../../blobs/{number}")
+    text = invoke("inspect", snapshot).out
+    assert f"its files are links to the Hugging Face cache: {(repository / 'blobs').resolve()}\n" in text
+    assert invoke("run", snapshot, "--steps", "1", "--quiet").code == 0

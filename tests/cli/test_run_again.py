@@ -73,14 +73,39 @@ def test_pictures_without_a_whole_recipe(invoke: Invoke, tmp_path: Path, content
     assert invoke("run", "--from-image", "none.png").failed_with("none.png is not there")
 
 
+_TAMPERED: list[dict[str, Any]] = [
+    {"labels": [9]},
+    {"labels": ["x"]},
+    {"num_steps": 0},
+    {"seed": "x"},
+    {"guidance_scale": None},
+    {"index": "x"},
+    {"index": 16},
+    {"model": 3},
+    {"model": {"a": 1}},
+    {"control_scale": 1.0},
+    {"control_scale": None},
+    {"label_names": 3},
+    {"num_images": 10**9},
+    {"num_images": 10**400},
+    {"prompts": None},
+    {"prompts": [1]},
+    {"height": "8"},
+    {"origin": None},
+    {"strength": float("nan")},
+    {"guidance_interval": [1, 2, 3]},
+    {"sampler": [1]},
+]
+
+
 def test_a_recipe_that_was_tampered_with(invoke: Invoke, tmp_path: Path, tiny_bundle: Path) -> None:
     assert invoke("run", tiny_bundle, "-s", 1, "-o", "one.png").code == 0
     recipe = dict(read_recipe(tmp_path / "one.png"))
-    for change in ({"labels": [9]}, {"labels": ["x"]}, {"num_steps": 0}, {"seed": "x"}, {"guidance_scale": None}):
+    for change in _TAMPERED:
         chunk = PngImagePlugin.PngInfo()
         chunk.add_itxt("ddim-edge", json.dumps(recipe | change))
         Image.new("L", (1, 1)).save(tmp_path / "spoilt.png", pnginfo=chunk)
-        assert invoke("run", "--from-image", "spoilt.png").failed_with("must be")
+        assert invoke("run", "--from-image", "spoilt.png").failed_with("must ")
 
 
 @pytest.fixture
@@ -132,9 +157,35 @@ def test_only_batches_with_a_missing_image_are_made(invoke: Invoke, tmp_path: Pa
     assert invoke(*command).code == 0
     whole = _contents(tmp_path / "many")
     (tmp_path / "many" / "000004.png").unlink()
-    (tmp_path / "many" / "000000.png").write_bytes(b"left alone")
     assert "(3 images, " in invoke(*command).out
-    assert _contents(tmp_path / "many") == whole | {"000000.png": b"left alone"}
+    assert _contents(tmp_path / "many") == whole
+
+
+@pytest.mark.parametrize("suffix", ["png", "npy"])
+@pytest.mark.parametrize("damage", ["empty", "no end", "another run's", "other bytes"])
+def test_a_damaged_file_of_a_folder_is_made_again(
+    invoke: Invoke, tmp_path: Path, tiny_bundle: Path, suffix: str, damage: str
+) -> None:
+    command = ["run", tiny_bundle, *OPTIONS, "--format", suffix, "-o"]
+    assert invoke(*command, "many/").code == 0
+    whole = _contents(tmp_path / "many")
+    contents = whole[f"000002.{suffix}"]
+    spoilt = {
+        "empty": b"",
+        "no end": contents[:-1],
+        "another run's": png_bytes(np.zeros((8, 8, 1), np.uint8), {"seed": 1}),
+        "other bytes": b"?" + contents[1:],
+    }
+    (tmp_path / f"many/000002.{suffix}").write_bytes(spoilt[damage])
+    assert "(3 images, " in invoke(*command, "many/").out
+    assert _contents(tmp_path / "many") == whole
+
+
+def test_a_whole_png_without_a_recipe_is_kept(invoke: Invoke, tmp_path: Path, tiny_bundle: Path) -> None:
+    command = ["run", tiny_bundle, *OPTIONS, "-o", "many/"]
+    assert invoke(*command).code == 0
+    Image.new("L", (8, 8)).save(tmp_path / "many/000002.png")
+    assert "(0 images, " in invoke(*command).out
 
 
 def test_a_folder_of_another_run_is_refused(invoke: Invoke, tmp_path: Path, tiny_bundle: Path) -> None:

@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 import ddim_edge
 from ddim_edge.diffusion.guidance import guide
 from ddim_edge.diffusion.noise import noise_stream
+from ddim_edge.diffusion.samplers import Query, Sampler
 from ddim_edge.networks.denoiser import Denoiser
 from tests.helpers.counting import CountingSession
 from tests.helpers.tiny_bundles import NULL_CLASS, Array, tiny_model, tiny_prediction, write_bundle
@@ -218,6 +219,26 @@ def test_nan_ends_its_own_job_alone_and_says_where(tmp_path: Path) -> None:
     _drain(engine)
     np.testing.assert_array_equal(jobs[0].result(), alone(well))
     np.testing.assert_array_equal(jobs[2].result(), alone(well))
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_finished_sample_that_is_not_finite_fails_its_own_job_alone(tiny_bundle: Path, value: float) -> None:
+    """Whichever sampler made it, and although every prediction was finite."""
+
+    def overflowing() -> Sampler:
+        yield Query(np.zeros(SHAPE, np.float32), 500, None)
+        return np.full(SHAPE, value, np.float32)
+
+    engine, _ = _engine(tiny_bundle / "unet" / "model.onnx")
+    well = Kind(num_steps=4, label=1)
+    jobs = [ddim_edge.Job(overflowing(), _condition(0)), well.job()]
+    for job in jobs:
+        engine.add(job)
+    assert engine.step() == [jobs[0]]
+    with pytest.raises(ddim_edge.PredictionError, match="the sample has NaN or infinity after 1 network calls"):
+        jobs[0].result()
+    _drain(engine)
+    np.testing.assert_array_equal(jobs[1].result(), alone(well))
 
 
 def test_infinity_from_half_precision_is_an_error(tmp_path: Path) -> None:

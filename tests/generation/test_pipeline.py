@@ -9,6 +9,7 @@ import pytest
 
 import ddim_edge
 from ddim_edge.diffusion.noise import noise_stream
+from ddim_edge.files import write_file
 from ddim_edge.generation.requests.request import Request
 from tests.helpers.counting import CountingSession
 from tests.helpers.tiny_bundles import LABELS, NULL_CLASS, tiny_model, tiny_prediction, write_bundle
@@ -28,7 +29,7 @@ def counted(tiny_bundle: Path) -> tuple[ddim_edge.Pipeline, CountingSession]:
 
 
 def test_the_defaults(pipeline: ddim_edge.Pipeline) -> None:
-    assert pipeline.request() == Request(num_images=1, labels=(0, 1, 2), sampler=pipeline.bundle.scheduler)
+    assert pipeline.request() == Request(num_images=1, labels=(0, 1, 2), sampler=pipeline.bundle.own_sampler)
     result = pipeline.generate(num_steps=2)
     assert (result.images.shape, result.images.dtype.name, result.provider) == ((1, 8, 8, 1), "uint8", "cpu")
 
@@ -152,7 +153,7 @@ def test_eta_overrides_the_models_own(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"num_images": 0}, "num_images must be at least 1, not 0"),
+        ({"num_images": 0}, "num_images must be from 1 to 10000000, not 0"),
         ({"num_images": 1.5}, "num_images must be a whole number"),
         ({"num_steps": 0}, "num_steps must be from 1 to 1000, not 0"),
         ({"num_steps": -1}, "num_steps must be from 1 to 1000, not -1"),
@@ -269,3 +270,25 @@ def test_the_recipe_says_everything(pipeline: ddim_edge.Pipeline) -> None:
         "batch_size": 16,
         "sampler": {"name": "ddim", "eta": 0.5},
     }
+
+
+def test_a_recipe_never_names_a_file_that_was_replaced_after_the_model_was_opened(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "bundle", external=True)
+    pipeline, early = ddim_edge.load(folder, "cpu"), ddim_edge.load(folder, "cpu")
+    right = early.bundle.sha256
+    data = folder / "unet" / "model.onnx_data"
+    write_file(data, bytes(data.stat().st_size))
+    with pytest.raises(ddim_edge.BundleError, match=r"model\.onnx_data was replaced after the model was opened"):
+        pipeline.generate(num_steps=2)
+    assert early.generate(num_steps=2).recipe["model_sha256"] == right
+    assert ddim_edge.load(folder, "cpu").generate(num_steps=2).recipe["model_sha256"] != right
+
+
+def test_with_low_memory_a_replaced_file_is_not_opened_again(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "bundle")
+    pipeline = ddim_edge.load(folder, "cpu", low_memory=True)
+    assert pipeline.bundle.sha256
+    graph = folder / "unet" / "model.onnx"
+    write_file(graph, graph.read_bytes())
+    with pytest.raises(ddim_edge.BundleError, match="was replaced after the model was opened: open the model again"):
+        pipeline.generate(num_steps=2)

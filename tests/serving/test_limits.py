@@ -146,7 +146,7 @@ def test_a_server_that_may_wait_no_longer_cancels_what_runs(tiny_bundle: Path) -
             gate.let()
             await closing
             await runs.task
-            assert (runs.status, runs.error["code"]) == (499, "cancelled")
+            assert (runs.status, runs.error["code"]) == (503, "draining")
 
     asyncio.run(scenario())
     assert gate.calls == [1]

@@ -151,9 +151,13 @@ def ddim(schedule: DdimSchedule, sample: Sample, noise: NoiseSource | None = Non
     return np.asarray(sample)
 
 
+_LARGE_ETA = 1e6
+"""Above what any schedule has noise for; the square of a larger η could overflow."""
+
+
 def _coefficient_rows(config: DdimConfig, table: Floats, timesteps: NDArray[np.int64]) -> tuple[Coefficients, ...]:
     now, then = table[timesteps], _previous_alpha_bars(config, table, timesteps)
-    variance = config.eta**2 * (1 - then) / (1 - now) * np.maximum(1 - now / then, 0)
+    variance = min(config.eta, _LARGE_ETA) ** 2 * (1 - then) / (1 - now) * np.maximum(1 - now / then, 0)
     remaining = 1 - then - variance
     if np.any(remaining < -1e-12):
         raise ConfigError(f"eta {config.eta:g} needs more noise than the schedule has: take an eta of at most 1")

@@ -26,6 +26,8 @@ from ..clipping import limit_of
 from ..schedule import alpha_bars, prediction_columns
 from .query import NoiseSource, Query, Sampler, required
 
+SCALE_BOUNDS = (1e-6, 1e6)
+
 
 @dataclass(frozen=True, kw_only=True)
 class LcmConfig(ClipConfig):
@@ -51,7 +53,7 @@ class LcmConfig(ClipConfig):
     def __post_init__(self) -> None:
         super().__post_init__()
         whole_number("num_original_steps", self.num_original_steps, low=1, high=self.num_train_steps)
-        number("boundary_condition_timestep_scale", self.boundary_condition_timestep_scale, low=0, open_interval=True)
+        number("boundary_condition_timestep_scale", self.boundary_condition_timestep_scale, *SCALE_BOUNDS)
 
     @property
     def is_stochastic(self) -> bool:

@@ -17,6 +17,8 @@ from ..schedule import alpha_bars, select_timesteps
 NEARLY_ZERO = 2.0**-24
 """Replaces ᾱ_T = 0, whose log-SNR is infinite; as in diffusers."""
 KARRAS_RHO = 7.0
+SHORTEST_STEP = 1e-6
+"""The shortest step in λ, half the log-SNR: the weights of order 2 divide by its length."""
 
 
 class Levels(NamedTuple):
@@ -27,7 +29,18 @@ class Levels(NamedTuple):
 
 
 def noise_levels(config: OdeSolverConfig, num_steps: int) -> Levels:
-    """The levels of a run of ``num_steps`` steps, as diffusers chooses them."""
+    """The levels of a run of ``num_steps`` steps, as diffusers chooses them. Raises ConfigError for equal ones."""
+    timesteps, bars = _levels(config, num_steps)
+    lengths = np.abs(np.diff(half_log_snr(bars[:-1])))
+    if np.any(lengths < SHORTEST_STEP):
+        raise ConfigError(
+            f"{num_steps} steps of these noise levels are too short for {config.name} (a length of "
+            f"{lengths.min():.3g} in log-SNR): take fewer steps, or levels that are further apart"
+        )
+    return Levels(timesteps, bars)
+
+
+def _levels(config: OdeSolverConfig, num_steps: int) -> Levels:
     table = alpha_bars(config)
     if config.zero_terminal_snr:
         table[-1] = NEARLY_ZERO
@@ -65,7 +78,15 @@ def _timesteps(config: OdeSolverConfig, num_steps: int) -> NDArray[np.int64]:
 
 
 def karras(lowest: float, highest: float, num_steps: int) -> Floats:
-    """Karras et al. 2022 (https://arxiv.org/abs/2206.00364), eq. 5 without its final zero."""
+    """Karras et al. 2022 (https://arxiv.org/abs/2206.00364), eq. 5 without its final zero.
+
+    Raises ConfigError unless ``lowest`` is below ``highest``: one may be the user's, and the other the schedule's.
+    """
+    if lowest >= highest:
+        raise ConfigError(
+            f"the noise levels go from sigma_max {highest:.4g} to sigma_min {lowest:.4g}, which must be lower; the one "
+            "that is not set is the noise schedule's: set both"
+        )
     ramp = np.linspace(0, 1, num_steps)
     start, end = highest ** (1 / KARRAS_RHO), lowest ** (1 / KARRAS_RHO)
     levels: Floats = (start + ramp * (end - start)) ** KARRAS_RHO

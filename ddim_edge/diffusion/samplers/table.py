@@ -8,7 +8,8 @@ from typing import Any, NamedTuple
 
 from ...arrays import Sample
 from ...config import NoiseScheduleConfig, read_json
-from ...errors import ConfigError, choose_from
+from ...config.diffusers_names import FLOW_MATCHING, unknown_value
+from ...errors import ConfigError, shown
 from .ddim import DdimConfig, DdimSchedule, ddim
 from .ddpm import DdpmConfig, DdpmSchedule, ddpm
 from .dpmpp import DpmppConfig, DpmppSchedule, dpmpp_2m
@@ -97,17 +98,52 @@ def sampler_config(source: str | os.PathLike[str] | Mapping[str, Any], sampler: 
     """Read a ``scheduler_config.json`` (path or dict); its ``_class_name`` chooses the sampler, DDIM without it.
 
     With ``sampler``, returns the config of that sampler for the same model: the options that it shares with the file's
-    sampler, and all keys of the file that it knows. Raises ConfigError as ``with_sampler`` does.
+    sampler, and all keys of the file that it knows. If the file's own sampler is not built here, the file must have the
+    betas of a noise schedule. Raises ConfigError as ``with_sampler`` does.
     """
     keys = read_json(source)
-    name = str(keys.get("_class_name", "DDIMScheduler"))
-    if name not in _BY_CLASS:
-        raise ConfigError(choose_from("_class_name", name, _BY_CLASS))
-    own = _BY_CLASS[name].from_json(keys)
     if sampler is None:
-        return own
+        return _own_sampler(keys)
+    own = _own_sampler_or_ddim(keys)
     config = with_sampler(own, sampler)
     return own if config is own else config.replace(**type(config).fields_of(keys))
+
+
+def _own_sampler(keys: Mapping[str, Any]) -> SamplerConfig:
+    name = keys.get("_class_name", "DDIMScheduler")
+    if not isinstance(name, str) or name not in _BY_CLASS:
+        raise ConfigError(unknown_value("_class_name", name, _BY_CLASS))
+    return _BY_CLASS[name].from_json(keys)
+
+
+def _own_sampler_or_ddim(keys: Mapping[str, Any]) -> SamplerConfig:
+    """The file's own sampler; if it is not built here, DDIM with the file's noise schedule."""
+    try:
+        return _own_sampler(keys)
+    except ConfigError:
+        _refuse_flow_matching(keys)
+        if not _has_betas(keys):
+            raise
+    # The schedulers that are not built do not clip unless their file says so; DDIM does.
+    return DdimConfig.from_json({"clip_sample": False, **keys})
+
+
+def _has_betas(keys: Mapping[str, Any]) -> bool:
+    """Whether the noise schedule is that of discrete betas, with nothing left to a scheduler's own defaults."""
+    if keys.get("snr_shift_scale") is not None:  # CogVideoX changes ᾱ by it
+        return False
+    ends = {"beta_start", "beta_end"} <= keys.keys() or keys.get("beta_schedule") == "squaredcos_cap_v2"
+    return keys.get("trained_betas") is not None or ("beta_schedule" in keys and ends)
+
+
+def _refuse_flow_matching(keys: Mapping[str, Any]) -> None:
+    name = keys.get("_class_name")
+    flow = isinstance(name, str) and name in FLOW_MATCHING
+    if flow or keys.get("use_flow_sigmas") or keys.get("prediction_type") == "flow_prediction":
+        raise ConfigError(
+            f"{shown(name)} is set for flow matching, which has no betas: no sampler here works with this model. "
+            f"Built are {', '.join(_BY_CLASS)}, for models of noise, v or sample prediction"
+        )
 
 
 def with_sampler(config: SamplerConfig, name: str) -> SamplerConfig:
@@ -117,7 +153,7 @@ def with_sampler(config: SamplerConfig, name: str) -> SamplerConfig:
     ConfigError for an unknown name, and if the sampler does not support the model's noise schedule.
     """
     if name not in SAMPLERS:
-        raise ConfigError(choose_from("sampler", name, SAMPLERS))
+        raise ConfigError(unknown_value("sampler", name, SAMPLERS))
     wanted = SAMPLERS[name]
     if isinstance(config, wanted):
         return config

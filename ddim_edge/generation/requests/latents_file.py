@@ -6,13 +6,20 @@ import os
 import zipfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from ...arrays import Sample
+from ...arrays import Sample, Shape
+from ...config.json_file import parse_json
 from ...errors import ConfigError
+from ...files import open_regular
+from ...images.npy_header import read_npy_header
+from .recipe import check_recipe
+
+MAX_BYTES = 2**29
+"""The largest array that is read from a latents file."""
 
 
 @dataclass(frozen=True)
@@ -37,20 +44,46 @@ class Latents:
         return buffer.getvalue()
 
 
-def read_latents(path: str | os.PathLike[str]) -> Latents:
-    """Read a file that ``Latents.to_bytes`` wrote; ConfigError for any other file."""
+def read_latents(path: str | os.PathLike[str], shape: Shape | None = None) -> Latents:
+    """Read a file that ``Latents.to_bytes`` wrote; ConfigError for any other file.
+
+    ``shape``: (C, H, W) of the model's samples. ConfigError for latents of another shape, before they are read.
+    """
     try:
-        with np.load(Path(path), allow_pickle=False) as file:
-            recipe = json.loads(str(file["recipe"]))
-            latents = Latents(file["latents"].astype(np.float32), recipe, float(file["alpha_bar"]))
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+            recipe = parse_json(str(_array(archive, "recipe", "U", ())), "the recipe")
+            check_recipe(recipe)
+            alpha_bar = float(_array(archive, "alpha_bar", "f", ()))
+            samples = _array(archive, "latents", "f", shape and (None, *shape))
+            return Latents(samples.astype(np.float32, copy=False), recipe, alpha_bar)
     except FileNotFoundError:
-        raise ConfigError(f"{path} is not there") from None
-    except (OSError, EOFError, KeyError, TypeError, ValueError, AttributeError, RuntimeError, zipfile.BadZipFile):
-        raise _not_latents(path) from None
-    if not isinstance(recipe, dict):
-        raise _not_latents(path)
-    return latents
+        raise ConfigError(f"{os.fspath(path)} is not there") from None
+    except ConfigError as error:
+        raise ConfigError(f"{os.fspath(path)}: {error}") from None
+    except Exception as error:  # zipfile and NumPy raise many kinds for a broken file
+        why = getattr(error, "strerror", None) or type(error).__name__
+        raise ConfigError(
+            f"{os.fspath(path)} is not a latents file: make one with `ddim-edge encode` ({why})"
+        ) from None
 
 
-def _not_latents(path: str | os.PathLike[str]) -> ConfigError:
-    return ConfigError(f"{path} is not a latents file: make one with `ddim-edge encode`")
+def _array(archive: zipfile.ZipFile, name: str, kind: str, shape: tuple[int | None, ...] | None) -> NDArray[Any]:
+    """An array of the archive, once its header has the expected kind of type and shape (None: any side, any shape)."""
+    entry = archive.getinfo(f"{name}.npy")
+    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
+        raise ValueError(f"{name} is compressed in a way that NumPy does not write")
+    with archive.open(entry) as member:
+        header = read_npy_header(member)
+    if shape is not None and not _fits(header.shape, shape):
+        raise ConfigError(
+            f"{name} has the shape {header.shape}, and the model needs (N, {shape[1:]}): encode the "
+            "pictures again with this model"
+        )
+    if header.dtype.kind != kind or header.size > MAX_BYTES:
+        raise ValueError(f"{name} has {header.size} bytes of the type {header.dtype}")
+    with archive.open(entry) as member:
+        return np.asarray(np.lib.format.read_array(member, allow_pickle=False))
+
+
+def _fits(found: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:
+    return len(found) == len(wanted) and all(want in (None, side) for side, want in zip(found, wanted, strict=True))

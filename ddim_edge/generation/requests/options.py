@@ -9,7 +9,7 @@ from ...config import whole_number
 from ...diffusion.guidance import guided_timesteps
 from ...diffusion.samplers import SamplerConfig, schedule_of
 from ...diffusion.samplers.table import samplers_with
-from ...errors import ConfigError
+from ...errors import ConfigError, shown
 from ...version import __version__
 from .control_images import check_controls, control_scales, with_controls
 from .option_table import Options
@@ -83,7 +83,7 @@ def check_request(bundle: Bundle, request: Request) -> None:
 def _wrong_labels(bundle: Bundle, request: Request) -> str:
     if bundle.labels:
         return f"{bundle.name} has {len(bundle.labels)} classes, and the request has no labels: give at least one"
-    return f"{bundle.name} has no classes, and the request has the labels {list(request.labels)}: leave them out"
+    return f"{bundle.name} has no classes, and the request has the labels {shown(list(request.labels))}: leave them out"
 
 
 def _uses_tiles(bundle: Bundle, request: Request, wanted: bool | None) -> bool:
@@ -122,10 +122,13 @@ def _check_text(bundle: Bundle, request: Request) -> None:
         )
 
 
-def recipe_of(bundle: Bundle, request: Request) -> dict[str, Any]:
-    """The settings that make the images of ``request`` again, as JSON values."""
+def recipe_of(bundle: Bundle, request: Request, model_sha256: str | None = None) -> dict[str, Any]:
+    """The settings that make the images of ``request`` again, as JSON values.
+
+    ``model_sha256``: the hash of the model that made them; None for that of ``bundle``.
+    """
     names = [bundle.label_name(label) for label in request.labels]
-    model = {"model": bundle.name, "model_sha256": bundle.sha256, "version": __version__}
+    model = {"model": bundle.name, "model_sha256": model_sha256 or bundle.sha256, "version": __version__}
     eta = getattr(request.sampler, "eta", None)
     return {**model, "label_names": names, **({} if eta is None else {"eta": eta}), **request.to_json()}
 
@@ -134,7 +137,7 @@ def _prompts(prompt: object) -> tuple[str, ...]:
     if isinstance(prompt, str):
         return (prompt,)
     if not isinstance(prompt, Sequence) or not all(isinstance(text, str) for text in prompt):
-        raise ConfigError(f"prompt must be a text or a list of texts, not {prompt!r}")
+        raise ConfigError(f"prompt must be a text or a list of texts, not {shown(prompt)}")
     return tuple(prompt)
 
 
@@ -142,14 +145,14 @@ def _class_numbers(bundle: Bundle, labels: Sequence[str | int] | None) -> tuple[
     if labels is None:
         return tuple(range(len(bundle.labels)))
     if isinstance(labels, str) or not labels:
-        raise ConfigError(f"labels must be a list of class names or numbers, not {labels!r}")
+        raise ConfigError(f"labels must be a list of class names or numbers, not {shown(labels)}")
     return tuple(bundle.class_index(label) for label in labels)
 
 
 def _sampler(bundle: Bundle, wanted: SamplerConfig | str | None, eta: float | None) -> SamplerConfig:
     takes_eta = samplers_with("eta")
     if wanted is None:
-        wanted = bundle.scheduler if eta is None else takes_eta[0]
+        wanted = bundle.own_sampler if eta is None else takes_eta[0]
     config = bundle.sampler(wanted) if isinstance(wanted, str) else wanted
     if eta is None:
         return config

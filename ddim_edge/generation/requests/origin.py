@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays import Sample
-from ...errors import ConfigError
+from ...errors import ConfigError, shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ class Origin:
 def check_same_origin(wanted: Any, origin: Origin | None) -> None:
     """Raise ConfigError unless ``origin`` has the hashes ``wanted``, which a recipe stores."""
     if not isinstance(wanted, Mapping) or not all(isinstance(value, str) for value in wanted.values()):
-        raise ConfigError(f"the recipe's origin must be an object of hashes, not {wanted!r}")
+        raise ConfigError(f"the recipe's origin must be an object of hashes, not {shown(wanted)}")
     found = origin.to_json() if origin else {}
     for name in sorted({*wanted, *found}):
         if name not in found:

@@ -5,17 +5,18 @@ import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from numbers import Real
-from typing import Any, Self, get_args
+from typing import Any, Self, cast, get_args
 
-from ...config import whole_number
+from ...config import number, whole_number
+from ...config.diffusers_names import unknown_value
 from ...diffusion.noise import NoiseKind
 from ...diffusion.samplers import SAMPLERS, SamplerConfig, changed_options
-from ...errors import ConfigError, choose_from
+from ...errors import ConfigError, choose_from, shown
 from ...text import Prompt
 from .origin import Origin, check_same_origin
+from .recipe import MAX_IMAGES, MAX_SIDE, check_recipe
 
 DEFAULT_BATCH_SIZE = 16
-MAX_SIDE = 16384
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -62,7 +63,7 @@ class Request:
     """What the images are made from besides noise."""
 
     def __post_init__(self) -> None:
-        whole_number("num_images", self.num_images, low=1)
+        whole_number("num_images", self.num_images, low=1, high=MAX_IMAGES)
         whole_number("num_steps", self.num_steps, low=1, high=self.sampler.num_train_steps)
         whole_number("seed", self.seed, low=0, high=2**63 - self.num_images)
         whole_number("batch_size", self.batch_size, low=1)
@@ -70,6 +71,7 @@ class Request:
             raise ConfigError(choose_from("noise", self.noise, get_args(NoiseKind)))
         _check_number("guidance_scale", self.guidance_scale, high=1e6)
         _check_number("guidance_rescale", self.guidance_rescale, high=1)
+        number("strength", self.strength, low=0, high=1)
         for scale in self.control_scale:
             _check_number("control_scale", scale)
         self._check_interval()
@@ -83,7 +85,7 @@ class Request:
                 f"{self.guidance_scale:g}: set guidance_scale, too"
             )
         if self.strength != 1 and (self.origin is None or self.origin.image is None):
-            raise ConfigError(f"strength {self.strength!r} needs an initial image to change: give the image, too")
+            raise ConfigError(f"strength {shown(self.strength)} needs an initial image to change: give the image, too")
 
     def _check_text(self) -> None:
         for index in range(len(self.prompts)):
@@ -101,7 +103,7 @@ class Request:
         if interval is None:
             return
         if not isinstance(interval, tuple) or len(interval) != 2:
-            raise ConfigError(f"guidance_interval must be two noise levels, not {interval!r}")
+            raise ConfigError(f"guidance_interval must be two noise levels, not {shown(interval)}")
         low, high = interval
         _check_number("guidance_interval's lower level", low)
         _check_number("guidance_interval's upper level", high)
@@ -153,6 +155,7 @@ class Request:
     @classmethod
     def from_json(cls, values: Mapping[str, Any], origin: Origin | None = None) -> Self:
         """Read what ``to_json`` wrote; ConfigError if it is invalid, or if ``origin`` is not the one that was used."""
+        check_recipe(values)
         try:
             plain = {name: values[name] for name in _ALWAYS_IN_RECIPES}
             labels, sampler = tuple(values["labels"]), sampler_from_json(**values["sampler"])
@@ -176,15 +179,15 @@ def _written_if_changed() -> Mapping[str, Any]:
 
 
 def _check_number(name: str, value: object, high: float = 1e9) -> None:
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) <= high:
+    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= cast(float, value) <= high:
         limits = "of at least 0" if high > 1 else "from 0 to 1"
-        raise ConfigError(f"{name} must be a number {limits}, not {value!r}")
+        raise ConfigError(f"{name} must be a number {limits}, not {shown(value)}")
 
 
 def sampler_from_json(name: str = "ddim", **options: Any) -> SamplerConfig:
     """The sampler of a recipe; ConfigError for an unknown one."""
     if name not in SAMPLERS:
-        raise ConfigError(choose_from("sampler", name, SAMPLERS))
+        raise ConfigError(unknown_value("sampler", name, SAMPLERS))
     return SAMPLERS[name]().replace(**options)
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 _ROOT = Path("/")
+_DIGITS = 18  # Python converts no number of thousands of digits
 _VARIABLES = ("ORT_INTRA_OP_NUM_THREADS", "OMP_NUM_THREADS")
 """The first one, which newer versions of ONNX Runtime read themselves, takes precedence."""
 
@@ -36,10 +37,19 @@ class Cpu:
     asked: int | None = None
     ignored: tuple[str, ...] = ()
     masked: bool = False
+    processors: int | None = None
+    """The machine's logical processors: no graph gets more threads, whatever is asked for."""
+
+    @property
+    def is_limited(self) -> bool:
+        """Whether more threads are asked for than there are processors."""
+        return self.asked is not None and self.processors is not None and self.asked > self.processors
 
     @property
     def chosen(self) -> int | None:
         """The number of threads for a graph, at least 1; None where nothing is known."""
+        if self.is_limited:
+            return self.processors
         if self.asked is not None or self.allowed is None:
             return self.asked
         return max(1, min(self.allowed, self.allowed if self.quota is None else int(self.quota + 0.5)))
@@ -47,9 +57,10 @@ class Cpu:
     @property
     def threads(self) -> int:
         """The value for ONNX Runtime's ``intra_op_num_threads``: 0 where its default, with pinned threads, is right."""
-        if self.chosen is None or (self.chosen == self.cores and not self.masked and not self.ignored):
+        unusual = self.masked or self.ignored or self.is_limited
+        if self.chosen is None or (self.chosen == self.cores and not unusual):
             return 0
-        return self.chosen  # also with an ignored variable: ONNX Runtime fails on a bad value of its own one
+        return self.chosen  # also with a bad value of ONNX Runtime's own variable: it would fail, or start them all
 
     @property
     def is_metered(self) -> bool:
@@ -61,6 +72,7 @@ class Cpu:
         facts += [f"{self.allowed} of them allowed"] if self.masked else []
         facts += [f"a quota of {self.quota:g}"] if self.quota is not None else []
         facts += [f"{self.asked} asked for by the environment"] if self.asked is not None else []
+        facts += [f"at most {self.processors}, one for each processor"] if self.is_limited else []
         facts += [f"{variable} is no number of threads and is ignored" for variable in self.ignored]
         threads = "as many threads as ONNX Runtime takes" if self.threads == 0 else _counted(self.threads, "thread")
         return f"{threads} a graph ({', '.join(facts) or 'the system does not report its cores'})"
@@ -79,7 +91,7 @@ def describe(root: Path = _ROOT, environ: Mapping[str, str] = os.environ, mask: 
     asked, ignored = _asked(environ)
     mask = _mask() if mask is None else mask
     if mask is None:
-        return Cpu(None, None, None, asked, ignored)
+        return Cpu(None, None, None, asked, ignored, processors=os.cpu_count())
     present = _listed(_read(root / "sys/devices/system/cpu/present")) or mask
     return Cpu(
         cores=_cores(root, present),
@@ -88,6 +100,7 @@ def describe(root: Path = _ROOT, environ: Mapping[str, str] = os.environ, mask: 
         asked=asked,
         ignored=ignored,
         masked=not present <= mask,
+        processors=len(present),
     )
 
 
@@ -111,7 +124,7 @@ def _asked(environ: Mapping[str, str]) -> tuple[int | None, tuple[str, ...]]:
 def _number(text: str) -> int | None:
     """The number of threads, 0 for not set; None for invalid text. OMP_NUM_THREADS may be a list, by nesting level."""
     first = text.split(",")[0].strip()
-    return int(first) if first.isascii() and first.isdigit() else None
+    return int(first[:_DIGITS]) if first.isascii() and first.isdigit() else None
 
 
 def _cores(root: Path, processors: set[int]) -> int:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
+from ... import telemetry
 from ...errors import ProviderError
 
 NOT_INSTALLED = (
@@ -18,6 +19,7 @@ NOT_INSTALLED = (
 
 def runtime() -> ModuleType:
     """The module ``onnxruntime``. Raises ProviderError where it is not installed, or broken."""
+    telemetry.switch_off()
     try:
         import onnxruntime
     except ModuleNotFoundError as error:

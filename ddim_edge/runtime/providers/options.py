@@ -6,10 +6,11 @@ onnxruntime-ep-nv-tensorrt-rtx 0.5.0 and onnxruntime-ep-webgpu 0.4.0. Options th
 are left out: a command line cannot give one, and a wrong one crashes the process.
 """
 
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from ...errors import ConfigError, ProviderError, choose_from
+from ...errors import ConfigError, ProviderError, choose_from, shown
 from .table import provider_named
 
 _CUDA = """
@@ -78,6 +79,7 @@ PLUGIN_KEYS: Mapping[str, frozenset[str]] = {**KEYS, "openvino": frozenset(_OPEN
 
 # The device is chosen by --provider NAME:DEVICE alone, because buffers must be on the same one.
 _CHOOSES_DEVICE = ("device_id", "device_type")
+_THREADS = ("external_data_loader_reading_threads", "num_of_threads")
 _ONLY_FOR_A_RUN = """
     trt_context_memory_sharing_enable trt_cuda_graph_enable trt_detailed_build_log trt_dump_subgraphs
     enable_cuda_graph nv_detailed_build_log nv_dump_subgraphs nv_enable_profiling nv_persistent_context_memory
@@ -94,9 +96,9 @@ def parse_options(pairs: Sequence[str]) -> dict[str, str]:
     for pair in pairs:
         key, equals, value = pair.partition("=")
         if not (key and equals):
-            raise ConfigError(f"provider option {pair!r} is no key=value pair, such as gpu_mem_limit=4294967296")
+            raise ConfigError(f"provider option {shown(pair)} is no key=value pair, such as gpu_mem_limit=4294967296")
         if key in options:
-            raise ConfigError(f"provider option {key!r} is given twice: leave one out")
+            raise ConfigError(f"provider option {shown(key)} is given twice: leave one out")
         options[key] = value
     return options
 
@@ -110,11 +112,19 @@ def check_options(provider_name: str, given: Mapping[str, str], *, plugin: bool 
     has_devices = provider_named(provider_name).device_option is not None
     for key in given:
         if has_devices and key in _CHOOSES_DEVICE:
-            raise ProviderError(f"option {key!r}: choose the device by --provider {provider_name}:{given[key]}")
+            raise ProviderError(f"option {shown(key)}: choose the device by --provider {provider_name}:{given[key]}")
         if not valid:
-            raise ProviderError(f"provider {provider_name!r} takes no options: leave {key!r} out")
+            raise ProviderError(f"provider {provider_name!r} takes no options: leave {shown(key)} out")
         if key not in valid:
             raise ProviderError(choose_from(f"{provider_name} option", key, sorted(valid)))
+        _check_threads(key, given[key])
+
+
+def _check_threads(key: str, value: str) -> None:
+    """Raise ProviderError for more threads than there are processors: tens of thousands stop the machine."""
+    most = os.cpu_count() or 1
+    if key in _THREADS and value.isdecimal() and int(value[:18]) > most:
+        raise ProviderError(f"{key}={shown(value)} is too much: there are {most} processors")
 
 
 def defaults(provider_name: str, *, each_step: bool, plugin: bool = False) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 import re
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
@@ -11,8 +11,9 @@ import numpy as np
 
 from ...arrays import Array
 from ...errors import BundleError, DeviceMemoryError, ProviderError
+from ..compiled.entry import Compiled
 from ..compiled.messages import missing_message
-from ..compiled.store import Compiled, Found
+from ..compiled.store import Found
 from ..providers.device import Device
 from ..providers.error_text import first_error_line
 from ..providers.table import AUTO, provider_named
@@ -20,7 +21,7 @@ from .device_buffers import DeviceArray, DeviceBuffers
 from .fp16_check import PrecisionWarning, fp16_fault_of, fp32_fallback_of, no_fp32_fallback
 from .opening import Opened, open_compiled, open_graph
 from .session_options import Purpose
-from .tensors import DTYPES, TensorInfo
+from .tensors import TensorInfo, describe
 
 Feed = Array | DeviceArray
 
@@ -56,7 +57,7 @@ class Session:
 
     The inputs and outputs of a graph that is called ``each_step`` are kept in buffers of the device where the provider
     has its own memory; ``bound`` overrides that. Its threads spin for a moment while they wait for work; those of a
-    graph that is called once per image do not.
+    graph that is called once per image do not. ``before_opening_again`` may raise where the file is another one now.
 
     Raises ProviderError where the provider does not run, BundleError where the file is not a usable graph.
     """
@@ -70,15 +71,17 @@ class Session:
         one_in_memory: OneInMemory | None = None,
         each_step: bool = True,
         bound: bool | None = None,
+        before_opening_again: Callable[[], None] = lambda: None,
     ) -> None:
         self.name = name or path.parent.name
         self._path, self._one_in_memory, self._each_step, self._bound = path, one_in_memory, each_step, bound
+        self._before_opening_again = before_opening_again
         self._device = Device.parse(device) if isinstance(device, str) else device
         purpose = Purpose.of(each_step) if one_in_memory is None else Purpose.INSPECT
         opened = open_graph(path, self._device, purpose)
         self.provider, self.static_shapes = opened.provider.name, opened.provider.static_shapes or opened.captures
-        self.inputs = {info.name: info for info in self._describe(opened.raw.get_inputs())}
-        self.outputs = {info.name: info for info in self._describe(opened.raw.get_outputs())}
+        self.inputs = describe(opened.raw.get_inputs(), path, "inputs")
+        self.outputs = describe(opened.raw.get_outputs(), path, "outputs")
         self.batches = tuple(sorted({rows for entry in opened.compiled for rows in _rows(entry)}))
         self.raw: Any = None
         self._run_options: Any = None
@@ -102,7 +105,8 @@ class Session:
         fp16 outputs with NaN or infinity, or at the first call with one value everywhere, are wrong: the graph's fp32
         form is used from then on, with a PrecisionWarning, where the bundle has one.
 
-        Raises BundleError for an input that is missing, unknown or of another shape, DeviceMemoryError where the
+        Raises BundleError for an input that is missing, unknown, of another shape, or whose values the graph's type
+        does not have (such as the timestep 499.9 of a graph that takes whole ones), DeviceMemoryError where the
         device has too little memory, PredictionError for wrong fp16 outputs, ProviderError for other failures.
         """
         if self._fp32_fallback is not None:
@@ -142,7 +146,9 @@ class Session:
         message = f"{self.name} returned {fault} in fp16, and runs in fp32 from now on"
         warnings.warn(message, PrecisionWarning, stacklevel=4)
         self.close()
+        self._before_opening_again()
         options: Any = {"one_in_memory": self._one_in_memory, "each_step": self._each_step, "bound": self._bound}
+        options["before_opening_again"] = self._before_opening_again
         self._fp32_fallback = Session(fallback, _device_without_build(self._device), name=self.name, **options)
         self.inputs, self.outputs = self._fp32_fallback.inputs, self._fp32_fallback.outputs
         return True
@@ -180,6 +186,7 @@ class Session:
         if self._one_in_memory is not None:
             self._one_in_memory.make_room_for(self)
             if self.raw is None:
+                self._before_opening_again()
                 self._set_session(open_graph(self._path, self._device, Purpose.of(self._each_step, low_memory=True)))
 
     def _set_session(self, opened: Opened) -> None:
@@ -223,18 +230,11 @@ class Session:
         source, cast_before = self._casts.get(info.name, (None, None))
         if source is value and cast_before is not None and not value.flags.writeable:
             return cast_before
-        array = np.asarray(value, info.dtype, order="C")
+        array = info.cast(value, self.name)
         if not value.flags.writeable:
             array.setflags(write=False)
             self._casts[info.name] = value, array
         return array
-
-    def _describe(self, arguments: Any) -> Iterator[TensorInfo]:
-        for argument in arguments:
-            if argument.type not in DTYPES:
-                raise BundleError(f"{self.name}'s {argument.name} has the type {argument.type}, unknown to NumPy")
-            free = (dim if isinstance(dim, int) else str(dim or "?") for dim in argument.shape)
-            yield TensorInfo(argument.name, np.dtype(DTYPES[argument.type]), tuple(free))
 
 
 def _device_without_build(device: Device) -> Device:

@@ -1,10 +1,14 @@
 """The names, types and shapes that a graph declares for its inputs and outputs."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+
+from ...arrays import Array
+from ...errors import BundleError, shown
 
 DTYPES: Mapping[str, type[np.generic]] = {
     "tensor(float)": np.float32,
@@ -31,5 +35,34 @@ class TensorInfo:
             return False
         return all(isinstance(want, str) or want == have for want, have in zip(self.shape, shape, strict=True))
 
+    def cast(self, value: Array, graph_name: str) -> Array:
+        """``value`` in this type, contiguous. Raises BundleError for numbers that an integer type does not have."""
+        if value.dtype == self.dtype or self.dtype.kind not in "iu":
+            return np.asarray(value, self.dtype, order="C")
+        with np.errstate(invalid="ignore"):
+            array = np.asarray(value, self.dtype, order="C")
+        if not np.array_equal(array, value):
+            wrong = value[array != value].flat[0]
+            raise BundleError(f"{graph_name}'s input {self} takes whole numbers of its type, and was given {wrong}")
+        return array
+
     def __str__(self) -> str:
         return f"{self.name} {self.dtype} ({', '.join(map(str, self.shape))})"
+
+
+def describe(arguments: Iterable[Any], graph: Path, role: str) -> dict[str, TensorInfo]:
+    """What ONNX Runtime says of a graph's inputs or outputs, by name.
+
+    ``role``: "inputs" or "outputs". Raises BundleError where there are none, and for a type that NumPy does not have.
+    """
+    found = {argument.name: _described(argument, graph) for argument in arguments}
+    if not found:
+        raise BundleError(f"{graph} has no {role}, and cannot be run: export it again")
+    return found
+
+
+def _described(argument: Any, graph: Path) -> TensorInfo:
+    if argument.type not in DTYPES:
+        raise BundleError(f"{graph}: {shown(argument.name)} has the type {argument.type}, which cannot be run here")
+    free = (dim if isinstance(dim, int) else str(dim or "?") for dim in argument.shape or ())
+    return TensorInfo(argument.name, np.dtype(DTYPES[argument.type]), tuple(free))

@@ -1,5 +1,6 @@
 """Access log middleware: one JSON line for each request, its X-Request-Id, and a response to unexpected exceptions."""
 
+import asyncio
 import json
 import logging
 import re
@@ -10,8 +11,8 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..scheduling.engine_thread import Clock
-from ..scheduling.metrics import Metrics
+from ..errors import Draining
+from ..scheduling.async_engine import AsyncEngine
 from .error_responses import error_response
 from .security import route_path
 
@@ -22,8 +23,8 @@ _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 class AccessLogMiddleware:
     """Logs method, path, status and seconds; never the query, headers or the key; prompts only with ``log_prompts``."""
 
-    def __init__(self, app: ASGIApp, metrics: Metrics, log_prompts: bool, clock: Clock) -> None:
-        self.app, self.metrics, self.log_prompts, self.clock = app, metrics, log_prompts, clock
+    def __init__(self, app: ASGIApp, engine: AsyncEngine) -> None:
+        self.app, self.engine = app, engine
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, and log it when its response has ended."""
@@ -32,7 +33,7 @@ class AccessLogMiddleware:
         given_id = Headers(scope=scope).get("x-request-id", "")
         request_id = given_id if _ID.fullmatch(given_id) else uuid.uuid4().hex
         status, start = 499, time.perf_counter()
-        scope.setdefault("state", {}).update(arrived=self.clock(), request_id=request_id)
+        scope.setdefault("state", {}).update(arrived=self.engine.engine_thread.clock(), request_id=request_id)
 
         async def sending(message: Message) -> None:
             nonlocal status
@@ -43,6 +44,11 @@ class AccessLogMiddleware:
 
         try:
             await self.app(scope, receive, sending)
+        except asyncio.CancelledError:  # uvicorn's, at the end of the drain
+            if not self.engine.engine_thread.draining:
+                raise
+            if status == 499:
+                await error_response(scope, Draining("the server is shutting down"))(scope, receive, sending)
         except Exception as error:
             response = error_response(scope, error)
             if status == 499:  # no response has been started
@@ -54,7 +60,7 @@ class AccessLogMiddleware:
     def _log(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
         state = scope.get("state", {})
         route = getattr(scope.get("route"), "path", "none")
-        self.metrics.request(route, status, seconds, state.get("reason"))
+        self.engine.metrics.request(route, status, seconds, state.get("reason"))
         line: dict[str, Any] = {
             "time": _now(),
             "request_id": request_id,
@@ -65,7 +71,7 @@ class AccessLogMiddleware:
         }
         if "reason" in state:
             line["reason"] = state["reason"]
-        if self.log_prompts and "prompt" in state:
+        if self.engine.settings.log_prompts and "prompt" in state:
             line["prompt"] = state["prompt"]
         ACCESS.info(json.dumps(line))
 

@@ -2,6 +2,7 @@
 
 # ruff: noqa: N818 - each class is named after what happened
 
+import errno
 import json
 import logging
 from collections.abc import Sequence
@@ -17,7 +18,8 @@ from starlette.routing import BaseRoute, Match
 from starlette.types import Scope
 
 from ...errors import BundleError, ConfigError, DdimEdgeError, PredictionError
-from ..errors import BadRequest, Cancelled, ModelFailed, NotFound, RequestError, TooLarge
+from ..errors import BadRequest, Cancelled, DiskFull, ModelFailed, NotFound, OutOfMemory, RequestError, TooLarge
+from .schemas import UNKNOWN_OPTION
 
 LOG = logging.getLogger("ddim_edge.serving")
 
@@ -34,6 +36,14 @@ class Internal(RequestError):
     status, kind, code = 500, "server_error", "internal_error"
 
 
+class BodyRefused(HTTPException):
+    """Raised while a body is read. FastAPI passes on no other exception there; ``request_error`` is the reason."""
+
+    def __init__(self, request_error: RequestError) -> None:
+        super().__init__(request_error.status, str(request_error))
+        self.request_error = request_error
+
+
 def request_error_of(error: Exception) -> RequestError:
     """The RequestError that a client gets for any exception. A model's failure names the component, never a path."""
     match error:
@@ -45,8 +55,14 @@ def request_error_of(error: Exception) -> RequestError:
             return ModelFailed(str(error))
         case BundleError():
             return ModelFailed("the model cannot be run: see the server's log")
-        case DdimEdgeError() | MemoryError():
-            return ModelFailed(f"the model failed: {str(error) or 'out of memory'}")
+        case DdimEdgeError():
+            return ModelFailed(f"the model failed: {error}")
+        case MemoryError():
+            return OutOfMemory("the server has too little memory for this request: try again later")
+        case OSError(errno=errno.ENOSPC | errno.EDQUOT):
+            return DiskFull("the server's disk is full")
+        case BodyRefused():
+            return error.request_error
         case HTTPException():
             return _http_error_of(error)
         case ClientDisconnect():
@@ -65,10 +81,10 @@ def _http_error_of(error: HTTPException) -> RequestError:
 def validation_error_of(error: RequestValidationError | ValidationError) -> BadRequest:
     """The first validation error of a body or a query, with the option's name as ``param``."""
     first = error.errors()[0]
+    if first["type"] == UNKNOWN_OPTION:
+        return BadRequest(first["msg"], param=first["ctx"]["name"], code=UNKNOWN_OPTION)
     path = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
     param = path[0] if path and first["type"] != "json_invalid" else None
-    if first["type"] == "extra_forbidden":
-        return BadRequest(f"{param}: unknown option", param=param, code="unknown_parameter")
     return BadRequest(f"{param or 'the body'}: {first['msg']}", param=param)
 
 
@@ -89,8 +105,11 @@ def logged_error(scope: Scope, error: Exception) -> RequestError:
     request_error = request_error_of(error)
     state = scope.setdefault("state", {})
     state["reason"] = request_error.code
-    if isinstance(request_error, Internal):
-        LOG.error("request %s failed", state.get("request_id"), exc_info=error)
+    match request_error:
+        case Internal():
+            LOG.error("request %s failed", state.get("request_id"), exc_info=error)
+        case DiskFull():
+            LOG.error("request %s failed: %s", state.get("request_id"), error)
     return request_error
 
 
@@ -107,7 +126,8 @@ def error_response(scope: Scope, error: Exception) -> Response:
 def _methods(routes: Sequence[BaseRoute], scope: Scope) -> set[str]:
     """All HTTP methods of a path; Starlette's Allow header has only those of the first matching route."""
     found = (route for route in routes if route.matches(scope)[0] is not Match.NONE)
-    return {method for route in found for method in getattr(route, "methods", None) or ()}
+    methods = {method for route in found for method in getattr(route, "methods", None) or ()}
+    return methods | ({"HEAD"} if "GET" in methods else set())
 
 
 def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:

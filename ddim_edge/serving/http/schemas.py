@@ -2,14 +2,19 @@
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
+from ...errors import LONGEST_SHOWN
 from ...generation.requests.option_table import http_options
 from ..scheduling.submission import State
 
 MAX_PROMPT = 4000
 MAX_SEED = 2**53 - 1 - 10
 """So that the seeds of ten images are exact in JSON readers that use float64."""
+
+UNKNOWN_OPTION = "unknown_parameter"
+"""The type of the validation error for unknown options, and OpenAI's ``code`` for it."""
 
 _HTTP_OPTIONS = http_options()
 OutputFormat = Literal["png", "jpeg", "webp"]
@@ -48,6 +53,17 @@ class ImageBody(BaseModel):
     sampler: str | None = _option("sampler", max_length=100)
     eta: float | None = _option("eta", ge=0, le=1)
     timeout_s: float | None = Field(None, ge=1, le=1e9, description="Seconds; at most the server's limit.")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_names(cls, values: Any) -> Any:
+        """One error for all unknown options: pydantic's own is one for each, and there may be thousands."""
+        unknown = [name for name in values if name not in cls.model_fields] if isinstance(values, dict) else []
+        if unknown:
+            name, more = unknown[0][:LONGEST_SHOWN], len(unknown) - 1
+            message = f"{name}: unknown option" + (f", and {more} more" if more else "")
+            raise PydanticCustomError(UNKNOWN_OPTION, "{message}", {"name": name, "message": message})
+        return values
 
 
 class GenerationBody(ImageBody):
@@ -111,7 +127,7 @@ class ModelExtension(BaseModel):
     text: bool
     labels: list[str]
     samplers: list[str]
-    sampler: str
+    sampler: str | None
     num_inference_steps: int
     guidance: bool
     guidance_scale: float

@@ -1,15 +1,15 @@
-"""Security middleware: checks Host, Origin, API key and body size before every route."""
+"""Security middleware: checks Host, Origin and API key before every route."""
 
 # ruff: noqa: N818 - each class is named after what happened
 
 import hmac
+import ipaddress
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..errors import RequestError, TooLarge
+from ..errors import RequestError
 from ..settings import Settings
 from .error_responses import error_response
 
@@ -44,7 +44,7 @@ class Forbidden(RequestError):
 
 
 class SecurityMiddleware:
-    """Refuses a request before its body is read; limits the size of the body while it is read."""
+    """Refuses a request before its body is read."""
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app, self.settings = app, settings
@@ -58,33 +58,37 @@ class SecurityMiddleware:
             self._check(scope, Headers(scope=scope))
         except RequestError as request_error:
             return await error_response(scope, request_error)(scope, receive, send)
-        return await self.app(scope, _limit_body(receive, self.settings.max_body_bytes), send)
+        return await self.app(scope, receive, send)
 
     def _check(self, scope: Scope, headers: Headers) -> None:
         self._check_names(headers)
         if needs_key(route_path(scope)) and scope["method"] != "OPTIONS":
             self._check_key(headers.get("authorization", ""))
-        length = headers.get("content-length", "0")
-        if not length.isdecimal() or int(length[:18]) > self.settings.max_body_bytes:
-            raise too_large(self.settings.max_body_bytes)
 
     def _check_names(self, headers: Headers) -> None:
         """Check Host (against DNS rebinding) and Origin (against pages of other sites in a user's browser)."""
         host = headers.get("host", "")
-        if self.settings.hosts is not None and _host_name(host) not in self.settings.hosts:
-            raise Forbidden("this server does not accept that Host name")
+        if not self._is_allowed(_host_name(host)):
+            raise Forbidden("this server does not accept that Host name: allow it with --allowed-host")
         origin = headers.get("origin")
         if origin is None or origin in self.settings.cors_origins or "*" in self.settings.cors_origins:
             return
         if origin.partition("://")[2] != host:
             raise Forbidden("pages of that origin may not use this server: allow it with --cors-origin")
 
+    def _is_allowed(self, name: str) -> bool:
+        """Whether a Host name is allowed. An address always is: DNS rebinding needs a name."""
+        hosts = self.settings.hosts
+        return hosts is None or "*" in hosts or name in map(str.lower, hosts) or _is_address(name)
+
     def _check_key(self, authorization: str) -> None:
         if self.settings.api_key is None:
             return
-        scheme, _, key = authorization.partition(" ")
-        is_right = hmac.compare_digest(key.strip().encode("utf-8", "replace"), self.settings.api_key.encode())
-        if scheme.lower() != "bearer" or not is_right:
+        scheme, _, given = authorization.partition(" ")
+        key = given.strip().encode("utf-8", "replace")
+        # A comparison with each key, always: the time must not tell which one is nearly right.
+        matches = [hmac.compare_digest(key, each.encode()) for each in self.settings.keys]
+        if scheme.lower() != "bearer" or not any(matches):
             raise Unauthorised("the API key is missing or wrong: send Authorization: Bearer KEY")
 
 
@@ -107,23 +111,12 @@ def _host_name(host: str) -> str:
         return ""
 
 
-def too_large(limit: int) -> TooLarge:
-    """The error for a body over ``limit`` bytes."""
-    return TooLarge(f"the body is larger than this server's limit of {limit} bytes")
-
-
-def _limit_body(receive: Receive, limit: int) -> Receive:
-    read = 0
-
-    async def counting() -> Message:
-        nonlocal read
-        message = await receive()
-        read += len(message.get("body", b""))
-        if read > limit:
-            raise HTTPException(413, str(too_large(limit)))  # the only exception that FastAPI does not replace here
-        return message
-
-    return counting
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def _add_headers(send: Send) -> Send:

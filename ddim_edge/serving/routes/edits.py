@@ -7,18 +7,20 @@ from pydantic import BaseModel
 from starlette.datastructures import FormData, UploadFile
 from starlette.responses import Response
 
+from ...arrays import Shape
+from ...errors import LONGEST_SHOWN
+from ...generation.requests.origin import Origin
 from ..errors import BadRequest
 from ..http import responses
 from ..http.arrival import arrival_of
 from ..http.body_to_request import parse_size
+from ..http.forms import read_form
 from ..http.image_response import ImageResponse, Publish, deadline_of, submit_body
 from ..http.schemas import EditBody, ImageBody, ImagesBody, VariationBody, errors
 from ..http.uploads import Decoders
 from ..scheduling.async_engine import AsyncEngine
 from .generations import EVENTS, GENERATION_ERRORS, partial_image_count
 from .images import ImageStore, publisher
-
-_MAX_FIELDS = 64
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -29,10 +31,9 @@ def routes(engine: AsyncEngine, store: ImageStore, decoders: Decoders) -> APIRou
 
     @router.post("/edits", **_route_options(EditBody, ("image", "mask"), EVENTS))
     async def edits(http: Request) -> Response:
-        async with http.form(max_files=2, max_fields=_MAX_FIELDS) as form:
-            body, files = _parse_form(form, EditBody, ("image", "mask"))
-            partials = partial_image_count(body)
-            response = await _submit(engine, decoders, body, files, publisher(store, http), http, partials)
+        body, files = _parse_form(await read_form(http, max_files=2), EditBody, ("image", "mask"))
+        partials = partial_image_count(body)
+        response = await _submit(engine, decoders, http, body, files, publisher(store, http), partials)
         http.state.prompt = body.prompt
         if body.stream:
             return responses.stream_response(http, response, "image_edit")
@@ -40,9 +41,8 @@ def routes(engine: AsyncEngine, store: ImageStore, decoders: Decoders) -> APIRou
 
     @router.post("/variations", **_route_options(VariationBody, ("image",), {}))
     async def variations(http: Request) -> Response:
-        async with http.form(max_files=1, max_fields=_MAX_FIELDS) as form:
-            body, files = _parse_form(form, VariationBody, ("image",))
-            response = await _submit(engine, decoders, body, files, publisher(store, http), http, 0)
+        body, files = _parse_form(await read_form(http, max_files=1), VariationBody, ("image",))
+        response = await _submit(engine, decoders, http, body, files, publisher(store, http), 0)
         return await responses.json_response(http, response)
 
     return router
@@ -51,10 +51,10 @@ def routes(engine: AsyncEngine, store: ImageStore, decoders: Decoders) -> APIRou
 async def _submit(
     engine: AsyncEngine,
     decoders: Decoders,
+    http: Request,
     body: ImageBody,
     files: dict[str, UploadFile],
     publish: Publish,
-    http: Request,
     partial_images: int,
 ) -> ImageResponse:
     """Take a place in the model's queue, then decode the files, then submit the body."""
@@ -63,11 +63,18 @@ async def _submit(
     bundle, arrival = engine.catalogue.find(body.model), arrival_of(http, engine.settings)
     shape = bundle.image_shape(*parse_size(body, bundle))
     with engine.take_place(bundle.name, arrival.client) as place:
-        image = await files["image"].read()
-        mask = await files["mask"].read() if "mask" in files else None
         left = deadline_of(body, arrival, engine.settings.timeout_s) - engine.engine_thread.clock()
-        origin = await decoders.decode(image, mask, shape, left)
+        origin = await _read_origin(decoders, files, shape, left)
+        http.state.body.release()
         return submit_body(engine, body, publish, arrival, origin=origin, place=place, partial_images=partial_images)
+
+
+async def _read_origin(decoders: Decoders, files: dict[str, UploadFile], shape: Shape, seconds: float) -> Origin:
+    """Decode the files, and free them."""
+    image = await files["image"].read()
+    mask = await files["mask"].read() if "mask" in files else None
+    files.clear()
+    return await decoders.decode(image, mask, shape, seconds)
 
 
 def _parse_form(form: FormData, schema: type[Body], wanted: tuple[str, ...]) -> tuple[Body, dict[str, UploadFile]]:
@@ -75,7 +82,7 @@ def _parse_form(form: FormData, schema: type[Body], wanted: tuple[str, ...]) -> 
     values: dict[str, Any] = {}
     files: dict[str, UploadFile] = {}
     for key, value in form.multi_items():
-        name = key.removesuffix("[]")
+        name = key[:LONGEST_SHOWN].removesuffix("[]")
         if isinstance(value, UploadFile):
             if name not in wanted or name in files:
                 raise BadRequest(f"{name}: expected one file for each of {', '.join(wanted)}", param=name)

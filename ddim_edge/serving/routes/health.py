@@ -16,10 +16,10 @@ def routes(engine: AsyncEngine) -> APIRouter:
     """The router of ``/health`` and ``/metrics``."""
     router = APIRouter(tags=["operation"])
 
-    def live() -> Response:
+    async def live() -> Response:
         return live_response(engine)
 
-    def ready() -> Response:
+    async def ready() -> Response:
         return ready_response(engine)
 
     for path, state, summary in (
@@ -42,10 +42,11 @@ def live_response(engine: AsyncEngine) -> Response:
 
 
 def ready_response(engine: AsyncEngine) -> Response:
-    """200 while requests are accepted, 503 while draining or after the engine thread has failed."""
+    """200 while requests should be sent, 503 after the signal to stop or after the engine thread has failed."""
     if not engine.engine_thread.alive:
         return live_response(engine)
-    return status_response(not engine.engine_thread.draining, "ready", "the server is stopping")
+    stopping = engine.leaving or engine.engine_thread.draining
+    return status_response(not stopping, "ready", "the server is stopping")
 
 
 def status_response(ok: bool, good: str, bad: str) -> Response:

@@ -98,6 +98,8 @@ class AsyncEngine:
 
     def __init__(self, models: Models, settings: Settings = DEFAULTS, *, clock: Clock = time.monotonic) -> None:
         self.settings, self.metrics, self._pace = settings, Metrics(), Pace()
+        self.leaving = False
+        """Whether the process is about to stop: requests are still accepted, but no more should be sent."""
         self.catalogue = Catalogue(models)
         self.loaded_models = LoadedModels(self.catalogue, settings.max_models, self._model_loader())
         if settings.preload:

@@ -3,6 +3,7 @@
 import logging
 import threading
 import time
+import weakref
 from collections import deque
 from collections.abc import Callable
 
@@ -10,15 +11,18 @@ from ...arrays import Pixels
 from ..errors import Draining, EngineDead
 from .admission import Admission, Place
 from .scheduler import Scheduler
-from .submission import Submission
+from .submission import Ended, Submission
 
 LOG = logging.getLogger("ddim_edge.serving")
 _DEAD = "the engine thread has stopped after an internal error: try again later"
+_DRAINING = "the server is shutting down: try again later"
 Clock = Callable[[], float]
 Estimates = dict[int, Pixels] | Exception
 """Images by their index, uint8 (H, W, C), or the error of decoding them."""
 OnEstimates = Callable[[Estimates], None]
 
+_ABORT_S = 2.0
+"""How long the end of the drain waits for the network call that is running."""
 _LOAD_POLL_S = 0.05
 """While requests wait and nothing runs: how often to check whether a model has been loaded."""
 
@@ -35,8 +39,9 @@ class EngineThread:
         self._scheduler, self._admission = scheduler, admission
         self._changed = threading.Condition()
         self._arrived: deque[Submission] = deque()
+        self._submissions: weakref.WeakSet[Submission] = weakref.WeakSet()
         self._peeks: deque[tuple[Submission, OnEstimates]] = deque()
-        self._aborting = self._dead = False
+        self._aborting = self._closed = self._dead = False
         self._draining_since: float | None = None
         self._thread = threading.Thread(target=self._run, name="ddim-edge-engine", daemon=True)
 
@@ -72,6 +77,7 @@ class EngineThread:
             self.check_open()
             place.submission = submission
             self._arrived.append(submission)
+            self._submissions.add(submission)
             self._changed.notify_all()
 
     def check_open(self) -> None:
@@ -79,7 +85,7 @@ class EngineThread:
         if self._dead:
             raise EngineDead(_DEAD)
         if self.draining:
-            raise Draining("the server is shutting down: try again later")
+            raise Draining(_DRAINING)
 
     def cancel(self, submission: Submission) -> None:
         """Stop ``submission`` before the next step."""
@@ -105,23 +111,33 @@ class EngineThread:
         if self._draining_since is None:
             self._draining_since = time.monotonic()
 
+    def abort(self) -> None:
+        """Drain, and end what runs before the next step. Takes no lock, so a signal handler may call it."""
+        self.start_draining()
+        self._aborting = True
+
     def close(self, wait_s: float) -> None:
         """Stop the thread: start draining; ``wait_s`` seconds after draining started, cancel what still runs.
 
-        The thread has ended on return, unless one network call takes more than 5 seconds.
+        Those requests get Draining, and the thread has ended on return, unless one network call takes longer than two
+        seconds: then it goes on.
         """
         self.start_draining()
         assert self._draining_since is not None
-        left = max(0.0, self._draining_since + wait_s - time.monotonic())
-        if self._thread.ident is None:
+        left = 0.0 if self._aborting else max(0.0, self._draining_since + wait_s - time.monotonic())
+        if self._thread.ident is None or self._closed:
             return
+        self._closed = True
         with self._changed:
             self._changed.notify_all()
         self._thread.join(left)
         with self._changed:
             self._aborting = True
             self._changed.notify_all()
-        self._thread.join(5)
+        self._thread.join(_ABORT_S)
+        if self._thread.is_alive():  # a network call goes on: nobody waits for its end
+            for submission in tuple(self._submissions):
+                submission.listener(Ended(Draining(_DRAINING)))
 
     def _run(self) -> None:
         try:
@@ -137,8 +153,7 @@ class EngineThread:
             while self._arrived:
                 self._scheduler.waiting.append(self._arrived.popleft())
         if self._aborting:
-            for submission in self._scheduler.submissions():
-                submission.cancelled = True
+            self._scheduler.end_all(Draining(_DRAINING))
         self._run_peeks()
         self._scheduler.turn(self.clock())
 

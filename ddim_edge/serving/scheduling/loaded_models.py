@@ -3,7 +3,7 @@
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from ...bundle.bundle import Bundle
@@ -129,6 +129,7 @@ def load_model(
 
     With ``on_warm_up`` the model is run at all batch sizes first; it is called with a message for each.
     """
+    bundle = replace(bundle)  # its files may be others than when the model was loaded before
     pipeline = Pipeline(bundle, provider)
     if on_warm_up is not None:
         for request in default_requests(pipeline, max_rows):

@@ -50,6 +50,11 @@ class Scheduler:
         """All waiting and running requests."""
         return [*self.waiting, *(one for each in self._models.busy() for one in each.running)]
 
+    def end_all(self, error: Exception) -> None:
+        """End all waiting and running requests with an error."""
+        for submission in self.submissions():
+            self._end(submission, error, "failed")
+
     def estimates(self, submission: Submission) -> dict[int, Pixels]:
         """The current estimates of the running images by index, uint8 (H, W, C); raises what decoding them raises."""
         model = next((each for each in self._models.busy() if submission in each.running), None)
@@ -110,6 +115,7 @@ class Scheduler:
         model.running.append(submission)
         submission.state = "running"
         try:
+            submission.model_sha256 = model.bundle.sha256
             for index in range(submission.request.num_images):
                 job = job_of(model.bundle, submission.request, index, model.components)
                 submission.jobs[job] = index

@@ -67,6 +67,7 @@ def test_without_a_topology_every_processor_is_a_core(tmp_path: Path) -> None:
 def test_where_the_system_has_no_masks_onnxruntime_chooses(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delattr(os, "sched_getaffinity", raising=False)
     assert cpu.describe(machine, {}).threads == 0
+    monkeypatch.setattr(os, "cpu_count", lambda: 8)
     assert cpu.describe(machine, {"OMP_NUM_THREADS": "3"}).threads == 3
     assert "does not report" in str(cpu.describe(machine, {}))
 
@@ -149,7 +150,10 @@ def test_quotas_of_control_groups_of_the_first_version(machine: Path) -> None:
     ("environ", "threads"),
     [
         ({"OMP_NUM_THREADS": "3"}, 3),
-        ({"OMP_NUM_THREADS": " 16 "}, 16),
+        ({"OMP_NUM_THREADS": " 8 "}, 8),
+        ({"OMP_NUM_THREADS": "16"}, 8),
+        ({"ORT_INTRA_OP_NUM_THREADS": "100000"}, 8),
+        ({"OMP_NUM_THREADS": "9" * 5000}, 8),
         ({"OMP_NUM_THREADS": "2,8"}, 2),
         ({"OMP_NUM_THREADS": "4"}, 0),
         ({"OMP_NUM_THREADS": ""}, 0),
@@ -161,6 +165,24 @@ def test_quotas_of_control_groups_of_the_first_version(machine: Path) -> None:
 )
 def test_the_environment_is_heard(machine: Path, environ: dict[str, str], threads: int) -> None:
     assert cpu.describe(machine, environ, _EIGHT).threads == threads
+
+
+def test_no_more_threads_than_processors(machine: Path) -> None:
+    found = _describe(machine, OMP_NUM_THREADS="100000")
+    assert str(found) == (
+        "8 threads a graph (4 physical cores, 100000 asked for by the environment, at most 8, one for each processor)"
+    )
+
+
+def test_onnxruntime_does_not_read_its_own_variable_where_it_asks_for_too_much(tmp_path: Path) -> None:
+    found = _describe(tmp_path, {0, 1}, ORT_INTRA_OP_NUM_THREADS="100000")
+    assert (found.cores, found.threads) == (2, 2)
+
+
+def test_where_the_system_has_no_masks_threads_are_limited_too(machine: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "sched_getaffinity", raising=False)
+    monkeypatch.setattr(os, "cpu_count", lambda: 6)
+    assert cpu.describe(machine, {"OMP_NUM_THREADS": "100000"}).threads == 6
 
 
 def test_the_environment_wins_over_the_quota(machine: Path) -> None:

@@ -87,6 +87,13 @@ def test_another_option_is_refused(name: str, key: str, message: str) -> None:
         check_options(name, {key: "1"})
 
 
+def test_more_threads_than_processors_are_refused() -> None:
+    check_options("openvino", {"num_of_threads": "1"})
+    for value in ("100000", "9" * 5000):
+        with pytest.raises(ProviderError, match=r"num_of_threads=.* is too much: there are \d+ processors"):
+            check_options("openvino", {"num_of_threads": value})
+
+
 def test_the_openvino_plugin_would_pass_over_the_options_of_the_package() -> None:
     check_options("openvino", {"precision": "FP16"})
     with pytest.raises(ProviderError, match="Valid: enable_causallm, hint_enable_gqa, load_config, reshape_input"):

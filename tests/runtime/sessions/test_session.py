@@ -68,6 +68,23 @@ def test_inputs_are_cast_to_what_the_graph_declares(graph: Path, dtype: type[np.
     np.testing.assert_array_equal(session.run(cast)["out_sample"], session.run(feeds)["out_sample"])
 
 
+@pytest.mark.parametrize("wrong", [499.9, np.nan, np.inf, 2.0**70])
+def test_numbers_that_an_integer_input_does_not_have_are_refused(graph: Path, wrong: float) -> None:
+    session, feeds = ddim_edge.Session(graph, "cpu"), _feeds()
+    with pytest.raises(ddim_edge.BundleError, match=r"unet's input timestep int64 .* whole numbers .* was given"):
+        session.run({**feeds, "timestep": np.array([499, wrong])})
+
+
+def test_whole_numbers_beyond_a_smaller_integer_type_are_refused(tmp_path: Path) -> None:
+    model = onnx.parser.parse_model(
+        '<ir_version: 10, opset_import: ["" : 18]> g (int32[n] x) => (int32[n] y) { y = Identity(x) }'
+    )
+    session = ddim_edge.Session(_save(tmp_path, model), "cpu")
+    np.testing.assert_array_equal(session.run({"x": np.array([7])})["y"], [7])
+    with pytest.raises(ddim_edge.BundleError, match="was given 4294967296"):
+        session.run({"x": np.array([2**32])})
+
+
 def test_memory_order_does_not_matter(graph: Path) -> None:
     session, feeds = ddim_edge.Session(graph, "cpu"), _feeds()
     turned = {**feeds, "sample": np.asfortranarray(feeds["sample"])}
@@ -141,7 +158,7 @@ def test_a_type_without_a_numpy_type_is_a_bundle_error(tmp_path: Path) -> None:
     source = (
         '<ir_version: 10, opset_import: ["" : 18]> g (string[n] words) => (string[n] out) { out = Identity(words) }'
     )
-    with pytest.raises(ddim_edge.BundleError, match=r"words has the type tensor\(string\)"):
+    with pytest.raises(ddim_edge.BundleError, match=r"'words' has the type tensor\(string\)"):
         ddim_edge.Session(_save(tmp_path, onnx.parser.parse_model(source)), "cpu")
 
 

@@ -12,8 +12,8 @@ import httpx2
 from bench.serving.client import decode
 from bench.serving.trace import Ask
 from ddim_edge.arrays import Pixels
-
-from ..fuzz.malformed import case, drawn
+from tests.fuzz.bodies import json_bytes
+from tests.fuzz.png import drawn
 
 KEEP_EVERY = 20
 """Every so many answers, one is kept to be compared."""
@@ -92,10 +92,7 @@ class Visitors:
 
     async def _ask_nonsense(self, _: Ask, generator: random.Random) -> None:
         """What cannot be honoured, from the fuzzing; whatever is not a 500 will do."""
-        each = case(generator.randrange(2**31), 0)
-        while each.kind != "bytes":
-            each = case(generator.randrange(2**31), 0)
-        body = each.payload.partition(b"\r\n\r\n")[2]
+        body = json_bytes(generator).body
         headers = {"Content-Type": "application/json"}
         url = f"{self.address}/v1/images/generations"
         response = await self.client.post(url, content=body, headers=headers)

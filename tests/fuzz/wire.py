@@ -1,24 +1,23 @@
-"""Malformed requests against a real server: never a 500, and it lives on and is right."""
+"""Plays bytes against a real server: never a 500, and it lives on and is right."""
 
 import asyncio
 import contextlib
 import json
+import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from bench import tables
 from bench.results import Record
 from bench.serving.client import images_of, open_client
 from bench.serving.processes import Server, ours
 from bench.serving.trace import Ask
 from ddim_edge.benchmark.rounds import Notify
 
-from . import malformed
-from .malformed import Case
+from . import wire_cases
+from .http import message_in
+from .wire_cases import Bytes
 
-SUBJECT = "serving_fuzz"
-PACKAGES = ("ddim-edge", "fastapi", "uvicorn", "httptools")
 AT_ONCE = 8
 LIMITS = ("--max-steps", "8", "--max-body-mb", "1", "--timeout", "60")
 """What happens to be valid is made, and should not take long."""
@@ -30,31 +29,35 @@ _CHECK = Ask(0.0, 5, (8,), 7)
 class Findings:
     """What was answered how often, and what must not have been."""
 
-    statuses: Counter[str] = field(default_factory=Counter)
-    failures: list[Record] = field(default_factory=list)
+    outcomes: Counter[str] = field(default_factory=Counter)
+    faults: list[Record] = field(default_factory=list)
+
+    def fault(self, why: str, index: int | None = None) -> None:
+        self.faults.append({"index": index, "why": why})
 
 
-def measure(indices: Sequence[int], seed: int, notify: Notify) -> Record:
-    """Send the malformed requests ``indices`` of ``seed``; returns the findings, which are written, too."""
+def case(seed: int, index: int) -> Bytes:
+    """Case ``index`` of a seed: always the same."""
+    return wire_cases.draw(random.Random(f"wire:{seed}:{index}"))
+
+
+def measure(indices: Sequence[int], seed: int, notify: Notify) -> Findings:
+    """Send the cases ``indices`` of ``seed`` to a server in a process of its own."""
     with ours(*LIMITS, name="fuzz") as server:
         findings, unchanged = asyncio.run(_run(server, indices, seed, notify))
         alive = server.alive
         exit_code = server.stop()
         log = server.log.read_text(errors="replace")
-    record = {
-        "seed": seed,
-        "requests": len(indices),
-        "statuses": dict(sorted(findings.statuses.items())),
-        "failures": findings.failures,
-        "alive": alive,
-        "image_unchanged": unchanged,
-        "exit_code": exit_code,
-        "logged_500": _logged_500(log),
-        "tracebacks_in_log": log.count("Traceback (most recent call last)"),
+    ends = {
+        "the server ended": not alive,
+        "the server does not make the same image any more": not unchanged,
+        f"the server's exit code was {exit_code}": exit_code != 0,
+        f"the log has answers with 500: {_logged_500(log)}": bool(_logged_500(log)),
+        "the log has a traceback": "Traceback (most recent call last)" in log,
     }
-    if len(indices) > 1:
-        tables.publish(SUBJECT, record, PACKAGES)
-    return record
+    for why in (why for why, is_so in ends.items() if is_so):
+        findings.fault(why)
+    return findings
 
 
 def _logged_500(log: str) -> Record:
@@ -71,25 +74,23 @@ async def _run(server: Server, indices: Sequence[int], seed: int, notify: Notify
         try:
             after = await images_of(client, server.url, _CHECK)
         except Exception as error:  # whatever it was, the server is not right any more
-            findings.failures.append({"index": None, "why": f"no image afterwards: {error}"})
+            findings.fault(f"no image afterwards: {error}")
             return findings, False
     return findings, before[0].tobytes() == after[0].tobytes()
 
 
 async def _sender(server: Server, left: Iterator[int], seed: int, findings: Findings, notify: Notify) -> None:
     for index in left:
-        if index % 50 == 0:
-            notify(f"request {index}, {len(findings.failures)} failures")
-        each = malformed.case(seed, index)
+        notify(f"wire: case {index}, {len(findings.faults)} faults")
+        each = case(seed, index)
         answer = await exchange(server, each)
-        findings.statuses[f"{each.kind} {_status(answer) or 'cut off'}"] += 1
+        findings.outcomes[str(_status(answer) or "cut off")] += 1
         why = fault(each, answer)
         if why is not None:
-            again = f"python -m bench.serving fuzz --seed {seed} --only {index}"
-            findings.failures.append({"index": index, "kind": each.kind, "why": why, "again": again})
+            findings.fault(why, index)
 
 
-async def exchange(server: Server, each: Case) -> bytes:
+async def exchange(server: Server, each: Bytes) -> bytes:
     """Send the bytes and read what comes until the server closes, or for a moment where nothing need come."""
     port = int(server.address.rpartition(":")[2])
     try:
@@ -110,7 +111,7 @@ async def exchange(server: Server, each: Case) -> bytes:
     return bytes(answer)
 
 
-def fault(each: Case, answer: bytes) -> str | None:
+def fault(each: Bytes, answer: bytes) -> str | None:
     """What is wrong with an answer, if anything."""
     status = _status(answer)
     if status is None:
@@ -119,7 +120,7 @@ def fault(each: Case, answer: bytes) -> str | None:
         return f"status {status}: {answer[-300:]!r}"
     head, _, body = answer.partition(b"\r\n\r\n")
     ours = b"x-request-id" in head.lower()
-    if status >= 400 and ours and not each.payload.startswith(b"HEAD") and not _is_error(body):
+    if status >= 400 and ours and not each.payload.startswith(b"HEAD") and message_in(body) is None:
         return f"status {status} without OpenAI's error object: {body[:200]!r}"
     return None
 
@@ -128,10 +129,3 @@ def _status(answer: bytes) -> int | None:
     """The status of the first answer that is not 100."""
     lines = (line for line in answer.split(b"\r\n") if line.startswith(b"HTTP/1.1 ") and line[9:12].isdigit())
     return next((status for line in lines if (status := int(line[9:12])) != 100), None)
-
-
-def _is_error(body: bytes) -> bool:
-    try:
-        return isinstance(json.loads(body)["error"]["message"], str)
-    except (ValueError, KeyError, TypeError):
-        return False

@@ -1,0 +1,130 @@
+"""Names in diffusers' files that are not built here: the answer to them must not be a similar name.
+
+From diffusers 0.42. A sampler of another name makes other images, or none.
+"""
+
+import difflib
+from collections.abc import Collection, Mapping
+
+from ..errors import LONGEST_SHOWN, choose_from, shown
+
+SCHEDULERS = frozenset(
+    [
+        "AmusedScheduler",
+        "BlockRefinementScheduler",
+        "CMStochasticIterativeScheduler",
+        "CogVideoXDDIMScheduler",
+        "CogVideoXDPMScheduler",
+        "ConsistencyDecoderScheduler",
+        "CosineDPMSolverMultistepScheduler",
+        "DDIMInverseScheduler",
+        "DDIMParallelScheduler",
+        "DDIMScheduler",
+        "DDPMParallelScheduler",
+        "DDPMScheduler",
+        "DDPMWuerstchenScheduler",
+        "DEISMultistepScheduler",
+        "DPMSolverMultistepInverseScheduler",
+        "DPMSolverMultistepScheduler",
+        "DPMSolverSDEScheduler",
+        "DPMSolverSinglestepScheduler",
+        "DiscreteDDIMScheduler",
+        "EDMDPMSolverMultistepScheduler",
+        "EDMEulerScheduler",
+        "EntropyBoundScheduler",
+        "EulerAncestralDiscreteScheduler",
+        "EulerDiscreteScheduler",
+        "FlowMapEulerDiscreteScheduler",
+        "FlowMatchEulerDiscreteScheduler",
+        "FlowMatchHeunDiscreteScheduler",
+        "FlowMatchLCMScheduler",
+        "HeliosDMDScheduler",
+        "HeliosScheduler",
+        "HeunDiscreteScheduler",
+        "IPNDMScheduler",
+        "KDPM2AncestralDiscreteScheduler",
+        "KDPM2DiscreteScheduler",
+        "KarrasVeScheduler",
+        "LCMScheduler",
+        "LMSDiscreteScheduler",
+        "LTXEulerAncestralRFScheduler",
+        "MiniMaxH3Scheduler",
+        "PNDMScheduler",
+        "PiflowScheduler",
+        "RFD4ProteinaScheduler",
+        "RePaintScheduler",
+        "SASolverScheduler",
+        "SCMScheduler",
+        "ScoreSdeVeScheduler",
+        "ScoreSdeVpScheduler",
+        "TCDScheduler",
+        "UnCLIPScheduler",
+        "UniPCMultistepScheduler",
+        "VQDiffusionScheduler",
+    ]
+)
+"""The scheduler classes."""
+
+FLOW_MATCHING = frozenset(
+    [
+        "FlowMapEulerDiscreteScheduler",
+        "FlowMatchEulerDiscreteScheduler",
+        "FlowMatchHeunDiscreteScheduler",
+        "FlowMatchLCMScheduler",
+        "HeliosDMDScheduler",
+        "HeliosScheduler",
+        "LTXEulerAncestralRFScheduler",
+        "MiniMaxH3Scheduler",
+        "PiflowScheduler",
+    ]
+)
+"""Those of flow matching, which has no β."""
+
+OUR_NAMES: Mapping[str, Mapping[str, str]] = {
+    "beta_schedule": {"linear": "linear", "scaled_linear": "quadratic", "squaredcos_cap_v2": "squared_cosine"},
+    "prediction_type": {"epsilon": "noise", "v_prediction": "angular_velocity", "sample": "sample"},
+}
+"""By key: the values that have another name in this project's options."""
+
+_KNOWN: Mapping[str, Collection[str]] = {
+    "_class_name": SCHEDULERS,
+    "prediction_type": ("epsilon", "v_prediction", "sample", "original_sample", "flow_prediction", "trigflow"),
+    "beta_schedule": ("linear", "scaled_linear", "squaredcos_cap_v2", "sigmoid", "exp", "laplace"),
+    "timestep_spacing": ("leading", "linspace", "trailing"),
+    "variance_type": ("fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", "learned", "learned_range"),
+    "solver_type": ("midpoint", "heun", "logrho", "bh1", "bh2"),
+    "sampler": (
+        *(
+            "deis",
+            "dpm2",
+            "dpm2-a",
+            "dpm-fast",
+            "dpm-adaptive",
+            "dpmpp-2m-sde",
+            "dpmpp-2s-a",
+            "dpmpp-3m",
+            "dpmpp-3m-sde",
+        ),
+        *("dpmpp-sde", "edm", "heun", "ipndm", "ddim-inverse", "lms", "plms", "sa-solver", "tcd"),
+    ),
+}
+"""By key: the values of diffusers' files. ``sampler``: usual short names of samplers."""
+
+
+_CLASS_CUTOFF = 0.85
+"""Similarity of a misspelt class name. All class names end in Scheduler, so any two of them are similar."""
+
+
+def unknown_value(key: str, value: object, built: Collection[str]) -> str:
+    """The message for a ``value`` of ``key`` that is not in ``built``: known elsewhere, misspelt, or unknown."""
+    known = _KNOWN.get(key, ())
+    ours = OUR_NAMES.get(key, {}).get(value) if isinstance(value, str) else None
+    if ours in built:
+        return f"{key} {value!r} is called {ours!r} here"
+    if isinstance(value, str) and value in known:
+        return f"{key} {value!r} is known, but not built here. Built: {', '.join(built)}."
+    cutoff = _CLASS_CUTOFF if key == "_class_name" else 0.5
+    nearest = difflib.get_close_matches(str(value)[:LONGEST_SHOWN], {*built, *known}, n=1, cutoff=cutoff)
+    if nearest and nearest[0] in built:
+        return choose_from(key, value, built)
+    return f"{key} {shown(value)} is unknown. Valid: {', '.join(built)}."

@@ -1,0 +1,59 @@
+"""Recipes: the schema of the JSON object that a picture or a latents file carries."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from ...config.schema import check_json, flag, list_of, mapping_of, real, text, whole
+from ...errors import ConfigError
+
+MAX_SIDE = 16384
+"""The largest height and width of an image, in pixels."""
+MAX_IMAGES = 10**7
+"""The most images of one request: files in a folder have numbers of six digits."""
+
+_TEXT = text(2**20)
+
+
+def _anything(_name: str, _value: Any) -> None:
+    """An option of the sampler: its config checks it."""
+
+
+_SCHEMA = {
+    "model": text(4096),
+    "model_sha256": text(64),
+    "version": text(100),
+    "label_names": list_of(_TEXT),
+    "labels": list_of(whole(0, 2**31)),
+    "prompts": list_of(_TEXT),
+    "negative_prompt": _TEXT,
+    "interpolated": _TEXT,
+    "num_images": whole(1, MAX_IMAGES),
+    "index": whole(0, MAX_IMAGES - 1),
+    "num_steps": whole(1, 2**31),
+    "seed": whole(0, 2**63),
+    "batch_size": whole(1, 2**31),
+    "height": whole(1, MAX_SIDE),
+    "width": whole(1, MAX_SIDE),
+    "noise": text(100),
+    "guidance_scale": real(0),
+    "guidance_rescale": real(0, 1),
+    "guidance_interval": list_of(real(0), 2),
+    "strength": real(0, 1),
+    "control_scale": list_of(real(0), 1000),
+    "long_prompt": flag,
+    "prompt_weights": flag,
+    "safety_checker": flag,
+    "vae_tiling": flag,
+    "sampler": mapping_of(_anything, 1000),
+    "origin": mapping_of(text(64), 1000),
+}
+
+
+def check_recipe(values: Mapping[str, Any]) -> None:
+    """Raise ConfigError for an entry of the wrong type or size. An entry may be missing."""
+    check_json(values, _SCHEMA, "the recipe")
+    for key in _SCHEMA.keys() & values.keys():
+        if values[key] is None:
+            raise ConfigError(f"the recipe: {key} must have a value, not null")
+    if values.get("index", 0) >= values.get("num_images", MAX_IMAGES):
+        raise ConfigError(f"the recipe: index must be below num_images {values['num_images']}, not {values['index']}")

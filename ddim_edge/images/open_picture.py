@@ -1,0 +1,43 @@
+"""Opens picture files of known formats, with the number of pixels checked before they are decoded."""
+
+import os
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from PIL import Image, UnidentifiedImageError
+
+from ..errors import ConfigError
+from ..files import open_regular
+
+FORMATS = ("PNG", "JPEG", "WEBP")
+"""The formats of pictures that are read, in Pillow's names. Its other decoders are not used: that of EPS runs
+Ghostscript."""
+
+MAX_PIXELS = 2**26
+"""The largest picture that the command line and the Python API read: 8192x8192."""
+
+
+@contextmanager
+def open_picture(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
+    """Yield a picture that is not decoded yet. ConfigError for a file that cannot be read, here or in the block."""
+    try:
+        with warnings.catch_warnings(), open_regular(path) as file:
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below replaces it
+            with Image.open(file, formats=FORMATS) as picture:
+                _check_size(picture)
+                yield picture
+    except ConfigError as error:
+        raise ConfigError(f"{os.fspath(path)}: {error}") from None
+    except FileNotFoundError:
+        raise ConfigError(f"{os.fspath(path)} is not there") from None
+    except UnidentifiedImageError:
+        raise ConfigError(f"{os.fspath(path)} is not a picture in {', '.join(FORMATS)}") from None
+    except Exception as error:  # Pillow's decoders raise many kinds for a broken file
+        text = getattr(error, "strerror", None) or str(error) or type(error).__name__
+        raise ConfigError(f"{os.fspath(path)} is not a picture that can be read: {text}") from None
+
+
+def _check_size(picture: Image.Image) -> None:
+    if picture.width * picture.height > MAX_PIXELS:
+        raise ConfigError(f"{picture.width}x{picture.height} pixels are over the limit of {MAX_PIXELS:,}")
