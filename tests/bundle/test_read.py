@@ -11,7 +11,7 @@ import pytest
 
 import ddim_edge
 from ddim_edge.bundle.read import bundled_folder, open_bundle
-from tests.helpers.tiny_bundles import LABELS, NULL_CLASS, tiny_model, write_json
+from tests.helpers.tiny_bundles import LABELS, NULL_CLASS, tiny_model, write_bundle, write_json
 
 NewBundle = Callable[..., Path]
 
@@ -228,3 +228,10 @@ def test_the_bundled_models_files_are_those_that_were_exported() -> None:
     for name, said in written.items():
         contents = (folder / "fashion-mnist" / name).read_bytes()
         assert said == {"sha256": hashlib.sha256(contents).hexdigest(), "size": len(contents)}, name
+
+
+@pytest.mark.parametrize("side", [-8, 0, 16385, 2**63])
+def test_a_side_that_no_image_has_is_refused(tmp_path: Path, side: int) -> None:
+    bundle = open_bundle(write_bundle(tmp_path / "bundle"))
+    with pytest.raises(ddim_edge.ConfigError, match=f"height must be from 1 to 16384, not {side}"):
+        bundle.image_shape(side, 8)
