@@ -116,6 +116,8 @@ def _run_command(arguments: Sequence[str] | None) -> int:
         return _fail(shortened(str(error), given), error.exit_code)
     except (click.Abort, KeyboardInterrupt) as error:
         return _fail(str(error) or "interrupted", INTERRUPTED)
+    except MemoryError:
+        return _fail("there is too little memory: ask for fewer or smaller images, or give a smaller --batch-size", 2)
     except Exception as error:
         if os.environ.get("DDIM_EDGE_DEBUG"):
             raise

@@ -141,3 +141,10 @@ def test_padding_and_truncation_that_a_file_asks_for_are_not_done_twice(small: P
     whole["pre_tokenizer"] = {"type": "WhitespaceSplit"}
     write_json(small / "tokenizer.json", whole)
     assert ClipTokenizer(small).encode("a a a") == [0, 0, 0]
+
+
+def test_a_word_for_unknown_words_that_is_not_in_the_vocabulary(small: Path) -> None:
+    write_json(small / "tokenizer_config.json", {"unk_token": "x" * 5000})
+    with pytest.raises(BundleError, match=r"tokenizer that can be read or used: .*Unk token .xxx.*Copy it") as error:
+        ClipTokenizer(small).encode("b")
+    assert len(str(error.value)) < 500

@@ -8,7 +8,7 @@ from ...config.schema import check_json, flag, list_of, mapping_of, real, text, 
 from ...errors import ConfigError
 
 MAX_IMAGES = 10**7
-"""The most images of one request: files in a folder have numbers of six digits."""
+"""The most images of one request."""
 
 _TEXT = text(2**20)
 
