@@ -4,7 +4,6 @@
 
     DdimEdgeError
     ├── ConfigError (also a ValueError)   an option, a label, a scheduler file
-    │   └── NotBuiltError                 a scheduler, or a variant of one, that is not built here
     ├── BundleError                       a model folder or one of its files
     ├── ProviderError                     the device that was asked for
     │   └── DeviceMemoryError             too little memory on it for a network call
@@ -29,10 +28,6 @@ class DdimEdgeError(Exception):
 
 class ConfigError(DdimEdgeError, ValueError):
     """An option or setting has an invalid value, or one that the model does not support."""
-
-
-class NotBuiltError(ConfigError):
-    """A scheduler is unknown, or it or its variant is known and not built here; another sampler may fit the model."""
 
 
 class BundleError(DdimEdgeError):

@@ -7,8 +7,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..config.diffusers_names import NotBuiltError
 from ..diffusion.samplers import DdimConfig, SamplerConfig, sampler_config, schedule_of
-from ..errors import BundleError, ConfigError, NotBuiltError, shown
+from ..errors import BundleError, ConfigError, shown
 from .bundle import Bundle, default_steps_of
 from .control_config import ControlConfig
 from .json_files import check_json_files, read_optional, read_required

@@ -13,7 +13,7 @@ import click
 from ..errors import DdimEdgeError
 from ..version import __version__
 from .environment import PREFIX, check_variables
-from .failures import check_current_folder, say, shortened, system_error, usage_error
+from .failures import check_current_folder, print_any_name, say, shortened, system_error, usage_error
 
 INTERRUPTED = 130
 
@@ -104,6 +104,7 @@ def _show_warning(
 
 
 def _run_command(arguments: Sequence[str] | None) -> int:
+    print_any_name()
     given = sys.argv[1:] if arguments is None else arguments
     try:
         code = cli.main(given, prog_name="ddim-edge", standalone_mode=False)

@@ -5,8 +5,8 @@ import math
 from collections.abc import Mapping, Set
 from typing import Any
 
-from ..errors import ConfigError, NotBuiltError, shown
-from .diffusers_names import OUR_NAMES, unknown_value
+from ..errors import ConfigError, shown
+from .diffusers_names import OUR_NAMES, NotBuiltError, unknown_value
 
 _FIELD_OF_KEY: Mapping[str, str] = {
     "num_train_timesteps": "num_train_steps",

@@ -6,7 +6,7 @@ From diffusers 0.42. A sampler of another name makes other images, or none.
 import difflib
 from collections.abc import Collection, Mapping
 
-from ..errors import LONGEST_SHOWN, ConfigError, NotBuiltError, choose_from, shown
+from ..errors import LONGEST_SHOWN, ConfigError, choose_from, shown
 
 SCHEDULERS = frozenset(
     [
@@ -109,6 +109,10 @@ _KNOWN: Mapping[str, Collection[str]] = {
     ),
 }
 """By key: the values of diffusers' files. ``sampler``: usual short names of samplers."""
+
+
+class NotBuiltError(ConfigError):
+    """A scheduler is unknown, or it or its variant is known and not built here; another sampler may fit the model."""
 
 
 _CLASS_CUTOFF = 0.85

@@ -210,6 +210,12 @@ def test_conditioning_that_is_not_known_here_is_an_error(new_bundle: NewBundle) 
         ddim_edge.load(new_bundle(model), "cpu")
 
 
+@pytest.mark.parametrize("side", [0, -8, 10**12])
+def test_a_size_that_no_image_has(tiny_bundle: Path, side: int) -> None:
+    with pytest.raises(ddim_edge.ConfigError, match="width must be from 1 to 16384"):
+        open_bundle(tiny_bundle).image_shape(8, side)
+
+
 def test_the_hash_is_that_of_the_weights_alone(new_bundle: NewBundle) -> None:
     folder = new_bundle()
     before = open_bundle(folder).sha256

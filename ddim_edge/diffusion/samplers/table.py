@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 
 from ...arrays import Sample
 from ...config import NoiseScheduleConfig, read_json
-from ...config.diffusers_names import FLOW_MATCHING, unknown_value
-from ...errors import ConfigError, NotBuiltError, shown
+from ...config.diffusers_names import FLOW_MATCHING, NotBuiltError, unknown_value
+from ...errors import ConfigError, shown
 from .ddim import DdimConfig, DdimSchedule, ddim
 from .ddpm import DdpmConfig, DdpmSchedule, ddpm
 from .dpmpp import DpmppConfig, DpmppSchedule, dpmpp_2m
