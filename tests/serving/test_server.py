@@ -88,6 +88,7 @@ def test_streaming_sends_partial_images_and_then_the_whole_one(client: TestClien
         ({"prompt": "cat", "sampler": "ddpm", "num_inference_steps": None}, 400, "at most 40, not 50"),
         ({"prompt": "cat", "partial_images": 2}, 400, "stream"),
         ({"prompt": "cat", "colour": "red"}, 400, "colour: unknown option"),
+        ({"prompt": "cat", "\ud800": "red"}, 400, "\\ud800: unknown option"),
         ({"prompt": "cat", "sampler": "ddimm"}, 400, "Did you mean 'ddim'"),
         ({"prompt": "cat", "labels": ["dog"]}, 400, "already"),
         ({"prompt": "cat", "model": "/etc/passwd"}, 404, "unknown"),
