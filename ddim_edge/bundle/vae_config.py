@@ -48,6 +48,8 @@ class VaeConfig:
     def from_json(cls, keys: Mapping[str, Any]) -> Self:
         """Read diffusers' keys: of AutoencoderKL, AutoencoderTiny or VQModel."""
         levels = keys.get("num_decoder_blocks") or keys["block_out_channels"]
+        if not levels:
+            raise ValueError("block_out_channels is empty")
         scale, mean, deviation = _scale(keys), keys.get("latents_mean"), keys.get("latents_std")
         if mean is None or deviation is None:
             mean, deviation = [float(keys.get("shift_factor") or 0)], [1.0]

@@ -70,7 +70,7 @@ def _fault(case: Case, code: int, err: str, output: Path) -> str | None:
         return "it succeeded, and there is no right result" if case.must_fail else _wrong_file(case, output)
     if code == 1 and len(lines) == 1 and _NAN.match(lines[0]):
         return None  # a network's fault, not the user's
-    if code != 2:
+    if code != 2 or "there is too little memory" in err:
         return f"exit code {code}: {err[-400:]}"
     if len(lines) != 1 or not lines[0].startswith("ddim-edge: "):
         return f"not one line: {err[:400]!r}"

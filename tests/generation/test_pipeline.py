@@ -292,3 +292,19 @@ def test_with_low_memory_a_replaced_file_is_not_opened_again(tmp_path: Path) -> 
     write_file(graph, graph.read_bytes())
     with pytest.raises(ddim_edge.BundleError, match="was replaced after the model was opened: open the model again"):
         pipeline.generate(num_steps=2)
+
+
+def test_images_of_weights_that_were_overwritten_under_an_open_model_are_refused(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "bundle", external=True)
+    pipeline = ddim_edge.load(folder, "cpu")
+    wanted = pipeline.generate(num_steps=2).images
+    data = folder / "unet" / "model.onnx_data"
+    contents = data.read_bytes()
+    write_file(data, bytes(len(contents)))  # another file: the open one stays as it is
+    np.testing.assert_array_equal(pipeline.generate(num_steps=2).images, wanted)
+    write_file(data, contents)
+    pipeline = ddim_edge.load(folder, "cpu")
+    pipeline.generate(num_steps=2)
+    data.write_bytes(bytes(len(contents)))
+    with pytest.raises(ddim_edge.BundleError, match=r"model\.onnx_data was overwritten while the model was open"):
+        pipeline.generate(num_steps=2)

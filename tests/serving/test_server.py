@@ -303,3 +303,16 @@ def test_a_recipe_names_the_model_that_made_the_image_also_after_its_files_were_
             made = ddim_edge.load(folders["one"], "cpu").generate(labels=["cat"], seed=1, num_steps=2).images[0]
             np.testing.assert_array_equal(pixels(item["b64_json"]), made[:, :, 0])
     assert hashes[0] != hashes[1]
+
+
+def test_a_model_whose_file_was_overwritten_is_loaded_again(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "one", external=True)
+    body = {"prompt": "cat", "seed": 1, "num_inference_steps": 2}
+    with TestClient(create_app({"one": folder})) as client:
+        before = client.post("/v1/images/generations", json=body).json()["data"][0]
+        data = folder / "unet" / "model.onnx_data"
+        data.write_bytes(data.read_bytes().replace(np.float32(0.5).tobytes(), np.float32(0.25).tobytes()))
+        after = client.post("/v1/images/generations", json=body).json()["data"][0]
+    assert before["ddim_edge"]["model_sha256"] != after["ddim_edge"]["model_sha256"] == open_bundle(folder).sha256
+    made = ddim_edge.load(folder, "cpu").generate(labels=["cat"], seed=1, num_steps=2).images[0]
+    np.testing.assert_array_equal(pixels(after["b64_json"]), made[:, :, 0])

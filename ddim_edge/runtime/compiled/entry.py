@@ -96,6 +96,11 @@ class Compiled:
         return self._form is CompiledForm.OPTIMIZED
 
     @property
+    def mapped_files(self) -> list[Path]:
+        """The files that ONNX Runtime may read weights from while it runs: those of an optimized graph."""
+        return [self.folder / name for name in self.contents.sizes] if self.optimized else []
+
+    @property
     def is_context(self) -> bool:
         """Whether it is an EPContext model, which has one node in place of all that the provider compiled."""
         return self._form is CompiledForm.CONTEXT
@@ -114,6 +119,12 @@ class Compiled:
     def batches(self) -> tuple[int, ...]:
         """The rows of its inputs, such as 2, or 1 and 2 for a fused step of guided images; empty where any fit."""
         return tuple(sorted({shape[0] for shape in self.recipe.shapes.values()}))
+
+    @property
+    def sample_rows(self) -> tuple[int, ...]:
+        """The numbers of samples that it was compiled for; empty where it takes any."""
+        shape = self.recipe.shapes.get("sample")
+        return self.batches if shape is None else shape[:1]
 
     def damage(self, *, reads_all: bool = False) -> str | None:
         """What is wrong with its files, as text; None where nothing is. ``reads_all`` as for ``damaged``.

@@ -1,10 +1,9 @@
 """Opens the sessions of one pipeline: all on one device, and with low_memory one at a time."""
 
-from functools import partial
 from pathlib import Path
 
 from ...graphs.external_data import check_onnx_file
-from ...graphs.same_files import SameFiles
+from ...graphs.same_files import GraphFiles, SameFiles
 from ..providers.device import Device
 from .fp16_check import fp32_fallback_of
 from .session import OneInMemory, Session
@@ -30,7 +29,7 @@ class Sessions:
         also with ``low_memory``. Raises BundleError or ProviderError where it cannot be opened.
         """
         graphs = filter(None, (path, fp32_fallback_of(path)))
-        check = partial(self._files.use, [file for graph in graphs for file in (graph, *check_onnx_file(graph, root))])
-        check()
+        paths = (file for graph in graphs for file in (graph, *check_onnx_file(graph, root)))
+        files = GraphFiles(self._files).joined_by(paths)
         one_in_memory = None if keep_open else self._one_in_memory
-        return Session(path, self.device, one_in_memory=one_in_memory, each_step=each_step, before_opening_again=check)
+        return Session(path, self.device, one_in_memory=one_in_memory, each_step=each_step, files=files)

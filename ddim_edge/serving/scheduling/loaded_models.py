@@ -8,7 +8,7 @@ from functools import partial
 
 from ...bundle.bundle import Bundle
 from ...bundle.read import open_bundle
-from ...errors import DdimEdgeError
+from ...errors import BundleError, DdimEdgeError
 from ...generation.engine import Engine
 from ...generation.pipeline import Pipeline
 from ...generation.warmup import default_requests, warm_up
@@ -44,6 +44,15 @@ class LoadedModel:
         taken = sum(other.rows_per_image for other in counted)
         return not self.running or taken + submission.rows_per_image <= self.limit.rows
 
+    @property
+    def is_overwritten(self) -> bool:
+        """Whether it is idle, and has to be loaded again because its files have other contents now."""
+        try:
+            self.bundle.files.check_not_overwritten()
+        except BundleError:
+            return not self.running
+        return False
+
     def runs_client_of(self, submission: Submission) -> bool:
         """Whether a request of the same client is running."""
         return any(other.client == submission.client for other in self.running)
@@ -76,6 +85,8 @@ class LoadedModels:
             self._failed.add(name)
             self._loaded[name] = self._loading.pop(name).result()
             self._failed.discard(name)
+        if name in self._loaded and self._loaded[name].is_overwritten:
+            del self._loaded[name]
         if name in self._loaded:
             self._loaded.move_to_end(name)
             return self._loaded[name]
