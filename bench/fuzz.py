@@ -1,5 +1,6 @@
 """``python -m bench.fuzz [KIND …]``: hostile input of the kinds of tests/fuzz, many cases of each."""
 
+import resource
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,8 @@ SUBJECT = "fuzz"
 PACKAGES = ("ddim-edge", "numpy", "onnxruntime", "pillow", "fastapi", "uvicorn")
 SEED = 2026
 WIRE = "wire"
+_MOST_BYTES = 16 * 2**30
+"""Address space of a worker: a case that takes all memory must not end other programs."""
 _AT_ONCE = 50
 """Cases that a worker plays before it says how they ended."""
 
@@ -114,6 +117,7 @@ class _Players:
 def open_player(settings: Mapping[str, Any]) -> tuple[Record, Respond]:
     """The worker: opens the player of a kind, which lives as long as the process."""
     kind, seed = settings["kind"], settings["seed"]
+    resource.setrlimit(resource.RLIMIT_AS, (_MOST_BYTES, _MOST_BYTES))
     play = KINDS[kind].player().__enter__()
 
     def respond(request: Mapping[str, Any]) -> Record:

@@ -72,8 +72,18 @@ _REPR.maxstring = _REPR.maxother = LONGEST_SHOWN
 
 def shown(value: object) -> str:
     """An input value as it stands in an error message: its repr, one line, at most 200 characters."""
-    text = _REPR.repr(value)
-    return text if len(text) <= LONGEST_SHOWN else f"{text[: LONGEST_SHOWN - 3]}..."
+    return shortened(_REPR.repr(value))
+
+
+def shortened(text: str) -> str:
+    """A text that another library made of an input, as it stands in a message: one line, at most 200 characters."""
+    line = " ".join(text[: LONGEST_SHOWN + 1].split())
+    return line if len(line) <= LONGEST_SHOWN else f"{line[: LONGEST_SHOWN - 3]}..."
+
+
+def listed(names: Iterable[str]) -> str:
+    """Names from an input file, such as those of a graph's inputs, as they stand in a message."""
+    return shortened(", ".join(names))
 
 
 def choose_from(what: str, value: object, valid: Iterable[str]) -> str:

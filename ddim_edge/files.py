@@ -13,6 +13,9 @@ from typing import BinaryIO
 
 from .errors import OutputError
 
+_TEMPORARY = ".ddim-edge-"
+"""How the names of temporary files begin."""
+
 
 def open_regular(path: str | os.PathLike[str]) -> BufferedReader:
     """Open a regular file for reading. Raises OSError for anything else.
@@ -70,10 +73,24 @@ def atomic_write(path: Path) -> Iterator[BinaryIO]:
         _flush_folder(path.parent)
 
 
+def flush_files(folder: Path) -> None:
+    """Write all files below ``folder`` to the disk (fsync), so that it can be renamed. Raises OSError."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            with open(path, "rb") as file:
+                os.fsync(file.fileno())
+
+
+def remove_leftovers(folder: Path) -> None:
+    """Remove temporary files of ``atomic_write`` in ``folder`` that a killed process left there."""
+    for path in folder.glob(f"{_TEMPORARY}*"):
+        path.unlink(missing_ok=True)
+
+
 @contextlib.contextmanager
 def _temporary_file(folder: Path) -> Iterator[BinaryIO]:
     """A new file with a name that cannot be predicted; removed at the end of the block, if it was not renamed."""
-    temporary = folder / f".ddim-edge-{os.urandom(8).hex()}.part"
+    temporary = folder / f"{_TEMPORARY}{os.urandom(8).hex()}.part"
     try:
         with open(temporary, "xb") as file:  # x is O_CREAT | O_EXCL: fails where there is a file or a link
             yield file

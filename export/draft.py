@@ -20,7 +20,7 @@ from .options import Options
 from .output.record import write_json
 from .sources.copied import copy_folders
 from .sources.diffusers_folder import Component, Source
-from .sources.scheduler import ASSUMED, Scheduler, is_built
+from .sources.scheduler import Scheduler
 
 _OPSET = 18
 
@@ -69,8 +69,7 @@ def _write(draft: Path, source: Source, scheduler: Scheduler, options: Options) 
         onnx.save_model(_graph(signature), draft / component.name / MODEL)
     copy_folders(source, draft)
     write_json(draft / INDEX, source.index)
-    # The scheduler is checked by itself: another sampler can take its place.
-    write_json(draft / SCHEDULER, scheduler.keys if is_built(scheduler.keys) else ASSUMED)
+    write_json(draft / SCHEDULER, scheduler.keys)
 
 
 def _graph(signature: Signature) -> onnx.ModelProto:

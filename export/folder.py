@@ -92,8 +92,8 @@ def export_folder(
     What the runtime would refuse is refused before a network is traced. A scheduler that is not built here gets a
     SchedulerWarning: the bundle then needs ``sampler`` at every run. A PipelineWarning names an unknown pipeline.
 
-    ``on_stage`` is called with "bundle" and "check" first, then with a component's name and "load", "export", "fit",
-    "verify", "fuse" or "write" when that stage begins; for the fp32 graph of a component, its name ends in ".fp32".
+    ``on_stage`` is called with a component's name and "load", "export", "fit", "verify", "fuse" or "write" when that
+    stage begins; for the fp32 graph of a component, its name ends in ".fp32".
     Raises ConfigError (the source is something else, an option does not apply to it, or ``out`` is not empty),
     ExportError and OutputError, as ``export_unet`` does.
     """
@@ -109,11 +109,11 @@ def export_folder(
     check_scheduler(chosen.keys)
     names = [component.name for component in opened.components]
     fp32_fallbacks = read_fp32_fallbacks(keep_fp32, fp32_too, components=names, precision=options.precision)
+    if fuse_step:
+        _check_step(opened)
     check_runs(opened, chosen, options)
     for component in opened.components:
         check_config(component)
-    if fuse_step:
-        _check_step(opened)
     _fetch(location, opened, allow_pickle=allow_pickle)
     for component in opened.components:
         check_weights(component, allow_pickle=allow_pickle)
@@ -125,7 +125,6 @@ def export_folder(
         ignore_extra_weights=ignore_extra_weights,
     )
     check_targets(job.loras, opened)
-    on_stage("bundle", "check")
     missing = [component for component in opened.components if not (out / component.name).exists()]
     ignored = {component.name: check_component(component, job) for component in missing}
     job = dataclasses.replace(job, ignored_weights=ignored)

@@ -12,7 +12,6 @@ Progress = Callable[[str, str], None]
 """Called with the names of the component and of its stage when the stage begins."""
 
 STAGES = {
-    "check": "reading all weights and comparing them with the configs",
     "load": "reading the weights",
     "export": "tracing the network to ONNX",
     "fit": "rewriting the graph for ONNX Runtime",

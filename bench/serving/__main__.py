@@ -1,4 +1,4 @@
-"""``python -m bench.serving load | overhead | soak``: the server under load."""
+"""``python -m bench.serving load | overhead | soak | attack``: the server under load, and under attack."""
 
 import json
 import sys
@@ -10,6 +10,8 @@ from tests.serving.soak import run as soak
 
 from ..results import Record
 from . import load, overhead
+from .attack import measure as attack
+from .attack.attacks import ATTACKS
 
 console = Console(stderr=True)
 
@@ -47,6 +49,16 @@ def soak_command(minutes: float) -> None:
     """Clients of every kind at 100 % of the capacity; exit code 1 where a check fails."""
     with console.status("") as status:
         _end(soak.measure(minutes, lambda text: status.update(text)))
+
+
+@main.command("attack")
+@click.option("--only", type=click.Choice(list(ATTACKS)), help="Run one attack; nothing is written.")
+def attack_command(only: str | None) -> None:
+    """Attack the server while one honest client asks every second; exit code 1 where a promise is broken."""
+    with console.status("") as status:
+        record = attack.measure(only, lambda text: status.update(text))
+    click.echo(json.dumps(record, indent=1))
+    sys.exit(1 if any(row["broken"] for row in record["rows"].values()) else 0)
 
 
 def _end(record: Record) -> None:

@@ -37,15 +37,17 @@ class Outcome:
         return self.done - self.scheduled
 
 
-def open_client() -> httpx2.AsyncClient:
-    """A client without a limit on connections."""
-    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None)
-    return httpx2.AsyncClient(timeout=httpx2.Timeout(TIMEOUT_S), limits=limits, trust_env=False)
+def open_client(timeout_s: float = TIMEOUT_S, *, keep_alive: bool = True) -> httpx2.AsyncClient:
+    """A client without a limit on connections; without ``keep_alive`` each request has a connection of its own."""
+    limits = httpx2.Limits(max_connections=None, max_keepalive_connections=None if keep_alive else 0)
+    return httpx2.AsyncClient(timeout=httpx2.Timeout(timeout_s), limits=limits, trust_env=False)
 
 
-async def replay(url: str, asks: Sequence[Ask], rate: float) -> list[Outcome]:
+async def replay(
+    url: str, asks: Sequence[Ask], rate: float, timeout_s: float = TIMEOUT_S, *, keep_alive: bool = True
+) -> list[Outcome]:
     """Send ``asks`` at ``rate`` requests a second; returns after the last response."""
-    async with open_client() as client:
+    async with open_client(timeout_s, keep_alive=keep_alive) as client:
         began = time.perf_counter() + 0.2
         return await asyncio.gather(*(_send(client, url, ask, began, ask.at / rate) for ask in asks))
 

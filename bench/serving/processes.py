@@ -1,12 +1,13 @@
 """Server processes: start, health check, stop, exit code."""
 
+import contextlib
 import os
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -23,13 +24,19 @@ _STOP_S = 60.0
 
 
 class Server:
-    """A running server; a context manager that stops it. Its output goes to ``log``."""
+    """A running server; a context manager that stops it. Its output goes to ``log``.
 
-    def __init__(self, name: str, arguments: Sequence[str], path: str, port: int) -> None:
-        self.path, self.address, self._terminated = path, f"http://127.0.0.1:{port}", False
+    ``open_files``: the most files that it may open; None for this process's own limit.
+    """
+
+    def __init__(
+        self, name: str, arguments: Sequence[str], path: str, port: int, open_files: int | None = None
+    ) -> None:
+        self.path, self.port, self.address, self._terminated = path, port, f"http://127.0.0.1:{port}", False
         LOGS.mkdir(parents=True, exist_ok=True)
         self.log = LOGS / f"{name}.log"
-        command = [sys.executable, *arguments]
+        limited = () if open_files is None else ("sh", "-c", 'ulimit -n "$0" && exec "$@"', str(open_files))
+        command = [*limited, sys.executable, *arguments]
         with open(self.log, "wb") as log:
             self._process = subprocess.Popen(
                 command, cwd=ROOT, env=_environment(), stdout=log, stderr=log, start_new_session=True
@@ -51,8 +58,17 @@ class Server:
 
     def rss_kib(self) -> int:
         """The resident size of the process, VmRSS of /proc, in KiB."""
-        lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
-        return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:"))
+        return _rss_kib(self.pid)
+
+    def tree_rss_kib(self) -> int:
+        """The sum of the resident sizes of the process and of all below it, in KiB."""
+        return sum(map(_rss_kib, _tree(self.pid)))
+
+    def open_files(self) -> int:
+        """The number of files and connections that the process has open; 0 where it has ended."""
+        with contextlib.suppress(OSError):
+            return sum(1 for _ in Path(f"/proc/{self.pid}/fd").iterdir())
+        return 0
 
     def terminate(self) -> None:
         """Send SIGTERM once, without waiting: a second one after the drain would change the exit code."""
@@ -97,19 +113,36 @@ class Server:
         self.stop()
 
 
-def ours(*options: str, name: str = "ddim-edge") -> Server:
-    """``ddim-edge serve`` with MAX_ROWS rows and ``options``."""
-    port = _free_port()
+def ours(*options: str, name: str = "ddim-edge", open_files: int | None = None) -> Server:
+    """``ddim-edge serve`` with MAX_ROWS rows and ``options``; ``open_files`` as in ``Server``."""
+    port = free_port()
     program = "from ddim_edge.cli import main; main()"
     arguments = ["-c", program, "serve", "--provider", "cpu", "--max-rows", str(MAX_ROWS), "--port", str(port)]
-    return Server(name, [*arguments, *options], "/v1/images/generations", port)
+    return Server(name, [*arguments, *options], "/v1/images/generations", port, open_files)
 
 
 def baseline(requests_a_batch: int) -> Server:
     """LitServe with batches of ``requests_a_batch``."""
-    port = _free_port()
+    port = free_port()
     arguments = ["-m", "bench.serving.baseline", str(port), str(requests_a_batch)]
     return Server(f"litserve-{requests_a_batch}", arguments, "/predict", port)
+
+
+def _tree(pid: int) -> Iterator[int]:
+    """The process and all below it; a process that has ended has none."""
+    yield pid
+    with contextlib.suppress(OSError):
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                yield from _tree(int(child))
+
+
+def _rss_kib(pid: int) -> int:
+    """0 for a process that has ended."""
+    with contextlib.suppress(OSError):
+        lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+        return next((int(line.split()[1]) for line in lines if line.startswith("VmRSS:")), 0)
+    return 0
 
 
 def _environment() -> dict[str, str]:
@@ -117,7 +150,8 @@ def _environment() -> dict[str, str]:
     return {name: value for name, value in os.environ.items() if name != "DDIM_EDGE_API_KEY"}
 
 
-def _free_port() -> int:
+def free_port() -> int:
+    """A TCP port on which nothing listens."""
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         return int(listener.getsockname()[1])

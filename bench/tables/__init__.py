@@ -7,7 +7,7 @@ from ddim_edge.files import write_file
 
 from .. import results
 from ..results import Record
-from . import fuzz, gpu, quality, serving, speed
+from . import faults, fuzz, gpu, quality, serving, speed
 
 README = results.BENCH / "README.md"
 TABLES = {
@@ -26,7 +26,9 @@ TABLES = {
     "serving_load": serving.load,
     "serving_overhead": serving.overhead,
     "serving_soak": serving.soak,
+    "serving_attack": serving.attack,
     "fuzz": fuzz.fuzz,
+    "faults": faults.faults,
 }
 """The function of each table, by the name of its result file."""
 

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 from ..results import Record
+from ..serving.attack.verdict import RATIO_BAR, ratio
 from ..serving.summary import PERCENTILES, wanted
 from ..serving.trace import STEPS
 from .markdown import as_lines, as_table
@@ -71,3 +72,25 @@ def soak(record: Record) -> str:
         "anything else that was not as wanted": len(record["failures"]),
     }
     return as_lines(" | ", (f"{name} | {fact}" for name, fact in facts.items()))
+
+
+def attack(record: Record) -> str:
+    header = (
+        f"attack | alone, s | under attack, s | ratio of the p95 (wanted: at most {RATIO_BAR:g}) | lost | "
+        "memory before / peak / after, MiB | what the attackers got | promise"
+    )
+    form = (
+        "{what} | {alone[p50]:.2f} / {alone[p95]:.2f} | {attacked[p50]:.2f} / {attacked[p95]:.2f} | {ratio:.2f} | "
+        "{lost} of {attacked[requests]} | {memory} | {answers} | {verdict}"
+    )
+    rows = [
+        {
+            **row,
+            "ratio": ratio(row),
+            "memory": " / ".join(map(str, row["memory_mib"])),
+            "answers": ", ".join(f"{number} {how}" for how, number in row["got"].items()),
+            "verdict": "; ".join(row["broken"]) or "kept",
+        }
+        for row in record["rows"].values()
+    ]
+    return as_table(header, form, rows)

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from ..errors import BuildError, ProviderError
+from ..runtime.compiled.entry import Compiled, write_record
 from ..runtime.compiled.recipe import Recipe
-from ..runtime.compiled.store import Compiled, SourceGraph, find, write_record
+from ..runtime.compiled.store import SourceGraph, find
 from ..runtime.compiled.upkeep import clear, locked
 from ..runtime.providers.device import Device
 from ..runtime.workers.process import ChildProcess, exit_text

@@ -3,7 +3,7 @@
 import functools
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ from ..diffusion.samplers import SamplerConfig, sampler_config
 from ..errors import ConfigError, choose_from
 from ..files import sha256_of_all
 from ..graphs.external_data import check_onnx_file
+from ..graphs.same_files import SameFiles
 from .control_config import ControlConfig
 from .layout import CLASS_INPUT, SAFETY_CHECKER, component_named, graphs_of
 from .unet_inputs import NO_INPUTS, UnetInputs, check_sides
@@ -37,6 +38,7 @@ class Bundle:
         inputs: the UNet's inputs beside sample and timestep.
         vae: the autoencoder's config; None for a model without an autoencoder.
         controls: the configs of its ControlNets.
+        files: the files that were opened or hashed, to notice that one was replaced. A copy by ``replace`` has its own.
     """
 
     folder: Path
@@ -50,6 +52,7 @@ class Bundle:
     inputs: UnetInputs = NO_INPUTS
     vae: VaeConfig | None = None
     controls: tuple[ControlConfig, ...] = ()
+    files: SameFiles = field(default_factory=SameFiles, init=False, compare=False, repr=False)
 
     def image_shape(self, height: int | None = None, width: int | None = None) -> Shape:
         """(C, H, W) of an image of that size in pixels; a side that is None has the default size.
@@ -102,9 +105,16 @@ class Bundle:
 
     @functools.cached_property
     def sha256(self) -> str:
-        """SHA-256 of the graphs and weights that make images, the UNet's first, as hexadecimal."""
+        """SHA-256 of the graphs and weights that make images, the UNet's first, as hexadecimal.
+
+        Raises BundleError where a file was replaced after a network of this bundle was opened.
+        """
         graphs = sorted(graphs_of(self.folder), key=lambda graph: component_named(graph.parent.name).hash_rank)
-        return sha256_of_all(file for graph in graphs for file in (graph, *sorted(check_onnx_file(graph, self.folder))))
+        files = [file for graph in graphs for file in (graph, *sorted(check_onnx_file(graph, self.folder)))]
+        self.files.use(files)
+        digest = sha256_of_all(files)
+        self.files.use(files)
+        return digest
 
     def class_index(self, label: str | int) -> int:
         """The class of a name or number; ConfigError, with the nearest name, for an unknown one."""

@@ -15,10 +15,12 @@ from ..errors import BundleError, ConfigError
 from .layout import CONFIG, CONTROLNET, EXPORT_RECORD, INDEX, SCHEDULER, UNET, VAE_DECODER
 
 MAX_CLASSES = 100_000
-_MAX_SIDE, _MAX_CHANNELS, _MAX_WIDTH, _MAX_LEVELS = 16384, 10_000, 1_000_000, 12
+MAX_SIDE = 16384
+"""The largest height and width of an image, in pixels."""
+_MAX_CHANNELS, _MAX_WIDTH, _MAX_LEVELS = 10_000, 1_000_000, 12
 
 _WIDTH, _CHANNELS, _FACTOR = whole(1, _MAX_WIDTH), whole(1, _MAX_CHANNELS), real(1e-6, 1e6)
-_SIDES = any_of(whole(1, _MAX_SIDE), list_of(whole(1, _MAX_SIDE), 2))
+_SIDES = any_of(whole(1, MAX_SIDE), list_of(whole(1, MAX_SIDE), 2))
 _LEVELS = list_of(_WIDTH, _MAX_LEVELS)
 
 
@@ -44,7 +46,7 @@ _UNET: Mapping[str, Check] = {
     "sample_size": _SIDES,
     "num_class_embeds": whole(0, MAX_CLASSES),
     "block_out_channels": _LEVELS,
-    "size_multiple": whole(1, _MAX_SIDE),
+    "size_multiple": whole(1, MAX_SIDE),
     "cross_attention_dim": any_of(list_of(_WIDTH), _WIDTH),
     "addition_embed_type": text(),
     "time_cond_proj_dim": whole(4, _MAX_WIDTH),

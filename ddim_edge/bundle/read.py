@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ..config.diffusers_names import NotBuiltError
 from ..diffusion.samplers import DdimConfig, SamplerConfig, sampler_config, schedule_of
 from ..errors import BundleError, ConfigError, shown
 from .bundle import Bundle, default_steps_of
@@ -69,7 +70,7 @@ def _find_folder(model: str | os.PathLike[str]) -> Path:
     folder = Path(model)
     if not folder.is_dir():
         bundled = f"the bundled models are {', '.join(names)}" if names else "no models are bundled here"
-        raise BundleError(f"no model {os.fspath(model)!r}: it is not a folder, and {bundled}")
+        raise BundleError(f"no model {shown(os.fspath(model))}: it is not a folder, and {bundled}")
     return folder
 
 
@@ -124,13 +125,13 @@ def _scheduler(path: Path) -> tuple[Mapping[str, Any], SamplerConfig | None]:
         raise BundleError(f"{path} is missing: it has the noise schedule of the model. Export or copy it again")
     keys = read_required(path)
     try:
-        return keys, sampler_config(keys)
-    except ConfigError:
         try:
+            return keys, sampler_config(keys)
+        except NotBuiltError:
             sampler_config(keys, DdimConfig.name)
-        except ConfigError as error:
-            raise BundleError(f"{path}: {error}") from None
-        return keys, None
+            return keys, None
+    except ConfigError as error:
+        raise BundleError(f"{path}: {error}") from None
 
 
 def _num_steps(keys: Mapping[str, Any], scheduler: SamplerConfig | None) -> int:

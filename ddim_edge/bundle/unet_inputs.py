@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Self
 
+from ..config import whole_number
 from ..errors import BundleError, ConfigError, shown
+from .json_files import MAX_SIDE
 from .layout import GUIDANCE_INPUT, TEXT_INPUTS
 from .vae_config import VaeConfig
 
@@ -81,6 +83,7 @@ NO_INPUTS = UnetInputs()
 def check_sides(height: int, width: int, multiple: int) -> None:
     """Raise ConfigError, with the nearest valid sides, unless both sides of an image are multiples of ``multiple``."""
     for name, side in (("height", height), ("width", width)):
+        whole_number(name, side, low=1, high=MAX_SIDE)
         if side % multiple:
             below, above = side - side % multiple, side - side % multiple + multiple
             nearest = f"{below} or {above}" if below else str(above)

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ..config import read_json
-from ..errors import BundleError, ConfigError
+from ..errors import BundleError, ConfigError, shown
 from .layout import CONFIG, VAE_DECODER
 
 _DEFAULT_SCALE = 0.18215
@@ -48,6 +48,8 @@ class VaeConfig:
     def from_json(cls, keys: Mapping[str, Any]) -> Self:
         """Read diffusers' keys: of AutoencoderKL, AutoencoderTiny or VQModel."""
         levels = keys.get("num_decoder_blocks") or keys["block_out_channels"]
+        if not levels:
+            raise ValueError("block_out_channels is empty")
         scale, mean, deviation = _scale(keys), keys.get("latents_mean"), keys.get("latents_std")
         if mean is None or deviation is None:
             mean, deviation = [float(keys.get("shift_factor") or 0)], [1.0]
@@ -69,7 +71,7 @@ def _scale(keys: Mapping[str, Any]) -> float:
     if value is None:
         return 1.0 if "num_decoder_blocks" in keys else _DEFAULT_SCALE
     if not float(value) > 0:
-        raise ValueError(f"scaling_factor must be above 0, not {value!r}")
+        raise ValueError(f"scaling_factor must be above 0, not {shown(value)}")
     return float(value)
 
 

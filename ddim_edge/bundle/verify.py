@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import read_json
-from ..errors import BundleError, ConfigError
+from ..errors import BundleError, ConfigError, shown
 from ..files import sha256_of
 from .layout import EXPORT_RECORD
 
@@ -36,7 +36,7 @@ def _recorded(folder: Path) -> Mapping[str, Any]:
 def _verify(folder: Path, name: str, expected: str | None) -> None:
     path = folder / name
     if not path.resolve().is_relative_to(folder.resolve()):
-        raise BundleError(f"{folder / EXPORT_RECORD} names {name!r}, which is outside the bundle: refused")
+        raise BundleError(f"{folder / EXPORT_RECORD} names {shown(name)}, which is outside the bundle: refused")
     try:
         found = sha256_of(path)
     except OSError as error:

@@ -1,6 +1,7 @@
 """The command line ``ddim-edge COMMAND``. Errors that the user can correct: one line on stderr, exit code 2."""
 
 import importlib
+import io
 import os
 import sys
 import warnings
@@ -78,6 +79,9 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0, 2 for errors that the user can correct, 1 for others, 130 after Ctrl-C."""
+    # A file name in bytes that are no UTF-8, or a class named so by a stranger, can be shown all the same.
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(_run(arguments))
 
 
@@ -112,6 +116,8 @@ def _run_command(arguments: Sequence[str] | None) -> int:
         return _fail(shortened(str(error), given), error.exit_code)
     except (click.Abort, KeyboardInterrupt) as error:
         return _fail(str(error) or "interrupted", INTERRUPTED)
+    except MemoryError:
+        return _fail("there is too little memory: ask for fewer or smaller images, or give a smaller --batch-size", 2)
     except Exception as error:
         if os.environ.get("DDIM_EDGE_DEBUG"):
             raise

@@ -12,8 +12,8 @@ from ..build.run import Progress, build
 from ..bundle.bundle import Bundle
 from ..bundle.read import open_bundle
 from ..errors import ConfigError, shown
+from ..runtime.compiled.places import bundle_cache, user_cache
 from ..runtime.compiled.recipe import PRECISIONS
-from ..runtime.compiled.store import bundle_cache, user_cache
 from ..runtime.compiled.upkeep import entries, prune
 from ..runtime.providers.device import Device
 from ..runtime.providers.options import parse_options

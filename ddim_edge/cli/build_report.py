@@ -10,9 +10,9 @@ from rich.live import Live
 from rich.text import Text
 
 from ..build.run import Progress
+from ..runtime.compiled.entry import Compiled
 from ..runtime.compiled.messages import shapes_text
 from ..runtime.compiled.recipe import Recipe
-from ..runtime.compiled.store import Compiled
 from ..runtime.compiled.upkeep import Entry
 
 

@@ -13,14 +13,18 @@ import click
 from ..errors import LONGEST_SHOWN, ConfigError
 
 _WRITE_ERRORS = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+_LONGEST_LINE = 2000
+"""Of any message: there may be fifty names of a bundle in it."""
 _LONGEST_USAGE_ERROR = 500
 """Of click's messages, which repeat arguments and list choices."""
 
 
 def say(message: str) -> None:
     """Write one line to stderr, if that can be written."""
+    line = " ".join(message.split())
+    text = line if len(line) <= _LONGEST_LINE else f"{line[: _LONGEST_LINE - 3]}..."
     with contextlib.suppress(OSError):
-        click.echo(f"ddim-edge: {' '.join(message.split())}", err=True)
+        click.echo(f"ddim-edge: {text}", err=True)
 
 
 def shortened(message: str, arguments: Sequence[str]) -> str:
@@ -42,7 +46,7 @@ def system_error(error: OSError) -> str:
     """The message for something that the system refused, such as a path that is too long."""
     reason = error.strerror or str(error)
     if error.filename is not None:
-        return f"{error.filename}: {reason}"
+        return f"{str(error.filename)[:LONGEST_SHOWN]}: {reason}"
     _discard_output()
     # Errors of files have a name, or are OutputErrors.
     return f"cannot write the output: {reason}" if error.errno in _WRITE_ERRORS else reason

@@ -99,7 +99,8 @@ def read_prompts(prompts: Sequence[str], path: Path | None) -> list[str]:
     try:
         lines = [line.strip() for line in io.StringIO(_text(path).decode(), newline=None)]
     except (OSError, ValueError) as error:  # ValueError: not UTF-8
-        raise ConfigError(f"{path} cannot be read as prompts, one per line: {error}") from None
+        why = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{path} cannot be read as prompts, one per line: {why}") from None
     found = [line for line in lines if line]
     if not found:
         raise ConfigError(f"{path} has no prompt: write one per line")

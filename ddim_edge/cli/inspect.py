@@ -16,6 +16,7 @@ from ..diffusion.samplers import SamplerConfig, changed_options
 from ..errors import ConfigError
 from ..generation.requests.options import default_guidance
 from ..graphs.external_data import check_onnx_file, huggingface_blobs
+from ..runtime.compiled.entry import verify_compiled
 from ..runtime.sessions.session import Session
 from ..runtime.sessions.tensors import TensorInfo
 
@@ -27,7 +28,9 @@ _GRAPHS = (f"*/{MODEL}", f"*/{FP32_MODEL}", f"{UNET.name}/{STEP_MODEL}")
 @click.option(
     "--json", "as_json", is_flag=True, envvar="DDIM_EDGE_INSPECT_JSON", help="Print one machine-readable line."
 )
-@click.option("--verify", is_flag=True, help="Compare the hash of every file with the one that the export recorded.")
+@click.option(
+    "--verify", is_flag=True, help="Compare every file's hash with the one that the export or build recorded."
+)
 def inspect_command(model: str, as_json: bool, verify: bool) -> None:
     """Show MODEL's graphs, and what its scheduler file means.
 
@@ -55,6 +58,7 @@ def inspect_command(model: str, as_json: bool, verify: bool) -> None:
     }
     if verify:
         facts["verified"] = verify_files(bundle.folder)
+        facts["verified_compiled"] = verify_compiled(bundle.folder)
     click.echo(json.dumps(facts) if as_json else _text(facts, bundle))
 
 
@@ -109,6 +113,8 @@ def _text(facts: dict[str, Any], bundle: Bundle) -> str:
     lines += _scheduler_lines(own, bundle.num_steps) if own else [f"scheduler {facts['scheduler']['error']}"]
     if "verified" in facts:
         lines.append(f"\nall {facts['verified']} files are as they were exported")
+        if facts["verified_compiled"]:
+            lines.append(f"all {facts['verified_compiled']} files in compiled/ are as they were built")
     return "\n".join(lines)
 
 

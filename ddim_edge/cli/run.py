@@ -12,14 +12,15 @@ from click.core import ParameterSource
 
 from ..bundle.bundle import Bundle
 from ..bundle.read import open_bundle
+from ..config import whole_number
 from ..diffusion.samplers import schedule_of
-from ..errors import ConfigError
+from ..errors import LONGEST_SHOWN, ConfigError
 from ..generation.pipeline import Pipeline
 from ..generation.requests.control_images import control_samples
 from ..generation.requests.latents_file import read_latents
 from ..generation.requests.options import check_request, recipe_of
 from ..generation.requests.origin import Origin
-from ..generation.requests.recipe import check_recipe
+from ..generation.requests.recipe import MAX_SIDE, check_recipe
 from ..generation.requests.request import Request
 from ..generation.warmup import warm_up, warm_up_calls
 from ..images.encode import check_channels, grid, read_recipe
@@ -114,8 +115,7 @@ def run_command(
     """
     recipe = _read_recipe(from_image, choices) if from_image else {}
     bundle = open_bundle(model or recipe.get("model", DEFAULT_MODEL))
-    values = recipe if recipe else choices
-    sizes = values.get("height"), values.get("width")
+    sizes = _sizes(recipe or choices)
     shape = bundle.image_shape(*sizes)
     encoded = read_latents(latents, bundle.sample_shape_for(*sizes)) if latents else None
     controls = control_samples(bundle, control_image, shape)
@@ -191,15 +191,22 @@ def _read_recipe(path: Path, choices: Mapping[str, Any]) -> Mapping[str, Any]:
     return recipe
 
 
+def _sizes(values: Mapping[str, Any]) -> tuple[int | None, int | None]:
+    """The height and width that are given; checked here because pictures are fitted to them before the request is."""
+    for name in ("height", "width"):
+        if values.get(name) is not None:
+            whole_number(name, values[name], low=1, high=MAX_SIDE)
+    return values.get("height"), values.get("width")
+
+
 def _calls(request: Request) -> int:
     return len(schedule_of(request.sampler, request.num_steps, request.strength).timesteps)
 
 
 def _remake(bundle: Bundle, recipe: Mapping[str, Any], origin: Origin | None) -> Request:
     if "interpolated" in recipe:
-        raise ConfigError(
-            f"the PNG was made by `ddim-edge interpolate {recipe['interpolated']}`: run that command again"
-        )
+        arguments = recipe["interpolated"][:LONGEST_SHOWN]
+        raise ConfigError(f"the PNG was made by `ddim-edge interpolate {arguments}`: run that command again")
     if recipe.get("model_sha256") != bundle.sha256:
         raise ConfigError(
             f"the PNG was made by another model: its hash is {str(recipe.get('model_sha256'))[:12]}…, that of "

@@ -13,7 +13,7 @@ def check_field(field: dataclasses.Field[Any], value: object) -> None:
     """Check that a Literal field has one of its choices, and a bool field a bool."""
     choices = get_args(field.type)
     if choices and all(isinstance(choice, str) for choice in choices) and value not in choices:
-        raise ConfigError(unknown_value(field.name, value, choices))
+        raise unknown_value(field.name, value, choices)
     if field.type is bool and not isinstance(value, bool):
         raise ConfigError(f"{field.name} must be true or false, not {shown(value)}")
 

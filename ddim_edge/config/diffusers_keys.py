@@ -6,7 +6,7 @@ from collections.abc import Mapping, Set
 from typing import Any
 
 from ..errors import ConfigError, shown
-from .diffusers_names import unknown_value
+from .diffusers_names import OUR_NAMES, NotBuiltError, unknown_value
 
 _FIELD_OF_KEY: Mapping[str, str] = {
     "num_train_timesteps": "num_train_steps",
@@ -38,8 +38,7 @@ _FIELD_OF_KEY: Mapping[str, str] = {
 }
 
 _TRANSLATED_VALUES: Mapping[str, Mapping[Any, Any]] = {
-    "beta_schedule": {"linear": "linear", "scaled_linear": "quadratic", "squaredcos_cap_v2": "squared_cosine"},
-    "prediction_type": {"epsilon": "noise", "v_prediction": "angular_velocity", "sample": "sample"},
+    **OUR_NAMES,
     "set_alpha_to_one": {True: "one", False: "alpha_zero"},
 }
 
@@ -142,13 +141,13 @@ def _translated(key: str, value: Any, values: Mapping[Any, Any]) -> Any:
     for theirs, ours in values.items():
         if value == theirs:
             return ours
-    raise ConfigError(unknown_value(key, value, [str(theirs) for theirs in values]))
+    raise unknown_value(key, value, [str(theirs) for theirs in values])
 
 
 def _refuse_unsupported(scheduler_class: str, key: str, value: Any) -> None:
     supported = _SUPPORTED_VALUES.get(scheduler_class, {}).get(key)
     if supported is not None and value not in supported:
-        raise ConfigError(f"{key} {shown(value)} of {scheduler_class} is not supported: only {supported[0]!r} is")
+        raise NotBuiltError(f"{key} {shown(value)} of {scheduler_class} is not supported: only {supported[0]!r} is")
 
 
 def _refuse_misspelt(key: str) -> None:

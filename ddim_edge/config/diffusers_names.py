@@ -6,7 +6,7 @@ From diffusers 0.42. A sampler of another name makes other images, or none.
 import difflib
 from collections.abc import Collection, Mapping
 
-from ..errors import LONGEST_SHOWN, choose_from, shown
+from ..errors import LONGEST_SHOWN, ConfigError, choose_from, shown
 
 SCHEDULERS = frozenset(
     [
@@ -80,6 +80,12 @@ FLOW_MATCHING = frozenset(
 )
 """Those of flow matching, which has no β."""
 
+OUR_NAMES: Mapping[str, Mapping[str, str]] = {
+    "beta_schedule": {"linear": "linear", "scaled_linear": "quadratic", "squaredcos_cap_v2": "squared_cosine"},
+    "prediction_type": {"epsilon": "noise", "v_prediction": "angular_velocity", "sample": "sample"},
+}
+"""By key: the values that have another name in this project's options."""
+
 _KNOWN: Mapping[str, Collection[str]] = {
     "_class_name": SCHEDULERS,
     "prediction_type": ("epsilon", "v_prediction", "sample", "original_sample", "flow_prediction", "trigflow"),
@@ -105,17 +111,29 @@ _KNOWN: Mapping[str, Collection[str]] = {
 """By key: the values of diffusers' files. ``sampler``: usual short names of samplers."""
 
 
+class NotBuiltError(ConfigError):
+    """A scheduler is unknown, or it or its variant is known and not built here; another sampler may fit the model."""
+
+
 _CLASS_CUTOFF = 0.85
 """Similarity of a misspelt class name. All class names end in Scheduler, so any two of them are similar."""
 
 
-def unknown_value(key: str, value: object, built: Collection[str]) -> str:
-    """The message for a ``value`` of ``key`` that is not in ``built``: known elsewhere, misspelt, or unknown."""
-    known = _KNOWN.get(key, ())
+def unknown_value(key: str, value: object, built: Collection[str]) -> ConfigError:
+    """The error for a ``value`` of ``key`` that is not in ``built``: known elsewhere, misspelt, or unknown."""
+    known = set(_KNOWN.get(key, ())) - set(built)
+    ours = OUR_NAMES.get(key, {}).get(value) if isinstance(value, str) else None
+    if ours in built:
+        return ConfigError(f"{key} {value!r} is called {ours!r} here")
     if isinstance(value, str) and value in known:
-        return f"{key} {value!r} is known, but not built here. Built: {', '.join(built)}."
+        return NotBuiltError(f"{key} {value!r} is known, but not built here. Built: {', '.join(built)}.")
     cutoff = _CLASS_CUTOFF if key == "_class_name" else 0.5
-    nearest = difflib.get_close_matches(str(value)[:LONGEST_SHOWN], {*built, *known}, n=1, cutoff=cutoff)
-    if nearest and nearest[0] in built:
-        return choose_from(key, value, built)
-    return f"{key} {shown(value)} is unknown. Valid: {', '.join(built)}."
+    text = str(value)[:LONGEST_SHOWN]
+    if _similarity(text, built) >= max(cutoff, _similarity(text, known)):
+        return ConfigError(choose_from(key, value, built))
+    return ConfigError(f"{key} {shown(value)} is unknown. Valid: {', '.join(built)}.")
+
+
+def _similarity(text: str, names: Collection[str]) -> float:
+    """The similarity of the most similar name, from 0 to 1."""
+    return max((difflib.SequenceMatcher(None, name, text).ratio() for name in names), default=0)

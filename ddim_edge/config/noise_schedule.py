@@ -111,7 +111,7 @@ class NoiseScheduleConfig:
         try:
             return cls(**cls.fields_of(read_json(source)))
         except ConfigError as error:
-            raise ConfigError(with_diffusers_key(str(error))) from None
+            raise type(error)(with_diffusers_key(str(error))) from None
 
     @classmethod
     def fields_of(cls, keys: Mapping[str, Any]) -> dict[str, Any]:

@@ -16,7 +16,7 @@ from typing import Literal, get_args
 import numpy as np
 from numpy.typing import NDArray
 
-from ..errors import ConfigError, choose_from
+from ..errors import ConfigError, choose_from, shown
 
 NoiseKind = Literal["torch", "numpy"]
 Draw = Callable[[tuple[int, ...]], NDArray[np.float32]]
@@ -31,7 +31,7 @@ def noise_stream(seed: int, kind: NoiseKind = "torch") -> Draw:
     Raises ConfigError for a seed outside [0, 2**63) and for an unknown kind.
     """
     if isinstance(seed, bool) or not isinstance(seed, (int, np.integer)) or not 0 <= seed <= _MAX_SEED:
-        raise ConfigError(f"the seed must be a whole number from 0 to {_MAX_SEED}, not {seed!r}")
+        raise ConfigError(f"the seed must be a whole number from 0 to {_MAX_SEED}, not {shown(seed)}")
     if kind == "torch":
         return TorchStream(int(seed)).draw
     if kind == "numpy":

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from ..arrays import Floats
 from ..config import NoiseScheduleConfig, ThresholdConfig
 from ..config.checks import number
-from ..errors import ConfigError
+from ..errors import ConfigError, shown
 
 LOWEST_ALPHA_BAR = 1e-50
 """Below it, 1/sqrt(ᾱ) would bring float32 samples near their largest value."""
@@ -60,7 +60,7 @@ def select_timesteps(config: NoiseScheduleConfig, num_steps: int) -> NDArray[np.
     """The ``num_steps`` training timesteps of a run, int64 (S,), strictly descending. Raises ConfigError."""
     total = config.num_train_steps
     if isinstance(num_steps, bool) or not isinstance(num_steps, (int, np.integer)) or not 1 <= num_steps <= total:
-        raise ConfigError(f"the number of steps must be a whole number from 1 to {total}, not {num_steps!r}")
+        raise ConfigError(f"the number of steps must be a whole number from 1 to {total}, not {shown(num_steps)}")
     if config.timestep_spacing == "trailing":
         # The same arange as in diffusers, so that ties round as there; for some S it has one value too many.
         return np.round(np.arange(total, 0, -total / num_steps)[:num_steps]).astype(np.int64) - 1

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..bundle.bundle import Bundle
 from ..bundle.read import open_bundle
-from ..errors import BundleError, ConfigError
+from ..errors import BundleError, ConfigError, listed
 from ..networks.components import Components, open_unet
 from ..networks.controlnet import ControlNets
 from ..networks.denoiser import Denoiser
@@ -39,7 +39,7 @@ class Pipeline:
     """
 
     def __init__(self, bundle: Bundle, device: Device | str = "auto", *, low_memory: bool = False) -> None:
-        sessions = Sessions(device, low_memory=low_memory)
+        sessions = Sessions(device, low_memory=low_memory, files=bundle.files)
         self.bundle = bundle
         controls = ControlNets(bundle.folder, bundle.controls, sessions)
         self.denoiser = Denoiser(open_unet(bundle, sessions), controls)
@@ -64,10 +64,11 @@ class Pipeline:
         Raises ConfigError for options that this model does not support, PredictionError if the network returns NaN.
         """
         request = self.request(**options)
+        recipe = self.recipe(request)  # first, because it raises where a file of the model was replaced
         ends = [(end.images, end.is_safe or ()) for end in self.run(request) if end.images is not None]
         images, flags = zip(*ends, strict=True)
         is_safe = tuple(itertools.chain(*flags)) or None
-        return Result(np.concatenate(images), self.recipe(request), self.provider, is_safe)
+        return Result(np.concatenate(images), recipe, self.provider, is_safe)
 
     def run(self, request: Request, chunks: Iterable[range] | None = None) -> Iterator[Progress]:
         """Make the images of ``request`` batch by batch; yield after every network call.
@@ -133,7 +134,7 @@ class Pipeline:
         known = self.bundle.conditioning_names
         if taken != known:
             raise BundleError(
-                f"{self.bundle.name}'s unet takes the conditioning {', '.join(sorted(taken)) or 'none'}, but the "
+                f"{self.bundle.name}'s unet takes the conditioning {listed(sorted(taken)) or 'none'}, but the "
                 f"bundle's JSON files describe {', '.join(sorted(known)) or 'none'}: export or copy it again"
             )
 

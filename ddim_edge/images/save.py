@@ -62,7 +62,7 @@ class ImageFolder:
         try:
             write_new_file([run_file], wanted)
         except FileExistsError:
-            if _contents(run_file) != wanted:
+            if _read(run_file, len(wanted) + 1) != wanted:
                 raise OutputError(
                     f"{self.folder} holds the images of another run ({RUN_FILE} says which): give another folder, "
                     "or delete it"
@@ -89,9 +89,9 @@ class ImageFolder:
         return {**self.recipe, "index": index}
 
 
-def _contents(path: Path) -> bytes:
+def _read(path: Path, size: int) -> bytes:
     try:
         with open_regular(path) as file:
-            return file.read()
+            return file.read(size)
     except OSError as error:
         raise OutputError(f"cannot read {path}: {error.strerror or error}") from None

@@ -10,7 +10,7 @@ from pathlib import Path
 from ..arrays import Array
 from ..bundle.control_config import ControlConfig
 from ..bundle.layout import MODEL
-from ..errors import BundleError
+from ..errors import BundleError, listed
 from ..runtime.sessions.pool import Sessions
 from ..runtime.sessions.session import Feed, Session
 from .conditioning_cache import ConditioningCache
@@ -44,7 +44,7 @@ class ControlNets:
                 raise BundleError(f"{config.name} takes no sample of (batch, channels, height, width): export it again")
             if session.outputs.keys() != wanted or session.inputs.keys() - unet.inputs.keys() != {_IMAGE}:
                 raise BundleError(
-                    f"{config.name} takes {', '.join(session.inputs)} and returns {', '.join(session.outputs)}: "
+                    f"{config.name} takes {listed(session.inputs)} and returns {listed(session.outputs)}: "
                     "that does not fit the unet. Export both from the same model"
                 )
 

@@ -9,7 +9,7 @@ import numpy as np
 from ..arrays import Array, Conditioning, Sample
 from ..diffusion.guidance import guide, rescale
 from ..diffusion.samplers.query import LinearStep, Stepped
-from ..errors import BundleError
+from ..errors import BundleError, listed
 from ..runtime.sessions.session import Session
 from .conditioning_cache import ConditioningCache
 from .controlnet import RESIDUALS, ControlNets
@@ -39,6 +39,9 @@ class Row(NamedTuple):
         return {**inputs, "sample": self.sample.shape}
 
 
+_MAX_FIXED_BATCH = 1024
+
+
 class Denoiser:
     """Runs rows of different timesteps in one UNet call.
 
@@ -57,11 +60,10 @@ class Denoiser:
         self.conditioning_names = tuple(name for name in names if not name.startswith(RESIDUALS))
         for name in ("sample", "timestep"):
             if name not in session.inputs:
-                raise BundleError(f"{session.name} has no input {name!r}: it has {', '.join(session.inputs)}")
+                raise BundleError(f"{session.name} has no input {name!r}: it has {listed(session.inputs)}")
         _check_rank(session)
         self.per_row_timesteps = len(session.inputs["timestep"].shape) == 1
-        batch = session.inputs["sample"].shape[0]
-        self._fixed_batch = batch if isinstance(batch, int) else None
+        self._fixed_batch = _fixed_batch(session)
         self._fused_step = FusedStep(session)
         self._conditioning_cache = ConditioningCache()
         self.on_call: Callable[[int, float], None] = lambda _rows, _seconds: None
@@ -178,6 +180,16 @@ def _check_rank(session: Session) -> None:
         if len(info.shape) not in ranks:
             wanted = "(batch, channels, height, width)" if name == "sample" else "one number, or one for each row"
             raise BundleError(f"{session.name}'s input {info} must be {wanted}: it is no denoiser of images")
+
+
+def _fixed_batch(session: Session) -> int | None:
+    """The batch of a graph that takes no other one; BundleError for one that no call could be padded to."""
+    batch = session.inputs["sample"].shape[0]
+    if not isinstance(batch, int):
+        return None
+    if not 1 <= batch <= _MAX_FIXED_BATCH:
+        raise BundleError(f"{session.name} takes {batch} rows in every call, and 1 to {_MAX_FIXED_BATCH} are supported")
+    return batch
 
 
 def _can_step_together(rows: Sequence[Row]) -> bool:

@@ -11,7 +11,7 @@ import numpy as np
 from ..arrays import Pixels
 from ..bundle.layout import INDEX, SAFETY_CHECKER
 from ..config import read_json
-from ..errors import BundleError, ConfigError
+from ..errors import BundleError, ConfigError, listed, shortened
 from ..graphs.external_data import check_onnx_file
 from ..images.clip_preprocessor import ClipPreprocessor
 from ..runtime.sessions.pool import Sessions
@@ -76,7 +76,7 @@ class SafetyChecker:
         if session.inputs.keys() != _INPUTS or _UNSAFE_OUTPUT not in session.outputs:
             raise BundleError(
                 f"{self._path} must take {' and '.join(sorted(_INPUTS))} and return {_UNSAFE_OUTPUT}; it takes "
-                f"{', '.join(session.inputs)} and returns {', '.join(session.outputs)}: export it again"
+                f"{listed(session.inputs)} and returns {listed(session.outputs)}: export it again"
             )
         return session
 
@@ -116,4 +116,6 @@ def _clip_preprocessor(path: Path) -> ClipPreprocessor:
     try:
         return ClipPreprocessor.from_json(read_json(path))
     except (ConfigError, KeyError, TypeError, ValueError) as error:
-        raise BundleError(f"{path} does not say how to prepare an image ({error}): copy it again") from None
+        raise BundleError(
+            f"{path} does not say how to prepare an image ({shortened(str(error))}): copy it again"
+        ) from None

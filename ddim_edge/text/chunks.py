@@ -10,6 +10,7 @@ import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ..errors import shown
 from .prompt import Prompt
 from .tokenizer import ClipTokenizer
 from .weights import Span, parse_weights
@@ -65,7 +66,7 @@ def _truncate(of_text: Sequence[WeightedTokens], tokenizers: Sequence[ClipTokeni
     )
     if lost:
         warnings.warn(
-            f"a prompt has more than {tokenizers[0].text_length} tokens, and its end was cut off: {lost!r}. "
+            f"a prompt has more than {tokenizers[0].text_length} tokens, and its end was cut off: {shown(lost)}. "
             "Shorten it, or set long_prompt (--long-prompt)",
             TruncationWarning,
             stacklevel=2,

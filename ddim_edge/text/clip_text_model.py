@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from ..bundle.json_files import read_optional
 from ..bundle.layout import CONFIG, Component
-from ..errors import BundleError, PredictionError
+from ..errors import BundleError, PredictionError, listed
 from ..runtime.sessions.pool import Sessions
 from ..runtime.sessions.session import Session
 from .chunks import Chunk
@@ -65,7 +65,7 @@ class ClipTextModel:
         length = self.tokenizer.length
         info = self.session.inputs.get("input_ids")
         if info is None or len(self.session.inputs) > 1:
-            names = ", ".join(self.session.inputs)
+            names = listed(self.session.inputs)
             raise BundleError(
                 f"{self.session.name} must have input_ids as its only input, and it has {names}: export it again"
             )
@@ -123,7 +123,7 @@ def _check_config(config: Mapping[str, Any], tokenizer: ClipTokenizer, name: str
 def _named(session: Session, name: str) -> str:
     """``name``, which must be an output of the graph. Raises BundleError."""
     if name not in session.outputs:
-        raise BundleError(f"{session.name} has no output {name}, only {', '.join(session.outputs)}: export it again")
+        raise BundleError(f"{session.name} has no output {name}, only {listed(session.outputs)}: export it again")
     return name
 
 

@@ -9,7 +9,7 @@ import numpy as np
 
 from ..arrays import Array
 from ..config import whole_number
-from ..errors import ConfigError
+from ..errors import ConfigError, shown
 
 Size = tuple[int, int]
 """Height and width in pixels."""
@@ -45,6 +45,6 @@ class SizeHints:
 
 def _check(name: str, size: object, low: int) -> None:
     if not isinstance(size, tuple) or len(size) != 2:
-        raise ConfigError(f"the size hint {name} must be a height and a width in pixels, not {size!r}")
+        raise ConfigError(f"the size hint {name} must be a height and a width in pixels, not {shown(size)}")
     for side in size:
         whole_number(f"the size hint {name}", side, low=low)

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..bundle.json_files import read_optional
-from ..errors import BundleError
+from ..errors import BundleError, shortened, shown
 from .tokenizers_module import tokenizers_module
 
 if TYPE_CHECKING:
@@ -83,9 +83,11 @@ def _added(value: Any, *, special: bool) -> "AddedToken":
 def _content(value: Any) -> str:
     content = value["content"] if isinstance(value, Mapping) else value
     if not isinstance(content, str):
-        raise TypeError(f"{content!r} is not a token")
+        raise TypeError(f"{shown(content)} is not a token")
     return content
 
 
 def _unreadable(folder: Path, error: Exception) -> BundleError:
-    return BundleError(f"{folder}'s special tokens cannot be read ({type(error).__name__}: {error}): copy it again")
+    return BundleError(
+        f"{folder}'s special tokens cannot be read ({type(error).__name__}: {shortened(str(error))}): copy it again"
+    )

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from .tokenizer_files import read_tokenizer
+from .tokenizers_module import tokenizer_errors
 
 
 class ClipTokenizer:
@@ -20,14 +21,16 @@ class ClipTokenizer:
 
     def __init__(self, folder: Path) -> None:
         files = read_tokenizer(folder)
+        self._folder = folder
         self._tokenizer = files.tokenizer
         self.bos, self.eos, self.pad = files.bos, files.eos, files.pad
         self.length, self.text_length = files.length, files.length - 2
         self.vocabulary_size = files.tokenizer.get_vocab_size()
 
     def encode(self, text: str) -> list[int]:
-        """The token ids of a text, without bos, eos and padding."""
-        return self._tokenizer.encode(text, add_special_tokens=False).ids
+        """The token ids of a text, without bos, eos and padding. BundleError if the tokenizer fails."""
+        with tokenizer_errors(self._folder):
+            return self._tokenizer.encode(text, add_special_tokens=False).ids
 
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of token ids, in lower case as CLIP reads it."""

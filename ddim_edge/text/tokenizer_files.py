@@ -1,18 +1,23 @@
 """Reads the tokenizer folder of a bundle, in all layouts that versions of transformers have written."""
 
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from ..errors import BundleError
+from ..errors import BundleError, shown
+from ..files import open_regular
 from .special_tokens import add_special_tokens, read_settings, special_names
-from .tokenizers_module import tokenizers_module
+from .tokenizers_module import tokenizer_errors, tokenizers_module
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
 _WORDS = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+"
 _DEFAULT_LENGTH, _LONGEST = 77, 100_000  # transformers writes 10^30 for an unknown length
+
+
+_SUBWORD_PREFIX = re.compile(rb'"continuing_subword_prefix"\s*:\s*(null|""|.)')
 
 
 class TokenizerFiles(NamedTuple):
@@ -31,29 +36,35 @@ def read_tokenizer(folder: Path) -> TokenizerFiles:
     settings = read_settings(folder)
     names = special_names(settings, folder)
     tokenizer = _read(folder, names["unk_token"])
-    tokenizer.no_padding()
-    tokenizer.no_truncation()
-    add_special_tokens(tokenizer, settings, folder)
+    with tokenizer_errors(folder):
+        tokenizer.no_padding()
+        tokenizer.no_truncation()
+        add_special_tokens(tokenizer, settings, folder)
     bos, eos, pad = (_number(tokenizer, key, names, folder) for key in ("bos_token", "eos_token", "pad_token"))
     return TokenizerFiles(tokenizer, bos, eos, pad, _length(settings, folder))
 
 
 def _read(folder: Path, unknown: str) -> "Tokenizer":
     whole, vocabulary, merges = (folder / name for name in ("tokenizer.json", "vocab.json", "merges.txt"))
-    try:
+    with tokenizer_errors(folder):
         if whole.is_file():
-            tokenizer: Tokenizer = tokenizers_module().Tokenizer.from_file(str(whole))
-            return tokenizer
+            return _from_json(whole)
         if vocabulary.is_file() and merges.is_file():
             return _byte_pairs(str(vocabulary), str(merges), unknown)
-    except BundleError:
-        raise
-    except Exception as error:  # the exceptions of tokenizers have no other public base
-        raise BundleError(f"{folder} has no tokenizer that can be read: {error}. Copy it again") from None
     raise BundleError(
         f"{folder} has no tokenizer: it needs tokenizer.json, or vocab.json and merges.txt. "
         "Copy the one of the model that was exported"
     )
+
+
+def _from_json(path: Path) -> "Tokenizer":
+    with open_regular(path) as file:
+        contents = file.read()
+    prefix = _SUBWORD_PREFIX.search(contents)
+    if prefix and prefix[1] not in (b"null", b'""'):  # tokenizers panics where it is longer than a token
+        raise BundleError(f"{path} has a continuing_subword_prefix, which CLIP's has not: it is of another model")
+    tokenizer: Tokenizer = tokenizers_module().Tokenizer.from_buffer(contents)
+    return tokenizer
 
 
 def _byte_pairs(vocabulary: str, merges: str, unknown: str) -> "Tokenizer":
@@ -74,7 +85,7 @@ def _number(tokenizer: "Tokenizer", key: str, names: Mapping[str, str], folder: 
     number = tokenizer.token_to_id(names[key])
     if number is None:
         raise BundleError(
-            f"{folder}'s vocabulary has no {names[key]!r}, which is its {key}: it is not a CLIP tokenizer"
+            f"{folder}'s vocabulary has no {shown(names[key])}, which is its {key}: it is not a CLIP tokenizer"
         )
     return number
 
@@ -86,6 +97,6 @@ def _length(settings: Mapping[str, Any], folder: Path) -> int:
     if type(length) is not int or length < 3:
         raise BundleError(
             f"{folder / 'tokenizer_config.json'}'s model_max_length must be a whole number of at least 3, "
-            f"not {length!r}: it is {_DEFAULT_LENGTH} for CLIP"
+            f"not {shown(length)}: it is {_DEFAULT_LENGTH} for CLIP"
         )
     return length

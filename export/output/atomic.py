@@ -1,13 +1,12 @@
 """Writes a folder whole or not at all."""
 
-import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
 from ddim_edge.errors import ConfigError, OutputError
-from ddim_edge.files import output_errors
+from ddim_edge.files import flush_files, output_errors
 
 
 @contextmanager
@@ -42,10 +41,7 @@ def check_free(out: Path) -> None:
 
 def _sync(folder: Path, out: Path) -> None:
     with output_errors(out):
-        for path in folder.rglob("*"):
-            if path.is_file():
-                with open(path, "rb") as file:
-                    os.fsync(file.fileno())
+        flush_files(folder)
 
 
 def _rename(folder: Path, out: Path) -> None:

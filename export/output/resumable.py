@@ -8,6 +8,7 @@ from pathlib import Path
 from ddim_edge.bundle.layout import EXPORT_RECORD, INDEX, SCHEDULER
 from ddim_edge.config import read_json
 from ddim_edge.errors import OutputError
+from ddim_edge.files import remove_leftovers
 
 from .atomic import check_free
 from .record import write_json
@@ -23,7 +24,8 @@ def unfinished_folder(out: Path, components: Collection[str]) -> Iterator[None]:
     ``_begin`` and no model_index.json, which is written last. ConfigError where ``out`` is something else; OutputError
     where nothing can be written there.
     """
-    _remove_torn_files(out)
+    for folder in (out, (out / SCHEDULER).parent):
+        remove_leftovers(folder)
     if not _is_unfinished(out):
         check_free(out)
         _begin(out)
@@ -48,14 +50,6 @@ def _begin(out: Path) -> None:
         write_json(out / EXPORT_RECORD, _MARK)
     except OSError as error:
         raise OutputError(f"cannot write {out}: {error.strerror}; choose another place") from None
-
-
-def _remove_torn_files(out: Path) -> None:
-    """Remove temporary files of an export that was killed while it wrote a JSON file."""
-    for path in (EXPORT_RECORD, INDEX, SCHEDULER):
-        file = out / path
-        for torn in file.parent.glob(f".{file.name}.*.part"):
-            torn.unlink(missing_ok=True)
 
 
 def _remove_leftovers(out: Path, components: Collection[str]) -> None:

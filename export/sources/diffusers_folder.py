@@ -146,8 +146,8 @@ def _refuse_unknown(folder: Path, index: Mapping[str, Any], present: Collection[
     for name in present:
         if name not in known:
             raise ConfigError(
-                f"{folder} has a {shown(name)} of class {shown(index[name][1])}, which is not supported; leave it out "
-                f"by naming the others with --components"
+                f"{folder} has the component {shown(name)}, a {shown(index[name][1])}, which is not supported; leave "
+                f"it out by naming the others with --components"
             )
     if "unet" not in present:
         raise ConfigError(f"{folder} has no unet: nothing can be sampled")

@@ -9,7 +9,7 @@ from typing import Any
 
 from ddim_edge.bundle.bundle import default_steps_of
 from ddim_edge.config import read_json
-from ddim_edge.diffusion.samplers import SAMPLERS, sampler_config, schedule_of
+from ddim_edge.diffusion.samplers import SAMPLERS, DdimConfig, sampler_config, schedule_of
 from ddim_edge.errors import ConfigError
 
 from ..config_keys import Config
@@ -65,19 +65,18 @@ def choose_scheduler(own: Path, given: SchedulerFile | None, *, assume_ddim: boo
     return Scheduler(keys=ASSUMED, origin="assumed")
 
 
-def is_built(keys: Config) -> bool:
-    """Whether a bundle with this scheduler config runs without another sampler being named."""
-    return _problem(keys) is None
-
-
 def check_scheduler(keys: Config) -> None:
     """Give a SchedulerWarning if only other samplers run a model with this config; ConfigError if none does."""
     problem = _problem(keys)
     if problem is None:
         return
-    usable = [name for name in SAMPLERS if _problem(keys, name) is None]
+    problems = {name: _problem(keys, name) for name in SAMPLERS}
+    usable = [name for name, reason in problems.items() if reason is None]
     if not usable:
-        raise ConfigError(f"scheduler_config.json: {problem} No other sampler takes its place: give --scheduler FILE")
+        reason = str(problems[DdimConfig.name]).rstrip(".")
+        raise ConfigError(
+            f"no sampler runs this model: scheduler_config.json: {reason}. Give another by --scheduler FILE"
+        )
     warnings.warn(
         f"the bundle will run only with another sampler, as in `run --sampler {usable[0]}`: scheduler_config.json: "
         f"{problem}",

@@ -5,6 +5,7 @@ from typing import Any
 
 import torch
 
+from ddim_edge.config import read_json
 from ddim_edge.errors import ConfigError, ExportError, shown
 from ddim_edge.files import open_regular
 
@@ -37,6 +38,8 @@ def check_weights(component: Component, *, allow_pickle: bool) -> None:
     safe, pickled = (list(component.folder.glob(f"*.{kind}")) for kind in ("safetensors", "bin"))
     for file in safe or pickled:
         _check_regular(file)
+    for index in component.folder.glob("*.index.json"):
+        read_json(index)
     if safe:
         return
     if not pickled:
@@ -46,6 +49,8 @@ def check_weights(component: Component, *, allow_pickle: bool) -> None:
             f"{component.folder} has no weights in safetensors, only pickled ones: save them again with "
             "save_pretrained(..., safe_serialization=True), or read them with --allow-pickle"
         )
+    for file in weight_files(component):
+        _check_pickle(file)
 
 
 def _check_regular(file: Path) -> None:
@@ -54,6 +59,20 @@ def _check_regular(file: Path) -> None:
         open_regular(file).close()
     except OSError as error:
         raise ConfigError(f"cannot read the weights {file}: {error.strerror}") from None
+
+
+def _check_pickle(file: Path) -> None:
+    """ConfigError for a pickle that has more than weights: such a pickle can run code when it is read.
+
+    diffusers and transformers read weights only, too, but by a default of theirs that can change.
+    """
+    with quiet():
+        try:
+            torch.load(file, map_location="meta", weights_only=True)
+        except Exception:  # whatever the bytes of a stranger lead to
+            raise ConfigError(
+                f"{file} is damaged, or has more than weights and could run code: get the weights in safetensors"
+            ) from None
 
 
 def weight_files(component: Component) -> list[Path]:
@@ -69,8 +88,7 @@ def weight_files(component: Component) -> list[Path]:
 def load_network(component: Component) -> tuple[torch.nn.Module, tuple[str, ...]]:
     """Load a network. Returns it, and the names of weights in the files that it does not have.
 
-    ExportError where the weights cannot be read or do not match the config. Pickled weights are read by PyTorch's
-    unpickler for weights only, which runs no code; diffusers and transformers use it by themselves.
+    ExportError where the weights cannot be read or do not match the config.
     """
     if component.checkpoint is not None:
         return load_from_checkpoint(component, _class_named(component.kind))

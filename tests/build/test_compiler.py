@@ -20,9 +20,11 @@ from ddim_edge.bundle.read import open_bundle
 from ddim_edge.errors import ProviderError
 from ddim_edge.graphs.external_data import check_onnx_file
 from ddim_edge.graphs.fingerprint import graph_sha256
+from ddim_edge.runtime.compiled.entry import Compiled, write_record
 from ddim_edge.runtime.compiled.machine import Machine
+from ddim_edge.runtime.compiled.places import user_cache
 from ddim_edge.runtime.compiled.recipe import Recipe
-from ddim_edge.runtime.compiled.store import Compiled, find, user_cache, write_record
+from ddim_edge.runtime.compiled.store import find
 from ddim_edge.runtime.providers.device import Device
 from ddim_edge.runtime.sessions import opening
 

@@ -15,9 +15,11 @@ import pytest
 from ddim_edge.build import run as building
 from ddim_edge.build.run import Progress, build
 from ddim_edge.errors import BuildError, ConfigError, ProviderError
+from ddim_edge.runtime.compiled.entry import Compiled
 from ddim_edge.runtime.compiled.machine import Machine
+from ddim_edge.runtime.compiled.places import cached_folders, user_cache
 from ddim_edge.runtime.compiled.recipe import Recipe
-from ddim_edge.runtime.compiled.store import Compiled, cached_folders, find, user_cache
+from ddim_edge.runtime.compiled.store import find
 from ddim_edge.runtime.compiled.upkeep import locked
 from ddim_edge.runtime.providers.device import Device
 

@@ -217,6 +217,14 @@ def test_a_fault_of_ours_is_one_line_too(invoke: Invoke, tiny_bundle: Path, monk
         main_function(["run", str(tiny_bundle)])
 
 
+def test_too_little_memory(invoke: Invoke, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_arguments: Any) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Pipeline, "run", full)
+    assert invoke("run", tiny_bundle).failed_with("there is too little memory", "a smaller --batch-size")
+
+
 @pytest.mark.parametrize("arguments", [["rnu"], ["run", "a", "b"], ["export"], ["inspect", "--yaml"], ["doctor", "x"]])
 def test_commands_and_arguments(invoke: Invoke, arguments: list[str]) -> None:
     assert invoke(*arguments).failed_with("")

@@ -145,7 +145,7 @@ def save_unet(tmp_path: Path) -> SaveUnet:
 def test_beside_diffusers(invoke: Invoke, tmp_path: Path, save_unet: SaveUnet) -> None:
     """With the same weights both sides answer alike; with others the baseline is refused; with none they are random."""
     source = save_unet("source", 0)
-    bundle = export_folder(source, tmp_path / "bundle").path
+    bundle = export_folder(source, tmp_path / "bundle", assume_ddim=True).path
     arguments = ("bench", bundle, "-p", "cpu", "-b", "2", "-s", "3", "--repeats", "2", "--json")
     compared = (*arguments, "--compare", "diffusers", "--compile-mode", "none")
     mine, theirs = read(invoke(*compared, "--source", source))["rows"]

@@ -6,14 +6,17 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from ddim_edge.build import plan as build_plan
 from ddim_edge.build import run as building
 from ddim_edge.cli.build_report import duration
+from ddim_edge.files import sha256_of
 from ddim_edge.runtime.compiled.machine import Machine
-from ddim_edge.runtime.compiled.store import cached_folders, user_cache
+from ddim_edge.runtime.compiled.places import cached_folders, user_cache
 from tests.helpers.command_line import Invoke
+from tests.helpers.tiny_bundles import write_json
 
 GPU = Machine("NVIDIA RTX A2000 8.6", "570.86.10", "1.32.0", "TensorRT 10.9.0")
 WORKER = """
@@ -50,6 +53,27 @@ def test_it_builds_for_the_cpu_and_a_run_takes_it(invoke: Invoke, tiny_bundle: P
     assert len(lines) == 2
     assert invoke("run", tiny_bundle, "-n", 2, "-o", "built.npy", "-p", "cpu").code == plain.code == 0
     assert Path("built.npy").read_bytes() == Path("plain.npy").read_bytes()
+
+
+def test_a_damaged_file_is_told_and_not_used(invoke: Invoke, new_bundle: Callable[..., Path]) -> None:
+    bundle = new_bundle()
+    recorded = {"unet/model.onnx": {"sha256": sha256_of(bundle / "unet" / "model.onnx")}}
+    write_json(bundle / "export.json", {"files": recorded})
+    build, options = ("build", bundle, "--provider", "cpu", "--beside"), ("-n", 1, "--steps", 2, "-p", "cpu", "-o")
+    assert invoke(*build).code == 0
+    assert invoke("run", bundle, *options, "whole.npy").code == 0
+    assert "\nall 1 files in compiled/ are as they were built\n" in invoke("inspect", bundle, "--verify").out
+    (graph,) = bundle.glob("compiled/*/model.onnx")
+    gain, other = (np.float32(value).tobytes() for value in (0.5, 0.75))
+    assert graph.read_bytes().count(gain) == 1
+    graph.write_bytes(graph.read_bytes().replace(gain, other))
+    outcome = invoke("run", bundle, *options, "damaged.npy")
+    assert outcome.code == 0
+    assert "is damaged: model.onnx is not the file that was built. It is not used" in outcome.err
+    assert Path("damaged.npy").read_bytes() == Path("whole.npy").read_bytes()
+    assert invoke("inspect", bundle, "--verify").code == 2
+    assert ": 1 built" in invoke(*build).out
+    assert invoke("inspect", bundle, "--verify").code == 0
 
 
 def _size() -> str:

@@ -108,6 +108,32 @@ def test_a_recipe_that_was_tampered_with(invoke: Invoke, tmp_path: Path, tiny_bu
         assert invoke("run", "--from-image", "spoilt.png").failed_with("must ")
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"model": "x" * 4000},
+        {"model": "x" * 5000},
+        {"interpolated": "x" * 5000},
+        {"origin": {"x" * 5000: "a"}},
+        {"sampler": {"x" * 5000: 1}},
+        {"sampler": {"name": "x" * 5000}},
+        {"noise": "x" * 5000},
+        {"noise": "x" * 90},
+        {"model_sha256": "x" * 64},
+        {"x" * 5000: 1, "seed": "x" * 5000},
+    ],
+)
+def test_a_message_repeats_at_most_200_characters_of_a_recipe(
+    invoke: Invoke, tmp_path: Path, tiny_bundle: Path, change: dict[str, Any]
+) -> None:
+    assert invoke("run", tiny_bundle, "-s", 1, "-o", "one.png").code == 0
+    recipe = {**read_recipe(tmp_path / "one.png"), **change}
+    (tmp_path / "spoilt.png").write_bytes(png_bytes(np.zeros((8, 8, 1), np.uint8), recipe))
+    outcome = invoke("run", "--from-image", "spoilt.png")
+    assert outcome.failed_with("")
+    assert "x" * 201 not in outcome.err
+
+
 @pytest.fixture
 def interrupted_after(monkeypatch: pytest.MonkeyPatch) -> Any:
     """Let Ctrl-C come after so many network calls; returns the function that makes it so."""

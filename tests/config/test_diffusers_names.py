@@ -42,6 +42,15 @@ def test_a_value_that_is_not_built_is_not_mistaken_for_another(scheduler: str, k
     assert "Did you mean" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("field", "theirs", "ours"),
+    [("prediction_type", "v_prediction", "angular_velocity"), ("beta_schedule", "scaled_linear", "quadratic")],
+)
+def test_a_value_that_has_another_name_here_is_answered_by_it(field: str, theirs: str, ours: str) -> None:
+    with pytest.raises(ddim_edge.ConfigError, match=f"^{field} '{theirs}' is called '{ours}' here"):
+        ddim_edge.DdimConfig().replace(**{field: theirs})
+
+
 @pytest.mark.parametrize("name", ["deis", "dpm2", "tcd", "heun", "dpmpp-2m-sde", "lms"])
 def test_a_sampler_that_is_not_built_is_not_mistaken_for_another(name: str) -> None:
     with pytest.raises(ddim_edge.ConfigError, match=f"^sampler '{name}' is known, but not built here"):

@@ -1,5 +1,6 @@
 """Tiny networks to export."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, ClassVar
@@ -8,6 +9,7 @@ import diffusers
 import pytest
 import torch
 
+import ddim_edge_export.bundle_component
 from tests.helpers import faster_export  # noqa: F401
 from tests.helpers.exported import Exports
 
@@ -74,3 +76,19 @@ def unet_folder(make_unet: MakeUnet, tmp_path_factory: pytest.TempPathFactory) -
 def source_of(exports: Exports) -> SourceOf:
     """The folder of a family's tiny pipeline, saved when it is asked for first. Leave it as it is."""
     return exports.source
+
+
+@pytest.fixture
+def untraceable(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Fail at the first network that would be traced: what is refused must be refused before."""
+
+    def export_into(*_: Any) -> Any:
+        raise AssertionError("a network was traced")
+
+    monkeypatch.setattr(ddim_edge_export.bundle_component, "export_into", export_into)
+
+
+@pytest.fixture
+def spoilt(source_of: SourceOf, tmp_path: Path) -> SourceOf:
+    """A copy of a family's tiny pipeline, to be spoilt."""
+    return lambda family: Path(shutil.copytree(source_of(family), tmp_path / "source"))

@@ -59,7 +59,7 @@ def copy(folder: Path, tmp_path: Path) -> Path:
 @pytest.mark.slow
 def test_the_command_exports_a_unet_folder(unet_folder: Path, tmp_path: Path) -> None:
     out = tmp_path / "bundle"
-    result = CliRunner().invoke(cli, ["export", str(unet_folder), str(out)], catch_exceptions=False)
+    result = CliRunner().invoke(cli, ["export", str(unet_folder), str(out), "--assume-ddim"], catch_exceptions=False)
 
     assert result.exit_code == 0
     stages = [(line.split()[0], line.split()[2]) for line in result.stderr.splitlines()]
@@ -91,8 +91,9 @@ def test_the_command_exports_a_unet_folder(unet_folder: Path, tmp_path: Path) ->
 
 
 @pytest.mark.usefixtures("untraced")
-def test_a_bare_network_gets_the_defaults_of_ddim(unet_folder: Path, tmp_path: Path) -> None:
-    export_folder(unet_folder, tmp_path / "out")
+def test_a_bare_network_gets_the_defaults_of_ddim_if_told_so(unet_folder: Path, tmp_path: Path) -> None:
+    export_folder(unet_folder, tmp_path / "out", assume_ddim=True)
+    assert json.loads((tmp_path / "out/export.json").read_text())["scheduler"] == "assumed"
     assert json.loads((tmp_path / "out/model_index.json").read_text()) == {"_class_name": "DDIMPipeline"}
     written = json.loads((tmp_path / "out/scheduler/scheduler_config.json").read_text())
     defaults = dict(Diffusers.DDIMScheduler().config)
@@ -110,6 +111,7 @@ def test_a_pipeline_keeps_its_scheduler_and_its_labels(pipeline_folder: Path, tm
     assert json.loads((tmp_path / "out" / scheduler).read_text()) == json.loads(
         (pipeline_folder / scheduler).read_text()
     )
+    assert json.loads((tmp_path / "out/export.json").read_text())["scheduler"] == "source"
 
 
 def refused(source: Path, tmp_path: Path, kind: type[DdimEdgeError], message: str) -> None:
@@ -117,7 +119,7 @@ def refused(source: Path, tmp_path: Path, kind: type[DdimEdgeError], message: st
     out = tmp_path / "place" / "out"
     out.parent.mkdir()
     with pytest.raises(kind, match=message) as caught:
-        export_folder(source, out)
+        export_folder(source, out, assume_ddim=not (source / "model_index.json").exists())
     assert "\n" not in str(caught.value)
     assert list(out.parent.iterdir()) == []
 
@@ -134,7 +136,7 @@ def test_a_folder_of_something_else(tmp_path: Path) -> None:
 def test_a_pipeline_with_a_component_that_is_unknown(pipeline_folder: Path, tmp_path: Path) -> None:
     source = copy(pipeline_folder, tmp_path)
     change(source / "model_index.json", prior=["diffusers", "PriorTransformer"])
-    message = "has a DDPMPipeline whose prior is a PriorTransformer, which is not supported; .* with --components"
+    message = "has the component 'prior', a 'PriorTransformer', which is not supported; .* with --components"
     refused(source, tmp_path, ConfigError, message)
 
 
@@ -167,7 +169,12 @@ def test_another_kind_of_class_embedding(unet_folder: Path, tmp_path: Path) -> N
 def test_a_pipeline_without_a_scheduler(pipeline_folder: Path, tmp_path: Path) -> None:
     source = copy(pipeline_folder, tmp_path)
     (source / "scheduler" / "scheduler_config.json").unlink()
-    refused(source, tmp_path, ConfigError, r"cannot read .*scheduler_config\.json")
+    refused(
+        source,
+        tmp_path,
+        ConfigError,
+        r"there is no .*scheduler_config\.json, so the noise schedule .* --scheduler FILE .* or --assume-ddim",
+    )
 
 
 def test_a_config_that_is_not_json(unet_folder: Path, tmp_path: Path) -> None:
@@ -179,7 +186,9 @@ def test_a_config_that_is_not_json(unet_folder: Path, tmp_path: Path) -> None:
 def test_no_weights_but_pickled_ones(unet_folder: Path, tmp_path: Path) -> None:
     source = copy(unet_folder, tmp_path)
     (source / SAFETENSORS).rename(source / "diffusion_pytorch_model.bin")
-    refused(source, tmp_path, ConfigError, "has no weights in safetensors .*safe_serialization=True")
+    refused(
+        source, tmp_path, ConfigError, "has no weights in safetensors, only pickled ones: .*safe_serialization=True"
+    )
 
 
 def test_a_truncated_weights_file(unet_folder: Path, tmp_path: Path) -> None:
@@ -199,7 +208,7 @@ def test_a_weight_that_is_missing(unet_folder: Path, tmp_path: Path) -> None:
 
 def test_a_weight_of_another_shape(unet_folder: Path, tmp_path: Path) -> None:
     source = copy(unet_folder, tmp_path)
-    change(source / "config.json", in_channels=2)
+    change(source / "config.json", in_channels=2, out_channels=2)
     refused(source, tmp_path, ExportError, "diffusers cannot load .*source")
 
 
@@ -207,9 +216,9 @@ def test_a_place_that_is_taken(unet_folder: Path, tmp_path: Path) -> None:
     (tmp_path / "out").mkdir()
     (tmp_path / "out" / "mine").write_text("mine")
     with pytest.raises(ConfigError, match="is there already and is not empty"):
-        export_folder(unet_folder, tmp_path / "out")
+        export_folder(unet_folder, tmp_path / "out", assume_ddim=True)
     with pytest.raises(ConfigError, match="is there already and is not a folder"):
-        export_folder(unet_folder, tmp_path / "out" / "mine")
+        export_folder(unet_folder, tmp_path / "out" / "mine", assume_ddim=True)
     assert [path.read_text() for path in (tmp_path / "out").iterdir()] == ["mine"]
 
 
@@ -221,5 +230,7 @@ def test_without_the_extra_one_line_names_it(
         monkeypatch.delitem(sys.modules, name)
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(ConfigError) as caught:
-        CliRunner().invoke(cli, ["export", str(unet_folder), str(tmp_path / "out")], catch_exceptions=False)
+        CliRunner().invoke(
+            cli, ["export", str(unet_folder), str(tmp_path / "out"), "--assume-ddim"], catch_exceptions=False
+        )
     assert str(caught.value) == (f"export needs {package}, which is not installed: pip install 'ddim-edge[export]'")

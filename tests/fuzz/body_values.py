@@ -30,7 +30,7 @@ def valid_body(generator: random.Random) -> dict[str, Json]:
         "guidance_scale": generator.choice([1, 2, 3.5]),
         "stream": generator.random() < 0.5,
         "partial_images": generator.randint(0, 3),
-        "timeout_s": generator.choice([1e-9, 1, 60]),
+        "timeout_s": generator.choice([1, 60]),
         "model": "fashion-mnist",
     }
     return body | {name: more[name] for name in more if generator.random() < 0.25}

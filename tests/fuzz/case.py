@@ -41,11 +41,13 @@ class Case:
         arguments: the command line.
         files: contents by path, relative to ``in``; paths that start with ``out/`` lie in ``out``.
         must_fail: whether there is no right result, so that exit code 0 is a fault.
+        right: what must lie in ``out`` where the command succeeds, by path.
     """
 
     arguments: tuple[str, ...]
     files: Mapping[str, File] = field(default_factory=dict)
     must_fail: bool = False
+    right: Mapping[str, bytes] = field(default_factory=dict)
 
     def write(self, root: Path) -> None:
         """Write the files into the new folder ``root``."""

@@ -17,17 +17,31 @@ from .case import OUTPUTS, Case
 from .guard import Hung, guarded
 from .played import LONGEST_LINE, Played
 
+_PNG_END = b"IEND\xaeB`\x82"
 _NAN = re.compile(r"ddim-edge: .*(NaN or infinity|not finite)")
 
 
 def play(case: Case) -> Played:
     """Call the command line of ``case`` in a temporary folder."""
-    root = Path(tempfile.mkdtemp(prefix="fuzz-"))
-    former = Path.cwd()
+    with _in_folder(case) as output:
+        return _call(case, output)
+
+
+def made_by(case: Case) -> dict[str, bytes]:
+    """The files that a case with nothing wrong in it writes, by their paths."""
+    with _in_folder(case) as output:
+        assert _call(case, output) == Played("exit 0"), case.arguments
+        return {str(path.relative_to(output)): path.read_bytes() for path in output.rglob("*") if path.is_file()}
+
+
+@contextlib.contextmanager
+def _in_folder(case: Case) -> Iterator[Path]:
+    """Write the files of ``case`` to a temporary folder; yields its folder of outputs, the current one meanwhile."""
+    root, former = Path(tempfile.mkdtemp(prefix="fuzz-")), Path.cwd()
     try:
         case.write(root)
         os.chdir(root / OUTPUTS)
-        return _call(case, root / OUTPUTS)
+        yield root / OUTPUTS
     finally:
         os.chdir(former)
         shutil.rmtree(root)
@@ -46,21 +60,30 @@ def _call(case: Case, output: Path) -> Played:
         except BaseException as error:
             crash = f"{error!r}: {_last_frames(error)}"
     outcome = f"exit {code}"
-    return Played(outcome, crash or "; ".join(faults) or _fault(case, code, err.getvalue().decode()))
+    return Played(outcome, crash or "; ".join(faults) or _fault(case, code, err.getvalue().decode(), output))
 
 
-def _fault(case: Case, code: int, err: str) -> str | None:
-    """What is wrong with an exit code and the text on stderr, if anything."""
+def _fault(case: Case, code: int, err: str, output: Path) -> str | None:
+    """What is wrong with an exit code, the text on stderr and the files of the output, if anything."""
     lines = [line for line in err.splitlines() if not line.startswith("ddim-edge: warning: ")]
     if code == 0:
-        return "it succeeded, and there is no right result" if case.must_fail else None
+        return "it succeeded, and there is no right result" if case.must_fail else _wrong_file(case, output)
     if code == 1 and len(lines) == 1 and _NAN.match(lines[0]):
         return None  # a network's fault, not the user's
-    if code != 2:
+    if code != 2 or "there is too little memory" in err:
         return f"exit code {code}: {err[-400:]}"
     if len(lines) != 1 or not lines[0].startswith("ddim-edge: "):
         return f"not one line: {err[:400]!r}"
     return f"{len(lines[0])} characters: {lines[0][:200]}" if len(lines[0]) > LONGEST_LINE else None
+
+
+def _wrong_file(case: Case, output: Path) -> str | None:
+    """The first file of the output that is not what it must be, if there is one: pictures are whole."""
+    for name, contents in case.right.items():
+        if not (output / name).is_file() or (output / name).read_bytes() != contents:
+            return f"{name} is not as it must be"
+    cut = (path.name for path in output.rglob("*.png") if path.is_file() and not path.read_bytes().endswith(_PNG_END))
+    return next((f"{name} is not whole" for name in cut), None)
 
 
 def _last_frames(error: BaseException) -> str:

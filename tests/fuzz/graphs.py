@@ -1,5 +1,6 @@
 """ONNX graphs: protobuf messages with fields changed, and the bytes of their files damaged."""
 
+import functools
 import random
 from collections.abc import Callable
 
@@ -57,6 +58,7 @@ def _damaged_file(generator: random.Random, graph: bytes) -> bytes:
     ])  # fmt: skip
 
 
+@functools.cache
 def _nested(depth: int) -> bytes:
     """A graph in an attribute of a node of a graph, ``depth`` times."""
     data = b""

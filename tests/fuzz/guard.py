@@ -81,7 +81,8 @@ def guarded(output: Path) -> Iterator[list[str]]:
 @contextlib.contextmanager
 def _alarm() -> Iterator[None]:
     def hang(_number: int, _frame: FrameType | None) -> None:
-        raise Hung(f"no end after {LONGEST_S} s")
+        _watch.faults.append(f"no end after {LONGEST_S} s")  # whoever takes Hung for an error of their own
+        raise Hung(_watch.faults[-1])
 
     former = signal.signal(signal.SIGALRM, hang)
     signal.setitimer(signal.ITIMER_REAL, LONGEST_S)

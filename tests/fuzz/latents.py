@@ -6,18 +6,16 @@ import json
 import random
 import struct
 import zipfile
-import zlib
 from collections.abc import Mapping
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ddim_edge.generation.requests.latents_file import Latents
-
 from . import base_bundles
 from .base_bundles import BUNDLE
 from .case import Case, File, special
-from .recipes import made_files
+from .command import made_by
+from .png import whole_png
 from .values import changed, damaged_bytes
 
 _SHAPES = (
@@ -46,7 +44,7 @@ _TYPES = (
 
 def draw(generator: random.Random) -> Case:
     """A run that starts from a damaged latents file."""
-    files = base_bundles.in_bundle(dict(base_bundles.classes())) | {"a.npz": latents(generator)}
+    files = base_bundles.in_bundle(base_bundles.classes()) | {"a.npz": latents(generator)}
     return Case(("run", BUNDLE, "--latents", "../in/a.npz", "-s", "2", "-o", "x.png"), files)
 
 
@@ -74,10 +72,10 @@ def _change(generator: random.Random, members: dict[str, bytes]) -> None:
         members[name] = damaged_bytes(generator, members.get(name, b""))
     elif kind == 2:
         members[name] = _array(
-            generator.choice(_TYPES), generator.choice(_SHAPES), bytes(generator.choice([0, 256, 10**6]))
+            generator.choice(_TYPES), generator.choice(_SHAPES), bytes(generator.choice([0, 256, 10**7]))
         )
     elif kind == 3:
-        recipe = changed(generator, json.loads(_recipe()))
+        recipe = changed(generator, json.loads(str(np.load(io.BytesIO(_members()["recipe.npy"])))))
         members["recipe.npy"] = _saved(np.array(json.dumps(recipe)))
     elif kind == 4:
         members["latents.npy"] = _array("<f4", generator.choice(_SHAPES), generator.choice([bytes(256), b"\xff" * 256]))
@@ -100,21 +98,10 @@ def _lied(generator: random.Random, data: bytes) -> bytes:
 
 
 @functools.cache
-def _bomb() -> bytes:
-    """Zeros of 64 MiB, packed to 64 kB."""
-    return zlib.compress(bytes(64 * 2**20))
-
-
-@functools.cache
-def _recipe() -> str:
-    return made_files()["run.json"].decode()
-
-
-@functools.cache
 def _whole() -> bytes:
-    recipe = json.loads(_recipe())
-    samples = np.random.default_rng(0).standard_normal((1, 1, 8, 8)).astype(np.float32)
-    return Latents(samples, recipe, 0.001).to_bytes()
+    """What ``encode`` makes of a picture."""
+    files = base_bundles.in_bundle(base_bundles.classes()) | {"a.png": whole_png("L", (8, 8))}
+    return made_by(Case(("encode", "../in/a.png", "-m", BUNDLE, "-s", "2", "-o", "x.npz"), files))["x.npz"]
 
 
 @functools.cache

@@ -9,6 +9,7 @@ import pytest
 
 import ddim_edge
 from ddim_edge.diffusion.noise import noise_stream
+from ddim_edge.files import write_file
 from ddim_edge.generation.requests.request import Request
 from tests.helpers.counting import CountingSession
 from tests.helpers.tiny_bundles import LABELS, NULL_CLASS, tiny_model, tiny_prediction, write_bundle
@@ -269,3 +270,41 @@ def test_the_recipe_says_everything(pipeline: ddim_edge.Pipeline) -> None:
         "batch_size": 16,
         "sampler": {"name": "ddim", "eta": 0.5},
     }
+
+
+def test_a_recipe_never_names_a_file_that_was_replaced_after_the_model_was_opened(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "bundle", external=True)
+    pipeline, early = ddim_edge.load(folder, "cpu"), ddim_edge.load(folder, "cpu")
+    right = early.bundle.sha256
+    data = folder / "unet" / "model.onnx_data"
+    write_file(data, bytes(data.stat().st_size))
+    with pytest.raises(ddim_edge.BundleError, match=r"model\.onnx_data was replaced after the model was opened"):
+        pipeline.generate(num_steps=2)
+    assert early.generate(num_steps=2).recipe["model_sha256"] == right
+    assert ddim_edge.load(folder, "cpu").generate(num_steps=2).recipe["model_sha256"] != right
+
+
+def test_with_low_memory_a_replaced_file_is_not_opened_again(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "bundle")
+    pipeline = ddim_edge.load(folder, "cpu", low_memory=True)
+    assert pipeline.bundle.sha256
+    graph = folder / "unet" / "model.onnx"
+    write_file(graph, graph.read_bytes())
+    with pytest.raises(ddim_edge.BundleError, match="was replaced after the model was opened: open the model again"):
+        pipeline.generate(num_steps=2)
+
+
+def test_images_of_weights_that_were_overwritten_under_an_open_model_are_refused(tmp_path: Path) -> None:
+    folder = write_bundle(tmp_path / "bundle", external=True)
+    pipeline = ddim_edge.load(folder, "cpu")
+    wanted = pipeline.generate(num_steps=2).images
+    data = folder / "unet" / "model.onnx_data"
+    contents = data.read_bytes()
+    write_file(data, bytes(len(contents)))  # another file: the open one stays as it is
+    np.testing.assert_array_equal(pipeline.generate(num_steps=2).images, wanted)
+    write_file(data, contents)
+    pipeline = ddim_edge.load(folder, "cpu")
+    pipeline.generate(num_steps=2)
+    data.write_bytes(bytes(len(contents)))
+    with pytest.raises(ddim_edge.BundleError, match=r"model\.onnx_data was overwritten while the model was open"):
+        pipeline.generate(num_steps=2)

@@ -62,3 +62,10 @@ def test_a_provider_that_compiles_for_every_shape_sees_powers_of_two(new_bundle:
     assert told == [*range(1, 18)] * 2
     for one, other in zip(plain, padded, strict=True):
         np.testing.assert_array_equal(one, other)
+
+
+@pytest.mark.parametrize("batch", [0, 1025, 2**31])
+def test_a_fixed_batch_that_takes_all_memory_is_refused(new_bundle: Callable[..., Path], batch: int) -> None:
+    session = session_of(new_bundle(tiny_model(batch=batch)))
+    with pytest.raises(ddim_edge.BundleError, match=f"unet takes {batch} rows in every call, and 1 to 1024"):
+        Denoiser(session)

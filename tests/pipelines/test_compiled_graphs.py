@@ -13,7 +13,8 @@ from ddim_edge.build.plan import BuildRequest, plan
 from ddim_edge.build.run import build
 from ddim_edge.bundle.read import open_bundle
 from ddim_edge.runtime.compiled.machine import Machine
-from ddim_edge.runtime.compiled.store import find, user_cache
+from ddim_edge.runtime.compiled.places import user_cache
+from ddim_edge.runtime.compiled.store import find
 from ddim_edge.runtime.providers.device import Device
 
 from .conftest import FamilyOf

@@ -9,6 +9,7 @@ import pytest
 
 from ddim_edge.errors import BundleError
 from ddim_edge.text.tokenizer import ClipTokenizer
+from ddim_edge.text.tokenizers_module import tokenizer_errors
 from tests.helpers.tiny_bundles import write_json
 
 VOCABULARY = {"a</w>": 0, "<|startoftext|>": 1, "<|endoftext|>": 2}
@@ -95,6 +96,32 @@ def test_special_tokens_must_be_in_the_vocabulary(small: Path, key: str) -> None
         ClipTokenizer(small)
 
 
+def test_a_prefix_at_which_the_package_panics_is_refused(small: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    import tokenizers
+
+    model = tokenizers.models.BPE(vocab=VOCABULARY, merges=[], end_of_word_suffix="</w>")
+    whole = json.loads(tokenizers.Tokenizer(model).to_str())
+    whole["model"]["continuing_subword_prefix"] = "y" * 30_000
+    write_json(small / "tokenizer.json", whole)
+    with pytest.raises(BundleError, match=r"tokenizer\.json has a continuing_subword_prefix"):
+        ClipTokenizer(small)
+    assert "panicked" not in capfd.readouterr().err
+
+
+class _Panic(BaseException):
+    """As PyO3's PanicException, which is no Exception."""
+
+
+def test_a_panic_of_the_package_is_an_error_of_the_bundle(small: Path) -> None:
+    with (
+        pytest.raises(BundleError, match="has no tokenizer that can be read or used: _Panic: x"),
+        tokenizer_errors(small),
+    ):
+        raise _Panic("x")
+    with pytest.raises(KeyboardInterrupt), tokenizer_errors(small):
+        raise KeyboardInterrupt
+
+
 def test_without_the_package_it_is_said_how_to_install_it(small: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "tokenizers", None)
     with pytest.raises(BundleError, match=r"tokenizers is not installed: pip install 'ddim-edge\[text\]'"):
@@ -114,3 +141,10 @@ def test_padding_and_truncation_that_a_file_asks_for_are_not_done_twice(small: P
     whole["pre_tokenizer"] = {"type": "WhitespaceSplit"}
     write_json(small / "tokenizer.json", whole)
     assert ClipTokenizer(small).encode("a a a") == [0, 0, 0]
+
+
+def test_a_word_for_unknown_words_that_is_not_in_the_vocabulary(small: Path) -> None:
+    write_json(small / "tokenizer_config.json", {"unk_token": "x" * 5000})
+    with pytest.raises(BundleError, match=r"tokenizer that can be read or used: .*Unk token .xxx.*Copy it") as error:
+        ClipTokenizer(small).encode("b")
+    assert len(str(error.value)) < 500

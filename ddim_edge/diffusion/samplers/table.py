@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from ...arrays import Sample
 from ...config import NoiseScheduleConfig, read_json
-from ...config.diffusers_names import FLOW_MATCHING, unknown_value
+from ...config.diffusers_names import FLOW_MATCHING, NotBuiltError, unknown_value
 from ...errors import ConfigError, shown
 from .ddim import DdimConfig, DdimSchedule, ddim
 from .ddpm import DdpmConfig, DdpmSchedule, ddpm
@@ -112,7 +112,7 @@ def sampler_config(source: str | os.PathLike[str] | Mapping[str, Any], sampler: 
 def _own_sampler(keys: Mapping[str, Any]) -> SamplerConfig:
     name = keys.get("_class_name", "DDIMScheduler")
     if not isinstance(name, str) or name not in _BY_CLASS:
-        raise ConfigError(unknown_value("_class_name", name, _BY_CLASS))
+        raise NotBuiltError(str(unknown_value("_class_name", name, _BY_CLASS)))
     return _BY_CLASS[name].from_json(keys)
 
 
@@ -120,7 +120,7 @@ def _own_sampler_or_ddim(keys: Mapping[str, Any]) -> SamplerConfig:
     """The file's own sampler; if it is not built here, DDIM with the file's noise schedule."""
     try:
         return _own_sampler(keys)
-    except ConfigError:
+    except NotBuiltError:
         _refuse_flow_matching(keys)
         if not _has_betas(keys):
             raise
@@ -153,7 +153,7 @@ def with_sampler(config: SamplerConfig, name: str) -> SamplerConfig:
     ConfigError for an unknown name, and if the sampler does not support the model's noise schedule.
     """
     if name not in SAMPLERS:
-        raise ConfigError(unknown_value("sampler", name, SAMPLERS))
+        raise unknown_value("sampler", name, SAMPLERS)
     wanted = SAMPLERS[name]
     if isinstance(config, wanted):
         return config

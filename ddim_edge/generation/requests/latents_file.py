@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from ...arrays import Sample, Shape
 from ...config.json_file import parse_json
-from ...errors import ConfigError
+from ...errors import LONGEST_SHOWN, ConfigError
 from ...files import open_regular
 from ...images.npy_header import read_npy_header
 from .recipe import check_recipe
@@ -61,7 +61,7 @@ def read_latents(path: str | os.PathLike[str], shape: Shape | None = None) -> La
     except ConfigError as error:
         raise ConfigError(f"{os.fspath(path)}: {error}") from None
     except Exception as error:  # zipfile and NumPy raise many kinds for a broken file
-        why = getattr(error, "strerror", None) or type(error).__name__
+        why = getattr(error, "strerror", None) or str(error)[:LONGEST_SHOWN] or type(error).__name__
         raise ConfigError(
             f"{os.fspath(path)} is not a latents file: make one with `ddim-edge encode` ({why})"
         ) from None

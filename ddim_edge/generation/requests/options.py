@@ -83,7 +83,7 @@ def check_request(bundle: Bundle, request: Request) -> None:
 def _wrong_labels(bundle: Bundle, request: Request) -> str:
     if bundle.labels:
         return f"{bundle.name} has {len(bundle.labels)} classes, and the request has no labels: give at least one"
-    return f"{bundle.name} has no classes, and the request has the labels {list(request.labels)}: leave them out"
+    return f"{bundle.name} has no classes, and the request has the labels {shown(list(request.labels))}: leave them out"
 
 
 def _uses_tiles(bundle: Bundle, request: Request, wanted: bool | None) -> bool:
@@ -122,10 +122,13 @@ def _check_text(bundle: Bundle, request: Request) -> None:
         )
 
 
-def recipe_of(bundle: Bundle, request: Request) -> dict[str, Any]:
-    """The settings that make the images of ``request`` again, as JSON values."""
+def recipe_of(bundle: Bundle, request: Request, model_sha256: str | None = None) -> dict[str, Any]:
+    """The settings that make the images of ``request`` again, as JSON values.
+
+    ``model_sha256``: the hash of the model that made them; None for that of ``bundle``.
+    """
     names = [bundle.label_name(label) for label in request.labels]
-    model = {"model": bundle.name, "model_sha256": bundle.sha256, "version": __version__}
+    model = {"model": bundle.name, "model_sha256": model_sha256 or bundle.sha256, "version": __version__}
     eta = getattr(request.sampler, "eta", None)
     return {**model, "label_names": names, **({} if eta is None else {"eta": eta}), **request.to_json()}
 

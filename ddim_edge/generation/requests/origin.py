@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays import Sample
-from ...errors import ConfigError, shown
+from ...errors import LONGEST_SHOWN, ConfigError, shown
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,7 +67,9 @@ def check_same_origin(wanted: Any, origin: Origin | None) -> None:
     found = origin.to_json() if origin else {}
     for name in sorted({*wanted, *found}):
         if name not in found:
-            raise ConfigError(f"the images were made from {name}, of which a recipe holds only the hash: give it, too")
+            raise ConfigError(
+                f"the images were made from {name[:LONGEST_SHOWN]}, of which a recipe holds only the hash: give it, too"
+            )
         if name not in wanted:
             raise ConfigError(f"the images were not made from any {name}: leave it out")
         if wanted[name] != found[name]:

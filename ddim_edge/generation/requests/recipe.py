@@ -3,13 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from ...bundle.json_files import MAX_SIDE
 from ...config.schema import check_json, flag, list_of, mapping_of, real, text, whole
 from ...errors import ConfigError
 
-MAX_SIDE = 16384
-"""The largest height and width of an image, in pixels."""
 MAX_IMAGES = 10**7
-"""The most images of one request: files in a folder have numbers of six digits."""
+"""The most images of one request."""
 
 _TEXT = text(2**20)
 

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from numbers import Real
 from typing import Any, Self, cast, get_args
 
+from ...bundle.json_files import MAX_SIDE
 from ...config import number, whole_number
 from ...config.diffusers_names import unknown_value
 from ...diffusion.noise import NoiseKind
@@ -14,7 +15,7 @@ from ...diffusion.samplers import SAMPLERS, SamplerConfig, changed_options
 from ...errors import ConfigError, choose_from, shown
 from ...text import Prompt
 from .origin import Origin, check_same_origin
-from .recipe import MAX_IMAGES, MAX_SIDE, check_recipe
+from .recipe import MAX_IMAGES, check_recipe
 
 DEFAULT_BATCH_SIZE = 16
 
@@ -187,7 +188,7 @@ def _check_number(name: str, value: object, high: float = 1e9) -> None:
 def sampler_from_json(name: str = "ddim", **options: Any) -> SamplerConfig:
     """The sampler of a recipe; ConfigError for an unknown one."""
     if name not in SAMPLERS:
-        raise ConfigError(unknown_value("sampler", name, SAMPLERS))
+        raise unknown_value("sampler", name, SAMPLERS)
     return SAMPLERS[name]().replace(**options)
 
 

@@ -1,112 +1,20 @@
 """The store of compiled graphs: TensorRT's engines, EPContext models, optimized graphs for the CPU.
 
-Each has its own folder, ``CACHE/PROVIDER-COMPONENT-KEY``, in the bundle's folder or in the user's cache. Its
-``built.json`` is written last: a folder without one is unfinished and is not used. The key is a hash of everything that
-must match; ``built.json`` has the same as readable values, for the message when something does not match any more.
+It finds what was compiled of a graph, and says why the rest of it does not fit.
 """
 
 import dataclasses
-import datetime
 import functools
-import json
-import os
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple, Self
+from typing import NamedTuple
 
-from ...bundle.layout import MODEL
-from ...files import write_file
 from ...graphs.fingerprint import Stamps, graph_sha256, graph_sketch, graph_stamps
 from ..providers.options import compile_time_options
-from ..providers.table import CompiledForm, provider_named
+from .entry import Compiled
 from .machine import Machine
-from .recipe import Recipe, Shapes, component_of, provider_options
-
-CACHE_VARIABLE = "DDIM_EDGE_CACHE"
-RECORD = "built.json"
-TIMING = ".timing"
-"""The suffix of TensorRT's timing caches. They may change at any time, and are kept for the next build."""
-_PLACE = "compiled"
-_FOLDER_NAME = re.compile(r"(?P<provider>[a-z]+(?:-[a-z]+)*)-(?P<component>\w+)-[0-9a-f]{16}", re.ASCII)
-
-
-@dataclass(frozen=True)
-class Compiled:
-    """A compiled graph, and how to run it.
-
-    Attributes:
-        folder: its folder in the cache.
-        recipe: what was compiled, and for what; its ``graph`` is the source.
-        sha256: the hash of the source graph and its weights.
-        stamps, sketch: of the source's files when it was compiled, to recognize it without reading all of it.
-        seconds, size, date: how long it took, its bytes on disk, and when it was finished, in ISO 8601.
-    """
-
-    folder: Path
-    recipe: Recipe
-    sha256: str
-    stamps: Stamps
-    sketch: str
-    seconds: float
-    size: int
-    date: str
-
-    @classmethod
-    def read(cls, folder: Path) -> Self | None:
-        """Read a folder of the cache; None where it is unfinished, or of another version of this program.
-
-        None also where a file is missing or truncated: TensorRT would build for minutes, and a plugin may crash.
-        """
-        try:
-            facts = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-            if any((folder / name).stat().st_size != size for name, size in facts["files"].items()):
-                return None
-            recipe = Recipe.from_json(facts, folder)
-            stamps = {name: tuple(stamp) for name, stamp in facts["stamps"].items()}
-            known = (facts[name] for name in ("sketch", "seconds", "bytes", "date"))
-            return cls(folder, recipe, facts["graph_sha256"], stamps, *known)
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return None
-
-    @property
-    def _form(self) -> CompiledForm | None:
-        return provider_named(self.recipe.provider).compiled_form
-
-    @property
-    def graph(self) -> Path:
-        """The graph for ONNX Runtime to open: for engines the source, because the provider finds them by itself."""
-        return self.recipe.graph if self._form is CompiledForm.ENGINES else self.folder / MODEL
-
-    @property
-    def optimized(self) -> bool:
-        """Whether the graph is optimized already, and has to be opened with ORT_DISABLE_ALL."""
-        return self._form is CompiledForm.OPTIMIZED
-
-    @property
-    def is_context(self) -> bool:
-        """Whether it is an EPContext model, which has one node in place of all that the provider compiled."""
-        return self._form is CompiledForm.CONTEXT
-
-    @property
-    def options(self) -> dict[str, str]:
-        """The provider's options to run it with."""
-        return provider_options(self.recipe, self.folder)
-
-    @property
-    def session_entries(self) -> dict[str, str]:
-        """The session's config entries: an EPContext model that does not fit must fail, not be compiled again."""
-        return {"session.disable_model_compile": "1"} if self.is_context else {}
-
-    @property
-    def batches(self) -> tuple[int, ...]:
-        """The rows of its inputs, such as 2, or 1 and 2 for a fused step of guided images; empty where any fit."""
-        return tuple(sorted({shape[0] for shape in self.recipe.shapes.values()}))
-
-    def fits(self, shapes: Shapes) -> bool:
-        """Whether it takes inputs of these shapes; inputs with fixed shapes may be left out."""
-        return all(shapes.get(name) == shape for name, shape in self.recipe.shapes.items())
+from .places import FOLDER_NAME, cached_folders, caches_of
+from .recipe import component_of
 
 
 class Found(NamedTuple):
@@ -116,6 +24,8 @@ class Found(NamedTuple):
     """What runs here, newest first; one per shape where the provider compiles for shapes."""
     reasons: tuple[str, ...]
     """Why the others do not run here, as text."""
+    damaged: tuple[str, ...] = ()
+    """Those of ``reasons`` that name damaged files."""
 
 
 class SourceGraph:
@@ -164,53 +74,20 @@ def find(
         return Found((), tuple(changed[:1]))
     here, wanted = machine or Machine.of(provider, which), compile_time_options(options or {})
     faults = [(entry, _faults(entry, here, wanted)) for entry in own]
-    fitting = sorted((entry for entry, found in faults if not found), key=lambda entry: entry.date, reverse=True)
-    reasons = dict.fromkeys([*changed, *(why for _, found in faults for why in found)])
-    return Found(tuple(_opened_at(entry, source.graph) for entry in fitting), tuple(reasons))
-
-
-def user_cache() -> Path:
-    """The user's cache of compiled graphs, for all bundles."""
-    if os.environ.get(CACHE_VARIABLE):
-        return Path(os.environ[CACHE_VARIABLE]).absolute() / _PLACE
-    base = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
-    return Path(base).expanduser().absolute() / "ddim-edge" / _PLACE
-
-
-def bundle_cache(bundle: Path) -> Path:
-    """The cache in a bundle's own folder."""
-    return bundle.absolute() / _PLACE
-
-
-def cached_folders(cache: Path) -> list[Path]:
-    """The folders of a cache that this program made, finished or not, recognized by their names; no links."""
-    if not cache.is_dir():
-        return []
-    named = (path for path in sorted(cache.iterdir()) if _FOLDER_NAME.fullmatch(path.name))
-    return [path for path in named if path.is_dir() and not path.is_symlink()]
-
-
-def write_record(folder: Path, recipe: Recipe, sha256: str, seconds: float) -> Compiled:
-    """Write ``built.json``, which marks a folder as finished. Raises OutputError where it cannot be written."""
-    sizes = {path.name: path.stat().st_size for path in sorted(folder.iterdir()) if path.is_file()}
-    files = {name: size for name, size in sizes.items() if not name.endswith(TIMING)}
-    date = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
-    measured = {"seconds": round(seconds, 3), "bytes": sum(sizes.values()), "date": date, "files": files}
-    facts = {**recipe.to_json(folder, sha256), **measured}
-    write_file(folder / RECORD, json.dumps(facts, indent=1).encode())
-    written = Compiled.read(folder)
-    assert written is not None
-    return written
+    whole, harmed = _sort_out_damaged([entry for entry, found in faults if not found])
+    fitting = sorted(whole, key=lambda entry: entry.date, reverse=True)
+    reasons = dict.fromkeys([*changed, *(why for _, found in faults for why in found), *harmed])
+    return Found(tuple(_opened_at(entry, source.graph) for entry in fitting), tuple(reasons), tuple(harmed))
 
 
 def _entries(graph: Path, provider: str) -> Iterator[Compiled]:
     """The finished entries of the caches for a provider and a component of this name, of any bundle."""
-    for cache in (bundle_cache(graph.parent.parent), user_cache()):
+    for cache in caches_of(graph.parent.parent):
         for folder in cached_folders(cache):
-            named = _FOLDER_NAME.fullmatch(folder.name)
+            named = FOLDER_NAME.fullmatch(folder.name)
             if named and named.group("provider", "component") == (provider, component_of(graph)):
                 found = Compiled.read(folder)
-                if found is not None:
+                if found is not None and found.recipe.provider == provider:
                     yield found
 
 
@@ -230,3 +107,10 @@ def _is_outdated(entry: Compiled, source: SourceGraph, own: list[Compiled]) -> b
 def _opened_at(entry: Compiled, graph: Path) -> Compiled:
     """The same entry with the path that the graph has now."""
     return dataclasses.replace(entry, recipe=dataclasses.replace(entry.recipe, graph=graph))
+
+
+def _sort_out_damaged(entries: Sequence[Compiled]) -> tuple[list[Compiled], list[str]]:
+    """The entries whose files are those that were built, and what is wrong with the others, as text."""
+    faults = [(entry, entry.damage()) for entry in entries]
+    harmed = [f"{entry.folder} is damaged: {fault}" for entry, fault in faults if fault is not None]
+    return [entry for entry, fault in faults if fault is None], harmed

@@ -9,8 +9,11 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from ...errors import BundleError, ConfigError, OutputError, ProviderError
+from .entry import RECORD, TIMING, Compiled
+from .integrity import incomplete
 from .machine import Machine
-from .store import RECORD, TIMING, Compiled, SourceGraph, cached_folders
+from .places import cached_folders
+from .store import SourceGraph
 
 _LOCK = ".lock"
 UNFINISHED = "unfinished"
@@ -35,14 +38,14 @@ def entries(caches: Sequence[Path], machines_of: MachinesOf | None = None) -> li
     """All entries of some caches, with what is wrong with them."""
     finder = _FaultFinder(machines_of or Machine.all_of)
     folders = [folder for cache in caches for folder in cached_folders(cache)]
-    found = ((folder, Compiled.read(folder)) for folder in folders)
+    found = ((folder, _finished(folder)) for folder in folders)
     return [Entry(folder, compiled, finder.fault(compiled), _size(folder)) for folder, compiled in found]
 
 
 def prune(caches: Sequence[Path], machines_of: MachinesOf | None = None) -> list[Entry]:
     """Remove the entries that are of no use here, and return them. Raises ConfigError during a build into a cache."""
     gone = []
-    for cache in filter(Path.is_dir, caches):
+    for cache in filter(cached_folders, caches):
         with locked(cache):
             for entry in entries([cache], machines_of):
                 if entry.fault:
@@ -80,6 +83,12 @@ def clear(folder: Path) -> None:
             shutil.rmtree(path)
         elif not path.name.endswith(TIMING):
             path.unlink()
+
+
+def _finished(folder: Path) -> Compiled | None:
+    """The compiled graph in a folder; None where a file of it is not there. The contents are not read."""
+    compiled = Compiled.read(folder)
+    return None if compiled is None or incomplete(folder, compiled.contents) else compiled
 
 
 class _FaultFinder:

@@ -12,6 +12,8 @@ from ...errors import ProviderError
 _BEGINNING = re.compile(r"^(/\S+:\d+ .*?\) )?(.*\[ONNXRuntimeError\] : \d+ : [A-Z_]+ : )?(\[ERROR\] )?")
 _POSITION = re.compile(r"\b\w+\.(?:h|cc):\d+ [\w:]+(?:\(\))? ")  # "parse_string.h:116 ParseString "
 _OPTION = re.compile(r"provider option \"(\w+)\"|the key '(\w+)'|option '(\w+)'|(\w+) parameter:")
+_LONGEST = 600
+"""Characters of a message."""
 
 
 def first_error_line(error: Exception) -> str:
@@ -20,7 +22,12 @@ def first_error_line(error: Exception) -> str:
     Lines that end in a colon are skipped: OpenVINO begins with several of them, which name source positions.
     """
     lines = [_POSITION.sub("", _BEGINNING.sub("", line.strip())) for line in str(error).splitlines() if line.strip()]
-    return next((line for line in lines if not line.endswith(":")), lines[0] if lines else type(error).__name__)
+    return _cut(next((line for line in lines if not line.endswith(":")), lines[0] if lines else type(error).__name__))
+
+
+def _cut(line: str) -> str:
+    """A line without its middle, where it is long: a stranger's graph may have names of any length in it."""
+    return line if len(line) <= _LONGEST else f"{line[: _LONGEST // 2]} … {line[-_LONGEST // 4 :]}"
 
 
 def refused_option(error: Exception, provider_name: str, given: Mapping[str, str]) -> ProviderError | None:

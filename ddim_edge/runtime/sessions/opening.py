@@ -7,8 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from ...errors import BundleError, ProviderError
+from ..compiled.entry import Compiled
 from ..compiled.messages import missing_message
-from ..compiled.store import Compiled, find
+from ..compiled.store import find
 from ..hardware.memory import trim_heap
 from ..providers.device import Device
 from ..providers.error_text import first_error_line, refused_option
@@ -95,6 +96,8 @@ def open_uncompiled(path: Path, device: Device, purpose: Purpose) -> Opened:
 def _open(path: Path, provider: Provider, device: Device, purpose: Purpose) -> Opened:
     given = device.options if device.provider == provider.name else {}
     found = find(path, provider.name, device.which, given)
+    for fault in found.damaged:
+        warnings.warn(f"{fault}. It is not used: run `ddim-edge build` again", FallbackWarning, stacklevel=2)
     if found.fitting:
         return replace(open_compiled(found.fitting[0], device, purpose), compiled=found.fitting)
     if provider.compiled_form is CompiledForm.ENGINES:  # it would build them now, for minutes

@@ -11,8 +11,9 @@ import numpy as np
 
 from ...arrays import Array
 from ...errors import BundleError, DeviceMemoryError, ProviderError
+from ...graphs.same_files import GraphFiles, SameFiles
 from ..compiled.messages import missing_message
-from ..compiled.store import Compiled, Found
+from ..compiled.store import Found
 from ..providers.device import Device
 from ..providers.error_text import first_error_line
 from ..providers.table import AUTO, provider_named
@@ -56,7 +57,7 @@ class Session:
 
     The inputs and outputs of a graph that is called ``each_step`` are kept in buffers of the device where the provider
     has its own memory; ``bound`` overrides that. Its threads spin for a moment while they wait for work; those of a
-    graph that is called once per image do not.
+    graph that is called once per image do not. ``files``: those that it was read from, to notice changes.
 
     Raises ProviderError where the provider does not run, BundleError where the file is not a usable graph.
     """
@@ -70,20 +71,23 @@ class Session:
         one_in_memory: OneInMemory | None = None,
         each_step: bool = True,
         bound: bool | None = None,
+        files: GraphFiles | None = None,
     ) -> None:
         self.name = name or path.parent.name
         self._path, self._one_in_memory, self._each_step, self._bound = path, one_in_memory, each_step, bound
+        self._files = files or GraphFiles(SameFiles())
         self._device = Device.parse(device) if isinstance(device, str) else device
         purpose = Purpose.of(each_step) if one_in_memory is None else Purpose.INSPECT
         opened = open_graph(path, self._device, purpose)
         self.provider, self.static_shapes = opened.provider.name, opened.provider.static_shapes or opened.captures
         self.inputs = describe(opened.raw.get_inputs(), path, "inputs")
         self.outputs = describe(opened.raw.get_outputs(), path, "outputs")
-        self.batches = tuple(sorted({rows for entry in opened.compiled for rows in _rows(entry)}))
+        self.batches = tuple(sorted({rows for entry in opened.compiled for rows in entry.sample_rows}))
         self.raw: Any = None
         self._run_options: Any = None
         self.device_buffers: DeviceBuffers | None = None
         self._compiled = opened.compiled
+        self._files = self._files.joined_by(path for entry in opened.compiled[:1] for path in entry.mapped_files)
         self._opened_compiled: dict[Path, tuple[Any, DeviceBuffers | None]] = {}
         if one_in_memory is None:
             self._set_session(opened)
@@ -143,7 +147,9 @@ class Session:
         message = f"{self.name} returned {fault} in fp16, and runs in fp32 from now on"
         warnings.warn(message, PrecisionWarning, stacklevel=4)
         self.close()
+        self._files.use()
         options: Any = {"one_in_memory": self._one_in_memory, "each_step": self._each_step, "bound": self._bound}
+        options["files"] = self._files
         self._fp32_fallback = Session(fallback, _device_without_build(self._device), name=self.name, **options)
         self.inputs, self.outputs = self._fp32_fallback.inputs, self._fp32_fallback.outputs
         return True
@@ -169,18 +175,22 @@ class Session:
             self._switch_to_compiled({name: value.shape for name, value in prepared.items()})
         try:
             if self.device_buffers is not None:
-                return self.device_buffers.run(prepared, wanted, wanted if keep_on_device else ())
-            arrays = {name: np.asarray(value) for name, value in prepared.items()}
-            return dict(zip(wanted, self.raw.run(wanted, arrays, self._run_options), strict=True))
+                results = self.device_buffers.run(prepared, wanted, wanted if keep_on_device else ())
+            else:
+                arrays = {name: np.asarray(value) for name, value in prepared.items()}
+                results = dict(zip(wanted, self.raw.run(wanted, arrays, self._run_options), strict=True))
         except Exception as error:  # ONNX Runtime's exceptions have no public base but this one
             kind = DeviceMemoryError if _OUT_OF_MEMORY.search(str(error)) else ProviderError
             raise kind(f"{self.name} failed on {self.provider}: {first_error_line(error)}") from error
+        self._files.check_not_overwritten()
+        return results
 
     def _ensure_open(self) -> None:
         """Open the graph if it is not open."""
         if self._one_in_memory is not None:
             self._one_in_memory.make_room_for(self)
             if self.raw is None:
+                self._files.use()
                 self._set_session(open_graph(self._path, self._device, Purpose.of(self._each_step, low_memory=True)))
 
     def _set_session(self, opened: Opened) -> None:
@@ -235,9 +245,3 @@ def _device_without_build(device: Device) -> Device:
     """The device for a graph that nothing was built for: CUDA in place of TensorRT."""
     other = None if device.provider == AUTO else provider_named(device.provider).runs_unbuilt
     return device if other is None else replace(device, provider=other, options={})
-
-
-def _rows(compiled: Compiled) -> tuple[int, ...]:
-    """The numbers of samples that it was compiled for; empty where it takes any."""
-    shape = compiled.recipe.shapes.get("sample")
-    return compiled.batches if shape is None else shape[:1]

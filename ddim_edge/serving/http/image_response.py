@@ -60,7 +60,7 @@ class ImageResponse:
 
     async def encode(self, pixels: Pixels, index: int, *, finished: bool) -> EncodedImage:
         """Encode image ``index``, uint8 (H, W, C), in another thread: a large image would block the event loop."""
-        recipe = {**recipe_of(self.bundle, self.request), "index": index}
+        recipe = {**recipe_of(self.bundle, self.request, self.ticket.submission.model_sha256), "index": index}
         contents = await asyncio.to_thread(encode_image, pixels, self.file_format, recipe)
         return EncodedImage(index, finished, contents, recipe)
 

@@ -3,10 +3,11 @@
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 
 from ...bundle.bundle import Bundle
+from ...errors import BundleError
 from ...generation.engine import Engine
 from ...generation.pipeline import Pipeline
 from ...generation.warmup import default_requests, warm_up
@@ -36,6 +37,15 @@ class LoadedModel:
         taken = sum(other.rows_per_image for other in self.running)
         return not self.running or taken + submission.rows_per_image <= self.limit.rows
 
+    @property
+    def is_overwritten(self) -> bool:
+        """Whether it is idle, and has to be loaded again because its files have other contents now."""
+        try:
+            self.bundle.files.check_not_overwritten()
+        except BundleError:
+            return not self.running
+        return False
+
 
 class LoadedModels:
     """At most ``max_models`` models in memory; the least recently used idle one is unloaded for another.
@@ -61,6 +71,8 @@ class LoadedModels:
         """
         if name in self._loading and self._loading[name].done():
             self._loaded[name] = self._loading.pop(name).result()
+        if name in self._loaded and self._loaded[name].is_overwritten:
+            del self._loaded[name]
         if name in self._loaded:
             self._loaded.move_to_end(name)
             return self._loaded[name]
@@ -101,6 +113,7 @@ def load_model(
 
     With ``on_warm_up`` the model is run at all batch sizes first; it is called with a message for each.
     """
+    bundle = replace(bundle)  # its files may be others than when the model was loaded before
     pipeline = Pipeline(bundle, provider)
     if on_warm_up is not None:
         for request in default_requests(pipeline, max_rows):

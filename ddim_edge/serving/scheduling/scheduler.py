@@ -98,6 +98,7 @@ class Scheduler:
         model.running.append(submission)
         submission.state = "running"
         try:
+            submission.model_sha256 = model.bundle.sha256
             for index in range(submission.request.num_images):
                 job = job_of(model.bundle, submission.request, index, model.components)
                 submission.jobs[job] = index

@@ -56,6 +56,8 @@ class Submission:
     """The jobs that have not ended, with the index of their image."""
     finished_calls: int = 0
     """Network calls of the images that have ended."""
+    model_sha256: str = ""
+    """The hash of the model that runs it; empty before it runs."""
     state: State = "queued"
     cancelled: bool = False
     partials_sent: set[tuple[int, int]] = field(default_factory=set)

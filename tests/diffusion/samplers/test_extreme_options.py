@@ -84,12 +84,12 @@ def _finished(sampler: Any) -> Any:
 )
 def test_levels_that_no_sample_can_stand_at(name: str, levels: dict[str, float], message: str) -> None:
     with pytest.raises(ConfigError, match=message):
-        schedule_of(SAMPLERS[name](use_karras_sigmas=True, **levels), 5)
+        schedule_of(SAMPLERS[name]().replace(use_karras_sigmas=True, **levels), 5)
 
 
 @pytest.mark.parametrize("name", ["dpmpp-2m", "unipc"])
 def test_levels_too_close_for_order_two(name: str) -> None:
-    config = SAMPLERS[name](use_karras_sigmas=True, sigma_min=1.0, sigma_max=1.0 + 1e-9)
+    config = SAMPLERS[name]().replace(use_karras_sigmas=True, sigma_min=1.0, sigma_max=1.0 + 1e-9)
     with pytest.raises(ConfigError, match="5 steps of these noise levels are too short"):
         schedule_of(config, 5)
 

@@ -70,7 +70,9 @@ def test_a_checkpoint_is_the_pipeline_it_was_made_of(
     assert [component.name for component in file.components] == [component.name for component in folder.components]
     for expected, component in zip(folder.components, file.components, strict=True):
         assert (component.checkpoint is None) == (component.name == "safety_checker")
-        weights, others = load_network(component).state_dict(), load_network(expected).state_dict()
+        (network, extra), (other, _) = load_network(component), load_network(expected)
+        assert extra == ()
+        weights, others = network.state_dict(), other.state_dict()
         assert weights.keys() == others.keys()
         for key, value in weights.items():
             assert torch.equal(value, others[key]), (component.name, key)

@@ -1,6 +1,7 @@
 """LoRA files of every naming, fused: the mathematics on every layer, and diffusers' own reading of kohya's names."""
 
 import json
+import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -147,7 +148,7 @@ def refused(
     file: Mapping[str, torch.Tensor], message: str, tmp_path: Path, graphs: tuple[str, ...] = ("unet",)
 ) -> None:
     save_file(dict(file), tmp_path / "lora.safetensors")
-    source = Source(folder=tmp_path, index={}, scheduler={}, components=(), graphs=graphs)
+    source = Source(folder=tmp_path, index={}, components=(), graphs=graphs)
 
     def read_and_fuse() -> None:
         lora = read_lora(str(tmp_path / "lora.safetensors"))
@@ -163,7 +164,7 @@ def test_a_layer_that_is_not_there(tmp_path: Path) -> None:
     up, down = torch.zeros(8, 2), torch.zeros(2, 8)
     refused(
         kohya("unet", "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_k2", up, down),
-        r"1 keys match no layer of the unet, down_blocks_1_.*_to_k2 .*the closest layers are down_blocks\.1\..*\.to_k,",
+        r"1 keys match no layer of the unet, 'down_blocks_1_.*_to_k2' .* closest layers are down_blocks\.1\..*\.to_k,",
         tmp_path,
     )
 
@@ -172,7 +173,7 @@ def test_a_layer_that_is_not_there(tmp_path: Path) -> None:
     ("file", "message"),
     [
         (kohya("text_encoder_2", "x", torch.zeros(2, 2), torch.zeros(2, 2)), "changes a text_encoder_2, by lora_te2_x"),
-        ({"unet.conv_in.hada_w1_a": torch.zeros(2, 2)}, "hada_w1_a is not a known LoRA key"),
+        ({"unet.conv_in.hada_w1_a": torch.zeros(2, 2)}, "hada_w1_a' is not a known LoRA key"),
         (
             {"lora_unet_conv_in.lora_up.weight": torch.zeros(2, 2)},
             r"has only one of the two matrices for unet\.conv_in",
@@ -192,3 +193,32 @@ def test_a_file_that_is_none(tmp_path: Path) -> None:
     for name in ("lora.pt", "missing.safetensors:0.5"):
         with pytest.raises(ConfigError, match=r"cannot read the LoRA .*; give a file in safetensors, or FILE:SCALE"):
             read_lora(str(tmp_path / name))
+
+
+@pytest.mark.parametrize("scale", ["nan", "inf", "-1e9"])
+def test_a_scale_that_is_no_strength(scale: str) -> None:
+    with pytest.raises(ConfigError, match=r"the scale of .* must be a number from -1000 to 1000"):
+        read_lora(f"some.safetensors:{scale}")
+
+
+@pytest.mark.parametrize(
+    ("metadata", "message"),
+    [
+        ("[", "is not JSON"),
+        ("[" * 100_000, "is nested too deeply"),
+        ('{"unet.lora_alpha": "x"}', "lora_alpha must be a finite number"),
+        ('{"unet.alpha_pattern": [1]}', "alpha_pattern must be an object"),
+    ],
+)
+def test_metadata_of_wrong_types(metadata: str, message: str, tmp_path: Path) -> None:
+    path = tmp_path / "lora.safetensors"
+    weights = {"unet.conv_in.lora_A.weight": torch.zeros(1, 4), "unet.conv_in.lora_B.weight": torch.zeros(8, 1)}
+    save_file(weights, path, {"lora_adapter_metadata": metadata})
+    with pytest.raises(ConfigError, match=message):
+        read_lora(str(path))
+
+
+def test_a_named_pipe_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(ConfigError, match=r"cannot read the LoRA .*: .*it is not a regular file"):
+        read_lora(str(tmp_path / "pipe"))

@@ -1,25 +1,36 @@
 """The cache of what was compiled: what its keys depend on, what fits, and why the rest does not."""
 
 import dataclasses
+import errno
+import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import onnx
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from onnx import numpy_helper
+from onnx.external_data_helper import set_external_data
 
+from ddim_edge.errors import ConfigError
+from ddim_edge.files import sha256_of
 from ddim_edge.graphs import fingerprint as graph_hash
 from ddim_edge.graphs.fingerprint import graph_sha256, graph_stamps
+from ddim_edge.runtime.compiled import integrity
 from ddim_edge.runtime.compiled import store as compiled
+from ddim_edge.runtime.compiled.entry import Compiled, write_record
 from ddim_edge.runtime.compiled.machine import Machine
 from ddim_edge.runtime.compiled.messages import build_command, missing_message
+from ddim_edge.runtime.compiled.places import bundle_cache, cached_folders, user_cache
 from ddim_edge.runtime.compiled.recipe import Recipe, provider_options
-from ddim_edge.runtime.compiled.store import Compiled, Found, bundle_cache, find, user_cache, write_record
+from ddim_edge.runtime.compiled.store import Found, find
 from ddim_edge.runtime.providers.options import check_options
-from tests.helpers.tiny_bundles import write_bundle
+from tests.helpers.tiny_bundles import tiny_model, write_bundle
 
 GPU = Machine("NVIDIA RTX A2000 8.6", "570.86.10", "1.32.0", "TensorRT 10.9.0")
 SHAPES = {"sample": (2, 4, 64, 64), "timestep": (2,)}
@@ -44,6 +55,8 @@ def _built(recipe: Recipe, cache: Path | None = None) -> Compiled:
     folder = recipe.folder(cache or user_cache(), sha256)
     folder.mkdir(parents=True)
     (folder / "an.engine").write_bytes(b"1234")
+    if recipe.provider != "tensorrt":
+        onnx.save(tiny_model(), folder / "model.onnx")
     return write_record(folder, recipe, sha256, 12.5)
 
 
@@ -108,7 +121,7 @@ def test_the_hash_is_of_the_graph_and_of_its_weights(graph: Path, name: str) -> 
 
 def test_what_was_built_is_found_with_its_options(graph: Path) -> None:
     built = _built(_recipe(graph))
-    ((found,), reasons) = find(graph, "tensorrt", machine=GPU)
+    ((found,), reasons, _) = find(graph, "tensorrt", machine=GPU)
     assert (found, reasons) == (built, ())
     assert (found.graph, found.optimized, found.session_entries, found.batches) == (graph, False, {}, (2,))
     assert (found.seconds, found.size) == (12.5, 4)
@@ -144,7 +157,7 @@ def test_the_newest_is_the_first(graph: Path) -> None:
 def test_an_epcontext_model_and_an_optimized_graph_lie_in_the_cache(graph: Path) -> None:
     for provider in ("openvino", "tensorrt-rtx", "cpu"):
         built = _built(_recipe(graph, provider=provider))
-        ((found,), _) = find(graph, provider, machine=GPU)
+        (found,) = find(graph, provider, machine=GPU).fitting
         assert found.graph == built.folder / "model.onnx"
         assert found.optimized == (provider == "cpu")
         assert found.session_entries == ({} if provider == "cpu" else {"session.disable_model_compile": "1"})
@@ -257,7 +270,7 @@ def test_what_lies_beside_a_bundle_moves_with_it(graph: Path, tmp_path: Path) ->
     bundle = graph.parents[1]
     _built(_recipe(graph), bundle_cache(bundle))
     moved = bundle.rename(tmp_path / "moved")
-    ((found,), _) = find(moved / "unet" / "model.onnx", "tensorrt", machine=GPU)
+    (found,) = find(moved / "unet" / "model.onnx", "tensorrt", machine=GPU).fitting
     assert found.graph == moved / "unet" / "model.onnx"
     assert found.options["trt_engine_cache_path"].startswith(str(moved))
 
@@ -273,14 +286,128 @@ def test_an_unfinished_or_foreign_folder_is_not_used(graph: Path) -> None:
     assert find(graph, "tensorrt", machine=GPU) == Found((), ())
 
 
-def test_a_folder_with_a_cut_or_missing_file_is_not_used_and_a_timing_cache_may_change(graph: Path) -> None:
+def test_a_folder_with_a_damaged_file_is_not_used_and_a_timing_cache_may_change(graph: Path) -> None:
     built = _built(_recipe(graph))
     (built.folder / "of_sm86.timing").write_bytes(b"timed since")
     assert find(graph, "tensorrt", machine=GPU).fitting
-    (built.folder / "an.engine").write_bytes(b"12")
+    for contents, fault in ((b"12", "not the file"), (b"1243", "not the file"), (None, "is missing")):
+        (built.folder / "an.engine").unlink()
+        if contents is not None:
+            (built.folder / "an.engine").write_bytes(contents)
+        found = find(graph, "tensorrt", machine=GPU)
+        assert (found.fitting, len(found.damaged)) == ((), 1)
+        assert f"{built.folder} is damaged: an.engine" in found.damaged[0]
+        assert fault in missing_message(graph, "tensorrt", found)
+
+
+def test_a_compiled_graph_goes_through_the_checks_of_any_graph(graph: Path, tmp_path: Path) -> None:
+    recipe = _recipe(graph, provider="cpu")
+    folder = _built(recipe).folder
+    (tmp_path / "secret").write_bytes(bytes(999))
+    inside, outside = folder / "weights", Path(os.path.relpath(tmp_path / "secret", folder))
+    inside.symlink_to(outside)
+    for location in (str(outside), "weights"):
+        model = tiny_model()
+        weights = numpy_helper.from_array(np.zeros(1, np.float32), "gain")
+        set_external_data(weights, location)
+        weights.ClearField("raw_data")
+        model.graph.initializer[0].CopyFrom(weights)
+        onnx.save(model, folder / "model.onnx")
+        write_record(folder, recipe, graph_sha256(graph), 1)
+        found = find(graph, "cpu", machine=GPU)
+        assert not found.fitting
+        assert "outside the bundle" in found.damaged[0]
+
+
+def test_files_are_read_once_for_each_of_their_states(graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = _built(_recipe(graph)).folder
+    read: list[Path] = []
+
+    def spy(path: Path) -> str:
+        read.append(path)
+        return sha256_of(path)
+
+    monkeypatch.setattr(integrity, "sha256_of", spy)
+    for _ in range(3):
+        assert find(graph, "tensorrt", machine=GPU).fitting
+    assert read == [folder / "an.engine"]
+    os.utime(folder / "an.engine", (1, 1))
+    for _ in range(3):
+        assert find(graph, "tensorrt", machine=GPU).fitting
+    assert read == [folder / "an.engine"] * 2
+
+
+def test_what_a_bundle_brings_along_is_used_only_where_its_hashes_agree(graph: Path, tmp_path: Path) -> None:
+    _built(_recipe(graph), bundle_cache(graph.parents[1]))
+    assert find(graph, "tensorrt", machine=GPU).fitting
+    copy = Path(shutil.copytree(graph.parents[1], tmp_path / "foreign")) / "unet" / "model.onnx"
+    assert find(copy, "tensorrt", machine=GPU).fitting
+    (engine,) = copy.parents[1].glob("compiled/*/an.engine")
+    state = engine.stat()
+    engine.write_bytes(b"9999")
+    os.utime(engine, ns=(state.st_atime_ns, state.st_mtime_ns))
+    assert not find(copy, "tensorrt", machine=GPU).fitting
+    assert find(graph, "tensorrt", machine=GPU).fitting
+
+
+def test_without_a_cache_that_can_be_written_files_are_read_each_time(
+    graph: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    built = _built(_recipe(graph), bundle_cache(graph.parents[1]))
+    monkeypatch.setenv("DDIM_EDGE_CACHE", os.devnull)
+    assert find(graph, "tensorrt", machine=GPU).fitting == (built,)
+    (built.folder / "an.engine").write_bytes(b"9999")
+    assert not find(graph, "tensorrt", machine=GPU).fitting
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("sha256", {}),
+        ("sha256", None),
+        ("files", {"../an.engine": 4}),
+        ("seconds", "12"),
+        ("date", 3),
+        ("provider", "cuda"),
+        ("shapes", {"sample": 4}),
+        ("stamps", []),
+        ("bytes", -1),
+    ],
+)
+def test_a_record_with_other_values_is_not_used(graph: Path, key: str, value: object) -> None:
+    record = _built(_recipe(graph)).folder / "built.json"
+    record.write_text(json.dumps({**json.loads(record.read_text()), key: value}))
     assert find(graph, "tensorrt", machine=GPU) == Found((), ())
-    (built.folder / "an.engine").unlink()
-    assert find(graph, "tensorrt", machine=GPU) == Found((), ())
+
+
+def test_a_cache_that_cannot_be_read_is_empty(graph: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    built = _built(_recipe(graph), bundle_cache(graph.parents[1]))
+    real = Path.iterdir
+
+    def forbidden(folder: Path) -> Iterator[Path]:
+        if folder.is_relative_to(tmp_path / "cache"):
+            raise PermissionError(errno.EACCES, "Permission denied", str(folder))
+        return real(folder)
+
+    monkeypatch.setattr(Path, "iterdir", forbidden)
+    assert cached_folders(user_cache()) == []
+    assert find(graph, "tensorrt", machine=GPU).fitting == (built,)
+    for unusable in (f"{tmp_path}/{'n' * 300}", str(graph)):  # a name that no file may have; a file
+        monkeypatch.setenv("DDIM_EDGE_CACHE", unusable)
+        assert find(graph, "tensorrt", machine=GPU).fitting == (built,)
+
+
+def test_without_a_home_folder_there_is_no_cache(graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def homeless(_path: Path) -> Path:
+        raise RuntimeError("Could not determine home directory.")
+
+    for name in ("DDIM_EDGE_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(Path, "expanduser", homeless)
+    built = _built(_recipe(graph), bundle_cache(graph.parents[1]))
+    assert find(graph, "tensorrt", machine=GPU).fitting == (built,)
+    with pytest.raises(ConfigError, match="no home folder for a cache: name a folder in DDIM_EDGE_CACHE"):
+        user_cache()
 
 
 def test_another_bundle_of_the_same_component_is_no_reason(graph: Path, tmp_path: Path) -> None:

@@ -9,9 +9,10 @@ import pytest
 
 from ddim_edge.errors import ConfigError, OutputError, ProviderError
 from ddim_edge.graphs.fingerprint import graph_sha256
+from ddim_edge.runtime.compiled.entry import Compiled, write_record
 from ddim_edge.runtime.compiled.machine import Machine
+from ddim_edge.runtime.compiled.places import bundle_cache, user_cache
 from ddim_edge.runtime.compiled.recipe import Recipe
-from ddim_edge.runtime.compiled.store import Compiled, bundle_cache, user_cache, write_record
 from ddim_edge.runtime.compiled.upkeep import entries, locked, prune
 
 CPU = Machine("a CPU", None, "1.32.0", None)

@@ -48,6 +48,7 @@ _PLUGIN = (
         ("[ONNXRuntimeError] : 1 : FAIL : Node x failed:", "Node x failed:"),
         ("CUDA failure 2: out of memory ; GPU=0\nmore", "CUDA failure 2: out of memory ; GPU=0"),
         ("", "RuntimeError"),
+        ("In node " + "x" * 5000 + ": bad", "In node " + "x" * 292 + " … " + "x" * 145 + ": bad"),
     ],
 )
 def test_what_is_left(message: str, left: str) -> None:

@@ -13,9 +13,11 @@ import pytest
 
 import ddim_edge
 from ddim_edge.networks.denoiser import Denoiser
+from ddim_edge.runtime.compiled.entry import Compiled
+from ddim_edge.runtime.compiled.integrity import Contents
 from ddim_edge.runtime.compiled.machine import Machine
 from ddim_edge.runtime.compiled.recipe import Recipe
-from ddim_edge.runtime.compiled.store import Compiled, Found
+from ddim_edge.runtime.compiled.store import Found
 from ddim_edge.runtime.providers import device as device_module
 from ddim_edge.runtime.providers import onnxruntime_module as runtime
 from ddim_edge.runtime.sessions import opening
@@ -171,7 +173,7 @@ def engines(graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Eng
         for rows in batches:
             shapes = {"sample": (rows, 1, 8, 8), "timestep": (rows,), "class_labels": (rows,)}
             recipe = Recipe("tensorrt", graph, shapes, MACHINE, "fp16")
-            made.append(Compiled(tmp_path / f"engine-{rows}", recipe, "", {}, "", 1.0, 1, ""))
+            made.append(Compiled(tmp_path / f"engine-{rows}", recipe, "", {}, "", Contents({}, {}), 1.0, 1, ""))
         fitting = tuple(made)
         found = lambda _path, name, _which, _options: Found(fitting if name == "tensorrt" else (), ())  # noqa: E731
         monkeypatch.setattr(opening, "find", found)
