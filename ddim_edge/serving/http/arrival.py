@@ -19,8 +19,8 @@ class Arrival(NamedTuple):
 def arrival_of(http: Request, settings: Settings) -> Arrival:
     """The arrival of a request; the access log's middleware has stored its time."""
     if settings.api_key is not None:  # the security middleware has checked it
-        key = http.headers.get("authorization", "").partition(" ")[2].strip()
-        return Arrival(hashlib.sha256(key.encode("utf-8", "replace")).hexdigest(), http.state.arrived)
+        _, _, key = http.headers.get("authorization", "").partition(" ")
+        return Arrival(hashlib.sha256(key.strip().encode("utf-8", "replace")).hexdigest(), http.state.arrived)
     return Arrival(_address(http.client.host if http.client else ""), http.state.arrived)
 
 

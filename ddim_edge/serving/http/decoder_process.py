@@ -95,6 +95,8 @@ class DecoderProcess:
             return {"late": True}
         if code == -signal.SIGKILL:  # by the system, which is out of memory
             return {"out_of_memory": True}
+        if code >= 0:
+            raise RuntimeError(f"the process that decodes uploads {exit_text(code)}")
         LOG.warning("the process that decodes uploads %s", exit_text(code))
         reason = "it takes too long to decode" if code == -signal.SIGPROF else "it cannot be decoded"
         return {"error": f"image or mask: {reason}", "param": "image"}

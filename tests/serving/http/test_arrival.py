@@ -1,6 +1,4 @@
-"""Who a request's client is: a key is one client, however it is written in the header."""
-
-from typing import Any
+"""Who a client is."""
 
 import pytest
 from fastapi import Request
@@ -9,24 +7,35 @@ from ddim_edge.serving import Settings
 from ddim_edge.serving.http.arrival import arrival_of
 
 
-def request_of(authorization: str = "", address: str = "10.0.0.1") -> Request:
-    headers = [(b"authorization", authorization.encode())]
-    scope: dict[str, Any] = {"type": "http", "headers": headers, "client": (address, 1), "state": {"arrived": 7.0}}
-    return Request(scope)
+def client(host: str | None, key: str = "", **options: str) -> str:
+    scope = {
+        "type": "http",
+        "headers": [(b"authorization", key.encode())],
+        "client": None if host is None else (host, 1),
+        "state": {"arrived": 5.0},
+    }
+    arrival = arrival_of(Request(scope), Settings(**options))  # type: ignore[arg-type]
+    assert arrival.time == 5
+    return arrival.client
 
 
-@pytest.mark.parametrize("header", ["bearer abc", "BEARER abc", "Bearer   abc ", "Bearer abc\t"])
-def test_a_key_is_one_client_however_it_is_written(header: str) -> None:
-    settings = Settings(api_key="abc\ndef")
-    client = arrival_of(request_of("Bearer abc"), settings).client
-    assert arrival_of(request_of(header, "10.0.0.2"), settings).client == client
-    assert arrival_of(request_of("Bearer def"), settings).client != client
-    assert "abc" not in client
+@pytest.mark.parametrize(
+    ("one", "other", "same"),
+    [
+        ("10.0.0.1", "10.0.0.2", False),
+        ("2001:db8::1", "2001:db8::ffff:2", True),
+        ("2001:db8::1", "2001:db8:0:1::1", False),
+        ("::ffff:10.0.0.1", "10.0.0.1", True),
+        (None, "proxy", False),
+    ],
+)
+def test_an_address(one: str | None, other: str | None, same: bool) -> None:
+    assert (client(one) == client(other)) is same
+    assert client(one, "Bearer invented") == client(one)  # where no key is needed, it says nothing
 
 
-def test_without_a_key_an_address_is_a_client_and_of_ipv6_a_network() -> None:
-    addresses = ["10.0.0.1", "::ffff:10.0.0.1", "2001:db8::1", "2001:db8::2", "2001:db8:0:1::1"]
-    found = [arrival_of(request_of(address=address), Settings()).client for address in addresses]
-    assert found[0] == found[1]
-    assert found[2] == found[3]
-    assert len({found[0], found[2], found[4]}) == 3
+def test_a_key() -> None:
+    first, second = (client("10.0.0.1", f"Bearer {key}", api_key="a\nb") for key in "ab")
+    assert first != second
+    for same in ("Bearer a", "BEARER a", "Bearer   a "):
+        assert client("10.0.0.2", same, api_key="a\nb") == first
