@@ -1,19 +1,21 @@
 """``python -m bench.fuzz [KIND …]``: hostile input of the kinds of tests/fuzz, many cases of each."""
 
+import json
 import resource
 import sys
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import click
 from rich.console import Console
 
 from ddim_edge.benchmark.rounds import Notify
-from ddim_edge.runtime.workers.child import Record, Respond, serve
+from ddim_edge.runtime.workers.child import Record, serve
 from ddim_edge.runtime.workers.parent import Worker, WorkerFailedError
 from tests.fuzz import wire
-from tests.fuzz.kinds import KINDS, case
+from tests.fuzz.kinds import KINDS, Play, case
 from tests.fuzz.wire import Findings
 
 from . import results, tables
@@ -114,19 +116,21 @@ class _Players:
             self._worker = None
 
 
-def open_player(settings: Mapping[str, Any]) -> tuple[Record, Respond]:
-    """The worker: opens the player of a kind, which lives as long as the process."""
+def respond(play: Play, settings: Mapping[str, Any], request: Mapping[str, Any]) -> Record:
+    """The worker's response: how the cases from ``first`` to before ``stop`` ended."""
     kind, seed = settings["kind"], settings["seed"]
+    played = {index: play(case(kind, seed, index)) for index in range(request["first"], request["stop"])}
+    faults = [{"index": index, "why": each.fault} for index, each in played.items() if each.fault]
+    return {"outcomes": Counter(each.outcome for each in played.values()), "faults": faults}
+
+
+def _work() -> None:
+    """The worker: plays what it is asked to, in a bounded memory."""
     resource.setrlimit(resource.RLIMIT_AS, (_MOST_BYTES, _MOST_BYTES))
-    play = KINDS[kind].player().__enter__()
-
-    def respond(request: Mapping[str, Any]) -> Record:
-        played = {index: play(case(kind, seed, index)) for index in range(request["first"], request["stop"])}
-        faults = [{"index": index, "why": each.fault} for index, each in played.items() if each.fault]
-        return {"outcomes": Counter(each.outcome for each in played.values()), "faults": faults}
-
-    return {}, respond
+    settings = json.loads(sys.argv[1])
+    with KINDS[settings["kind"]].player() as play:
+        serve(lambda _settings: ({}, partial(respond, play, settings)))
 
 
 if __name__ == "__main__":
-    serve(open_player) if sys.argv[1:2] and sys.argv[1].startswith("{") else main()
+    _work() if sys.argv[1:2] and sys.argv[1].startswith("{") else main()
