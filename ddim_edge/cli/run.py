@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from ..bundle.bundle import Bundle
+from ..bundle.json_files import MAX_SIDE
 from ..bundle.read import open_bundle
 from ..diffusion.samplers import schedule_of
 from ..errors import LONGEST_SHOWN, ConfigError
