@@ -11,7 +11,6 @@ import click
 from click.core import ParameterSource
 
 from ..bundle.bundle import Bundle
-from ..bundle.json_files import MAX_SIDE
 from ..bundle.read import open_bundle
 from ..diffusion.samplers import schedule_of
 from ..errors import LONGEST_SHOWN, ConfigError
