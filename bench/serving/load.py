@@ -61,7 +61,7 @@ def _cell(way: str, load: int, record: Record) -> Record:
 
 
 def _servers(batch: int) -> Mapping[str, Callable[[], Server]]:
-    unbounded = ("--max-queue", str(NO_BOUND), "--timeout", "3600")
+    unbounded = ("--max-queue", str(NO_BOUND), "--max-per-client", str(NO_BOUND), "--timeout", "3600")
     servers = (lambda: baseline(1), lambda: baseline(batch), lambda: ours(*unbounded))
     return dict(zip(WAYS, servers, strict=True))
 

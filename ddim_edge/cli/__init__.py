@@ -1,7 +1,6 @@
 """The command line ``ddim-edge COMMAND``. Errors that the user can correct: one line on stderr, exit code 2."""
 
 import importlib
-import io
 import os
 import sys
 import warnings
@@ -13,7 +12,7 @@ import click
 from ..errors import DdimEdgeError
 from ..version import __version__
 from .environment import PREFIX, check_variables
-from .failures import check_current_folder, say, shortened, system_error, usage_error
+from .failures import check_current_folder, print_any_name, say, shortened, system_error, usage_error
 
 INTERRUPTED = 130
 
@@ -79,9 +78,6 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0, 2 for errors that the user can correct, 1 for others, 130 after Ctrl-C."""
-    # A file name in bytes that are no UTF-8, or a class named so by a stranger, can be shown all the same.
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(_run(arguments))
 
 
@@ -104,6 +100,7 @@ def _show_warning(
 
 
 def _run_command(arguments: Sequence[str] | None) -> int:
+    print_any_name()
     given = sys.argv[1:] if arguments is None else arguments
     try:
         code = cli.main(given, prog_name="ddim-edge", standalone_mode=False)

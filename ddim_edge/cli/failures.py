@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import io
 import os
 import re
 import sys
@@ -40,6 +41,12 @@ def usage_error(error: click.ClickException) -> str:
     """The message of one of click's errors."""
     text = error.format_message()
     return text if len(text) <= _LONGEST_USAGE_ERROR else f"{text[: LONGEST_SHOWN - 3]}..."
+
+
+def print_any_name() -> None:
+    """Let stdout print names of files that are not in its encoding, with escapes, as stderr does."""
+    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
+        sys.stdout.reconfigure(errors="backslashreplace")
 
 
 def system_error(error: OSError) -> str:

@@ -11,6 +11,7 @@ import click
 from click.core import ParameterSource
 
 from ..bundle.bundle import Bundle
+from ..bundle.json_files import MAX_SIDE
 from ..bundle.read import open_bundle
 from ..config import whole_number
 from ..diffusion.samplers import schedule_of
@@ -20,7 +21,7 @@ from ..generation.requests.control_images import control_samples
 from ..generation.requests.latents_file import read_latents
 from ..generation.requests.options import check_request, recipe_of
 from ..generation.requests.origin import Origin
-from ..generation.requests.recipe import MAX_SIDE, check_recipe
+from ..generation.requests.recipe import check_recipe
 from ..generation.requests.request import Request
 from ..generation.warmup import warm_up, warm_up_calls
 from ..images.encode import check_channels, grid, read_recipe

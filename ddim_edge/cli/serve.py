@@ -35,7 +35,16 @@ KEY_VARIABLE = "DDIM_EDGE_API_KEY"
     "[default: 80 % of the memory that is free at start]",
 )
 @click.option(
-    "--max-queue", type=int, default=64, help="Maximum number of waiting requests. Further ones get status 429."
+    "--max-queue", type=int, default=64, help="Maximum number of requests that wait for one model; then status 429."
+)
+@click.option(
+    "--max-per-client",
+    type=int,
+    default=32,
+    help="Maximum number of unfinished requests of one client, by API key or address; then status 429.",
+)
+@click.option(
+    "--keep-mb", type=click.IntRange(1), default=256, help="Maximum size of the results of jobs that are kept, in MB."
 )
 @click.option(
     "--max-models",
@@ -115,6 +124,8 @@ def serve_command(
     max_rows: int,
     max_memory_mb: int | None,
     max_queue: int,
+    max_per_client: int,
+    keep_mb: int,
     max_models: int,
     max_images: int,
     max_steps: int,
@@ -167,6 +178,8 @@ def serve_command(
         max_rows=max_rows,
         max_memory_bytes=None if max_memory_mb is None else max_memory_mb * 2**20,
         max_queue=max_queue,
+        max_per_client=max_per_client,
+        keep_bytes=keep_mb * 2**20,
         max_models=max_models,
         preload=not lazy,
         warm_up=partial(click.echo, err=True) if warmup else None,

@@ -31,7 +31,7 @@ class Job:
     query: Query | None = None
     """The current query; None before the job was added and after it ended."""
     finished: Sample | None = None
-    error: PredictionError | None = None
+    error: Exception | None = None
 
     def result(self) -> Sample:
         """x_0, float32, of the initial sample's shape. Raises the error that ended the job, if one did."""
@@ -126,16 +126,20 @@ class Engine:
         return (self.denoiser.per_row_timesteps or row.timestep == first.timestep) and row.shapes == shapes
 
     def _advance(self, job: Job, output: Sample | Stepped) -> None:
-        """Advance ``job``, or end it at NaN or infinity: in a prediction, or in the finished sample.
+        """Advance ``job``, or end it at NaN or infinity, in a prediction or in the finished sample, or at an error.
 
-        Samples on the device are checked when the job has finished: a check at every step would download them.
+        The other jobs go on. Samples on the device are checked when the job has finished: a check at every step would
+        download them.
         """
         assert job.query is not None
         timestep, stepped = job.query.timestep, isinstance(output, Stepped)
         if not stepped and not np.isfinite(output).all():
             job.query, job.error = None, self._not_finite(f"at network call {job.calls + 1}, timestep {timestep}")
             return
-        job.advance(output)
+        try:
+            job.advance(output)
+        except Exception as error:  # of its sampler, of whatever kind
+            job.query, job.error = None, error
         if job.finished is None:
             return
         self.denoiser.mark_fp16_checked()

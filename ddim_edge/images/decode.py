@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from ..arrays import Sample, Shape
+from ..arrays import Pixels, Sample, Shape
 from ..errors import ConfigError
 from .encode import check_channels
 from .open_picture import open_picture
@@ -28,19 +28,28 @@ def read_picture(path: str | os.PathLike[str], shape: Shape) -> Sample:
 def read_control(path: str | os.PathLike[str], shape: Shape) -> Sample:
     """Read a picture file as a control image in [0, 1], float32 (1, C, H, W). ConfigError where it cannot be read."""
     check_channels(shape[0])
-    return _fitted(_open(path), shape) / np.float32(255)
+    return _planes(fit_pixels(_open(path), shape)) / np.float32(255)
 
 
 def fit_picture(picture: Image.Image, shape: Shape) -> Sample:
     """Fit an upright picture to a model with 1, 3 or 4 channels: a sample in [-1, 1], float32 (1, C, H, W)."""
-    return _fitted(picture, shape) / 127.5 - 1
+    return to_sample(fit_pixels(picture, shape))
 
 
-def _fitted(picture: Image.Image, shape: Shape) -> Sample:
+def fit_pixels(picture: Image.Image, shape: Shape) -> Pixels:
+    """Fit an upright picture to a model of ``shape`` (C, H, W) with 1, 3 or 4 channels: uint8 (H, W, C)."""
     channels, height, width = shape
     fitted = ImageOps.fit(_in_mode(picture, _MODES[channels]), (width, height), Image.Resampling.LANCZOS)
-    pixels = np.asarray(fitted, np.float32).reshape(height, width, channels)
-    return pixels.transpose(2, 0, 1)[None].copy()
+    return np.asarray(fitted).reshape(height, width, channels)
+
+
+def to_sample(pixels: Pixels) -> Sample:
+    """Convert pixels, uint8 (H, W, C), to a sample in [-1, 1], float32 (1, C, H, W)."""
+    return _planes(pixels) / 127.5 - 1
+
+
+def _planes(pixels: Pixels) -> Sample:
+    return pixels.astype(np.float32).transpose(2, 0, 1)[None].copy()
 
 
 def read_mask(path: str | os.PathLike[str], shape: Shape) -> NDArray[np.bool_]:

@@ -15,6 +15,7 @@ from .http.access_log import AccessLogMiddleware
 from .http.bodies import BodyLimitMiddleware
 from .http.head import HeadMiddleware
 from .http.security import SecurityMiddleware, needs_key
+from .http.uploads import Decoders
 from .routes import edits, generations, health, images, jobs, kserve, page
 from .routes.images import ImageStore
 from .scheduling.async_engine import AsyncEngine
@@ -34,10 +35,11 @@ def create_app(
     engine = AsyncEngine(models, settings, clock=clock)
     app = FastAPI(title="ddim-edge", version=__version__, docs_url=None, redoc_url=None, lifespan=_lifespan)
     app.state.engine = engine
-    store = ImageStore(settings.keep_s, settings.keep_images, clock)
+    app.state.decoders = decoders = Decoders(settings.max_pixels, engine.engine_thread.check_open)
+    store = ImageStore(settings.keep_s, settings.keep_images, settings.keep_bytes, clock)
     routers = (
         generations.routes(engine, store, started=int(time.time())),
-        edits.routes(engine, store),
+        edits.routes(engine, store, decoders),
         jobs.routes(engine, store, clock),
         images.routes(store),
         health.routes(engine),
@@ -69,7 +71,10 @@ def _add_middleware(app: FastAPI, engine: AsyncEngine) -> None:
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
     async with app.state.engine:
-        yield
+        try:
+            yield
+        finally:
+            app.state.decoders.close()
 
 
 def _openapi_document(app: FastAPI, settings: Settings) -> dict[str, Any]:

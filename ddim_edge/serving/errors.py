@@ -8,7 +8,7 @@
         ├── NotFound         404  an unknown model, job, image or path
         ├── RequestTimeout   408  the client sent its request too slowly
         ├── TooLarge         413  a request body over the limit
-        ├── QueueFull        429  too many requests are waiting
+        ├── QueueFull        429  too many requests are waiting, of all clients or of this one
         ├── Cancelled        499  cancelled by the client
         ├── ModelFailed      500  a network failed, or a model cannot be opened
         ├── Draining         503  the server is shutting down
@@ -65,9 +65,9 @@ class TooLarge(RequestError):
 
 
 class QueueFull(RequestError):
-    """Too many requests are waiting."""
+    """Too many requests are waiting, of all clients or of this one."""
 
-    status, kind, code, retry_after = 429, "rate_limit_error", "queue_full", 1
+    status, kind, code = 429, "rate_limit_error", "queue_full"
 
 
 class Cancelled(RequestError):

@@ -20,7 +20,9 @@ class Settings:
     max_memory_bytes: int | None = None
     """Calls get more rows while the process is smaller than this; None: four fifths of the memory free at start."""
     max_queue: int = 64
-    """Most requests that wait in the queue; one more gets status 429."""
+    """Most requests that wait for one model; one more gets status 429."""
+    max_per_client: int = 32
+    """Most requests of one client, by its key or address, that have not ended; one more gets status 429."""
     max_models: int = 2
     """Most models in memory at once; the least recently used one is unloaded for another."""
     preload: bool = True
@@ -53,6 +55,8 @@ class Settings:
     """Most ended jobs that are kept; the oldest is deleted first."""
     keep_images: int = 200
     """Most images with a URL (``response_format: url``) that are kept; the oldest is deleted first."""
+    keep_bytes: int = 256 * 2**20
+    """Most bytes of the ended jobs that are kept, and as many of the images; the newest one is always kept."""
     drain_s: float = 30.0
     """Seconds that running requests get to finish after SIGTERM."""
     shutdown_delay_s: float = 0.0
@@ -74,8 +78,9 @@ class Settings:
     """Write prompts to the access log."""
 
     def __post_init__(self) -> None:
-        for name in ("max_rows", "max_queue", "max_models", "max_steps", "max_body_bytes", "max_uploads_bytes",
-                     "max_connections", "max_pixels", "keep_jobs", "keep_images"):  # fmt: skip
+        for name in ("max_rows", "max_queue", "max_per_client", "max_models", "max_steps", "max_body_bytes",
+                     "max_uploads_bytes", "max_connections", "max_pixels", "keep_jobs", "keep_images",
+                     "keep_bytes"):  # fmt: skip
             whole_number(name, getattr(self, name), low=1)
         whole_number("max_images", self.max_images, low=1, high=10)
         whole_number("max_json_bytes", self.max_json_bytes, low=1, high=2**20)

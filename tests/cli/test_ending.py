@@ -67,6 +67,14 @@ def test_a_current_folder_that_was_deleted(invoke: Invoke, tmp_path: Path, monke
         assert invoke(*command).failed_with("the current folder does not exist any more: change to another one")
 
 
+def test_a_name_that_the_output_cannot_encode(tmp_path: Path) -> None:
+    command = [*map(os.fsencode, COMMAND), b"run", b"-s", b"1", b"-n", b"1", b"-o", b"\xe9.png"]
+    environment = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, check=False)
+    assert (done.returncode, done.stderr) == (0, b"")
+    assert done.stdout.startswith(b"\\udce9.png  (1 image")
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -38,7 +38,8 @@ def test_one_too_many_is_told_to_come_again(tiny_bundle: Path) -> None:
                 await asyncio.sleep(0)
             refused = Exchange(app, PATH, CAT)
             await refused.task
-            assert (refused.status, refused.headers["retry-after"]) == (429, "1")
+            assert refused.status == 429
+            assert refused.headers["retry-after"] in ("1", "2", "3")
             assert (refused.error["code"], refused.error["type"]) == ("queue_full", "rate_limit_error")
             gate.let(18)
             await asyncio.gather(runs.task, waits.task)

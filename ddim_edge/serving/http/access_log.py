@@ -11,13 +11,12 @@ from typing import Any
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..errors import DiskFull, Draining
+from ..errors import Draining
 from ..scheduling.async_engine import AsyncEngine
-from .error_responses import Internal, error_response, request_error_of
+from .error_responses import error_response
 from .security import route_path
 
 ACCESS = logging.getLogger("ddim_edge.access")
-LOG = logging.getLogger("ddim_edge.serving")
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -34,6 +33,7 @@ class AccessLogMiddleware:
         given_id = Headers(scope=scope).get("x-request-id", "")
         request_id = given_id if _ID.fullmatch(given_id) else uuid.uuid4().hex
         status, start = 499, time.perf_counter()
+        scope.setdefault("state", {}).update(arrived=self.engine.engine_thread.clock(), request_id=request_id)
 
         async def sending(message: Message) -> None:
             nonlocal status
@@ -50,26 +50,19 @@ class AccessLogMiddleware:
             if status == 499:
                 await error_response(scope, Draining("the server is shutting down"))(scope, receive, sending)
         except Exception as error:
-            self._log_fault(error, request_id)
+            response = error_response(scope, error)
             if status == 499:  # no response has been started
-                await error_response(scope, error)(scope, receive, sending)
+                await response(scope, receive, sending)
         finally:
             self._log(scope, request_id, status, time.perf_counter() - start)
         return None
-
-    def _log_fault(self, error: Exception, request_id: str) -> None:
-        match request_error_of(error):
-            case Internal():
-                LOG.exception("request %s failed", request_id)
-            case DiskFull():
-                LOG.error("request %s failed: %s", request_id, error)
 
     def _log(self, scope: Scope, request_id: str, status: int, seconds: float) -> None:
         state = scope.get("state", {})
         route = getattr(scope.get("route"), "path", "none")
         self.engine.metrics.request(route, status, seconds, state.get("reason"))
         line: dict[str, Any] = {
-            "time": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
+            "time": _now(),
             "request_id": request_id,
             "method": scope["method"],
             "path": _logged_path(scope),
@@ -81,6 +74,16 @@ class AccessLogMiddleware:
         if self.engine.settings.log_prompts and "prompt" in state:
             line["prompt"] = state["prompt"]
         ACCESS.info(json.dumps(line))
+
+
+def log_job(job_id: str, request_id: str, status: str, seconds: float, reason: str | None) -> None:
+    """Log the end of a job; ``request_id`` is that of the request which made it, ``reason`` the code of its error."""
+    line = {"time": _now(), "request_id": request_id, "job": job_id, "status": status, "seconds": round(seconds, 4)}
+    ACCESS.info(json.dumps(line if reason is None else {**line, "reason": reason}))
+
+
+def _now() -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime())
 
 
 def _logged_path(scope: Scope) -> str:

@@ -1,12 +1,22 @@
 """Encodes images as PNG, JPEG or WebP files."""
 
+import asyncio
 import io
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from ...arrays import Pixels
 from ...images.encode import png_bytes, to_pillow
 from .body_to_request import FileFormat
+
+_THREADS = ThreadPoolExecutor(2, "ddim-edge-encoder")
+"""Of their own: a response never waits behind other work in threads."""
+
+
+async def encode_beside(image: Pixels, file_format: FileFormat, recipe: Mapping[str, Any]) -> bytes:
+    """Encode one image in another thread: a large image would block the event loop."""
+    return await asyncio.get_running_loop().run_in_executor(_THREADS, encode_image, image, file_format, recipe)
 
 
 def encode_image(image: Pixels, file_format: FileFormat, recipe: Mapping[str, Any]) -> bytes:

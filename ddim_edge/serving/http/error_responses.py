@@ -4,6 +4,7 @@
 
 import errno
 import json
+import logging
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,8 @@ from starlette.types import Scope
 from ...errors import BundleError, ConfigError, DdimEdgeError, PredictionError
 from ..errors import BadRequest, Cancelled, DiskFull, ModelFailed, NotFound, OutOfMemory, RequestError, TooLarge
 from .schemas import UNKNOWN_OPTION
+
+LOG = logging.getLogger("ddim_edge.serving")
 
 
 class MethodNotAllowed(RequestError):
@@ -97,10 +100,22 @@ def error_body(request_error: RequestError) -> dict[str, Any]:
     }
 
 
-def error_response(scope: Scope, error: Exception) -> Response:
-    """The response for an error; stores the error code in the scope for the access log."""
+def logged_error(scope: Scope, error: Exception) -> RequestError:
+    """The RequestError of an error; stores its code for the access log, and logs one that is a fault of the server."""
     request_error = request_error_of(error)
-    scope.setdefault("state", {})["reason"] = request_error.code
+    state = scope.setdefault("state", {})
+    state["reason"] = request_error.code
+    match request_error:
+        case Internal():
+            LOG.error("request %s failed", state.get("request_id"), exc_info=error)
+        case DiskFull():
+            LOG.error("request %s failed: %s", state.get("request_id"), error)
+    return request_error
+
+
+def error_response(scope: Scope, error: Exception) -> Response:
+    """The response for an error, as ``logged_error`` gives it."""
+    request_error = logged_error(scope, error)
     headers = {} if request_error.retry_after is None else {"Retry-After": str(request_error.retry_after)}
     if request_error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"

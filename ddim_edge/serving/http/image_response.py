@@ -1,7 +1,7 @@
 """Submits a request body to the engine, and converts the engine's events to encoded images and JSON."""
 
-import asyncio
 import base64
+import contextlib
 import time
 from collections.abc import AsyncGenerator, Callable
 from dataclasses import dataclass, replace
@@ -12,10 +12,12 @@ from ...bundle.bundle import Bundle
 from ...generation.requests.options import recipe_of
 from ...generation.requests.origin import Origin
 from ...generation.requests.request import Request
+from ..scheduling.admission import Place
 from ..scheduling.async_engine import AsyncEngine, Ticket
 from ..scheduling.submission import ImageDone
+from .arrival import Arrival
 from .body_to_request import FileFormat, parse_file_format, request_from_body
-from .encoding import encode_image
+from .encoding import encode_beside
 from .schemas import ImageBody
 
 Publish = Callable[[bytes, str], str]
@@ -54,14 +56,15 @@ class ImageResponse:
 
     async def images(self) -> AsyncGenerator[EncodedImage]:
         """Partial and finished images as they come; raises the error that ended the request."""
-        async for event in self.ticket:
-            image = await self.encode(event.image, event.index, finished=isinstance(event, ImageDone))
-            yield replace(image, is_safe=event.is_safe) if isinstance(event, ImageDone) else image
+        async with contextlib.aclosing(aiter(self.ticket)) as events:
+            async for event in events:
+                image = await self.encode(event.image, event.index, finished=isinstance(event, ImageDone))
+                yield replace(image, is_safe=event.is_safe) if isinstance(event, ImageDone) else image
 
     async def encode(self, pixels: Pixels, index: int, *, finished: bool) -> EncodedImage:
-        """Encode image ``index``, uint8 (H, W, C), in another thread: a large image would block the event loop."""
+        """Encode image ``index``, uint8 (H, W, C), beside the event loop."""
         recipe = {**recipe_of(self.bundle, self.request, self.ticket.submission.model_sha256), "index": index}
-        contents = await asyncio.to_thread(encode_image, pixels, self.file_format, recipe)
+        contents = await encode_beside(pixels, self.file_format, recipe)
         return EncodedImage(index, finished, contents, recipe)
 
     async def to_json(self) -> dict[str, Any]:
@@ -86,19 +89,26 @@ def submit_body(
     engine: AsyncEngine,
     body: ImageBody,
     publish: Publish,
+    arrival: Arrival,
     *,
     origin: Origin | None = None,
+    place: Place | None = None,
     partial_images: int = 0,
     longest_s: float | None = None,
 ) -> ImageResponse:
-    """Check the body and submit it to the engine; raises RequestError or ConfigError.
+    """Check the body and submit it to the engine, on its ``place`` if it has one; raises RequestError or ConfigError.
 
     ``longest_s`` is the upper limit of the body's ``timeout_s``; None: the server's ``timeout_s``.
     """
     bundle = engine.catalogue.find(body.model)
     file_format = parse_file_format(body)
     request = request_from_body(body, bundle, engine.settings, origin)
-    longest = engine.settings.timeout_s if longest_s is None else longest_s
-    timeout = longest if body.timeout_s is None else min(body.timeout_s, longest)
-    ticket = engine.submit(request, bundle.name, timeout_s=timeout, partial_images=partial_images)
+    deadline = deadline_of(body, arrival, engine.settings.timeout_s if longest_s is None else longest_s)
+    with place or engine.take_place(bundle.name, arrival.client) as taken:
+        ticket = engine.submit_on(taken, request, deadline, partial_images=partial_images)
     return ImageResponse(ticket, request, bundle, file_format, publish)
+
+
+def deadline_of(body: ImageBody, arrival: Arrival, longest_s: float) -> float:
+    """When the request must have ended, in seconds of the engine's clock: its time counts from its arrival."""
+    return arrival.time + (longest_s if body.timeout_s is None else min(body.timeout_s, longest_s))

@@ -11,7 +11,7 @@ from fastapi import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from ..errors import Cancelled
-from .error_responses import error_body, request_error_of
+from .error_responses import error_body, logged_error
 from .image_response import EncodedImage, ImageResponse
 
 _USAGE = {
@@ -44,12 +44,12 @@ async def _disconnected(http: Request) -> None:
         pass
 
 
-def stream_response(response: ImageResponse, prefix: str) -> Response:
+def stream_response(http: Request, response: ImageResponse, prefix: str) -> Response:
     """Server-sent events ``PREFIX.partial_image`` and ``PREFIX.completed``; ``error`` if the request fails."""
-    return StreamingResponse(_events(response, prefix), media_type="text/event-stream")
+    return StreamingResponse(_events(http, response, prefix), media_type="text/event-stream")
 
 
-async def _events(response: ImageResponse, prefix: str) -> AsyncIterator[str]:
+async def _events(http: Request, response: ImageResponse, prefix: str) -> AsyncIterator[str]:
     partials: dict[int, int] = {}
     try:
         async with contextlib.aclosing(response.images()) as images:
@@ -59,7 +59,8 @@ async def _events(response: ImageResponse, prefix: str) -> AsyncIterator[str]:
                 event = _event(response, prefix, image, number)
                 yield f"event: {event['type']}\ndata: {json.dumps(event)}\n\n"
     except Exception as error:  # the status line has been sent, so the error is an event
-        yield f"event: error\ndata: {json.dumps(error_body(request_error_of(error)))}\n\n"
+        request_error = logged_error(http.scope, error)
+        yield f"event: error\ndata: {json.dumps(error_body(request_error))}\n\n"
     finally:
         response.ticket.cancel()
 

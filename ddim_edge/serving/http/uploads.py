@@ -1,52 +1,80 @@
-"""Decodes uploaded pictures: only known formats, with the number of pixels checked before decoding."""
+"""Decodes uploaded pictures in processes of their own, which can be killed; ``decoder_process.py`` is one of them."""
 
-import io
-import warnings
+import asyncio
+import os
+import queue
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
-from numpy.typing import NDArray
-from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ...arrays import Shape
 from ...generation.requests.origin import Origin
-from ...images.decode import fit_picture
-from ...images.open_picture import FORMATS
-from ..errors import BadRequest
+from ...images.decode import to_sample
+from ...images.uploads import Upload
+from ..errors import DeadlinePassed
+from .decoder_process import DecoderProcess
+
+_LATE = "the request took longer than its timeout, with its picture not yet decoded"
 
 
-def decode_origin(image: bytes, mask: bytes | None, shape: Shape, max_pixels: int) -> Origin:
-    """The Origin from uploaded files for a model of ``shape`` (C, H, W); raises BadRequest for unsuitable files.
+class Decoders:
+    """A few processes that decode uploads, started at the first ones and kept. ``close`` kills them.
 
-    The mask follows OpenAI: it has the image's size, and the image is repainted where the mask is transparent.
+    Args:
+        max_pixels: most pixels of a picture.
+        check_open: raises an error when nothing more shall be decoded, such as Draining.
     """
-    picture = _decode(image, "image", max_pixels)
-    mask_pixels = None if mask is None else _transparent_pixels(_decode(mask, "mask", max_pixels), picture.size, shape)
-    return Origin(image=fit_picture(picture, shape), mask=mask_pixels)
 
+    def __init__(self, max_pixels: int, check_open: Callable[[], None]) -> None:
+        self._max_pixels, self._check_open = max_pixels, check_open
+        count = min(4, max(2, (os.cpu_count() or 1) // 2))
+        self._threads = ThreadPoolExecutor(count, "ddim-edge-decoder")
+        self._idle: queue.LifoQueue[DecoderProcess] = queue.LifoQueue()
+        self._all: list[DecoderProcess] = []
 
-def _decode(contents: bytes, param: str, max_pixels: int) -> Image.Image:
-    try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below replaces it
-            picture = Image.open(io.BytesIO(contents), formats=FORMATS)
-        if picture.width * picture.height > max_pixels:
-            size = f"{picture.width}x{picture.height}"
-            raise BadRequest(f"{param}: {size} is over this server's limit of {max_pixels} pixels", param=param)
-        picture.load()
-        return ImageOps.exif_transpose(picture)
-    except UnidentifiedImageError:
-        raise BadRequest(f"{param}: not a picture in {', '.join(FORMATS)}", param=param) from None
-    except (OSError, SyntaxError, ValueError, EOFError, Image.DecompressionBombError, MemoryError) as error:
-        raise BadRequest(f"{param}: the file cannot be decoded ({type(error).__name__})", param=param) from None
+    async def decode(self, image: bytes, mask: bytes | None, shape: Shape, seconds: float) -> Origin:
+        """The Origin from uploaded files for a model of ``shape`` (C, H, W), within ``seconds``, waiting included.
 
+        Raises BadRequest for unsuitable files, OutOfMemory, DeadlinePassed, and what ``check_open`` raises.
+        """
+        end = time.monotonic() + seconds
+        decoding = asyncio.get_running_loop().run_in_executor(self._threads, self._decode, image, mask, shape, end)
+        try:
+            upload = await asyncio.wait_for(decoding, max(0.0, seconds))
+        except TimeoutError:
+            raise DeadlinePassed(_LATE) from None
+        repainted = None if upload.mask is None else np.array(upload.mask)[None, None]
+        return Origin(image=to_sample(upload.image), mask=repainted)
 
-def _transparent_pixels(mask: Image.Image, size: tuple[int, int], shape: Shape) -> NDArray[np.bool_]:
-    """Where the mask is transparent, cropped and scaled like the image, bool (1, 1, H, W)."""
-    if mask.size != size:
-        message = f"mask: {mask.width}x{mask.height} pixels, but expected the image's size {size[0]}x{size[1]}"
-        raise BadRequest(message, param="mask")
-    if not mask.has_transparency_data:
-        raise BadRequest("mask: it has no transparency; make the part to repaint transparent", param="mask")
-    alpha = mask.convert("RGBA").getchannel("A")
-    fitted = ImageOps.fit(alpha, (shape[2], shape[1]), Image.Resampling.BOX)
-    return (np.asarray(fitted) < 128)[None, None]
+    def close(self) -> None:
+        """Kill the processes."""
+        self._threads.shutdown(wait=False, cancel_futures=True)
+        for process in tuple(self._all):
+            process.kill()
+
+    def _decode(self, image: bytes, mask: bytes | None, shape: Shape, end: float) -> Upload:
+        """Decode in an idle process, or in a new one. Called in one of the threads."""
+        self._check_open()
+        seconds = end - time.monotonic()
+        if seconds <= 0:
+            raise DeadlinePassed(_LATE)
+        process = self._take()
+        try:
+            return process.decode(image, mask, shape, seconds)
+        finally:
+            if process.alive:
+                self._idle.put(process)
+            else:
+                self._all.remove(process)
+
+    def _take(self) -> DecoderProcess:
+        while not self._idle.empty():  # there are as many threads as processes: nobody else takes the last one
+            process = self._idle.get()
+            if process.alive:
+                return process
+            self._all.remove(process)
+        process = DecoderProcess(self._max_pixels)
+        self._all.append(process)
+        return process

@@ -1,6 +1,5 @@
 """``POST /v1/images/edits`` and ``/v1/images/variations``: images from an uploaded picture."""
 
-import asyncio
 from typing import Any, TypeVar
 
 from fastapi import APIRouter, Request
@@ -8,15 +7,17 @@ from pydantic import BaseModel
 from starlette.datastructures import FormData, UploadFile
 from starlette.responses import Response
 
+from ...arrays import Shape
 from ...errors import LONGEST_SHOWN
 from ...generation.requests.origin import Origin
 from ..errors import BadRequest
 from ..http import responses
+from ..http.arrival import arrival_of
 from ..http.body_to_request import parse_size
 from ..http.forms import read_form
-from ..http.image_response import submit_body
+from ..http.image_response import ImageResponse, Publish, deadline_of, submit_body
 from ..http.schemas import EditBody, ImageBody, ImagesBody, VariationBody, errors
-from ..http.uploads import decode_origin
+from ..http.uploads import Decoders
 from ..scheduling.async_engine import AsyncEngine
 from .generations import EVENTS, GENERATION_ERRORS, partial_image_count
 from .images import ImageStore, publisher
@@ -24,43 +25,56 @@ from .images import ImageStore, publisher
 Body = TypeVar("Body", bound=BaseModel)
 
 
-def routes(engine: AsyncEngine, store: ImageStore) -> APIRouter:
+def routes(engine: AsyncEngine, store: ImageStore, decoders: Decoders) -> APIRouter:
     """The router of ``/v1/images/edits`` and ``/v1/images/variations``."""
     router = APIRouter(prefix="/v1/images", tags=["OpenAI"])
 
     @router.post("/edits", **_route_options(EditBody, ("image", "mask"), EVENTS))
     async def edits(http: Request) -> Response:
         body, files = _parse_form(await read_form(http, max_files=2), EditBody, ("image", "mask"))
-        origin = await _read_origin(engine, body, files)
-        files.clear()
-        http.state.body.release()
-        response = submit_body(
-            engine, body, publisher(store, http), origin=origin, partial_images=partial_image_count(body)
-        )
+        partials = partial_image_count(body)
+        response = await _submit(engine, decoders, http, body, files, publisher(store, http), partials)
         http.state.prompt = body.prompt
         if body.stream:
-            return responses.stream_response(response, "image_edit")
+            return responses.stream_response(http, response, "image_edit")
         return await responses.json_response(http, response)
 
     @router.post("/variations", **_route_options(VariationBody, ("image",), {}))
     async def variations(http: Request) -> Response:
         body, files = _parse_form(await read_form(http, max_files=1), VariationBody, ("image",))
-        origin = await _read_origin(engine, body, files)
-        files.clear()
-        http.state.body.release()
-        return await responses.json_response(http, submit_body(engine, body, publisher(store, http), origin=origin))
+        response = await _submit(engine, decoders, http, body, files, publisher(store, http), 0)
+        return await responses.json_response(http, response)
 
     return router
 
 
-async def _read_origin(engine: AsyncEngine, body: ImageBody, files: dict[str, UploadFile]) -> Origin:
+async def _submit(
+    engine: AsyncEngine,
+    decoders: Decoders,
+    http: Request,
+    body: ImageBody,
+    files: dict[str, UploadFile],
+    publish: Publish,
+    partial_images: int,
+) -> ImageResponse:
+    """Take a place in the model's queue, then decode the files, then submit the body."""
     if "image" not in files:
         raise BadRequest("image: send the picture as a file of a multipart form", param="image")
-    bundle = engine.catalogue.find(body.model)
+    bundle, arrival = engine.catalogue.find(body.model), arrival_of(http, engine.settings)
     shape = bundle.image_shape(*parse_size(body, bundle))
+    with engine.take_place(bundle.name, arrival.client) as place:
+        left = deadline_of(body, arrival, engine.settings.timeout_s) - engine.engine_thread.clock()
+        origin = await _read_origin(decoders, files, shape, left)
+        http.state.body.release()
+        return submit_body(engine, body, publish, arrival, origin=origin, place=place, partial_images=partial_images)
+
+
+async def _read_origin(decoders: Decoders, files: dict[str, UploadFile], shape: Shape, seconds: float) -> Origin:
+    """Decode the files, and free them."""
     image = await files["image"].read()
     mask = await files["mask"].read() if "mask" in files else None
-    return await asyncio.to_thread(decode_origin, image, mask, shape, engine.settings.max_pixels)
+    files.clear()
+    return await decoders.decode(image, mask, shape, seconds)
 
 
 def _parse_form(form: FormData, schema: type[Body], wanted: tuple[str, ...]) -> tuple[Body, dict[str, UploadFile]]:

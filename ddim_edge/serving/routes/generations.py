@@ -9,6 +9,7 @@ from ...errors import ConfigError
 from ...generation.requests.options import default_guidance
 from ..errors import BadRequest
 from ..http import responses
+from ..http.arrival import arrival_of
 from ..http.image_response import submit_body
 from ..http.schemas import GenerationBody, ImagesBody, ModelBody, ModelExtension, ModelList, errors
 from ..scheduling.async_engine import AsyncEngine
@@ -39,10 +40,11 @@ def routes(engine: AsyncEngine, store: ImageStore, started: int) -> APIRouter:
         },
     )
     async def generations(body: GenerationBody, http: Request) -> Response:
-        response = submit_body(engine, body, publisher(store, http), partial_images=partial_image_count(body))
+        arrival, partials = arrival_of(http, engine.settings), partial_image_count(body)
+        response = submit_body(engine, body, publisher(store, http), arrival, partial_images=partials)
         http.state.prompt = body.prompt
         if body.stream:
-            return responses.stream_response(response, "image_generation")
+            return responses.stream_response(http, response, "image_generation")
         return await responses.json_response(http, response)
 
     @router.get("/models", responses=errors(403))

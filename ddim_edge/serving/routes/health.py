@@ -38,7 +38,7 @@ def routes(engine: AsyncEngine) -> APIRouter:
 
 def live_response(engine: AsyncEngine) -> Response:
     """200 while the engine thread is running, 503 after it has failed."""
-    return _status_response(engine.engine_thread.alive, "live", "the engine has stopped")
+    return status_response(engine.engine_thread.alive, "live", "the engine has stopped")
 
 
 def ready_response(engine: AsyncEngine) -> Response:
@@ -46,8 +46,9 @@ def ready_response(engine: AsyncEngine) -> Response:
     if not engine.engine_thread.alive:
         return live_response(engine)
     stopping = engine.leaving or engine.engine_thread.draining
-    return _status_response(not stopping, "ready", "the server is stopping")
+    return status_response(not stopping, "ready", "the server is stopping")
 
 
-def _status_response(ok: bool, good: str, bad: str) -> Response:
+def status_response(ok: bool, good: str, bad: str) -> Response:
+    """200 with the status ``good``, or 503 with ``bad``."""
     return JSONResponse({"status": good if ok else bad}, 200 if ok else 503)

@@ -21,16 +21,21 @@ class StoredImage(NamedTuple):
 
 
 class ImageStore:
-    """Keeps images for ``keep_s`` seconds of ``clock``, at most ``keep`` of them; the oldest is deleted first."""
+    """Keeps images for ``keep_s`` seconds of ``clock``, at most ``keep`` of them, and ``keep_bytes`` bytes.
 
-    def __init__(self, keep_s: float, keep: int, clock: Callable[[], float]) -> None:
-        self._keep_s, self._keep, self._clock = keep_s, keep, clock
+    The oldest is deleted first; the newest is always kept.
+    """
+
+    def __init__(self, keep_s: float, keep: int, keep_bytes: int, clock: Callable[[], float]) -> None:
+        self._keep_s, self._keep, self._keep_bytes, self._clock = keep_s, keep, keep_bytes, clock
         self._images: OrderedDict[str, StoredImage] = OrderedDict()
+        self._bytes = 0
 
     def add(self, contents: bytes, suffix: str) -> str:
         """Store an image; returns the path of its URL."""
         name = f"{secrets.token_urlsafe(24)}.{suffix}"
         self._images[name] = StoredImage(contents, f"image/{suffix}", self._clock() + self._keep_s)
+        self._bytes += len(contents)
         self._expire()
         return f"/images/{name}"
 
@@ -44,9 +49,11 @@ class ImageStore:
     def _expire(self) -> None:
         while self._images:
             oldest = next(iter(self._images.values()))
-            if oldest.expires > self._clock() and len(self._images) <= self._keep:
+            fit = len(self._images) == 1 or (len(self._images) <= self._keep and self._bytes <= self._keep_bytes)
+            if oldest.expires > self._clock() and fit:
                 return
             self._images.popitem(last=False)
+            self._bytes -= len(oldest.contents)
 
 
 def publisher(store: ImageStore, http: Request) -> Callable[[bytes, str], str]:

@@ -3,13 +3,15 @@
 import asyncio
 import time
 import uuid
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from ..errors import Cancelled, NotFound
-from ..http.error_responses import error_body, request_error_of
+from ..http.access_log import log_job
+from ..http.error_responses import error_body, logged_error, request_error_of
 from ..http.image_response import ImageResponse
+from ..scheduling.engine_thread import Clock
+from ..scheduling.metrics import Metrics
 from ..scheduling.submission import State
 
 
@@ -20,10 +22,13 @@ class StoredJob:
     id: str
     response: ImageResponse
     created: int
+    request_id: str
     task: asyncio.Task[None] | None = None
     ended: float | None = None
     result: dict[str, Any] | None = None
     error: Exception | None = None
+    bytes: int = 0
+    """Of its images, in the result."""
 
     @property
     def status(self) -> State:
@@ -56,16 +61,20 @@ class StoredJob:
 
 
 class JobStore:
-    """Keeps ended jobs for ``keep_s`` seconds of ``clock``, at most ``keep`` of them; the oldest is deleted first."""
+    """Keeps ended jobs for ``keep_s`` seconds of ``clock``, at most ``keep`` of them, and ``keep_bytes`` bytes.
 
-    def __init__(self, keep_s: float, keep: int, clock: Callable[[], float]) -> None:
-        self._keep_s, self._keep, self._clock = keep_s, keep, clock
+    The oldest is deleted first; the newest is always kept.
+    """
+
+    def __init__(self, keep_s: float, keep: int, keep_bytes: int, clock: Clock, metrics: Metrics) -> None:
+        self._keep_s, self._keep, self._keep_bytes = keep_s, keep, keep_bytes
+        self._clock, self._metrics = clock, metrics
         self._jobs: dict[str, StoredJob] = {}
 
-    def add(self, response: ImageResponse) -> StoredJob:
-        """Store a job, and its result when it has ended."""
+    def add(self, response: ImageResponse, request_id: str) -> StoredJob:
+        """Store a job, and its result when it has ended; ``request_id`` is for the log."""
         self._expire()
-        job = StoredJob(f"job-{uuid.uuid4().hex}", response, int(time.time()))
+        job = StoredJob(f"job-{uuid.uuid4().hex}", response, int(time.time()), request_id)
         job.task = asyncio.create_task(self._follow(job))
         self._jobs[job.id] = job
         return job
@@ -89,15 +98,29 @@ class JobStore:
         return job
 
     async def _follow(self, job: StoredJob) -> None:
+        start = self._clock()
         try:
             job.result = await job.response.to_json()
+            job.bytes = sum(len(item.get("b64_json", "")) for item in job.result["data"])
         except Exception as error:
             job.error = error
         job.ended = self._clock()
+        self._record(job, job.ended - start)
+        self._expire()
+
+    def _record(self, job: StoredJob, seconds: float) -> None:
+        """Write its end to the log and the metrics."""
+        reason = None
+        if job.error is not None:
+            reason = logged_error({"state": {"request_id": job.request_id}}, job.error).code
+        log_job(job.id, job.request_id, job.status, seconds, reason)
+        self._metrics.job(job.response.ticket.submission.model, job.status, reason)
 
     def _expire(self) -> None:
         ended = sorted((job for job in self._jobs.values() if job.ended is not None), key=lambda job: job.ended or 0)
-        oldest = self._clock() - self._keep_s
+        oldest, size = self._clock() - self._keep_s, sum(job.bytes for job in ended)
         for position, job in enumerate(ended):
-            if (job.ended or 0) <= oldest or len(ended) - position > self._keep:
+            left = len(ended) - position
+            if (job.ended or 0) <= oldest or (left > 1 and (left > self._keep or size > self._keep_bytes)):
                 del self._jobs[job.id]
+                size -= job.bytes

@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import JSONResponse
 
+from ..http.arrival import arrival_of
 from ..http.image_response import submit_body
 from ..http.schemas import ImageBody, JobBody, errors
 from ..scheduling.async_engine import AsyncEngine
@@ -16,7 +17,7 @@ from .job_store import JobStore
 def routes(engine: AsyncEngine, images: ImageStore, clock: Clock) -> APIRouter:
     """The router of ``/v1/jobs``."""
     settings = engine.settings
-    store = JobStore(settings.keep_s, settings.keep_jobs, clock)
+    store = JobStore(settings.keep_s, settings.keep_jobs, settings.keep_bytes, clock, engine.metrics)
     router = APIRouter(prefix="/v1/jobs", tags=["jobs"])
     known: dict[str, Any] = {
         "response_model": None,
@@ -30,7 +31,9 @@ def routes(engine: AsyncEngine, images: ImageStore, clock: Clock) -> APIRouter:
         responses={202: {"model": JobBody}, **errors(400, 403, 404, 413, 429, 503)},
     )
     async def create(body: ImageBody, http: Request) -> Response:
-        job = store.add(submit_body(engine, body, publisher(images, http), longest_s=settings.job_timeout_s))
+        arrival, publish = arrival_of(http, settings), publisher(images, http)
+        response = submit_body(engine, body, publish, arrival, longest_s=settings.job_timeout_s)
+        job = store.add(response, http.state.request_id)
         http.state.prompt = body.prompt
         location = f"{http.scope.get('root_path', '')}/v1/jobs/{job.id}"
         return JSONResponse(job.describe(), 202, {"Location": location})

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from ...version import __version__
 from ..http.schemas import errors
 from ..scheduling.async_engine import AsyncEngine
-from .health import UNAVAILABLE, live_response, ready_response
+from .health import UNAVAILABLE, live_response, ready_response, status_response
 
 
 def routes(engine: AsyncEngine) -> APIRouter:
@@ -36,12 +36,13 @@ def routes(engine: AsyncEngine) -> APIRouter:
 
     @router.get(
         "/models/{model}/ready",
-        summary="KServe: whether a model accepts requests",
+        summary="KServe: whether a model accepts requests: not where its files are gone, or it could not be loaded",
         responses=UNAVAILABLE | errors(400, 403, 404),
         response_model=None,
     )
     def model_ready(model: str) -> Response:
-        engine.catalogue.find(model)
+        if not engine.loaded_models.can_run(engine.catalogue.find(model).name):
+            return status_response(False, "ready", "the model cannot be loaded: see the server's log")
         return ready_response(engine)
 
     return router

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable, Generator
+from collections.abc import AsyncGenerator, Callable, Generator
 from functools import partial
 from typing import Any, Self, Unpack
 
@@ -16,10 +16,12 @@ from ...generation.requests.options import request_of
 from ...generation.requests.request import Request
 from ...runtime.hardware.memory import budget_bytes
 from ..settings import DEFAULTS, Settings
+from .admission import Admission, Place
 from .catalogue import Catalogue, Models
-from .engine_thread import Clock, EngineThread
+from .engine_thread import Clock, EngineThread, Estimates
 from .loaded_models import LoadedModel, LoadedModels, load_model
 from .metrics import Metrics
+from .pace import Pace
 from .scheduler import Scheduler
 from .submission import Ended, Event, ImageDone, Partial, Submission
 
@@ -31,17 +33,19 @@ class Ticket:
     """
 
     def __init__(
-        self, engine_thread: EngineThread, model: str, request: Request, deadline: float, partial_images: int
+        self, engine_thread: EngineThread, place: Place, request: Request, deadline: float, partial_images: int
     ) -> None:
         self._engine_thread, self._loop = engine_thread, asyncio.get_running_loop()
         self._events: asyncio.Queue[Event] = asyncio.Queue()
-        self.submission = Submission(model, request, self._on_event, deadline, partial_images)
+        self.submission = Submission(
+            place.model, request, self._on_event, deadline, partial_images=partial_images, client=place.client
+        )
 
     def _on_event(self, event: Event) -> None:
         with contextlib.suppress(RuntimeError):  # the loop is closed: the event has no receiver
             self._loop.call_soon_threadsafe(self._events.put_nowait, event)
 
-    async def __aiter__(self) -> AsyncIterator[Partial | ImageDone]:
+    async def __aiter__(self) -> AsyncGenerator[Partial | ImageDone]:
         try:
             while not isinstance(event := await self._events.get(), Ended):
                 yield event
@@ -59,23 +63,28 @@ class Ticket:
 
     def cancel(self) -> None:
         """Stop the request before the next step; nothing happens if it has ended."""
-        if self.submission.state in ("queued", "running"):
+        if not self.submission.ended:
             self._engine_thread.cancel(self.submission)
 
     async def estimates(self) -> dict[int, Pixels]:
-        """The current estimates of its running images by index, uint8 (H, W, C)."""
+        """The current estimates of its running images by index, uint8 (H, W, C); raises the decoder's error."""
         future: asyncio.Future[dict[int, Pixels]] = self._loop.create_future()
 
-        def on_estimates(images: dict[int, Pixels]) -> None:
-            self._loop.call_soon_threadsafe(_set_result, future, images)
+        def on_estimates(estimates: Estimates) -> None:
+            with contextlib.suppress(RuntimeError):  # the loop is closed
+                self._loop.call_soon_threadsafe(_set_result, future, estimates)
 
         self._engine_thread.peek(self.submission, on_estimates)
         return await future
 
 
-def _set_result(future: asyncio.Future[dict[int, Pixels]], images: dict[int, Pixels]) -> None:
-    if not future.done():
-        future.set_result(images)
+def _set_result(future: asyncio.Future[dict[int, Pixels]], estimates: Estimates) -> None:
+    if future.done():
+        return
+    if isinstance(estimates, Exception):
+        future.set_exception(estimates)
+    else:
+        future.set_result(estimates)
 
 
 class AsyncEngine:
@@ -88,7 +97,7 @@ class AsyncEngine:
     """
 
     def __init__(self, models: Models, settings: Settings = DEFAULTS, *, clock: Clock = time.monotonic) -> None:
-        self.settings, self.metrics = settings, Metrics()
+        self.settings, self.metrics, self._pace = settings, Metrics(), Pace()
         self.leaving = False
         """Whether the process is about to stop: requests are still accepted, but no more should be sent."""
         self.catalogue = Catalogue(models)
@@ -96,7 +105,8 @@ class AsyncEngine:
         if settings.preload:
             self.loaded_models.preload()
         self.scheduler = Scheduler(self.loaded_models, self.metrics.image)
-        self.engine_thread = EngineThread(self.scheduler, settings.max_queue, clock)
+        admission = Admission(settings.max_queue, settings.max_per_client, self._pace)
+        self.engine_thread = EngineThread(self.scheduler, admission, clock)
         self.metrics.watch_queue(lambda: self.engine_thread.queued)
 
     def _model_loader(self) -> Callable[[Bundle], LoadedModel]:
@@ -107,9 +117,13 @@ class AsyncEngine:
             provider=settings.provider,
             max_rows=settings.max_rows,
             budget=budget,
-            on_call=self.metrics.network_call,
+            on_call=self._on_call,
             on_warm_up=settings.warm_up,
         )
+
+    def _on_call(self, model: str, rows: int, seconds: float) -> None:
+        self.metrics.network_call(model, rows, seconds)
+        self._pace.observe(model, rows, seconds)
 
     def request(self, model: str | None = None, **options: Unpack[Options]) -> Request:
         """A checked request for ``model`` (None: the first one); ``Pipeline.generate`` documents the options."""
@@ -128,11 +142,24 @@ class AsyncEngine:
         ``timeout_s`` is counted from now; None: ``settings.timeout_s``. Raises NotFound, QueueFull, Draining or
         EngineDead.
         """
-        name = self.catalogue.find(model).name
         seconds = self.settings.timeout_s if timeout_s is None else timeout_s
-        ticket = Ticket(self.engine_thread, name, request, self.engine_thread.clock() + seconds, partial_images)
+        deadline = self.engine_thread.clock() + seconds
+        with self.take_place(model) as place:
+            return self.submit_on(place, request, deadline, partial_images=partial_images)
+
+    def take_place(self, model: str | None = None, client: str | None = None) -> Place:
+        """A place in the queue of ``model`` (None: the first one), before the work that comes before ``submit_on``.
+
+        ``client`` counts against ``settings.max_per_client``; None: no limit. Raises NotFound, QueueFull, Draining or
+        EngineDead.
+        """
+        return self.engine_thread.take_place(self.catalogue.find(model).name, client)
+
+    def submit_on(self, place: Place, request: Request, deadline: float, *, partial_images: int = 0) -> Ticket:
+        """Queue ``request`` on its place; ``deadline`` is in seconds of the clock. Raises Draining or EngineDead."""
+        ticket = Ticket(self.engine_thread, place, request, deadline, partial_images)
         self.engine_thread.start()  # a mounted application gets no start event
-        self.engine_thread.submit(ticket.submission)
+        self.engine_thread.submit(ticket.submission, place)
         return ticket
 
     async def aclose(self) -> None:

@@ -1,4 +1,4 @@
-"""The engine thread: the only one that runs models, with a bounded queue in front of it."""
+"""The engine thread: the only one that runs models, with bounded queues in front of it."""
 
 import logging
 import threading
@@ -8,7 +8,8 @@ from collections import deque
 from collections.abc import Callable
 
 from ...arrays import Pixels
-from ..errors import Draining, EngineDead, QueueFull
+from ..errors import Draining, EngineDead
+from .admission import Admission, Place
 from .scheduler import Scheduler
 from .submission import Ended, Submission
 
@@ -16,7 +17,9 @@ LOG = logging.getLogger("ddim_edge.serving")
 _DEAD = "the engine thread has stopped after an internal error: try again later"
 _DRAINING = "the server is shutting down: try again later"
 Clock = Callable[[], float]
-OnEstimates = Callable[[dict[int, Pixels]], None]
+Estimates = dict[int, Pixels] | Exception
+"""Images by their index, uint8 (H, W, C), or the error of decoding them."""
+OnEstimates = Callable[[Estimates], None]
 
 _ABORT_S = 2.0
 """How long the end of the drain waits for the network call that is running."""
@@ -30,10 +33,10 @@ class EngineThread:
     ``on_death`` is called when the thread has stopped after an internal error.
     """
 
-    def __init__(self, scheduler: Scheduler, max_queue: int, clock: Clock = time.monotonic) -> None:
+    def __init__(self, scheduler: Scheduler, admission: Admission, clock: Clock = time.monotonic) -> None:
         self.clock = clock
         self.on_death: Callable[[], None] = lambda: None
-        self._scheduler, self._max_queue = scheduler, max_queue
+        self._scheduler, self._admission = scheduler, admission
         self._changed = threading.Condition()
         self._arrived: deque[Submission] = deque()
         self._submissions: weakref.WeakSet[Submission] = weakref.WeakSet()
@@ -59,20 +62,30 @@ class EngineThread:
     @property
     def queued(self) -> int:
         """How many requests are waiting."""
-        return len(self._arrived) + len(self._scheduler.waiting)
-
-    def submit(self, submission: Submission) -> None:
-        """Add ``submission`` to the queue; raises EngineDead, Draining or QueueFull."""
         with self._changed:
-            if self._dead:
-                raise EngineDead(_DEAD)
-            if self.draining:
-                raise Draining(_DRAINING)
-            if self.queued >= self._max_queue:
-                raise QueueFull(f"the queue is full ({self._max_queue} requests): try again later")
+            return self._admission.waiting
+
+    def take_place(self, model: str, client: str | None) -> Place:
+        """A place in the model's queue; raises EngineDead, Draining or QueueFull."""
+        with self._changed:
+            self.check_open()
+            return self._admission.take(model, client)
+
+    def submit(self, submission: Submission, place: Place) -> None:
+        """Add ``submission`` to the queue, on its place; raises EngineDead or Draining."""
+        with self._changed:
+            self.check_open()
+            place.submission = submission
             self._arrived.append(submission)
             self._submissions.add(submission)
             self._changed.notify_all()
+
+    def check_open(self) -> None:
+        """Raise EngineDead or Draining where no request is taken any more."""
+        if self._dead:
+            raise EngineDead(_DEAD)
+        if self.draining:
+            raise Draining(_DRAINING)
 
     def cancel(self, submission: Submission) -> None:
         """Stop ``submission`` before the next step."""
@@ -83,10 +96,11 @@ class EngineThread:
     def peek(self, submission: Submission, on_estimates: OnEstimates) -> None:
         """Call ``on_estimates`` with the current estimates of ``submission``'s running images, by index.
 
-        It is called in the engine thread before the next step; at once, with none, if ``submission`` has ended.
+        It is called in the engine thread before the next step, with the error if one of them cannot be decoded; at
+        once, with none, if ``submission`` has ended.
         """
         with self._changed:
-            if self._dead or submission.state not in ("queued", "running"):
+            if self._dead or submission.ended:
                 return on_estimates({})
             self._peeks.append((submission, on_estimates))
             self._changed.notify_all()
@@ -146,6 +160,7 @@ class EngineThread:
     def _wait_for_work(self) -> bool:
         """Wait for work; False when draining has finished."""
         with self._changed:
+            self._admission.forget_ended()
             self._changed.wait_for(self._is_ready, _LOAD_POLL_S if self._scheduler.waiting else None)
             return not self.draining or bool(self._arrived or self._peeks or self._scheduler.submissions())
 
@@ -157,7 +172,11 @@ class EngineThread:
     def _run_peeks(self) -> None:
         while self._peeks:
             submission, on_estimates = self._peeks.popleft()
-            on_estimates(self._scheduler.estimates(submission))
+            try:
+                estimates: Estimates = self._scheduler.estimates(submission)
+            except Exception as error:  # of the decoder: who looked gets it, and the request goes on
+                estimates = error
+            on_estimates(estimates)
 
     def _fail_all(self) -> None:
         with self._changed:

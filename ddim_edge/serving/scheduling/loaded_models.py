@@ -7,7 +7,8 @@ from dataclasses import dataclass, field, replace
 from functools import partial
 
 from ...bundle.bundle import Bundle
-from ...errors import BundleError
+from ...bundle.read import open_bundle
+from ...errors import BundleError, DdimEdgeError
 from ...generation.engine import Engine
 from ...generation.pipeline import Pipeline
 from ...generation.warmup import default_requests, warm_up
@@ -33,8 +34,14 @@ class LoadedModel:
     running: list[Submission] = field(default_factory=list)
 
     def has_room_for(self, submission: Submission) -> bool:
-        """Whether every running request, and ``submission``, would get one of its images into every network call."""
-        taken = sum(other.rows_per_image for other in self.running)
+        """Whether every running request, and ``submission``, would get one of its images into every network call.
+
+        For a client's first request it is enough that one request of each client does.
+        """
+        counted = self.running
+        if not self.runs_client_of(submission):
+            counted = list({other.client: other for other in reversed(self.running)}.values())
+        taken = sum(other.rows_per_image for other in counted)
         return not self.running or taken + submission.rows_per_image <= self.limit.rows
 
     @property
@@ -45,6 +52,10 @@ class LoadedModel:
         except BundleError:
             return not self.running
         return False
+
+    def runs_client_of(self, submission: Submission) -> bool:
+        """Whether a request of the same client is running."""
+        return any(other.client == submission.client for other in self.running)
 
 
 class LoadedModels:
@@ -57,6 +68,7 @@ class LoadedModels:
         self._catalogue, self._max_models, self._load = catalogue, max_models, load
         self._loaded: OrderedDict[str, LoadedModel] = OrderedDict()
         self._loading: dict[str, Future[LoadedModel]] = {}
+        self._failed: set[str] = set()
         self._executor = ThreadPoolExecutor(1, "ddim-edge-loader")
 
     def preload(self) -> None:
@@ -70,7 +82,9 @@ class LoadedModels:
         Raises the error of a failed load once; the next call tries again.
         """
         if name in self._loading and self._loading[name].done():
+            self._failed.add(name)
             self._loaded[name] = self._loading.pop(name).result()
+            self._failed.discard(name)
         if name in self._loaded and self._loaded[name].is_overwritten:
             del self._loaded[name]
         if name in self._loaded:
@@ -83,6 +97,19 @@ class LoadedModels:
     def is_loading(self, name: str) -> bool:
         """Whether the model is being loaded. If not, and it is not loaded, all places are taken by busy models."""
         return name in self._loading
+
+    def can_run(self, name: str) -> bool:
+        """Whether the model is loaded, or could be as far as is known: no load has failed, and its files are there.
+
+        May be called from any thread.
+        """
+        if name in self._loaded:
+            return True
+        try:
+            open_bundle(self._catalogue.bundles[name].folder)
+        except DdimEdgeError:
+            return False
+        return name not in self._failed
 
     def busy(self) -> list[LoadedModel]:
         """The loaded models that run at least one request."""

@@ -28,7 +28,13 @@ class Metrics:
             buckets=_SECONDS,
             registry=self.registry,
         )
-        self._rejected = Counter("ddim_edge_rejected", "Requests refused", ["reason"], registry=self.registry)
+        self._rejected = Counter(
+            "ddim_edge_rejected",
+            "Requests, streams and jobs that ended in an error",
+            ["reason"],
+            registry=self.registry,
+        )
+        self._jobs = Counter("ddim_edge_jobs", "Ended jobs", ["model", "status"], registry=self.registry)
 
     def watch_queue(self, depth: Callable[[], int]) -> None:
         """Call ``depth`` for the queue's length each time that the metrics are read."""
@@ -44,10 +50,16 @@ class Metrics:
         self._images.labels(model).inc()
 
     def request(self, route: str, status: int, seconds: float, reason: str | None) -> None:
-        """Count one response; ``reason`` is the error code of an error response."""
+        """Count one response; ``reason`` is the error code of an error response, or of a stream's last event."""
         self._requests.labels(route, str(status)).observe(seconds)
-        if status >= 400:
+        if status >= 400 or reason is not None:
             self._rejected.labels(reason or str(status)).inc()
+
+    def job(self, model: str, status: str, reason: str | None) -> None:
+        """Count one ended job; ``reason`` is the code of its error."""
+        self._jobs.labels(model, status).inc()
+        if reason is not None:
+            self._rejected.labels(reason).inc()
 
     def text(self) -> bytes:
         """All metrics in Prometheus' text format."""

@@ -2,7 +2,8 @@
 
 Fairness: requests are admitted in order of arrival. A request is admitted when each running request of its model, and
 it, can have one image in every network call; the remaining rows go to further images, round robin. So a request does
-not wait for a longer one, nor for one with more images.
+not wait for a longer one, nor for one with more images. A client's first request does not wait for the many of another
+client: it is admitted when one request of each client, and it, fit; the other client's last ones then get no rows.
 """
 
 import logging
@@ -11,12 +12,12 @@ from collections.abc import Callable, Sequence
 from itertools import zip_longest
 
 from ...arrays import Pixels
-from ...errors import DeviceMemoryError
+from ...errors import ConfigError, DdimEdgeError, DeviceMemoryError
 from ...generation.engine import Job
 from ...generation.jobs import job_of
 from ...generation.requests.request import Request
 from ...networks.components import Components
-from ..errors import Cancelled, DeadlinePassed
+from ..errors import Cancelled, DeadlinePassed, RequestError
 from .loaded_models import LoadedModel, LoadedModels
 from .submission import ImageDone, Partial, State, Submission
 
@@ -55,7 +56,7 @@ class Scheduler:
             self._end(submission, error, "failed")
 
     def estimates(self, submission: Submission) -> dict[int, Pixels]:
-        """The current estimates of the running images by index, uint8 (H, W, C)."""
+        """The current estimates of the running images by index, uint8 (H, W, C); raises what decoding them raises."""
         model = next((each for each in self._models.busy() if submission in each.running), None)
         if model is None:
             return {}
@@ -73,25 +74,41 @@ class Scheduler:
     def _admit(self) -> None:
         """Start the waiting requests that fit, in order of arrival.
 
-        Stops at a request whose model cannot be loaded because all loaded ones are busy: later requests would keep
-        them busy for ever.
+        At a request that does not fit, its model is full: only another client's first request may still start there.
+        At one whose model cannot be loaded because all loaded ones are busy, one of these is closed until it is idle.
         """
         full: set[str] = set()
+        closed: set[str] = set()
         for submission in tuple(self.waiting):
-            if submission.model in full:
+            model = None if submission.model in closed else self._model_of(submission)
+            if submission.ended or submission.model in closed:
                 continue
-            try:
-                model = self._models.get(submission.model)
-            except Exception as error:  # any failed load: the other models are still served
-                LOG.exception("model %s cannot be loaded", submission.model)
-                self._end(submission, error, "failed")
+            if model is None:
+                closed |= {submission.model, *self._to_unload(submission)}
                 continue
-            if model is None and not self._models.is_loading(submission.model):
-                return
-            if model is not None and model.has_room_for(submission):
+            is_first = not model.runs_client_of(submission)
+            if submission.model in full and not is_first:
+                continue
+            if model.has_room_for(submission):
                 self._begin(model, submission)
             else:
-                full.add(submission.model)
+                (closed if is_first else full).add(submission.model)
+
+    def _model_of(self, submission: Submission) -> LoadedModel | None:
+        """Its model if that is loaded; a failed load ends the request, and the other models are still served."""
+        try:
+            return self._models.get(submission.model)
+        except Exception as error:  # of whatever kind
+            LOG.exception("model %s cannot be loaded", submission.model)
+            self._end(submission, error, "failed")
+            return None
+
+    def _to_unload(self, submission: Submission) -> list[str]:
+        """The busy model that must become idle for ``submission``: the one with the least work left, if any must."""
+        if self._models.is_loading(submission.model):
+            return []
+        by_work = sorted(self._models.busy(), key=lambda model: sum(each.rows_left for each in model.running))
+        return [model.bundle.name for model in by_work[:1]]
 
     def _begin(self, model: LoadedModel, submission: Submission) -> None:
         self.waiting.remove(submission)
@@ -104,8 +121,7 @@ class Scheduler:
                 submission.jobs[job] = index
                 model.engine.add(job)
         except Exception as error:  # for instance too little memory: only this request fails
-            LOG.exception("a request to model %s cannot be started", submission.model)
-            self._end(submission, error, "failed")
+            self._fail(submission, error)
 
     def _step(self, model: LoadedModel) -> None:
         engine, limit = model.engine, model.limit
@@ -115,7 +131,7 @@ class Scheduler:
             ended = engine.step()
         except Exception as error:  # a network may fail in any way: its requests fail, the server goes on
             if not _lower_row_limit(model, rows, error):
-                self._fail(model, error)
+                self._fail_all(model, error)
             return
         limit.after_call(rows, self._wanted_rows(model))
         for submission in tuple(model.running):
@@ -126,24 +142,39 @@ class Scheduler:
         waiting = (each.rows_per_image for each in self.waiting if each.model == model.bundle.name)
         return sum(job.rows for job in model.engine.jobs) + sum(waiting)
 
-    def _fail(self, model: LoadedModel, error: Exception) -> None:
+    def _fail_all(self, model: LoadedModel, error: Exception) -> None:
         LOG.error("model %s failed", model.bundle.name, exc_info=error)
         for submission in tuple(model.running):
             self._end(submission, error, "failed")
 
+    def _fail(self, submission: Submission, error: Exception) -> None:
+        """End the request with an error, and log it; a message about a client's options may quote a prompt."""
+        if isinstance(error, DdimEdgeError):
+            if not isinstance(error, (ConfigError, RequestError)):
+                LOG.error("a request to model %s failed: %s", submission.model, error)
+        else:
+            LOG.error("a request to model %s failed", submission.model, exc_info=error)
+        self._end(submission, error, "failed")
+
     def _report(self, model: LoadedModel, submission: Submission, ended: Sequence[Job]) -> None:
-        for job in ended:
-            index = submission.jobs.pop(job, None)
-            if index is None:
-                continue
-            if job.error is not None:
-                return self._end(submission, job.error, "failed")
-            submission.finished_calls += job.calls
-            self._on_image(submission.model)
-            submission.listener(_finish_image(index, job, submission.request, model.components))
+        """Send the request's images; an error of the decoder or the safety checker fails this request alone."""
+        try:
+            for job in ended:
+                if job in submission.jobs:
+                    self._send_image(model, submission, job)
+            _send_partials(submission, model.components)
+        except Exception as error:  # a network may fail in any way
+            return self._fail(submission, error)
         if not submission.jobs:
-            return self._end(submission, None, "done")
-        return _send_partials(submission, model.components)
+            self._end(submission, None, "done")
+        return None
+
+    def _send_image(self, model: LoadedModel, submission: Submission, job: Job) -> None:
+        index = submission.jobs.pop(job)
+        submission.finished_calls += job.calls
+        image = _finish_image(index, job, submission.request, model.components)
+        self._on_image(submission.model)
+        submission.listener(image)
 
     def _end(self, submission: Submission, error: Exception | None, state: State) -> None:
         """Remove the request from the queue and from its model, and send its Ended event."""
@@ -169,8 +200,15 @@ def _send_partials(submission: Submission, components: Components) -> None:
 
 
 def fair_order(running: Sequence[Submission]) -> list[Job]:
-    """One job of each submission, in order of arrival, then a second one of each, and so on."""
-    turns = zip_longest(*(submission.jobs for submission in running))
+    """One job of each submission, the clients taking turns, in order of arrival, then a second one of each, and so on.
+
+    So where there are more requests than rows, each client gets a row before another one gets its second.
+    """
+    by_client: dict[str | None, list[Submission]] = {}
+    for submission in running:
+        by_client.setdefault(submission.client, []).append(submission)
+    submissions = [each for turn in zip_longest(*by_client.values()) for each in turn if each is not None]
+    turns = zip_longest(*(submission.jobs for submission in submissions))
     return [job for turn in turns for job in turn if job is not None]
 
 

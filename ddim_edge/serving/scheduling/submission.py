@@ -52,6 +52,8 @@ class Submission:
     deadline: float
     """In seconds of EngineThread's clock."""
     partial_images: int = 0
+    client: str | None = None
+    """Who sent it: clients share a model's rows evenly."""
     jobs: dict[Job, int] = field(default_factory=dict)
     """The jobs that have not ended, with the index of their image."""
     finished_calls: int = 0
@@ -72,6 +74,15 @@ class Submission:
     def rows_per_image(self) -> int:
         """Most rows of one of its images in one network call."""
         return 2 if self.request.guided else 1
+
+    @property
+    def rows_left(self) -> int:
+        """Rows of network calls that it still needs, all images together. May be read from any thread."""
+        return (self.calls_per_image * self.request.num_images - self.calls) * self.rows_per_image
+
+    @property
+    def ended(self) -> bool:
+        return self.state not in ("queued", "running")
 
     def end(self, state: State, error: Exception | None) -> None:
         """Drop its jobs and send the Ended event."""

@@ -32,11 +32,11 @@ def interrupt_at(component: str) -> Callable[[str, str], None]:
 @pytest.mark.slow
 @pytest.mark.skipif(not hasattr(sys.modules["os"], "fork"), reason="needs os.fork")
 def test_an_export_killed_at_any_write_goes_on_and_gives_the_same_bytes(source_of: SourceOf, tmp_path: Path) -> None:
-    module = "tests.export.output.killed_exports"
-    command = [sys.executable, "-m", module, str(source_of("stable-diffusion")), str(tmp_path), "12"]
+    arguments = [str(source_of("stable-diffusion")), str(tmp_path), "17"]
+    command = [sys.executable, "-m", "tests.export.output.killed_exports", *arguments]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=300)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
-    assert len(list(tmp_path.glob("killed-*"))) >= 4
+    assert len(list(tmp_path.glob("killed-*"))) >= 3
 
 
 @pytest.mark.parametrize("damage", [b"", b"graph"], ids=["empty", "cut short"])

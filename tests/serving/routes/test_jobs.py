@@ -162,3 +162,16 @@ def test_a_job_that_is_not_there(tiny_bundle: Path, path: str) -> None:
     app, _ = started(tiny_bundle)
     with TestClient(app) as client:
         assert client.get(path).status_code == client.delete(path).status_code == 404
+
+
+def test_results_are_bounded_in_bytes_and_the_newest_is_kept(tiny_bundle: Path) -> None:
+    app, _ = started(tiny_bundle, keep_bytes=1)
+    with TestClient(app) as client:
+        jobs = []
+        for _ in range(2):
+            jobs.append(client.post("/v1/jobs", json=CAT).headers["Location"])
+            ended(client, jobs[-1])
+        assert [client.get(path).status_code for path in jobs] == [404, 200]
+        body = {**CAT, "n": 3, "response_format": "url"}
+        urls = [item["url"] for item in client.post("/v1/images/generations", json=body).json()["data"]]
+        assert [client.get(url).status_code for url in urls] == [404, 404, 200]
