@@ -1,7 +1,6 @@
 """The command line ``ddim-edge COMMAND``. Errors that the user can correct: one line on stderr, exit code 2."""
 
 import importlib
-import io
 import os
 import sys
 import warnings
@@ -79,9 +78,6 @@ def cli() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line and exit: 0, 2 for errors that the user can correct, 1 for others, 130 after Ctrl-C."""
-    # A file name in bytes that are no UTF-8, or a class named so by a stranger, can be shown all the same.
-    if isinstance(sys.stdout, io.TextIOWrapper) and sys.stdout.errors == "strict":
-        sys.stdout.reconfigure(errors="backslashreplace")
     sys.exit(_run(arguments))
 
 

@@ -1,7 +1,6 @@
 """``ddim-edge run``: the options, the files and what is printed."""
 
 import json
-import os
 import tracemalloc
 from pathlib import Path
 
@@ -154,11 +153,3 @@ def test_a_process_of_its_own(in_process: Invoke, tmp_path: Path, tiny_bundle: P
     assert (tmp_path / json.loads(outcome.out)["file"]).exists()
     outcome = in_process("run", str(tiny_bundle), "--labels", "zebra")
     assert outcome.failed_with("label 'zebra' is unknown", *LABELS)
-
-
-def test_a_name_that_is_no_utf8_can_be_shown(in_process: Invoke, tmp_path: Path, tiny_bundle: Path) -> None:
-    name = os.fsdecode(b"\xe9.png")
-    outcome = in_process("run", tiny_bundle, "-s", 1, "-o", name, PYTHONIOENCODING="utf-8:strict")
-    assert (outcome.code, outcome.err) == (0, "")
-    assert outcome.out.startswith("\\udce9.png  (")
-    assert (tmp_path / name).is_file()

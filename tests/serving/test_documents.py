@@ -1,10 +1,13 @@
 """The examples of the README and of docs/server.md run as they stand."""
 
+import json
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -53,3 +56,20 @@ def test_the_python_examples_run(word: str) -> None:
     (code,) = examples("docs/server.md", word, "python")
     checks = {"create_app": "assert app.state.engine", "AsyncEngine": "assert images.shape == (1, 28, 28, 1)"}
     subprocess.run([sys.executable, "-c", f"{code}\n{checks[word]}"], check=True)
+
+
+def test_the_server_behind_a_proxy() -> None:
+    (line,) = examples("docs/server.md", "--root-path")
+    arguments = shlex.split(line.removeprefix("ddim-edge"))
+    body = json.dumps({"prompt": "bag", "num_inference_steps": 1, "response_format": "url"}).encode()
+    headers = {"Host": "images.example.com", "X-Forwarded-Proto": "https", "Content-Type": "application/json"}
+    env = {name: value for name, value in os.environ.items() if name != "DDIM_EDGE_API_KEY"}
+    with subprocess.Popen([*COMMAND, *arguments, "--port", "0"], env=env, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        address = process.stderr.readline().split()[-1]
+        asked = urllib.request.Request(f"{address}/v1/images/generations", body, headers)
+        with urllib.request.urlopen(asked) as answer:
+            url = json.load(answer)["data"][0]["url"]
+        process.terminate()
+        process.stderr.read()
+    assert url.startswith("https://images.example.com/draw/images/")

@@ -129,6 +129,8 @@ def test_what_is_refused_at_start(invoke: Invoke, tmp_path: Path, monkeypatch: p
     assert invoke("serve", "a=x", "a=y").failed_with("two models are called 'a'")
     assert invoke("serve", "--max-queue", "0").failed_with("max_queue")
     assert invoke("serve", "--drain", "nan").failed_with("drain_s")
+    assert invoke("serve", "--root-path", "draw").failed_with("root_path")
+    assert invoke("serve", "--max-json-kb", "2000").failed_with("--max-json-kb")
     assert invoke("serve", "--api-key-file", "nowhere").failed_with("cannot be read")
     assert invoke("serve", "--provider", "gpu").failed_with("provider 'gpu' is unknown")
     (tmp_path / "key").write_text(" \n")

@@ -101,6 +101,13 @@ def test_what_cannot_be_is_refused_in_openais_shape(
     assert refused(client.post("/v1/images/generations", json=body), status, words)
 
 
+@pytest.mark.parametrize("body", [b'{"\\ud800": 1}', b'{"\xed\xa0\x80": 1}'])
+def test_an_option_whose_name_is_no_text_is_refused(client: TestClient, body: bytes) -> None:
+    answer = client.post("/v1/images/generations", content=body, headers={"Content-Type": "application/json"})
+    assert answer.status_code == 400
+    assert answer.json()["error"]["param"] == "\\ud800"
+
+
 def test_other_refusals_have_the_same_shape(client: TestClient) -> None:
     assert refused(client.get("/nowhere"), 404)
     assert refused(client.get("/v1/images/generations"), 405)

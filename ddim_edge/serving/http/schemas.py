@@ -60,7 +60,9 @@ class ImageBody(BaseModel):
         """One error for all unknown options: pydantic's own is one for each, and there may be thousands."""
         unknown = [name for name in values if name not in cls.model_fields] if isinstance(values, dict) else []
         if unknown:
-            name, more = unknown[0][:LONGEST_SHOWN], len(unknown) - 1
+            # Without lone surrogates, for which pydantic's own code fails.
+            name = unknown[0][:LONGEST_SHOWN].encode("utf-8", "backslashreplace").decode()
+            more = len(unknown) - 1
             message = f"{name}: unknown option" + (f", and {more} more" if more else "")
             raise PydanticCustomError(UNKNOWN_OPTION, "{message}", {"name": name, "message": message})
         return values

@@ -137,3 +137,12 @@ def test_garbage_behind_a_request_is_no_fault_of_ours(
         connection.sendall(chunked + b"2\r\n{}\r\nno chunk\r\n")
         assert read_response(connection)[0] == 400
     assert not [record for record in caplog.records if record.levelname in ("ERROR", "CRITICAL")]
+
+
+def test_packets_are_sent_without_waiting(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with running(create_app({"tiny": tiny_bundle}), monkeypatch) as server, server.connect() as connection:
+        connection.sendall(HEALTH)
+        read_response(connection)
+        (accepted,) = server.server_state.connections
+        raw: socket.socket = accepted.transport.get_extra_info("socket")
+        assert raw.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
