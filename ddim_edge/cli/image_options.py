@@ -167,7 +167,9 @@ _COMMAND_LINE_ONLY: Mapping[str, Sequence[Decorator]] = {
     ],
     "strength": [
         click.option(
-            "--init-image", type=_FILE, help="Image file to start from. It is cropped and scaled to the model's size."
+            "--init-image",
+            type=_FILE,
+            help="PNG, JPEG or WebP file to start from. It is cropped and scaled to the model's size.",
         ),
         click.option(
             "--mask", type=_FILE, help="Image file of the model's size. Only its white part is generated anew."

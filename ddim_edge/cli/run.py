@@ -11,9 +11,7 @@ import click
 from click.core import ParameterSource
 
 from ..bundle.bundle import Bundle
-from ..bundle.json_files import MAX_SIDE
 from ..bundle.read import open_bundle
-from ..config import whole_number
 from ..diffusion.samplers import schedule_of
 from ..errors import LONGEST_SHOWN, ConfigError
 from ..generation.pipeline import Pipeline
@@ -116,7 +114,8 @@ def run_command(
     """
     recipe = _read_recipe(from_image, choices) if from_image else {}
     bundle = open_bundle(model or recipe.get("model", DEFAULT_MODEL))
-    sizes = _sizes(recipe or choices)
+    values = recipe or choices
+    sizes = values.get("height"), values.get("width")
     shape = bundle.image_shape(*sizes)
     encoded = read_latents(latents, bundle.sample_shape_for(*sizes)) if latents else None
     controls = control_samples(bundle, control_image, shape)
@@ -190,14 +189,6 @@ def _read_recipe(path: Path, choices: Mapping[str, Any]) -> Mapping[str, Any]:
     recipe = read_recipe(path)
     check_recipe(recipe)
     return recipe
-
-
-def _sizes(values: Mapping[str, Any]) -> tuple[int | None, int | None]:
-    """The height and width that are given; checked here because pictures are fitted to them before the request is."""
-    for name in ("height", "width"):
-        if values.get(name) is not None:
-            whole_number(name, values[name], low=1, high=MAX_SIDE)
-    return values.get("height"), values.get("width")
 
 
 def _calls(request: Request) -> int:

@@ -1,4 +1,4 @@
-"""Reads input pictures, and fits them to the model's size and channels.
+"""Reads input pictures in PNG, JPEG and WebP, and fits them to the model's size and channels.
 
 A picture is turned upright (EXIF orientation), transparency becomes black, colours become the model's (grey, RGB or
 RGBA), the centre is cropped to the model's aspect ratio, and the result is resized (Lanczos). A mask is never resized:

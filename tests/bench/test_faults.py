@@ -1,5 +1,6 @@
 """Kills of commands: what the measurement calls torn, and a few kills of a folder run."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from bench.faults.__main__ import has_fault, measure
 from bench.faults.scenarios import SCENARIOS, torn
 from bench.tables.faults import faults
+from ddim_edge.files import sha256_of
 
 
 def test_what_is_torn() -> None:
@@ -19,8 +21,12 @@ def test_temporary_and_unfinished_files_are_not_compared(tmp_path: Path) -> None
     for name in ("cache/x/built.json", "cache/x/model.onnx", "cache/y/model.onnx", "cache/x/.z.part", "other"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("1")
+    built = {"sha256": {"model.onnx": sha256_of(tmp_path / "cache/x/model.onnx")}}
+    (tmp_path / "cache/x/built.json").write_text(json.dumps(built))
     found = SCENARIOS["build"].contents(tmp_path)
-    assert found == {"cache/x/built.json": b"", "cache/x/model.onnx": b"1"}
+    assert found == {"cache/x/built.json": b"whole", "cache/x/model.onnx": b"whole"}
+    (tmp_path / "cache/x/model.onnx").write_text("2")
+    assert SCENARIOS["build"].contents(tmp_path)["cache/x/model.onnx"] == b"torn"
 
 
 def test_networks_of_an_unfinished_export_are_whole(tmp_path: Path) -> None:
