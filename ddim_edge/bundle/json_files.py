@@ -11,7 +11,7 @@ from typing import Any
 from ..config import read_json
 from ..config.noise_schedule import MAX_TRAIN_STEPS
 from ..config.schema import Check, any_of, check_json, flag, list_of, mapping_of, real, text, whole
-from ..errors import BundleError, ConfigError
+from ..errors import BundleError, ConfigError, shown
 from .layout import CONFIG, CONTROLNET, EXPORT_RECORD, INDEX, SCHEDULER, UNET, VAE_DECODER
 
 MAX_CLASSES = 100_000
@@ -28,6 +28,13 @@ def _anything(name: str, value: Any) -> None:
     """No check."""
 
 
+def _label(name: str, value: Any) -> None:
+    """A class name: text that can be written, which a lone surrogate cannot."""
+    text()(name, value)
+    if any("\ud800" <= character <= "\udfff" for character in value):
+        raise ConfigError(f"{name} must be text in UTF-8, not {shown(value)}")
+
+
 _OBJECT = mapping_of(_anything)
 _TOKEN = any_of(_OBJECT, text())
 _CLASS_NAME = list_of(_anything, 2)
@@ -35,7 +42,7 @@ _CLASS_NAME = list_of(_anything, 2)
 _PIXELS = any_of(whole(1, 4096), mapping_of(whole(1, 4096)))
 
 _INDEX: Mapping[str, Check] = {
-    "id2label": mapping_of(text(), MAX_CLASSES),
+    "id2label": mapping_of(_label, MAX_CLASSES),
     "null_class": whole(0, MAX_CLASSES),
     **dict.fromkeys(("vae", "vqvae", "controlnet", "text_encoder", "text_encoder_2", "safety_checker"), _CLASS_NAME),
     "force_zeros_for_empty_prompt": flag,

@@ -40,7 +40,7 @@ KEY_VARIABLE = "DDIM_EDGE_API_KEY"
 @click.option(
     "--max-per-client",
     type=int,
-    default=32,
+    default=48,
     help="Maximum number of unfinished requests of one client, by API key or address; then status 429.",
 )
 @click.option(

@@ -51,10 +51,20 @@ def check_channels(channels: int) -> None:
 def png_bytes(image: Pixels, recipe: Mapping[str, Any]) -> bytes:
     """The contents of a PNG file: one image, uint8 (H, W, C), and ``recipe`` as JSON in the text chunk "ddim-edge"."""
     chunk = PngImagePlugin.PngInfo()
-    chunk.add_itxt(RECIPE_KEY, json.dumps(recipe, ensure_ascii=False))
+    chunk.add_itxt(RECIPE_KEY, _recipe_text(recipe))
     buffer = io.BytesIO()
     to_pillow(image).save(buffer, "PNG", pnginfo=chunk)
     return buffer.getvalue()
+
+
+def _recipe_text(recipe: Mapping[str, Any]) -> str:
+    """A recipe as JSON that can be read; with escapes where the model's folder has a name that is no UTF-8."""
+    text = json.dumps(recipe, ensure_ascii=False)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return json.dumps(recipe)
+    return text
 
 
 def npy_bytes(images: NDArray[Any]) -> bytes:

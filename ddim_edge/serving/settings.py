@@ -21,7 +21,7 @@ class Settings:
     """Calls get more rows while the process is smaller than this; None: four fifths of the memory free at start."""
     max_queue: int = 64
     """Most requests that wait for one model; one more gets status 429."""
-    max_per_client: int = 32
+    max_per_client: int = 48
     """Most requests of one client, by its key or address, that have not ended; one more gets status 429."""
     max_models: int = 2
     """Most models in memory at once; the least recently used one is unloaded for another."""

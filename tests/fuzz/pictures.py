@@ -66,7 +66,7 @@ def damaged_png(generator: random.Random, data: bytes) -> bytes:
     joined = joined_chunks(chunks)
     if generator.random() < 0.2:
         joined = damaged_bytes(generator, joined)
-    if generator.random() < 0.1:
+    if joined and generator.random() < 0.1:
         at = generator.randrange(len(joined))
         joined = joined[:at] + bytes([joined[at] ^ 1]) + joined[at + 1 :]  # mostly a wrong checksum
     return joined

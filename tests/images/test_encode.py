@@ -81,6 +81,12 @@ def test_a_recipe_is_readable_text_in_the_file() -> None:
     assert json.dumps({"label": "Ångström 猫"}, ensure_ascii=False).encode() in contents
 
 
+def test_a_recipe_of_a_folder_whose_name_is_no_utf8(tmp_path: Path) -> None:
+    path = tmp_path / "a.png"
+    path.write_bytes(png_bytes(np.zeros((1, 1, 1), np.uint8), {"model": "\udce9", "label": "Å"}))
+    assert read_recipe(path) == {"model": "\udce9", "label": "Å"}
+
+
 def _png(path: Path, text: str | None) -> None:
     chunk = PngImagePlugin.PngInfo()
     if text is not None:

@@ -51,6 +51,19 @@ def test_a_prompt_gives_the_pipelines_image_at_the_wanted_size(client: TestClien
     assert wide["size"] == f"{2 * usual}x{usual}"
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("field", ["prompt", "negative_prompt"])
+def test_wrong_weights_are_refused_and_not_logged(
+    client: TestClient, caplog: pytest.LogCaptureFixture, field: str, stream: bool
+) -> None:
+    body = {**BODY, field: "a (secret:1..2) cat", "prompt_weights": True, "stream": stream}
+    answer = client.post("/v1/images/generations", json=body)
+    assert (answer.status_code, "1..2" in answer.json()["error"]["message"]) == (400, True)
+    assert not [record for record in caplog.records if record.levelname == "ERROR"]
+    assert "secret" not in caplog.text
+    assert "1..2" not in caplog.text
+
+
 def test_previews_of_latents_are_decoded(client: TestClient) -> None:
     body = {**BODY, "num_inference_steps": 4, "stream": True, "partial_images": 1}
     text = client.post("/v1/images/generations", json=body).text

@@ -1,5 +1,7 @@
 """``POST /v1/images/generations`` and ``GET /v1/models``, compatible with OpenAI's clients."""
 
+from functools import cache
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
@@ -31,6 +33,11 @@ def routes(engine: AsyncEngine, store: ImageStore, started: int) -> APIRouter:
     """The router of ``/v1/images/generations`` and ``/v1/models``; ``started``: the start in Unix seconds."""
     router = APIRouter(prefix="/v1", tags=["OpenAI"])
 
+    @cache
+    def describe(name: str) -> ModelBody:
+        """Kept, because it takes milliseconds: it builds a schedule of each sampler."""
+        return describe_model(engine.catalogue.bundles[name], started)
+
     @router.post(
         "/images/generations",
         response_model=None,
@@ -49,12 +56,11 @@ def routes(engine: AsyncEngine, store: ImageStore, started: int) -> APIRouter:
 
     @router.get("/models", responses=errors(403))
     async def models() -> ModelList:
-        data = [describe_model(bundle, started) for bundle in engine.catalogue.bundles.values()]
-        return ModelList(object="list", data=data)
+        return ModelList(object="list", data=[describe(name) for name in engine.catalogue.bundles])
 
     @router.get("/models/{model}", responses=errors(400, 403, 404))
     async def model(model: str) -> ModelBody:
-        return describe_model(engine.catalogue.find(model), started)
+        return describe(engine.catalogue.find(model).name)
 
     return router
 

@@ -1,5 +1,7 @@
 """Who gets a place, and when those who do not may come again."""
 
+import random
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -60,3 +62,43 @@ def test_who_is_refused_may_come_again_when_the_work_is_done_and_not_all_at_once
     times = [refused(admission, "tiny", None).retry_after or 0 for _ in range(200)]
     assert all(low <= seconds <= high for seconds in times)
     assert len(set(times)) > (high - low) / 2
+
+
+@dataclass
+class Work:
+    """A request of 10 rows, as admission sees it."""
+
+    model: str = "m"
+    rows_left: int = 10
+    state: str = "queued"
+
+    @property
+    def ended(self) -> bool:
+        return self.rows_left == 0
+
+
+def test_all_of_150_clients_that_try_three_times_get_their_turn(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ddim_edge.serving.scheduling.admission.random", random.Random(7))
+    pace, served, given_up = Pace(), 0, 0
+    pace.observe("m", 1, 0.04)
+    admission, queue = Admission(64, 48, pace), list[Work]()
+    tries = [(0, attempt) for attempt in [1] * 150]  # the time in steps of 0.04 s, one row each
+    for now in range(10_000):
+        coming = [attempt for at, attempt in tries if at == now]
+        tries = [each for each in tries if each[0] != now]
+        for attempt in coming:
+            try:
+                place = admission.take("m", "one address")
+            except QueueFull as error:
+                given_up += attempt == 3
+                if attempt < 3:
+                    tries.append((now + round((error.retry_after or 0) / 0.04), attempt + 1))
+            else:
+                place.submission = Work()  # type: ignore[assignment]
+                queue.append(place.submission)  # type: ignore[arg-type]
+        if queue:
+            queue[0].rows_left -= 1
+            if queue[0].ended:
+                queue.pop(0)
+                served += 1
+    assert (served, given_up) == (150, 0)
