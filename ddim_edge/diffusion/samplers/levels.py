@@ -80,9 +80,10 @@ def _timesteps(config: OdeSolverConfig, num_steps: int) -> NDArray[np.int64]:
 def karras(lowest: float, highest: float, num_steps: int) -> Floats:
     """Karras et al. 2022 (https://arxiv.org/abs/2206.00364), eq. 5 without its final zero.
 
-    Raises ConfigError unless ``lowest`` is below ``highest``: one may be the user's, and the other the schedule's.
+    Raises ConfigError unless ``lowest``, which one step does not use, is below ``highest``: one of them may be the
+    user's, and the other the schedule's.
     """
-    if lowest >= highest:
+    if num_steps > 1 and lowest >= highest:
         raise ConfigError(
             f"the noise levels go from sigma_max {highest:.4g} to sigma_min {lowest:.4g}, which must be lower; the one "
             "that is not set is the noise schedule's: set both"

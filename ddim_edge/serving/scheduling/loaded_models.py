@@ -4,7 +4,6 @@ from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
-from functools import partial
 
 from ...bundle.bundle import Bundle
 from ...bundle.read import open_bundle
@@ -15,6 +14,7 @@ from ...generation.warmup import default_requests, warm_up
 from ...networks.components import Components
 from ...runtime.hardware.memory import used_bytes
 from ...runtime.providers.device import Device
+from .call_times import CallTimes
 from .catalogue import Catalogue
 from .row_limit import RowLimit
 from .submission import Submission
@@ -31,7 +31,20 @@ class LoadedModel:
     engine: Engine
     components: Components
     limit: RowLimit
+    call_times: CallTimes = field(default_factory=CallTimes)
     running: list[Submission] = field(default_factory=list)
+
+    @property
+    def most_rows(self) -> int:
+        """The most rows of the next network call.
+
+        Where several clients share the model, those beyond one image of each client must pay: otherwise they only make
+        the call longer, and one client would slow the others down by the number of its images.
+        """
+        clients = {each.client: each.rows_per_image for each in self.running}
+        if len(clients) < 2:
+            return self.limit.rows
+        return self.call_times.rows_that_pay(min(sum(clients.values()), self.limit.rows), self.limit.rows)
 
     def has_room_for(self, submission: Submission) -> bool:
         """Whether every running request, and ``submission``, would get one of its images into every network call.
@@ -146,6 +159,12 @@ def load_model(
         for request in default_requests(pipeline, max_rows):
             on_warm_up(f"{bundle.name}: warming up at batches of {request.num_images}")
             warm_up(pipeline, request)
-    pipeline.denoiser.on_call = partial(on_call, bundle.name)
+    model = LoadedModel(bundle, Engine(pipeline.denoiser), pipeline.components, RowLimit(max_rows, budget, used_bytes))
+
+    def count_call(rows: int, seconds: float) -> None:
+        model.call_times.observe(rows, seconds)
+        on_call(bundle.name, rows, seconds)
+
+    pipeline.denoiser.on_call = count_call
     _ = bundle.sha256  # cached; recipes need it, and computing it later would block the event loop
-    return LoadedModel(bundle, Engine(pipeline.denoiser), pipeline.components, RowLimit(max_rows, budget, used_bytes))
+    return model

@@ -3,7 +3,8 @@
 Fairness: requests are admitted in order of arrival. A request is admitted when each running request of its model, and
 it, can have one image in every network call; the remaining rows go to further images, round robin. So a request does
 not wait for a longer one, nor for one with more images. A client's first request does not wait for the many of another
-client: it is admitted when one request of each client, and it, fit; the other client's last ones then get no rows.
+client: it is admitted when one request of each client, and it, fit; the other client's last ones then get no rows. Nor
+is it slowed down by them: further images join a call with several clients only where that pays (``CallTimes``).
 """
 
 import logging
@@ -125,15 +126,16 @@ class Scheduler:
 
     def _step(self, model: LoadedModel) -> None:
         engine, limit = model.engine, model.limit
-        engine.jobs, engine.max_rows = fair_order(model.running), limit.rows
-        rows = min(limit.rows, sum(job.rows for job in engine.jobs))
+        engine.jobs, engine.max_rows = fair_order(model.running), model.most_rows
+        rows = min(engine.max_rows, sum(job.rows for job in engine.jobs))
         try:
             ended = engine.step()
         except Exception as error:  # a network may fail in any way: its requests fail, the server goes on
             if not _lower_row_limit(model, rows, error):
                 self._fail_all(model, error)
             return
-        limit.after_call(rows, self._wanted_rows(model))
+        if engine.max_rows == limit.rows:
+            limit.after_call(rows, self._wanted_rows(model))
         for submission in tuple(model.running):
             self._report(model, submission, ended)
 

@@ -1,11 +1,13 @@
 """A scheduler whose turns a test takes by hand, without a thread."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ddim_edge.bundle.bundle import Bundle
 from ddim_edge.generation.requests.options import request_of
+from ddim_edge.serving.scheduling.call_times import CallTimes
 from ddim_edge.serving.scheduling.catalogue import Catalogue
 from ddim_edge.serving.scheduling.loaded_models import LoadedModel, LoadedModels, load_model
 from ddim_edge.serving.scheduling.scheduler import Scheduler
@@ -30,15 +32,36 @@ class Asked:
         return self.heard[-1].error
 
 
-class Desk:
-    """A scheduler over some bundles, and the model and rows of every network call."""
+Seconds = Callable[[int], float]
 
-    def __init__(self, *folders: Path, max_rows: int = 16, max_models: int = 3) -> None:
+
+class FixedTimes(CallTimes):
+    """Call times that do not depend on this machine."""
+
+    def __init__(self, seconds: Seconds) -> None:
+        super().__init__()
+        self._fixed = seconds
+
+    def observe(self, rows: int, _seconds: float) -> None:
+        super().observe(rows, self._fixed(rows))
+
+
+class Desk:
+    """A scheduler over some bundles, and the model and rows of every network call.
+
+    ``seconds``: how long a call is said to take by its rows; by default as long as one row.
+    """
+
+    def __init__(
+        self, *folders: Path, max_rows: int = 16, max_models: int = 3, seconds: Seconds = lambda _: 1.0
+    ) -> None:
         self.now, self.calls = 0.0, list[tuple[str, int]]()
         self.catalogue = Catalogue({folder.name: folder for folder in folders})
 
         def load(bundle: Bundle) -> LoadedModel:
-            return load_model(bundle, "cpu", max_rows, None, lambda name, rows, _: self.calls.append((name, rows)))
+            model = load_model(bundle, "cpu", max_rows, None, lambda name, rows, _: self.calls.append((name, rows)))
+            model.call_times = FixedTimes(seconds)
+            return model
 
         self.loaded_models = LoadedModels(self.catalogue, max_models, load)
         self.loaded_models.preload()

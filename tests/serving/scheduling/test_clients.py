@@ -2,8 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
+from ddim_edge.serving.scheduling.call_times import CallTimes
 from tests.helpers.tiny_bundles import write_bundle
-from tests.serving.scheduling.desk import Desk
+from tests.serving.scheduling.desk import Desk, Seconds
 
 
 def test_the_many_requests_of_one_client_leave_a_row_to_another(tiny_bundle: Path) -> None:
@@ -38,6 +41,32 @@ def test_rows_that_are_left_over_go_to_who_has_more(tiny_bundle: Path) -> None:
     assert desk.rows[2:] == [4, 4]
     assert other.submission.calls == 4
     assert abs(first.submission.calls - second.submission.calls) <= 4
+
+
+@pytest.mark.parametrize(("seconds", "rows"), [(float, 2), (lambda rows: 1 + rows / 16, 8)], ids=["CPU", "GPU"])
+def test_more_rows_of_one_client_join_only_where_they_pay(tiny_bundle: Path, seconds: Seconds, rows: int) -> None:
+    desk = Desk(tiny_bundle, max_rows=8, seconds=seconds)
+    desk.ask(client="greedy", num_images=10, num_steps=50)
+    desk.turn(4)
+    assert desk.rows[-1] == 8
+    modest = desk.ask(client="modest", num_steps=20)
+    desk.turn(20)
+    assert modest.error is None
+    assert desk.rows[-18:] == [rows] * 18
+    desk.turn()
+    assert desk.rows[-1] == 8
+
+
+def test_calls_of_every_size_are_measured_before_they_are_compared() -> None:
+    times = CallTimes()
+    assert times.rows_that_pay(2, 8) == 8
+    times.observe(8, 8.0)
+    assert times.rows_that_pay(2, 8) == 2
+    times.observe(2, 2.0)
+    assert (times.rows_that_pay(2, 8), times.rows_that_pay(3, 8), times.rows_that_pay(2, 16)) == (2, 3, 16)
+    for _ in range(50):
+        times.observe(8, 2.5)
+    assert (times.rows_that_pay(2, 8), times.rows_that_pay(3, 8)) == (8, 8)
 
 
 def test_a_model_that_waits_for_a_busy_one_holds_up_only_that_one(tmp_path: Path) -> None:
