@@ -72,16 +72,16 @@ def _picture(folder: Path) -> None:
 
 
 def _source(folder: Path) -> None:
-    shutil.copytree(_made_source(), folder / "source")
+    shutil.copytree(_made_source().name, folder / "source")
 
 
 @functools.cache
-def _made_source() -> Path:
-    """A tiny pipeline: a UNet and an autoencoder of random weights."""
+def _made_source() -> "tempfile.TemporaryDirectory[str]":
+    """A tiny pipeline: a UNet and an autoencoder of random weights. It is removed when the program ends."""
     from tests.helpers.families import FAMILIES
 
-    folder = Path(tempfile.mkdtemp(prefix="faults-")) / "source"
-    FAMILIES["unconditional"](folder)
+    folder = tempfile.TemporaryDirectory(prefix="faults-")
+    FAMILIES["unconditional"](Path(folder.name))
     return folder
 
 
