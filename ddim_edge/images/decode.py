@@ -14,7 +14,7 @@ from PIL import Image, ImageOps
 from ..arrays import Pixels, Sample, Shape
 from ..errors import ConfigError
 from .encode import check_channels
-from .open_picture import open_picture
+from .open_picture import decoded, open_picture
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
@@ -66,8 +66,7 @@ def read_mask(path: str | os.PathLike[str], shape: Shape) -> NDArray[np.bool_]:
 
 def _open(path: str | os.PathLike[str]) -> Image.Image:
     with open_picture(path) as picture:
-        picture.load()
-        return ImageOps.exif_transpose(picture)
+        return decoded(picture)
 
 
 def _in_mode(picture: Image.Image, mode: str) -> Image.Image:

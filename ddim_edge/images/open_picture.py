@@ -5,7 +5,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..errors import ConfigError
 from ..files import open_regular
@@ -36,6 +36,15 @@ def open_picture(path: str | os.PathLike[str]) -> Iterator[Image.Image]:
     except Exception as error:  # Pillow's decoders raise many kinds for a broken file
         text = getattr(error, "strerror", None) or str(error) or type(error).__name__
         raise ConfigError(f"{os.fspath(path)} is not a picture that can be read: {text}") from None
+
+
+def decoded(picture: Image.Image) -> Image.Image:
+    """The decoded picture, upright, with a palette or transparent colours resolved: a broken one fails here."""
+    picture.load()
+    upright = ImageOps.exif_transpose(picture)
+    if upright.has_transparency_data:
+        return upright.convert("RGBA")
+    return upright.convert("RGB") if upright.mode == "P" else upright
 
 
 def _check_size(picture: Image.Image) -> None:

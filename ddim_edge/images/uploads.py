@@ -14,7 +14,7 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 from ..arrays import Pixels, Shape
 from ..errors import ConfigError
 from .decode import fit_pixels
-from .open_picture import FORMATS
+from .open_picture import FORMATS, decoded
 
 _MAX_SCANS = 100
 """Of a progressive JPEG; usual are 10. Each is a pass over all pixels, and may be a few bytes long."""
@@ -54,8 +54,7 @@ def _decode(contents: bytes, param: str, max_pixels: int) -> Image.Image:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # the limit below replaces it
             picture = Image.open(io.BytesIO(contents), formats=FORMATS)
         _check_size(picture, contents, param, max_pixels)
-        picture.load()
-        return ImageOps.exif_transpose(picture)
+        return decoded(picture)
     except UploadError:
         raise
     except UnidentifiedImageError:

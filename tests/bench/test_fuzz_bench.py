@@ -3,6 +3,7 @@
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
 from bench import fuzz
 from bench.tables import fuzz as table
@@ -87,3 +88,11 @@ def test_bytes_are_the_same_again_and_of_every_kind() -> None:
     assert cases == [wire.case(3, index) for index in range(400)]
     assert {each.kind for each in cases} == {"values", "bytes", "form", "request", "http", "truncated"}
     assert all(each.payload for each in cases)
+
+
+def test_one_case_is_printed_and_played() -> None:
+    done = CliRunner().invoke(fuzz.main, ["picture", "--only", "17", "--seed", "1"])
+    assert done.exit_code == 0
+    case_line, played_line = done.output.splitlines()
+    assert case_line.startswith("Case(arguments=(")
+    assert played_line.startswith("Played(outcome='exit ")

@@ -11,7 +11,7 @@ import traceback
 from collections.abc import Iterator
 from pathlib import Path
 
-from ddim_edge.cli import main
+from ddim_edge.cli import INTERRUPTED, main
 
 from .case import OUTPUTS, Case
 from .guard import Hung, guarded
@@ -57,8 +57,12 @@ def _call(case: Case, output: Path) -> Played:
             code = stop.code if isinstance(stop.code, int) else 1
         except Hung as hung:
             return Played("hung", f"{hung}: {_last_frames(hung)}")
+        except KeyboardInterrupt:
+            raise
         except BaseException as error:
             crash = f"{error!r}: {_last_frames(error)}"
+    if code == INTERRUPTED:
+        raise KeyboardInterrupt
     outcome = f"exit {code}"
     return Played(outcome, crash or "; ".join(faults) or _fault(case, code, err.getvalue().decode(), output))
 

@@ -1,6 +1,7 @@
 """What holds for every case: no hang, little memory, no writing outside the output, no other program, no network."""
 
 import contextlib
+import faulthandler
 import os
 import signal
 import sys
@@ -9,6 +10,7 @@ from pathlib import Path
 from types import FrameType
 
 LONGEST_S = 10
+_KILLED_AFTER_S = 60
 MOST_BYTES = 2 * 2**30
 
 _WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
@@ -86,9 +88,12 @@ def _alarm() -> Iterator[None]:
 
     former = signal.signal(signal.SIGALRM, hang)
     signal.setitimer(signal.ITIMER_REAL, LONGEST_S)
+    # C code that does not return cannot be interrupted: then the process ends, and says where it was.
+    faulthandler.dump_traceback_later(_KILLED_AFTER_S, exit=True, file=sys.__stderr__)
     try:
         yield
     finally:
+        faulthandler.cancel_dump_traceback_later()
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, former)
 

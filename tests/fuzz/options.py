@@ -31,7 +31,7 @@ _NUMBERS = (
     "",
 )
 _PATHS = (
-    "", ".", "x.png", "none/x.png", "x.jpg", "/dev/full", "/dev/null", "x" * 300 + ".png", "a\nb.png", "\udce9.png",
+    "", ".", "x.png", "none/x.png", "x.jpg", "/dev/null", "x" * 300 + ".png", "a\nb.png", "\udce9.png",
     "x.npy", "images/", ".png", "-.png", "../in/a.png/x.png", "x.PNG", "/dev/null/x.png", "x.npz",
 )  # fmt: skip
 _INPUTS = (

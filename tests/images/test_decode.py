@@ -9,6 +9,7 @@ from PIL import Image
 import ddim_edge
 from ddim_edge.images.decode import read_mask, read_picture
 from ddim_edge.images.encode import to_pixels
+from tests.helpers.pictures import too_long_palette
 
 GREY, COLOUR, ALPHA = (1, 8, 8), (3, 8, 8), (4, 8, 8)
 
@@ -92,6 +93,9 @@ def test_what_is_refused(path: Path) -> None:
     Image.fromarray(np.random.default_rng(0).integers(0, 256, (64, 64), np.uint8)).save(path)
     path.write_bytes(path.read_bytes()[:600])
     with pytest.raises(ddim_edge.ConfigError, match="is not a picture that can be read"):
+        read_picture(path, GREY)
+    path.write_bytes(too_long_palette())
+    with pytest.raises(ddim_edge.ConfigError, match=r"in\.png is not a picture that can be read: palette index"):
         read_picture(path, GREY)
     with pytest.raises(ddim_edge.ConfigError, match="a picture has 1, 3 or 4 channels, not 2"):
         read_picture(path, (2, 8, 8))

@@ -8,7 +8,7 @@ import pytest
 from PIL import Image
 
 from ddim_edge.images.uploads import UploadError, decode_upload
-from tests.helpers.pictures import many_scans
+from tests.helpers.pictures import many_scans, too_long_palette
 
 SHAPE = (1, 8, 8)
 MANY = 1_000_000
@@ -34,8 +34,9 @@ def animation(frames: int) -> bytes:
         (contents(Image.new("L", (8, 8)), "GIF"), "not a picture in PNG, JPEG, WEBP"),
         (contents(Image.effect_noise((99, 99), 9))[:-500], "the file cannot be decoded (OSError)"),
         (b"%!PS-Adobe-3.0", "not a picture"),
+        (too_long_palette(), "the file cannot be decoded (ValueError)"),
     ],
-    ids=["pixels", "scans", "frames", "format", "cut off", "program"],
+    ids=["pixels", "scans", "frames", "format", "cut off", "program", "palette"],
 )
 def test_what_is_refused(image: bytes, words: str) -> None:
     with pytest.raises(UploadError) as caught:
