@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-LONGEST_LINE = 1000
+LONGEST_LINE = 2000
 """Most characters of an error message: it may list valid names, and quotes at most 200 characters of input."""
 
 
