@@ -89,7 +89,7 @@ def _alarm() -> Iterator[None]:
     former = signal.signal(signal.SIGALRM, hang)
     signal.setitimer(signal.ITIMER_REAL, LONGEST_S)
     # C code that does not return cannot be interrupted: then the process ends, and says where it was.
-    faulthandler.dump_traceback_later(_KILLED_AFTER_S, exit=True, file=sys.__stderr__)
+    faulthandler.dump_traceback_later(_KILLED_AFTER_S, exit=True, file=sys.__stderr__ or sys.stderr)
     try:
         yield
     finally:
