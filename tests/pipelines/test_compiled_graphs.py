@@ -56,5 +56,5 @@ def _feeds(session: ddim_edge.Session, shapes: Mapping[str, tuple[int, ...]]) ->
     rng, feeds = np.random.default_rng(0), {}
     for name, info in session.inputs.items():
         fixed = tuple(axis for axis in info.shape if isinstance(axis, int))
-        feeds[name] = rng.uniform(0, 9, shapes.get(name, fixed))
+        feeds[name] = rng.integers(0, 9, shapes.get(name, fixed))
     return feeds
