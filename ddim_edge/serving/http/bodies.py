@@ -5,11 +5,16 @@ import asyncio
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from ...runtime.hardware.memory import trim_heap
 from ..errors import Overloaded, RequestTimeout, TooLarge
 from ..settings import Settings
 from .error_responses import BodyRefused, error_response
 
 _FORM = "multipart/form-data"
+_TRIM_BYTES = 64 * 2**20
+"""So many bytes of forms at once are given back to the system when they are freed, which takes some milliseconds."""
+_TRIM_AFTER_S = 1.0
+"""Later, because what read the form still refers to it."""
 
 
 class BodyLimitMiddleware:
@@ -22,6 +27,8 @@ class BodyLimitMiddleware:
         self.app, self.settings = app, settings
         self.uploads_bytes = 0
         """The bytes of all forms in memory."""
+        self.most_bytes = 0
+        """The most that they were since memory was given back."""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on with a limited body; ``scope["state"]["body"]`` is its Body."""
@@ -74,12 +81,16 @@ class Body:
             if self._limits.uploads_bytes + size > self._limits.settings.max_uploads_bytes:
                 raise BodyRefused(Overloaded("too many uploads at once: try again later"))
             self._limits.uploads_bytes += size
+            self._limits.most_bytes = max(self._limits.most_bytes, self._limits.uploads_bytes)
             self._kept += size
 
     def release(self) -> None:
         """Take its bytes from the total: its form is no longer in memory."""
         self._limits.uploads_bytes -= self._kept
         self._kept = 0
+        if self._limits.uploads_bytes == 0 and self._limits.most_bytes >= _TRIM_BYTES:
+            self._limits.most_bytes = 0
+            asyncio.get_running_loop().call_later(_TRIM_AFTER_S, trim_heap)
 
 
 def _too_large(limit: int) -> TooLarge:

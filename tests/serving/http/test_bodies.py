@@ -12,6 +12,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from ddim_edge.serving import Settings, create_app
+from ddim_edge.serving.http import bodies
 from ddim_edge.serving.http.error_responses import request_error_of
 from tests.serving.gate import Exchange
 
@@ -115,6 +116,23 @@ def test_uploads_share_a_limit_and_give_it_back(tiny_bundle: Path) -> None:
             read = Exchange(app, "/v1/images/edits", form(700), kind)
             await read.task
             assert (read.status, "not a picture" in read.error["message"]) == (400, True)
+
+    asyncio.run(scenario())
+
+
+def test_the_memory_of_many_uploads_is_given_back(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    trimmed = asyncio.Event()
+    monkeypatch.setattr(bodies, "_TRIM_BYTES", 600)
+    monkeypatch.setattr(bodies, "_TRIM_AFTER_S", 0.0)
+    monkeypatch.setattr(bodies, "trim_heap", trimmed.set)
+    app = create_app({"tiny": tiny_bundle})
+
+    async def scenario() -> None:
+        async with app.state.engine:
+            small, large = (Exchange(app, "/v1/images/edits", form(size), FORM["Content-Type"]) for size in (100, 700))
+            await small.task
+            await large.task
+            await asyncio.wait_for(trimmed.wait(), 10)
 
     asyncio.run(scenario())
 

@@ -1,5 +1,6 @@
 """Several clients: one with many requests does not hold up another one."""
 
+import statistics
 from pathlib import Path
 
 import pytest
@@ -52,7 +53,7 @@ def test_more_rows_of_one_client_join_only_where_they_pay(tiny_bundle: Path, sec
     modest = desk.ask(client="modest", num_steps=20)
     desk.turn(20)
     assert modest.error is None
-    assert desk.rows[-18:] == [rows] * 18
+    assert statistics.mode(desk.rows[-18:]) == rows
     desk.turn()
     assert desk.rows[-1] == 8
 
@@ -60,13 +61,28 @@ def test_more_rows_of_one_client_join_only_where_they_pay(tiny_bundle: Path, sec
 def test_calls_of_every_size_are_measured_before_they_are_compared() -> None:
     times = CallTimes()
     assert times.rows_that_pay(2, 8) == 8
-    times.observe(8, 8.0)
+    _observe(times, 8, 99.0, 8.0, 8.0)
     assert times.rows_that_pay(2, 8) == 2
-    times.observe(2, 2.0)
+    _observe(times, 2, 99.0, 2.0, 2.0)
     assert (times.rows_that_pay(2, 8), times.rows_that_pay(3, 8), times.rows_that_pay(2, 16)) == (2, 3, 16)
-    for _ in range(50):
-        times.observe(8, 2.5)
+    _observe(times, 8, *[2.5] * 8)
     assert (times.rows_that_pay(2, 8), times.rows_that_pay(3, 8)) == (8, 8)
+    _observe(times, 8, *[8.0] * 8)
+    assert times.rows_that_pay(2, 8) == 2
+
+
+def test_a_small_call_that_was_slow_by_chance_is_measured_again() -> None:
+    times = CallTimes()
+    _observe(times, 2, 9.0, 9.0, 9.0)
+    for _ in range(200):
+        rows = times.rows_that_pay(2, 8)
+        times.observe(rows, float(rows))
+    assert times.rows_that_pay(2, 8) == 2
+
+
+def _observe(times: CallTimes, rows: int, *calls: float) -> None:
+    for seconds in calls:
+        times.observe(rows, seconds)
 
 
 def test_a_model_that_waits_for_a_busy_one_holds_up_only_that_one(tmp_path: Path) -> None:
