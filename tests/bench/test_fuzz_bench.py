@@ -96,3 +96,11 @@ def test_one_case_is_printed_and_played() -> None:
     case_line, played_line = done.output.splitlines()
     assert case_line.startswith("Case(arguments=(")
     assert played_line.startswith("Played(outcome='exit ")
+
+
+def test_bytes_after_a_request_are_a_second_one_with_its_own_answer() -> None:
+    error = b'{"error": {"message": "not allowed"}}'
+    first = b"HTTP/1.1 405 \r\nx-request-id: 1\r\ncontent-length: %d\r\n\r\n%s" % (len(error), error)
+    sent = Bytes("http", b"GET / HTTP/1.1\r\n\r\n]", False)
+    assert fault(sent, first + b"HTTP/1.1 400 \r\n\r\n") is None
+    assert fault(sent, first.replace(b"message", b"text")) is not None

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import random
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
@@ -118,7 +119,9 @@ def fault(each: Bytes, answer: bytes) -> str | None:
         return f"no answer: {answer[:80]!r}" if each.complete or answer else None
     if status >= 500 and status not in (503, 504):
         return f"status {status}: {answer[-300:]!r}"
-    head, _, body = answer.partition(b"\r\n\r\n")
+    head, _, rest = answer.partition(b"\r\n\r\n")
+    length = re.search(rb"(?im)^content-length: (\d+)", head)
+    body = rest[: int(length[1])] if length else rest  # bytes after the request are a second one, with its own answer
     ours = b"x-request-id" in head.lower()
     if status >= 400 and ours and not each.payload.startswith(b"HEAD") and message_in(body) is None:
         return f"status {status} without OpenAI's error object: {body[:200]!r}"
