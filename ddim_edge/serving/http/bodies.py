@@ -9,8 +9,8 @@ from ...runtime.hardware.memory import trim_heap
 from ..errors import Overloaded, RequestTimeout, TooLarge
 from ..settings import Settings
 from .error_responses import BodyRefused, error_response
+from .forms import is_form
 
-_FORM = "multipart/form-data"
 _TRIM_BYTES = 64 * 2**20
 """So many bytes of forms at once are given back to the system when they are freed, which takes some milliseconds."""
 _TRIM_AFTER_S = 1.0
@@ -35,14 +35,14 @@ class BodyLimitMiddleware:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         headers = Headers(scope=scope)
-        is_form = headers.get("content-type", "").strip().lower().startswith(_FORM)
+        counted = is_form(headers)
         limit = self.settings.max_body_bytes
-        if not is_form:
+        if not counted:
             limit = min(limit, self.settings.max_json_bytes)
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length[:18]) > limit:
             return await error_response(scope, _too_large(limit))(scope, receive, send)
-        body = Body(self, receive, limit, is_form)
+        body = Body(self, receive, limit, counted)
         scope.setdefault("state", {})["body"] = body
         try:
             return await self.app(scope, body.receive, send)
@@ -53,8 +53,8 @@ class BodyLimitMiddleware:
 class Body:
     """The body of one request, while it is read and kept."""
 
-    def __init__(self, limits: BodyLimitMiddleware, receive: Receive, limit: int, is_form: bool) -> None:
-        self._limits, self._receive, self._limit, self._is_form = limits, receive, limit, is_form
+    def __init__(self, limits: BodyLimitMiddleware, receive: Receive, limit: int, counted: bool) -> None:
+        self._limits, self._receive, self._limit, self._counted = limits, receive, limit, counted
         self._deadline = asyncio.get_running_loop().time() + limits.settings.body_timeout_s
         self._read = self._kept = 0
         self._is_whole = False
@@ -77,7 +77,7 @@ class Body:
         self._read += size
         if self._read > self._limit:
             raise BodyRefused(_too_large(self._limit))
-        if self._is_form:
+        if self._counted:
             if self._limits.uploads_bytes + size > self._limits.settings.max_uploads_bytes:
                 raise BodyRefused(Overloaded("too many uploads at once: try again later"))
             self._limits.uploads_bytes += size

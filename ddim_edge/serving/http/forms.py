@@ -15,9 +15,14 @@ class _InMemoryParser(MultiPartParser):
     spool_max_size = max_file_size = 0  # 0: no file becomes one on the disk; the second is older Starlette's name
 
 
+def is_form(headers: Headers) -> bool:
+    """Whether the body is a multipart form."""
+    return headers.get("content-type", "").strip().lower().startswith("multipart/form-data")
+
+
 async def read_form(http: Request, max_files: int) -> FormData:
     """The fields and files of a form. Raises BadRequest for another kind of body, and for a malformed one."""
-    if not http.headers.get("content-type", "").strip().lower().startswith("multipart/form-data"):
+    if not is_form(http.headers):
         raise BadRequest("image: send the picture as a file of a multipart form", param="image")
     parser = _InMemoryParser(Headers(raw=http.headers.raw), http.stream(), max_files=max_files, max_fields=_MAX_FIELDS)
     try:
