@@ -19,6 +19,7 @@ class Device:
         which: one of the provider's devices: a number, or for OpenVINO a name such as GPU; None for the first.
         options: the provider's own options, by ONNX Runtime's names.
         allow_fallback: whether a relevant share of the work may go to the CPU where the provider cannot do it.
+        threads: of a graph, where it computes on the CPU; None for the number that ``hardware.cpu`` chooses.
 
     Raises ProviderError for an unknown provider or option, and for a device that the provider cannot have.
     """
@@ -27,6 +28,7 @@ class Device:
     which: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     allow_fallback: bool = False
+    threads: int | None = None
 
     def __post_init__(self) -> None:
         if self.provider == AUTO:
