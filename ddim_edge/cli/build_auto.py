@@ -12,7 +12,7 @@ from ..benchmark.candidates import candidates
 from ..benchmark.choose import measure
 from ..build.plan import BuildRequest
 from ..bundle.bundle import Bundle
-from ..errors import BuildError, ConfigError
+from ..errors import ConfigError, ProviderError
 from ..networks.components import unet_graph
 from ..runtime.compiled.choice import GUIDED, SINGLE, Measured, fastest, write_choice
 from ..runtime.compiled.store import SourceGraph
@@ -30,12 +30,12 @@ def check_auto(given: Mapping[str, Any]) -> None:
 
 
 def measured(bundle: Bundle, precision: str, request: BuildRequest, *, quiet: bool) -> list[Measured]:
-    """What is installed here, measured. Raises BuildError where none of it runs the model."""
+    """What is installed here, measured. Raises ProviderError where none of it runs the model."""
     with Console(stderr=True, quiet=quiet).status("") as status:
         found = measure(bundle, candidates(precision), request, status.update)
     if fastest(found, precision) is None:
-        reasons = "; ".join(f"{row.provider}: {row.reason}" for row in found)
-        raise BuildError(f"nothing that is installed here runs {bundle.name}: {reasons}")
+        reasons = "; ".join(f"{row.name}: {row.reason}" for row in found)
+        raise ProviderError(f"nothing that is installed here runs {bundle.name}: {reasons}")
     return found
 
 

@@ -204,5 +204,5 @@ def _checked(facts: Mapping[str, Any]) -> Mapping[str, Any]:
 def _row(facts: Mapping[str, Any]) -> Measured:
     if facts["provider"] not in NAMES:
         raise ConfigError(f"{facts['provider']} is no provider")
-    machine = facts["machine"] and Machine(**facts["machine"])
+    machine = None if facts["machine"] is None else Machine(**facts["machine"])
     return Measured(**{**facts, "machine": machine, "seconds": dict(facts["seconds"])})

@@ -13,7 +13,7 @@ from .fp16_check import fp32_fallback_of
 from .opening import FallbackWarning
 from .session import OneInMemory, Session
 
-_AGAIN = "run `ddim-edge build --provider auto` again"
+_AGAIN = "Run `ddim-edge build --provider auto` again"
 
 
 class Sessions:
@@ -67,8 +67,6 @@ def _measured_best(graph: Path, asked: Device) -> Device:
         return asked
     found, fault = chosen_device(graph, asked)
     if fault is not None and found is None:
-        message = (
-            f"`auto` does not take what was measured best for this model: {fault}. {_AGAIN[0].upper()}{_AGAIN[1:]}"
-        )
+        message = f"`auto` does not take what was measured best for this model: {fault}. {_AGAIN}"
         warnings.warn(message, FallbackWarning, stacklevel=2)
     return found or asked
