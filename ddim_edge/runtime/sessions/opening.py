@@ -1,4 +1,4 @@
-"""Opens a graph: creates ONNX Runtime's session on the device that was named, or raises with the reason."""
+"""Opens a graph: creates a runtime's session on the device that was named, or raises with the reason."""
 
 import re
 import warnings
@@ -17,6 +17,7 @@ from ..providers.onnxruntime_module import NOT_INSTALLED, load_cuda_libraries, r
 from ..providers.options import defaults
 from ..providers.placement import check_placement
 from ..providers.table import AUTO, CPU, CompiledForm, Provider, provider_named
+from .open_graph import OpenGraph
 from .session_options import Purpose, run_options, session_options
 
 _CUDA_GRAPH = "enable_cuda_graph"
@@ -31,18 +32,18 @@ class FallbackWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Opened:
-    """ONNX Runtime's session, and how it was opened.
+    """A graph that a runtime has opened, and how.
 
     Attributes:
         provider: the provider that it runs on.
-        raw: ONNX Runtime's session.
+        raw: the open graph: ONNX Runtime's session, or OpenVINO's.
         captures: whether each shape's kernel launches are recorded once, as a CUDA graph, and then replayed.
         run_options: ONNX Runtime's, for every call.
         compiled: what was compiled of the graph, for this and for other shapes; the first one was opened.
     """
 
     provider: Provider
-    raw: Any
+    raw: OpenGraph
     captures: bool = False
     run_options: Any = None
     compiled: tuple[Compiled, ...] = ()
