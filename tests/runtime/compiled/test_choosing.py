@@ -43,6 +43,11 @@ def _kept(graph: Path, *rows: Measured, cache: Path | None = None, precision: st
     return write_choice(cache or user_cache(), graph, graph_sha256(graph), precision, rows)
 
 
+def _threads_of(pipeline: ddim_edge.Pipeline) -> int:
+    raw: Any = pipeline.denoiser.session.raw
+    return int(raw.get_session_options().intra_op_num_threads)
+
+
 def test_the_fastest_row_is_taken_and_the_first_of_two_that_are_as_fast() -> None:
     default, one, slow = _row(1.0), _row(0.5, 1), _row(2.0, 2)
     assert fastest([default, one, slow], "float32") is one
@@ -62,18 +67,17 @@ def test_what_was_kept_is_found_and_a_model_runs_with_it(graph: Path, monkeypatc
     found = chosen(graph, "float32")
     assert (found.row, found.fault) == (_row(0.5, 1), None)
     pipeline = ddim_edge.load(graph.parent.parent)
-    assert pipeline.denoiser.session.raw.get_session_options().intra_op_num_threads == 1
+    assert _threads_of(pipeline) == 1
     monkeypatch.setenv("DDIM_EDGE_CACHE", str(graph.parent / "none"))
     other = ddim_edge.load(graph.parent.parent)
-    assert other.denoiser.session.raw.get_session_options().intra_op_num_threads == cpu.threads()
+    assert _threads_of(other) == cpu.threads()
     options: Any = {"num_images": 2, "num_steps": 3}
     np.testing.assert_array_equal(pipeline.generate(**options).images, other.generate(**options).images)
 
 
 def test_a_provider_that_is_named_is_what_runs(graph: Path) -> None:
     _kept(graph, _row(0.5, 1))
-    session = ddim_edge.load(graph.parent.parent, "cpu").denoiser.session
-    assert session.raw.get_session_options().intra_op_num_threads == cpu.threads()
+    assert _threads_of(ddim_edge.load(graph.parent.parent, "cpu")) == cpu.threads()
 
 
 def test_in_the_bundles_folder_it_moves_with_the_bundle(graph: Path, tmp_path: Path) -> None:
@@ -98,7 +102,7 @@ def test_of_another_machine_or_version_it_is_not_taken(graph: Path, changes: Any
     assert (found.fault or "").startswith(reason)
     with pytest.warns(FallbackWarning, match=f"{reason}.*Run `ddim-edge build --provider auto` again"):
         pipeline = ddim_edge.load(graph.parent.parent)
-    assert pipeline.denoiser.session.raw.get_session_options().intra_op_num_threads == cpu.threads()
+    assert _threads_of(pipeline) == cpu.threads()
     (entry,) = entries([user_cache()])
     assert (entry.fault or "").startswith(reason)
 
