@@ -6,6 +6,7 @@ from ..errors import ProviderError
 from ..runtime.compiled.choice import ALLOWED, Measured
 from ..runtime.hardware import cpu
 from ..runtime.providers.device import Device
+from ..runtime.providers.precision import FLOAT32
 from ..runtime.providers.table import CPU, PROVIDERS, Provider
 
 
@@ -20,7 +21,7 @@ def candidates(precision: str) -> list[Measured]:
         Measured(row.name, None, allowed, threads)
         for allowed in ALLOWED[precision]
         for row in installed
-        if allowed in _precisions(row)
+        if allowed in (FLOAT32, *row.precisions)
         for threads in (_threads(cpu.describe()) if row.on_host else [None])
     ]
 
@@ -30,10 +31,6 @@ def _is_installed(row: Provider) -> bool:
         return bool(list(Device(row.name).candidates()))
     except ProviderError:
         return False
-
-
-def _precisions(_row: Provider) -> tuple[str, ...]:
-    return ("float32",)
 
 
 def _threads(processors: cpu.Cpu) -> Iterator[int | None]:

@@ -14,13 +14,13 @@ from ..bundle.read import open_bundle
 from ..errors import ConfigError, shown
 from ..runtime.compiled.choice import device_of, fastest
 from ..runtime.compiled.places import bundle_cache, user_cache
-from ..runtime.compiled.recipe import PRECISIONS
 from ..runtime.compiled.upkeep import entries, prune
 from ..runtime.providers.device import Device
 from ..runtime.providers.options import parse_options
 from ..runtime.providers.table import AUTO, BUILDABLE, provider_named
 from .build_auto import auto_json, auto_text, check_auto, keep, measured
 from .build_report import build_json, entry_facts, entry_text, megabytes, show_progress, summary
+from .device_options import precision_option
 from .environment import RepeatableOption
 
 _MEGABYTE = 2**20
@@ -38,9 +38,7 @@ _MEGABYTE = 2**20
 @click.option("--height", type=int, help="Height of the images in pixels.  [default: the model's usual one]")
 @click.option("--width", type=int, help="Width of the images in pixels.  [default: the model's usual one]")
 @click.option("--no-guidance", is_flag=True, help="Build nothing for guided images, which have two rows per image.")
-@click.option(
-    "--precision", type=click.Choice(PRECISIONS), help="The precision of TensorRT's engines.  [default: as the graph]"
-)
+@precision_option
 @click.option("--workspace", type=int, metavar="MB", help="The most GPU memory that TensorRT may try kernels with.")
 @click.option("--beside", is_flag=True, help="Build into the bundle's folder, so that the build is copied with it.")
 @click.option(
@@ -74,7 +72,7 @@ def build_command(
     height: int | None,
     width: int | None,
     no_guidance: bool,
-    precision: str | None,
+    precision: str,
     workspace: int | None,
     beside: bool,
     provider_option: tuple[str, ...],
@@ -111,12 +109,12 @@ def build_command(
         raise ConfigError(f"name a bundle and a provider: ddim-edge build BUNDLE --provider {names}")
     else:
         space = None if workspace is None else workspace * _MEGABYTE
-        wanted = BuildRequest(_batches(batch), height, width, not no_guidance, precision, space)
-        device = Device.parse(provider, parse_options(provider_option), allow_fallback=allow_fallback)
-        given = {"--batch": batch, "--workspace": workspace, "--allow-fallback": allow_fallback}
+        wanted = BuildRequest(_batches(batch), height, width, not no_guidance, space)
+        options = parse_options(provider_option)
+        device = Device.parse(provider, options, allow_fallback=allow_fallback, precision=precision)
         if device.provider == AUTO:
-            check_auto(given)
-            report = _auto(open_bundle(bundle), wanted, beside, dry_run, quiet, as_json)
+            check_auto({"--batch": batch, "--workspace": workspace, "--allow-fallback": allow_fallback})
+            report = _auto(open_bundle(bundle), device.precision, wanted, beside, dry_run, quiet, as_json)
         elif dry_run:
             raise ConfigError("--dry-run is for --provider auto, which measures: leave it out")
         else:
@@ -125,9 +123,10 @@ def build_command(
         click.echo(report)
 
 
-def _auto(bundle: Bundle, wanted: BuildRequest, beside: bool, dry_run: bool, quiet: bool, as_json: bool) -> str:
+def _auto(
+    bundle: Bundle, precision: str, wanted: BuildRequest, beside: bool, dry_run: bool, quiet: bool, as_json: bool
+) -> str:
     """Measure what is installed; keep it and build for the best, unless that is a ``dry_run``."""
-    precision = "float32"
     rows = measured(bundle, precision, wanted, quiet=quiet)
     best, folder, built = fastest(rows, precision), None, []
     assert best is not None

@@ -22,6 +22,7 @@ from ...graphs.fingerprint import Stamps
 from ..hardware import cpu
 from ..hardware.cpu_name import cpu_with_vectors
 from ..providers.device import Device
+from ..providers.precision import CHOSEN_BY_PROVIDER, FLOAT32
 from ..providers.table import AUTO, NAMES
 from .machine import Machine
 from .recipe import component_of, source_json
@@ -30,8 +31,13 @@ RECORD = "chosen.json"
 FORMAT = 1
 SINGLE, GUIDED = "single", "guided"
 """The kinds of calls that are measured: of one image, and of one guided image, which has two rows."""
-ALLOWED: Mapping[str, tuple[str, ...]] = {"float32": ("float32",)}
-"""By the value of ``--precision``, the precisions that a network may compute in."""
+ALLOWED: Mapping[str, tuple[str, ...]] = {
+    FLOAT32: (FLOAT32,),
+    "bfloat16": (FLOAT32, "bfloat16"),
+    "float16": (FLOAT32, "float16"),
+    CHOSEN_BY_PROVIDER: (FLOAT32, "bfloat16", "float16"),
+}
+"""By the value of ``--precision``, the precisions that a network may compute in where the fastest is taken."""
 _CLOSE = 1.02
 """A time that is larger by this factor at most is no difference."""
 
@@ -146,7 +152,7 @@ class Choice:
 
     def covers(self, precision: str) -> bool:
         """Whether all was measured that ``--precision`` allows."""
-        return set(ALLOWED[precision]) <= set(ALLOWED[self.precision])
+        return precision in ALLOWED and set(ALLOWED[precision]) <= set(ALLOWED[self.precision])
 
     def best(self, precision: str) -> Measured | None:
         """As ``fastest``."""
@@ -187,7 +193,9 @@ def write_choice(cache: Path, graph: Path, sha256: str, precision: str, rows: Se
 
 def device_of(row: Measured, asked: Device) -> Device:
     """The device of a row, with what else was ``asked`` for."""
-    return dataclasses.replace(asked, provider=row.provider, which=row.which, threads=row.threads)
+    return dataclasses.replace(
+        asked, provider=row.provider, which=row.which, precision=row.precision, threads=row.threads
+    )
 
 
 def _checked(facts: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -44,7 +44,7 @@ def chosen(graph: Path, precision: str) -> Chosen:
 
 def chosen_device(graph: Path, asked: Device) -> tuple[Device | None, str | None]:
     """The device for ``auto``, and why there is none, where something was measured that does not hold here."""
-    found = chosen(graph, "float32")
+    found = chosen(graph, asked.precision)
     return (None if found.row is None else device_of(found.row, asked)), found.fault
 
 

@@ -16,6 +16,7 @@ from ..compiled.messages import missing_message
 from ..compiled.store import Found
 from ..providers.device import Device
 from ..providers.error_text import first_error_line
+from ..providers.precision import FLOAT32
 from ..providers.table import AUTO, provider_named
 from .device_buffers import DeviceArray, DeviceBuffers
 from .fp16_check import PrecisionWarning, fp16_fault_of, fp32_fallback_of, no_fp32_fallback
@@ -212,9 +213,10 @@ class Session:
         entry = next((entry for entry in self._compiled if entry.fits(shapes)), None)
         if entry is None:
             rows = shapes["sample"][0] if "sample" in shapes else next(iter(shapes.values()))[0]
+            device, found = self._device, Found(self._compiled, ())
             raise ProviderError(
                 missing_message(
-                    self._path, self.provider, Found(self._compiled, ()), rows, options=self._device.options
+                    self._path, self.provider, found, rows, options=device.options, precision=device.precision
                 )
             )
         if entry.folder not in self._opened_compiled:
@@ -246,4 +248,4 @@ class Session:
 def _device_without_build(device: Device) -> Device:
     """The device for a graph that nothing was built for: CUDA in place of TensorRT."""
     other = None if device.provider == AUTO else provider_named(device.provider).runs_unbuilt
-    return device if other is None else replace(device, provider=other, options={})
+    return device if other is None else replace(device, provider=other, options={}, precision=FLOAT32)
