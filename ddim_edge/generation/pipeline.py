@@ -12,7 +12,7 @@ import numpy as np
 from ..bundle.bundle import Bundle
 from ..bundle.read import open_bundle
 from ..errors import BundleError, ConfigError, listed
-from ..networks.components import Components, open_unet
+from ..networks.components import Components, open_unet, unet_graph
 from ..networks.controlnet import ControlNets
 from ..networks.denoiser import Denoiser
 from ..networks.safety_checker import warn_checker_off, warn_unsafe
@@ -39,7 +39,7 @@ class Pipeline:
     """
 
     def __init__(self, bundle: Bundle, device: Device | str = "auto", *, low_memory: bool = False) -> None:
-        sessions = Sessions(device, low_memory=low_memory, files=bundle.files)
+        sessions = Sessions(device, low_memory=low_memory, files=bundle.files, measured=unet_graph(bundle))
         self.bundle = bundle
         bundle.start_hashing()  # recipes have the hash, and no image is finished before it
         controls = ControlNets(bundle.folder, bundle.controls, sessions)

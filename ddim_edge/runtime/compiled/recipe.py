@@ -57,13 +57,8 @@ class Recipe:
         return cache / f"{self.provider}-{self.component}-{self.key(sha256)}"
 
     def to_json(self, folder: Path, sha256: str) -> dict[str, Any]:
-        """The recipe in ``built.json``. The graph's path is relative where the cache is in the bundle's folder, so that
-        both can be moved together.
-        """
-        inside = folder.is_relative_to(self.graph.parent.parent)
-        graph = os.path.relpath(self.graph, folder) if inside else str(self.graph)
-        known = {"stamps": graph_stamps(self.graph), "sketch": graph_sketch(self.graph)}
-        return {**self._described(), "graph": graph, "graph_sha256": sha256, **known}
+        """The recipe in ``built.json``."""
+        return {**self._described(), "graph_sha256": sha256, **source_json(self.graph, folder)}
 
     def _described(self) -> dict[str, Any]:
         return {
@@ -91,6 +86,16 @@ class Recipe:
             workspace=facts["workspace"],
             options=dict(facts["options"]),
         )
+
+
+def source_json(graph: Path, folder: Path) -> dict[str, Any]:
+    """The source ``graph`` in a record in ``folder``, and how to recognize it without reading all of it.
+
+    Its path is relative where the cache is in the bundle's folder, so that both can be moved together.
+    """
+    inside = folder.is_relative_to(graph.parent.parent)
+    path = os.path.relpath(graph, folder) if inside else str(graph)
+    return {"graph": path, "stamps": graph_stamps(graph), "sketch": graph_sketch(graph)}
 
 
 def recorded_precision(provider: str, graph: Path, precision: str) -> str | None:
