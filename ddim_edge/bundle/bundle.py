@@ -10,8 +10,8 @@ from typing import Any
 from ..arrays import Shape
 from ..diffusion.samplers import SamplerConfig, sampler_config
 from ..errors import ConfigError, choose_from
-from ..files import sha256_of_all
 from ..graphs.external_data import check_onnx_file
+from ..graphs.file_hashes import known_sha256_of_all
 from ..graphs.same_files import SameFiles
 from .control_config import ControlConfig
 from .layout import CLASS_INPUT, SAFETY_CHECKER, component_named, graphs_of
@@ -112,7 +112,7 @@ class Bundle:
         graphs = sorted(graphs_of(self.folder), key=lambda graph: component_named(graph.parent.name).hash_rank)
         files = [file for graph in graphs for file in (graph, *sorted(check_onnx_file(graph, self.folder)))]
         self.files.use(files)
-        digest = sha256_of_all(files)
+        digest = known_sha256_of_all(files)
         self.files.use(files)
         return digest
 

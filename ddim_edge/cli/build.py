@@ -13,12 +13,12 @@ from ..bundle.bundle import Bundle
 from ..bundle.read import open_bundle
 from ..errors import ConfigError, shown
 from ..runtime.compiled.places import bundle_cache, user_cache
-from ..runtime.compiled.recipe import PRECISIONS
 from ..runtime.compiled.upkeep import entries, prune
 from ..runtime.providers.device import Device
 from ..runtime.providers.options import parse_options
 from ..runtime.providers.table import BUILDABLE
 from .build_report import build_json, entry_facts, entry_text, megabytes, show_progress, summary
+from .device_options import precision_option
 from .environment import RepeatableOption
 
 _MEGABYTE = 2**20
@@ -36,9 +36,7 @@ _MEGABYTE = 2**20
 @click.option("--height", type=int, help="Height of the images in pixels.  [default: the model's usual one]")
 @click.option("--width", type=int, help="Width of the images in pixels.  [default: the model's usual one]")
 @click.option("--no-guidance", is_flag=True, help="Build nothing for guided images, which have two rows per image.")
-@click.option(
-    "--precision", type=click.Choice(PRECISIONS), help="The precision of TensorRT's engines.  [default: as the graph]"
-)
+@precision_option
 @click.option("--workspace", type=int, metavar="MB", help="The most GPU memory that TensorRT may try kernels with.")
 @click.option("--beside", is_flag=True, help="Build into the bundle's folder, so that the build is copied with it.")
 @click.option(
@@ -71,7 +69,7 @@ def build_command(
     height: int | None,
     width: int | None,
     no_guidance: bool,
-    precision: str | None,
+    precision: str,
     workspace: int | None,
     beside: bool,
     provider_option: tuple[str, ...],
@@ -106,8 +104,9 @@ def build_command(
         raise ConfigError(f"name a bundle and a provider: ddim-edge build BUNDLE --provider {'|'.join(BUILDABLE)}")
     else:
         space = None if workspace is None else workspace * _MEGABYTE
-        wanted = BuildRequest(_batches(batch), height, width, not no_guidance, precision, space)
-        device = Device.parse(provider, parse_options(provider_option), allow_fallback=allow_fallback)
+        wanted = BuildRequest(_batches(batch), height, width, not no_guidance, space)
+        options = parse_options(provider_option)
+        device = Device.parse(provider, options, allow_fallback=allow_fallback, precision=precision)
         report = _build(open_bundle(bundle), device, wanted, beside, quiet, as_json)
     if not quiet:
         click.echo(report)

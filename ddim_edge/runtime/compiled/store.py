@@ -11,10 +11,11 @@ from typing import NamedTuple
 
 from ...graphs.fingerprint import Stamps, graph_sha256, graph_sketch, graph_stamps
 from ..providers.options import compile_time_options
+from ..providers.precision import CHOSEN_BY_PROVIDER, FLOAT32, precision_named
 from .entry import Compiled
 from .machine import Machine
 from .places import FOLDER_NAME, cached_folders, caches_of
-from .recipe import component_of
+from .recipe import component_of, recorded_precision
 
 
 class Found(NamedTuple):
@@ -60,11 +61,12 @@ def find(
     which: str | None = None,
     options: Mapping[str, str] | None = None,
     machine: Machine | None = None,
+    precision: str = CHOSEN_BY_PROVIDER,
 ) -> Found:
     """Find what was compiled of ``graph`` for one device of a provider, in the bundle's folder and the user's cache.
 
-    ``options``: the provider's options that the user gave. Fast where nothing was compiled. Raises ProviderError where
-    something was, and the provider does not load.
+    ``options``: the provider's options that the user gave. ``precision``: the device's; with auto any fits. Fast
+    where nothing was compiled. Raises ProviderError where something was, and the provider does not load.
     """
     source = SourceGraph(graph)
     entries = list(_entries(source.graph, provider))
@@ -73,7 +75,7 @@ def find(
     if not own:
         return Found((), tuple(changed[:1]))
     here, wanted = machine or Machine.of(provider, which), compile_time_options(options or {})
-    faults = [(entry, _faults(entry, here, wanted)) for entry in own]
+    faults = [(entry, [*_faults(entry, here, wanted), *_other_precision(entry, precision)]) for entry in own]
     whole, harmed = _sort_out_damaged([entry for entry, found in faults if not found])
     fitting = sorted(whole, key=lambda entry: entry.date, reverse=True)
     reasons = dict.fromkeys([*changed, *(why for _, found in faults for why in found), *harmed])
@@ -98,6 +100,15 @@ def _faults(entry: Compiled, here: Machine, options: Mapping[str, str]) -> list[
         built = " ".join(f"--provider-option {key}={value}" for key, value in entry.recipe.options.items())
         faults.append(f"built with {built or 'no --provider-option'}")
     return faults
+
+
+def _other_precision(entry: Compiled, precision: str) -> Iterator[str]:
+    """That it computes in another precision than the device's, as text; nothing where it does not."""
+    built = entry.recipe.precision
+    if precision != CHOSEN_BY_PROVIDER and built != recorded_precision(
+        entry.recipe.provider, entry.recipe.graph, precision
+    ):
+        yield f"built with --precision {precision_named(built or FLOAT32)}"
 
 
 def _is_outdated(entry: Compiled, source: SourceGraph, own: list[Compiled]) -> bool:
