@@ -13,7 +13,7 @@ from .environment import RepeatableOption
 
 
 def device_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command --provider, --provider-option and --allow-fallback."""
+    """Give a command --provider, --provider-option, --allow-fallback and --no-build."""
 
     @click.option(
         "--provider",
@@ -31,9 +31,17 @@ def device_options(command: Callable[..., Any]) -> Callable[..., Any]:
         help="One of the provider's own options; repeatable.",
     )
     @click.option("--allow-fallback", is_flag=True, help="Let the CPU do what the provider cannot.")
+    @click.option(
+        "--no-build",
+        is_flag=True,
+        help="Do not build a bundle of more than 500 MB for the CPU when it is first opened there.",
+    )
     @functools.wraps(command)
-    def with_device(provider: str, provider_options: tuple[str, ...], allow_fallback: bool, **rest: Any) -> Any:
-        device = Device.parse(provider, parse_options(provider_options), allow_fallback=allow_fallback)
+    def with_device(
+        provider: str, provider_options: tuple[str, ...], allow_fallback: bool, no_build: bool, **rest: Any
+    ) -> Any:
+        options = parse_options(provider_options)
+        device = Device.parse(provider, options, allow_fallback=allow_fallback, build=not no_build)
         return command(device=device, **rest)
 
     return with_device

@@ -11,9 +11,11 @@ from typing import Any, Self
 from ...bundle.layout import MODEL
 from ...graphs.fingerprint import graph_sketch, graph_stamps
 from ..providers.options import compile_options
+from ..providers.table import CPU
 from .machine import Machine
 
-FORMAT = 1
+_FORMATS = {CPU.name: 2}
+"""The version of what is built by provider; 1 for others. 2 for the CPU: packed weights are in the file."""
 PRECISIONS = ("fp32", "fp16", "int8")
 
 Shapes = Mapping[str, tuple[int, ...]]
@@ -65,7 +67,7 @@ class Recipe:
 
     def _described(self) -> dict[str, Any]:
         return {
-            "format": FORMAT,
+            "format": _format_of(self.provider),
             "provider": self.provider,
             "component": self.component,
             "shapes": self.shapes,
@@ -78,7 +80,7 @@ class Recipe:
     @classmethod
     def from_json(cls, facts: Mapping[str, Any], folder: Path) -> Self:
         """Read a ``built.json`` in ``folder``. Raises KeyError, TypeError or ValueError for another format version."""
-        if facts["format"] != FORMAT:
+        if facts["format"] != _format_of(facts["provider"]):
             raise ValueError(f"format {facts['format']}")
         return cls(
             provider=facts["provider"],
@@ -89,6 +91,10 @@ class Recipe:
             workspace=facts["workspace"],
             options=dict(facts["options"]),
         )
+
+
+def _format_of(provider: str) -> int:
+    return _FORMATS.get(provider, 1)
 
 
 def provider_options(recipe: Recipe, folder: Path) -> dict[str, str]:

@@ -19,6 +19,7 @@ class Device:
         which: one of the provider's devices: a number, or for OpenVINO a name such as GPU; None for the first.
         options: the provider's own options, by ONNX Runtime's names.
         allow_fallback: whether a relevant share of the work may go to the CPU where the provider cannot do it.
+        build: whether a bundle of more than 500 MB is built for the CPU when it is first opened there.
 
     Raises ProviderError for an unknown provider or option, and for a device that the provider cannot have.
     """
@@ -27,6 +28,7 @@ class Device:
     which: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     allow_fallback: bool = False
+    build: bool = True
 
     def __post_init__(self) -> None:
         if self.provider == AUTO:
@@ -41,10 +43,12 @@ class Device:
             raise ProviderError(f"{self.provider}:{self.which}: the device must be a number, for instance 0")
 
     @classmethod
-    def parse(cls, text: str, options: Mapping[str, str] | None = None, *, allow_fallback: bool = False) -> Self:
+    def parse(
+        cls, text: str, options: Mapping[str, str] | None = None, *, allow_fallback: bool = False, build: bool = True
+    ) -> Self:
         """Read ``PROVIDER[:DEVICE]``, for instance ``cuda:1``."""
         provider, colon, which = text.partition(":")
-        return cls(provider, which if colon else None, options or {}, allow_fallback)
+        return cls(provider, which if colon else None, options or {}, allow_fallback, build)
 
     @property
     def _row(self) -> Provider:

@@ -5,6 +5,7 @@ from pathlib import Path
 from ...graphs.external_data import check_onnx_file
 from ...graphs.same_files import GraphFiles, SameFiles
 from ..providers.device import Device
+from .first_build import FirstBuild
 from .fp16_check import fp32_fallback_of
 from .session import OneInMemory, Session
 
@@ -21,6 +22,7 @@ class Sessions:
         self.device = Device.parse(device) if isinstance(device, str) else device
         self._one_in_memory = OneInMemory() if low_memory else None
         self._files = files or SameFiles()
+        self._first_build = FirstBuild(self.device)
 
     def open(self, path: Path, root: Path, *, each_step: bool = False, keep_open: bool = False) -> Session:
         """Check the graph's files, which must lie below ``root``, and open it.
@@ -31,5 +33,6 @@ class Sessions:
         graphs = filter(None, (path, fp32_fallback_of(path)))
         paths = (file for graph in graphs for file in (graph, *check_onnx_file(graph, root)))
         files = GraphFiles(self._files).joined_by(paths)
+        self._first_build.ensure(path, root, self.device)
         one_in_memory = None if keep_open else self._one_in_memory
         return Session(path, self.device, one_in_memory=one_in_memory, each_step=each_step, files=files)
