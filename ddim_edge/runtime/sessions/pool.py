@@ -36,7 +36,7 @@ class Sessions:
         self.device = self._asked if measured is None else _measured_best(measured, self._asked)
         self._one_in_memory = OneInMemory() if low_memory else None
         self._files = files or SameFiles()
-        self._first_build = FirstBuild(self.device)
+        self._first_build = FirstBuild(self._asked)
 
     def open(self, path: Path, root: Path, *, each_step: bool = False, keep_open: bool = False) -> Session:
         """Check the graph's files, which must lie below ``root``, and open it.
