@@ -95,12 +95,16 @@ def test_an_input_is_not_written_to_and_may_be_read_only(graph: Path) -> None:
 
 
 def test_each_shape_is_compiled_once_and_the_oldest_is_freed(graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[int] = []
+    compile_form = OpenVinoGraph._compile
+
+    def spy(self: OpenVinoGraph, shapes: Any) -> Any:
+        compiled.append(shapes["sample"][0])
+        return compile_form(self, shapes)
+
     monkeypatch.setattr(openvino_graph, "_MOST_FORMS", 2)
-    session, compiled = ddim_edge.Session(graph, "openvino"), []
-    opened = session.raw
-    assert isinstance(opened, OpenVinoGraph)
-    compile_form = opened._compile
-    monkeypatch.setattr(opened, "_compile", lambda shapes: compiled.append(shapes["sample"][0]) or compile_form(shapes))
+    monkeypatch.setattr(OpenVinoGraph, "_compile", spy)
+    session = ddim_edge.Session(graph, "openvino")
     for rows in (1, 2, 1, 3, 1, 2):
         expected = ddim_edge.Session(graph, "cpu").run(_feeds(rows))["out_sample"]
         np.testing.assert_allclose(session.run(_feeds(rows))["out_sample"], expected, atol=1e-6)
