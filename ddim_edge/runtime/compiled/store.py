@@ -7,7 +7,7 @@ import dataclasses
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from ...graphs.fingerprint import Stamps, graph_sha256, graph_sketch, graph_stamps
 from ..providers.options import compile_time_options
@@ -29,6 +29,19 @@ class Found(NamedTuple):
     """Those of ``reasons`` that name damaged files."""
 
 
+class Recorded(Protocol):
+    """A record about a graph, with what recognizes the graph."""
+
+    @property
+    def sha256(self) -> str: ...
+
+    @property
+    def stamps(self) -> Stamps: ...
+
+    @property
+    def sketch(self) -> str: ...
+
+
 class SourceGraph:
     """A graph to compare with what was compiled. Its weights are read only if its files' stamps have changed."""
 
@@ -47,8 +60,8 @@ class SourceGraph:
     def sha256(self) -> str:
         return graph_sha256(self.graph)
 
-    def matches(self, entry: Compiled) -> bool:
-        """Whether ``entry`` was compiled from a graph with these contents."""
+    def matches(self, entry: Recorded) -> bool:
+        """Whether ``entry`` is of a graph with these contents."""
         if self.stamps == entry.stamps:
             return True
         sizes, compiled = ([stamp[0] for stamp in stamps.values()] for stamps in (self.stamps, entry.stamps))

@@ -36,7 +36,10 @@ def check_precision(provider: Provider | None, precision: str) -> None:
         return
     can = [row.name for row in PROVIDERS if precision in row.precisions]
     if provider is None:
-        raise ProviderError(f"precision {precision} needs a provider by name: --provider {_either(can)}")
+        measure = f"ddim-edge build BUNDLE --provider auto --precision {precision}"
+        raise ProviderError(
+            f"precision {precision} needs a provider by name, --provider {_either(can)}, or to be measured: {measure}"
+        )
     if precision not in provider.precisions:
         raise ProviderError(
             f"{provider.name} computes in the types of the graph, and cannot be told {precision}: "
