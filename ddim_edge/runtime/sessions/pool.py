@@ -64,6 +64,12 @@ class Sessions:
             return opened(self.device)
 
 
+def computes_in(graph: Path, device: Device) -> str:
+    """The precision that images depend on; with ``auto`` that of what was measured best of ``graph``."""
+    found = chosen_device(graph, device)[0] if device.provider == AUTO else None
+    return (found or device).computes_in
+
+
 def _measured_best(graph: Path, asked: Device) -> Device:
     """The device that was measured best for ``auto``; the one that was asked for where there is none."""
     if asked.provider != AUTO:

@@ -213,12 +213,9 @@ class Session:
         entry = next((entry for entry in self._compiled if entry.fits(shapes)), None)
         if entry is None:
             rows = shapes["sample"][0] if "sample" in shapes else next(iter(shapes.values()))[0]
-            device, found = self._device, Found(self._compiled, ())
-            raise ProviderError(
-                missing_message(
-                    self._path, self.provider, found, rows, options=device.options, precision=device.precision
-                )
-            )
+            found, device = Found(self._compiled, ()), self._device
+            options: Any = {"options": device.options, "precision": device.precision}
+            raise ProviderError(missing_message(self._path, self.provider, found, rows, **options))
         if entry.folder not in self._opened_compiled:
             if self._opened_compiled or entry is not self._compiled[0]:
                 self._set_session(open_compiled(entry, self._device, Purpose.of(self._each_step)))
