@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ddim_edge.files import write_file
-from ddim_edge.runtime.compiled.places import CACHE_VARIABLE
+from ddim_edge.user_cache import CACHE_VARIABLE
 
 from .measure import Record, RunFailedError, measure, read_files, worker_command
 from .sides import SIDES, Side

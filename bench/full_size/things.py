@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ddim_edge.runtime.compiled.places import CACHE_VARIABLE
+from ddim_edge.user_cache import CACHE_VARIABLE
 
 from ..results import ROOT
 

@@ -68,6 +68,14 @@ def plan(bundle: Bundle, device: Device, request: BuildRequest) -> list[Recipe]:
     return whole
 
 
+def call_shapes(bundle: Bundle, graph: Path, request: BuildRequest) -> list[Shapes]:
+    """The shapes of the inputs of ``graph`` that have a free axis, by call: of one image, then of a guided one.
+
+    Raises ConfigError for a size that the bundle's networks cannot make, BundleError for a broken graph.
+    """
+    return _Sizes(bundle, request).of(graph)
+
+
 def _check_options(given: Mapping[str, str], recipes: Sequence[Recipe]) -> None:
     """Raise ConfigError for a provider option that a build sets itself and would override."""
     set_here = {key for recipe in recipes for key in options_set_by_build(recipe, Path())}
@@ -96,6 +104,11 @@ def _check(provider: str, request: BuildRequest) -> None:
 def _check_loads(device: Device) -> None:
     """Raise ProviderError before the build starts where the provider's library cannot be loaded."""
     (provider,) = device.candidates()
+    if provider.uses_own_runtime(device.which):
+        raise ConfigError(
+            f"{provider.name}'s own runtime compiles a graph in about the time that it would take to read what was "
+            "compiled: nothing is built for it. On a GPU or NPU, --provider-option CACHE_DIR=FOLDER keeps its kernels"
+        )
     fault = library_fault(provider.library) if provider.library and not provider.as_plugin else None
     if fault:
         raise not_loaded(provider, fault)

@@ -13,10 +13,11 @@ from ...graphs.fingerprint import graph_sketch, graph_stamps
 from ...graphs.inputs import declared_inputs
 from ..providers.options import compile_options
 from ..providers.precision import FLOAT32, short
-from ..providers.table import CompiledForm, provider_named
+from ..providers.table import CPU, CompiledForm, provider_named
 from .machine import Machine
 
-FORMAT = 1
+_FORMATS = {CPU.name: 2}
+"""The version of what is built by provider; 1 for others. 2 for the CPU: packed weights are in the file."""
 
 Shapes = Mapping[str, tuple[int, ...]]
 """The shapes of a graph's inputs by name."""
@@ -57,17 +58,12 @@ class Recipe:
         return cache / f"{self.provider}-{self.component}-{self.key(sha256)}"
 
     def to_json(self, folder: Path, sha256: str) -> dict[str, Any]:
-        """The recipe in ``built.json``. The graph's path is relative where the cache is in the bundle's folder, so that
-        both can be moved together.
-        """
-        inside = folder.is_relative_to(self.graph.parent.parent)
-        graph = os.path.relpath(self.graph, folder) if inside else str(self.graph)
-        known = {"stamps": graph_stamps(self.graph), "sketch": graph_sketch(self.graph)}
-        return {**self._described(), "graph": graph, "graph_sha256": sha256, **known}
+        """The recipe in ``built.json``."""
+        return {**self._described(), "graph_sha256": sha256, **source_json(self.graph, folder)}
 
     def _described(self) -> dict[str, Any]:
         return {
-            "format": FORMAT,
+            "format": _format_of(self.provider),
             "provider": self.provider,
             "component": self.component,
             "shapes": self.shapes,
@@ -80,7 +76,7 @@ class Recipe:
     @classmethod
     def from_json(cls, facts: Mapping[str, Any], folder: Path) -> Self:
         """Read a ``built.json`` in ``folder``. Raises KeyError, TypeError or ValueError for another format version."""
-        if facts["format"] != FORMAT:
+        if facts["format"] != _format_of(facts["provider"]):
             raise ValueError(f"format {facts['format']}")
         return cls(
             provider=facts["provider"],
@@ -93,6 +89,16 @@ class Recipe:
         )
 
 
+def source_json(graph: Path, folder: Path) -> dict[str, Any]:
+    """The source ``graph`` in a record in ``folder``, and how to recognize it without reading all of it.
+
+    Its path is relative where the cache is in the bundle's folder, so that both can be moved together.
+    """
+    inside = folder.is_relative_to(graph.parent.parent)
+    path = os.path.relpath(graph, folder) if inside else str(graph)
+    return {"graph": path, "stamps": graph_stamps(graph), "sketch": graph_sketch(graph)}
+
+
 def recorded_precision(provider: str, graph: Path, precision: str) -> str | None:
     """How a recipe records a device's precision: fp32, bf16, fp16, int8 or auto; None where the graph's types decide.
 
@@ -103,6 +109,10 @@ def recorded_precision(provider: str, graph: Path, precision: str) -> str | None
         return None if precision == FLOAT32 or not row.precisions else short(precision)
     half = precision == FLOAT32 and any(declared.is_half for declared in declared_inputs(graph).values())
     return "fp16" if half else short(precision)
+
+
+def _format_of(provider: str) -> int:
+    return _FORMATS.get(provider, 1)
 
 
 def provider_options(recipe: Recipe, folder: Path) -> dict[str, str]:

@@ -7,7 +7,7 @@ import dataclasses
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from ...graphs.fingerprint import Stamps, graph_sha256, graph_sketch, graph_stamps
 from ..providers.options import compile_time_options
@@ -29,6 +29,19 @@ class Found(NamedTuple):
     """Those of ``reasons`` that name damaged files."""
 
 
+class Recorded(Protocol):
+    """A record about a graph, with what recognizes the graph."""
+
+    @property
+    def sha256(self) -> str: ...
+
+    @property
+    def stamps(self) -> Stamps: ...
+
+    @property
+    def sketch(self) -> str: ...
+
+
 class SourceGraph:
     """A graph to compare with what was compiled. Its weights are read only if its files' stamps have changed."""
 
@@ -47,8 +60,8 @@ class SourceGraph:
     def sha256(self) -> str:
         return graph_sha256(self.graph)
 
-    def matches(self, entry: Compiled) -> bool:
-        """Whether ``entry`` was compiled from a graph with these contents."""
+    def matches(self, entry: Recorded) -> bool:
+        """Whether ``entry`` is of a graph with these contents."""
         if self.stamps == entry.stamps:
             return True
         sizes, compiled = ([stamp[0] for stamp in stamps.values()] for stamps in (self.stamps, entry.stamps))
@@ -75,7 +88,10 @@ def find(
     if not own:
         return Found((), tuple(changed[:1]))
     here, wanted = machine or Machine.of(provider, which), compile_time_options(options or {})
-    faults = [(entry, [*_faults(entry, here, wanted), *_other_precision(entry, precision)]) for entry in own]
+    faults = [(entry, _faults(entry, here, wanted)) for entry in own]
+    if precision != CHOSEN_BY_PROVIDER:
+        computes_in = recorded_precision(provider, source.graph, precision)
+        faults = [(entry, [*found, *_other_precision(entry, computes_in)]) for entry, found in faults]
     whole, harmed = _sort_out_damaged([entry for entry, found in faults if not found])
     fitting = sorted(whole, key=lambda entry: entry.date, reverse=True)
     reasons = dict.fromkeys([*changed, *(why for _, found in faults for why in found), *harmed])
@@ -102,13 +118,10 @@ def _faults(entry: Compiled, here: Machine, options: Mapping[str, str]) -> list[
     return faults
 
 
-def _other_precision(entry: Compiled, precision: str) -> Iterator[str]:
-    """That it computes in another precision than the device's, as text; nothing where it does not."""
-    built = entry.recipe.precision
-    if precision != CHOSEN_BY_PROVIDER and built != recorded_precision(
-        entry.recipe.provider, entry.recipe.graph, precision
-    ):
-        yield f"built with --precision {precision_named(built or FLOAT32)}"
+def _other_precision(entry: Compiled, precision: str | None) -> Iterator[str]:
+    """That it computes in another precision than ``precision``, as a recipe records it, as text; else nothing."""
+    if entry.recipe.precision != precision:
+        yield f"built with --precision {precision_named(entry.recipe.precision or FLOAT32)}"
 
 
 def _is_outdated(entry: Compiled, source: SourceGraph, own: list[Compiled]) -> bool:

@@ -4,18 +4,24 @@ import contextlib
 import functools
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
 
 from ...errors import BundleError, ConfigError, OutputError, ProviderError
+from . import choice as choices
+from .choice import Choice
 from .entry import RECORD, TIMING, Compiled
 from .integrity import incomplete
 from .machine import Machine
-from .places import cached_folders
+from .places import FOLDER_NAME, cached_folders
+from .recipe import component_of
 from .store import SourceGraph
 
 _LOCK = ".lock"
+_RETRY = 0.1
+"""Seconds between two attempts to lock a cache."""
 UNFINISHED = "unfinished"
 
 MachinesOf = Callable[[str], Sequence[Machine]]
@@ -27,19 +33,24 @@ class Entry(NamedTuple):
 
     folder: Path
     compiled: Compiled | None
-    """None for an unfinished folder."""
+    """None for an unfinished folder, and for a choice."""
     fault: str | None
     """Why it is of no use here; None where it is of use, or unknown because its provider does not load."""
     size: int
     """Bytes on disk."""
+    choice: Choice | None = None
+    """What ``ddim-edge build --provider auto`` measured, where the folder holds that."""
 
 
 def entries(caches: Sequence[Path], machines_of: MachinesOf | None = None) -> list[Entry]:
     """All entries of some caches, with what is wrong with them."""
     finder = _FaultFinder(machines_of or Machine.all_of)
     folders = [folder for cache in caches for folder in cached_folders(cache)]
-    found = ((folder, _finished(folder)) for folder in folders)
-    return [Entry(folder, compiled, finder.fault(compiled), _size(folder)) for folder, compiled in found]
+    found = ((folder, _finished(folder), Choice.read(folder)) for folder in folders)
+    return [
+        Entry(folder, compiled, finder.fault(compiled or choice), _size(folder), choice)
+        for folder, compiled, choice in found
+    ]
 
 
 def prune(caches: Sequence[Path], machines_of: MachinesOf | None = None) -> list[Entry]:
@@ -49,16 +60,37 @@ def prune(caches: Sequence[Path], machines_of: MachinesOf | None = None) -> list
         with locked(cache):
             for entry in entries([cache], machines_of):
                 if entry.fault:
-                    # First, so that an interrupted removal leaves an unfinished folder.
-                    (entry.folder / RECORD).unlink(missing_ok=True)
-                    shutil.rmtree(entry.folder)
+                    remove(entry.folder)
                     gone.append(entry)
     return gone
 
 
+def remove_outdated(cache: Path, graph: Path, provider: str) -> None:
+    """Remove what was built of earlier contents of ``graph``, and what is unfinished of graphs with its name.
+
+    For a process that has the cache locked.
+    """
+    source = SourceGraph(graph)
+    for folder in cached_folders(cache):
+        named = FOLDER_NAME.fullmatch(folder.name)
+        if named and named.group("provider", "component") == (provider, component_of(graph)):
+            compiled = Compiled.read(folder)
+            if compiled is None or (compiled.recipe.graph == source.graph and not source.matches(compiled)):
+                remove(folder)
+
+
+def remove(folder: Path) -> None:
+    """Remove an entry of a cache."""
+    for record in (RECORD, choices.RECORD):  # first, so that an interrupted removal leaves an unfinished folder
+        (folder / record).unlink(missing_ok=True)
+    shutil.rmtree(folder)
+
+
 @contextlib.contextmanager
-def locked(cache: Path) -> Iterator[None]:
+def locked(cache: Path, patience: float = 0.0, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
     """Lock a cache for this process; the system frees the lock when the process ends.
+
+    ``patience``: seconds to wait for another process that has the lock; then ``on_wait`` is called once.
 
     Raises ConfigError where another process has the lock, OutputError where the cache cannot be written.
     """
@@ -68,11 +100,29 @@ def locked(cache: Path) -> Iterator[None]:
     except OSError as error:
         raise OutputError(f"cannot write {cache}: {error.strerror}. DDIM_EDGE_CACHE names another place") from None
     with file:
-        try:
-            _lock(file)
-        except OSError:
-            raise ConfigError(f"another `ddim-edge build` is at work in {cache}: wait for it, or stop it") from None
+        if not _has_locked(file) and not _waited(file, patience, on_wait):
+            raise ConfigError(f"another `ddim-edge build` is at work in {cache}: wait for it, or stop it")
         yield
+
+
+def _waited(file: IO[bytes], patience: float, on_wait: Callable[[], None] | None) -> bool:
+    """Try for ``patience`` seconds to lock a file that another process has locked; returns whether that succeeded."""
+    if patience and on_wait:
+        on_wait()
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        time.sleep(_RETRY)
+        if _has_locked(file):
+            return True
+    return False
+
+
+def _has_locked(file: IO[bytes]) -> bool:
+    try:
+        _lock(file)
+    except OSError:
+        return False
+    return True
 
 
 def clear(folder: Path) -> None:
@@ -98,18 +148,29 @@ class _FaultFinder:
         self._machines = functools.cache(functools.partial(_machines, machines_of))
         self._source = functools.cache(SourceGraph)
 
-    def fault(self, compiled: Compiled | None) -> str | None:
-        if compiled is None:
+    def fault(self, found: Compiled | Choice | None) -> str | None:
+        if found is None:
             return UNFINISHED
-        graph = compiled.recipe.graph
+        graph = found.graph if isinstance(found, Choice) else found.recipe.graph
         try:
-            if not self._source(graph).matches(compiled):
+            if not self._source(graph).matches(found):
                 return f"{graph} has changed since"
         except BundleError:
             return f"{graph} is gone"
+        return _fault_of_choice(found) if isinstance(found, Choice) else self._fault_of_machine(found)
+
+    def _fault_of_machine(self, compiled: Compiled) -> str | None:
         machines = self._machines(compiled.recipe.provider)
         faults = [list(here.differences(compiled.recipe.machine)) for here in machines]
         return "; ".join(sorted(faults, key=len)[0]) or None if faults else None
+
+
+def _fault_of_choice(choice: Choice) -> str | None:
+    """How this machine differs from the one of the measurement; None where the provider does not load."""
+    best = choice.best(choice.precision)
+    with contextlib.suppress(ProviderError):
+        return "; ".join(best.faults()) or None if best else "nothing ran"
+    return None
 
 
 def _machines(machines_of: MachinesOf, provider: str) -> Sequence[Machine]:

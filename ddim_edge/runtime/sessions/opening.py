@@ -96,6 +96,8 @@ def open_uncompiled(path: Path, device: Device, purpose: Purpose) -> Opened:
 
 
 def _open(path: Path, provider: Provider, device: Device, purpose: Purpose) -> Opened:
+    if provider.uses_own_runtime(device.which):  # nothing is built for it
+        return _open_as(path, provider, device, purpose)
     given = device.options if device.provider == provider.name else {}
     found = find(path, provider.name, device.which, given, precision=device.precision)
     for fault in found.damaged:
@@ -116,13 +118,13 @@ def _open_as(
     options = _provider_options(provider, device, purpose, compiled)
     name = compiled.recipe.component if compiled else path.parent.name
     try:
-        raw = _create(path, provider, device.which, purpose, options, compiled)
+        raw = _create(path, provider, device, purpose, options, compiled)
     except _CaptureError as error:
         if _CUDA_GRAPH in device.options:
             raise ProviderError(f"{name} cannot be a CUDA graph: {error}. Leave {_CUDA_GRAPH} out") from None
         warnings.warn(f"{name} runs without a CUDA graph: {error}", FallbackWarning, stacklevel=2)
         options[_CUDA_GRAPH] = "0"
-        raw = _create(path, provider, device.which, purpose, options, compiled)
+        raw = _create(path, provider, device, purpose, options, compiled)
     if purpose is not Purpose.INSPECT:
         original = compiled.recipe.graph if compiled and compiled.is_context else None
         _check_placement(raw, name, provider, device, original)
@@ -173,16 +175,16 @@ def _is_on(value: str | None) -> bool:
 def _create(
     path: Path,
     provider: Provider,
-    which: str | None,
+    device: Device,
     purpose: Purpose,
     given: dict[str, str],
     compiled: Compiled | None,
 ) -> Any:
-    options, plugin = session_options(purpose), provider.as_plugin
+    options, plugin = session_options(purpose, device.threads), provider.as_plugin
     if compiled is not None:
         _as_compiled(options, compiled)
     if plugin is not None:
-        plugin.add_to(options, provider.ort_name, which, given)
+        plugin.add_to(options, provider.ort_name, device.which, given)
     # A plugin's provider is chosen by its device; a list of providers would be an error then.
     wanted = {} if plugin else {"providers": [(provider.ort_name, given)], "enable_fallback": 0}
     try:

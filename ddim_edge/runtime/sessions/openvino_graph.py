@@ -108,7 +108,7 @@ def properties(name: str, device: Device) -> dict[str, Any]:
     if name == "CPU":
         chosen |= {
             "NUM_STREAMS": 1,
-            "INFERENCE_NUM_THREADS": cpu.threads(),
+            "INFERENCE_NUM_THREADS": device.threads or cpu.threads(),
             # Threads that are bound to a processor wait for it, also where another program has it.
             "ENABLE_CPU_PINNING": False,
         }
