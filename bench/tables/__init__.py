@@ -7,7 +7,7 @@ from ddim_edge.files import write_file
 
 from .. import results
 from ..results import Record
-from . import faults, fuzz, gpu, quality, serving, speed
+from . import faults, fuzz, gpu, precision, quality, serving, speed
 
 README = results.BENCH / "README.md"
 TABLES = {
@@ -17,6 +17,7 @@ TABLES = {
     "size": speed.size,
     "quality": quality.quality,
     "interval": speed.interval,
+    "precision": precision.precision,
     "reconstruction": quality.reconstruction,
     "emoji": quality.emoji,
     "stable_diffusion": speed.stable_diffusion,
