@@ -17,15 +17,16 @@ def check_agreement(ours: Cell, baselines: Sequence[Cell]) -> None:
         ours.ask(predict=str(path))
         for baseline in baselines:
             if ours.is_running and baseline.is_running:
-                _compare(baseline, path)
+                _compare(ours, baseline, path)
 
 
-def _compare(baseline: Cell, path: Path) -> None:
+def _compare(ours: Cell, baseline: Cell, path: Path) -> None:
     difference = baseline.ask(compare=str(path)).get("difference")
     if difference is None:
         return
     baseline.facts["difference"] = difference
-    most = TOLERANCES[baseline.facts["precision"]]
+    rounds = ours.configuration.settings.get("precision", "float32") != "float32"
+    most = TOLERANCES["fp16" if rounds else baseline.facts["precision"]]
     if not difference <= most:
         baseline.fail(
             f"it computes something else: its prediction for the same input differs by {difference:.1e} of it, more "

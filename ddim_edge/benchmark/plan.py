@@ -19,6 +19,8 @@ class Settings:
     height: int | None = None
     width: int | None = None
     guidance_scale: float | None = None
+    precision: str = "float32"
+    """What the provider of ddim-edge may compute in."""
 
 
 @dataclass(frozen=True, kw_only=True)

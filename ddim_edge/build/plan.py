@@ -104,6 +104,11 @@ def _check(provider: str, request: BuildRequest) -> None:
 def _check_loads(device: Device) -> None:
     """Raise ProviderError before the build starts where the provider's library cannot be loaded."""
     (provider,) = device.candidates()
+    if provider.uses_own_runtime(device.which):
+        raise ConfigError(
+            f"{provider.name}'s own runtime compiles a graph in about the time that it would take to read what was "
+            "compiled: nothing is built for it. On a GPU or NPU, --provider-option CACHE_DIR=FOLDER keeps its kernels"
+        )
     fault = library_fault(provider.library) if provider.library and not provider.as_plugin else None
     if fault:
         raise not_loaded(provider, fault)

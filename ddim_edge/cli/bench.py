@@ -18,6 +18,7 @@ from ..errors import ConfigError, shown
 from ..runtime.providers.device import Device
 from ..runtime.providers.table import NAMES
 from .bench_table import text_of
+from .device_options import precision_option
 from .environment import RepeatableOption
 
 DEFAULT_MODEL = "fashion-mnist"
@@ -43,6 +44,7 @@ def _batches(_context: click.Context, _parameter: click.Parameter, text: str) ->
     default=["auto"],
     help=f"Device to run on: {', '.join(NAMES)}; cuda:1 is the second GPU. Repeatable.",
 )
+@precision_option
 @click.option(
     "--batch", "-b", default="1", metavar="N,…", callback=_batches, help="Numbers of images that are denoised together."
 )
@@ -104,7 +106,7 @@ def bench_command(
     """
     bundles = [open_bundle(model).folder.resolve() for model in models or (DEFAULT_MODEL,)]
     for name in provider:
-        Device.parse(name)  # raises ConfigError for an unknown one
+        Device.parse(name, precision=shared["precision"])  # raises an error for an unknown one
     modes = () if compare is None else _diffusers_modes(source, compile_mode)
     settings = Settings(**shared)
     first = [ours(bundle, size, name, settings) for bundle in bundles for size in batch for name in provider]

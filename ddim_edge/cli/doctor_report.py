@@ -23,6 +23,9 @@ def _software(facts: Mapping[str, Any]) -> Iterator[str]:
     yield f"plugins: {_versions(facts['plugins'])}"
     yield f"models: {', '.join(facts['models']) or 'none'}"
     yield f"processor: {facts['cpu']['text']}"
+    if own := facts["openvino"]:
+        devices = "; ".join(f"{name} in {', '.join(can)}" for name, can in own["devices"].items())
+        yield f"{own['version']}'s own runtime: {devices}"
 
 
 def _versions(packages: Mapping[str, str]) -> str:

@@ -4,6 +4,7 @@ import itertools
 import json
 import time
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from click.core import ParameterSource
 from ..bundle.bundle import Bundle
 from ..bundle.read import open_bundle
 from ..diffusion.samplers import schedule_of
-from ..errors import LONGEST_SHOWN, ConfigError
+from ..errors import LONGEST_SHOWN, ConfigError, ProviderError
 from ..generation.pipeline import Pipeline
 from ..generation.requests.control_images import control_samples
 from ..generation.requests.latents_file import read_latents
@@ -25,6 +26,7 @@ from ..generation.warmup import warm_up, warm_up_calls
 from ..images.encode import check_channels, grid, read_recipe
 from ..images.save import is_folder
 from ..runtime.providers.device import Device
+from ..runtime.providers.precision import FLOAT32, precision_named
 from .device_options import device_options
 from .half_blocks import half_blocks
 from .image_options import image_options, make_request, read_origin, samplers_help
@@ -113,6 +115,7 @@ def run_command(
       ddim-edge run --from-image shoes.png --output again.png
     """
     recipe = _read_recipe(from_image, choices) if from_image else {}
+    device = _device_of(recipe, device) if recipe else device
     bundle = open_bundle(model or recipe.get("model", DEFAULT_MODEL))
     values = recipe or choices
     sizes = values.get("height"), values.get("width")
@@ -129,7 +132,7 @@ def run_command(
     if gif or show or save_every or suffix == ".png":
         check_channels(shape[0])
     estimates = EstimateOptions(animate=gif, every=save_every)
-    used = recipe_of(bundle, request)
+    used = recipe_of(bundle, request, precision=device.computes_in)
     destination = _destination(target, used, recipe.get("index"), file_format, estimates, None if output else names)
     # Networks can have gigabytes: they are opened after all other checks.
     pipeline = Pipeline(bundle, device, low_memory=low_memory)
@@ -189,6 +192,18 @@ def _read_recipe(path: Path, choices: Mapping[str, Any]) -> Mapping[str, Any]:
     recipe = read_recipe(path)
     check_recipe(recipe)
     return recipe
+
+
+def _device_of(recipe: Mapping[str, Any], device: Device) -> Device:
+    """``device`` with the precision of the recipe. Raises ConfigError where the command line has another one."""
+    made_in = precision_named(recipe.get("precision", FLOAT32))
+    source = click.get_current_context().get_parameter_source("precision")
+    if source is ParameterSource.COMMANDLINE and made_in != device.computes_in:
+        raise ConfigError(f"the PNG was made in {made_in}: leave --precision out")
+    try:
+        return device if made_in == device.computes_in else replace(device, precision=made_in)
+    except ProviderError as error:
+        raise ProviderError(f"the PNG was made in {made_in}: {error}") from None
 
 
 def _calls(request: Request) -> int:

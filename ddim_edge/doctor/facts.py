@@ -43,6 +43,7 @@ def collect_facts(progress: Callable[[str], None]) -> dict[str, Any]:
         "cpu": _cpu_facts(),
         "cuda_build": cuda_build,
         "nvidia": nvidia_facts | {"jetson_wheels": state.wheels},
+        "openvino": trials.get("openvino", {}).get("runtime"),
         "libraries": {stem: asdict(library) for stem, library in libraries.items()},
         "available": [name for name, reason in absent.items() if reason is None],
         "providers": reasons,

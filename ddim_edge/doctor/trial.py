@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..errors import DdimEdgeError, ProviderError
+from ..runtime.providers import openvino_module
 from ..runtime.providers.device import Device
 from ..runtime.providers.error_text import first_error_line
 from ..runtime.providers.onnxruntime_module import runtime, why_not_loaded
@@ -40,7 +41,7 @@ def try_provider(name: str) -> dict[str, Any]:
 
     Returns ``reason``, why it does not run, or None; and where it does run, for each probe the median ``milliseconds``
     of a run, its ``error``, the largest difference from the CPU (None for the CPU itself), and a ``remark`` where some
-    of it was left to the CPU.
+    of it was left to the CPU. For OpenVINO's own runtime also ``runtime``: its version and devices.
     """
     try:
         measured = {probe: _measure(probe, name) for probe in SHAPES}
@@ -48,7 +49,15 @@ def try_provider(name: str) -> dict[str, Any]:
         return {"reason": f"{error}{_loader_message(name, str(error))}"}
     wrong = [probe for probe, result in measured.items() if not _is_accurate(result["error"])]
     reason = f"it computes {' and '.join(wrong)} wrongly, see the error against the CPU" if wrong else None
-    return {"reason": reason, **measured}
+    return {"reason": reason, **measured, "runtime": _own_runtime(name)}
+
+
+def _own_runtime(name: str) -> dict[str, Any] | None:
+    """The version of a provider's own runtime, and what each of its devices computes in; None where it has none."""
+    if not provider_named(name).has_own_runtime:
+        return None
+    devices = {device: openvino_module.precisions(device) for device in openvino_module.devices()}
+    return {"version": openvino_module.version(), "devices": devices}
 
 
 def run_probe(probe: str, provider: str) -> Run:

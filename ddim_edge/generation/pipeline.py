@@ -4,6 +4,7 @@ import itertools
 import os
 import warnings
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from functools import partial
 from typing import Any, Unpack
 
@@ -36,6 +37,7 @@ class Pipeline:
     Attributes:
         bundle: the model's folder: its files, shapes and settings.
         provider: the name of the provider that the UNet really runs on.
+        precision: what the provider may compute float32 graphs in: float32, bfloat16, float16 or auto.
     """
 
     def __init__(self, bundle: Bundle, device: Device | str = "auto", *, low_memory: bool = False) -> None:
@@ -44,7 +46,7 @@ class Pipeline:
         controls = ControlNets(bundle.folder, bundle.controls, sessions)
         self.denoiser = Denoiser(open_unet(bundle, sessions), controls)
         controls.check_fit(self.denoiser.session)
-        self.provider = self.denoiser.session.provider
+        self.provider, self.precision = self.denoiser.session.provider, sessions.device.computes_in
         self._warn_if_slow()
         self._check_conditioning()
         self.components = Components.open(bundle, self.denoiser.session.inputs, sessions)
@@ -102,7 +104,7 @@ class Pipeline:
 
     def recipe(self, request: Request) -> dict[str, Any]:
         """The settings that make the images of ``request`` again, as JSON values."""
-        return recipe_of(self.bundle, request)
+        return recipe_of(self.bundle, request, precision=self.precision)
 
     def check(self, request: Request) -> None:
         """Raise ConfigError for a request that this model does not support."""
@@ -140,14 +142,24 @@ class Pipeline:
 
 
 def load(
-    model: str | os.PathLike[str] = "fashion-mnist", provider: str | Device = "auto", *, low_memory: bool = False
+    model: str | os.PathLike[str] = "fashion-mnist",
+    provider: str | Device = "auto",
+    *,
+    precision: str | None = None,
+    low_memory: bool = False,
 ) -> Pipeline:
     """Open a bundled model by its name, or a bundle by its folder, on ``provider``: a name, ``cuda:1``, or a Device.
+
+    ``precision`` is what the provider may compute in: float32 (the default: a seed gives the same image everywhere),
+    bfloat16, float16, or auto, where the provider chooses. None for that of a Device.
 
     With ``low_memory`` only one network is in memory at a time, besides ControlNets, which stay: each is opened when it
     is needed, and closed for the next. The images are the same. Every batch opens them again, so a larger
     ``batch_size`` opens them less often.
 
-    Raises BundleError if the model is missing or broken, ProviderError if the provider does not run.
+    Raises BundleError if the model is missing or broken, ProviderError if the provider does not run or does not compute
+    in that precision, ConfigError for an unknown precision.
     """
-    return Pipeline(open_bundle(model), provider, low_memory=low_memory)
+    device = Device.parse(provider) if isinstance(provider, str) else provider
+    device = device if precision is None else replace(device, precision=precision)
+    return Pipeline(open_bundle(model), device, low_memory=low_memory)

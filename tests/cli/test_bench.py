@@ -31,7 +31,8 @@ def test_a_bench_as_json(invoke: Invoke, tiny_bundle: Path) -> None:
     report = read(
         invoke("bench", tiny_bundle, "-p", "cpu", "-b", "1,3", "-s", "4", "--repeats", "2", "-g", "2", "--json")
     )
-    assert report["settings"] == {"steps": 4, "height": None, "width": None, "guidance_scale": 2, "repeats": 2}
+    asked = {"steps": 4, "height": None, "width": None, "guidance_scale": 2, "precision": "float32", "repeats": 2}
+    assert report["settings"] == asked
     assert (report["interrupted"], report["machine"]["cores"]) == (False, os.cpu_count())
     assert {"ddim-edge", "python", "numpy"} <= report["versions"].keys()
     assert [row["batch"] for row in report["rows"]] == [1, 3]
@@ -58,15 +59,15 @@ def test_a_bench_as_a_table(invoke: Invoke, tiny_bundle: Path, plain_bundle: Pat
 
 
 def test_a_provider_that_fails_is_a_row_with_its_reason(invoke: Invoke, tiny_bundle: Path) -> None:
-    arguments = ("bench", tiny_bundle, "--steps", "2", "--repeats", "1", "--provider", "openvino")
+    arguments = ("bench", tiny_bundle, "--steps", "2", "--repeats", "1", "--provider", "migraphx")
     report = read(invoke(*arguments, "--provider", "cpu", "--json"))
     failed, good = report["rows"]
-    assert (failed["provider"], failed["rounds"]) == ("openvino", [])
-    assert "openvino" in failed["reason"]
+    assert (failed["provider"], failed["rounds"]) == ("migraphx", [])
+    assert "migraphx" in failed["reason"]
     assert (good["provider"], good["reason"], len(good["rounds"])) == ("cpu", None, 1)
     outcome = invoke(*arguments)
     assert outcome.code == 2
-    assert outcome.out.startswith("tiny, batch 1, ddim-edge on openvino: provider 'openvino'")
+    assert outcome.out.startswith("tiny, batch 1, ddim-edge on migraphx: provider 'migraphx'")
 
 
 @pytest.mark.parametrize("done", [0, 3])

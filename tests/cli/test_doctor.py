@@ -104,7 +104,7 @@ def test_this_machine_as_json(invoke: Invoke) -> None:
     assert "fashion-mnist" in found["models"]
     assert "numpy" in found["packages"]
     if found["providers"]["openvino"] is not None:
-        assert "Remedy: pip install onnxruntime-ep-openvino" in found["providers"]["openvino"]
+        assert "Remedy: pip install openvino" in found["providers"]["openvino"]
 
 
 def test_this_machine_as_text(invoke: Invoke) -> None:
@@ -126,7 +126,7 @@ def test_a_gpu_machine_as_text(invoke: Invoke, on: Callable[..., Machine]) -> No
         "  cuda         runs: convolution 0.05 ms (error 1.0e-06), attention 0.12 ms (error 2.0e-07)",
         f"  {'':12} attention: cuda left 1 Softmax of 5 to the CPU",
         "  tensorrt     does not run: libnvinfer.so.10 is not there",
-        "  openvino     pip install onnxruntime-ep-openvino",
+        "  openvino     pip install openvino",
     ):
         assert f"{line}\n" in text
     assert "problem" not in text  # TensorRT is a choice

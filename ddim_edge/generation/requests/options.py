@@ -122,15 +122,19 @@ def _check_text(bundle: Bundle, request: Request) -> None:
         )
 
 
-def recipe_of(bundle: Bundle, request: Request, model_sha256: str | None = None) -> dict[str, Any]:
+def recipe_of(
+    bundle: Bundle, request: Request, model_sha256: str | None = None, *, precision: str = "float32"
+) -> dict[str, Any]:
     """The settings that make the images of ``request`` again, as JSON values.
 
-    ``model_sha256``: the hash of the model that made them; None for that of ``bundle``.
+    ``model_sha256``: the hash of the model that made them; None for that of ``bundle``. ``precision``: what it computed
+    in, which has an entry where it is not float32.
     """
     names = [bundle.label_name(label) for label in request.labels]
     model = {"model": bundle.name, "model_sha256": model_sha256 or bundle.sha256, "version": __version__}
     eta = getattr(request.sampler, "eta", None)
-    return {**model, "label_names": names, **({} if eta is None else {"eta": eta}), **request.to_json()}
+    rounded = {} if precision == "float32" else {"precision": precision}
+    return {**model, **rounded, "label_names": names, **({} if eta is None else {"eta": eta}), **request.to_json()}
 
 
 def _prompts(prompt: object) -> tuple[str, ...]:

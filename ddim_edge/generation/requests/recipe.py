@@ -21,6 +21,7 @@ _SCHEMA = {
     "model": text(4096),
     "model_sha256": text(64),
     "version": text(100),
+    "precision": text(100),
     "label_names": list_of(_TEXT),
     "labels": list_of(whole(0, 2**31)),
     "prompts": list_of(_TEXT),

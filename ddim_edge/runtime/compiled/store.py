@@ -88,7 +88,10 @@ def find(
     if not own:
         return Found((), tuple(changed[:1]))
     here, wanted = machine or Machine.of(provider, which), compile_time_options(options or {})
-    faults = [(entry, [*_faults(entry, here, wanted), *_other_precision(entry, precision)]) for entry in own]
+    faults = [(entry, _faults(entry, here, wanted)) for entry in own]
+    if precision != CHOSEN_BY_PROVIDER:
+        computes_in = recorded_precision(provider, source.graph, precision)
+        faults = [(entry, [*found, *_other_precision(entry, computes_in)]) for entry, found in faults]
     whole, harmed = _sort_out_damaged([entry for entry, found in faults if not found])
     fitting = sorted(whole, key=lambda entry: entry.date, reverse=True)
     reasons = dict.fromkeys([*changed, *(why for _, found in faults for why in found), *harmed])
@@ -115,13 +118,10 @@ def _faults(entry: Compiled, here: Machine, options: Mapping[str, str]) -> list[
     return faults
 
 
-def _other_precision(entry: Compiled, precision: str) -> Iterator[str]:
-    """That it computes in another precision than the device's, as text; nothing where it does not."""
-    built = entry.recipe.precision
-    if precision != CHOSEN_BY_PROVIDER and built != recorded_precision(
-        entry.recipe.provider, entry.recipe.graph, precision
-    ):
-        yield f"built with --precision {precision_named(built or FLOAT32)}"
+def _other_precision(entry: Compiled, precision: str | None) -> Iterator[str]:
+    """That it computes in another precision than ``precision``, as a recipe records it, as text; else nothing."""
+    if entry.recipe.precision != precision:
+        yield f"built with --precision {precision_named(entry.recipe.precision or FLOAT32)}"
 
 
 def _is_outdated(entry: Compiled, source: SourceGraph, own: list[Compiled]) -> bool:

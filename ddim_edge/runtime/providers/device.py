@@ -67,6 +67,11 @@ class Device:
     def _row(self) -> Provider:
         return provider_named(self.provider)
 
+    @property
+    def computes_in(self) -> str:
+        """The precision that images depend on: float32 where the provider can be told no other."""
+        return FLOAT32 if self.provider != AUTO and not self._row.precisions else self.precision
+
     def candidates(self) -> Iterator[Provider]:
         """The providers to try, best first: one for a name, several for ``auto``.
 

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 
 from ...errors import ConfigError, ProviderError, choose_from
-from .table import AUTO, PROVIDERS, Provider
+from .table import PROVIDERS, Provider
 
 FLOAT32 = "float32"
 """The default: a seed gives the same image on every device."""
@@ -43,9 +43,9 @@ def check_precision(provider: Provider | None, precision: str) -> None:
     if precision not in provider.precisions:
         raise ProviderError(
             f"{provider.name} computes in the types of the graph, and cannot be told {precision}: "
-            f"leave --precision out, or use --provider {_either(can)}"
+            f"use --provider {_either(can)}"
         )
 
 
 def _either(names: Sequence[str]) -> str:
-    return " or ".join(names) or AUTO
+    return " or ".join(names)

@@ -96,6 +96,8 @@ def open_uncompiled(path: Path, device: Device, purpose: Purpose) -> Opened:
 
 
 def _open(path: Path, provider: Provider, device: Device, purpose: Purpose) -> Opened:
+    if provider.uses_own_runtime(device.which):  # nothing is built for it
+        return _open_as(path, provider, device, purpose)
     given = device.options if device.provider == provider.name else {}
     found = find(path, provider.name, device.which, given, precision=device.precision)
     for fault in found.damaged:

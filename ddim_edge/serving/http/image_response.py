@@ -63,7 +63,9 @@ class ImageResponse:
 
     async def encode(self, pixels: Pixels, index: int, *, finished: bool) -> EncodedImage:
         """Encode image ``index``, uint8 (H, W, C), beside the event loop."""
-        recipe = {**recipe_of(self.bundle, self.request, self.ticket.submission.model_sha256), "index": index}
+        made_by = self.ticket.submission
+        recipe = recipe_of(self.bundle, self.request, made_by.model_sha256, precision=made_by.precision)
+        recipe = {**recipe, "index": index}
         contents = await encode_beside(pixels, self.file_format, recipe)
         return EncodedImage(index, finished, contents, recipe)
 

@@ -31,6 +31,8 @@ class LoadedModel:
     engine: Engine
     components: Components
     limit: RowLimit
+    precision: str = "float32"
+    """What it computes in."""
     call_times: CallTimes = field(default_factory=CallTimes)
     running: list[Submission] = field(default_factory=list)
 
@@ -159,7 +161,8 @@ def load_model(
         for request in default_requests(pipeline, max_rows):
             on_warm_up(f"{bundle.name}: warming up at batches of {request.num_images}")
             warm_up(pipeline, request)
-    model = LoadedModel(bundle, Engine(pipeline.denoiser), pipeline.components, RowLimit(max_rows, budget, used_bytes))
+    engine, limit = Engine(pipeline.denoiser), RowLimit(max_rows, budget, used_bytes)
+    model = LoadedModel(bundle, engine, pipeline.components, limit, pipeline.precision)
 
     def count_call(rows: int, seconds: float) -> None:
         model.call_times.observe(rows, seconds)

@@ -116,7 +116,7 @@ class Scheduler:
         model.running.append(submission)
         submission.state = "running"
         try:
-            submission.model_sha256 = model.bundle.sha256
+            submission.model_sha256, submission.precision = model.bundle.sha256, model.precision
             for index in range(submission.request.num_images):
                 job = job_of(model.bundle, submission.request, index, model.components)
                 submission.jobs[job] = index

@@ -60,6 +60,8 @@ class Submission:
     """Network calls of the images that have ended."""
     model_sha256: str = ""
     """The hash of the model that runs it; empty before it runs."""
+    precision: str = "float32"
+    """What that model computed in."""
     state: State = "queued"
     cancelled: bool = False
     partials_sent: set[tuple[int, int]] = field(default_factory=set)

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -246,6 +247,7 @@ def test_a_session_is_told(
 ) -> None:
     monkeypatch.setattr(cpu, "describe", lambda: found)
     session = ddim_edge.Session(tiny_bundle / "unet" / "model.onnx", "cpu", each_step=each_step)
-    told = session.raw.get_session_options()
+    raw: Any = session.raw
+    told = raw.get_session_options()
     assert told.intra_op_num_threads == threads
     assert told.get_session_config_entry(entry[0]) == entry[1]

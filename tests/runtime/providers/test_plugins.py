@@ -141,7 +141,8 @@ def test_the_bundled_model_runs_on_a_real_plugin(device: str) -> None:
     with pytest.warns(FallbackWarning, match="unet: openvino left 1 Attention of 107 working nodes to the CPU"):
         session = ddim_edge.Session(graph, device)
     assert session.provider == "openvino"
-    assert session.raw.get_providers()[0] == "OpenVINOExecutionProvider"
+    raw: Any = session.raw
+    assert raw.get_providers()[0] == "OpenVINOExecutionProvider"
     rng = np.random.default_rng(0)
     feeds = {
         "sample": rng.standard_normal((3, 1, 28, 28), np.float32),

@@ -185,7 +185,8 @@ def test_auto_says_what_it_took(graph: Path) -> None:
     assert session.provider in providers.NAMES
     assert session.provider != "auto"
     names = {provider.name: provider.ort_name for provider in providers.PROVIDERS}
-    assert names[session.provider] in session.raw.get_providers()
+    raw: Any = session.raw
+    assert names[session.provider] in raw.get_providers()
 
 
 def test_an_unknown_provider_is_refused_with_the_nearest(graph: Path) -> None:
