@@ -1,7 +1,7 @@
 """``python -m bench.precision``: what bfloat16 costs, on the two trained models of this project.
 
 Both sides make the same images from the same seeds: ONNX Runtime on the CPU in float32, and OpenVINO's own runtime in
-another precision. The images are compared with each other, and each side with what it should show: the bundled model's
+bfloat16. The images are compared with each other, and each side with what it should show: the bundled model's
 with real images, by the classifier of ``bench.quality``; the emoji model's with its training pictures, as in
 ``bench.emoji``.
 """
@@ -31,11 +31,14 @@ from .quality.frechet import Gaussian, frechet_distance
 SUBJECT = "precision"
 PACKAGES = ("ddim-edge", "numpy", "onnxruntime", "openvino", "torch")
 REFERENCE = "cpu, float32"
-SIDES = {
+SIDES = (REFERENCE, "openvino, bfloat16")
+"""Those that make all images."""
+DEVICES = {
     REFERENCE: ddim_edge.Device("cpu"),
     "openvino, float32": ddim_edge.Device("openvino"),
     "openvino, bfloat16": ddim_edge.Device("openvino", precision="bfloat16"),
 }
+"""Those that are compared step by step."""
 STEPS = 20
 BATCH = 32
 TRAJECTORIES = 16
@@ -68,13 +71,13 @@ def main(num_images: int, emoji_model: str, font: Path) -> None:
             "num_images": len(made[REFERENCE]),
             "guidance_scale": options[model]["guidance_scale"],
             "sides": _sides(made, judged),
-            "steps": {side: _steps(model, side, options[model]) for side in SIDES if side != REFERENCE},
+            "steps": {side: _steps(model, side, options[model]) for side in DEVICES if side != REFERENCE},
         }
         tables.publish(SUBJECT, record, PACKAGES)
 
 
 def _pipeline(model: str, side: str) -> ddim_edge.Pipeline:
-    return ddim_edge.load(model, SIDES[side])
+    return ddim_edge.load(model, DEVICES[side])
 
 
 def _images(model: str, side: str, options: dict[str, Any]) -> Pixels:

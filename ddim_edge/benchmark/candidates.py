@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from ..errors import ProviderError
-from ..runtime.compiled.choice import ALLOWED, Measured
+from ..runtime.compiled.measured import ALLOWED, Measured
 from ..runtime.hardware import cpu
 from ..runtime.providers.device import Device
 from ..runtime.providers.precision import FLOAT32

@@ -17,8 +17,8 @@ from ..build.plan import BuildRequest, call_shapes
 from ..bundle.bundle import Bundle
 from ..graphs.fingerprint import graph_stamps
 from ..networks.components import unet_graph
-from ..runtime.compiled.choice import GUIDED, SINGLE, Measured
 from ..runtime.compiled.machine import Machine
+from ..runtime.compiled.measured import GUIDED, SINGLE, Measured
 from ..runtime.compiled.recipe import Shapes
 from ..runtime.hardware import cpu
 from ..runtime.hardware.memory import budget_bytes
@@ -27,7 +27,7 @@ from .agreement import TOLERANCES
 from .rounds import Notify, interleave
 
 WORKER = "ddim_edge.benchmark.network_worker"
-ROUNDS = 5
+ROUNDS = 3
 ROUND_SECONDS = 0.2
 """Of each kind of call; one call where that takes longer."""
 ANSWER_SECONDS = 300.0
