@@ -19,13 +19,11 @@ from ..runtime.providers.onnxruntime_module import runtime, why_not_loaded
 from ..runtime.providers.options import defaults
 from ..runtime.providers.placement import RECORD_PLACEMENT, check_placement
 from ..runtime.providers.precision import FLOAT32, precision_named
-from ..runtime.providers.table import CPU, CompiledForm, Provider, provider_named
+from ..runtime.providers.table import CompiledForm, Provider, provider_named
 from ..runtime.sessions.opening import not_loaded, prepare
+from ..runtime.sessions.optimized import WEIGHTS, check_optimized, write_optimized
 from ..runtime.sessions.tensors import DTYPES
 from ..runtime.workers.child import Record, serve_once
-
-_WEIGHTS = f"{MODEL}_data"
-_SMALL = "1024"  # bytes; larger weights go to a file beside the graph, which is mapped and may exceed 2 GB
 
 
 def compile_graph(recipe: Recipe, folder: Path, device: Device) -> str | None:
@@ -37,7 +35,8 @@ def compile_graph(recipe: Recipe, folder: Path, device: Device) -> str | None:
     provider = provider_named(recipe.provider)
     prepare(provider)
     if provider.compiled_form is CompiledForm.OPTIMIZED:
-        _optimize(recipe, folder)
+        write_optimized(recipe.graph, folder)
+        check_optimized(folder)
         return None
     if provider.compiled_form is CompiledForm.ENGINES:
         session, original = _build_engines(recipe, folder, provider, device.which), None
@@ -45,18 +44,6 @@ def compile_graph(recipe: Recipe, folder: Path, device: Device) -> str | None:
         session, original = _compile_context(recipe, folder, provider, device.which), recipe.graph
     allow = device.allow_fallback
     return check_placement(session, provider, recipe.component, allow_fallback=allow, original=original)
-
-
-def _optimize(recipe: Recipe, folder: Path) -> None:
-    """Write the graph as ONNX Runtime runs it on this CPU."""
-    options = _session_options()
-    options.optimized_model_filepath = str(folder / MODEL)
-    options.add_session_config_entry("session.optimized_model_external_initializers_file_name", _WEIGHTS)
-    options.add_session_config_entry("session.optimized_model_external_initializers_min_size_in_bytes", _SMALL)
-    _session(recipe.graph, options, providers=[CPU.ort_name])
-    again = _session_options()
-    again.graph_optimization_level = runtime().GraphOptimizationLevel.ORT_DISABLE_ALL
-    _session(folder / MODEL, again, providers=[CPU.ort_name])
 
 
 def _build_engines(recipe: Recipe, folder: Path, provider: Provider, which: str | None) -> Any:
@@ -89,7 +76,7 @@ def _compile_context(recipe: Recipe, folder: Path, provider: Provider, which: st
     """Write an EPContext model: the graph with compiled code in place of its nodes; returns its session."""
     options = _options_of(recipe, folder, provider, which)
     try:
-        compiler = runtime().ModelCompiler(options, str(recipe.graph), external_initializers_file_path=_WEIGHTS)
+        compiler = runtime().ModelCompiler(options, str(recipe.graph), external_initializers_file_path=WEIGHTS)
         compiler.compile_to_file(str(folder / MODEL))
     except Exception as error:  # ONNX Runtime's exceptions have no public base but this one
         raise ProviderError(f"{provider.name} cannot compile {recipe.component}: {first_error_line(error)}") from None

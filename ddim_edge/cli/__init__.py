@@ -13,6 +13,7 @@ from ..errors import DdimEdgeError
 from ..version import __version__
 from .environment import PREFIX, check_variables
 from .failures import check_current_folder, print_any_name, say, shortened, system_error, usage_error
+from .notices import notices_on_stderr
 
 INTERRUPTED = 130
 
@@ -82,7 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
-    with warnings.catch_warnings(record=False):
+    with warnings.catch_warnings(record=False), notices_on_stderr():
         warnings.showwarning = _show_warning
         return _run_command(arguments)
 

@@ -23,7 +23,7 @@ precision_option = click.option(
 
 
 def device_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command --provider, --precision, --provider-option and --allow-fallback."""
+    """Give a command --provider, --precision, --provider-option, --allow-fallback and --no-build."""
 
     @click.option(
         "--provider",
@@ -42,12 +42,22 @@ def device_options(command: Callable[..., Any]) -> Callable[..., Any]:
         help="One of the provider's own options; repeatable.",
     )
     @click.option("--allow-fallback", is_flag=True, help="Let the CPU do what the provider cannot.")
+    @click.option(
+        "--no-build",
+        is_flag=True,
+        help="Do not build a bundle of more than 500 MB for the CPU when it is first opened there.",
+    )
     @functools.wraps(command)
     def with_device(
-        provider: str, precision: str, provider_options: tuple[str, ...], allow_fallback: bool, **rest: Any
+        provider: str,
+        precision: str,
+        provider_options: tuple[str, ...],
+        allow_fallback: bool,
+        no_build: bool,
+        **rest: Any,
     ) -> Any:
         options = parse_options(provider_options)
-        device = Device.parse(provider, options, allow_fallback=allow_fallback, precision=precision)
+        device = Device.parse(provider, options, allow_fallback=allow_fallback, precision=precision, build=not no_build)
         return command(device=device, **rest)
 
     return with_device

@@ -48,9 +48,12 @@ def known_sha256(path: Path) -> str:
     if found is not None:
         return found
     with _reading:  # two threads that want the same file: one reads it
-        found = _recall(path) or read_sha256(path)
-    remember(path)
-    return found
+        return _recall(path) or verified_sha256(path)
+
+
+def is_known(path: Path) -> bool:
+    """Whether ``known_sha256`` takes no time: the hash is known, or the file is small. Raises OSError."""
+    return path.stat().st_size < SMALL or _recall(path) is not None
 
 
 def known_sha256_of_all(paths: Iterable[Path]) -> str:
@@ -61,8 +64,18 @@ def known_sha256_of_all(paths: Iterable[Path]) -> str:
     return digest.hexdigest()
 
 
+def verified_sha256(path: Path) -> str:
+    """The SHA-256 of a file, as hexadecimal. It is read even if its hash is known, and remembered. Raises OSError."""
+    sha256 = read_sha256(path)
+    remember(path)
+    return sha256
+
+
 def read_sha256(path: Path) -> str:
-    """The SHA-256 of a file, as hexadecimal; the file is read, and this process keeps its hash. Raises OSError."""
+    """The SHA-256 of a file, as hexadecimal; the file is read, and this process alone keeps its hash. Raises OSError.
+
+    For a file that will be moved: ``remember`` it then.
+    """
     began = time.time_ns()
     with open_regular(path) as file:
         before = _state_of(os.fstat(file.fileno()))

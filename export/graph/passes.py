@@ -21,7 +21,7 @@ def run_passes(model: ir.Model, options: Options) -> None:
     if options.target != "tensorrt":
         rewrite_group_norms(model)
     if options.quantize is not None:
-        quantize_weights(model)
+        quantize_weights(model, options.target)
     if options.precision is BF16:
         add_float32_casts(model)
     ir.passes.common.RemoveUnusedNodesPass()(model)

@@ -1,39 +1,44 @@
-"""Quantizes the weights of matrix products to 8 bits: a quarter of the size, computed in float32.
+"""Quantizes the weights of matrix products to 8 bits: a quarter of the size.
 
-Symmetric, one scale per output: W = scale · q with q from -127 to 127. A DequantizeLinear in the graph restores them;
-every provider has a kernel for it. Convolutions are not quantized: ONNX Runtime's CPU provider reorders their weights
-when it loads them, which is only possible with constants.
+Symmetric: W = scale · q. For a CPU each product becomes a MatMulNBits, an operator of ONNX Runtime
+(``matmul_nbits.py``). For GPUs a DequantizeLinear in the graph restores the weights, with one scale per output: every
+provider has a kernel for it. Convolutions are not quantized: ONNX Runtime's CPU provider reorders their weights when it
+loads them, which is only possible with constants.
 """
+
+from collections.abc import Callable
 
 import numpy as np
 from numpy.typing import NDArray
 from onnxscript import ir
 
+from .initializers import add_initializer
+from .matmul_nbits import MatMulNBits
+
 _LARGEST = 127
 
 
-def quantize_weights(model: ir.Model) -> int:
-    """Quantize, in place, the constant matrices of all MatMul and Gemm. Returns how many."""
-    done: dict[tuple[str, int], ir.Value] = {}
+def quantize_weights(model: ir.Model, target: str) -> int:
+    """Quantize, in place, the constant matrices of all MatMul and Gemm. Returns how many matrices."""
+    replace: Callable[[ir.Node, ir.Value, bool], None] = (
+        MatMulNBits(model) if target == "cpu" else _Dequantized(model.graph)
+    )
+    done = set[tuple[str, bool]]()
     for node in list(model.graph):
-        axis = _axis_of_outputs(node)
-        if axis is None:
-            continue
-        weight = node.inputs[1]
-        assert weight is not None
-        key = (str(weight.name), axis)
-        if key not in done:
-            done[key] = _add_dequantize(model.graph, weight, axis)
-        node.replace_input_with(1, done[key])
+        weight = _constant_matrix(node)
+        if weight is not None:
+            is_transposed = bool(node.attributes.get_int("transB", 0))
+            replace(node, weight, is_transposed)
+            done.add((str(weight.name), is_transposed))
     for name, _ in done:
-        if not model.graph.initializers[name].uses():
+        if name in model.graph.initializers and not model.graph.initializers[name].uses():
             del model.graph.initializers[name]
     model.graph.sort()
     return len(done)
 
 
-def _axis_of_outputs(node: ir.Node) -> int | None:
-    """The output axis of a product's constant matrix; None for any other node."""
+def _constant_matrix(node: ir.Node) -> ir.Value | None:
+    """The constant matrix, float32 (K, N) or (N, K), of a product; None for any other node."""
     if node.op_type not in ("MatMul", "Gemm"):
         return None
     weight = node.inputs[1]
@@ -41,23 +46,40 @@ def _axis_of_outputs(node: ir.Node) -> int | None:
         return None
     if weight.dtype != ir.DataType.FLOAT or weight.const_value.shape.rank() != 2:
         return None
-    return 0 if node.op_type == "Gemm" and node.attributes.get_int("transB", False) else 1
+    return weight if _is_plain(node) else None
 
 
-def _add_dequantize(graph: ir.Graph, weight: ir.Value, axis: int) -> ir.Value:
-    assert weight.const_value is not None
-    quantized, scales = quantize_matrix(weight.const_value.numpy(), axis)
-    inputs = []
-    for suffix, array in (("int8", quantized), ("scale", scales)):
-        name = f"{weight.name}.{suffix}.{axis}"
-        tensor = ir.tensor(array, name=name)
-        value = ir.Value(name=name, const_value=tensor, shape=ir.Shape(array.shape), type=ir.TensorType(tensor.dtype))
-        graph.register_initializer(value)
-        inputs.append(value)
-    node = ir.node("DequantizeLinear", inputs, {"axis": axis})
-    node.outputs[0].name = f"{weight.name}.float.{axis}"
-    graph.append(node)
-    return node.outputs[0]
+def _is_plain(node: ir.Node) -> bool:
+    """Whether the node computes A·B + C; a Gemm can scale both terms and transpose A."""
+    scales = [node.attributes.get_float(name, 1.0) for name in ("alpha", "beta")]
+    return scales == [1, 1] and not node.attributes.get_int("transA", 0)
+
+
+class _Dequantized:
+    """Stores matrices in int8, each followed by a DequantizeLinear that all its products share."""
+
+    def __init__(self, graph: ir.Graph) -> None:
+        self._graph = graph
+        self._restored: dict[tuple[str, bool], ir.Value] = {}
+
+    def __call__(self, node: ir.Node, weight: ir.Value, is_transposed: bool) -> None:
+        """Let ``node`` read the restored matrix."""
+        key = (str(weight.name), is_transposed)
+        if key not in self._restored:
+            self._restored[key] = self._restore(weight, axis=0 if is_transposed else 1)
+        node.replace_input_with(1, self._restored[key])
+
+    def _restore(self, weight: ir.Value, axis: int) -> ir.Value:
+        assert weight.const_value is not None
+        quantized, scales = quantize_matrix(weight.const_value.numpy(), axis)
+        inputs = [
+            add_initializer(self._graph, f"{weight.name}.{suffix}.{axis}", array)
+            for suffix, array in (("int8", quantized), ("scale", scales))
+        ]
+        node = ir.node("DequantizeLinear", inputs, {"axis": axis})
+        node.outputs[0].name = f"{weight.name}.float.{axis}"
+        self._graph.append(node)
+        return node.outputs[0]
 
 
 def quantize_matrix(matrix: NDArray[np.float32], axis: int) -> tuple[NDArray[np.int8], NDArray[np.float32]]:

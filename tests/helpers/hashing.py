@@ -1,5 +1,6 @@
 """Small and new files whose hashes are kept, and which files are read for their hash."""
 
+import threading
 from pathlib import Path
 
 import pytest
@@ -31,3 +32,16 @@ def count_reading(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
 
     monkeypatch.setattr(file_hashes, "read_sha256", spy)
     return read
+
+
+def hold_reading(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Files are read for their hash only after the event that is returned was set."""
+    goes_on = threading.Event()
+    hash_of = file_hashes.read_sha256
+
+    def wait(path: Path) -> str:
+        assert goes_on.wait(60)
+        return hash_of(path)
+
+    monkeypatch.setattr(file_hashes, "read_sha256", wait)
+    return goes_on

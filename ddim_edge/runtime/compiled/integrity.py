@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from ...graphs.file_hashes import known_sha256, read_sha256, remember
+from ...graphs.file_hashes import known_sha256, verified_sha256
 
 
 class Contents(NamedTuple):
@@ -28,7 +28,7 @@ def contents_of(folder: Path, without: tuple[str, ...]) -> Contents:
     """Read the files of ``folder``, but those whose names end in one of ``without``. Raises OSError."""
     names = sorted(path.name for path in folder.iterdir() if path.is_file() and not path.name.endswith(without))
     sizes = {name: (folder / name).stat().st_size for name in names}
-    return Contents(sizes, {name: _read(folder / name) for name in names})
+    return Contents(sizes, {name: verified_sha256(folder / name) for name in names})
 
 
 def incomplete(folder: Path, contents: Contents) -> str | None:
@@ -51,7 +51,7 @@ def damaged(folder: Path, contents: Contents, *, reads_all: bool = False) -> str
     fault = incomplete(folder, contents)
     if fault is not None:
         return fault
-    sha256 = _read if reads_all else known_sha256
+    sha256 = verified_sha256 if reads_all else known_sha256
     try:
         for name, wanted in contents.hashes.items():
             if sha256(folder / name) != wanted:
@@ -59,10 +59,3 @@ def damaged(folder: Path, contents: Contents, *, reads_all: bool = False) -> str
     except OSError as error:
         return f"{Path(error.filename or folder).name} cannot be read: {error.strerror}"
     return None
-
-
-def _read(path: Path) -> str:
-    """The hash of a file, read now and remembered."""
-    sha256 = read_sha256(path)
-    remember(path)
-    return sha256

@@ -13,10 +13,11 @@ from ...graphs.fingerprint import graph_sketch, graph_stamps
 from ...graphs.inputs import declared_inputs
 from ..providers.options import compile_options
 from ..providers.precision import FLOAT32, short
-from ..providers.table import CompiledForm, provider_named
+from ..providers.table import CPU, CompiledForm, provider_named
 from .machine import Machine
 
-FORMAT = 1
+_FORMATS = {CPU.name: 2}
+"""The version of what is built by provider; 1 for others. 2 for the CPU: packed weights are in the file."""
 
 Shapes = Mapping[str, tuple[int, ...]]
 """The shapes of a graph's inputs by name."""
@@ -62,7 +63,7 @@ class Recipe:
 
     def _described(self) -> dict[str, Any]:
         return {
-            "format": FORMAT,
+            "format": _format_of(self.provider),
             "provider": self.provider,
             "component": self.component,
             "shapes": self.shapes,
@@ -75,7 +76,7 @@ class Recipe:
     @classmethod
     def from_json(cls, facts: Mapping[str, Any], folder: Path) -> Self:
         """Read a ``built.json`` in ``folder``. Raises KeyError, TypeError or ValueError for another format version."""
-        if facts["format"] != FORMAT:
+        if facts["format"] != _format_of(facts["provider"]):
             raise ValueError(f"format {facts['format']}")
         return cls(
             provider=facts["provider"],
@@ -108,6 +109,10 @@ def recorded_precision(provider: str, graph: Path, precision: str) -> str | None
         return None if precision == FLOAT32 or not row.precisions else short(precision)
     half = precision == FLOAT32 and any(declared.is_half for declared in declared_inputs(graph).values())
     return "fp16" if half else short(precision)
+
+
+def _format_of(provider: str) -> int:
+    return _FORMATS.get(provider, 1)
 
 
 def provider_options(recipe: Recipe, folder: Path) -> dict[str, str]:

@@ -4,6 +4,7 @@ import contextlib
 import functools
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import IO, NamedTuple
@@ -14,10 +15,13 @@ from .choice import Choice
 from .entry import RECORD, TIMING, Compiled
 from .integrity import incomplete
 from .machine import Machine
-from .places import cached_folders
+from .places import FOLDER_NAME, cached_folders
+from .recipe import component_of
 from .store import SourceGraph
 
 _LOCK = ".lock"
+_RETRY = 0.1
+"""Seconds between two attempts to lock a cache."""
 UNFINISHED = "unfinished"
 
 MachinesOf = Callable[[str], Sequence[Machine]]
@@ -56,17 +60,37 @@ def prune(caches: Sequence[Path], machines_of: MachinesOf | None = None) -> list
         with locked(cache):
             for entry in entries([cache], machines_of):
                 if entry.fault:
-                    # First, so that an interrupted removal leaves an unfinished folder.
-                    for record in (RECORD, choices.RECORD):
-                        (entry.folder / record).unlink(missing_ok=True)
-                    shutil.rmtree(entry.folder)
+                    remove(entry.folder)
                     gone.append(entry)
     return gone
 
 
+def remove_outdated(cache: Path, graph: Path, provider: str) -> None:
+    """Remove what was built of earlier contents of ``graph``, and what is unfinished of graphs with its name.
+
+    For a process that has the cache locked.
+    """
+    source = SourceGraph(graph)
+    for folder in cached_folders(cache):
+        named = FOLDER_NAME.fullmatch(folder.name)
+        if named and named.group("provider", "component") == (provider, component_of(graph)):
+            compiled = Compiled.read(folder)
+            if compiled is None or (compiled.recipe.graph == source.graph and not source.matches(compiled)):
+                remove(folder)
+
+
+def remove(folder: Path) -> None:
+    """Remove an entry of a cache."""
+    for record in (RECORD, choices.RECORD):  # first, so that an interrupted removal leaves an unfinished folder
+        (folder / record).unlink(missing_ok=True)
+    shutil.rmtree(folder)
+
+
 @contextlib.contextmanager
-def locked(cache: Path) -> Iterator[None]:
+def locked(cache: Path, patience: float = 0.0, on_wait: Callable[[], None] | None = None) -> Iterator[None]:
     """Lock a cache for this process; the system frees the lock when the process ends.
+
+    ``patience``: seconds to wait for another process that has the lock; then ``on_wait`` is called once.
 
     Raises ConfigError where another process has the lock, OutputError where the cache cannot be written.
     """
@@ -76,11 +100,29 @@ def locked(cache: Path) -> Iterator[None]:
     except OSError as error:
         raise OutputError(f"cannot write {cache}: {error.strerror}. DDIM_EDGE_CACHE names another place") from None
     with file:
-        try:
-            _lock(file)
-        except OSError:
-            raise ConfigError(f"another `ddim-edge build` is at work in {cache}: wait for it, or stop it") from None
+        if not _has_locked(file) and not _waited(file, patience, on_wait):
+            raise ConfigError(f"another `ddim-edge build` is at work in {cache}: wait for it, or stop it")
         yield
+
+
+def _waited(file: IO[bytes], patience: float, on_wait: Callable[[], None] | None) -> bool:
+    """Try for ``patience`` seconds to lock a file that another process has locked; returns whether that succeeded."""
+    if patience and on_wait:
+        on_wait()
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        time.sleep(_RETRY)
+        if _has_locked(file):
+            return True
+    return False
+
+
+def _has_locked(file: IO[bytes]) -> bool:
+    try:
+        _lock(file)
+    except OSError:
+        return False
+    return True
 
 
 def clear(folder: Path) -> None:

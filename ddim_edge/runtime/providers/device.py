@@ -23,6 +23,7 @@ class Device:
         precision: what the provider may compute float32 graphs in: float32, so that a seed gives the same image
             everywhere, bfloat16, float16, or auto, where the provider chooses.
         threads: of a graph, where it computes on the CPU; None for the number that ``hardware.cpu`` chooses.
+        build: whether a bundle of more than 500 MB is built for the CPU when it is first opened there.
 
     Raises ProviderError for an unknown provider or option, and for a device or precision that the provider cannot have,
     ConfigError for an unknown precision.
@@ -34,6 +35,7 @@ class Device:
     allow_fallback: bool = False
     precision: str = FLOAT32
     threads: int | None = None
+    build: bool = True
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "precision", precision_named(self.precision))
@@ -58,10 +60,11 @@ class Device:
         *,
         allow_fallback: bool = False,
         precision: str = FLOAT32,
+        build: bool = True,
     ) -> Self:
         """Read ``PROVIDER[:DEVICE]``, for instance ``cuda:1``."""
         provider, colon, which = text.partition(":")
-        return cls(provider, which if colon else None, options or {}, allow_fallback, precision)
+        return cls(provider, which if colon else None, options or {}, allow_fallback, precision, build=build)
 
     @property
     def _row(self) -> Provider:

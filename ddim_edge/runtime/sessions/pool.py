@@ -9,6 +9,7 @@ from ...graphs.same_files import GraphFiles, SameFiles
 from ..compiled.choosing import chosen_device
 from ..providers.device import Device
 from ..providers.table import AUTO
+from .first_build import FirstBuild
 from .fp16_check import fp32_fallback_of
 from .opening import FallbackWarning
 from .session import OneInMemory, Session
@@ -35,6 +36,7 @@ class Sessions:
         self.device = self._asked if measured is None else _measured_best(measured, self._asked)
         self._one_in_memory = OneInMemory() if low_memory else None
         self._files = files or SameFiles()
+        self._first_build = FirstBuild(self.device)
 
     def open(self, path: Path, root: Path, *, each_step: bool = False, keep_open: bool = False) -> Session:
         """Check the graph's files, which must lie below ``root``, and open it.
@@ -45,6 +47,7 @@ class Sessions:
         graphs = filter(None, (path, fp32_fallback_of(path)))
         paths = (file for graph in graphs for file in (graph, *check_onnx_file(graph, root)))
         files = GraphFiles(self._files).joined_by(paths)
+        self._first_build.ensure(path, root, self.device)
         one_in_memory = None if keep_open else self._one_in_memory
 
         def opened(device: Device) -> Session:

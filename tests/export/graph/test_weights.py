@@ -15,6 +15,7 @@ from onnxscript import ir
 
 from ddim_edge.errors import ConfigError
 from ddim_edge_export.component import export_into
+from ddim_edge_export.graph.matmul_nbits import BLOCK, pack
 from ddim_edge_export.graph.quantize import quantize_matrix, quantize_weights
 from ddim_edge_export.networks.network import Network
 from ddim_edge_export.networks.signature import Input, Signature
@@ -73,16 +74,23 @@ def test_a_graph_in_bf16(tmp_path: Path) -> None:
 
 
 @pytest.mark.slow
-def test_matrices_in_8_bits(tmp_path: Path) -> None:
-    model, error = export(tmp_path / "int8", Options(quantize="int8-weights"))
-    plain, exact = export(tmp_path / "fp32", Options())
+@pytest.mark.parametrize(
+    ("target", "stored", "stored_bytes"),
+    [
+        # 24 values of a column in a block of 128; 64 scales.
+        ("cpu", TensorProto.UINT8, 64 * BLOCK),
+        ("cuda", TensorProto.INT8, 24 * 64),
+    ],
+)
+def test_matrices_in_8_bits(target: str, stored: int, stored_bytes: int, tmp_path: Path) -> None:
+    model, error = export(tmp_path / "int8", Options(quantize="int8-weights", target=target))
+    plain, exact = export(tmp_path / "fp32", Options(target=target))
     assert exact < 1e-5 < error < 2e-2
     kinds = {tensor.name: tensor.data_type for tensor in model.graph.initializer}
-    assert list(kinds.values()).count(TensorProto.INT8) == 1
+    assert list(kinds.values()).count(stored) == 1
     assert kinds["network.conv.weight"] == TensorProto.FLOAT
-    # 24 times 64 values of 4 bytes are of 1 byte, and there are 64 scales.
     saved = len(plain.SerializeToString()) - len(model.SerializeToString())
-    assert saved == pytest.approx(24 * 64 * 3 - 64 * 4, abs=400)
+    assert saved == pytest.approx(24 * 64 * 4 - stored_bytes - 64 * 4, abs=500)
 
 
 @settings(deadline=None, max_examples=40)
@@ -103,31 +111,76 @@ def test_the_error_is_at_most_half_a_step(shape: tuple[int, int], axis: int, zer
     assert np.abs(quantized.astype(int)).max() <= 127
 
 
-@pytest.mark.parametrize("transposed", [0, 1])
-def test_a_weight_of_two_products(transposed: int) -> None:
-    """MatMul has its outputs in columns, a transposed Gemm in rows; each gets the scales that are right for it."""
-    matrix = np.random.default_rng(0).standard_normal((5, 5), dtype=np.float32)
+@settings(deadline=None, max_examples=20)
+@given(shape=st.tuples(st.integers(1, 5), st.integers(1, 3 * BLOCK)), zero=st.booleans(), seed=st.integers(0, 99))
+def test_a_block_has_its_own_scale(shape: tuple[int, int], zero: bool, seed: int) -> None:
+    rows = np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)
+    rows[:, BLOCK:] *= 100
+    rows[0] *= not zero
+    packed, scales = pack(rows)
+    restored = (packed.astype(np.float32) - 128) * scales[..., None]
+    step = np.repeat(scales, BLOCK, axis=1)
+    padding = ((0, 0), (0, step.shape[1] - shape[1]))
+    assert np.all(np.abs(restored.reshape(step.shape) - np.pad(rows, padding)) <= step * 0.5001)
+    assert scales.shape == packed.shape[:2] == (shape[0], -(-shape[1] // BLOCK))
+
+
+def products(transposed: int, side: int) -> tuple[ir.Model, np.ndarray[Any, np.dtype[np.float32]]]:
+    """Products of one square matrix from both sides, one of them with a bias."""
+    generator = np.random.default_rng(0)
+    matrix, bias = (generator.standard_normal(shape, dtype=np.float32) for shape in ((side, side), side))
     graph = helper.make_graph(
         [
             helper.make_node("MatMul", ["x", "w"], ["y"]),
-            helper.make_node("Gemm", ["x", "w"], ["z"], transB=transposed),
+            helper.make_node("Gemm", ["x", "w", "bias"], ["z"], transB=transposed),
+            helper.make_node("Gemm", ["x", "w"], ["half"], alpha=0.5),
             helper.make_node("MatMul", ["w", "x"], ["left"]),
         ],
         "products",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [5, 5])],
-        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [5, 5]) for name in ("y", "z", "left")],
-        [numpy_helper.from_array(matrix, "w")],
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [None, side])],
+        [helper.make_tensor_value_info(name, TensorProto.FLOAT, [None, side]) for name in ("y", "z", "half", "left")],
+        [numpy_helper.from_array(matrix, "w"), numpy_helper.from_array(bias, "bias")],
     )
-    model = ir.serde.deserialize_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)]))
-    assert quantize_weights(model) == 1 + transposed
+    return ir.serde.deserialize_model(helper.make_model(graph, opset_imports=[helper.make_opsetid("", 23)])), matrix
+
+
+def run(model: ir.Model, x: np.ndarray[Any, Any]) -> dict[str, Any]:
     proto = ir.serde.serialize_model(model)
-    onnx.checker.check_model(proto, full_check=True)
+    onnx.checker.check_model(proto)
     session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
-    y, z, left = session.run(["y", "z", "left"], {"x": np.eye(5, dtype=np.float32)})
+    return dict(zip(("y", "z", "half", "left"), session.run(None, {"x": x}), strict=True))
+
+
+@pytest.mark.parametrize("transposed", [0, 1])
+def test_a_weight_of_two_products(transposed: int) -> None:
+    """MatMul has its outputs in columns, a transposed Gemm in rows; each gets the scales that are right for it."""
+    model, matrix = products(transposed, 5)
+    exact = run(model, np.eye(5, dtype=np.float32))
+    assert quantize_weights(model, "cuda") == 1 + transposed
+    got = run(model, np.eye(5, dtype=np.float32))
     columns, rows = quantize_matrix(matrix, 1), quantize_matrix(matrix, 0)
-    np.testing.assert_allclose(y, columns[0] * columns[1], rtol=1e-6)
-    np.testing.assert_allclose(z, (rows[0] * rows[1][:, None]).T if transposed else y, rtol=1e-6)
-    np.testing.assert_array_equal(left, matrix)
+    bias = exact["z"] - (matrix.T if transposed else matrix)
+    np.testing.assert_allclose(got["y"], columns[0] * columns[1], rtol=2e-2, atol=1e-2)
+    expected = (rows[0] * rows[1][:, None]).T if transposed else columns[0] * columns[1]
+    np.testing.assert_allclose(got["z"], expected + bias, rtol=2e-2, atol=1e-2)
+    np.testing.assert_array_equal(got["left"], matrix)
+
+
+@pytest.mark.parametrize("transposed", [0, 1])
+@pytest.mark.parametrize("side", [5, 128, 200])
+def test_products_for_a_cpu(transposed: int, side: int) -> None:
+    """One packed matrix for all products that read it the same way, for sizes that no block divides, too."""
+    model, _ = products(transposed, side)
+    x = np.random.default_rng(1).standard_normal((side, side), dtype=np.float32)
+    exact = run(model, x)
+    assert quantize_weights(model, "cpu") == 1 + transposed
+    assert [node.op_type for node in model.graph] == ["MatMulNBits", "MatMulNBits", "Add", "Gemm", "MatMul"]
+    got = run(model, x)
+    for name in ("y", "z"):
+        error = np.sqrt(np.square(got[name] - exact[name]).mean() / np.square(exact[name]).mean())
+        assert 1e-5 < error < 2e-2
+    np.testing.assert_array_equal(got["half"], exact["half"])
+    np.testing.assert_array_equal(got["left"], exact["left"])
 
 
 @pytest.mark.parametrize(
