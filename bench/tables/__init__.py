@@ -9,7 +9,7 @@ from ddim_edge.files import write_file
 
 from .. import results
 from ..results import Record
-from . import faults, full_size, fuzz, gpu, quality, serving, speed
+from . import faults, full_size, fuzz, gpu, precision, quality, serving, speed
 
 README = results.BENCH / "README.md"
 FRONT = results.ROOT / "README.md"
@@ -22,6 +22,7 @@ TABLES = {
     "size": speed.size,
     "quality": quality.quality,
     "interval": speed.interval,
+    "precision": precision.precision,
     "reconstruction": quality.reconstruction,
     "emoji": quality.emoji,
     "spinning": speed.spinning,

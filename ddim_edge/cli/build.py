@@ -12,7 +12,7 @@ from ..build.run import Progress, build
 from ..bundle.bundle import Bundle
 from ..bundle.read import open_bundle
 from ..errors import ConfigError, shown
-from ..runtime.compiled.choice import device_of, fastest
+from ..runtime.compiled.measured import device_of, fastest
 from ..runtime.compiled.places import bundle_cache, user_cache
 from ..runtime.compiled.upkeep import entries, prune
 from ..runtime.providers.device import Device
@@ -137,7 +137,7 @@ def _auto(
         how = wanted if shaped else BuildRequest()
         report = build_bundle(bundle, device_of(best, Device()), how, beside=beside, quiet=quiet, as_json=as_json)
         built = [report]
-    text = auto_json(rows, best, folder) if as_json else auto_text(bundle, rows, best, kept=not dry_run)
+    text = auto_json(rows, best, folder) if as_json else auto_text(bundle, rows, precision, kept=not dry_run)
     return json.dumps({**json.loads(text), **json.loads(built[0])}) if as_json and built else "\n".join([text, *built])
 
 

@@ -63,3 +63,8 @@ def device_options(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(device=device, **rest)
 
     return with_device
+
+
+def auto_option(precision: str) -> str:
+    """The options of a command that take what was measured."""
+    return "--provider auto" + ("" if precision == FLOAT32 else f" --precision {precision}")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,13 @@ from ..diffusion.samplers import SamplerConfig, changed_options
 from ..errors import ConfigError
 from ..generation.requests.options import default_guidance
 from ..graphs.external_data import check_onnx_file, huggingface_blobs
+from ..networks.components import unet_graph
+from ..runtime.compiled.choosing import chosen
 from ..runtime.compiled.entry import verify_compiled
+from ..runtime.providers.precision import CHOSEN_BY_PROVIDER, FLOAT32
 from ..runtime.sessions.session import Session
 from ..runtime.sessions.tensors import TensorInfo
+from .device_options import auto_option
 
 _GRAPHS = (f"*/{MODEL}", f"*/{FP32_MODEL}", f"{UNET.name}/{STEP_MODEL}")
 
@@ -59,6 +64,7 @@ def inspect_command(model: str, as_json: bool, verify: bool) -> None:
         "graphs": list(_graphs(bundle.folder)),
         "scheduler": _scheduler_facts(bundle),
         "num_steps": bundle.num_steps,
+        "measured": _measured(bundle),
         **verified,
     }
     click.echo(json.dumps(facts) if as_json else _text(facts, bundle))
@@ -75,6 +81,13 @@ def _scheduler_facts(bundle: Bundle) -> dict[str, Any]:
         return {"sampler": bundle.own_sampler.name, **changed_options(bundle.own_sampler)}
     except ConfigError as error:
         return {"sampler": None, "error": str(error)}
+
+
+def _measured(bundle: Bundle) -> dict[str, Any]:
+    """What ``auto`` takes of what was measured on this machine, by the value of --precision."""
+    graph = unet_graph(bundle)
+    rows = {precision: chosen(graph, precision).row for precision in (FLOAT32, CHOSEN_BY_PROVIDER)}
+    return {precision: {**asdict(row), "name": row.name} for precision, row in rows.items() if row is not None}
 
 
 def _linked_to(folder: Path) -> str | None:
@@ -118,6 +131,8 @@ def _text(facts: dict[str, Any], bundle: Bundle) -> str:
     lines += ["", *_image_lines(bundle), ""]
     own = bundle.scheduler
     lines += _scheduler_lines(own, bundle.num_steps) if own else [f"scheduler {facts['scheduler']['error']}"]
+    for precision, row in facts["measured"].items():
+        lines.append(f"{auto_option(precision)} takes {row['name']}, as measured on this machine")
     if "verified" in facts:
         lines.append(f"\nall {facts['verified']} files are as they were exported")
         if facts["verified_compiled"]:
