@@ -33,8 +33,8 @@ class MatMulNBits:
         key = (str(weight.name), is_transposed)
         if key not in self._packed:
             self._packed[key] = self._pack(weight, is_transposed)
-        assert weight.shape is not None
-        inner, outer = (int(side) for side in (weight.shape[::-1] if is_transposed else weight.shape))
+        assert weight.const_value is not None
+        inner, outer = weight.const_value.shape.numpy()[:: -1 if is_transposed else 1]
         attributes = {"K": inner, "N": outer, "bits": _BITS, "block_size": BLOCK, "accuracy_level": _INTEGER_ARITHMETIC}
         product = ir.node("MatMulNBits", [node.inputs[0], *self._packed[key]], attributes, domain=_DOMAIN)
         product.outputs[0].name = f"{node.outputs[0].name}.product"
