@@ -153,11 +153,3 @@ def sha256_of(path: Path) -> str:
     """The SHA-256 of a file, as hexadecimal. Raises OSError."""
     with open_regular(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-def sha256_of_all(paths: Iterable[Path]) -> str:
-    """The SHA-256 of the SHA-256 digests of several files in their order, as hexadecimal. Raises OSError."""
-    digest = hashlib.sha256()
-    for path in paths:
-        digest.update(bytes.fromhex(sha256_of(path)))
-    return digest.hexdigest()

@@ -15,7 +15,7 @@ from .bundle_component import ExportJob, check_component, export_component
 from .draft import check_runs
 from .fp32_fallback import read_fp32_fallbacks
 from .options import OPSET, read_options
-from .output.record import entry_of, folder_size, hash_files, json_bytes, write_json
+from .output.record import entry_of, folder_size, hash_files, json_bytes, remember_hashes, write_json
 from .output.report import Report
 from .output.resumable import unfinished_folder
 from .progress import Progress, ignore_progress
@@ -135,6 +135,7 @@ def export_folder(
         }
         on_stage("bundle", "write")
         _complete(out, opened, chosen, location)
+    remember_hashes(out)
     return BundleReport(path=out, components=reports)
 
 

@@ -16,7 +16,7 @@ from ddim_edge.bundle.layout import EXPORT_RECORD, MODEL, STEP_MODEL
 from ddim_edge.errors import BundleError, DdimEdgeError, ExportError, OutputError
 
 from .graph.fused_step import add_step
-from .output.record import file_entry, recorded_files, update_hashes
+from .output.record import file_entry, recorded_files, remember_hashes, update_hashes
 from .verify.fused_step import verify_step
 
 _DATA_NAME = f"{MODEL}_data"
@@ -56,6 +56,7 @@ def fuse_bundle(bundle: Path) -> Path:
         files = list(_files_of(unet))
         update_hashes(unet, files, fuse_step=step.is_file())
         update_hashes(bundle, [*files, unet / EXPORT_RECORD], fuse_step=step.is_file())
+        remember_hashes(unet)
     return step
 
 

@@ -14,6 +14,7 @@ from .component import export_into
 from .networks.denoiser import call_unet, unet_signature
 from .networks.network import Network
 from .output.atomic import whole_folder
+from .output.record import remember_hashes
 from .output.report import Report, write_report
 from .progress import Stage, ignore_stage
 
@@ -47,6 +48,7 @@ def export_unet(
         report = export_into(folder / "unet", lambda: network, example_config, on_stage)
         on_stage("write")
         write_report(folder, report)
+    remember_hashes(out)
     return dataclasses.replace(report, path=out)
 
 

@@ -91,6 +91,9 @@ def test_packages_are_imported_only_in_their_rooms() -> None:
             continue
         if package == "onnxruntime":
             assert found.file == _ROOT / "runtime" / "providers" / "onnxruntime_module.py", found
+        elif package == "openvino":
+            assert found.file == _ROOT / "runtime" / "providers" / "openvino_module.py", found
+            assert found.inside_function, found
         elif package == "pynvml":
             assert found.file == _ROOT / "runtime" / "hardware" / "nvidia.py", found
             assert found.inside_function, found
@@ -129,6 +132,7 @@ def test_importing_the_package_loads_nothing_heavy() -> None:
     heavy = {
         "torch",
         "onnxruntime",
+        "openvino",
         "tokenizers",
         "diffusers",
         "click",

@@ -16,10 +16,11 @@ from ddim_edge.benchmark.rounds import Notify
 from ddim_edge.build.plan import BuildRequest, plan
 from ddim_edge.build.run import build
 from ddim_edge.bundle.read import open_bundle
-from ddim_edge.runtime.compiled.places import CACHE_VARIABLE, user_cache
+from ddim_edge.runtime.compiled.places import user_cache
 from ddim_edge.runtime.providers.device import Device
 from ddim_edge.runtime.providers.onnxruntime_module import runtime
 from ddim_edge.runtime.workers.child import Record, Respond, serve
+from ddim_edge.user_cache import CACHE_VARIABLE
 
 from ..harness import compare, interleaved, run_once
 from ..results import ROOT

@@ -1,16 +1,21 @@
-"""The tables of bench/README.md, rendered from bench/results/*.json."""
+"""The tables of bench/README.md and README.md, rendered from bench/results/*.json."""
 
 import re
+from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from ddim_edge.cli.bench_table import text_of
 from ddim_edge.files import write_file
 
 from .. import results
 from ..results import Record
-from . import faults, fuzz, gpu, quality, serving, speed
+from . import faults, full_size, fuzz, gpu, quality, serving, speed
 
 README = results.BENCH / "README.md"
+FRONT = results.ROOT / "README.md"
+"""It has the few rows that compare with the others at full size."""
 TABLES = {
+    "full_size": full_size.full_size,
     "overhead": speed.overhead,
     "throughput": speed.throughput,
     "startup": speed.startup,
@@ -19,7 +24,6 @@ TABLES = {
     "interval": speed.interval,
     "reconstruction": quality.reconstruction,
     "emoji": quality.emoji,
-    "stable_diffusion": speed.stable_diffusion,
     "spinning": speed.spinning,
     "threads": speed.threads,
     "opening": speed.opening,
@@ -40,17 +44,22 @@ def publish(subject: str, record: Record, packages: tuple[str, ...]) -> None:
 
 
 def render() -> None:
-    """Write each table of bench/README.md between its markers, ``<!-- NAME -->`` and ``<!-- /NAME -->``."""
-    bodies = {name: _body(name) for name in TABLES} | {"gpu": gpu.all_tables(), "bench": _command_table()}
-    text = README.read_text()
+    """Write each table of both README.md between its markers, ``<!-- NAME -->`` and ``<!-- /NAME -->``."""
+    bodies = {name: _body(name, table) for name, table in TABLES.items()}
+    _fill(README, bodies | {"gpu": gpu.all_tables(), "bench": _command_table()})
+    _fill(FRONT, {"full_size": _body("full_size", full_size.headline)})
+
+
+def _fill(path: Path, bodies: Mapping[str, str]) -> None:
+    text = path.read_text()
     for name, body in bodies.items():
-        text = _between_markers(text, name, body)
-    write_file(README, text.encode())
+        text = _between_markers(path, text, name, body)
+    write_file(path, text.encode())
 
 
-def _body(name: str) -> str:
+def _body(name: str, table: Callable[[Record], str]) -> str:
     record = results.read(name)
-    return f"{TABLES[name](record)}\n\n{_circumstances(record)}" if record else "Not measured yet."
+    return f"{table(record)}\n\n{_circumstances(record)}" if record else "Not measured yet."
 
 
 def _command_table() -> str:
@@ -59,10 +68,10 @@ def _command_table() -> str:
     return f"```\n{text_of(record)}\n```" if record else "Not measured yet."
 
 
-def _between_markers(text: str, name: str, body: str) -> str:
+def _between_markers(path: Path, text: str, name: str, body: str) -> str:
     pattern = re.compile(f"(<!-- {name} -->).*?(<!-- /{name} -->)", re.DOTALL)
     if not pattern.search(text):
-        raise ValueError(f"{README} has no markers <!-- {name} --> and <!-- /{name} -->: put them where the table goes")
+        raise ValueError(f"{path} has no markers <!-- {name} --> and <!-- /{name} -->: put them where the table goes")
     return pattern.sub(lambda match: f"{match[1]}\n{body}\n{match[2]}", text)
 
 

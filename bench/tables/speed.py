@@ -109,29 +109,3 @@ def opening(record: Record) -> str:
     header = "graph | as exported | optimized by build | times faster | round by round"
     form = "{name} | {plain:.0f} ms | {built:.0f} ms | {ratio:.2f} | {pairs[0]:.2f} to {pairs[1]:.2f}"
     return as_table(header, form, rows)
-
-
-def stable_diffusion(record: Record) -> str:
-    names = {"ours": "ddim-edge", "low-memory": "ddim-edge, --low-memory", "diffusers": "diffusers"}
-    rows = [
-        {
-            **side,
-            "name": names[kind],
-            "steps": " and ".join(f"{taken:.1f} s" for taken in side["step_seconds"]),
-            "factor": side["peak_mib"] / record["weights_mib"],
-        }
-        for kind, side in record["sides"].items()
-    ]
-    header = " | load | run | steps | peak memory (times the weights) | of it no file's"
-    form = (
-        "{name} | {load_seconds:.0f} s | {run_seconds:.0f} s | {steps} | {peak_mib} MiB ({factor:.2f}) | "
-        "{peak_anonymous_mib} MiB"
-    )
-    parity = record["parity"]
-    same = "equal" if record["low_memory_is_equal"] else "not equal"
-    largest = max(parity["first_step"], parity["last_step"])
-    text = (
-        f"The weights take {record['weights_mib']} MiB. From diffusers samples differ by {largest:.1e} at most, the "
-        f"image by {parity['image']:.0f} grey levels of 255; with and without --low-memory both are {same}."
-    )
-    return f"{as_table(header, form, rows)}\n\n{text}"

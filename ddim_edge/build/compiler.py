@@ -18,6 +18,7 @@ from ..runtime.providers.error_text import first_error_line
 from ..runtime.providers.onnxruntime_module import runtime, why_not_loaded
 from ..runtime.providers.options import defaults
 from ..runtime.providers.placement import RECORD_PLACEMENT, check_placement
+from ..runtime.providers.precision import FLOAT32, precision_named
 from ..runtime.providers.table import CPU, CompiledForm, Provider, provider_named
 from ..runtime.sessions.opening import not_loaded, prepare
 from ..runtime.sessions.tensors import DTYPES
@@ -112,7 +113,9 @@ def _options_of(recipe: Recipe, folder: Path, provider: Provider, which: str | N
 
 def _all_options(recipe: Recipe, folder: Path, *, plugin: bool = False) -> dict[str, str]:
     each_step = component_named(recipe.graph.parent.name).each_step
-    return {**defaults(recipe.provider, each_step=each_step, plugin=plugin), **provider_options(recipe, folder)}
+    chosen = precision_named(recipe.precision or FLOAT32)
+    own = defaults(recipe.provider, each_step=each_step, plugin=plugin, precision=chosen)
+    return {**own, **provider_options(recipe, folder)}
 
 
 def _session(graph: Path, options: Any, **arguments: Any) -> Any:

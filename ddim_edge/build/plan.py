@@ -14,10 +14,11 @@ from ..errors import BundleError, ConfigError, choose_from
 from ..graphs.external_data import check_onnx_file
 from ..graphs.inputs import declared_inputs, is_quantized
 from ..runtime.compiled.machine import Machine
-from ..runtime.compiled.recipe import PRECISIONS, Recipe, Shapes, component_of, options_set_by_build
+from ..runtime.compiled.recipe import Recipe, Shapes, component_of, options_set_by_build, recorded_precision
 from ..runtime.providers.device import Device
 from ..runtime.providers.onnxruntime_module import library_fault
 from ..runtime.providers.options import compile_time_options
+from ..runtime.providers.precision import INT8
 from ..runtime.providers.table import BUILDABLE, provider_named
 from ..runtime.sessions.opening import not_loaded
 
@@ -36,7 +37,6 @@ class BuildRequest:
         batches: the numbers of images in a batch; None for 1.
         height, width: of the images, in pixels; None for the model's usual size.
         guided: whether the UNet is also compiled for guided images, of two rows each, where the model has guidance.
-        precision: fp32, fp16 or int8; None for that of the graph's types.
         workspace: the most bytes of GPU memory that TensorRT may try kernels with.
     """
 
@@ -44,7 +44,6 @@ class BuildRequest:
     height: int | None = None
     width: int | None = None
     guided: bool = True
-    precision: str | None = None
     workspace: int | None = None
 
 
@@ -59,7 +58,7 @@ def plan(bundle: Bundle, device: Device, request: BuildRequest) -> list[Recipe]:
     sizes = _Sizes(bundle, request)
     machine = Machine.of(device.provider, device.which)
     recipes = [
-        Recipe(device.provider, graph.absolute(), shapes, machine, _precision(device.provider, graph, request))
+        Recipe(device.provider, graph.absolute(), shapes, machine, _precision(device, graph))
         for graph in _graphs(bundle)
         for shapes in (sizes.of(graph) if provider_named(device.provider).static_shapes else [{}])
     ]
@@ -67,6 +66,14 @@ def plan(bundle: Bundle, device: Device, request: BuildRequest) -> list[Recipe]:
     whole = [dataclasses.replace(recipe, workspace=request.workspace, options=given) for recipe in recipes]
     _check_options(given, whole)
     return whole
+
+
+def call_shapes(bundle: Bundle, graph: Path, request: BuildRequest) -> list[Shapes]:
+    """The shapes of the inputs of ``graph`` that have a free axis, by call: of one image, then of a guided one.
+
+    Raises ConfigError for a size that the bundle's networks cannot make, BundleError for a broken graph.
+    """
+    return _Sizes(bundle, request).of(graph)
 
 
 def _check_options(given: Mapping[str, str], recipes: Sequence[Recipe]) -> None:
@@ -87,10 +94,6 @@ def _check(provider: str, request: BuildRequest) -> None:
     if not row.static_shapes:
         for option in (option for option, value in given.items() if value):
             raise ConfigError(f"{option} does not apply to {provider}, whose graphs take any shape: leave it out")
-    if request.precision is not None and not row.has_precisions:
-        raise ConfigError(f"--precision is TensorRT's: {provider} computes in the types of the graph. Leave it out")
-    if request.precision not in (None, *PRECISIONS):
-        raise ConfigError(choose_from("precision", request.precision, PRECISIONS))
     for batch in request.batches or ():
         if batch < 1:
             raise ConfigError(f"--batch must be 1 or more, for instance 1,2,4, not {batch}")
@@ -115,16 +118,13 @@ def _graphs(bundle: Bundle) -> Iterator[Path]:
         yield graph
 
 
-def _precision(provider: str, graph: Path, request: BuildRequest) -> str | None:
-    if not provider_named(provider).has_precisions:
-        return None
-    if request.precision == "int8" and not is_quantized(graph):
+def _precision(device: Device, graph: Path) -> str | None:
+    if device.precision == INT8 and not is_quantized(graph):
         raise ConfigError(
             f"{component_of(graph)} is not quantized, and int8 takes the scales from a graph's QuantizeLinear nodes, "
             "which `ddim-edge export` does not write: leave --precision int8 out"
         )
-    half = any(declared.is_half for declared in declared_inputs(graph).values())
-    return request.precision or ("fp16" if half else "fp32")
+    return recorded_precision(device.provider, graph, device.precision)
 
 
 class _Sizes:

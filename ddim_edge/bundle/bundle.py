@@ -10,7 +10,7 @@ from typing import Any
 from ..arrays import Shape
 from ..diffusion.samplers import SamplerConfig, sampler_config
 from ..errors import ConfigError, choose_from
-from ..files import sha256_of_all
+from ..graphs.background_hash import BackgroundHash
 from ..graphs.external_data import check_onnx_file
 from ..graphs.same_files import SameFiles
 from .control_config import ControlConfig
@@ -103,18 +103,27 @@ class Bundle:
         is_own = self.scheduler is not None and config.name == self.scheduler.name
         return self.num_steps if is_own else default_steps_of(config)
 
-    @functools.cached_property
+    @property
     def sha256(self) -> str:
         """SHA-256 of the graphs and weights that make images, the UNet's first, as hexadecimal.
 
-        Raises BundleError where a file was replaced after a network of this bundle was opened.
+        Files are read for it only if this machine has not read them before, in their present state. Raises BundleError
+        where a file was replaced after a network of this bundle was opened.
         """
+        return self._hash.result()
+
+    def start_hashing(self) -> None:
+        """Begin to compute ``sha256``, which takes seconds if gigabytes have to be read; ``sha256`` waits for it.
+
+        Raises BundleError for a graph that is not complete.
+        """
+        _ = self._hash
+
+    @functools.cached_property
+    def _hash(self) -> BackgroundHash:
         graphs = sorted(graphs_of(self.folder), key=lambda graph: component_named(graph.parent.name).hash_rank)
         files = [file for graph in graphs for file in (graph, *sorted(check_onnx_file(graph, self.folder)))]
-        self.files.use(files)
-        digest = sha256_of_all(files)
-        self.files.use(files)
-        return digest
+        return BackgroundHash(files, self.files)
 
     def class_index(self, label: str | int) -> int:
         """The class of a name or number; ConfigError, with the nearest name, for an unknown one."""

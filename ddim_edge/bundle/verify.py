@@ -6,12 +6,12 @@ from typing import Any
 
 from ..config import read_json
 from ..errors import BundleError, ConfigError, shown
-from ..files import sha256_of
+from ..graphs.file_hashes import verified_sha256
 from .layout import EXPORT_RECORD
 
 
 def verify_files(folder: Path) -> int:
-    """Compare every file that export.json names with its hash there; return the number of files.
+    """Read every file that export.json names and compare its hash with that there; return the number of files.
 
     Raises BundleError if a file is missing or differs, or if there are no hashes.
     """
@@ -38,7 +38,7 @@ def _verify(folder: Path, name: str, expected: str | None) -> None:
     if not path.resolve().is_relative_to(folder.resolve()):
         raise BundleError(f"{folder / EXPORT_RECORD} names {shown(name)}, which is outside the bundle: refused")
     try:
-        found = sha256_of(path)
+        found = verified_sha256(path)
     except OSError as error:
         raise BundleError(f"cannot read {path}, which was exported: {error.strerror}. Copy it again") from None
     if found != expected:

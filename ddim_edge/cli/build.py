@@ -12,13 +12,15 @@ from ..build.run import Progress, build
 from ..bundle.bundle import Bundle
 from ..bundle.read import open_bundle
 from ..errors import ConfigError, shown
+from ..runtime.compiled.choice import device_of, fastest
 from ..runtime.compiled.places import bundle_cache, user_cache
-from ..runtime.compiled.recipe import PRECISIONS
 from ..runtime.compiled.upkeep import entries, prune
 from ..runtime.providers.device import Device
 from ..runtime.providers.options import parse_options
-from ..runtime.providers.table import BUILDABLE
+from ..runtime.providers.table import AUTO, BUILDABLE, provider_named
+from .build_auto import auto_json, auto_text, check_auto, keep, measured
 from .build_report import build_json, entry_facts, entry_text, megabytes, show_progress, summary
+from .device_options import precision_option
 from .environment import RepeatableOption
 
 _MEGABYTE = 2**20
@@ -26,7 +28,7 @@ _MEGABYTE = 2**20
 
 @click.command("build")
 @click.argument("bundle", required=False)
-@click.option("--provider", "-p", metavar="NAME[:DEVICE]", help=f"What to build for: {', '.join(BUILDABLE)}.")
+@click.option("--provider", "-p", metavar="NAME[:DEVICE]", help=f"What to build for: {', '.join((AUTO, *BUILDABLE))}.")
 @click.option(
     "--batch",
     "-b",
@@ -36,9 +38,7 @@ _MEGABYTE = 2**20
 @click.option("--height", type=int, help="Height of the images in pixels.  [default: the model's usual one]")
 @click.option("--width", type=int, help="Width of the images in pixels.  [default: the model's usual one]")
 @click.option("--no-guidance", is_flag=True, help="Build nothing for guided images, which have two rows per image.")
-@click.option(
-    "--precision", type=click.Choice(PRECISIONS), help="The precision of TensorRT's engines.  [default: as the graph]"
-)
+@precision_option
 @click.option("--workspace", type=int, metavar="MB", help="The most GPU memory that TensorRT may try kernels with.")
 @click.option("--beside", is_flag=True, help="Build into the bundle's folder, so that the build is copied with it.")
 @click.option(
@@ -62,6 +62,7 @@ _MEGABYTE = 2**20
     envvar="DDIM_EDGE_BUILD_PRUNE",
     help="Remove what is of no use here: outdated or unfinished.",
 )
+@click.option("--dry-run", is_flag=True, help="With --provider auto, print what is measured, and keep nothing.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 @click.option("--json", "as_json", is_flag=True, envvar="DDIM_EDGE_BUILD_JSON", help="Print one machine-readable line.")
 def build_command(
@@ -71,13 +72,14 @@ def build_command(
     height: int | None,
     width: int | None,
     no_guidance: bool,
-    precision: str | None,
+    precision: str,
     workspace: int | None,
     beside: bool,
     provider_option: tuple[str, ...],
     allow_fallback: bool,
     lists: bool,
     prunes: bool,
+    dry_run: bool,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -103,14 +105,40 @@ def build_command(
         caches = [user_cache(), *([bundle_cache(open_bundle(bundle).folder)] if bundle else [])]
         report = _prune(caches, as_json) if prunes else _list(caches, as_json)
     elif bundle is None or provider is None:
-        raise ConfigError(f"name a bundle and a provider: ddim-edge build BUNDLE --provider {'|'.join(BUILDABLE)}")
+        names = "|".join((AUTO, *BUILDABLE))
+        raise ConfigError(f"name a bundle and a provider: ddim-edge build BUNDLE --provider {names}")
     else:
         space = None if workspace is None else workspace * _MEGABYTE
-        wanted = BuildRequest(_batches(batch), height, width, not no_guidance, precision, space)
-        device = Device.parse(provider, parse_options(provider_option), allow_fallback=allow_fallback)
-        report = _build(open_bundle(bundle), device, wanted, beside, quiet, as_json)
+        wanted = BuildRequest(_batches(batch), height, width, not no_guidance, space)
+        options = parse_options(provider_option)
+        device = Device.parse(provider, options, allow_fallback=allow_fallback, precision=precision)
+        if device.provider == AUTO:
+            check_auto({"--batch": batch, "--workspace": workspace, "--allow-fallback": allow_fallback})
+            report = _auto(open_bundle(bundle), device.precision, wanted, beside, dry_run, quiet, as_json)
+        elif dry_run:
+            raise ConfigError("--dry-run is for --provider auto, which measures: leave it out")
+        else:
+            report = _build(open_bundle(bundle), device, wanted, beside, quiet, as_json)
     if not quiet:
         click.echo(report)
+
+
+def _auto(
+    bundle: Bundle, precision: str, wanted: BuildRequest, beside: bool, dry_run: bool, quiet: bool, as_json: bool
+) -> str:
+    """Measure what is installed; keep it and build for the best, unless that is a ``dry_run``."""
+    rows = measured(bundle, precision, wanted, quiet=quiet)
+    best, folder, built = fastest(rows, precision), None, []
+    assert best is not None
+    if not dry_run:
+        folder = keep(bundle, bundle_cache(bundle.folder) if beside else user_cache(), precision, rows)
+    if not dry_run and best.provider in BUILDABLE:
+        shaped = provider_named(best.provider).static_shapes
+        built = [
+            _build(bundle, device_of(best, Device()), wanted if shaped else BuildRequest(), beside, quiet, as_json)
+        ]
+    text = auto_json(rows, best, folder) if as_json else auto_text(bundle, rows, best, kept=not dry_run)
+    return json.dumps({**json.loads(text), **json.loads(built[0])}) if as_json and built else "\n".join([text, *built])
 
 
 def _build(bundle: Bundle, device: Device, wanted: BuildRequest, beside: bool, quiet: bool, as_json: bool) -> str:

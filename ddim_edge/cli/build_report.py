@@ -1,5 +1,6 @@
 """The output of ``ddim-edge build``: progress, summary, and the list of the cache."""
 
+import dataclasses
 import json
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
@@ -10,10 +11,12 @@ from rich.live import Live
 from rich.text import Text
 
 from ..build.run import Progress
+from ..runtime.compiled.choice import Choice
 from ..runtime.compiled.entry import Compiled
 from ..runtime.compiled.messages import shapes_text
-from ..runtime.compiled.recipe import Recipe
+from ..runtime.compiled.recipe import Recipe, component_of
 from ..runtime.compiled.upkeep import Entry
+from ..runtime.providers.table import AUTO
 
 
 def show_progress(progress: Iterable[Progress], *, quiet: bool) -> Iterator[Progress]:
@@ -72,16 +75,40 @@ def compiled_facts(compiled: Compiled) -> dict[str, Any]:
 def entry_facts(entry: Entry) -> dict[str, Any]:
     """An entry of the cache, for JSON; ``fault`` is None where it is of use."""
     known = compiled_facts(entry.compiled) if entry.compiled else {"folder": str(entry.folder)}
+    if entry.choice is not None:
+        known |= choice_facts(entry.choice)
     return {**known, "bytes": entry.size, "fault": entry.fault}
 
 
 def entry_text(entry: Entry) -> str:
     head = f"{entry.folder}  {megabytes(entry.size)}"
+    if entry.choice is not None:
+        head += f"\n  {choice_text(entry.choice)}, measured {entry.choice.date} of {entry.choice.graph}"
     if entry.compiled is not None:
         built = entry.compiled
         head += f"\n  {_what(built.recipe)}, for {built.recipe.machine.device}"
         head += f"\n  built {built.date} of {built.recipe.graph}"
     return f"{head}\n  of no use: {entry.fault}" if entry.fault else head
+
+
+def choice_facts(choice: Choice) -> dict[str, Any]:
+    """What was measured of a graph, for JSON."""
+    best = choice.best(choice.precision)
+    return {
+        "provider": AUTO,
+        "component": component_of(choice.graph),
+        "graph": str(choice.graph),
+        "precision": choice.precision,
+        "takes": best and dataclasses.asdict(best),
+        "measured": [dataclasses.asdict(row) for row in choice.rows],
+        "date": choice.date,
+    }
+
+
+def choice_text(choice: Choice) -> str:
+    """What ``--provider auto`` takes by a measurement, as text."""
+    best = choice.best(choice.precision)
+    return f"auto for {component_of(choice.graph)} takes {best.name if best else 'nothing'}"
 
 
 def megabytes(size: float) -> str:

@@ -8,12 +8,22 @@ import click
 
 from ..runtime.providers.device import Device
 from ..runtime.providers.options import parse_options
+from ..runtime.providers.precision import FLOAT32, PRECISIONS
 from ..runtime.providers.table import NAMES
 from .environment import RepeatableOption
 
+precision_option = click.option(
+    "--precision",
+    default=FLOAT32,
+    show_default=True,
+    metavar="|".join(PRECISIONS),
+    help="What the provider may compute in. With float32 a seed gives the same image everywhere; auto lets the "
+    "provider choose.",
+)
+
 
 def device_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command --provider, --provider-option and --allow-fallback."""
+    """Give a command --provider, --precision, --provider-option and --allow-fallback."""
 
     @click.option(
         "--provider",
@@ -22,6 +32,7 @@ def device_options(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="NAME[:DEVICE]",
         help=f"What to run on: {', '.join(NAMES)}; cuda:1 is the second GPU.",
     )
+    @precision_option
     @click.option(
         "--provider-option",
         "provider_options",
@@ -32,8 +43,11 @@ def device_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )
     @click.option("--allow-fallback", is_flag=True, help="Let the CPU do what the provider cannot.")
     @functools.wraps(command)
-    def with_device(provider: str, provider_options: tuple[str, ...], allow_fallback: bool, **rest: Any) -> Any:
-        device = Device.parse(provider, parse_options(provider_options), allow_fallback=allow_fallback)
+    def with_device(
+        provider: str, precision: str, provider_options: tuple[str, ...], allow_fallback: bool, **rest: Any
+    ) -> Any:
+        options = parse_options(provider_options)
+        device = Device.parse(provider, options, allow_fallback=allow_fallback, precision=precision)
         return command(device=device, **rest)
 
     return with_device

@@ -29,7 +29,9 @@ _GRAPHS = (f"*/{MODEL}", f"*/{FP32_MODEL}", f"{UNET.name}/{STEP_MODEL}")
     "--json", "as_json", is_flag=True, envvar="DDIM_EDGE_INSPECT_JSON", help="Print one machine-readable line."
 )
 @click.option(
-    "--verify", is_flag=True, help="Compare every file's hash with the one that the export or build recorded."
+    "--verify",
+    is_flag=True,
+    help="Read every file, and compare its hash with that which the export or build recorded.",
 )
 def inspect_command(model: str, as_json: bool, verify: bool) -> None:
     """Show MODEL's graphs, and what its scheduler file means.
@@ -42,6 +44,8 @@ def inspect_command(model: str, as_json: bool, verify: bool) -> None:
       ddim-edge inspect my-bundle/ --verify
     """
     bundle = open_bundle(model)
+    # First, so that the hash below is that of what was read now.
+    verified = _verified(bundle.folder) if verify else {}
     facts: dict[str, Any] = {
         "model": bundle.name,
         "folder": str(bundle.folder),
@@ -55,11 +59,14 @@ def inspect_command(model: str, as_json: bool, verify: bool) -> None:
         "graphs": list(_graphs(bundle.folder)),
         "scheduler": _scheduler_facts(bundle),
         "num_steps": bundle.num_steps,
+        **verified,
     }
-    if verify:
-        facts["verified"] = verify_files(bundle.folder)
-        facts["verified_compiled"] = verify_compiled(bundle.folder)
     click.echo(json.dumps(facts) if as_json else _text(facts, bundle))
+
+
+def _verified(folder: Path) -> dict[str, int]:
+    """Read all files that the export and the build recorded. The numbers of files, if all are as they were."""
+    return {"verified": verify_files(folder), "verified_compiled": verify_compiled(folder)}
 
 
 def _scheduler_facts(bundle: Bundle) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Output of ``ddim-edge run``: one file with all images, or a folder with one file per image."""
 
 import contextlib
+import functools
 import itertools
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,7 +15,7 @@ from ..files import output_errors, write_file, write_new_file
 from ..generation.requests.request import Request
 from ..generation.results import Progress
 from ..images.encode import gif_bytes, grid, png_bytes
-from ..images.save import ImageFolder, check_can_write, check_suffix, file_bytes
+from ..images.save import RUN_FILE, ImageFolder, check_can_write, check_suffix, create_folder, file_bytes
 
 
 def free_names(model: str, file_format: str) -> Iterator[Path]:
@@ -71,13 +72,14 @@ class FileOutput:
 
     With ``index``, the recipe is that of one image of a folder: only this image is written. Its whole batch is
     generated, since the batch can change an image by a rounding error. With ``other_names``, an existing file is not
-    replaced: the images get the first of these names that is free.
+    replaced: the images get the first of these names that is free. ``recipe`` is called when the file is written: the
+    model's hash may not be known before.
     """
 
     def __init__(
         self,
         path: Path,
-        recipe: Mapping[str, Any],
+        recipe: Callable[[], Mapping[str, Any]],
         index: int | None,
         estimates: EstimateOptions,
         other_names: Iterator[Path] | None = None,
@@ -86,7 +88,7 @@ class FileOutput:
         check_can_write(path)
         estimates.check()
         self.path, self.index, self.estimates, self._other_names = path, index, estimates, other_names
-        self.recipe = recipe if index is None else {**recipe, "index": index}
+        self._recipe = recipe
         self._batches: list[Pixels] = []
         self._frames: dict[int, list[Pixels]] = {}
 
@@ -115,7 +117,8 @@ class FileOutput:
         return images[position : position + 1]
 
     def write(self) -> None:
-        self.path = write_image_file(self.path, file_bytes(self.path, self.images, self.recipe), self._other_names)
+        recipe = {**self._recipe(), **({} if self.index is None else {"index": self.index})}
+        self.path = write_image_file(self.path, file_bytes(self.path, self.images, recipe), self._other_names)
         frames = {calls: grid(np.concatenate(batches)) for calls, batches in sorted(self._frames.items())}
         if self.estimates.animate:
             write_file(self.path.with_suffix(".gif"), gif_bytes(list(frames.values())))
@@ -128,13 +131,26 @@ class FileOutput:
 
 
 class FolderOutput:
-    """Writes one file per image to a folder, batch by batch. A run that was interrupted can be resumed."""
+    """Writes one file per image to a folder, batch by batch. A run that was interrupted can be resumed.
 
-    def __init__(self, folder: Path, recipe: Mapping[str, Any], suffix: str, estimates: EstimateOptions) -> None:
+    ``recipe`` is called at once only if the folder has images, which may be of another run: the model's hash may not be
+    known yet.
+    """
+
+    def __init__(
+        self, folder: Path, recipe: Callable[[], Mapping[str, Any]], suffix: str, estimates: EstimateOptions
+    ) -> None:
         estimates.check()
         self.path, self.estimates = folder, estimates
         self.num_made = 0
-        self._folder = ImageFolder(folder, recipe, suffix)
+        self._recipe, self._suffix = recipe, suffix
+        create_folder(folder)
+        if (folder / RUN_FILE).exists():
+            _ = self._folder
+
+    @functools.cached_property
+    def _folder(self) -> ImageFolder:
+        return ImageFolder(self.path, self._recipe(), self._suffix)
 
     def chunks(self, request: Request) -> Sequence[range]:
         """The batches with a missing image. The whole batch is generated again, so that its images are the same."""

@@ -3,7 +3,8 @@
 import itertools
 import json
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -129,7 +130,7 @@ def run_command(
     if gif or show or save_every or suffix == ".png":
         check_channels(shape[0])
     estimates = EstimateOptions(animate=gif, every=save_every)
-    used = recipe_of(bundle, request)
+    used = partial(recipe_of, bundle, request)  # needs the model's hash, which is computed while networks are opened
     destination = _destination(target, used, recipe.get("index"), file_format, estimates, None if output else names)
     # Networks can have gigabytes: they are opened after all other checks.
     pipeline = Pipeline(bundle, device, low_memory=low_memory)
@@ -145,7 +146,7 @@ def run_command(
 
 def _destination(
     target: str,
-    recipe: Mapping[str, Any],
+    recipe: Callable[[], Mapping[str, Any]],
     index: int | None,
     file_format: str,
     estimates: EstimateOptions,

@@ -12,7 +12,7 @@ import numpy as np
 from ..bundle.bundle import Bundle
 from ..bundle.read import open_bundle
 from ..errors import BundleError, ConfigError, listed
-from ..networks.components import Components, open_unet
+from ..networks.components import Components, open_unet, unet_graph
 from ..networks.controlnet import ControlNets
 from ..networks.denoiser import Denoiser
 from ..networks.safety_checker import warn_checker_off, warn_unsafe
@@ -39,8 +39,9 @@ class Pipeline:
     """
 
     def __init__(self, bundle: Bundle, device: Device | str = "auto", *, low_memory: bool = False) -> None:
-        sessions = Sessions(device, low_memory=low_memory, files=bundle.files)
+        sessions = Sessions(device, low_memory=low_memory, files=bundle.files, measured=unet_graph(bundle))
         self.bundle = bundle
+        bundle.start_hashing()  # recipes have the hash, and no image is finished before it
         controls = ControlNets(bundle.folder, bundle.controls, sessions)
         self.denoiser = Denoiser(open_unet(bundle, sessions), controls)
         controls.check_fit(self.denoiser.session)
@@ -64,8 +65,8 @@ class Pipeline:
         Raises ConfigError for options that this model does not support, PredictionError if the network returns NaN.
         """
         request = self.request(**options)
-        recipe = self.recipe(request)  # first, because it raises where a file of the model was replaced
         ends = [(end.images, end.is_safe or ()) for end in self.run(request) if end.images is not None]
+        recipe = self.recipe(request)
         images, flags = zip(*ends, strict=True)
         is_safe = tuple(itertools.chain(*flags)) or None
         return Result(np.concatenate(images), recipe, self.provider, is_safe)

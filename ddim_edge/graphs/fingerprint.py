@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import BundleError
-from ..files import open_regular, sha256_of_all
+from ..files import open_regular
 from .external_data import check_onnx_file
+from .file_hashes import known_sha256_of_all
 
 _BLOCKS, _BLOCK = 32, 4096
 
@@ -22,7 +23,7 @@ def graph_files(graph: Path) -> list[Path]:
 
 def graph_sha256(graph: Path) -> str:
     """The SHA-256 of the contents of a graph and its weights, as hexadecimal; paths and times do not matter."""
-    return sha256_of_all(graph_files(graph))
+    return known_sha256_of_all(graph_files(graph))
 
 
 def graph_sketch(graph: Path) -> str:

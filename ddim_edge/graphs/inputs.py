@@ -1,4 +1,4 @@
-"""Reads a graph's inputs and operators from its file, without ONNX Runtime."""
+"""Reads a graph's inputs, outputs and operators from its file, without ONNX Runtime."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -9,7 +9,7 @@ from ..errors import BundleError
 from .protobuf import fields, mapped, varint
 
 # The field numbers of onnx.proto.
-_GRAPH, _NODE, _OPERATOR, _INPUT, _INITIALIZER, _INITIALIZER_NAME = 7, 1, 4, 11, 5, 8
+_GRAPH, _NODE, _OPERATOR, _INPUT, _OUTPUT, _INITIALIZER, _INITIALIZER_NAME = 7, 1, 4, 11, 12, 5, 8
 _NAME, _TYPE, _TENSOR, _ELEMENT, _SHAPE, _DIMENSION, _LENGTH, _LENGTH_NAME = 1, 2, 1, 1, 2, 1, 1, 2
 _FLOAT16 = (10, 16)  # and bfloat16
 
@@ -18,7 +18,7 @@ T = TypeVar("T")
 
 
 class Declared(NamedTuple):
-    """An input: whether it is fp16 or bfloat16, and its shape, with a name for each free axis."""
+    """An input or output: whether it is fp16 or bfloat16, and its shape, with a name for each free axis."""
 
     is_half: bool
     shape: tuple[int | str, ...]
@@ -27,6 +27,11 @@ class Declared(NamedTuple):
 def declared_inputs(graph: Path) -> dict[str, Declared]:
     """The inputs of a graph by name, in order. Raises BundleError where the file is not an ONNX graph."""
     return _read(graph, lambda message: dict(_inputs(message)))
+
+
+def declared_outputs(graph: Path) -> dict[str, Declared]:
+    """The outputs of a graph by name, in order. Raises BundleError where the file is not an ONNX graph."""
+    return _read(graph, lambda message: dict(map(_declared, _children(message, _OUTPUT))))
 
 
 def operators(graph: Path) -> Counter[str]:
@@ -56,9 +61,14 @@ def _inputs(message: memoryview) -> Iterator[tuple[str, Declared]]:
     # Before version 4 of the format, every initializer was an input as well.
     weights = {_text(contents, _INITIALIZER_NAME) for contents in _children(message, _INITIALIZER)}
     for contents in _children(message, _INPUT):
-        if (name := _text(contents, _NAME)) not in weights:
-            tensor = _child(_child(contents, _TYPE), _TENSOR)
-            yield name, Declared(_number(tensor, _ELEMENT) in _FLOAT16, tuple(_shape(_child(tensor, _SHAPE))))
+        if _text(contents, _NAME) not in weights:
+            yield _declared(contents)
+
+
+def _declared(contents: memoryview) -> tuple[str, Declared]:
+    tensor = _child(_child(contents, _TYPE), _TENSOR)
+    half = _number(tensor, _ELEMENT) in _FLOAT16
+    return _text(contents, _NAME), Declared(half, tuple(_shape(_child(tensor, _SHAPE))))
 
 
 def _shape(message: memoryview) -> Iterator[int | str]:

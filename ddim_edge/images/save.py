@@ -43,6 +43,13 @@ def check_can_write(path: Path) -> None:
         raise OutputError(f"cannot write {path}: the folder {folder} is not writable")
 
 
+def create_folder(folder: Path) -> None:
+    """Create a folder for images, if it is not there. OutputError if that fails, or no file can be written there."""
+    with output_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    check_can_write(folder / RUN_FILE)
+
+
 class ImageFolder:
     """A folder with one file per image, named by its index, and the recipe of the whole run in ``run.json``.
 
@@ -52,8 +59,7 @@ class ImageFolder:
 
     def __init__(self, folder: Path, recipe: Mapping[str, Any], suffix: str = ".png") -> None:
         self.folder, self.recipe, self.suffix = folder, recipe, suffix
-        with output_errors(folder):
-            folder.mkdir(parents=True, exist_ok=True)
+        create_folder(folder)
         self._claim()
 
     def _claim(self) -> None:

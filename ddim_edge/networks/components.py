@@ -1,6 +1,7 @@
 """Components: a bundle's networks beside the UNet: text encoders, VAE and safety checker."""
 
 from collections.abc import Mapping
+from pathlib import Path
 from typing import NamedTuple, Self
 
 import numpy as np
@@ -22,8 +23,13 @@ def open_unet(bundle: Bundle, sessions: Sessions) -> Session:
 
     Raises BundleError or ProviderError if that fails.
     """
+    return sessions.open(unet_graph(bundle), bundle.folder, each_step=True)
+
+
+def unet_graph(bundle: Bundle) -> Path:
+    """The graph that is run at every step, as in ``open_unet``."""
     plain, fused = (bundle.folder / UNET.name / name for name in (MODEL, STEP_MODEL))
-    return sessions.open(fused if fused.is_file() else plain, bundle.folder, each_step=True)
+    return fused if fused.is_file() else plain
 
 
 class Components(NamedTuple):

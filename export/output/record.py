@@ -8,7 +8,8 @@ from typing import Any
 
 from ddim_edge.bundle.layout import EXPORT_RECORD
 from ddim_edge.config import read_json
-from ddim_edge.files import sha256_of, write_file
+from ddim_edge.files import write_file
+from ddim_edge.graphs.file_hashes import read_sha256, remember
 
 
 def write_json(path: Path, contents: Mapping[str, Any]) -> None:
@@ -34,7 +35,7 @@ def hash_files(folder: Path) -> dict[str, dict[str, str | int]]:
 
 def file_entry(file: Path) -> dict[str, str | int]:
     """The SHA-256 and the size in bytes of a file."""
-    return {"sha256": sha256_of(file), "size": file.stat().st_size}
+    return {"sha256": read_sha256(file), "size": file.stat().st_size}
 
 
 def entry_of(contents: bytes) -> dict[str, str | int]:
@@ -61,6 +62,15 @@ def update_hashes(folder: Path, files: Iterable[Path], **facts: Any) -> None:
     contents = read_json(folder / EXPORT_RECORD)
     stated = facts if "network" in contents else {}
     write_json(folder / EXPORT_RECORD, {**contents, **stated, "files": entries})
+
+
+def remember_hashes(folder: Path) -> None:
+    """Note the hashes of the files below ``folder`` for this machine, so that the first run does not read them again.
+
+    Only of files that this process has hashed, here or before they were moved here.
+    """
+    for file in _files(folder):
+        remember(file)
 
 
 def folder_size(folder: Path) -> int:

@@ -129,10 +129,25 @@ def test_an_axis_that_nobody_knows_is_named(new_bundle: Callable[..., Path]) -> 
         _shapes(bundle)
 
 
-def test_the_precision_is_that_of_the_graph_unless_it_is_said(new_bundle: Callable[..., Path]) -> None:
-    bundle = open_bundle(new_bundle(tiny_model(half=True)))
-    for wanted, precision in ((BuildRequest(), "fp16"), (BuildRequest(precision="fp32"), "fp32")):
-        assert {recipe.precision for recipe in plan(bundle, Device("tensorrt"), wanted)} == {precision}
+@pytest.mark.parametrize(
+    ("given", "whole", "half"),
+    [
+        ("float32", "fp32", "fp16"),
+        ("fp32", "fp32", "fp16"),
+        ("fp16", "fp16", "fp16"),
+        ("bfloat16", "bf16", "bf16"),
+        ("auto", "auto", "auto"),
+    ],
+)
+def test_the_precision_says_what_a_float32_graph_computes_in(
+    new_bundle: Callable[..., Path], tiny_bundle: Path, given: str, whole: str, half: str
+) -> None:
+    device = Device("tensorrt", precision=given)
+    for folder, precision in ((tiny_bundle, whole), (new_bundle(tiny_model(half=True)), half)):
+        assert {recipe.precision for recipe in plan(open_bundle(folder), device, BuildRequest())} == {precision}
+
+
+def test_a_plan_has_the_precision_the_workspace_and_the_machine() -> None:
     (recipe, *_) = plan(open_bundle("fashion-mnist"), Device("tensorrt"), BuildRequest(workspace=2**20))
     assert (recipe.precision, recipe.workspace, recipe.machine) == ("fp32", 2**20, GPU)
 
@@ -146,16 +161,6 @@ def test_the_precision_is_that_of_the_graph_unless_it_is_said(new_bundle: Callab
         ("openvino", BuildRequest(width=64), "--width does not apply to openvino"),
         ("cpu", BuildRequest(guided=False), "--no-guidance does not apply to cpu"),
         ("cpu", BuildRequest(workspace=1), "--workspace does not apply to cpu"),
-        (
-            "tensorrt-rtx",
-            BuildRequest(precision="fp16"),
-            "--precision is TensorRT's: tensorrt-rtx computes in the types of",
-        ),
-        (
-            "tensorrt",
-            BuildRequest(precision="int8"),
-            "unet is not quantized, and int8 takes the scales from a graph's QuantizeLinear nodes",
-        ),
         ("tensorrt", BuildRequest(batches=(1, 0)), "--batch must be 1 or more, for instance 1,2,4, not 0"),
         ("tensorrt", BuildRequest(workspace=0), "--workspace must be 1 MB or more"),
         ("tensorrt", BuildRequest(height=30), "height 30 is not a multiple of 4"),
@@ -165,6 +170,12 @@ def test_what_means_nothing_is_refused(provider: str, wanted: BuildRequest, word
     with pytest.raises(ConfigError) as caught:
         plan(open_bundle("fashion-mnist"), Device(provider), wanted)
     assert words in str(caught.value)
+
+
+def test_int8_needs_the_scales_in_the_graph() -> None:
+    message = "unet is not quantized, and int8 takes the scales from a graph's QuantizeLinear nodes"
+    with pytest.raises(ConfigError, match=message):
+        plan(open_bundle("fashion-mnist"), Device("tensorrt", precision="int8"), BuildRequest())
 
 
 def test_a_provider_that_does_not_load_fails_first(monkeypatch: pytest.MonkeyPatch, tiny_bundle: Path) -> None:

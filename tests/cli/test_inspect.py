@@ -4,9 +4,13 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from ddim_edge.bundle.read import open_bundle
+from ddim_edge.files import sha256_of
 from tests.helpers.command_line import Invoke
-from tests.helpers.tiny_bundles import LABELS, NULL_CLASS, tiny_model, write_bundle
+from tests.helpers.hashing import count_reading, forget_in_process, keep_all_hashes
+from tests.helpers.tiny_bundles import LABELS, NULL_CLASS, tiny_model, write_bundle, write_json
 
 
 def test_inspect_as_json(invoke: Invoke, tiny_bundle: Path) -> None:
@@ -77,3 +81,23 @@ def test_inspect_says_that_files_are_links_to_the_hugging_face_cache(
     text = invoke("inspect", snapshot).out
     assert f"its files are links to the Hugging Face cache: {(repository / 'blobs').resolve()}\n" in text
     assert invoke("run", snapshot, "--steps", "1", "--quiet").code == 0
+
+
+def test_verify_reads_every_file_and_corrects_what_is_remembered(
+    invoke: Invoke, new_bundle: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    bundle = new_bundle()
+    graph = bundle / "unet" / "model.onnx"
+    write_json(bundle / "export.json", {"files": {"unet/model.onnx": {"sha256": sha256_of(graph)}}})
+    keep_all_hashes(monkeypatch, tmp_path / "cache")
+    right = json.loads(invoke("inspect", bundle, "--json").out)["sha256"]
+    (note,) = (tmp_path / "cache" / "hashes").iterdir()
+    read = count_reading(monkeypatch)
+    forget_in_process(monkeypatch)
+    assert json.loads(invoke("inspect", bundle, "--json").out)["sha256"] == right
+    assert read == []
+    note.write_text(note.read_text().replace(sha256_of(graph), "0" * 64))
+    forget_in_process(monkeypatch)
+    assert json.loads(invoke("inspect", bundle, "--json", "--verify").out)["sha256"] == right
+    assert read == [graph]
+    assert sha256_of(graph) in note.read_text()

@@ -1,5 +1,6 @@
 """Runs at the same time in one folder: each gets its own names."""
 
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -22,7 +23,7 @@ def test_two_runs_that_chose_one_name_leave_two_files(tmp_path: Path, suffix: st
     outputs = []
     for seed in (1, 2):
         names = free_names("model", suffix)
-        outputs.append(FileOutput(next(names), {"seed": seed}, None, EstimateOptions(), names))
+        outputs.append(FileOutput(next(names), partial(dict, seed=seed), None, EstimateOptions(), names))
     for output in outputs:
         output.take(PROGRESS)
         output.write()

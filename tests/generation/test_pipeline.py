@@ -8,10 +8,12 @@ import numpy as np
 import pytest
 
 import ddim_edge
+from ddim_edge.bundle.read import open_bundle
 from ddim_edge.diffusion.noise import noise_stream
 from ddim_edge.files import write_file
 from ddim_edge.generation.requests.request import Request
 from tests.helpers.counting import CountingSession
+from tests.helpers.hashing import hold_reading, keep_all_hashes
 from tests.helpers.tiny_bundles import LABELS, NULL_CLASS, tiny_model, tiny_prediction, write_bundle
 
 
@@ -272,12 +274,18 @@ def test_the_recipe_says_everything(pipeline: ddim_edge.Pipeline) -> None:
     }
 
 
-def test_a_recipe_never_names_a_file_that_was_replaced_after_the_model_was_opened(tmp_path: Path) -> None:
+def test_a_recipe_never_names_a_file_that_was_replaced_after_the_model_was_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     folder = write_bundle(tmp_path / "bundle", external=True)
-    pipeline, early = ddim_edge.load(folder, "cpu"), ddim_edge.load(folder, "cpu")
-    right = early.bundle.sha256
+    early = ddim_edge.load(folder, "cpu")
+    right = open_bundle(folder).sha256
+    keep_all_hashes(monkeypatch, tmp_path / "cache")
+    goes_on = hold_reading(monkeypatch)
+    pipeline = ddim_edge.load(folder, "cpu")  # while its files are still being read for their hash
     data = folder / "unet" / "model.onnx_data"
     write_file(data, bytes(data.stat().st_size))
+    goes_on.set()
     with pytest.raises(ddim_edge.BundleError, match=r"model\.onnx_data was replaced after the model was opened"):
         pipeline.generate(num_steps=2)
     assert early.generate(num_steps=2).recipe["model_sha256"] == right

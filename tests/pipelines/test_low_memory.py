@@ -10,6 +10,7 @@ import pytest
 
 import ddim_edge
 from ddim_edge.images.encode import read_recipe
+from ddim_edge.runtime.providers.device import Device
 from ddim_edge.runtime.sessions import opening
 from ddim_edge.runtime.sessions.session_options import Purpose
 from tests.helpers.command_line import Invoke
@@ -41,8 +42,8 @@ class Opened:
 def opened(monkeypatch: pytest.MonkeyPatch) -> Opened:
     watch, create = Opened(), opening._create
 
-    def watched(path: Path, provider: Any, which: str | None, purpose: Purpose, *rest: Any) -> Any:
-        made = create(path, provider, which, purpose, *rest)
+    def watched(path: Path, provider: Any, device: Device, purpose: Purpose, *rest: Any) -> Any:
+        made = create(path, provider, device, purpose, *rest)
         if purpose is not Purpose.INSPECT:
             watch.add(path.parent.name, made)
         return made

@@ -10,6 +10,7 @@ from typing import Any, Self
 from ...errors import ProviderError
 from ..hardware import nvidia
 from ..hardware.cpu_name import cpu_with_vectors
+from ..providers import openvino_module
 from ..providers.onnxruntime_module import load_cuda_libraries, runtime
 from ..providers.table import provider_named
 
@@ -40,6 +41,9 @@ class Machine:
         """Describe this machine for one device of a provider. Raises ProviderError where the provider does not load."""
         row = provider_named(provider)
         plugin, version = row.as_plugin, str(runtime().__version__)
+        if row.uses_own_runtime(which):
+            name = openvino_module.device_named(which)
+            return cls(cpu_with_vectors() if name == "CPU" else name, None, version, openvino_module.version())
         compiler = plugin.package if plugin else None
         if row.is_nvidia:
             load_cuda_libraries()

@@ -1,26 +1,20 @@
 """Where compiled graphs are kept: in the bundle's own folder, and in the user's cache."""
 
-import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
 
 from ...errors import ConfigError
+from ...user_cache import cache_folder
 
-CACHE_VARIABLE = "DDIM_EDGE_CACHE"
 FOLDER_NAME = re.compile(r"(?P<provider>[a-z]+(?:-[a-z]+)*)-(?P<component>\w+)-[0-9a-f]{16}", re.ASCII)
 """The name of the folder of one compiled graph."""
-_PLACE, _CHECKED = "compiled", "checked"
+_PLACE = "compiled"
 
 
 def user_cache() -> Path:
     """The user's cache of compiled graphs, for all bundles. Raises ConfigError where the user has no home folder."""
-    return _own_folder() / _PLACE
-
-
-def checked_folder() -> Path:
-    """Where is kept which compiled graphs were checked. Raises ConfigError as ``user_cache``."""
-    return _own_folder() / _CHECKED
+    return cache_folder(_PLACE)
 
 
 def bundle_cache(bundle: Path) -> Path:
@@ -47,13 +41,3 @@ def cached_folders(cache: Path) -> list[Path]:
         return [path for path in named if path.is_dir() and not path.is_symlink()]
     except OSError:
         return []
-
-
-def _own_folder() -> Path:
-    if os.environ.get(CACHE_VARIABLE):
-        return Path(os.environ[CACHE_VARIABLE]).absolute()
-    base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
-    try:
-        return base.expanduser().absolute() / "ddim-edge"
-    except RuntimeError:
-        raise ConfigError(f"you have no home folder for a cache: name a folder in {CACHE_VARIABLE}") from None

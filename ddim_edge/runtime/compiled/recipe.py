@@ -10,11 +10,13 @@ from typing import Any, Self
 
 from ...bundle.layout import MODEL
 from ...graphs.fingerprint import graph_sketch, graph_stamps
+from ...graphs.inputs import declared_inputs
 from ..providers.options import compile_options
+from ..providers.precision import FLOAT32, short
+from ..providers.table import CompiledForm, provider_named
 from .machine import Machine
 
 FORMAT = 1
-PRECISIONS = ("fp32", "fp16", "int8")
 
 Shapes = Mapping[str, tuple[int, ...]]
 """The shapes of a graph's inputs by name."""
@@ -29,7 +31,7 @@ class Recipe:
         graph: the file of the graph.
         shapes: the shapes of the inputs that have a free axis; empty where any shape fits.
         machine: the machine that it is compiled on.
-        precision: fp32, fp16 or int8 where the provider can choose; None where the types of the graph decide.
+        precision: as ``recorded_precision`` gives it.
         workspace: the most bytes of GPU memory that the compiler may try kernels with; None for the provider's default.
         options: the provider's options that the user gave, without those that do not change what is compiled.
     """
@@ -55,13 +57,8 @@ class Recipe:
         return cache / f"{self.provider}-{self.component}-{self.key(sha256)}"
 
     def to_json(self, folder: Path, sha256: str) -> dict[str, Any]:
-        """The recipe in ``built.json``. The graph's path is relative where the cache is in the bundle's folder, so that
-        both can be moved together.
-        """
-        inside = folder.is_relative_to(self.graph.parent.parent)
-        graph = os.path.relpath(self.graph, folder) if inside else str(self.graph)
-        known = {"stamps": graph_stamps(self.graph), "sketch": graph_sketch(self.graph)}
-        return {**self._described(), "graph": graph, "graph_sha256": sha256, **known}
+        """The recipe in ``built.json``."""
+        return {**self._described(), "graph_sha256": sha256, **source_json(self.graph, folder)}
 
     def _described(self) -> dict[str, Any]:
         return {
@@ -89,6 +86,28 @@ class Recipe:
             workspace=facts["workspace"],
             options=dict(facts["options"]),
         )
+
+
+def source_json(graph: Path, folder: Path) -> dict[str, Any]:
+    """The source ``graph`` in a record in ``folder``, and how to recognize it without reading all of it.
+
+    Its path is relative where the cache is in the bundle's folder, so that both can be moved together.
+    """
+    inside = folder.is_relative_to(graph.parent.parent)
+    path = os.path.relpath(graph, folder) if inside else str(graph)
+    return {"graph": path, "stamps": graph_stamps(graph), "sketch": graph_sketch(graph)}
+
+
+def recorded_precision(provider: str, graph: Path, precision: str) -> str | None:
+    """How a recipe records a device's precision: fp32, bf16, fp16, int8 or auto; None where the graph's types decide.
+
+    TensorRT has to be told of a graph in fp16. What other providers compile in float32 has no entry.
+    """
+    row = provider_named(provider)
+    if row.compiled_form is not CompiledForm.ENGINES:
+        return None if precision == FLOAT32 or not row.precisions else short(precision)
+    half = precision == FLOAT32 and any(declared.is_half for declared in declared_inputs(graph).values())
+    return "fp16" if half else short(precision)
 
 
 def provider_options(recipe: Recipe, folder: Path) -> dict[str, str]:

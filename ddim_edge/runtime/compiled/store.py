@@ -7,14 +7,15 @@ import dataclasses
 import functools
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 from ...graphs.fingerprint import Stamps, graph_sha256, graph_sketch, graph_stamps
 from ..providers.options import compile_time_options
+from ..providers.precision import CHOSEN_BY_PROVIDER, FLOAT32, precision_named
 from .entry import Compiled
 from .machine import Machine
 from .places import FOLDER_NAME, cached_folders, caches_of
-from .recipe import component_of
+from .recipe import component_of, recorded_precision
 
 
 class Found(NamedTuple):
@@ -26,6 +27,19 @@ class Found(NamedTuple):
     """Why the others do not run here, as text."""
     damaged: tuple[str, ...] = ()
     """Those of ``reasons`` that name damaged files."""
+
+
+class Recorded(Protocol):
+    """A record about a graph, with what recognizes the graph."""
+
+    @property
+    def sha256(self) -> str: ...
+
+    @property
+    def stamps(self) -> Stamps: ...
+
+    @property
+    def sketch(self) -> str: ...
 
 
 class SourceGraph:
@@ -46,8 +60,8 @@ class SourceGraph:
     def sha256(self) -> str:
         return graph_sha256(self.graph)
 
-    def matches(self, entry: Compiled) -> bool:
-        """Whether ``entry`` was compiled from a graph with these contents."""
+    def matches(self, entry: Recorded) -> bool:
+        """Whether ``entry`` is of a graph with these contents."""
         if self.stamps == entry.stamps:
             return True
         sizes, compiled = ([stamp[0] for stamp in stamps.values()] for stamps in (self.stamps, entry.stamps))
@@ -60,11 +74,12 @@ def find(
     which: str | None = None,
     options: Mapping[str, str] | None = None,
     machine: Machine | None = None,
+    precision: str = CHOSEN_BY_PROVIDER,
 ) -> Found:
     """Find what was compiled of ``graph`` for one device of a provider, in the bundle's folder and the user's cache.
 
-    ``options``: the provider's options that the user gave. Fast where nothing was compiled. Raises ProviderError where
-    something was, and the provider does not load.
+    ``options``: the provider's options that the user gave. ``precision``: the device's; with auto any fits. Fast
+    where nothing was compiled. Raises ProviderError where something was, and the provider does not load.
     """
     source = SourceGraph(graph)
     entries = list(_entries(source.graph, provider))
@@ -73,7 +88,7 @@ def find(
     if not own:
         return Found((), tuple(changed[:1]))
     here, wanted = machine or Machine.of(provider, which), compile_time_options(options or {})
-    faults = [(entry, _faults(entry, here, wanted)) for entry in own]
+    faults = [(entry, [*_faults(entry, here, wanted), *_other_precision(entry, precision)]) for entry in own]
     whole, harmed = _sort_out_damaged([entry for entry, found in faults if not found])
     fitting = sorted(whole, key=lambda entry: entry.date, reverse=True)
     reasons = dict.fromkeys([*changed, *(why for _, found in faults for why in found), *harmed])
@@ -98,6 +113,15 @@ def _faults(entry: Compiled, here: Machine, options: Mapping[str, str]) -> list[
         built = " ".join(f"--provider-option {key}={value}" for key, value in entry.recipe.options.items())
         faults.append(f"built with {built or 'no --provider-option'}")
     return faults
+
+
+def _other_precision(entry: Compiled, precision: str) -> Iterator[str]:
+    """That it computes in another precision than the device's, as text; nothing where it does not."""
+    built = entry.recipe.precision
+    if precision != CHOSEN_BY_PROVIDER and built != recorded_precision(
+        entry.recipe.provider, entry.recipe.graph, precision
+    ):
+        yield f"built with --precision {precision_named(built or FLOAT32)}"
 
 
 def _is_outdated(entry: Compiled, source: SourceGraph, own: list[Compiled]) -> bool:

@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import IO, NamedTuple
 
 from ...errors import BundleError, ConfigError, OutputError, ProviderError
+from . import choice as choices
+from .choice import Choice
 from .entry import RECORD, TIMING, Compiled
 from .integrity import incomplete
 from .machine import Machine
@@ -27,19 +29,24 @@ class Entry(NamedTuple):
 
     folder: Path
     compiled: Compiled | None
-    """None for an unfinished folder."""
+    """None for an unfinished folder, and for a choice."""
     fault: str | None
     """Why it is of no use here; None where it is of use, or unknown because its provider does not load."""
     size: int
     """Bytes on disk."""
+    choice: Choice | None = None
+    """What ``ddim-edge build --provider auto`` measured, where the folder holds that."""
 
 
 def entries(caches: Sequence[Path], machines_of: MachinesOf | None = None) -> list[Entry]:
     """All entries of some caches, with what is wrong with them."""
     finder = _FaultFinder(machines_of or Machine.all_of)
     folders = [folder for cache in caches for folder in cached_folders(cache)]
-    found = ((folder, _finished(folder)) for folder in folders)
-    return [Entry(folder, compiled, finder.fault(compiled), _size(folder)) for folder, compiled in found]
+    found = ((folder, _finished(folder), Choice.read(folder)) for folder in folders)
+    return [
+        Entry(folder, compiled, finder.fault(compiled or choice), _size(folder), choice)
+        for folder, compiled, choice in found
+    ]
 
 
 def prune(caches: Sequence[Path], machines_of: MachinesOf | None = None) -> list[Entry]:
@@ -50,7 +57,8 @@ def prune(caches: Sequence[Path], machines_of: MachinesOf | None = None) -> list
             for entry in entries([cache], machines_of):
                 if entry.fault:
                     # First, so that an interrupted removal leaves an unfinished folder.
-                    (entry.folder / RECORD).unlink(missing_ok=True)
+                    for record in (RECORD, choices.RECORD):
+                        (entry.folder / record).unlink(missing_ok=True)
                     shutil.rmtree(entry.folder)
                     gone.append(entry)
     return gone
@@ -98,18 +106,29 @@ class _FaultFinder:
         self._machines = functools.cache(functools.partial(_machines, machines_of))
         self._source = functools.cache(SourceGraph)
 
-    def fault(self, compiled: Compiled | None) -> str | None:
-        if compiled is None:
+    def fault(self, found: Compiled | Choice | None) -> str | None:
+        if found is None:
             return UNFINISHED
-        graph = compiled.recipe.graph
+        graph = found.graph if isinstance(found, Choice) else found.recipe.graph
         try:
-            if not self._source(graph).matches(compiled):
+            if not self._source(graph).matches(found):
                 return f"{graph} has changed since"
         except BundleError:
             return f"{graph} is gone"
+        return _fault_of_choice(found) if isinstance(found, Choice) else self._fault_of_machine(found)
+
+    def _fault_of_machine(self, compiled: Compiled) -> str | None:
         machines = self._machines(compiled.recipe.provider)
         faults = [list(here.differences(compiled.recipe.machine)) for here in machines]
         return "; ".join(sorted(faults, key=len)[0]) or None if faults else None
+
+
+def _fault_of_choice(choice: Choice) -> str | None:
+    """How this machine differs from the one of the measurement; None where the provider does not load."""
+    best = choice.best(choice.precision)
+    with contextlib.suppress(ProviderError):
+        return "; ".join(best.faults()) or None if best else "nothing ran"
+    return None
 
 
 def _machines(machines_of: MachinesOf, provider: str) -> Sequence[Machine]:

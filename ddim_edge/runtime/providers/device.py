@@ -7,6 +7,7 @@ from typing import Self
 from ...errors import ProviderError
 from .onnxruntime_module import installed_packages, runtime
 from .options import check_options
+from .precision import FLOAT32, check_precision, precision_named
 from .table import AUTO, PROVIDERS, Provider, provider_named
 
 
@@ -19,32 +20,48 @@ class Device:
         which: one of the provider's devices: a number, or for OpenVINO a name such as GPU; None for the first.
         options: the provider's own options, by ONNX Runtime's names.
         allow_fallback: whether a relevant share of the work may go to the CPU where the provider cannot do it.
+        precision: what the provider may compute float32 graphs in: float32, so that a seed gives the same image
+            everywhere, bfloat16, float16, or auto, where the provider chooses.
+        threads: of a graph, where it computes on the CPU; None for the number that ``hardware.cpu`` chooses.
 
-    Raises ProviderError for an unknown provider or option, and for a device that the provider cannot have.
+    Raises ProviderError for an unknown provider or option, and for a device or precision that the provider cannot have,
+    ConfigError for an unknown precision.
     """
 
     provider: str = "auto"
     which: str | None = None
     options: Mapping[str, str] = field(default_factory=dict)
     allow_fallback: bool = False
+    precision: str = FLOAT32
+    threads: int | None = None
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "precision", precision_named(self.precision))
         if self.provider == AUTO:
             for what, given in (("device", self.which), ("option", next(iter(self.options), None))):
                 if given is not None:
                     raise ProviderError(f"{what} {given!r} belongs to a provider: name it, as in --provider cuda")
             return
-        check_options(self.provider, self.options, plugin=self._row.as_plugin is not None)
+        check_precision(self._row, self.precision)
+        own = bool(self.options) and self._row.uses_own_runtime(self.which)
+        check_options(self.provider, self.options, plugin=self._row.as_plugin is not None, own_runtime=own)
         if self.which is not None and self._row.device_option is None and self._row.plugin is None:
             raise ProviderError(f"provider {self.provider!r} has no devices to choose from: leave :{self.which} out")
         if self.which is not None and self._row.device_option == "device_id" and not self.which.isdecimal():
             raise ProviderError(f"{self.provider}:{self.which}: the device must be a number, for instance 0")
 
     @classmethod
-    def parse(cls, text: str, options: Mapping[str, str] | None = None, *, allow_fallback: bool = False) -> Self:
+    def parse(
+        cls,
+        text: str,
+        options: Mapping[str, str] | None = None,
+        *,
+        allow_fallback: bool = False,
+        precision: str = FLOAT32,
+    ) -> Self:
         """Read ``PROVIDER[:DEVICE]``, for instance ``cuda:1``."""
         provider, colon, which = text.partition(":")
-        return cls(provider, which if colon else None, options or {}, allow_fallback)
+        return cls(provider, which if colon else None, options or {}, allow_fallback, precision)
 
     @property
     def _row(self) -> Provider:
@@ -57,9 +74,10 @@ class Device:
         """
         available = runtime().get_available_providers()
         if self.provider == AUTO:
+            check_precision(None, self.precision)
             yield from (row for row in PROVIDERS if row.automatic and row.ort_name in available)
             return
-        if self._row.ort_name not in available and self._row.as_plugin is None:
+        if self._row.ort_name not in available and self._row.as_plugin is None and not self._row.has_own_runtime:
             raise ProviderError(_not_in_package(self._row, available))
         yield self._row
 

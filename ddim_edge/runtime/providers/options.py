@@ -44,6 +44,12 @@ _OPENVINO = """
 """
 # Of the other names above the plugin reports: "ignored, please set it via the load_config".
 _OPENVINO_PLUGIN = "enable_causallm hint_enable_gqa load_config reshape_input"
+# OpenVINO's own runtime takes its properties by name. --precision and --provider openvino:DEVICE set the others.
+_OPENVINO_OWN = """
+    CACHE_DIR CPU_DENORMALS_OPTIMIZATION DYNAMIC_QUANTIZATION_GROUP_SIZE ENABLE_CPU_PINNING ENABLE_HYPER_THREADING
+    GPU_QUEUE_PRIORITY GPU_QUEUE_THROTTLE INFERENCE_NUM_THREADS MODEL_PRIORITY NPU_COMPILATION_MODE_PARAMS NPU_TURBO
+    SCHEDULING_CORE_TYPE
+"""
 _COREML = """
     AllowLowPrecisionAccumulationOnGPU EnableOnSubgraphs MLComputeUnits ModelCacheDirectory ModelFormat
     ProfileComputePlan RequireStaticInputShapes SpecializationStrategy
@@ -77,9 +83,12 @@ KEYS: Mapping[str, frozenset[str]] = {
 PLUGIN_KEYS: Mapping[str, frozenset[str]] = {**KEYS, "openvino": frozenset(_OPENVINO_PLUGIN.split())}
 """Each provider's options where a plugin brings the provider."""
 
+OWN_KEYS: Mapping[str, frozenset[str]] = {"openvino": frozenset(_OPENVINO_OWN.split())}
+"""Each provider's options where its own runtime runs the graphs."""
+
 # The device is chosen by --provider NAME:DEVICE alone, because buffers must be on the same one.
 _CHOOSES_DEVICE = ("device_id", "device_type")
-_THREADS = ("external_data_loader_reading_threads", "num_of_threads")
+_THREADS = ("external_data_loader_reading_threads", "num_of_threads", "INFERENCE_NUM_THREADS")
 _ONLY_FOR_A_RUN = """
     trt_context_memory_sharing_enable trt_cuda_graph_enable trt_detailed_build_log trt_dump_subgraphs
     enable_cuda_graph nv_detailed_build_log nv_dump_subgraphs nv_enable_profiling nv_persistent_context_memory
@@ -103,12 +112,14 @@ def parse_options(pairs: Sequence[str]) -> dict[str, str]:
     return options
 
 
-def check_options(provider_name: str, given: Mapping[str, str], *, plugin: bool = False) -> None:
-    """Raise ProviderError for an option that the provider, or the ``plugin`` that brings it, does not take.
+def check_options(
+    provider_name: str, given: Mapping[str, str], *, plugin: bool = False, own_runtime: bool = False
+) -> None:
+    """Raise ProviderError for an option that the provider does not take; its ``plugin``, or its ``own_runtime``.
 
     Not every provider refuses unknown options itself: the OpenVINO plugin ignores them without a warning.
     """
-    valid = (PLUGIN_KEYS if plugin else KEYS).get(provider_name, frozenset())
+    valid = (OWN_KEYS if own_runtime else PLUGIN_KEYS if plugin else KEYS).get(provider_name, frozenset())
     has_devices = provider_named(provider_name).device_option is not None
     for key in given:
         if has_devices and key in _CHOOSES_DEVICE:
@@ -127,10 +138,13 @@ def _check_threads(key: str, value: str) -> None:
         raise ProviderError(f"{key}={shown(value)} is too much: there are {most} processors")
 
 
-def defaults(provider_name: str, *, each_step: bool, plugin: bool = False) -> dict[str, str]:
+def defaults(
+    provider_name: str, *, each_step: bool, plugin: bool = False, precision: str = "float32"
+) -> dict[str, str]:
     """The options that are set by default; options of the user override them.
 
     ``each_step``: whether the network is called at every step, like a UNet, and not once per image, like a VAE.
+    ``precision``: what float32 graphs may be computed in.
     """
     match provider_name:
         case "cuda":
@@ -138,7 +152,9 @@ def defaults(provider_name: str, *, each_step: bool, plugin: bool = False) -> di
         case "tensorrt":
             return _tensorrt()
         case "openvino":
-            return _openvino_plugin() if plugin else {"precision": "ACCURACY"}  # see _openvino_plugin
+            return _load_config(precision) if plugin else _openvino(precision)
+        case "migraphx":
+            return _migraphx(precision)
     return {}
 
 
@@ -157,8 +173,8 @@ def compile_options(
 ) -> dict[str, str]:
     """The options to compile with into ``folder``, and to run with what was compiled.
 
-    ``precision``: fp32, fp16 or int8; None where the graph's types decide. ``shapes``: of the inputs, by name.
-    ``workspace``: the most bytes of GPU memory that the compiler may try kernels with; None for its default.
+    ``precision``: fp32, bf16, fp16, int8 or auto; None where the graph's types decide. ``shapes``: of the inputs, by
+    name. ``workspace``: the most bytes of GPU memory that the compiler may try kernels with; None for its default.
     """
     match provider_name:
         case "tensorrt":
@@ -199,7 +215,8 @@ def _tensorrt_engines(folder: Path, precision: str | None) -> dict[str, str]:
         "trt_engine_cache_path": str(folder),
         "trt_timing_cache_enable": "True",
         "trt_timing_cache_path": str(folder),
-        "trt_fp16_enable": str(precision != "fp32"),
+        "trt_fp16_enable": str(precision in ("fp16", "int8", "auto")),
+        **({"trt_bf16_enable": "True"} if precision in ("bf16", "auto") else {}),
         "trt_int8_enable": str(precision == "int8"),
     }
 
@@ -210,7 +227,21 @@ def _profile(prefix: str, shapes: Mapping[str, tuple[int, ...]], workspace: int 
     return options | ({f"{prefix}_max_workspace_size": str(workspace)} if workspace else {})
 
 
-def _openvino_plugin() -> dict[str, str]:
+def _openvino(precision: str) -> dict[str, str]:
     # By default OpenVINO computes float32 graphs in bf16 or fp16 on hardware that supports it.
-    keep = '{"EXECUTION_MODE_HINT": "ACCURACY"}'
-    return {"load_config": f'{{"CPU": {keep}, "GPU": {keep}}}'}
+    known = {"float32": "ACCURACY", "float16": "FP16"}
+    return {"precision": known[precision]} if precision in known else _load_config(precision)
+
+
+def _load_config(precision: str) -> dict[str, str]:
+    hints = {
+        "float32": '{"EXECUTION_MODE_HINT": "ACCURACY"}',
+        "bfloat16": '{"INFERENCE_PRECISION_HINT": "bf16"}',
+        "float16": '{"INFERENCE_PRECISION_HINT": "f16"}',
+    }
+    hint = hints.get(precision)
+    return {} if hint is None else {"load_config": f'{{"CPU": {hint}, "GPU": {hint}}}'}
+
+
+def _migraphx(precision: str) -> dict[str, str]:
+    return {"bfloat16": {"migraphx_bf16_enable": "1"}, "float16": {"migraphx_fp16_enable": "1"}}.get(precision, {})

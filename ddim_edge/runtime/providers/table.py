@@ -4,6 +4,7 @@ ONNX Runtime only warns when a provider cannot load, and goes on without it. Her
 or raises ProviderError with the reason and the remedy.
 """
 
+import importlib.util
 from dataclasses import dataclass
 from enum import Enum
 
@@ -31,6 +32,8 @@ class Provider:
     """The shared library that holds it, without prefix and suffix, where that is a file of its own."""
     plugin: str | None = None
     """The module of the package that brings it as a plugin, where there is one."""
+    own_runtime: str | None = None
+    """The module of its own runtime, which runs graphs without ONNX Runtime, where there is one."""
     automatic: bool = False
     """Whether ``auto`` tries it, in the order of the table. The others trade start-up time or precision for speed."""
     memory: str | None = None
@@ -47,8 +50,8 @@ class Provider:
     """Whether the network of the steps is recorded as a CUDA graph by default."""
     compiled_form: CompiledForm | None = None
     """What ``ddim-edge build`` writes for it; None where nothing can be built for it."""
-    has_precisions: bool = False
-    """Whether the precision can be chosen when building; otherwise the types of the graph decide."""
+    precisions: tuple[str, ...] = ()
+    """What it can be told to compute float32 graphs in, besides float32; none where the types of the graph decide."""
     runs_unbuilt: str | None = None
     """The provider, from the same package, that runs a graph for which nothing is built; None for this one."""
     export_target: bool = False
@@ -58,6 +61,20 @@ class Provider:
     def as_plugin(self) -> plugins.Plugin | None:
         """The plugin that brings it, where one is installed."""
         return plugins.find(self.plugin)
+
+    @property
+    def has_own_runtime(self) -> bool:
+        """Whether its own runtime is installed."""
+        return self.own_runtime is not None and importlib.util.find_spec(self.own_runtime) is not None
+
+    def uses_own_runtime(self, which: str | None) -> bool:
+        """Whether its own runtime runs the device ``which``: it is installed, and no plugin takes that device."""
+        if not self.has_own_runtime:
+            return False
+        try:
+            return self.as_plugin is None or self.as_plugin.device(self.ort_name, which) is None
+        except ProviderError:
+            return True
 
 
 _CUDA_REMEDY = (
@@ -87,7 +104,7 @@ PROVIDERS = (
         is_nvidia=True,
         static_shapes=True,
         compiled_form=CompiledForm.ENGINES,
-        has_precisions=True,
+        precisions=("bfloat16", "float16", "int8"),
         runs_unbuilt="cuda",
         export_target=True,
     ),
@@ -119,13 +136,16 @@ PROVIDERS = (
         remedy="install AMD's onnxruntime-migraphx",
         device_option="device_id",
         static_shapes=True,
+        precisions=("bfloat16", "float16"),
     ),
     Provider(
         name="openvino",
         ort_name="OpenVINOExecutionProvider",
-        remedy="pip install onnxruntime-ep-openvino",
+        remedy="pip install openvino",
         library="onnxruntime_providers_openvino",
         plugin="onnxruntime_ep_openvino",
+        own_runtime="openvino",
+        precisions=("bfloat16", "float16"),
         device_option="device_type",
         on_host=True,
         compiled_form=CompiledForm.CONTEXT,

@@ -1,4 +1,4 @@
-"""Opens a graph: creates ONNX Runtime's session on the device that was named, or raises with the reason."""
+"""Opens a graph: creates a runtime's session on the device that was named, or raises with the reason."""
 
 import re
 import warnings
@@ -17,6 +17,8 @@ from ..providers.onnxruntime_module import NOT_INSTALLED, load_cuda_libraries, r
 from ..providers.options import defaults
 from ..providers.placement import check_placement
 from ..providers.table import AUTO, CPU, CompiledForm, Provider, provider_named
+from .open_graph import OpenGraph
+from .openvino_graph import OpenVinoGraph
 from .session_options import Purpose, run_options, session_options
 
 _CUDA_GRAPH = "enable_cuda_graph"
@@ -31,18 +33,18 @@ class FallbackWarning(UserWarning):
 
 @dataclass(frozen=True)
 class Opened:
-    """ONNX Runtime's session, and how it was opened.
+    """A graph that a runtime has opened, and how.
 
     Attributes:
         provider: the provider that it runs on.
-        raw: ONNX Runtime's session.
+        raw: the open graph: ONNX Runtime's session, or OpenVINO's.
         captures: whether each shape's kernel launches are recorded once, as a CUDA graph, and then replayed.
         run_options: ONNX Runtime's, for every call.
         compiled: what was compiled of the graph, for this and for other shapes; the first one was opened.
     """
 
     provider: Provider
-    raw: Any
+    raw: OpenGraph
     captures: bool = False
     run_options: Any = None
     compiled: tuple[Compiled, ...] = ()
@@ -95,13 +97,13 @@ def open_uncompiled(path: Path, device: Device, purpose: Purpose) -> Opened:
 
 def _open(path: Path, provider: Provider, device: Device, purpose: Purpose) -> Opened:
     given = device.options if device.provider == provider.name else {}
-    found = find(path, provider.name, device.which, given)
+    found = find(path, provider.name, device.which, given, precision=device.precision)
     for fault in found.damaged:
         warnings.warn(f"{fault}. It is not used: run `ddim-edge build` again", FallbackWarning, stacklevel=2)
     if found.fitting:
         return replace(open_compiled(found.fitting[0], device, purpose), compiled=found.fitting)
     if provider.compiled_form is CompiledForm.ENGINES:  # it would build them now, for minutes
-        raise ProviderError(missing_message(path, provider.name, found, options=given))
+        raise ProviderError(missing_message(path, provider.name, found, options=given, precision=device.precision))
     return _open_as(path, provider, device, purpose)
 
 
@@ -109,16 +111,18 @@ def _open_as(
     path: Path, provider: Provider, device: Device, purpose: Purpose, compiled: Compiled | None = None
 ) -> Opened:
     """Open the graph on this provider, with a CUDA graph where that is possible."""
+    if provider.uses_own_runtime(device.which):
+        return Opened(provider, OpenVinoGraph(path, device))
     options = _provider_options(provider, device, purpose, compiled)
     name = compiled.recipe.component if compiled else path.parent.name
     try:
-        raw = _create(path, provider, device.which, purpose, options, compiled)
+        raw = _create(path, provider, device, purpose, options, compiled)
     except _CaptureError as error:
         if _CUDA_GRAPH in device.options:
             raise ProviderError(f"{name} cannot be a CUDA graph: {error}. Leave {_CUDA_GRAPH} out") from None
         warnings.warn(f"{name} runs without a CUDA graph: {error}", FallbackWarning, stacklevel=2)
         options[_CUDA_GRAPH] = "0"
-        raw = _create(path, provider, device.which, purpose, options, compiled)
+        raw = _create(path, provider, device, purpose, options, compiled)
     if purpose is not Purpose.INSPECT:
         original = compiled.recipe.graph if compiled and compiled.is_context else None
         _check_placement(raw, name, provider, device, original)
@@ -146,7 +150,7 @@ def _provider_options(
     provider: Provider, device: Device, purpose: Purpose, compiled: Compiled | None
 ) -> dict[str, str]:
     plugin = provider.as_plugin is not None
-    options = defaults(provider.name, each_step=purpose.is_each_step, plugin=plugin)
+    options = defaults(provider.name, each_step=purpose.is_each_step, plugin=plugin, precision=device.precision)
     if provider.device_option and device.which is not None and not plugin:
         options[provider.device_option] = device.which
     own = dict(device.options) if device.provider == provider.name else {}
@@ -169,16 +173,16 @@ def _is_on(value: str | None) -> bool:
 def _create(
     path: Path,
     provider: Provider,
-    which: str | None,
+    device: Device,
     purpose: Purpose,
     given: dict[str, str],
     compiled: Compiled | None,
 ) -> Any:
-    options, plugin = session_options(purpose), provider.as_plugin
+    options, plugin = session_options(purpose, device.threads), provider.as_plugin
     if compiled is not None:
         _as_compiled(options, compiled)
     if plugin is not None:
-        plugin.add_to(options, provider.ort_name, which, given)
+        plugin.add_to(options, provider.ort_name, device.which, given)
     # A plugin's provider is chosen by its device; a list of providers would be an error then.
     wanted = {} if plugin else {"providers": [(provider.ort_name, given)], "enable_fallback": 0}
     try:

@@ -1,24 +1,38 @@
 """Opens the sessions of one pipeline: all on one device, and with low_memory one at a time."""
 
+import warnings
 from pathlib import Path
 
+from ...errors import ProviderError
 from ...graphs.external_data import check_onnx_file
 from ...graphs.same_files import GraphFiles, SameFiles
+from ..compiled.choosing import chosen_device
 from ..providers.device import Device
+from ..providers.table import AUTO
 from .fp16_check import fp32_fallback_of
+from .opening import FallbackWarning
 from .session import OneInMemory, Session
+
+_AGAIN = "Run `ddim-edge build --provider auto` again"
 
 
 class Sessions:
     """Opens the graphs of a pipeline on ``device``; with ``low_memory`` one network at a time is in memory.
 
-    ``files`` notices that a file was replaced since the model's first network was opened.
+    ``files`` notices that a file was replaced since the model's first network was opened. ``measured`` is the graph for
+    which ``auto`` takes what ``ddim-edge build --provider auto`` found best, for all graphs; None for none.
     """
 
     def __init__(
-        self, device: Device | str = "auto", *, low_memory: bool = False, files: SameFiles | None = None
+        self,
+        device: Device | str = "auto",
+        *,
+        low_memory: bool = False,
+        files: SameFiles | None = None,
+        measured: Path | None = None,
     ) -> None:
-        self.device = Device.parse(device) if isinstance(device, str) else device
+        self._asked = Device.parse(device) if isinstance(device, str) else device
+        self.device = self._asked if measured is None else _measured_best(measured, self._asked)
         self._one_in_memory = OneInMemory() if low_memory else None
         self._files = files or SameFiles()
 
@@ -32,4 +46,27 @@ class Sessions:
         paths = (file for graph in graphs for file in (graph, *check_onnx_file(graph, root)))
         files = GraphFiles(self._files).joined_by(paths)
         one_in_memory = None if keep_open else self._one_in_memory
-        return Session(path, self.device, one_in_memory=one_in_memory, each_step=each_step, files=files)
+
+        def opened(device: Device) -> Session:
+            return Session(path, device, one_in_memory=one_in_memory, each_step=each_step, files=files)
+
+        try:
+            return opened(self.device)
+        except ProviderError as error:
+            if self.device == self._asked:
+                raise
+            message = f"what was measured best for this model, {self.device.provider}, does not run: {error}. {_AGAIN}"
+            warnings.warn(message, FallbackWarning, stacklevel=2)
+            self.device = self._asked
+            return opened(self.device)
+
+
+def _measured_best(graph: Path, asked: Device) -> Device:
+    """The device that was measured best for ``auto``; the one that was asked for where there is none."""
+    if asked.provider != AUTO:
+        return asked
+    found, fault = chosen_device(graph, asked)
+    if fault is not None and found is None:
+        message = f"`auto` does not take what was measured best for this model: {fault}. {_AGAIN}"
+        warnings.warn(message, FallbackWarning, stacklevel=2)
+    return found or asked

@@ -16,16 +16,18 @@ from ..compiled.messages import missing_message
 from ..compiled.store import Found
 from ..providers.device import Device
 from ..providers.error_text import first_error_line
+from ..providers.precision import FLOAT32
 from ..providers.table import AUTO, provider_named
 from .device_buffers import DeviceArray, DeviceBuffers
 from .fp16_check import PrecisionWarning, fp16_fault_of, fp32_fallback_of, no_fp32_fallback
+from .open_graph import OpenGraph
 from .opening import Opened, open_compiled, open_graph
 from .session_options import Purpose
 from .tensors import TensorInfo, describe
 
 Feed = Array | DeviceArray
 
-# ONNX Runtime has no error type for this; the messages of its arena, C++, CUDA and cuDNN differ.
+# No runtime has an error type for this; the messages of its arena, C++, CUDA and cuDNN differ.
 _OUT_OF_MEMORY = re.compile(r"allocat|bad_alloc|out of memory|ALLOC_FAILED", re.IGNORECASE)
 
 
@@ -50,7 +52,7 @@ class Session:
         provider: the name of the provider that it runs on.
         static_shapes: whether every new shape has to be prepared, so that few should come up.
         inputs, outputs: the tensors that the graph declares, by name.
-        raw: ONNX Runtime's session; None while it is not open.
+        raw: the graph, opened by a runtime: ONNX Runtime's session, or OpenVINO's; None while it is not open.
         device_buffers: the device's buffers of its inputs and outputs; None where it is given arrays of the host.
         batches: the numbers of rows that it was compiled for, ascending; empty where it takes any.
         needs_fp16_check: True until an fp16 image has been completed; False for a graph that does not compute in fp16.
@@ -83,12 +85,12 @@ class Session:
         self.inputs = describe(opened.raw.get_inputs(), path, "inputs")
         self.outputs = describe(opened.raw.get_outputs(), path, "outputs")
         self.batches = tuple(sorted({rows for entry in opened.compiled for rows in entry.sample_rows}))
-        self.raw: Any = None
+        self.raw: OpenGraph | None = None
         self._run_options: Any = None
         self.device_buffers: DeviceBuffers | None = None
         self._compiled = opened.compiled
         self._files = self._files.joined_by(path for entry in opened.compiled[:1] for path in entry.mapped_files)
-        self._opened_compiled: dict[Path, tuple[Any, DeviceBuffers | None]] = {}
+        self._opened_compiled: dict[Path, tuple[OpenGraph | None, DeviceBuffers | None]] = {}
         if one_in_memory is None:
             self._set_session(opened)
         self.needs_fp16_check = self.is_half
@@ -177,9 +179,10 @@ class Session:
             if self.device_buffers is not None:
                 results = self.device_buffers.run(prepared, wanted, wanted if keep_on_device else ())
             else:
+                assert self.raw is not None
                 arrays = {name: np.asarray(value) for name, value in prepared.items()}
                 results = dict(zip(wanted, self.raw.run(wanted, arrays, self._run_options), strict=True))
-        except Exception as error:  # ONNX Runtime's exceptions have no public base but this one
+        except Exception as error:  # the runtimes' exceptions have no public base but this one
             kind = DeviceMemoryError if _OUT_OF_MEMORY.search(str(error)) else ProviderError
             raise kind(f"{self.name} failed on {self.provider}: {first_error_line(error)}") from error
         self._files.check_not_overwritten()
@@ -210,9 +213,10 @@ class Session:
         entry = next((entry for entry in self._compiled if entry.fits(shapes)), None)
         if entry is None:
             rows = shapes["sample"][0] if "sample" in shapes else next(iter(shapes.values()))[0]
+            device, found = self._device, Found(self._compiled, ())
             raise ProviderError(
                 missing_message(
-                    self._path, self.provider, Found(self._compiled, ()), rows, options=self._device.options
+                    self._path, self.provider, found, rows, options=device.options, precision=device.precision
                 )
             )
         if entry.folder not in self._opened_compiled:
@@ -244,4 +248,4 @@ class Session:
 def _device_without_build(device: Device) -> Device:
     """The device for a graph that nothing was built for: CUDA in place of TensorRT."""
     other = None if device.provider == AUTO else provider_named(device.provider).runs_unbuilt
-    return device if other is None else replace(device, provider=other, options={})
+    return device if other is None else replace(device, provider=other, options={}, precision=FLOAT32)

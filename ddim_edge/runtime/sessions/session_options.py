@@ -34,12 +34,13 @@ class Purpose(Enum):
         return cls[f"{name}_LOW_MEMORY" if low_memory else name]
 
 
-def session_options(purpose: Purpose) -> Any:
+def session_options(purpose: Purpose, threads: int | None = None) -> Any:
+    """ONNX Runtime's options of a session; ``threads`` as in ``Device``."""
     options = runtime().SessionOptions()
     options.log_severity_level = 4  # errors are raised, and need not be on stderr too
     options.add_session_config_entry(*RECORD_PLACEMENT)
     processors = cpu.describe()
-    options.intra_op_num_threads = processors.threads
+    options.intra_op_num_threads = threads or processors.threads
     options.add_session_config_entry(*_spinning(purpose, processors))
     if purpose is Purpose.INSPECT:  # do not copy external weights: neither change their layout nor pack them
         options.graph_optimization_level = runtime().GraphOptimizationLevel.ORT_DISABLE_ALL

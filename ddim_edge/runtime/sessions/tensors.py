@@ -9,6 +9,7 @@ import numpy as np
 
 from ...arrays import Array
 from ...errors import BundleError, shown
+from .open_graph import DeclaredTensor
 
 DTYPES: Mapping[str, type[np.generic]] = {
     "tensor(float)": np.float32,
@@ -50,8 +51,8 @@ class TensorInfo:
         return f"{self.name} {self.dtype} ({', '.join(map(str, self.shape))})"
 
 
-def describe(arguments: Iterable[Any], graph: Path, role: str) -> dict[str, TensorInfo]:
-    """What ONNX Runtime says of a graph's inputs or outputs, by name.
+def describe(arguments: Iterable[DeclaredTensor], graph: Path, role: str) -> dict[str, TensorInfo]:
+    """What a runtime says of a graph's inputs or outputs, by name.
 
     ``role``: "inputs" or "outputs". Raises BundleError where there are none, and for a type that NumPy does not have.
     """
@@ -61,7 +62,7 @@ def describe(arguments: Iterable[Any], graph: Path, role: str) -> dict[str, Tens
     return found
 
 
-def _described(argument: Any, graph: Path) -> TensorInfo:
+def _described(argument: DeclaredTensor, graph: Path) -> TensorInfo:
     if argument.type not in DTYPES:
         raise BundleError(f"{graph}: {shown(argument.name)} has the type {argument.type}, which cannot be run here")
     free = (dim if isinstance(dim, int) else str(dim or "?") for dim in argument.shape or ())

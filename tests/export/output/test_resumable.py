@@ -14,6 +14,7 @@ import ddim_edge_export.bundle_component
 from ddim_edge.bundle.read import open_bundle
 from ddim_edge.bundle.verify import verify_files
 from ddim_edge.errors import BundleError, ConfigError, DdimEdgeError, ExportError
+from ddim_edge.graphs.file_hashes import known_sha256
 from ddim_edge_export import Report, export_folder
 from ddim_edge_export.networks.network import Network
 from ddim_edge_export.options import Options
@@ -22,6 +23,7 @@ from ddim_edge_export.precision import FP16, FP32, Precision
 from ddim_edge_export.verify.against_torch import Case
 from tests.export.conftest import SourceOf
 from tests.helpers.command_line import Invoke
+from tests.helpers.hashing import count_reading, forget_in_process, keep_all_hashes
 from tests.helpers.tiny_networks import change
 
 Load = Callable[[], Network]
@@ -252,3 +254,23 @@ def test_inspect_verifies_the_bundled_model(invoke: Invoke) -> None:
     assert outcome.code == 0
     assert "files are as they were exported" in outcome.out
     assert json.loads(invoke("inspect", "fashion-mnist", "--verify", "--json").out)["verified"] >= 4
+
+
+@pytest.mark.usefixtures("exported")
+@pytest.mark.parametrize("interrupted", [False, True])
+def test_the_first_run_after_an_export_reads_no_file_for_its_hash(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, interrupted: bool
+) -> None:
+    keep_all_hashes(monkeypatch, tmp_path / "cache")
+    out = tmp_path / "out"
+    if interrupted:
+        with pytest.raises(KeyboardInterrupt):
+            export_folder(source, out, on_stage=interrupt_at("vae_decoder"))
+        forget_in_process(monkeypatch)
+    export_folder(source, out)
+    forget_in_process(monkeypatch)
+    read = count_reading(monkeypatch)
+    recorded = json.loads((out / "export.json").read_text())["files"]
+    for name in GRAPHS:
+        assert known_sha256(out / name / "model.onnx") == recorded[f"{name}/model.onnx"]["sha256"]
+    assert read == []

@@ -18,10 +18,8 @@ from onnx import numpy_helper
 from onnx.external_data_helper import set_external_data
 
 from ddim_edge.errors import ConfigError
-from ddim_edge.files import sha256_of
 from ddim_edge.graphs import fingerprint as graph_hash
 from ddim_edge.graphs.fingerprint import graph_sha256, graph_stamps
-from ddim_edge.runtime.compiled import integrity
 from ddim_edge.runtime.compiled import store as compiled
 from ddim_edge.runtime.compiled.entry import Compiled, write_record
 from ddim_edge.runtime.compiled.machine import Machine
@@ -30,6 +28,7 @@ from ddim_edge.runtime.compiled.places import bundle_cache, cached_folders, user
 from ddim_edge.runtime.compiled.recipe import Recipe, provider_options
 from ddim_edge.runtime.compiled.store import Found, find
 from ddim_edge.runtime.providers.options import check_options
+from tests.helpers.hashing import count_reading, forget_in_process, keep_all_hashes
 from tests.helpers.tiny_bundles import tiny_model, write_bundle
 
 GPU = Machine("NVIDIA RTX A2000 8.6", "570.86.10", "1.32.0", "TensorRT 10.9.0")
@@ -319,22 +318,19 @@ def test_a_compiled_graph_goes_through_the_checks_of_any_graph(graph: Path, tmp_
         assert "outside the bundle" in found.damaged[0]
 
 
-def test_files_are_read_once_for_each_of_their_states(graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_files_are_read_once_for_each_of_their_states(
+    graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    keep_all_hashes(monkeypatch, tmp_path / "cache")
     folder = _built(_recipe(graph)).folder
-    read: list[Path] = []
-
-    def spy(path: Path) -> str:
-        read.append(path)
-        return sha256_of(path)
-
-    monkeypatch.setattr(integrity, "sha256_of", spy)
-    for _ in range(3):
-        assert find(graph, "tensorrt", machine=GPU).fitting
-    assert read == [folder / "an.engine"]
-    os.utime(folder / "an.engine", (1, 1))
-    for _ in range(3):
-        assert find(graph, "tensorrt", machine=GPU).fitting
-    assert read == [folder / "an.engine"] * 2
+    read = count_reading(monkeypatch)
+    for times in ([], [folder / "an.engine"]):
+        if times:
+            os.utime(folder / "an.engine", (1, 1))
+        for _ in range(3):
+            forget_in_process(monkeypatch)
+            assert find(graph, "tensorrt", machine=GPU).fitting
+        assert read == times
 
 
 def test_what_a_bundle_brings_along_is_used_only_where_its_hashes_agree(graph: Path, tmp_path: Path) -> None:

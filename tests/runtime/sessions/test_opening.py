@@ -175,7 +175,7 @@ def engines(graph: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Eng
             recipe = Recipe("tensorrt", graph, shapes, MACHINE, "fp16")
             made.append(Compiled(tmp_path / f"engine-{rows}", recipe, "", {}, "", Contents({}, {}), 1.0, 1, ""))
         fitting = tuple(made)
-        found = lambda _path, name, _which, _options: Found(fitting if name == "tensorrt" else (), ())  # noqa: E731
+        found = lambda _path, name, *_, **_more: Found(fitting if name == "tensorrt" else (), ())  # noqa: E731
         monkeypatch.setattr(opening, "find", found)
         return fitting
 

@@ -1,0 +1,108 @@
+"""The tables of Stable Diffusion's size on a CPU."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from ..results import Record
+from .markdown import Row, as_lines, as_table
+
+_HEADER = (
+    " | a guided step, s | to diffusers' in float32 | 1 step, s | 4 steps, s | 20 steps, s | first step after, s | "
+    "private, GB | mapped, GB | weights, GB | site-packages, MB | latents: RMS / largest"
+)
+_FORM = (
+    "{title} | {step} | {ratio} | {sd-1} | {sd-4} | {sd-20} | {first} | {private} | {mapped} | {weights} | "
+    "{site_packages} | {apart}"
+)
+_OTHERS_HEADER = " | 4 steps without guidance, s | of it after the last step, s | 64 pixels: a step, ms | 20 steps, s"
+_OTHERS_FORM = "{title} | {lcm-4} | {after} | {pixel_step} | {pixels-20}"
+_WORKLOADS = ("sd-1", "sd-4", "sd-20", "lcm-4", "pixels-20")
+_GUIDED = ("sd-4", "sd-1", "sd-20")
+"""Where a guided step is read: the first of these that was run."""
+_REFERENCE = "diffusers"
+_GB_OF_MIB = 2**20 / 1e9
+
+
+def full_size(record: Record) -> str:
+    """All tables and sentences."""
+    rows = [_row(side, record["sides"]) for side in record["sides"].values() if _guided(side)]
+    others = [_other_row(side) for side in record["sides"].values() if side["runs"].keys() & {"lcm-4", "pixels-20"}]
+    parts = [as_table(_HEADER, _FORM, rows)]
+    parts += [as_table(_OTHERS_HEADER, _OTHERS_FORM, others)] if others else []
+    parts += [_wanted(record["wanted"])] if record["wanted"] else []
+    reasons = [f"- {side['title']}: {side['reason']}" for side in record["sides"].values() if "reason" in side]
+    parts += ["\n".join(["Not measured:", "", *reasons])] if reasons else []
+    return "\n\n".join([*parts, _versions(record["sides"].values())])
+
+
+def _guided(side: Record) -> Record | None:
+    """The run where a guided step of this side is read."""
+    return next((side["runs"][name] for name in _GUIDED if name in side["runs"]), None)
+
+
+def _row(side: Record, sides: Mapping[str, Record]) -> Row:
+    guided, reference = _guided(side), _guided(sides.get(_REFERENCE, {"runs": {}}))
+    assert guided is not None
+    runs = [side["runs"][name] for name in _GUIDED if name in side["runs"]]
+    first = next((side["runs"][name]["first_step_after"] for name in ("sd-1", "sd-4") if name in side["runs"]), None)
+    apart = next((run for run in runs if "rms" in run), None)
+    return {
+        **_seconds(side),
+        "step": f"{guided['step_seconds']:.2f}",
+        "ratio": f"{guided['step_seconds'] / reference['step_seconds']:.2f}" if reference else "",
+        "first": _text(first, ".1f"),
+        "private": f"{max(run['private_mib'] for run in runs) * _GB_OF_MIB:.2f}",
+        "mapped": f"{max(run['mapped_mib'] for run in runs) * _GB_OF_MIB:.2f}",
+        "weights": f"{side['weights_mb'] / 1000:.1f}",
+        "site_packages": side["site_packages_mb"],
+        "apart": f"{apart['rms']:.1e} / {apart['largest']:.1e}" if apart else "",
+    }
+
+
+def _other_row(side: Record) -> Row:
+    pixels = side["runs"].get("pixels-20", {}).get("step_seconds")
+    return {
+        **_seconds(side),
+        "after": _text(side["runs"].get("lcm-4", {}).get("after_steps"), ".1f"),
+        "pixel_step": _text(pixels and 1000 * pixels, ".0f"),
+    }
+
+
+def _seconds(side: Record) -> dict[str, Any]:
+    """A whole process of each workload, where it was run."""
+    seconds = {name: side["runs"].get(name, {}).get("seconds") for name in _WORKLOADS}
+    return {"title": side["title"], **{name: _text(value, ".1f") for name, value in seconds.items()}}
+
+
+def _text(value: float | None, form: str) -> str:
+    return "" if value is None else f"{value:{form}}"
+
+
+def _wanted(lines: Iterable[Record]) -> str:
+    """What was wanted, and whether it was reached."""
+    texts = (
+        f"{line['title']} | {line['value']:.2f} {line['unit']} | {line['bound']:g} {line['unit']} | "
+        + ("yes" if line["value"] <= line["bound"] else "**no**")
+        for line in lines
+    )
+    return as_lines(" | measured | wanted at most | reached", texts)
+
+
+def _versions(sides: Iterable[Record]) -> str:
+    """The versions of what runs in environments of their own."""
+    found = {name: version for side in sides for name, version in side.get("versions", {}).items()}
+    return ", ".join(f"{name} {version}" for name, version in sorted(found.items())) + "."
+
+
+def headline(record: Record) -> str:
+    """The few rows of README.md."""
+    header = " | a step | 20 steps | private memory | start to the end of the first step"
+    names = ("ours-bf16", "ours", "diffusers-bf16", "diffusers")
+    sides = [record["sides"][name] for name in names if name in record["sides"]]
+    lines = []
+    for side in sides:
+        if _guided(side):
+            row = _row(side, record["sides"])
+            whole = f"{row['sd-20']} s" if row["sd-20"] else "not measured"
+            lines.append(f"{side['title']} | {row['step']} s | {whole} | {row['private']} GB | {row['first']} s")
+    return as_lines(header, lines)

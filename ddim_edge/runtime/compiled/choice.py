@@ -1,0 +1,216 @@
+"""Choice: what was measured of a graph on this machine, and the device that ``--provider auto`` takes for it.
+
+``ddim-edge build --provider auto`` writes it. Each has its own folder in a cache, ``CACHE/auto-COMPONENT-KEY``, and is
+listed and pruned like what is compiled. It holds for one graph, machine, and number of processors.
+"""
+
+import dataclasses
+import datetime
+import hashlib
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+from ...config import read_json
+from ...config.schema import any_of, check_json, list_of, mapping_of, real, text, whole
+from ...errors import ConfigError
+from ...files import output_errors, write_file
+from ...graphs.fingerprint import Stamps
+from ..hardware import cpu
+from ..hardware.cpu_name import cpu_with_vectors
+from ..providers.device import Device
+from ..providers.precision import CHOSEN_BY_PROVIDER, FLOAT32
+from ..providers.table import AUTO, NAMES
+from .machine import Machine
+from .recipe import component_of, source_json
+
+RECORD = "chosen.json"
+FORMAT = 1
+SINGLE, GUIDED = "single", "guided"
+"""The kinds of calls that are measured: of one image, and of one guided image, which has two rows."""
+ALLOWED: Mapping[str, tuple[str, ...]] = {
+    FLOAT32: (FLOAT32,),
+    "bfloat16": (FLOAT32, "bfloat16"),
+    "float16": (FLOAT32, "float16"),
+    CHOSEN_BY_PROVIDER: (FLOAT32, "bfloat16", "float16"),
+}
+"""By the value of ``--precision``, the precisions that a network may compute in where the fastest is taken."""
+_CLOSE = 1.02
+"""A time that is larger by this factor at most is no difference."""
+
+_MOST = 2**63
+_SCHEMA = {
+    "graph": text(),
+    "graph_sha256": text(),
+    "stamps": mapping_of(list_of(whole(0, _MOST))),
+    "sketch": text(),
+    "precision": text(),
+    "processors": text(),
+    "date": text(),
+}
+_ROW_SCHEMA = {
+    "provider": text(),
+    "which": text(),
+    "precision": text(),
+    "threads": whole(1, 2**16),
+    "seconds": mapping_of(real(0)),
+    "difference": real(0),
+    "reason": text(),
+    "machine": mapping_of(any_of(text(), lambda _name, _value: None)),
+}
+
+
+@dataclass(frozen=True)
+class Measured:
+    """One device that was measured.
+
+    Attributes:
+        provider, which, precision, threads: as in ``Device``; threads is None for the default.
+        seconds: the median of a call, by kind; empty where it did not run.
+        difference: of its output from that of the CPU in float32, root mean square, relative; None if not compared.
+        reason: why it is not taken, whatever its time; None for nothing.
+        machine: what it was measured on; None where it did not run.
+    """
+
+    provider: str
+    which: str | None
+    precision: str
+    threads: int | None
+    seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
+    difference: float | None = None
+    reason: str | None = None
+    machine: Machine | None = None
+
+    @property
+    def place(self) -> str:
+        """The provider and its device, such as ``openvino:GPU``."""
+        return self.provider + (f":{self.which}" if self.which else "")
+
+    @property
+    def name(self) -> str:
+        """All of the device, such as "openvino:GPU in float32, 2 threads"."""
+        threads = f", {self.threads} thread{'' if self.threads == 1 else 's'}" if self.threads else ""
+        return f"{self.place} in {self.precision}{threads}"
+
+    @property
+    def time(self) -> float:
+        """The seconds of the call that decides: that of a guided image, where the model has guidance."""
+        return self.seconds.get(GUIDED, self.seconds.get(SINGLE, float("inf")))
+
+    def faults(self) -> list[str]:
+        """How this machine differs from the one that it was measured on.
+
+        Raises ProviderError where its provider does not load.
+        """
+        assert self.machine is not None
+        found = Machine.of(self.provider, self.which).differences(self.machine)
+        return [text.replace("built for", "measured on").replace("built with", "measured with") for text in found]
+
+
+@dataclass(frozen=True)
+class Choice:
+    """What was measured of one graph.
+
+    Attributes:
+        graph: its file.
+        sha256, stamps, sketch: of the graph and its weights, as in ``Compiled``.
+        precision: the value of ``--precision`` that said what was allowed.
+        processors: those that were used, as ``hardware.cpu`` describes them.
+        rows: what was measured, the preferred ones first.
+        date: in ISO 8601.
+    """
+
+    graph: Path
+    sha256: str
+    stamps: Stamps
+    sketch: str
+    precision: str
+    processors: str
+    rows: tuple[Measured, ...]
+    date: str
+
+    @classmethod
+    def read(cls, folder: Path) -> Self | None:
+        """Read a folder of a cache; None where it has no such record, or one of another version of this program."""
+        try:
+            facts = _checked(read_json(folder / RECORD))
+            return cls(
+                graph=Path(os.path.normpath(folder / facts["graph"])),
+                sha256=facts["graph_sha256"],
+                stamps={name: tuple(stamp) for name, stamp in facts["stamps"].items()},
+                sketch=facts["sketch"],
+                precision=facts["precision"],
+                processors=facts["processors"],
+                rows=tuple(map(_row, facts["rows"])),
+                date=facts["date"],
+            )
+        except (ValueError, KeyError, TypeError, AttributeError):  # a ConfigError is a ValueError
+            return None
+
+    def covers(self, precision: str) -> bool:
+        """Whether all was measured that ``--precision`` allows."""
+        return precision in ALLOWED and set(ALLOWED[precision]) <= set(ALLOWED[self.precision])
+
+    def best(self, precision: str) -> Measured | None:
+        """As ``fastest``."""
+        return fastest(self.rows, precision)
+
+    def faults(self, best: Measured) -> Iterator[str]:
+        """Why ``best`` does not hold on this machine, as text. Raises as ``Measured.faults``."""
+        here = str(cpu.describe())
+        if self.processors != here:
+            yield f"measured with {self.processors}, now it is {here}"
+        yield from best.faults()
+
+
+def fastest(rows: Sequence[Measured], precision: str) -> Measured | None:
+    """The fastest row that ``--precision`` allows, or one before it that is as fast; None where nothing ran."""
+    ran = [row for row in rows if row.reason is None and row.seconds and row.precision in ALLOWED[precision]]
+    least = min((row.time for row in ran), default=0.0)
+    return next((row for row in ran if row.time <= _CLOSE * least), None)
+
+
+def write_choice(cache: Path, graph: Path, sha256: str, precision: str, rows: Sequence[Measured]) -> Path:
+    """Write what was measured into ``cache``, in place of an earlier one for the same; returns its folder.
+
+    Raises OutputError where it cannot be written.
+    """
+    processors = str(cpu.describe())
+    facts = {"format": FORMAT, "graph_sha256": sha256, "precision": precision, "processors": processors}
+    key = hashlib.sha256(json.dumps([facts, cpu_with_vectors()]).encode()).hexdigest()[:16]
+    folder = cache / f"{AUTO}-{component_of(graph)}-{key}"
+    date = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
+    measured = {"rows": [dataclasses.asdict(row) for row in rows], "date": date}
+    with output_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    record = {**facts, **source_json(graph, folder), **measured}
+    write_file(folder / RECORD, json.dumps(record, indent=1).encode())
+    return folder
+
+
+def device_of(row: Measured, asked: Device) -> Device:
+    """The device of a row, with what else was ``asked`` for."""
+    return dataclasses.replace(
+        asked, provider=row.provider, which=row.which, precision=row.precision, threads=row.threads
+    )
+
+
+def _checked(facts: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Raises ConfigError or ValueError for a record whose values have other types, or that lacks one."""
+    check_json(facts, _SCHEMA, RECORD)
+    known = facts.get("format") == FORMAT and facts.get("precision") in ALLOWED
+    if not known or any(facts.get(key) is None for key in _SCHEMA):
+        raise ValueError("the record is not complete")
+    for row in facts["rows"]:
+        check_json(row, _ROW_SCHEMA, RECORD)
+    return facts
+
+
+def _row(facts: Mapping[str, Any]) -> Measured:
+    if facts["provider"] not in NAMES:
+        raise ConfigError(f"{facts['provider']} is no provider")
+    machine = None if facts["machine"] is None else Machine(**facts["machine"])
+    return Measured(**{**facts, "machine": machine, "seconds": dict(facts["seconds"])})
