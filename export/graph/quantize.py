@@ -1,9 +1,9 @@
 """Quantizes the weights of matrix products to 8 bits: a quarter of the size.
 
 Symmetric: W = scale · q. For a CPU each product of at least 128 terms becomes a MatMulNBits, an operator of ONNX
-Runtime (``matmul_nbits.py``). For GPUs a DequantizeLinear in the graph restores the weights, with one scale per output: every
-provider has a kernel for it. Convolutions are not quantized: ONNX Runtime's CPU provider reorders their weights when it
-loads them, which is only possible with constants. A DequantizeLinear before each makes them a third slower.
+Runtime (``matmul_nbits.py``). For GPUs a DequantizeLinear in the graph restores the weights, with one scale per output:
+every provider has a kernel for it. Convolutions are not quantized: ONNX Runtime's CPU provider reorders their weights
+when it loads them, which is only possible with constants. A DequantizeLinear before each makes them a third slower.
 """
 
 from collections.abc import Callable
