@@ -31,7 +31,7 @@ from .optimized import check_optimized, write_optimized
 LARGE = 500_000_000
 """Bytes of all graphs of a bundle and their weights, above which it is built. A smaller one opens within a second."""
 LOG = logging.getLogger("ddim_edge.build")
-_PATIENCE = 120.0
+_PATIENCE = 300.0
 """Seconds to wait for another process that builds."""
 
 
