@@ -63,8 +63,8 @@ _EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetenso
 @click.option(
     "--quantize",
     type=click.Choice(["int8-weights"]),
-    help="Store the weights of matrix products in 8 bits. Pays for large networks. --target says for which device; on a "
-    "CPU the products are computed in 8 bits, too.",
+    help="Store the weights of matrix products in 8 bits, for large networks. --target says for which device; on a CPU "
+    "the products are computed in 8 bits, too.",
 )
 @click.option(
     "--static",
@@ -84,7 +84,8 @@ _EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetenso
     default="cpu",
     show_default=True,
     help="Device to choose operators for. cpu and cuda give the same graph, except with --quantize; tensorrt keeps "
-    "GroupNormalization nodes. A bundle of more than 500 MB whose target is named as cpu is also built for this machine's CPU.",
+    "GroupNormalization nodes. A bundle of more than 500 MB whose target is named as cpu is also built for this "
+    "machine's CPU.",
 )
 @click.option("--no-build", is_flag=True, help="Do not build the bundle for this machine's CPU.")
 @click.option(
