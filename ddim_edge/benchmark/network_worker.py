@@ -11,8 +11,8 @@ import numpy as np
 from ..arrays import Array
 from ..bundle.read import open_bundle
 from ..networks.components import open_unet
-from ..runtime.compiled.choice import Measured, device_of
 from ..runtime.compiled.machine import Machine
+from ..runtime.compiled.measured import Measured, device_of
 from ..runtime.providers.device import Device
 from ..runtime.sessions.pool import Sessions
 from ..runtime.sessions.session import Session

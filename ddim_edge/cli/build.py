@@ -12,7 +12,7 @@ from ..build.run import Progress, build
 from ..bundle.bundle import Bundle
 from ..bundle.read import open_bundle
 from ..errors import ConfigError, shown
-from ..runtime.compiled.choice import device_of, fastest
+from ..runtime.compiled.measured import device_of, fastest
 from ..runtime.compiled.places import bundle_cache, user_cache
 from ..runtime.compiled.upkeep import entries, prune
 from ..runtime.providers.device import Device
@@ -118,7 +118,7 @@ def build_command(
         elif dry_run:
             raise ConfigError("--dry-run is for --provider auto, which measures: leave it out")
         else:
-            report = _build(open_bundle(bundle), device, wanted, beside, quiet, as_json)
+            report = build_bundle(open_bundle(bundle), device, wanted, beside=beside, quiet=quiet, as_json=as_json)
     if not quiet:
         click.echo(report)
 
@@ -134,14 +134,23 @@ def _auto(
         folder = keep(bundle, bundle_cache(bundle.folder) if beside else user_cache(), precision, rows)
     if not dry_run and best.provider in BUILDABLE:
         shaped = provider_named(best.provider).static_shapes
-        built = [
-            _build(bundle, device_of(best, Device()), wanted if shaped else BuildRequest(), beside, quiet, as_json)
-        ]
-    text = auto_json(rows, best, folder) if as_json else auto_text(bundle, rows, best, kept=not dry_run)
+        how = wanted if shaped else BuildRequest()
+        report = build_bundle(bundle, device_of(best, Device()), how, beside=beside, quiet=quiet, as_json=as_json)
+        built = [report]
+    text = auto_json(rows, best, folder) if as_json else auto_text(bundle, rows, precision, kept=not dry_run)
     return json.dumps({**json.loads(text), **json.loads(built[0])}) if as_json and built else "\n".join([text, *built])
 
 
-def _build(bundle: Bundle, device: Device, wanted: BuildRequest, beside: bool, quiet: bool, as_json: bool) -> str:
+def build_bundle(
+    bundle: Bundle,
+    device: Device,
+    wanted: BuildRequest,
+    *,
+    beside: bool = False,
+    quiet: bool = False,
+    as_json: bool = False,
+) -> str:
+    """Build a bundle with progress on stderr; returns the report. Raises as ``build``."""
     recipes = plan(bundle, device, wanted)
     cache = bundle_cache(bundle.folder) if beside else user_cache()
     done: list[Progress] = []

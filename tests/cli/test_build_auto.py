@@ -9,8 +9,8 @@ import pytest
 
 from ddim_edge.benchmark import choose
 from ddim_edge.cli import build_auto
-from ddim_edge.runtime.compiled.choice import Measured
 from ddim_edge.runtime.compiled.machine import Machine
+from ddim_edge.runtime.compiled.measured import Measured
 from ddim_edge.runtime.compiled.places import bundle_cache, cached_folders, user_cache
 from tests.helpers.command_line import Invoke
 
@@ -68,7 +68,7 @@ def test_it_keeps_the_fastest_builds_for_it_and_lists_it(invoke: Invoke, tiny_bu
     assert f"{user_cache()}: 1 built, " in outcome.out
     assert [folder.name.rpartition("-")[0] for folder in cached_folders(user_cache())] == ["auto-unet", "cpu-unet"]
     listed = invoke("build", "--list").out
-    assert "auto for unet takes cpu in float32, 1 thread, measured 20" in listed
+    assert "--provider auto takes cpu in float32, 1 thread for unet, measured 20" in listed
     assert "of no use" not in listed
     entry, _ = json.loads(invoke("build", "--list", "--json").out)["entries"]
     assert (entry["provider"], entry["takes"]["threads"], len(entry["measured"])) == ("auto", 1, 3)
