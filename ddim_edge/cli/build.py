@@ -128,17 +128,16 @@ def _auto(
 ) -> str:
     """Measure what is installed; keep it and build for the best, unless that is a ``dry_run``."""
     rows = measured(bundle, precision, wanted, quiet=quiet)
-    best, folder, built = fastest(rows, precision), None, []
-    assert best is not None
-    if not dry_run:
-        folder = keep(bundle, bundle_cache(bundle.folder) if beside else user_cache(), precision, rows)
-    if not dry_run and best.provider in BUILDABLE:
-        shaped = provider_named(best.provider).static_shapes
-        built = [
-            _build(bundle, device_of(best, Device()), wanted if shaped else BuildRequest(), beside, quiet, as_json)
-        ]
-    text = auto_json(rows, best, folder) if as_json else auto_text(bundle, rows, precision, kept=not dry_run)
-    return json.dumps({**json.loads(text), **json.loads(built[0])}) if as_json and built else "\n".join([text, *built])
+    best = fastest(rows, precision)
+    assert best is not None  # ``measured`` raises where nothing runs
+    folder = None if dry_run else keep(bundle, bundle_cache(bundle.folder) if beside else user_cache(), precision, rows)
+    report = auto_json(rows, best, folder) if as_json else auto_text(bundle, rows, precision, kept=not dry_run)
+    row = provider_named(best.provider)
+    if dry_run or row.name not in BUILDABLE or row.uses_own_runtime(best.which):
+        return report
+    shaped = wanted if row.static_shapes else BuildRequest()
+    built = _build(bundle, device_of(best, Device()), shaped, beside, quiet, as_json)
+    return json.dumps(json.loads(report) | json.loads(built)) if as_json else f"{report}\n{built}"
 
 
 def _build(bundle: Bundle, device: Device, wanted: BuildRequest, beside: bool, quiet: bool, as_json: bool) -> str:
