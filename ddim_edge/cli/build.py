@@ -90,8 +90,12 @@ def build_command(
     already is not built again. For OpenVINO the graphs are compiled, and for the CPU optimized, which takes seconds:
     then they open faster.
 
+    --provider auto measures what is installed here, keeps what is fastest for this bundle on this machine, and builds
+    for it. Every command with --provider auto, the default, then runs on it, in what its --precision allows.
+
     \b
     Examples:
+      ddim-edge build sd15/ --provider auto --precision bfloat16
       ddim-edge build sd15/ --provider tensorrt --batch 1,4 --height 512 --width 768 --precision fp16
       ddim-edge build sd15/ --provider cpu
       ddim-edge build --list
