@@ -27,8 +27,8 @@ from .tensors import TensorInfo, describe
 
 Feed = Array | DeviceArray
 
-# No runtime has an error type for this; the messages of its arena, C++, CUDA and cuDNN differ.
-_OUT_OF_MEMORY = re.compile(r"allocat|bad_alloc|out of memory|ALLOC_FAILED", re.IGNORECASE)
+# No runtime has an error type for this; the messages of arenas, C++, CUDA, cuDNN and OpenCL differ.
+_OUT_OF_MEMORY = re.compile(r"allocat|bad_alloc|out of memory|ALLOC_FAILED|OUT_OF_(RESOURCES|HOST_MEM)", re.IGNORECASE)
 
 
 class OneInMemory:
