@@ -160,10 +160,16 @@ def test_a_device_is_named_as_openvino_does(graph: Path, which: str) -> None:
     assert _open(graph, f"openvino:{which}").device == "CPU"
 
 
-def test_another_device_than_was_asked_for_is_an_error() -> None:
-    compiled = SimpleNamespace(get_property=lambda _name: ["CPU"])
-    with pytest.raises(ddim_edge.ProviderError, match="runs on CPU in place of GPU"):
-        openvino_module.check_compiled(compiled, "GPU", "auto")
+@pytest.mark.parametrize(("on", "asked"), [("CPU", "GPU"), ("GPU.0", "GPU.1"), ("CPU", "NPU")])
+def test_another_device_than_was_asked_for_is_an_error(on: str, asked: str) -> None:
+    compiled = SimpleNamespace(get_property=lambda _name: [on])
+    with pytest.raises(ddim_edge.ProviderError, match=f"runs on {on} in place of {asked}"):
+        openvino_module.check_compiled(compiled, asked, "auto")
+
+
+@pytest.mark.parametrize(("on", "asked"), [("CPU", "CPU"), ("GPU.0", "GPU"), ("GPU.1", "GPU.1")])
+def test_the_device_that_was_asked_for_may_have_a_longer_name(on: str, asked: str) -> None:
+    openvino_module.check_compiled(SimpleNamespace(get_property=lambda _name: [on]), asked, "auto")
 
 
 def test_a_precision_that_the_device_does_not_have_is_an_error(graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
