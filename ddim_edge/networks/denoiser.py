@@ -18,6 +18,7 @@ from .fused_step import STEP_INPUTS, FusedStep, StepRow, placeholder_step_inputs
 from .row import Row
 from .row_guidance import RowGuidance
 
+_FLOAT32 = np.dtype(np.float32)
 _MAX_FIXED_BATCH = 1024
 
 
@@ -141,7 +142,9 @@ class Denoiser:
         seconds = time.perf_counter() - began
         self._check_shape(predictions, call)
         self.on_call(call.rows, seconds)
-        return predictions[: call.rows].astype(np.float32, copy=False)
+        if call.rows < len(predictions):
+            predictions = predictions[: call.rows]
+        return predictions if predictions.dtype == _FLOAT32 else predictions.astype(np.float32)
 
     @property
     def _has_step_inputs(self) -> bool:

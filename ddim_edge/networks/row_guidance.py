@@ -26,9 +26,9 @@ class RowGuidance:
         ``outputs``: those with the conditioning of each row, then those without it of the guided rows. It may be
         written to.
         """
-        predictions, unconditional = outputs[: self._count], outputs[self._count :]
         if not self._guided:
-            return predictions
+            return outputs
+        predictions, unconditional = outputs[: self._count], outputs[self._count :]
         if len(self._guided) == self._count:
             return self._apply(predictions, unconditional)
         predictions[self._guided] = self._apply(predictions[self._guided], unconditional)
