@@ -192,7 +192,8 @@ class Session:
             else:
                 assert self.raw is not None
                 arrays = cast(dict[str, Array], prepared)  # without buffers, inputs of the device were downloaded
-                results = dict(zip(wanted, self.raw.run(wanted, arrays, self._run_options), strict=True))
+                outputs = self.raw.run(wanted, arrays, self._run_options)
+                results = {name: outputs[at] for at, name in enumerate(wanted)}
         except Exception as error:  # the runtimes' exceptions have no public base but this one
             kind = DeviceMemoryError if _OUT_OF_MEMORY.search(str(error)) else ProviderError
             raise kind(f"{self.name} failed on {self.provider}: {first_error_line(error)}") from error
