@@ -30,7 +30,7 @@ def open_network(settings: Mapping[str, Any]) -> tuple[Record, Respond]:
     """
     end_with_parent()
     bundle, row = open_bundle(settings["bundle"]), Measured(**settings["device"])
-    device = device_of(row, Device())
+    device = device_of(row, Device(build=False))
     session = open_unet(bundle, Sessions(device))
     kinds = {kind: _feeds(session, shapes) for kind, shapes in settings["calls"].items()}
     predictions = [next(iter(session.run(feeds).values())) for feeds in kinds.values()]

@@ -90,8 +90,12 @@ def build_command(
     already is not built again. For OpenVINO the graphs are compiled, and for the CPU optimized, which takes seconds:
     then they open faster.
 
+    --provider auto measures what is installed here, keeps what is fastest for this bundle on this machine, and builds
+    for it. Every command with --provider auto, the default, then runs on it, in what its --precision allows.
+
     \b
     Examples:
+      ddim-edge build sd15/ --provider auto --precision bfloat16
       ddim-edge build sd15/ --provider tensorrt --batch 1,4 --height 512 --width 768 --precision fp16
       ddim-edge build sd15/ --provider cpu
       ddim-edge build --list
@@ -128,17 +132,16 @@ def _auto(
 ) -> str:
     """Measure what is installed; keep it and build for the best, unless that is a ``dry_run``."""
     rows = measured(bundle, precision, wanted, quiet=quiet)
-    best, folder, built = fastest(rows, precision), None, []
-    assert best is not None
-    if not dry_run:
-        folder = keep(bundle, bundle_cache(bundle.folder) if beside else user_cache(), precision, rows)
-    if not dry_run and best.provider in BUILDABLE:
-        shaped = provider_named(best.provider).static_shapes
-        how = wanted if shaped else BuildRequest()
-        report = build_bundle(bundle, device_of(best, Device()), how, beside=beside, quiet=quiet, as_json=as_json)
-        built = [report]
-    text = auto_json(rows, best, folder) if as_json else auto_text(bundle, rows, precision, kept=not dry_run)
-    return json.dumps({**json.loads(text), **json.loads(built[0])}) if as_json and built else "\n".join([text, *built])
+    best = fastest(rows, precision)
+    assert best is not None  # ``measured`` raises where nothing runs
+    folder = None if dry_run else keep(bundle, bundle_cache(bundle.folder) if beside else user_cache(), precision, rows)
+    report = auto_json(rows, best, folder) if as_json else auto_text(bundle, rows, precision, kept=not dry_run)
+    row = provider_named(best.provider)
+    if dry_run or row.name not in BUILDABLE or row.uses_own_runtime(best.which):
+        return report
+    how = wanted if row.static_shapes else BuildRequest()
+    built = build_bundle(bundle, device_of(best, Device()), how, beside=beside, quiet=quiet, as_json=as_json)
+    return json.dumps(json.loads(report) | json.loads(built)) if as_json else f"{report}\n{built}"
 
 
 def build_bundle(

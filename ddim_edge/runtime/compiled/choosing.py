@@ -67,6 +67,7 @@ def _read(graph: Path) -> Iterator[Choice]:
 
 def _fault(choice: Choice, row: Measured) -> str | None:
     try:
+        device_of(row, Device())
         return next(choice.faults(row), None)
     except ProviderError as error:
         return str(error)

@@ -48,6 +48,7 @@ class OneInMemory:
 
 class Session:
     """One graph on one device. With ``one_in_memory`` it opens when it runs, and closes when another session runs.
+    With ``lean`` its activations take little memory.
 
     Attributes:
         name: the component's name in messages, such as "unet".
@@ -74,15 +75,17 @@ class Session:
         *,
         name: str | None = None,
         one_in_memory: OneInMemory | None = None,
+        lean: bool = False,
         each_step: bool = True,
         bound: bool | None = None,
         files: GraphFiles | None = None,
     ) -> None:
         self.name = name or path.parent.name
         self._path, self._one_in_memory, self._each_step, self._bound = path, one_in_memory, each_step, bound
+        self._lean = lean
         self._files = files or GraphFiles(SameFiles())
         self._device = Device.parse(device) if isinstance(device, str) else device
-        purpose = Purpose.of(each_step) if one_in_memory is None else Purpose.INSPECT
+        purpose = Purpose.of(each_step, low_memory=lean) if one_in_memory is None else Purpose.INSPECT
         opened = open_graph(path, self._device, purpose)
         self.provider, self.static_shapes = opened.provider.name, opened.provider.static_shapes or opened.captures
         self.inputs = describe(opened.raw.get_inputs(), path, "inputs")
@@ -151,7 +154,7 @@ class Session:
         self.close()
         self._files.use()
         options: Any = {"one_in_memory": self._one_in_memory, "each_step": self._each_step, "bound": self._bound}
-        options["files"] = self._files
+        options |= {"files": self._files, "lean": self._lean}
         self._fp32_fallback = Session(fallback, _device_without_build(self._device), name=self.name, **options)
         self.inputs, self.outputs = self._fp32_fallback.inputs, self._fp32_fallback.outputs
         return True

@@ -153,6 +153,12 @@ def test_of_another_bundle_nothing_is_said(graph: Path, tmp_path: Path) -> None:
     assert (found.row, found.fault) == (None, None)
 
 
+def test_a_row_that_is_no_device_is_not_taken(graph: Path) -> None:
+    _kept(graph, _row(0.1, which="1"))
+    found = chosen(graph, "float32")
+    assert (found.row, found.fault) == (None, "provider 'cpu' has no devices to choose from: leave :1 out")
+
+
 def test_what_does_not_load_any_more_is_warned_of_once(graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _kept(graph, _row(0.5, provider="webgpu"))
     of = Machine.of
@@ -195,7 +201,8 @@ def test_a_damaged_record_is_not_read(graph: Path, contents: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("provider", "abacus"), ("threads", "two"), ("seconds", {"single": -1}), ("machine", {})]
+    ("key", "value"),
+    [("provider", "abacus"), ("threads", "two"), ("threads", 100_000), ("seconds", {"single": -1}), ("machine", {})],
 )
 def test_a_row_with_wrong_values_is_not_read(graph: Path, key: str, value: Any) -> None:
     folder = _kept(graph, _row(0.5, 1))
