@@ -1,4 +1,4 @@
-"""Stable-diffusion.cpp's single file, made by its own converter from a diffusers folder, in its own environment."""
+"""Stable-diffusion.cpp's single file, made by its own converter from a diffusers folder or from another such file."""
 
 import importlib
 import sys

@@ -111,7 +111,9 @@ THINGS: Mapping[str, Thing] = {
     "genai": _converted("genai", 4.2, "bundle", "genai_folder", "{work}/bundle", "{work}/source", "{work}/genai"),
     "env-sdcpp": _environment("sdcpp", 0.3, 25, "stable-diffusion-cpp-python", "safetensors"),
     "sdcpp-f16": _converted("sdcpp", 2.3, "source", "checkpoint", "{work}/source", "{work}/sdcpp/f16.gguf"),
-    "sdcpp-q8_0": _converted("sdcpp", 1.8, "source", "checkpoint", "{work}/source", "{work}/sdcpp/q8_0.gguf"),
+    "sdcpp-q8_0": _converted(
+        "sdcpp", 1.9, "sdcpp-f16", "checkpoint", "{work}/sdcpp/f16.gguf", "{work}/sdcpp/q8_0.gguf"
+    ),
     "env-optimum": _environment("optimum", 2.2, 4, "--requirement", _REQUIREMENTS),
     "optimum": _converted("optimum", 4.5, "source", "optimum_folder", "{work}/source", "{work}/optimum"),
 }
