@@ -107,7 +107,9 @@ def settings_of(run: Run, work: Path) -> Record:
 
 
 def weights_of(side: Side, workload: str, work: Path) -> list[Path]:
-    """The folders that a side reads."""
+    """The folders and files that a side reads."""
+    if side.weights:
+        return [work / side.weights]
     return [work / side.folders[WORKLOADS[workload].model], *([work / side.cache] if side.cache else [])]
 
 

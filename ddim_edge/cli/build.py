@@ -122,7 +122,7 @@ def build_command(
         elif dry_run:
             raise ConfigError("--dry-run is for --provider auto, which measures: leave it out")
         else:
-            report = _build(open_bundle(bundle), device, wanted, beside, quiet, as_json)
+            report = build_bundle(open_bundle(bundle), device, wanted, beside=beside, quiet=quiet, as_json=as_json)
     if not quiet:
         click.echo(report)
 
@@ -140,11 +140,21 @@ def _auto(
     if dry_run or row.name not in BUILDABLE or row.uses_own_runtime(best.which):
         return report
     shaped = wanted if row.static_shapes else BuildRequest()
-    built = _build(bundle, device_of(best, Device()), shaped, beside, quiet, as_json)
+    device = device_of(best, Device())
+    built = build_bundle(bundle, device, shaped, beside=beside, quiet=quiet, as_json=as_json)
     return json.dumps(json.loads(report) | json.loads(built)) if as_json else f"{report}\n{built}"
 
 
-def _build(bundle: Bundle, device: Device, wanted: BuildRequest, beside: bool, quiet: bool, as_json: bool) -> str:
+def build_bundle(
+    bundle: Bundle,
+    device: Device,
+    wanted: BuildRequest,
+    *,
+    beside: bool = False,
+    quiet: bool = False,
+    as_json: bool = False,
+) -> str:
+    """Build a bundle with progress on stderr; returns the report. Raises as ``build``."""
     recipes = plan(bundle, device, wanted)
     cache = bundle_cache(bundle.folder) if beside else user_cache()
     done: list[Progress] = []

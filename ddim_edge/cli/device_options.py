@@ -21,6 +21,12 @@ precision_option = click.option(
     "provider choose.",
 )
 
+no_build_option = click.option(
+    "--no-build",
+    is_flag=True,
+    help="Do not build a bundle of more than 500 MB for the CPU when it is first opened there.",
+)
+
 
 def device_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command --provider, --precision, --provider-option, --allow-fallback and --no-build."""
@@ -42,11 +48,7 @@ def device_options(command: Callable[..., Any]) -> Callable[..., Any]:
         help="One of the provider's own options; repeatable.",
     )
     @click.option("--allow-fallback", is_flag=True, help="Let the CPU do what the provider cannot.")
-    @click.option(
-        "--no-build",
-        is_flag=True,
-        help="Do not build a bundle of more than 500 MB for the CPU when it is first opened there.",
-    )
+    @no_build_option
     @functools.wraps(command)
     def with_device(
         provider: str,
