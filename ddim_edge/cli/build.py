@@ -117,7 +117,9 @@ def build_command(
         options = parse_options(provider_option)
         device = Device.parse(provider, options, allow_fallback=allow_fallback, precision=precision)
         if device.provider == AUTO:
-            check_auto({"--batch": batch, "--workspace": workspace, "--allow-fallback": allow_fallback})
+            check_auto(
+                device.precision, {"--batch": batch, "--workspace": workspace, "--allow-fallback": allow_fallback}
+            )
             report = _auto(open_bundle(bundle), device.precision, wanted, beside, dry_run, quiet, as_json)
         elif dry_run:
             raise ConfigError("--dry-run is for --provider auto, which measures: leave it out")
