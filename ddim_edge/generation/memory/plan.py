@@ -33,7 +33,7 @@ class Needs:
         row: activations of the UNet, for each row of a call.
         rows: rows of its largest call.
         pixel: activations of the autoencoder, for each pixel of the image or tile that it works on.
-        fixed: activations of the other networks.
+        fixed: what the other networks take, or opening one.
         sides: height and width of the image in pixels.
         tiles: the sides of tiles that may be used, largest first; None among them is the whole image.
         turns: whether one network at a time may be in memory: no, yes or both.
