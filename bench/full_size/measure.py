@@ -24,9 +24,14 @@ class RunFailedError(Exception):
     """A process did not make its image; the message is its last line on standard error."""
 
 
-def read_files(folders: Iterable[Path]) -> None:
+def files_of(paths: Iterable[Path]) -> list[Path]:
+    """The files among these, and those in the folders among these."""
+    return [file for path in paths for file in (path, *sorted(path.rglob("*"))) if file.is_file()]
+
+
+def read_files(paths: Iterable[Path]) -> None:
     """Read every file once, so that all sides find theirs in the system's file cache."""
-    for path in (path for folder in folders for path in sorted(folder.rglob("*")) if path.is_file()):
+    for path in files_of(paths):
         with path.open("rb", buffering=0) as file:
             while file.read(_CHUNK):
                 pass

@@ -8,7 +8,7 @@ _SD = ("sd-1", "sd-4")
 _SHORT = (*_SD, "lcm-4", "pixels-20")
 _ALL = (*_SHORT, "sd-20")
 _OURS = ("ddim-edge[cpu,text]",)
-_OPENVINO = ("ddim-edge[cpu,text]", "openvino")
+_OPENVINO = ("ddim-edge[cpu,openvino,text]",)
 _DIFFUSERS = ("torch", "diffusers", "transformers")
 
 
@@ -24,7 +24,7 @@ class Side:
         needs: the things to make first, for each kind of workload.
         environment: the virtual environment that it runs in; None for this one.
         cache: the folder with ddim-edge's builds.
-        also: other folders and files of its weights.
+        weights: what it reads of its folder, where that is not all of it.
         step_seconds: about how long a guided step takes, for the estimate of the whole time.
     """
 
@@ -37,18 +37,19 @@ class Side:
     workloads: tuple[str, ...] = _SD
     environment: str | None = None
     cache: str | None = None
+    weights: str | None = None
     step_seconds: float = 10.0
 
 
-def _ours(title: str, *options: str, cache: str, **more: Any) -> Side:
+def _ours(title: str, *options: str, cache: str, bundle: str = "bundle", build: str | None = None, **more: Any) -> Side:
     """``ddim-edge run`` with options, and with the builds in a cache."""
     return Side(
         **{
             "title": f"ddim-edge, {title}",
             "worker": "ours",
-            "folders": {"sd": "bundle", "pixels": "pixels/bundle"},
+            "folders": {"sd": bundle, "pixels": "pixels/bundle"},
             "packages": _OURS,
-            "needs": {"sd": ("bundle",), "pixels": ("pixels",)},
+            "needs": {"sd": (build or bundle,), "pixels": ("pixels",)},
             "options": {"options": options},
             "cache": f"cache/{cache}",
             **more,
@@ -68,10 +69,85 @@ def _diffusers(title: str, dtype: str, *, compile: bool = False, **more: Any) ->
     )
 
 
+def _openvino(title: str, precision: str, **more: Any) -> Side:
+    return Side(
+        title=f"OpenVINO alone, {title}: the UNet in a bare loop",
+        worker="openvino_alone",
+        folders={"sd": "bundle", "pixels": "pixels/bundle"},
+        packages=("openvino",),
+        needs={"sd": ("bundle",), "pixels": ("pixels",)},
+        options={"precision": precision},
+        workloads=(*_SD, "pixels-20"),
+        **more,
+    )
+
+
+def _sdcpp(kind: str) -> Side:
+    return Side(
+        title=f"stable-diffusion.cpp, {kind}",
+        worker="sdcpp",
+        folders={"sd": "sdcpp"},
+        packages=("stable-diffusion-cpp-python",),
+        needs={"sd": (f"sdcpp-{kind}",)},
+        options={"file": f"{kind}.gguf"},
+        environment="sdcpp",
+        weights=f"sdcpp/{kind}.gguf",
+        step_seconds=30,
+    )
+
+
+_BF16 = ("--provider", "openvino", "--precision", "bfloat16")
 SIDES: Mapping[str, Side] = {
-    "ours": _ours("float32", "--provider", "cpu", cache="cpu", workloads=_ALL),
+    "ours": _ours("float32", "--provider", "cpu", cache="cpu", build="build-cpu", workloads=_ALL),
     "diffusers": _diffusers("float32", "float32", workloads=_SHORT),
+    "ours-bf16": _ours(
+        "OpenVINO, bfloat16",
+        *_BF16,
+        cache="bf16",
+        build="build-bf16",
+        packages=_OPENVINO,
+        workloads=_ALL,
+        step_seconds=5.0,
+    ),
     "diffusers-bf16": _diffusers("bfloat16", "bfloat16", workloads=_ALL, step_seconds=6.0),
+    "openvino-bf16": _openvino("bfloat16", "bf16", step_seconds=5.0),
+    "ours-openvino": _ours(
+        "OpenVINO, float32",
+        "--provider",
+        "openvino",
+        cache="openvino",
+        build="build-openvino",
+        packages=_OPENVINO,
+        workloads=(*_SD, "pixels-20"),
+    ),
+    "openvino": _openvino("float32", "f32"),
+    "ours-memory": _ours(
+        "float32, --max-memory 1.2GB", "--provider", "cpu", "--max-memory", "1.2GB", cache="cpu", build="build-cpu"
+    ),
+    "ours-8bit": _ours("8-bit weights", "--provider", "cpu", bundle="bundle-8bit", cache="8bit", build="build-8bit"),
+    "ours-plain": _ours("float32, --no-build", "--provider", "cpu", "--no-build", cache="none"),
+    "genai": Side(
+        title="OpenVINO GenAI",
+        worker="genai",
+        folders={"sd": "genai"},
+        packages=("openvino-genai",),
+        needs={"sd": ("genai",)},
+        options={"properties": {}},
+        environment="genai",
+        step_seconds=5.0,
+    ),
+    "optimum": Side(
+        title="optimum, float32",
+        worker="optimum",
+        folders={"sd": "optimum"},
+        packages=("optimum-onnx", "onnxruntime", "diffusers"),
+        needs={"sd": ("optimum",)},
+        environment="optimum",
+    ),
+    "sdcpp-q8_0": _sdcpp("q8_0"),
+    "sdcpp-f16": _sdcpp("f16"),
+    "compiled-bf16": _diffusers("torch.compile, bfloat16", "bfloat16", compile=True, step_seconds=20),
+    "compiled": _diffusers("torch.compile, float32", "float32", compile=True, step_seconds=25),
 }
 REFERENCE = "diffusers"
 """The side that the others' latents are compared with."""

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from . import installed, wanted
-from .measure import Record
+from .measure import Record, files_of
 from .runs import Run, weights_of
 from .sides import REFERENCE, SIDES
 from .workloads import WORKLOADS
@@ -72,9 +72,6 @@ def _weights_mb(name: str, work: Path) -> int:
     return round(_bytes(weights_of(SIDES[name], "sd-1", work)) / 1e6)
 
 
-def _bytes(folders: Iterable[Path]) -> int:
+def _bytes(paths: Iterable[Path]) -> int:
     """A file with several names counts once."""
-    files = {
-        path.stat().st_ino: path.stat().st_size for folder in folders for path in folder.rglob("*") if path.is_file()
-    }
-    return sum(files.values())
+    return sum({file.stat().st_ino: file.stat().st_size for file in files_of(paths)}.values())

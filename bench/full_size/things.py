@@ -60,6 +60,14 @@ def _helper(module: str, *arguments: str) -> Command:
     return (PYTHON, "-m", f"bench.full_size.{module}", *arguments)
 
 
+def _converted(name: str, last: str, gigabytes: float, words: Command, needs: str) -> Thing:
+    """Another program's model, made in that program's environment; ``last`` is the file that is written last."""
+    command = (f"{{work}}/envs/{name}/bin/python", "-m", f"bench.full_size.{words[0]}", *words[1:])
+    return Thing(
+        mark=f"{name}/{last}", gigabytes=gigabytes, minutes=3, commands=(command,), needs=(f"env-{name}", needs)
+    )
+
+
 _REQUIREMENTS = str(ROOT / "tests" / "optimum" / "requirements.txt")
 THINGS: Mapping[str, Thing] = {
     "source": Thing(
@@ -83,6 +91,32 @@ THINGS: Mapping[str, Thing] = {
             _helper("source", "pixels", "{work}/pixels/source"),
             (OURS, "export", "{work}/pixels/source", "{work}/pixels/bundle"),
         ),
+    ),
+    "bundle-8bit": Thing(
+        mark="bundle-8bit/model_index.json",
+        gigabytes=2,
+        minutes=4,
+        commands=((OURS, "export", "{work}/source", "{work}/bundle-8bit", "--quantize", "int8-weights"),),
+        needs=("source",),
+    ),
+    "build-cpu": _built("cpu", "--provider", "cpu", gigabytes=4.5),
+    "build-8bit": _built("8bit", "--provider", "cpu", gigabytes=3, bundle="bundle-8bit"),
+    "build-openvino": _built("openvino", "--provider", "openvino", gigabytes=4.5),
+    "build-bf16": _built("bf16", "--provider", "openvino", "--precision", "bfloat16", gigabytes=4.5),
+    "env-genai": _environment("genai", 0.9, 2, "openvino-genai", "openvino-tokenizers", "transformers"),
+    "genai": _converted(
+        "genai", "model_index.json", 4.2, ("genai_folder", "{work}/bundle", "{work}/source", "{work}/genai"), "bundle"
+    ),
+    "env-sdcpp": _environment("sdcpp", 0.3, 25, "stable-diffusion-cpp-python", "safetensors"),
+    "sdcpp-f16": _converted(
+        "sdcpp", "f16.gguf", 2.3, ("checkpoint", "{work}/source", "{work}/sdcpp/f16.gguf", "f16"), "source"
+    ),
+    "sdcpp-q8_0": _converted(
+        "sdcpp", "q8_0.gguf", 1.8, ("checkpoint", "{work}/source", "{work}/sdcpp/q8_0.gguf", "q8_0"), "source"
+    ),
+    "env-optimum": _environment("optimum", 2.2, 4, "--requirement", _REQUIREMENTS),
+    "optimum": _converted(
+        "optimum", "model_index.json", 4.5, ("optimum_folder", "{work}/source", "{work}/optimum"), "source"
     ),
 }
 

@@ -9,7 +9,7 @@ from ddim_edge.files import write_file
 
 from .. import results
 from ..results import Record
-from . import faults, full_size, fuzz, gpu, quality, serving, speed
+from . import faults, full_size, fuzz, gpu, low_bits, precision, quality, serving, speed
 
 README = results.BENCH / "README.md"
 FRONT = results.ROOT / "README.md"
@@ -22,11 +22,13 @@ TABLES = {
     "size": speed.size,
     "quality": quality.quality,
     "interval": speed.interval,
+    "precision": precision.precision,
     "reconstruction": quality.reconstruction,
     "emoji": quality.emoji,
     "spinning": speed.spinning,
     "threads": speed.threads,
     "opening": speed.opening,
+    "low_bits": low_bits.low_bits,
     "serving_load": serving.load,
     "serving_overhead": serving.overhead,
     "serving_soak": serving.soak,

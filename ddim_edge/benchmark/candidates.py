@@ -3,11 +3,12 @@
 from collections.abc import Iterator
 
 from ..errors import ProviderError
-from ..runtime.compiled.choice import ALLOWED, Measured
+from ..runtime.compiled.measured import ALLOWED, Measured
 from ..runtime.hardware import cpu
 from ..runtime.providers.device import Device
 from ..runtime.providers.precision import FLOAT32
 from ..runtime.providers.table import CPU, PROVIDERS, Provider
+from .openvino_devices import other_devices
 
 
 def candidates(precision: str) -> list[Measured]:
@@ -17,12 +18,12 @@ def candidates(precision: str) -> list[Measured]:
     others: of two that are as fast, the first is taken.
     """
     installed = [row for row in (CPU, *PROVIDERS[:-1]) if _is_installed(row)]
+    places = [(row, which, threads) for row in installed for which, threads in _places(row)]
     return [
-        Measured(row.name, None, allowed, threads)
+        Measured(row.name, which, allowed, threads)
         for allowed in ALLOWED[precision]
-        for row in installed
+        for row, which, threads in places
         if allowed in (FLOAT32, *row.precisions)
-        for threads in (_threads(cpu.describe()) if row.on_host else [None])
     ]
 
 
@@ -31,6 +32,13 @@ def _is_installed(row: Provider) -> bool:
         return bool(list(Device(row.name).candidates()))
     except ProviderError:
         return False
+
+
+def _places(row: Provider) -> Iterator[tuple[str | None, int | None]]:
+    """The devices of a provider, None for the first, with numbers of threads where it computes on the CPU."""
+    yield from ((None, threads) for threads in (_threads(cpu.describe()) if row.on_host else [None]))
+    if row.uses_own_runtime(None):
+        yield from ((name, None) for name in other_devices())
 
 
 def _threads(processors: cpu.Cpu) -> Iterator[int | None]:

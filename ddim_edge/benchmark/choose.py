@@ -17,16 +17,17 @@ from ..build.plan import BuildRequest, call_shapes
 from ..bundle.bundle import Bundle
 from ..graphs.fingerprint import graph_stamps
 from ..networks.components import unet_graph
-from ..runtime.compiled.choice import GUIDED, SINGLE, Measured
 from ..runtime.compiled.machine import Machine
+from ..runtime.compiled.measured import GUIDED, SINGLE, Measured
 from ..runtime.compiled.recipe import Shapes
+from ..runtime.hardware import cpu
 from ..runtime.hardware.memory import budget_bytes
 from ..runtime.workers.parent import Worker, WorkerFailedError
 from .agreement import TOLERANCES
 from .rounds import Notify, interleave
 
 WORKER = "ddim_edge.benchmark.network_worker"
-ROUNDS = 5
+ROUNDS = 3
 ROUND_SECONDS = 0.2
 """Of each kind of call; one call where that takes longer."""
 ANSWER_SECONDS = 300.0
@@ -45,20 +46,20 @@ def measure(bundle: Bundle, rows: Sequence[Measured], request: BuildRequest, not
     """Measure the network of each step on every device of ``rows``; returns them with what was found.
 
     One that crashes, hangs, or computes something else than the first gets a reason. ``request``: the size of the
-    images, and whether guided ones count. Large networks are opened one at a time, and called once or twice.
+    images, and whether guided ones count. Large networks are opened one at a time, called once after a first call that
+    does not count, and not with fewer threads than there are cores.
     """
     with tempfile.TemporaryDirectory() as folder, ExitStack() as stack:
         common = {"bundle": str(bundle.folder), "reference": str(Path(folder) / "prediction.npy")}
-        trials = [Trial(row, common, calls_of(bundle, request)) for row in rows]
         together = _fits_in_memory(bundle, len(rows))
+        wanted = rows if together else [row for row in rows if not _leaves_cores_idle(row)]
+        trials = [Trial(row, common, calls_of(bundle, request)) for row in wanted]
         for trial in trials:
             stack.callback(trial.stop)
             notify(f"measuring {trial.label}")
             trial.start()
             if trial.is_running:
                 trial.take(0)
-            if trial.is_running and not together and not _is_far(trial, trials):
-                trial.take(1)
             if not together or _is_far(trial, trials):
                 trial.stop()
         interleave(trials, ROUNDS - 1, notify)
@@ -146,6 +147,10 @@ class Trial:
 def _is_far(trial: Trial, trials: Sequence[Trial]) -> bool:
     times = [row.time for row in (other.measured() for other in trials) if row.reason is None]
     return trial.measured().time > FAR * min(times, default=float("inf"))
+
+
+def _leaves_cores_idle(row: Measured) -> bool:
+    return row.threads is not None and row.threads < (cpu.describe().chosen or 1)
 
 
 def _fits_in_memory(bundle: Bundle, number: int) -> bool:

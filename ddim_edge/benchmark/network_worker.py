@@ -11,8 +11,8 @@ import numpy as np
 from ..arrays import Array
 from ..bundle.read import open_bundle
 from ..networks.components import open_unet
-from ..runtime.compiled.choice import Measured, device_of
 from ..runtime.compiled.machine import Machine
+from ..runtime.compiled.measured import Measured, device_of
 from ..runtime.providers.device import Device
 from ..runtime.sessions.pool import Sessions
 from ..runtime.sessions.session import Session
@@ -30,7 +30,7 @@ def open_network(settings: Mapping[str, Any]) -> tuple[Record, Respond]:
     """
     end_with_parent()
     bundle, row = open_bundle(settings["bundle"]), Measured(**settings["device"])
-    device = device_of(row, Device())
+    device = device_of(row, Device(build=False))
     session = open_unet(bundle, Sessions(device))
     kinds = {kind: _feeds(session, shapes) for kind, shapes in settings["calls"].items()}
     predictions = [next(iter(session.run(feeds).values())) for feeds in kinds.values()]

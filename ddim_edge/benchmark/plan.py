@@ -21,6 +21,8 @@ class Settings:
     guidance_scale: float | None = None
     precision: str = "float32"
     """What the provider of ddim-edge may compute in."""
+    no_build: bool = False
+    """Leave out that a large bundle is built for the CPU when it is first opened."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -44,7 +44,8 @@ class Watch:
 def open_ours(settings: Mapping[str, Any]) -> tuple[Record, Respond]:
     """Open the bundle and warm up; returns the facts of what runs, and the function that responds to requests."""
     began = time.perf_counter()
-    pipeline = load(settings["bundle"], settings["provider"], precision=settings["precision"])
+    how = {"precision": settings["precision"], "build": not settings["no_build"]}
+    pipeline = load(settings["bundle"], settings["provider"], **how)
     opened = time.perf_counter()
     request = _request(pipeline, settings, _WARM_UP_SEED)
     warm_up(pipeline, request)

@@ -96,7 +96,14 @@ class Bundle:
 
     def sampler(self, name: str) -> SamplerConfig:
         """The config of a sampler for this model; ConfigError if it is unknown or does not fit the model."""
-        return sampler_config(self.scheduler_keys, name)
+        if name not in self._samplers:
+            self._samplers[name] = sampler_config(self.scheduler_keys, name)
+        return self._samplers[name]
+
+    @functools.cached_property
+    def _samplers(self) -> dict[str, SamplerConfig]:
+        """Those asked for so far, by name: reading the keys takes as long as some steps of a small model."""
+        return {}
 
     def default_steps(self, config: SamplerConfig) -> int:
         """The default number of steps: the scheduler file's for the model's own sampler, else the sampler's."""

@@ -18,7 +18,7 @@ from ..errors import ConfigError, shown
 from ..runtime.providers.device import Device
 from ..runtime.providers.table import NAMES
 from .bench_table import text_of
-from .device_options import precision_option
+from .device_options import no_build_option, precision_option
 from .environment import RepeatableOption
 
 DEFAULT_MODEL = "fashion-mnist"
@@ -45,6 +45,7 @@ def _batches(_context: click.Context, _parameter: click.Parameter, text: str) ->
     help=f"Device to run on: {', '.join(NAMES)}; cuda:1 is the second GPU. Repeatable.",
 )
 @precision_option
+@no_build_option
 @click.option(
     "--batch", "-b", default="1", metavar="N,…", callback=_batches, help="Numbers of images that are denoised together."
 )

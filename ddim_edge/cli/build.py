@@ -12,7 +12,7 @@ from ..build.run import Progress, build
 from ..bundle.bundle import Bundle
 from ..bundle.read import open_bundle
 from ..errors import ConfigError, shown
-from ..runtime.compiled.choice import device_of, fastest
+from ..runtime.compiled.measured import device_of, fastest
 from ..runtime.compiled.places import bundle_cache, user_cache
 from ..runtime.compiled.upkeep import entries, prune
 from ..runtime.providers.device import Device
@@ -90,8 +90,12 @@ def build_command(
     already is not built again. For OpenVINO the graphs are compiled, and for the CPU optimized, which takes seconds:
     then they open faster.
 
+    --provider auto measures what is installed here, keeps what is fastest for this bundle on this machine, and builds
+    for it. Every command with --provider auto, the default, then runs on it, in what its --precision allows.
+
     \b
     Examples:
+      ddim-edge build sd15/ --provider auto --precision bfloat16
       ddim-edge build sd15/ --provider tensorrt --batch 1,4 --height 512 --width 768 --precision fp16
       ddim-edge build sd15/ --provider cpu
       ddim-edge build --list
@@ -118,7 +122,7 @@ def build_command(
         elif dry_run:
             raise ConfigError("--dry-run is for --provider auto, which measures: leave it out")
         else:
-            report = _build(open_bundle(bundle), device, wanted, beside, quiet, as_json)
+            report = build_bundle(open_bundle(bundle), device, wanted, beside=beside, quiet=quiet, as_json=as_json)
     if not quiet:
         click.echo(report)
 
@@ -128,20 +132,28 @@ def _auto(
 ) -> str:
     """Measure what is installed; keep it and build for the best, unless that is a ``dry_run``."""
     rows = measured(bundle, precision, wanted, quiet=quiet)
-    best, folder, built = fastest(rows, precision), None, []
-    assert best is not None
-    if not dry_run:
-        folder = keep(bundle, bundle_cache(bundle.folder) if beside else user_cache(), precision, rows)
-    if not dry_run and best.provider in BUILDABLE:
-        shaped = provider_named(best.provider).static_shapes
-        built = [
-            _build(bundle, device_of(best, Device()), wanted if shaped else BuildRequest(), beside, quiet, as_json)
-        ]
-    text = auto_json(rows, best, folder) if as_json else auto_text(bundle, rows, best, kept=not dry_run)
-    return json.dumps({**json.loads(text), **json.loads(built[0])}) if as_json and built else "\n".join([text, *built])
+    best = fastest(rows, precision)
+    assert best is not None  # ``measured`` raises where nothing runs
+    folder = None if dry_run else keep(bundle, bundle_cache(bundle.folder) if beside else user_cache(), precision, rows)
+    report = auto_json(rows, best, folder) if as_json else auto_text(bundle, rows, precision, kept=not dry_run)
+    row = provider_named(best.provider)
+    if dry_run or row.name not in BUILDABLE or row.uses_own_runtime(best.which):
+        return report
+    how = wanted if row.static_shapes else BuildRequest()
+    built = build_bundle(bundle, device_of(best, Device()), how, beside=beside, quiet=quiet, as_json=as_json)
+    return json.dumps(json.loads(report) | json.loads(built)) if as_json else f"{report}\n{built}"
 
 
-def _build(bundle: Bundle, device: Device, wanted: BuildRequest, beside: bool, quiet: bool, as_json: bool) -> str:
+def build_bundle(
+    bundle: Bundle,
+    device: Device,
+    wanted: BuildRequest,
+    *,
+    beside: bool = False,
+    quiet: bool = False,
+    as_json: bool = False,
+) -> str:
+    """Build a bundle with progress on stderr; returns the report. Raises as ``build``."""
     recipes = plan(bundle, device, wanted)
     cache = bundle_cache(bundle.folder) if beside else user_cache()
     done: list[Progress] = []

@@ -14,9 +14,12 @@ from ..build.plan import BuildRequest
 from ..bundle.bundle import Bundle
 from ..errors import ConfigError, ProviderError
 from ..networks.components import unet_graph
-from ..runtime.compiled.choice import GUIDED, SINGLE, Measured, fastest, write_choice
+from ..runtime.compiled.choice import write_choice
+from ..runtime.compiled.measured import GUIDED, SINGLE, Measured, fastest
 from ..runtime.compiled.store import SourceGraph
 from ..runtime.compiled.upkeep import locked
+from ..runtime.providers.precision import FLOAT32
+from .device_options import auto_option
 
 _KINDS = {SINGLE: "1 image", GUIDED: "guided"}
 _GAP = "  "
@@ -46,14 +49,16 @@ def keep(bundle: Bundle, cache: Path, precision: str, rows: Sequence[Measured]) 
         return write_choice(cache, graph, SourceGraph(graph).sha256, precision, rows)
 
 
-def auto_text(bundle: Bundle, rows: Sequence[Measured], best: Measured, *, kept: bool) -> str:
-    """The table, a line per device, then the reasons why some are not taken, and which one is."""
+def auto_text(bundle: Bundle, rows: Sequence[Measured], precision: str, *, kept: bool) -> str:
+    """The table, a line per device, then the reasons why some are not taken, and which one is by --precision."""
     kinds = [kind for kind in _KINDS if any(kind in row.seconds for row in rows)]
     head = ("provider", "precision", "threads", *(f"{_KINDS[kind]}, ms" for kind in kinds), "difference")
     lines = _aligned([head, *(_cells(row, kinds) for row in rows)])
     reasons = [f"{row.name}: {row.reason}" for row in rows if row.reason]
     verb = "takes" if kept else "would take"
-    return "\n".join([*lines, *reasons, f"--provider auto {verb} {best.name} for {bundle.name}"])
+    taken = {name: fastest(rows, name) for name in dict.fromkeys((FLOAT32, precision))}
+    ends = [f"{auto_option(name)} {verb} {row.name} for {bundle.name}" for name, row in taken.items() if row]
+    return "\n".join([*lines, *reasons, *ends])
 
 
 def auto_json(rows: Sequence[Measured], best: Measured, folder: Path | None) -> str:

@@ -17,6 +17,7 @@ from ..runtime.compiled.messages import shapes_text
 from ..runtime.compiled.recipe import Recipe, component_of
 from ..runtime.compiled.upkeep import Entry
 from ..runtime.providers.table import AUTO
+from .device_options import auto_option
 
 
 def show_progress(progress: Iterable[Progress], *, quiet: bool) -> Iterator[Progress]:
@@ -108,7 +109,7 @@ def choice_facts(choice: Choice) -> dict[str, Any]:
 def choice_text(choice: Choice) -> str:
     """What ``--provider auto`` takes by a measurement, as text."""
     best = choice.best(choice.precision)
-    return f"auto for {component_of(choice.graph)} takes {best.name if best else 'nothing'}"
+    return f"{auto_option(choice.precision)} takes {best.name if best else 'nothing'} for {component_of(choice.graph)}"
 
 
 def megabytes(size: float) -> str:

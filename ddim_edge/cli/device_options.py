@@ -21,6 +21,12 @@ precision_option = click.option(
     "provider choose.",
 )
 
+no_build_option = click.option(
+    "--no-build",
+    is_flag=True,
+    help="Do not build a bundle of more than 500 MB for the CPU when it is first opened there.",
+)
+
 
 max_memory_option = click.option(
     "--max-memory",
@@ -50,11 +56,7 @@ def device_options(command: Callable[..., Any]) -> Callable[..., Any]:
         help="One of the provider's own options; repeatable.",
     )
     @click.option("--allow-fallback", is_flag=True, help="Let the CPU do what the provider cannot.")
-    @click.option(
-        "--no-build",
-        is_flag=True,
-        help="Do not build a bundle of more than 500 MB for the CPU when it is first opened there.",
-    )
+    @no_build_option
     @functools.wraps(command)
     def with_device(
         provider: str,
@@ -69,3 +71,8 @@ def device_options(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(device=device, **rest)
 
     return with_device
+
+
+def auto_option(precision: str) -> str:
+    """The options of a command that take what was measured."""
+    return "--provider auto" + ("" if precision == FLOAT32 else f" --precision {precision}")

@@ -5,13 +5,21 @@ from typing import Any
 
 from ..doctor.libraries import CUDA, TENSORRT
 from ..runtime.providers.table import PROVIDERS
+from .device_options import auto_option
 
 _GIB = 1 << 30
 
 
 def as_text(facts: Mapping[str, Any]) -> str:
     """All facts as text."""
-    groups = (_software(facts), _nvidia(facts), _libraries(facts), _providers(facts), _problems(facts))
+    groups = (
+        _software(facts),
+        _nvidia(facts),
+        _libraries(facts),
+        _providers(facts),
+        _measured(facts),
+        _problems(facts),
+    )
     return "\n\n".join("\n".join(lines) for group in groups if (lines := list(group)))
 
 
@@ -93,6 +101,12 @@ def _provider(name: str, reason: str | None, trials: Mapping[str, Any]) -> Itera
 def _times(trial: Mapping[str, Any]) -> str:
     error = "" if trial["error"] is None else f" (error {trial['error']:.1e})"
     return f"{trial['milliseconds']:.2f} ms{error}"
+
+
+def _measured(facts: Mapping[str, Any]) -> Iterator[str]:
+    for found in facts["measured"]:
+        fault = f"; of no use: {found['fault']}" if found["fault"] else ""
+        yield f"{auto_option(found['precision'])} takes {found['takes']} for {found['graph']}{fault}"
 
 
 def _problems(facts: Mapping[str, Any]) -> Iterator[str]:

@@ -4,9 +4,17 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
-from ..errors import ConfigError
+from ..build.plan import BuildRequest
+from ..bundle.read import open_bundle
+from ..errors import ConfigError, DdimEdgeError
+from ..runtime.providers.device import Device
+from ..runtime.providers.table import CPU
+from ..runtime.sessions.first_build import is_large
+from .build import build_bundle
 from .environment import RepeatableOption
+from .failures import say
 
 _EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetensors", "onnxruntime")
 
@@ -55,7 +63,8 @@ _EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetenso
 @click.option(
     "--quantize",
     type=click.Choice(["int8-weights"]),
-    help="Store the weights of matrix products in 8 bits. Computation stays in fp32.",
+    help="Store the weights of matrix products in 8 bits, for large networks. --target says for which device; on a CPU "
+    "the products are computed in 8 bits, too.",
 )
 @click.option(
     "--static",
@@ -74,8 +83,11 @@ _EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetenso
     type=click.Choice(["cpu", "cuda", "tensorrt"]),
     default="cpu",
     show_default=True,
-    help="Device to choose operators for. cpu and cuda give the same graph; tensorrt keeps GroupNormalization nodes.",
+    help="Device to choose operators for. cpu and cuda give the same graph, except with --quantize; tensorrt keeps "
+    "GroupNormalization nodes. A bundle of more than 500 MB whose target is named as cpu is also built for this "
+    "machine's CPU.",
 )
+@click.option("--no-build", is_flag=True, help="Do not build the bundle for this machine's CPU.")
 @click.option(
     "--fuse-step",
     is_flag=True,
@@ -111,6 +123,7 @@ def export_command(
     components: str | None,
     keep_fp32: str | None,
     fp32_too: str | None,
+    no_build: bool,
     **options: Any,
 ) -> None:
     """Export SOURCE to the new folder OUT, which runs without PyTorch.
@@ -138,6 +151,21 @@ def export_command(
         _export(source, out, **{option: _names(text) for option, text in lists.items()}, **options)
     except ModuleNotFoundError as error:
         raise ConfigError(_how_to_install(error)) from None
+    if not no_build and _target_is_this_cpu() and is_large(out):
+        _build(out)
+
+
+def _target_is_this_cpu() -> bool:
+    """Whether ``--target cpu`` was given. By default an export may be for any machine."""
+    context = click.get_current_context()
+    return context.params["target"] == CPU.name and context.get_parameter_source("target") != ParameterSource.DEFAULT
+
+
+def _build(bundle: Path) -> None:
+    try:
+        click.echo(build_bundle(open_bundle(bundle), Device(CPU.name), BuildRequest()))
+    except DdimEdgeError as error:
+        say(f"warning: {bundle} is exported, and not built for this CPU: {error}")
 
 
 def _names(text: str | None) -> list[str]:

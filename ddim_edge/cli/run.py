@@ -4,32 +4,29 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import click
-from click.core import ParameterSource
 
-from ..bundle.bundle import Bundle
 from ..bundle.read import open_bundle
 from ..diffusion.samplers import schedule_of
-from ..errors import LONGEST_SHOWN, ConfigError, ProviderError
+from ..errors import ConfigError
 from ..generation.memory.limit import MemoryLimit
 from ..generation.pipeline import Pipeline
 from ..generation.requests.control_images import control_samples
 from ..generation.requests.latents_file import read_latents
-from ..generation.requests.options import check_request, recipe_of
-from ..generation.requests.origin import Origin
-from ..generation.requests.recipe import check_recipe
+from ..generation.requests.options import recipe_of
 from ..generation.requests.request import Request
 from ..generation.warmup import warm_up, warm_up_calls
-from ..images.encode import check_channels, grid, read_recipe
+from ..images.encode import check_channels, grid
 from ..images.save import is_folder
+from ..networks.components import unet_graph
 from ..runtime.providers.device import Device
-from ..runtime.providers.precision import FLOAT32, precision_named
+from ..runtime.sessions.pool import computes_in
 from .device_options import device_options, max_memory_option
+from .from_image import device_for, recipe_in, remade
 from .half_blocks import half_blocks
 from .image_options import image_options, make_request, read_origin, samplers_help
 from .output import EstimateOptions, FileOutput, FolderOutput, free_names, new_folder
@@ -119,8 +116,8 @@ def run_command(
       ddim-edge run controlled --prompt "a house" --control-image edges.png --control-scale 0.8
       ddim-edge run --from-image shoes.png --output again.png
     """
-    recipe = _read_recipe(from_image, choices) if from_image else {}
-    device = _device_of(recipe, device) if recipe else device
+    recipe = recipe_in(from_image, choices) if from_image else {}
+    device = device_for(recipe, device) if recipe else device
     bundle = open_bundle(model or recipe.get("model", DEFAULT_MODEL))
     values = recipe or choices
     sizes = values.get("height"), values.get("width")
@@ -128,7 +125,7 @@ def run_command(
     encoded = read_latents(latents, bundle.sample_shape_for(*sizes)) if latents else None
     controls = control_samples(bundle, control_image, shape)
     origin = read_origin(init_image, mask, encoded, shape, controls)
-    request = _remake(bundle, recipe, origin) if recipe else make_request(bundle, choices, origin, encoded)
+    request = remade(bundle, recipe, origin) if recipe else make_request(bundle, choices, origin, encoded)
     if max_memory is not None:
         limit = MemoryLimit(bundle, device, max_memory)
         request = _within(limit, request, turns=low_memory or None, again=bool(recipe), tiling=choices["vae_tiling"])
@@ -141,7 +138,7 @@ def run_command(
         check_channels(shape[0])
     estimates = EstimateOptions(animate=gif, every=save_every)
     # A recipe has the model's hash, which is computed while networks are opened.
-    used = partial(recipe_of, bundle, request, precision=device.computes_in)
+    used = partial(recipe_of, bundle, request, precision=computes_in(unet_graph(bundle), device))
     destination = _destination(target, used, recipe.get("index"), file_format, estimates, None if output else names)
     # Networks can have gigabytes: they are opened after all other checks.
     pipeline = Pipeline(bundle, device, low_memory=low_memory, max_memory=max_memory, request=request)
@@ -200,45 +197,8 @@ def _warm_up(pipeline: Pipeline, request: Request, *, visible: bool) -> None:
         warm_up(pipeline, request, advance)
 
 
-def _read_recipe(path: Path, choices: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Read the recipe of a PNG. Raises ConfigError if the command line has an option that the recipe holds."""
-    context = click.get_current_context()
-    for parameter in context.command.params:
-        if parameter.name in choices and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE:
-            raise ConfigError(f"--from-image takes all options from the PNG: leave {parameter.opts[0]} out")
-    recipe = read_recipe(path)
-    check_recipe(recipe)
-    return recipe
-
-
-def _device_of(recipe: Mapping[str, Any], device: Device) -> Device:
-    """``device`` with the precision of the recipe. Raises ConfigError where the command line has another one."""
-    made_in = precision_named(recipe.get("precision", FLOAT32))
-    source = click.get_current_context().get_parameter_source("precision")
-    if source is ParameterSource.COMMANDLINE and made_in != device.computes_in:
-        raise ConfigError(f"the PNG was made in {made_in}: leave --precision out")
-    try:
-        return device if made_in == device.computes_in else replace(device, precision=made_in)
-    except ProviderError as error:
-        raise ProviderError(f"the PNG was made in {made_in}: {error}") from None
-
-
 def _calls(request: Request) -> int:
     return len(schedule_of(request.sampler, request.num_steps, request.strength).timesteps)
-
-
-def _remake(bundle: Bundle, recipe: Mapping[str, Any], origin: Origin | None) -> Request:
-    if "interpolated" in recipe:
-        arguments = recipe["interpolated"][:LONGEST_SHOWN]
-        raise ConfigError(f"the PNG was made by `ddim-edge interpolate {arguments}`: run that command again")
-    if recipe.get("model_sha256") != bundle.sha256:
-        raise ConfigError(
-            f"the PNG was made by another model: its hash is {str(recipe.get('model_sha256'))[:12]}…, that of "
-            f"{bundle.name} is {bundle.sha256[:12]}…"
-        )
-    request = Request.from_json(recipe, origin)
-    check_request(bundle, request)
-    return request
 
 
 def _report(

@@ -13,9 +13,13 @@ from .schedule import alpha_bars
 def guide(conditional: Sample, unconditional: Sample, scales: Sample) -> Sample:
     """Return ε_∅ + w·(ε_c - ε_∅): w = 1 is the conditional prediction, w > 1 moves away from the unconditional one.
 
-    ``conditional`` and ``unconditional``: float32 (B, C, H, W); ``scales``: float32 (B,), one w per row.
+    ``conditional`` and ``unconditional``: float32 (B, C, H, W); ``scales``: float32 (B,), one w per row, or (1,), one
+    for all.
     """
-    return unconditional + _per_row(scales, conditional) * (conditional - unconditional)
+    guided = conditional - unconditional
+    guided *= _per_row(scales, conditional)
+    guided += unconditional
+    return guided
 
 
 def rescale(guided: Sample, conditional: Sample, shares: Sample) -> Sample:

@@ -4,6 +4,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from ..errors import ConfigError
+from ..runtime.compiled.places import user_cache
+from ..runtime.compiled.upkeep import entries
 from ..runtime.hardware import cpu, nvidia
 from ..runtime.providers.table import CPU
 from .installation import State
@@ -43,6 +46,7 @@ def collect_facts(progress: Callable[[str], None]) -> dict[str, Any]:
         "cpu": _cpu_facts(),
         "cuda_build": cuda_build,
         "nvidia": nvidia_facts | {"jetson_wheels": state.wheels},
+        "measured": _measured(),
         "openvino": trials.get("openvino", {}).get("runtime"),
         "libraries": {stem: asdict(library) for stem, library in libraries.items()},
         "available": [name for name, reason in absent.items() if reason is None],
@@ -55,6 +59,24 @@ def collect_facts(progress: Callable[[str], None]) -> dict[str, Any]:
         "problem": problems[0].what if problems else None,
         "problems": [asdict(problem) for problem in problems],
     }
+
+
+def _measured() -> list[dict[str, Any]]:
+    """What ``auto`` takes for the graphs that ``ddim-edge build --provider auto`` measured, in the user's cache."""
+    try:
+        found = entries([user_cache()])
+    except ConfigError:  # no home folder
+        return []
+    return [
+        {
+            "graph": str(entry.choice.graph),
+            "precision": entry.choice.precision,
+            "takes": (best := entry.choice.best(entry.choice.precision)) and best.name,
+            "fault": entry.fault,
+        }
+        for entry in found
+        if entry.choice is not None
+    ]
 
 
 def _cpu_facts() -> dict[str, Any]:

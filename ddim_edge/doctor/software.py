@@ -12,18 +12,8 @@ from ..runtime.providers.onnxruntime_module import installed_packages, runtime
 from ..runtime.providers.table import PROVIDERS
 from ..version import __version__, package_version
 
-_PACKAGES = (
-    "numpy",
-    "pillow",
-    "click",
-    "rich",
-    "onnxruntime",
-    "onnxruntime-gpu",
-    "openvino",
-    "torch",
-    "diffusers",
-    "onnx",
-)
+_RUNTIMES = ("onnxruntime", "onnxruntime-gpu", "openvino")
+_PACKAGES = ("numpy", "pillow", "click", "rich", *_RUNTIMES, "torch", "diffusers", "onnx")
 _PLUGINS = "onnxruntime-ep-"
 
 

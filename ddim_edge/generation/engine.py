@@ -11,7 +11,8 @@ from ..arrays import Conditioning, Sample
 from ..diffusion.samplers import Query, Sampler
 from ..diffusion.samplers.query import Stepped, StepQuery
 from ..errors import PredictionError
-from ..networks.denoiser import Denoiser, Row
+from ..networks.denoiser import Denoiser
+from ..networks.row import Row
 
 
 @dataclass(eq=False)
@@ -109,21 +110,19 @@ class Engine:
         """The longest-waiting jobs that fit into one call: of one shape, and of one timestep if it is a scalar."""
         batch: list[Job] = []
         rows: list[Row] = []
-        shapes: dict[str, tuple[int, ...]] = {}
         taken = 0
         for job in self.jobs:
             row = job.row()
             needed = 1 if row.unconditional is None else 2
-            if batch and (taken + needed > self.max_rows or not self._may_join(row, rows[0], shapes)):
+            if batch and (taken + needed > self.max_rows or not self._may_join(row, rows[0])):
                 continue
-            shapes = shapes or row.shapes
             batch.append(job)
             rows.append(row)
             taken += needed
         return batch, rows
 
-    def _may_join(self, row: Row, first: Row, shapes: dict[str, tuple[int, ...]]) -> bool:
-        return (self.denoiser.per_row_timesteps or row.timestep == first.timestep) and row.shapes == shapes
+    def _may_join(self, row: Row, first: Row) -> bool:
+        return (self.denoiser.per_row_timesteps or row.timestep == first.timestep) and row.has_shapes_of(first)
 
     def _advance(self, job: Job, output: Sample | Stepped) -> None:
         """Advance ``job``, or end it at NaN or infinity, in a prediction or in the finished sample, or at an error.
@@ -142,12 +141,14 @@ class Engine:
             job.query, job.error = None, error
         if job.finished is None:
             return
+        self.denoiser.check_files()
         self.denoiser.mark_fp16_checked()
         if not np.isfinite(job.finished).all():
             job.finished = None
             job.error = self._not_finite(f"at one of {job.calls} network calls") if stepped else _overflow(job.calls)
 
     def _not_finite(self, where: str) -> PredictionError:
+        self.denoiser.check_files()
         return PredictionError(
             f"{self.denoiser.session.name} returned NaN or infinity {where}: check the weights; if it is fp16, use fp32"
         )

@@ -9,7 +9,7 @@ from ..arrays import Conditioning, Sample
 from ..diffusion.noise import Draw
 from ..diffusion.samplers import NoiseSource, Sampler, first_sample, schedule_of, start
 from ..diffusion.samplers.inpaint import Mask, add_noise, inpaint
-from ..networks.denoiser import EXTRA_CHANNELS
+from ..networks.row import EXTRA_CHANNELS
 from ..networks.vae import Vae
 from .requests.origin import Origin, row_for_image
 from .requests.request import Request

@@ -184,6 +184,7 @@ def load(
     *,
     precision: str | None = None,
     low_memory: bool = False,
+    build: bool = True,
     max_memory: int | str | None = None,
 ) -> Pipeline:
     """Open a bundled model by its name, or a bundle by its folder, on ``provider``: a name, ``cuda:1``, or a Device.
@@ -195,6 +196,10 @@ def load(
     is needed, and closed for the next. The images are the same. Every batch opens them again, so a larger
     ``batch_size`` opens them less often.
 
+    A bundle of more than 500 MB is built for the CPU when it is first opened there, in the user's cache: from then on
+    it opens in a second or two, and its weights are mapped, not copied. ``build=False`` leaves that out. The logger
+    ``ddim_edge.build`` tells of it; a FallbackWarning says why it is not possible.
+
     ``max_memory`` limits the private memory of this process, on provider cpu: bytes, or text such as "2GB". Network
     calls get fewer rows where they have to, networks are opened one at a time, and at last the autoencoder works in
     tiles, which changes the pixels slightly; recipes record it. Finished images are not counted.
@@ -204,4 +209,5 @@ def load(
     """
     device = Device.parse(provider) if isinstance(provider, str) else provider
     device = device if precision is None else replace(device, precision=precision)
+    device = device if build else replace(device, build=False)
     return Pipeline(open_bundle(model), device, low_memory=low_memory, max_memory=max_memory)

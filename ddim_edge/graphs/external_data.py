@@ -5,13 +5,17 @@ ONNX Runtime's own errors for a truncated or misplaced file are obscure, and bec
 any file of this machine as its weights.
 """
 
+import contextlib
+import functools
 import os
 import re
 import stat
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path, PurePosixPath
 
 from ..errors import BundleError, shown
+from .file_state import FileState
 from .protobuf import fields, mapped
 
 # message -> field number -> the message that the field holds; all other fields are skipped.
@@ -37,15 +41,40 @@ def check_onnx_file(path: Path, root: Path) -> list[Path]:
     or outside the folder ``root``. Links are followed first, and may lead to the blobs of the Hugging Face cache that
     ``root`` is a snapshot in. Older versions of ONNX Runtime follow them anywhere.
     """
-    entries = _external_entries(path)
     ends: dict[Path, int] = {}
-    for entry in entries:
-        data = _resolve(entry.get("location", ""), path, root)
-        end = _position(entry, "offset", path) + _position(entry, "length", path)
+    for location, end in _weights_of(path):
+        data = _resolve(location, path, root)
         ends[data] = max(end, ends.get(data, 0))
     for data, end in ends.items():
         _check_file(data, end, path, root)
     return list(ends)
+
+
+def _weights_of(path: Path) -> Sequence[tuple[str, int]]:
+    """The locations of a graph's weights, and how many bytes each must have. A graph is read once while it is the same.
+
+    A graph of a thousand nodes takes some tenths of a second, and several callers want it when a model is opened.
+    """
+    now = time.time_ns()
+    with contextlib.suppress(OSError):  # which reading it explains
+        state = FileState.of(path.stat())
+        if state.is_settled(now):
+            return _weights_in_state(path, state)
+    return _read_weights(path)
+
+
+@functools.lru_cache(maxsize=64)
+def _weights_in_state(path: Path, _state: FileState) -> Sequence[tuple[str, int]]:
+    return _read_weights(path)
+
+
+def _read_weights(path: Path) -> Sequence[tuple[str, int]]:
+    ends: dict[str, int] = {}
+    for entry in _external_entries(path):
+        location = entry.get("location", "")
+        end = _position(entry, "offset", path) + _position(entry, "length", path)
+        ends[location] = max(end, ends.get(location, 0))
+    return tuple(ends.items())
 
 
 def _position(entry: Entry, key: str, path: Path) -> int:

@@ -1,8 +1,8 @@
 """SHA-256 hashes of files that are read once on this machine, and not at every start.
 
 A hash is kept in the user's cache with the state that the file had when it was read: size, times of modification and of
-change, inode. It is used as long as the state is the same. A program can set the time of modification of a file, but
-not its time of change (Windows has none). What a bundle says about its own files is not used: anyone can write it.
+change, inode. It is used as long as the state is the same. What a bundle says about its own files is not used: anyone
+can write it.
 """
 
 import contextlib
@@ -14,30 +14,20 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from ..errors import ConfigError, OutputError
 from ..files import open_regular, write_file
 from ..user_cache import cache_folder
+from .file_state import FileState
 
 SMALL = 1 << 20
 """Bytes. To read a smaller file takes about a millisecond: its hash is not kept."""
-SETTLED_NS = 100_000_000
-"""Clocks of file systems stand still for some milliseconds, in which a file may change and keep its state."""
-
 _SHA256 = re.compile("[0-9a-f]{64}")
 _LONGEST_NOTE = 1000
 
 
-class _State(NamedTuple):
-    size: int
-    modified: int
-    changed: int
-    inode: int
-    device: int
-
-
-_read: dict[_State, str] = {}
+_read: dict[FileState, str] = {}
 """The hashes of the files that this process has read, or whose notes it has read."""
 _reading = threading.Lock()
 
@@ -78,11 +68,11 @@ def read_sha256(path: Path) -> str:
     """
     began = time.time_ns()
     with open_regular(path) as file:
-        before = _state_of(os.fstat(file.fileno()))
+        before = FileState.of(os.fstat(file.fileno()))
         digest = hashlib.file_digest(file, "sha256").hexdigest()
-        after = _state_of(os.fstat(file.fileno()))
+        after = FileState.of(os.fstat(file.fileno()))
     _read.pop(before, None)
-    if before == after and before.size >= SMALL and began - max(before.modified, before.changed) > SETTLED_NS:
+    if before == after and before.size >= SMALL and before.is_settled(began):
         _read[before] = digest
     return digest
 
@@ -93,7 +83,7 @@ def remember(path: Path) -> None:
     A cache that cannot be written is no fault: the file is read again by the next process.
     """
     with contextlib.suppress(OSError, OutputError, ConfigError):
-        state = _state_of(path.stat())
+        state = FileState.of(path.stat())
         if state in _read:
             note = _note(path)
             note.parent.mkdir(parents=True, exist_ok=True)
@@ -102,7 +92,7 @@ def remember(path: Path) -> None:
 
 def _recall(path: Path) -> str | None:
     """The hash of a file in its present state, from this process or from the cache; None where neither has it."""
-    state = _state_of(path.stat())
+    state = FileState.of(path.stat())
     if state.size >= SMALL and state not in _read:
         noted = _noted(path)
         sha256 = str(noted.get("sha256"))
@@ -121,11 +111,7 @@ def _noted(path: Path) -> Mapping[str, Any]:
     return noted if isinstance(noted, dict) else {}
 
 
-def _state_of(found: os.stat_result) -> _State:
-    return _State(found.st_size, found.st_mtime_ns, found.st_ctime_ns, found.st_ino, found.st_dev)
-
-
-def _facts(state: _State) -> dict[str, int]:
+def _facts(state: FileState) -> dict[str, int]:
     """A state as a note has it. The device's number may be another one after the machine was started again."""
     facts = state._asdict()
     del facts["device"]

@@ -12,6 +12,10 @@ from .protobuf import fields, mapped, varint
 _GRAPH, _NODE, _OPERATOR, _INPUT, _OUTPUT, _INITIALIZER, _INITIALIZER_NAME = 7, 1, 4, 11, 12, 5, 8
 _NAME, _TYPE, _TENSOR, _ELEMENT, _SHAPE, _DIMENSION, _LENGTH, _LENGTH_NAME = 1, 2, 1, 1, 2, 1, 1, 2
 _FLOAT16 = (10, 16)  # and bfloat16
+_ON_QUANTIZED = (
+    *("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"),
+    *("MatMulNBits", "MatMulInteger", "ConvInteger", "QLinearConv", "QLinearMatMul"),
+)
 
 
 T = TypeVar("T")
@@ -42,6 +46,11 @@ def operators(graph: Path) -> Counter[str]:
 def is_quantized(graph: Path) -> bool:
     """Whether the graph has scales to round activations to 8 bits; quantized weights alone are not enough."""
     return operators(graph)["QuantizeLinear"] > 0
+
+
+def quantized_operators(graph: Path) -> dict[str, int]:
+    """The number of nodes of each operator that takes or makes quantized values, by type; empty for most graphs."""
+    return {name: count for name, count in sorted(operators(graph).items()) if name in _ON_QUANTIZED}
 
 
 def _read(graph: Path, read: Callable[[memoryview], T]) -> T:

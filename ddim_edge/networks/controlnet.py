@@ -29,6 +29,9 @@ class ControlNets:
         self._nets = list(zip(configs, opened, strict=True))
         self._conditioning_cache = ConditioningCache()
 
+    def __len__(self) -> int:
+        return len(self._nets)
+
     def check_fit(self, unet: Session) -> None:
         """Raise BundleError unless their outputs are inputs of the UNet, and they take its inputs and an image."""
         wanted = {name for name in unet.inputs if name.startswith(RESIDUALS)}
@@ -52,6 +55,11 @@ class ControlNets:
         """Turn off the fp16 checks: an image has been completed."""
         for _, session in self._nets:
             session.needs_fp16_check = False
+
+    def check_files(self) -> None:
+        """BundleError where a file of a ControlNet was overwritten."""
+        for _, session in self._nets:
+            session.check_files()
 
     def residuals(self, feeds: Mapping[str, Array], conditions: Sequence[Mapping[str, Array]]) -> Mapping[str, Feed]:
         """The summed outputs for the UNet's ``feeds``, by the names of the UNet's inputs; empty without ControlNets.

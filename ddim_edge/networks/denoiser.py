@@ -1,45 +1,45 @@
 """Denoiser: runs the UNet on many rows in one call, with guidance."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
 from ..arrays import Array, Conditioning, Sample
-from ..diffusion.guidance import guide, rescale
-from ..diffusion.samplers.query import LinearStep, Stepped
+from ..diffusion.samplers.query import Stepped
 from ..errors import BundleError, listed
 from ..runtime.sessions.session import Session
+from ..runtime.sessions.tensors import TensorInfo
+from .batch import Batch, entries_of
 from .conditioning_cache import ConditioningCache
 from .controlnet import RESIDUALS, ControlNets
 from .fused_step import STEP_INPUTS, FusedStep, StepRow, placeholder_step_inputs
-
-EXTRA_CHANNELS = "extra_channels"
-"""The conditioning's name of the channels that an inpainting UNet takes after those of the sample."""
-
-
-class Row(NamedTuple):
-    """One image's sample, float32 (1, C, H, W), at one timestep, and how to guide its prediction."""
-
-    sample: Sample
-    timestep: int
-    conditioning: Conditioning
-    unconditional: Conditioning | None
-    """The conditioning of the null class or empty prompt; None without guidance."""
-    guidance_scale: float
-    guidance_rescale: float = 0.0
-    step: LinearStep | None = None
-    """The step that follows the prediction, if the graph may compute it."""
-
-    @property
-    def shapes(self) -> dict[str, tuple[int, ...]]:
-        """Shapes of its inputs, by name: only rows with the same shapes share a call."""
-        inputs = {name: value.shape for name, value in self.conditioning.items()}
-        return {**inputs, "sample": self.sample.shape}
-
+from .row import Row
+from .row_guidance import RowGuidance
 
 _MAX_FIXED_BATCH = 1024
+
+
+class _Call(NamedTuple):
+    """One network call: a part of a batch."""
+
+    feeds: Mapping[str, Array]
+    conditions: Sequence[Conditioning]
+    rows: int
+    """Without padding."""
+    shape: tuple[int, ...]
+    """That of the predictions, with padding."""
+
+
+class _Prepared(NamedTuple):
+    """What the predictions of some rows need at each of their steps."""
+
+    batch: Batch
+    calls: Sequence[_Call]
+    guidance: RowGuidance
+    inputs: Mapping[str, TensorInfo]
+    """The session's, which change if fp16 fails."""
 
 
 class Denoiser:
@@ -57,6 +57,7 @@ class Denoiser:
     def __init__(self, session: Session, controls: ControlNets | None = None) -> None:
         self.session, self._controls = session, controls
         self.output = "out_sample" if "out_sample" in session.outputs else next(iter(session.outputs))
+        self._outputs = [self.output]
         names = (name for name in session.inputs if name not in ("sample", "timestep", *STEP_INPUTS))
         self.conditioning_names = tuple(name for name in names if not name.startswith(RESIDUALS))
         for name in ("sample", "timestep"):
@@ -67,6 +68,8 @@ class Denoiser:
         self._fixed_batch = _fixed_batch(session)
         self._fused_step = FusedStep(session)
         self._conditioning_cache = ConditioningCache()
+        self._prepared: _Prepared | None = None
+        self._step_batch: Batch | None = None
         self.most_rows: int | None = None
         self.on_call: Callable[[int, float], None] = lambda _rows, _seconds: None
 
@@ -84,7 +87,7 @@ class Denoiser:
         ):
             return self._step(rows)
         predictions = self.predict(rows)
-        return [predictions[index : index + 1] for index in range(len(rows))]
+        return [predictions[index : index + 1] for index in range(len(rows))] if len(rows) > 1 else [predictions]
 
     def mark_fp16_checked(self) -> None:
         """Turn off the fp16 checks: an image has been completed."""
@@ -92,16 +95,56 @@ class Denoiser:
         if self._controls is not None:
             self._controls.mark_fp16_checked()
 
+    def check_files(self) -> None:
+        """BundleError where a network's file was overwritten since it was opened: its last predictions can be wrong."""
+        self.session.check_files()
+        if self._controls is not None:
+            self._controls.check_files()
+
     def predict(self, rows: Sequence[Row]) -> Sample:
         """The guided predictions of ``rows``, float32 (B, C, H, W); runs B rows, plus one for each guided row."""
-        guided = [index for index, row in enumerate(rows) if row.unconditional is not None]
-        extra = [rows[index] for index in guided]
-        conditions = [row.conditioning for row in rows] + [row.unconditional or {} for row in extra]
-        outputs = self._run_in_calls([*rows, *extra], conditions)
-        predictions = outputs[: len(rows)]
-        if guided:
-            predictions[guided] = _guided(extra, predictions[guided], outputs[len(rows) :])
-        return predictions
+        prepared = self._prepared
+        if prepared is None or prepared.inputs is not self.session.inputs or not prepared.batch.fits(rows):
+            prepared = self._prepared = self._prepare(rows)
+        prepared.batch.fill(rows)
+        first, *others = prepared.calls
+        outputs = self._run(first)
+        if others:
+            outputs = np.concatenate([outputs, *(self._run(call) for call in others)])
+        return prepared.guidance.apply(outputs)
+
+    def _prepare(self, rows: Sequence[Row]) -> _Prepared:
+        conditional, unconditional = entries_of(rows)
+        entries = conditional + unconditional
+        limit = self._rows_per_call(len(entries))
+        sizes = [min(limit, len(entries) - first) for first in range(0, len(entries), limit)]
+        padding = self._padded_count(sizes[-1]) - sizes[-1]
+        batch = Batch(rows, entries + entries[-1:] * padding, self.conditioning_names, self._conditioning_cache)
+        calls = [self._call(batch, number * limit, size) for number, size in enumerate(sizes)]
+        return _Prepared(batch, calls, RowGuidance(rows), self.session.inputs)
+
+    def _call(self, batch: Batch, first: int, rows: int) -> _Call:
+        part = slice(first, first + self._padded_count(rows))
+        feeds = self._with_timestep({name: feed[part] for name, feed in batch.feeds.items()})
+        if self._has_step_inputs:
+            feeds |= placeholder_step_inputs(feeds["sample"].shape)
+        entries = batch.entries[part]
+        return _Call(feeds, [entry.conditioning for entry in entries], rows, (len(entries), *batch.shape[1:]))
+
+    def _with_timestep(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """``feeds`` with the timestep that all rows have, for a graph that takes a scalar."""
+        timesteps = feeds["timestep"]
+        return {**feeds, "timestep": timesteps if self.per_row_timesteps else timesteps[:1].reshape(())}
+
+    def _run(self, call: _Call) -> Sample:
+        began = time.perf_counter()
+        added = self._controls.residuals(call.feeds, call.conditions) if self._controls else None
+        feeds = {**call.feeds, **added} if added else call.feeds
+        predictions = self.session.run(feeds, self._outputs)[self.output]
+        seconds = time.perf_counter() - began
+        self._check_shape(predictions, call)
+        self.on_call(call.rows, seconds)
+        return predictions[: call.rows].astype(np.float32, copy=False)
 
     @property
     def _has_step_inputs(self) -> bool:
@@ -110,59 +153,29 @@ class Denoiser:
 
     def _step(self, rows: Sequence[Row]) -> list[Stepped]:
         padding = self._padded_count(len(rows)) - len(rows)
-        padded = [*rows, *[rows[-1]] * padding]
-        guided = rows[0].unconditional is not None
-        conditions = [row.conditioning for row in padded]
-        if guided:
-            conditions += [row.unconditional or {} for row in padded]
-        other_inputs = self._inputs_beside_sample([*padded, *padded] if guided else padded, conditions)
+        batch = self._step_batch
+        if batch is None or not batch.fits(rows):
+            batch = self._step_batch = self._batch_of_steps(rows, padding)
+        batch.fill_timesteps(rows)
         steps = [StepRow(row.sample, row.step, row.guidance_scale) for row in rows if row.step is not None]
         began = time.perf_counter()
-        stepped = self._fused_step.advance(steps, other_inputs, padding)
+        stepped = self._fused_step.advance(steps, self._with_timestep(batch.feeds), padding)
+        guided = rows[0].unconditional is not None
         self.on_call((1 + guided) * len(rows), time.perf_counter() - began)
         return stepped
 
-    def _run_in_calls(self, rows: Sequence[Row], conditions: Sequence[Conditioning]) -> Sample:
-        limit = self._rows_per_call(len(rows))
-        if len(rows) <= limit:
-            return self._run_call(rows, conditions)
-        firsts = range(0, len(rows), limit)
-        return _concatenate([self._run_call(rows[at : at + limit], conditions[at : at + limit]) for at in firsts])
+    def _batch_of_steps(self, rows: Sequence[Row], padding: int) -> Batch:
+        """The batch of a fused step: the conditional entries and the unconditional ones are padded alike."""
+        entries = [entry for part in entries_of(rows) for entry in part + part[-1:] * padding]
+        return Batch(rows, entries, self.conditioning_names, self._conditioning_cache)
 
-    def _run_call(self, rows: Sequence[Row], conditions: Sequence[Conditioning]) -> Sample:
-        padding = self._padded_count(len(rows)) - len(rows)
-        conditions = [*conditions, *[conditions[-1]] * padding]
-        feeds = self._feeds([*rows, *[rows[-1]] * padding], conditions)
-        began = time.perf_counter()
-        added = self._controls.residuals(feeds, conditions) if self._controls else {}
-        predictions = self.session.run({**feeds, **added}, [self.output])[self.output]
-        seconds = time.perf_counter() - began
-        wanted = (len(feeds["sample"]), *rows[0].sample.shape[1:])
+    def _check_shape(self, predictions: Array, call: _Call) -> None:
+        wanted = call.shape
         if predictions.shape != wanted:
             raise BundleError(
                 f"{self.session.name} returns the shape {predictions.shape} for samples of {wanted}: "
                 "a network that also predicts a variance, or is not a denoiser, is not supported"
             )
-        self.on_call(len(rows), seconds)
-        return predictions[: len(rows)].astype(np.float32, copy=False)
-
-    def _feeds(self, rows: Sequence[Row], conditions: Sequence[Conditioning]) -> dict[str, Array]:
-        sample = _concatenate([np.asarray(row.sample) for row in rows])
-        if EXTRA_CHANNELS in conditions[0]:
-            extra = self._conditioning_cache.batch(
-                EXTRA_CHANNELS, [condition[EXTRA_CHANNELS] for condition in conditions]
-            )
-            sample = np.concatenate([sample, extra], axis=1)
-        placeholders = placeholder_step_inputs(sample.shape) if self._has_step_inputs else {}
-        return {"sample": sample, **self._inputs_beside_sample(rows, conditions), **placeholders}
-
-    def _inputs_beside_sample(self, rows: Sequence[Row], conditions: Sequence[Conditioning]) -> dict[str, Array]:
-        """The inputs beside the sample: timesteps and conditioning."""
-        timesteps = np.array([row.timestep for row in rows])
-        feeds = {"timestep": timesteps if self.per_row_timesteps else timesteps[0]}
-        for name in self.conditioning_names:
-            feeds[name] = self._conditioning_cache.batch(name, [condition[name] for condition in conditions])
-        return feeds
 
     def _rows_per_call(self, rows: int) -> int:
         """The most rows of one call, when there are ``rows``."""
@@ -205,14 +218,3 @@ def _can_step_together(rows: Sequence[Row]) -> bool:
     """Whether all have a linear step, all or none are guided, and none uses guidance_rescale."""
     guided = {row.unconditional is not None for row in rows}
     return len(guided) == 1 and all(row.step is not None and not row.guidance_rescale for row in rows)
-
-
-def _guided(rows: Sequence[Row], conditional: Sample, unconditional: Sample) -> Sample:
-    predictions = guide(conditional, unconditional, np.array([row.guidance_scale for row in rows], np.float32))
-    shares = np.array([row.guidance_rescale for row in rows], np.float32)
-    return rescale(predictions, conditional, shares) if shares.any() else predictions
-
-
-def _concatenate(arrays: Sequence[Array]) -> Array:
-    """Concatenate along the first axis; a single array is not copied."""
-    return arrays[0] if len(arrays) == 1 else np.concatenate(arrays)

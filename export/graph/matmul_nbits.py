@@ -34,8 +34,7 @@ class MatMulNBits:
         if key not in self._packed:
             self._packed[key] = self._pack(weight, is_transposed)
         assert weight.const_value is not None
-        shape = weight.const_value.shape.numpy()
-        inner, outer = shape[::-1] if is_transposed else shape
+        inner, outer = weight.const_value.shape.numpy()[:: -1 if is_transposed else 1]
         attributes = {"K": inner, "N": outer, "bits": _BITS, "block_size": BLOCK, "accuracy_level": _INTEGER_ARITHMETIC}
         product = ir.node("MatMulNBits", [node.inputs[0], *self._packed[key]], attributes, domain=_DOMAIN)
         product.outputs[0].name = f"{node.outputs[0].name}.product"

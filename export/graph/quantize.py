@@ -1,9 +1,9 @@
 """Quantizes the weights of matrix products to 8 bits: a quarter of the size.
 
-Symmetric: W = scale · q. For a CPU each product becomes a MatMulNBits, an operator of ONNX Runtime
-(``matmul_nbits.py``). For GPUs a DequantizeLinear in the graph restores the weights, with one scale per output: every
-provider has a kernel for it. Convolutions are not quantized: ONNX Runtime's CPU provider reorders their weights when it
-loads them, which is only possible with constants.
+Symmetric: W = scale · q. For a CPU each product of at least 128 terms becomes a MatMulNBits, an operator of ONNX
+Runtime (``matmul_nbits.py``). For GPUs a DequantizeLinear in the graph restores the weights, with one scale per output:
+every provider has a kernel for it. Convolutions are not quantized: ONNX Runtime's CPU provider reorders their weights
+when it loads them, which is only possible with constants. A DequantizeLinear before each makes them a third slower.
 """
 
 from collections.abc import Callable
@@ -13,28 +13,28 @@ from numpy.typing import NDArray
 from onnxscript import ir
 
 from .initializers import add_initializer
-from .matmul_nbits import MatMulNBits
+from .matmul_nbits import BLOCK, MatMulNBits
 
 _LARGEST = 127
 
 
 def quantize_weights(model: ir.Model, target: str) -> int:
-    """Quantize, in place, the constant matrices of all MatMul and Gemm. Returns how many matrices."""
+    """Quantize, in place, the constant matrices of all MatMul and Gemm. Returns how many products."""
     replace: Callable[[ir.Node, ir.Value, bool], None] = (
         MatMulNBits(model) if target == "cpu" else _Dequantized(model.graph)
     )
-    done = set[tuple[str, bool]]()
+    weights = list[ir.Value]()
     for node in list(model.graph):
         weight = _constant_matrix(node)
-        if weight is not None:
-            is_transposed = bool(node.attributes.get_int("transB", 0))
+        is_transposed = bool(node.attributes.get_int("transB", 0))
+        if weight is not None and (target != "cpu" or _inner_size(weight, is_transposed) >= BLOCK):
             replace(node, weight, is_transposed)
-            done.add((str(weight.name), is_transposed))
-    for name, _ in done:
-        if name in model.graph.initializers and not model.graph.initializers[name].uses():
-            del model.graph.initializers[name]
+            weights.append(weight)
+    for weight in weights:
+        if not weight.uses():
+            model.graph.initializers.pop(str(weight.name), None)
     model.graph.sort()
-    return len(done)
+    return len(weights)
 
 
 def _constant_matrix(node: ir.Node) -> ir.Value | None:
@@ -53,6 +53,12 @@ def _is_plain(node: ir.Node) -> bool:
     """Whether the node computes A·B + C; a Gemm can scale both terms and transpose A."""
     scales = [node.attributes.get_float(name, 1.0) for name in ("alpha", "beta")]
     return scales == [1, 1] and not node.attributes.get_int("transA", 0)
+
+
+def _inner_size(weight: ir.Value, is_transposed: bool) -> int:
+    """K, over which the products are summed. The padding of one below a block would cost more than it saves."""
+    assert weight.const_value is not None
+    return int(weight.const_value.shape.numpy()[1 if is_transposed else 0])
 
 
 class _Dequantized:

@@ -13,10 +13,11 @@ from ddim_edge.benchmark.choose import measure
 from ddim_edge.build.plan import BuildRequest
 from ddim_edge.bundle.bundle import Bundle
 from ddim_edge.bundle.read import open_bundle
-from ddim_edge.runtime.compiled.choice import Measured, fastest
 from ddim_edge.runtime.compiled.machine import Machine
+from ddim_edge.runtime.compiled.measured import Measured, fastest
 from ddim_edge.runtime.hardware import cpu
 from ddim_edge.runtime.hardware.cpu import Cpu
+from ddim_edge.runtime.providers.table import Provider
 from tests.benchmark.faulty_worker import CRASHES, HANGS, IS_WRONG
 
 DEFAULT = Measured("cpu", None, "float32", None)
@@ -77,7 +78,7 @@ def test_small_networks_are_measured_in_rounds_and_far_ones_once(fake: type[Fake
         {"single": 4.5, "guided": 9.0},
     ]
     assert fastest(rows, "float32") == rows[1]
-    assert {threads: len(kinds) for threads, kinds in fake.asked.items()} == {None: 10, 3: 10, 9: 2}
+    assert {threads: len(kinds) for threads, kinds in fake.asked.items()} == {None: 6, 3: 6, 9: 2}
     assert (fake.alive, fake.most_alive) == (0, 3)
 
 
@@ -85,9 +86,10 @@ def test_large_networks_are_opened_one_at_a_time(
     fake: type[FakeWorker], bundle: Bundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(choose, "budget_bytes", lambda: 1)
-    rows = measure(bundle, [DEFAULT, _with(3), _with(9)], BuildRequest(), _notify)
-    assert [row.time for row in rows] == [4.0, 3.0, 9.0]
-    assert {threads: len(kinds) for threads, kinds in fake.asked.items()} == {None: 4, 3: 4, 9: 2}
+    monkeypatch.setattr(cpu, "describe", lambda: Cpu(cores=2, allowed=2, processors=4))
+    rows = measure(bundle, [DEFAULT, _with(1), _with(3)], BuildRequest(), _notify)
+    assert [(row.threads, row.time) for row in rows] == [(None, 4.0), (3, 3.0)]
+    assert {threads: len(kinds) for threads, kinds in fake.asked.items()} == {None: 2, 3: 2}
     assert (fake.alive, fake.most_alive) == (0, 1)
 
 
@@ -135,3 +137,18 @@ def test_the_numbers_of_threads(processors: Cpu, threads: list[int | None], monk
     found = [row for row in candidates("float32") if row.provider == "cpu"]
     assert [row.threads for row in found] == threads
     assert candidates("float32")[0] == DEFAULT
+
+
+def test_openvinos_other_devices_are_measured_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("ddim_edge.benchmark.candidates.other_devices", lambda: ["GPU"])
+    monkeypatch.setattr(Provider, "uses_own_runtime", lambda row, _which: row.name == "openvino")
+    monkeypatch.setattr(Provider, "has_own_runtime", True)
+    monkeypatch.setattr(cpu, "describe", lambda: Cpu(cores=1, allowed=1, processors=1))
+    found = [row.name for row in candidates("bfloat16") if row.provider in ("cpu", "openvino")]
+    assert found == [
+        "cpu in float32",
+        "openvino in float32",
+        "openvino:GPU in float32",
+        "openvino in bfloat16",
+        "openvino:GPU in bfloat16",
+    ]

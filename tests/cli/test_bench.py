@@ -31,7 +31,15 @@ def test_a_bench_as_json(invoke: Invoke, tiny_bundle: Path) -> None:
     report = read(
         invoke("bench", tiny_bundle, "-p", "cpu", "-b", "1,3", "-s", "4", "--repeats", "2", "-g", "2", "--json")
     )
-    asked = {"steps": 4, "height": None, "width": None, "guidance_scale": 2, "precision": "float32", "repeats": 2}
+    asked = {
+        "steps": 4,
+        "height": None,
+        "width": None,
+        "guidance_scale": 2,
+        "precision": "float32",
+        "no_build": False,
+        "repeats": 2,
+    }
     assert report["settings"] == asked
     assert (report["interrupted"], report["machine"]["cores"]) == (False, os.cpu_count())
     assert {"ddim-edge", "python", "numpy"} <= report["versions"].keys()

@@ -1,6 +1,8 @@
 """``ddim-edge build --provider auto``: the table, what is kept, what a run takes, and what is refused."""
 
 import json
+import re
+import shlex
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,10 +11,11 @@ import pytest
 
 from ddim_edge.benchmark import choose
 from ddim_edge.cli import build_auto
-from ddim_edge.runtime.compiled.choice import Measured
 from ddim_edge.runtime.compiled.machine import Machine
+from ddim_edge.runtime.compiled.measured import Measured
 from ddim_edge.runtime.compiled.places import bundle_cache, cached_folders, user_cache
 from tests.helpers.command_line import Invoke
+from tests.helpers.tiny_bundles import write_bundle
 
 
 @pytest.fixture(autouse=True)
@@ -68,7 +71,7 @@ def test_it_keeps_the_fastest_builds_for_it_and_lists_it(invoke: Invoke, tiny_bu
     assert f"{user_cache()}: 1 built, " in outcome.out
     assert [folder.name.rpartition("-")[0] for folder in cached_folders(user_cache())] == ["auto-unet", "cpu-unet"]
     listed = invoke("build", "--list").out
-    assert "auto for unet takes cpu in float32, 1 thread, measured 20" in listed
+    assert "--provider auto takes cpu in float32, 1 thread for unet, measured 20" in listed
     assert "of no use" not in listed
     entry, _ = json.loads(invoke("build", "--list", "--json").out)["entries"]
     assert (entry["provider"], entry["takes"]["threads"], len(entry["measured"])) == ("auto", 1, 3)
@@ -88,6 +91,16 @@ def test_the_size_and_guidance_that_are_asked_for_are_measured(
     assert (facts["takes"]["threads"], len(facts["measured"])) == (1, 3)
     assert Path(facts["kept"]).parent == bundle_cache(bundle)
     assert len(facts["parts"]) == 1
+
+
+@pytest.mark.usefixtures("measured")
+def test_the_commands_of_the_documentation_run(invoke: Invoke, tmp_path: Path) -> None:
+    write_bundle(tmp_path / "my-bundle")
+    text = (Path(__file__).parents[2] / "docs" / "providers.md").read_text()
+    lines = re.findall(r"^ddim-edge (.*?)(?:  +#.*)?$", text, re.MULTILINE)
+    assert len(lines) >= 6
+    for line in lines:
+        assert invoke(*shlex.split(line)).code == 0, line
 
 
 def test_a_real_measurement(invoke: Invoke, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 
+import onnx
 import pytest
 
 from ddim_edge.bundle.read import open_bundle
@@ -44,6 +45,17 @@ def test_inspect_as_text(invoke: Invoke, tiny_bundle: Path) -> None:
         "eta 0 (deterministic), x_0 clipped to ±1",
     ):
         assert part in text
+
+
+def test_inspect_names_operators_on_quantized_values(invoke: Invoke, new_bundle: Callable[..., Path]) -> None:
+    model = tiny_model()
+    model.graph.node.append(onnx.helper.make_node("DynamicQuantizeLinear", ["x"], ["q", "scale", "zero_point"]))
+    new_bundle(model)
+    (graph,) = json.loads(invoke("inspect", "bundle", "--json").out)["graphs"]
+    assert graph["quantized"] == {"DynamicQuantizeLinear": 1}
+    assert ", quantized: 1 DynamicQuantizeLinear; values quantized at each call: on a CPU, 1.8 times slower" in (
+        invoke("inspect", "bundle").out
+    )
 
 
 def test_inspect_says_what_another_scheduler_means(invoke: Invoke, new_bundle: Callable[..., Path]) -> None:

@@ -1,5 +1,6 @@
 """``--from-image`` makes the same file again, and a folder that was cut short is completed to the same files."""
 
+import importlib.util
 import json
 import os
 import shutil
@@ -43,6 +44,22 @@ def test_the_bundled_models_picture_comes_again_byte_for_byte(invoke: Invoke, tm
     assert invoke("run", "-s", 3, "-n", 5, "-b", 3, "-g", 2, "-o", "many/").code == 0
     assert invoke("run", "--from-image", "many/000003.png", "-o", "again.png").code == 0
     assert (tmp_path / "many/000003.png").read_bytes() == (tmp_path / "again.png").read_bytes()
+
+
+@pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="openvino is not installed")
+def test_the_precision_comes_again(invoke: Invoke, tmp_path: Path, tiny_bundle: Path) -> None:
+    """With float16, as every processor's OpenVINO has, or says that it has not."""
+    made = invoke("run", tiny_bundle, *OPTIONS, "-p", "openvino", "--precision", "float16", "-o", "one.png")
+    if made.code != 0:
+        assert made.failed_with("does not compute in float16 on this machine")
+        return
+    assert read_recipe(tmp_path / "one.png")["precision"] == "float16"
+    assert invoke("run", "--from-image", "one.png", "-p", "openvino", "-o", "two.png").code == 0
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+    other = invoke("run", "--from-image", "one.png", "-p", "openvino", "--precision", "float32", "-o", "two.png")
+    assert other.failed_with("the PNG was made in float16: leave --precision out")
+    assert invoke("run", "--from-image", "one.png", "-p", "cpu").failed_with("was made in float16: cpu computes in")
+    assert invoke("run", "--from-image", "one.png").failed_with("precision float16 needs a provider by name")
 
 
 def test_a_folder_comes_again_from_one_of_its_files(invoke: Invoke, tmp_path: Path, tiny_bundle: Path) -> None:

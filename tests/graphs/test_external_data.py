@@ -14,6 +14,7 @@ from onnx import TensorProto, helper, numpy_helper
 from onnx.external_data_helper import _get_all_tensors, set_external_data, uses_external_data
 
 import ddim_edge
+from ddim_edge.graphs import external_data, file_state
 from ddim_edge.graphs.external_data import check_onnx_file
 from tests.helpers.tiny_bundles import tiny_model, write_bundle
 
@@ -272,3 +273,29 @@ def test_a_bundle_with_external_weights_runs_and_its_hash_covers_them(tmp_path: 
     data = outside / "unet" / "model.onnx_data"
     data.write_bytes(data.read_bytes()[:-1] + b"\x01")
     assert ddim_edge.load(outside, "cpu").bundle.sha256 != before
+
+
+def test_a_graph_is_read_once_for_each_of_its_states(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    graph = write_bundle(tmp_path / "bundle", external=True) / "unet" / "model.onnx"
+    read: list[Path] = []
+    entries = external_data._external_entries
+
+    def spy(path: Path) -> list[dict[str, str]]:
+        read.append(path)
+        return entries(path)
+
+    monkeypatch.setattr(external_data, "_external_entries", spy)
+    for settled, times in ((10**15, 3), (-(10**15), 1)):
+        monkeypatch.setattr(file_state, "SETTLED_NS", settled)
+        read.clear()
+        for _ in range(3):
+            assert check_onnx_file(graph, tmp_path / "bundle") == [graph.with_name("model.onnx_data")]
+        assert read == [graph] * times
+    graph.with_name("model.onnx_data").unlink()
+    with pytest.raises(ddim_edge.BundleError, match=r"model\.onnx keeps its weights there"):
+        check_onnx_file(graph, tmp_path / "bundle")
+    state = graph.stat()
+    graph.write_bytes(bytes(state.st_size))
+    os.utime(graph, ns=(0, state.st_mtime_ns))
+    with pytest.raises(ddim_edge.BundleError, match="is not an ONNX graph"):
+        check_onnx_file(graph, tmp_path / "bundle")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from ddim_edge.graphs import file_hashes
+from ddim_edge.graphs import file_hashes, file_state
 from ddim_edge.graphs.file_hashes import known_sha256, known_sha256_of_all, read_sha256, remember
 from tests.helpers.hashing import count_reading, forget_in_process, keep_all_hashes
 
@@ -148,7 +148,7 @@ def test_a_small_file_and_one_that_changed_just_now_are_not_remembered(
     monkeypatch.setattr(file_hashes, "SMALL", 8)
     known_sha256(weights)
     monkeypatch.setattr(file_hashes, "SMALL", 0)
-    monkeypatch.setattr(file_hashes, "SETTLED_NS", 10**15)
+    monkeypatch.setattr(file_state, "SETTLED_NS", 10**15)
     known_sha256(weights)
     assert _notes(tmp_path) == []
     assert file_hashes._read == {}

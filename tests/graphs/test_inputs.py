@@ -8,7 +8,7 @@ import onnxruntime
 import pytest
 
 from ddim_edge.errors import BundleError
-from ddim_edge.graphs.inputs import declared_inputs, is_quantized, operators
+from ddim_edge.graphs.inputs import declared_inputs, is_quantized, operators, quantized_operators
 from tests.helpers.tiny_bundles import tiny_model
 
 GRAPHS = sorted((Path(__file__).parents[2] / "models").glob("*/*/*.onnx"))
@@ -26,6 +26,7 @@ def test_inputs_and_operators_of_the_models_here(graph: Path) -> None:
     assert operators(graph).total() == len(nodes)
     assert operators(graph)["Conv"] == sum(node.op_type == "Conv" for node in nodes)
     assert not is_quantized(graph)
+    assert quantized_operators(graph) == {}
 
 
 def test_half_precision_scalars_and_nameless_axes(tmp_path: Path) -> None:
@@ -49,6 +50,7 @@ def test_a_quantized_graph_is_known_by_its_nodes(tmp_path: Path) -> None:
         g (int8[4] x) => (float[4] y) <float s = {0.5}, int8 z = {0}> { y = DequantizeLinear(x, s, z) }"""
     onnx.save(onnx.parser.parse_model(text), tmp_path / "model.onnx")
     assert not is_quantized(tmp_path / "model.onnx")  # of weights alone
+    assert quantized_operators(tmp_path / "model.onnx") == {"DequantizeLinear": 1}
     text = text.replace("int8[4] x", "float[4] f").replace("{ y", "{ x = QuantizeLinear(f, s, z) y")
     onnx.save(onnx.parser.parse_model(text), tmp_path / "model.onnx")
     assert is_quantized(tmp_path / "model.onnx")

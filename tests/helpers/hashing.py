@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 
-from ddim_edge.graphs import file_hashes
+from ddim_edge.graphs import file_hashes, file_state
 
 
 def keep_all_hashes(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
     """Keep the hashes of small files too, and of files that were written just now, in ``cache``."""
     monkeypatch.setenv("DDIM_EDGE_CACHE", str(cache))
     monkeypatch.setattr(file_hashes, "SMALL", 0)
-    monkeypatch.setattr(file_hashes, "SETTLED_NS", -(10**15))
+    monkeypatch.setattr(file_state, "SETTLED_NS", -(10**15))
     forget_in_process(monkeypatch)
 
 

@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 from ddim_edge.arrays import Conditioning
 from ddim_edge.bundle.control_config import ControlConfig
 from ddim_edge.networks.controlnet import ControlNets
-from ddim_edge.networks.denoiser import EXTRA_CHANNELS, Denoiser, Row
+from ddim_edge.networks.denoiser import Denoiser
+from ddim_edge.networks.row import EXTRA_CHANNELS, Row
 from ddim_edge.runtime.sessions.pool import Sessions
 from ddim_edge.runtime.sessions.session import Session
 

@@ -9,7 +9,8 @@ import pytest
 import ddim_edge
 from ddim_edge.bundle.read import open_bundle
 from ddim_edge.generation.requests.option_table import Options
-from ddim_edge.networks.denoiser import Denoiser, Row
+from ddim_edge.networks.denoiser import Denoiser
+from ddim_edge.networks.row import Row
 from tests.helpers.counting import CountingSession
 from tests.helpers.tiny_bundles import tiny_model, tiny_prediction, write_bundle
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 import ddim_edge
 from ddim_edge.generation.jobs import job_of
-from ddim_edge.networks.denoiser import Row
+from ddim_edge.networks.row import Row
 
 Array = NDArray[np.float32]
 CLOSE = 1e-4

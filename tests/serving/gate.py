@@ -9,7 +9,7 @@ from typing import Any
 from fastapi import FastAPI
 
 from ddim_edge.arrays import Sample
-from ddim_edge.networks.denoiser import Row
+from ddim_edge.networks.row import Row
 from ddim_edge.serving import AsyncEngine
 
 _LONGEST = 60

@@ -89,9 +89,12 @@ def start(
     return _BY_CONFIG[type(config)].generator(schedule_of(config, num_steps, strength), sample, noise)
 
 
-def samplers_with(option: str) -> list[str]:
+@functools.cache
+def samplers_with(option: str) -> tuple[str, ...]:
     """The names of the samplers that have the option ``option``, such as eta."""
-    return [name for name, config in SAMPLERS.items() if option in {field.name for field in dataclasses.fields(config)}]
+    return tuple(
+        name for name, config in SAMPLERS.items() if option in {one.name for one in dataclasses.fields(config)}
+    )
 
 
 def sampler_config(source: str | os.PathLike[str] | Mapping[str, Any], sampler: str | None = None) -> SamplerConfig:

@@ -9,6 +9,7 @@ import datetime
 import hashlib
 import json
 import os
+import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,25 +22,13 @@ from ...files import output_errors, write_file
 from ...graphs.fingerprint import Stamps
 from ..hardware import cpu
 from ..hardware.cpu_name import cpu_with_vectors
-from ..providers.device import Device
-from ..providers.precision import CHOSEN_BY_PROVIDER, FLOAT32
 from ..providers.table import AUTO, NAMES
 from .machine import Machine
+from .measured import ALLOWED, Measured, fastest
 from .recipe import component_of, source_json
 
 RECORD = "chosen.json"
 FORMAT = 1
-SINGLE, GUIDED = "single", "guided"
-"""The kinds of calls that are measured: of one image, and of one guided image, which has two rows."""
-ALLOWED: Mapping[str, tuple[str, ...]] = {
-    FLOAT32: (FLOAT32,),
-    "bfloat16": (FLOAT32, "bfloat16"),
-    "float16": (FLOAT32, "float16"),
-    CHOSEN_BY_PROVIDER: (FLOAT32, "bfloat16", "float16"),
-}
-"""By the value of ``--precision``, the precisions that a network may compute in where the fastest is taken."""
-_CLOSE = 1.02
-"""A time that is larger by this factor at most is no difference."""
 
 _MOST = 2**63
 _SCHEMA = {
@@ -55,59 +44,12 @@ _ROW_SCHEMA = {
     "provider": text(),
     "which": text(),
     "precision": text(),
-    "threads": whole(1, 2**16),
+    "threads": whole(1, os.cpu_count() or 1),  # tens of thousands would stop the machine
     "seconds": mapping_of(real(0)),
     "difference": real(0),
     "reason": text(),
     "machine": mapping_of(any_of(text(), lambda _name, _value: None)),
 }
-
-
-@dataclass(frozen=True)
-class Measured:
-    """One device that was measured.
-
-    Attributes:
-        provider, which, precision, threads: as in ``Device``; threads is None for the default.
-        seconds: the median of a call, by kind; empty where it did not run.
-        difference: of its output from that of the CPU in float32, root mean square, relative; None if not compared.
-        reason: why it is not taken, whatever its time; None for nothing.
-        machine: what it was measured on; None where it did not run.
-    """
-
-    provider: str
-    which: str | None
-    precision: str
-    threads: int | None
-    seconds: Mapping[str, float] = dataclasses.field(default_factory=dict)
-    difference: float | None = None
-    reason: str | None = None
-    machine: Machine | None = None
-
-    @property
-    def place(self) -> str:
-        """The provider and its device, such as ``openvino:GPU``."""
-        return self.provider + (f":{self.which}" if self.which else "")
-
-    @property
-    def name(self) -> str:
-        """All of the device, such as "openvino:GPU in float32, 2 threads"."""
-        threads = f", {self.threads} thread{'' if self.threads == 1 else 's'}" if self.threads else ""
-        return f"{self.place} in {self.precision}{threads}"
-
-    @property
-    def time(self) -> float:
-        """The seconds of the call that decides: that of a guided image, where the model has guidance."""
-        return self.seconds.get(GUIDED, self.seconds.get(SINGLE, float("inf")))
-
-    def faults(self) -> list[str]:
-        """How this machine differs from the one that it was measured on.
-
-        Raises ProviderError where its provider does not load.
-        """
-        assert self.machine is not None
-        found = Machine.of(self.provider, self.which).differences(self.machine)
-        return [text.replace("built for", "measured on").replace("built with", "measured with") for text in found]
 
 
 @dataclass(frozen=True)
@@ -166,36 +108,32 @@ class Choice:
         yield from best.faults()
 
 
-def fastest(rows: Sequence[Measured], precision: str) -> Measured | None:
-    """The fastest row that ``--precision`` allows, or one before it that is as fast; None where nothing ran."""
-    ran = [row for row in rows if row.reason is None and row.seconds and row.precision in ALLOWED[precision]]
-    least = min((row.time for row in ran), default=0.0)
-    return next((row for row in ran if row.time <= _CLOSE * least), None)
-
-
 def write_choice(cache: Path, graph: Path, sha256: str, precision: str, rows: Sequence[Measured]) -> Path:
-    """Write what was measured into ``cache``, in place of an earlier one for the same; returns its folder.
+    """Write what was measured into ``cache``, in place of earlier ones that it covers; returns its folder.
 
     Raises OutputError where it cannot be written.
     """
-    processors = str(cpu.describe())
-    facts = {"format": FORMAT, "graph_sha256": sha256, "precision": precision, "processors": processors}
-    key = hashlib.sha256(json.dumps([facts, cpu_with_vectors()]).encode()).hexdigest()[:16]
-    folder = cache / f"{AUTO}-{component_of(graph)}-{key}"
+    facts = {"format": FORMAT, "graph_sha256": sha256, "processors": str(cpu.describe())}
+    places = {
+        covered: cache / f"{AUTO}-{component_of(graph)}-{_key(facts, covered)}"
+        for covered in ALLOWED
+        if set(ALLOWED[covered]) <= set(ALLOWED[precision])
+    }
+    folder = places.pop(precision)
     date = datetime.datetime.now(datetime.UTC).isoformat(timespec="microseconds")
     measured = {"rows": [dataclasses.asdict(row) for row in rows], "date": date}
     with output_errors(folder):
         folder.mkdir(parents=True, exist_ok=True)
-    record = {**facts, **source_json(graph, folder), **measured}
+    record = {**facts, "precision": precision, **source_json(graph, folder), **measured}
     write_file(folder / RECORD, json.dumps(record, indent=1).encode())
+    for other in places.values():
+        shutil.rmtree(other, ignore_errors=True)
     return folder
 
 
-def device_of(row: Measured, asked: Device) -> Device:
-    """The device of a row, with what else was ``asked`` for."""
-    return dataclasses.replace(
-        asked, provider=row.provider, which=row.which, precision=row.precision, threads=row.threads
-    )
+def _key(facts: Mapping[str, Any], precision: str) -> str:
+    text = json.dumps([facts, precision, cpu_with_vectors()])
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def _checked(facts: Mapping[str, Any]) -> Mapping[str, Any]:

@@ -7,7 +7,8 @@ from pathlib import Path
 from ...errors import ProviderError
 from ..providers.device import Device
 from ..providers.table import AUTO
-from .choice import Choice, Measured, device_of
+from .choice import Choice
+from .measured import Measured, device_of
 from .places import FOLDER_NAME, cached_folders, caches_of
 from .recipe import component_of
 from .store import SourceGraph
@@ -66,6 +67,7 @@ def _read(graph: Path) -> Iterator[Choice]:
 
 def _fault(choice: Choice, row: Measured) -> str | None:
     try:
+        device_of(row, Device())
         return next(choice.faults(row), None)
     except ProviderError as error:
         return str(error)

@@ -69,11 +69,12 @@ def device_named(which: str | None) -> str:
 
     OpenVINO's AUTO, HETERO and MULTI choose a device themselves, and are not among them.
     """
-    wanted, found = (which or _FIRST).upper(), devices()
+    asked, found = _FIRST if which is None else which, devices()
+    wanted = asked.upper()
     for name in (wanted, f"{wanted}.0", wanted.removesuffix(".0")):
         if name in found:
             return name
-    raise ProviderError(choose_from(f"device of {version()}", which or _FIRST, found))
+    raise ProviderError(choose_from(f"device of {version()}", asked, found))
 
 
 def precisions(device: str) -> tuple[str, ...]:

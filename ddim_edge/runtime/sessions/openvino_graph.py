@@ -119,8 +119,11 @@ def _read(path: Path) -> Any:
     try:
         return openvino_module.core().read_model(path)
     except Exception as error:  # OpenVINO raises RuntimeError and others
-        reason = f"{openvino_module.version()} cannot read {path}: {first_error_line(error)}"
-        raise ProviderError(f"{reason}. Remedy: --provider cpu") from None
+        lines = [line.removeprefix("-- ") for line in str(error).splitlines() if line.startswith("-- ")]
+        reason = lines[0] if lines else first_error_line(error)  # such a line names the operators
+        raise ProviderError(
+            f"{openvino_module.version()} cannot read {path}: {reason}. Remedy: --provider cpu"
+        ) from None
 
 
 def _tensor(port: Any, name: str, declared: Declared) -> OpenVinoTensor:

@@ -64,4 +64,4 @@ def _open(graph: Path, options: Any) -> None:
         target = Path(options.optimized_model_filepath or graph).parent
         if shutil.disk_usage(target).free < _FULL:
             raise OutputError(f"cannot write {target}: the disk is full") from None
-        raise ProviderError(f"{graph} cannot be optimized: {first_error_line(error)}") from None
+        raise ProviderError(f"{graph} cannot be opened: {first_error_line(error)}") from None

@@ -39,7 +39,7 @@ class Sessions:
         self.device = self._asked if measured is None else _measured_best(measured, self._asked)
         self._one_in_memory = OneInMemory() if low_memory else None
         self._files = files or SameFiles()
-        self._first_build = FirstBuild(self.device)
+        self._first_build = FirstBuild(self._asked)
         self._lean = lean
 
     def open(self, path: Path, root: Path, *, each_step: bool = False, keep_open: bool = False) -> Session:
@@ -67,6 +67,12 @@ class Sessions:
             warnings.warn(message, FallbackWarning, stacklevel=2)
             self.device = self._asked
             return opened(self.device)
+
+
+def computes_in(graph: Path, device: Device) -> str:
+    """The precision that images depend on; with ``auto`` that of what was measured best of ``graph``."""
+    found = chosen_device(graph, device)[0] if device.provider == AUTO else None
+    return (found or device).computes_in
 
 
 def _measured_best(graph: Path, asked: Device) -> Device:

@@ -27,6 +27,8 @@ from .tensors import TensorInfo, describe
 
 Feed = Array | DeviceArray
 
+_FILE_CHECK_S = 0.1
+"""The files of a graph that is called at each step are not checked more often while it runs."""
 # No runtime has an error type for this; the messages of its arena, C++, CUDA and cuDNN differ.
 _OUT_OF_MEMORY = re.compile(r"allocat|bad_alloc|out of memory|ALLOC_FAILED", re.IGNORECASE)
 
@@ -56,6 +58,7 @@ class Session:
         raw: the graph, opened by a runtime: ONNX Runtime's session, or OpenVINO's; None while it is not open.
         device_buffers: the device's buffers of its inputs and outputs; None where it is given arrays of the host.
         batches: the numbers of rows that it was compiled for, ascending; empty where it takes any.
+        is_half: whether an input or output is fp16; then the graph is taken to compute in fp16.
         needs_fp16_check: True until an fp16 image has been completed; False for a graph that does not compute in fp16.
 
     The inputs and outputs of a graph that is called ``each_step`` are kept in buffers of the device where the provider
@@ -96,11 +99,13 @@ class Session:
         self._opened_compiled: dict[Path, tuple[OpenGraph | None, DeviceBuffers | None]] = {}
         if one_in_memory is None:
             self._set_session(opened)
+        self.is_half = any(info.dtype == np.float16 for info in (*self.inputs.values(), *self.outputs.values()))
         self.needs_fp16_check = self.is_half
         self._fp32_fallback: Session | None = None
         self._is_first_call = True
         self._checked_shapes: dict[str, tuple[int, ...]] = {}
         self._casts: dict[str, tuple[Array, Array]] = {}
+        self._known: dict[str, Array] = {}
 
     def run(self, feeds: Mapping[str, Feed], outputs: Sequence[str] | None = None) -> dict[str, Array]:
         """Run the graph once. Inputs are cast to the types that the graph declares.
@@ -134,11 +139,6 @@ class Session:
             return self._fp32_fallback.run_on_device(feeds, outputs)
         return self._run(feeds, list(outputs), keep_on_device=True)
 
-    @property
-    def is_half(self) -> bool:
-        """Whether an input or output is fp16; then the graph is taken to compute in fp16."""
-        return any(info.dtype == np.float16 for info in (*self.inputs.values(), *self.outputs.values()))
-
     def _open_fp32_fallback(self, fault: str) -> bool:
         """Replace the graph by its fp32 form from now on; False where the bundle has none.
 
@@ -164,6 +164,14 @@ class Session:
         known = {name: feed for name, feed in feeds.items() if name in self.inputs}
         return self._fp32_fallback.run(known, outputs)
 
+    def check_files(self) -> None:
+        """BundleError where a file that it was read from was overwritten: its last outputs can be wrong.
+
+        ``run`` checks it at every call of a graph that is called once per image, and now and then of one that is called
+        at each step.
+        """
+        self._files.check_not_overwritten()
+
     def close(self) -> None:
         """Free its memory."""
         self.raw = self.device_buffers = None
@@ -174,8 +182,8 @@ class Session:
             raise BundleError(
                 f"{self.name} needs the inputs {', '.join(self.inputs)}, and was given {', '.join(feeds) or 'none'}"
             )
-        prepared = {name: self._prepare(info, feeds[name]) for name, info in self.inputs.items()}
         self._ensure_open()
+        prepared = {name: self._prepare(info, feeds[name]) for name, info in self.inputs.items()}
         if self.batches:
             self._switch_to_compiled({name: value.shape for name, value in prepared.items()})
         try:
@@ -183,12 +191,12 @@ class Session:
                 results = self.device_buffers.run(prepared, wanted, wanted if keep_on_device else ())
             else:
                 assert self.raw is not None
-                arrays = {name: np.asarray(value) for name, value in prepared.items()}
+                arrays = cast(dict[str, Array], prepared)  # without buffers, inputs of the device were downloaded
                 results = dict(zip(wanted, self.raw.run(wanted, arrays, self._run_options), strict=True))
         except Exception as error:  # the runtimes' exceptions have no public base but this one
             kind = DeviceMemoryError if _OUT_OF_MEMORY.search(str(error)) else ProviderError
             raise kind(f"{self.name} failed on {self.provider}: {first_error_line(error)}") from error
-        self._files.check_not_overwritten()
+        self._files.check_not_overwritten(_FILE_CHECK_S if self._each_step else 0.0)
         return results
 
     def _ensure_open(self) -> None:
@@ -216,12 +224,9 @@ class Session:
         entry = next((entry for entry in self._compiled if entry.fits(shapes)), None)
         if entry is None:
             rows = shapes["sample"][0] if "sample" in shapes else next(iter(shapes.values()))[0]
-            device, found = self._device, Found(self._compiled, ())
-            raise ProviderError(
-                missing_message(
-                    self._path, self.provider, found, rows, options=device.options, precision=device.precision
-                )
-            )
+            found, device = Found(self._compiled, ()), self._device
+            options: Any = {"options": device.options, "precision": device.precision}
+            raise ProviderError(missing_message(self._path, self.provider, found, rows, **options))
         if entry.folder not in self._opened_compiled:
             if self._opened_compiled or entry is not self._compiled[0]:
                 self._set_session(open_compiled(entry, self._device, Purpose.of(self._each_step)))
@@ -229,13 +234,18 @@ class Session:
         self.raw, self.device_buffers = self._opened_compiled[entry.folder]
 
     def _prepare(self, info: TensorInfo, value: Feed) -> Feed:
+        if self._known.get(info.name) is value:
+            return value
         if self._checked_shapes.get(info.name) != value.shape:  # most calls have the same shapes
             if not info.fits(value.shape):
                 raise BundleError(f"{self.name}'s input {info} does not take the shape {value.shape}")
             self._checked_shapes[info.name] = value.shape
-        if isinstance(value, DeviceArray) and value.dtype == info.dtype:
+        if isinstance(value, DeviceArray) and value.dtype == info.dtype and self.device_buffers is not None:
             return value
-        return self._cast(info, np.asarray(value))
+        array = self._cast(info, np.asarray(value))
+        if array is value:
+            self._known[info.name] = array
+        return array
 
     def _cast(self, info: TensorInfo, value: Array) -> Array:
         source, cast_before = self._casts.get(info.name, (None, None))

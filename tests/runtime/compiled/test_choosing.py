@@ -12,10 +12,11 @@ import pytest
 import ddim_edge
 from ddim_edge.errors import ProviderError
 from ddim_edge.graphs.fingerprint import graph_sha256
-from ddim_edge.runtime.compiled.choice import RECORD, Choice, Measured, fastest, write_choice
+from ddim_edge.runtime.compiled.choice import RECORD, Choice, write_choice
 from ddim_edge.runtime.compiled.choosing import chosen
 from ddim_edge.runtime.compiled.machine import Machine
-from ddim_edge.runtime.compiled.places import bundle_cache, user_cache
+from ddim_edge.runtime.compiled.measured import Measured, fastest
+from ddim_edge.runtime.compiled.places import bundle_cache, cached_folders, user_cache
 from ddim_edge.runtime.compiled.upkeep import entries, prune
 from ddim_edge.runtime.hardware import cpu
 from ddim_edge.runtime.sessions.opening import FallbackWarning
@@ -75,6 +76,27 @@ def test_what_was_kept_is_found_and_a_model_runs_with_it(graph: Path, monkeypatc
     np.testing.assert_array_equal(pipeline.generate(**options).images, other.generate(**options).images)
 
 
+def test_a_lower_precision_is_taken_only_where_it_is_allowed(graph: Path) -> None:
+    rounded = _row(0.1, provider="openvino", precision="bfloat16")
+    _kept(graph, _row(0.5, 1), rounded, precision="auto")
+    (choice,) = filter(None, map(Choice.read, cached_folders(user_cache())))
+    assert [choice.best(precision) for precision in ("float32", "float16", "bfloat16", "auto")] == [
+        _row(0.5, 1),
+        _row(0.5, 1),
+        rounded,
+        rounded,
+    ]
+    assert chosen(graph, "float32").row == _row(0.5, 1)
+
+
+def test_where_lower_precisions_were_not_measured_none_is_taken(graph: Path) -> None:
+    _kept(graph, _row(0.5, 1))
+    assert chosen(graph, "bfloat16").row is None
+    device = ddim_edge.Device("auto", precision="bfloat16")
+    with pytest.raises(ProviderError, match=r"needs a provider by name.*build BUNDLE --provider auto --precision bf"):
+        ddim_edge.load(graph.parent.parent, device)
+
+
 def test_a_provider_that_is_named_is_what_runs(graph: Path) -> None:
     _kept(graph, _row(0.5, 1))
     assert _threads_of(ddim_edge.load(graph.parent.parent, "cpu")) == cpu.threads()
@@ -131,6 +153,12 @@ def test_of_another_bundle_nothing_is_said(graph: Path, tmp_path: Path) -> None:
     assert (found.row, found.fault) == (None, None)
 
 
+def test_a_row_that_is_no_device_is_not_taken(graph: Path) -> None:
+    _kept(graph, _row(0.1, which="1"))
+    found = chosen(graph, "float32")
+    assert (found.row, found.fault) == (None, "provider 'cpu' has no devices to choose from: leave :1 out")
+
+
 def test_what_does_not_load_any_more_is_warned_of_once(graph: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _kept(graph, _row(0.5, provider="webgpu"))
     of = Machine.of
@@ -154,9 +182,14 @@ def test_what_does_not_open_any_more_is_warned_of_once(graph: Path, monkeypatch:
     assert len(caught) == 1
 
 
-def test_a_new_measurement_replaces_the_one_before(graph: Path) -> None:
+def test_a_new_measurement_replaces_what_it_covers(graph: Path) -> None:
     assert _kept(graph, _row(0.5, 1)) == _kept(graph, _row(0.5))
     assert chosen(graph, "float32").row == _row(0.5)
+    more = _kept(graph, _row(0.5), precision="auto")
+    assert cached_folders(user_cache()) == [more]
+    again = _kept(graph, _row(0.5, 1))
+    assert set(cached_folders(user_cache())) == {more, again}
+    assert chosen(graph, "float32").row == _row(0.5, 1)
 
 
 @pytest.mark.parametrize("contents", ["", "{}", '{"format": 1, "precision": "float32"}', "[1]"])
@@ -168,7 +201,8 @@ def test_a_damaged_record_is_not_read(graph: Path, contents: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("provider", "abacus"), ("threads", "two"), ("seconds", {"single": -1}), ("machine", {})]
+    ("key", "value"),
+    [("provider", "abacus"), ("threads", "two"), ("threads", 100_000), ("seconds", {"single": -1}), ("machine", {})],
 )
 def test_a_row_with_wrong_values_is_not_read(graph: Path, key: str, value: Any) -> None:
     folder = _kept(graph, _row(0.5, 1))

@@ -153,6 +153,16 @@ def test_the_newest_is_the_first(graph: Path) -> None:
     assert find(graph, "tensorrt", machine=GPU).fitting == (new, old)
 
 
+def test_what_was_built_in_another_precision_does_not_fit(graph: Path) -> None:
+    _built(_recipe(graph, precision="fp16"))
+    for precision in ("float16", "auto"):
+        assert find(graph, "tensorrt", machine=GPU, precision=precision).fitting
+    found = find(graph, "tensorrt", machine=GPU, precision="float32")
+    assert found == Found((), ("built with --precision float16",))
+    message = missing_message(graph, "tensorrt", found, precision="bfloat16")
+    assert message.endswith("--provider tensorrt --batch 1 --precision bfloat16`")
+
+
 def test_an_epcontext_model_and_an_optimized_graph_lie_in_the_cache(graph: Path) -> None:
     for provider in ("openvino", "tensorrt-rtx", "cpu"):
         built = _built(_recipe(graph, provider=provider))

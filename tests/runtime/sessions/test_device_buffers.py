@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 import ddim_edge
-from ddim_edge.networks.denoiser import Denoiser, Row
+from ddim_edge.networks.denoiser import Denoiser
+from ddim_edge.networks.row import Row
 from ddim_edge.runtime.sessions.device_buffers import DeviceArray, DeviceBuffers
 from ddim_edge.runtime.sessions.session import Session
 from tests.helpers.tiny_bundles import tiny_model, tiny_prediction, write_bundle

@@ -1,5 +1,6 @@
 """A session is strict about its graph, its inputs and its device."""
 
+import importlib.util
 import subprocess
 import sys
 from pathlib import Path
@@ -43,9 +44,17 @@ def _feeds(rows: int = 2) -> Feeds:
     }
 
 
-def test_it_describes_what_the_graph_declares(graph: Path) -> None:
-    session = ddim_edge.Session(graph, "cpu")
-    assert (session.name, session.provider) == ("unet", "cpu")
+@pytest.fixture(params=["cpu", "openvino"])
+def device(request: pytest.FixtureRequest) -> str:
+    """ONNX Runtime, then OpenVINO's own runtime: a caller sees no difference."""
+    if request.param == "openvino" and importlib.util.find_spec("openvino") is None:
+        pytest.skip("openvino is not installed")
+    return str(request.param)
+
+
+def test_it_describes_what_the_graph_declares(graph: Path, device: str) -> None:
+    session = ddim_edge.Session(graph, device)
+    assert (session.name, session.provider) == ("unet", device)
     assert list(map(str, session.inputs.values())) == [
         "sample float32 (batch, 1, 8, 8)",
         "timestep int64 (batch)",
@@ -54,39 +63,39 @@ def test_it_describes_what_the_graph_declares(graph: Path) -> None:
     assert list(session.outputs) == ["out_sample"]
 
 
-def test_it_computes_the_formula(graph: Path) -> None:
+def test_it_computes_the_formula(graph: Path, device: str) -> None:
     feeds = _feeds()
-    result = ddim_edge.Session(graph, "cpu").run(feeds)["out_sample"]
+    result = ddim_edge.Session(graph, device).run(feeds)["out_sample"]
     expected = [tiny_prediction(feeds["sample"][row], 10 * row, row) for row in range(2)]
     np.testing.assert_array_equal(result, np.stack(expected))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64, np.int32])
-def test_inputs_are_cast_to_what_the_graph_declares(graph: Path, dtype: type[np.generic]) -> None:
-    session, feeds = ddim_edge.Session(graph, "cpu"), _feeds()
+def test_inputs_are_cast_to_what_the_graph_declares(graph: Path, dtype: type[np.generic], device: str) -> None:
+    session, feeds = ddim_edge.Session(graph, device), _feeds()
     cast = {**feeds, "timestep": feeds["timestep"].astype(dtype), "sample": feeds["sample"].astype(np.float64)}
     np.testing.assert_array_equal(session.run(cast)["out_sample"], session.run(feeds)["out_sample"])
 
 
 @pytest.mark.parametrize("wrong", [499.9, np.nan, np.inf, 2.0**70])
-def test_numbers_that_an_integer_input_does_not_have_are_refused(graph: Path, wrong: float) -> None:
-    session, feeds = ddim_edge.Session(graph, "cpu"), _feeds()
+def test_numbers_that_an_integer_input_does_not_have_are_refused(graph: Path, wrong: float, device: str) -> None:
+    session, feeds = ddim_edge.Session(graph, device), _feeds()
     with pytest.raises(ddim_edge.BundleError, match=r"unet's input timestep int64 .* whole numbers .* was given"):
         session.run({**feeds, "timestep": np.array([499, wrong])})
 
 
-def test_whole_numbers_beyond_a_smaller_integer_type_are_refused(tmp_path: Path) -> None:
+def test_whole_numbers_beyond_a_smaller_integer_type_are_refused(tmp_path: Path, device: str) -> None:
     model = onnx.parser.parse_model(
         '<ir_version: 10, opset_import: ["" : 18]> g (int32[n] x) => (int32[n] y) { y = Identity(x) }'
     )
-    session = ddim_edge.Session(_save(tmp_path, model), "cpu")
+    session = ddim_edge.Session(_save(tmp_path, model), device)
     np.testing.assert_array_equal(session.run({"x": np.array([7])})["y"], [7])
     with pytest.raises(ddim_edge.BundleError, match="was given 4294967296"):
         session.run({"x": np.array([2**32])})
 
 
-def test_memory_order_does_not_matter(graph: Path) -> None:
-    session, feeds = ddim_edge.Session(graph, "cpu"), _feeds()
+def test_memory_order_does_not_matter(graph: Path, device: str) -> None:
+    session, feeds = ddim_edge.Session(graph, device), _feeds()
     turned = {**feeds, "sample": np.asfortranarray(feeds["sample"])}
     np.testing.assert_array_equal(session.run(turned)["out_sample"], session.run(feeds)["out_sample"])
 
@@ -103,8 +112,8 @@ def test_half_precision_is_fed_and_answered_as_float32(tmp_path: Path) -> None:
     )
 
 
-def test_a_scalar_timestep_takes_a_scalar(tmp_path: Path) -> None:
-    session = ddim_edge.Session(_save(tmp_path, tiny_model(scalar_timestep=True, classes=False)), "cpu")
+def test_a_scalar_timestep_takes_a_scalar(tmp_path: Path, device: str) -> None:
+    session = ddim_edge.Session(_save(tmp_path, tiny_model(scalar_timestep=True, classes=False)), device)
     sample = _feeds()["sample"]
     for timestep in (np.array(7), np.array(7.0, np.float32), np.arange(9)[7]):
         result = session.run({"sample": sample, "timestep": timestep})["out_sample"]
@@ -119,21 +128,21 @@ def test_a_scalar_timestep_takes_a_scalar(tmp_path: Path) -> None:
         ({**_feeds(), "class_label": 0}, "was given sample, timestep, class_labels, class_label"),
     ],
 )
-def test_missing_and_unknown_inputs_are_named(graph: Path, feeds: Feeds, message: str) -> None:
+def test_missing_and_unknown_inputs_are_named(graph: Path, feeds: Feeds, message: str, device: str) -> None:
     with pytest.raises(ddim_edge.BundleError, match=message):
-        ddim_edge.Session(graph, "cpu").run(feeds)
+        ddim_edge.Session(graph, device).run(feeds)
 
 
 @pytest.mark.parametrize("shape", [(2, 8, 8), (2, 3, 8, 8), (2, 1, 8, 9), ()])
-def test_a_wrong_rank_or_fixed_dimension_is_named(graph: Path, shape: tuple[int, ...]) -> None:
+def test_a_wrong_rank_or_fixed_dimension_is_named(graph: Path, shape: tuple[int, ...], device: str) -> None:
     feeds = {**_feeds(), "sample": np.zeros(shape, np.float32)}
     with pytest.raises(ddim_edge.BundleError, match=r"input sample float32 \(batch, 1, 8, 8\) does not take the shape"):
-        ddim_edge.Session(graph, "cpu").run(feeds)
+        ddim_edge.Session(graph, device).run(feeds)
 
 
-def test_a_fixed_batch_refuses_another(tmp_path: Path) -> None:
+def test_a_fixed_batch_refuses_another(tmp_path: Path, device: str) -> None:
     folder = write_bundle(tmp_path / "bundle", tiny_model(batch=2))
-    session = ddim_edge.Session(folder / "unet" / "model.onnx", "cpu")
+    session = ddim_edge.Session(folder / "unet" / "model.onnx", device)
     with pytest.raises(ddim_edge.BundleError, match=r"sample float32 \(2, 1, 8, 8\) does not take the shape \(3, 1"):
         session.run(_feeds(3))
 

@@ -1,0 +1,76 @@
+"""Batch: the network's inputs for rows that come back step after step."""
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+
+import numpy as np
+
+from ..arrays import Array, Conditioning, Sample
+from .conditioning_cache import ConditioningCache
+from .row import EXTRA_CHANNELS, Row
+
+
+class Entry(NamedTuple):
+    """What the network predicts once: a row, by its index, with its conditioning or its unconditional one."""
+
+    row: int
+    conditioning: Conditioning
+
+
+def entries_of(rows: Sequence[Row]) -> tuple[list[Entry], list[Entry]]:
+    """The entries of all rows with their conditioning, and those of the guided rows with the unconditional one."""
+    conditional = [Entry(index, row.conditioning) for index, row in enumerate(rows)]
+    unconditional = [Entry(index, row.unconditional) for index, row in enumerate(rows) if row.unconditional is not None]
+    return conditional, unconditional
+
+
+class Batch:
+    """The inputs of the entries of some rows: arrays that are made once, and filled at every step. Not thread-safe.
+
+    Only samples and timesteps change from step to step. They are written into the same arrays, which the session then
+    checks only once. No caller gets these arrays: nothing that was returned is written to.
+
+    Attributes:
+        entries: what is predicted, and padding.
+        shape: that of one row's sample, (1, C, H, W).
+        feeds: the inputs by name, with one row per entry.
+    """
+
+    def __init__(
+        self, rows: Sequence[Row], entries: Sequence[Entry], names: Sequence[str], cache: ConditioningCache
+    ) -> None:
+        self.entries = entries
+        self._rows = [row._replace(sample=np.empty(0, np.float32), step=None) for row in rows]  # refers to no sample
+        self.shape = rows[0].sample.shape
+        samples = _samples(entries, self.shape)
+        self._places = [samples[at : at + 1, : self.shape[1]] for at in range(len(entries))]
+        self._timesteps = np.empty(len(entries), np.int64)
+        conditioning = {name: cache.batch(name, [entry.conditioning[name] for entry in entries]) for name in names}
+        self.feeds: Mapping[str, Array] = {"sample": samples, "timestep": self._timesteps, **conditioning}
+
+    def fits(self, rows: Sequence[Row]) -> bool:
+        """Whether ``rows`` are those of this batch at another step."""
+        if len(rows) != len(self._rows) or rows[0].sample.shape != self.shape:
+            return False
+        return all(map(Row.is_asked_like, rows, self._rows))
+
+    def fill(self, rows: Sequence[Row]) -> None:
+        """Write the samples and timesteps of ``rows``."""
+        for place, entry in zip(self._places, self.entries, strict=True):
+            place[:] = rows[entry.row].sample
+        self.fill_timesteps(rows)
+
+    def fill_timesteps(self, rows: Sequence[Row]) -> None:
+        """Write the timesteps of ``rows``."""
+        for at, entry in enumerate(self.entries):
+            self._timesteps[at] = rows[entry.row].timestep
+
+
+def _samples(entries: Sequence[Entry], shape: tuple[int, ...]) -> Sample:
+    """Memory for the samples, and behind them the extra channels of an inpainting UNet, which do not change."""
+    _, channels, *sides = shape
+    extra = [entry.conditioning[EXTRA_CHANNELS] for entry in entries if EXTRA_CHANNELS in entry.conditioning]
+    samples = np.empty((len(entries), channels + (extra[0].shape[1] if extra else 0), *sides), np.float32)
+    if extra:
+        samples[:, channels:] = np.concatenate(extra)
+    return samples

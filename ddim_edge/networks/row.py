@@ -1,0 +1,41 @@
+"""Row: what the denoiser predicts for one image at one step."""
+
+from typing import NamedTuple
+
+from ..arrays import Conditioning, Sample
+from ..diffusion.samplers.query import LinearStep
+
+EXTRA_CHANNELS = "extra_channels"
+"""The conditioning's name of the channels that an inpainting UNet takes after those of the sample."""
+
+
+class Row(NamedTuple):
+    """One image's sample, float32 (1, C, H, W), at one timestep, and how to guide its prediction."""
+
+    sample: Sample
+    timestep: int
+    conditioning: Conditioning
+    unconditional: Conditioning | None
+    """The conditioning of the null class or empty prompt; None without guidance."""
+    guidance_scale: float
+    guidance_rescale: float = 0.0
+    step: LinearStep | None = None
+    """The step that follows the prediction, if the graph may compute it."""
+
+    def has_shapes_of(self, other: "Row") -> bool:
+        """Whether its inputs have the shapes of those of ``other``: only such rows share a call."""
+        mine, others = self.conditioning, other.conditioning
+        return (
+            self.sample.shape == other.sample.shape
+            and mine.keys() == others.keys()
+            and all(value.shape == others[name].shape for name, value in mine.items())
+        )
+
+    def is_asked_like(self, other: "Row") -> bool:
+        """Whether it has the conditioning and the guidance of ``other``, as a job has at each of its steps."""
+        return (
+            self.conditioning is other.conditioning
+            and self.unconditional is other.unconditional
+            and self.guidance_scale == other.guidance_scale
+            and self.guidance_rescale == other.guidance_rescale
+        )
