@@ -139,12 +139,12 @@ def _opened(bundle: Path) -> Sequence[Path]:
 def _private_weights(graph: Path, device: Device) -> int:
     """The private bytes of an open graph and its weights."""
     size = sum(file.stat().st_size for file in (graph, *check_onnx_file(graph, graph.parent.parent)))
-    return 5_000_000 + (size // 64 if is_mapped(graph, device) else size + size // 20)
+    return 5_000_000 + (size // 64 if is_mapped(graph, graph.parent.parent, device) else size + size // 20)
 
 
 def _opening(graph: Path, device: Device) -> int:
     """The bytes that opening a graph takes beside what it keeps: at most 1.8 times its file."""
-    return 0 if is_mapped(graph, device) else 9 * graph.stat().st_size // 5
+    return 0 if is_mapped(graph, graph.parent.parent, device) else 9 * graph.stat().st_size // 5
 
 
 def _tiles(bundle: Bundle, request: Request, longest: int, *, may_tile: bool) -> Sequence[int | None]:

@@ -26,7 +26,8 @@ from ..providers.device import Device
 from ..providers.options import compile_time_options
 from ..providers.table import AUTO, CPU
 from .opening import FallbackWarning
-from .optimized import check_optimized, write_optimized
+from .optimized import check_optimized
+from .writer import write_apart
 
 LARGE = 500_000_000
 """Bytes of all graphs of a bundle and their weights, above which it is built. A smaller one opens within a second."""
@@ -81,9 +82,9 @@ def graph_size(graph: Path) -> int:
     return sum(path.stat().st_size for path in graph.parent.glob(f"{graph.name}*") if path.is_file())
 
 
-def is_mapped(graph: Path, device: Device) -> bool:
-    """Whether the graph's weights are mapped on the CPU: it is built for it."""
-    return _is_built(_recipe(graph, device))
+def is_mapped(graph: Path, bundle: Path, device: Device) -> bool:
+    """Whether a graph's weights are mapped when it is open on the CPU: it is built, or will be at the first opening."""
+    return _is_built(_recipe(graph, device)) or (device.build and is_large(bundle))
 
 
 def runs_on_cpu(device: Device) -> bool:
@@ -115,7 +116,7 @@ def _written(recipe: Recipe, cache: Path) -> Compiled:
     folder = recipe.folder(cache, sha256)
     with _removed_on_failure(folder), ThreadPoolExecutor(1) as other:
         clear(folder)
-        write_optimized(recipe.graph, folder)
+        write_apart(recipe.graph, folder)
         check = other.submit(check_optimized, folder)
         compiled = write_record(folder, recipe, sha256, time.monotonic() - began)
         check.result()
