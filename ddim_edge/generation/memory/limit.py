@@ -24,7 +24,7 @@ _PROCESS = 60_000_000
 """Private bytes that libraries, tokenizers and images add to those of a process that has just started."""
 _UNKNOWN_PROCESS = 100_000_000
 """Private bytes of a process that has just started, where the system does not report them."""
-_OTHER_NETWORKS = 64_000_000
+_OTHER_NETWORKS = 48_000_000
 """Bytes of the activations of a text encoder or safety checker."""
 _EIGHTHS = range(8, 1, -1)
 """Sides of tiles, as eighths of the autoencoder's own."""
@@ -139,7 +139,7 @@ def _opened(bundle: Path) -> Sequence[Path]:
 def _private_weights(graph: Path, device: Device) -> int:
     """The private bytes of an open graph and its weights."""
     size = sum(file.stat().st_size for file in (graph, *check_onnx_file(graph, graph.parent.parent)))
-    return 5_000_000 + (size // 64 if is_mapped(graph, graph.parent.parent, device) else size + size // 20)
+    return 2_000_000 + (size // 64 if is_mapped(graph, graph.parent.parent, device) else size + size // 20)
 
 
 def _opening(graph: Path, device: Device) -> int:
