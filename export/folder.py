@@ -78,16 +78,16 @@ def export_folder(
     text_encoder, text_encoder_2, controlnet, controlnet_1 …, safety_checker. Tokenizers are copied. model_index.json
     is written last, so that an interrupted export does not look like a bundle. The same call continues it.
 
-    ``components`` names the graphs to make; empty means all. ``dtype`` is "fp32", "fp16" or "bf16". A component whose
-    values are too large for fp16 stays in fp32, and its report's ``remark`` says so; those of ``keep_fp32`` stay in
-    fp32, too. The components of ``fp32_too``, or "all", get model.fp32.onnx beside the model.onnx in fp16: the runtime
-    switches to it when model.onnx fails. ``opset`` is 18 to 23. ``target`` is "cpu", "cuda" or "tensorrt": the
-    operators are chosen for it. ``quantize`` is "int8-weights" or None. ``static`` is "BxHxW": the UNet's batch and the
-    image size in pixels that all graphs are fixed to. ``fuse_step`` adds unet/unet_step.onnx, which has guidance and
-    the DDIM step as nodes and shares the weights of model.onnx. ``vae`` is a folder with another autoencoder. ``loras``
-    are files in safetensors, each optionally with ":SCALE", that are added to the weights. Pickled weights need
-    ``allow_pickle``. Weights that the networks do not have need ``ignore_extra_weights``: without them the images would
-    differ from the source's.
+    ``components`` names the graphs to make; empty means all. ``dtype`` is "fp32", "fp16" or "bf16". A component
+    whose values are too large for fp16 stays in fp32, and its report's ``remark`` says so; those of ``keep_fp32``
+    stay in fp32, too. The components of ``fp32_too``, or "all", get model.fp32.onnx beside the model.onnx in fp16:
+    the runtime switches to it when model.onnx fails. ``opset`` is 18 to 23. ``target`` is "cpu", "cuda" or
+    "tensorrt": the operators are chosen for it. ``quantize`` is "int8-weights" or None; ``target`` decides on its
+    operator. ``static`` is "BxHxW": the UNet's batch and the image size in pixels that all graphs are fixed to.
+    ``fuse_step`` adds unet/unet_step.onnx, which has guidance and the DDIM step as nodes and shares the weights of
+    model.onnx. ``vae`` is a folder with another autoencoder. ``loras`` are files in safetensors, each optionally
+    with ":SCALE", that are added to the weights. Pickled weights need ``allow_pickle``. Weights that the networks
+    do not have need ``ignore_extra_weights``: without them the images would differ from the source's.
 
     What the runtime would refuse is refused before a network is traced. A scheduler that is not built here gets a
     SchedulerWarning: the bundle then needs ``sampler`` at every run. A PipelineWarning names an unknown pipeline.

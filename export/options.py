@@ -13,7 +13,7 @@ OPSET = 23
 OPSETS = range(18, OPSET + 1)
 """The opsets that PyTorch can write. GroupNormalization is native from 21 on; below, PyTorch uses other operators."""
 TARGETS = ("cpu", "cuda", "tensorrt")
-"""The graphs for cpu and cuda are the same: their operators have kernels on both."""
+"""The graphs for cpu and cuda are the same unless they are quantized: their operators have kernels on both."""
 QUANTIZATIONS = ("int8-weights",)
 _FIRST_BF16 = 22
 
@@ -84,7 +84,7 @@ def read_options(
     if quantize is not None and quantize not in QUANTIZATIONS:
         raise ConfigError(choose_from("quantization", quantize, QUANTIZATIONS))
     if quantize is not None and dtype != "fp32":
-        raise ConfigError(f"a graph with quantized weights computes in fp32: leave out --quantize, or --dtype {dtype}")
+        raise ConfigError(f"quantized weights are for graphs in fp32: leave out --quantize, or --dtype {dtype}")
     if opset not in OPSETS:
         raise ConfigError(f"opset {opset} is not supported: choose from {OPSETS.start} to {OPSETS.stop - 1}")
     if dtype == "bf16" and opset < _FIRST_BF16:

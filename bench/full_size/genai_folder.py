@@ -14,12 +14,25 @@ def make(bundle: Path, source: Path, out: Path) -> None:
     openvino = importlib.import_module("openvino")
     for name in _NETWORKS:
         network = openvino.Core().read_model(bundle / name / "model.onnx")
+        if name == "unet":
+            _widen_timestep(network)
         (out / name).mkdir(parents=True, exist_ok=True)
         shutil.copy(bundle / name / "config.json", out / name)
         openvino.save_model(network, out / name / "openvino_model.xml", compress_to_fp16=False)
     _tokenizer(openvino, source / "tokenizer", out / "tokenizer")
     shutil.copytree(source / "scheduler", out / "scheduler", dirs_exist_ok=True)
     shutil.copy(source / "model_index.json", out)
+
+
+def _widen_timestep(network: Any) -> None:
+    """Our UNet takes a timestep for each row; GenAI gives one for all."""
+    operators = importlib.import_module("openvino.opset13")
+    sample, timestep = (network.input(name).get_node() for name in ("sample", "timestep"))
+    readers = list(timestep.output(0).get_target_inputs())
+    rows = operators.gather(operators.shape_of(sample), [0], 0)
+    widened = operators.broadcast(timestep, rows)
+    for reader in readers:
+        reader.replace_source_output(widened.output(0))
 
 
 def _tokenizer(openvino: Any, folder: Path, out: Path) -> None:

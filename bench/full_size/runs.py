@@ -7,14 +7,19 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
+
+from ddim_edge.diffusion.noise import noise_stream
 from ddim_edge.files import write_file
 from ddim_edge.user_cache import CACHE_VARIABLE
 
 from .measure import Record, RunFailedError, measure, read_files, worker_command
 from .sides import SIDES, Side
+from .workers.noted import NOISE
 from .workloads import PROMPT, SEED, WORKLOADS
 
 _LONGEST_S = 1200.0
+_SAMPLE = (1, 4, 64, 64)
 _OFF = {
     "ORT_DISABLE_TELEMETRY": "1",
     "HF_HUB_DISABLE_TELEMETRY": "1",
@@ -75,6 +80,7 @@ def carry_out(run: Run, work: Path) -> Record:
     side, folder = SIDES[run.side], run.folder(work)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
+    np.save(folder / NOISE, noise_stream(SEED)(_SAMPLE))
     read_files(weights_of(side, run.workload, work))
     command = worker_command(interpreter_of(side, work), side.worker, settings_of(run, work))
     try:

@@ -28,6 +28,14 @@ no_build_option = click.option(
 )
 
 
+max_memory_option = click.option(
+    "--max-memory",
+    metavar="SIZE",
+    help="Most private memory of this process, such as 2GB or 800MB, on provider cpu. Networks take turns, their calls "
+    "get fewer rows, and images are decoded in tiles where that is needed.",
+)
+
+
 def device_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command --provider, --precision, --provider-option, --allow-fallback and --no-build."""
 

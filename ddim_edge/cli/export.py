@@ -63,7 +63,8 @@ _EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetenso
 @click.option(
     "--quantize",
     type=click.Choice(["int8-weights"]),
-    help="Store the weights of matrix products in 8 bits. Computation stays in fp32.",
+    help="Store the weights of matrix products in 8 bits, for large networks. --target says for which device; on a CPU "
+    "the products are computed in 8 bits, too.",
 )
 @click.option(
     "--static",
@@ -82,8 +83,9 @@ _EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetenso
     type=click.Choice(["cpu", "cuda", "tensorrt"]),
     default="cpu",
     show_default=True,
-    help="Device to choose operators for. cpu and cuda give the same graph; tensorrt keeps GroupNormalization nodes. "
-    "A bundle of more than 500 MB whose target is named as cpu is also built for this machine's CPU.",
+    help="Device to choose operators for. cpu and cuda give the same graph, except with --quantize; tensorrt keeps "
+    "GroupNormalization nodes. A bundle of more than 500 MB whose target is named as cpu is also built for this "
+    "machine's CPU.",
 )
 @click.option("--no-build", is_flag=True, help="Do not build the bundle for this machine's CPU.")
 @click.option(

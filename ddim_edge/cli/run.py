@@ -13,6 +13,7 @@ import click
 from ..bundle.read import open_bundle
 from ..diffusion.samplers import schedule_of
 from ..errors import ConfigError
+from ..generation.memory.limit import MemoryLimit
 from ..generation.pipeline import Pipeline
 from ..generation.requests.control_images import control_samples
 from ..generation.requests.latents_file import read_latents
@@ -24,7 +25,7 @@ from ..images.save import is_folder
 from ..networks.components import unet_graph
 from ..runtime.providers.device import Device
 from ..runtime.sessions.pool import computes_in
-from .device_options import device_options
+from .device_options import device_options, max_memory_option
 from .from_image import device_for, recipe_in, remade
 from .half_blocks import half_blocks
 from .image_options import image_options, make_request, read_origin, samplers_help
@@ -43,10 +44,12 @@ DEFAULT_MODEL = "fashion-mnist"
     is_flag=True,
     help="Call the networks once at every batch size before the run, outside the reported time.",
 )
+@max_memory_option
 @click.option(
     "--low-memory",
     is_flag=True,
-    help="Keep one network in memory at a time. Slower: networks are opened again for every batch.",
+    help="Keep one network in memory at a time: networks are opened again for every batch. --max-memory does so where "
+    "it is needed.",
 )
 @click.option(
     "--output",
@@ -82,6 +85,7 @@ def run_command(
     model: str | None,
     device: Device,
     warmup: bool,
+    max_memory: str | None,
     low_memory: bool,
     output: str | None,
     file_format: str,
@@ -122,6 +126,9 @@ def run_command(
     controls = control_samples(bundle, control_image, shape)
     origin = read_origin(init_image, mask, encoded, shape, controls)
     request = remade(bundle, recipe, origin) if recipe else make_request(bundle, choices, origin, encoded)
+    if max_memory is not None:
+        limit = MemoryLimit(bundle, device, max_memory)
+        request = _within(limit, request, turns=low_memory or None, again=bool(recipe), tiling=choices["vae_tiling"])
     names = free_names(bundle.name, "" if choices["prompts"] else file_format)
     target = output or str(next(names))
     if show and is_folder(target):
@@ -134,7 +141,7 @@ def run_command(
     used = partial(recipe_of, bundle, request, precision=computes_in(unet_graph(bundle), device))
     destination = _destination(target, used, recipe.get("index"), file_format, estimates, None if output else names)
     # Networks can have gigabytes: they are opened after all other checks.
-    pipeline = Pipeline(bundle, device, low_memory=low_memory)
+    pipeline = Pipeline(bundle, device, low_memory=low_memory, max_memory=max_memory, request=request)
     pipeline.check(request)
     if warmup:
         _warm_up(pipeline, request, visible=not quiet)
@@ -143,6 +150,14 @@ def run_command(
         click.echo(half_blocks(grid(destination.images)), color=True)
     if not quiet:
         click.echo(_report(pipeline, request, destination, seconds, as_json))
+
+
+def _within(limit: MemoryLimit, request: Request, *, turns: bool | None, again: bool, tiling: bool | None) -> Request:
+    """The request as it keeps the limit. An image that is made ``again`` is made as it was, or there is an error."""
+    if again:
+        limit.check(request, turns=turns)
+        return request
+    return limit.fit(request, may_tile=tiling is not False, turns=turns)
 
 
 def _destination(

@@ -40,7 +40,7 @@ def start_sampler(
         return StartedSampler(_from_image(request, image, draw(), origin.mask, draw), {})
     if takes_mask:
         return _for_inpainting_model(request, image, origin.mask, draw, stream, vae)
-    latents, noise = vae.encode(image, stream, tiles=request.vae_tiling), draw()
+    latents, noise = vae.encode(image, stream, tiles=request.vae_tiling, tile=request.vae_tile), draw()
     if origin.mask is None:
         return StartedSampler(_from_image(request, latents, noise, None, draw), {})
     if vae.is_variational:
@@ -74,9 +74,9 @@ def _for_inpainting_model(
     if request.strength == 1:
         sampler = _from_noise(request, draw(), draw)
     else:
-        latents = vae.encode(image, stream, tiles=request.vae_tiling)
+        latents = vae.encode(image, stream, tiles=request.vae_tiling, tile=request.vae_tile)
         sampler = _from_image(request, latents, draw(), None, draw)
-    masked = vae.encode(np.where(mask, np.float32(0), image), stream, tiles=request.vae_tiling)
+    masked = vae.encode(np.where(mask, np.float32(0), image), stream, tiles=request.vae_tiling, tile=request.vae_tile)
     extra = np.concatenate([_latent_mask(mask, vae).astype(np.float32), masked], axis=1)
     return StartedSampler(sampler, {EXTRA_CHANNELS: extra})
 

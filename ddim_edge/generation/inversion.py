@@ -138,6 +138,7 @@ def _encode_batch(
     for job in jobs:
         engine.add(job)
     while engine.jobs:
+        pipeline.denoiser.most_rows = request.rows_per_call
         engine.step()
         on_call()
     return np.concatenate([job.result() for job in jobs])

@@ -21,6 +21,7 @@ from ..runtime.providers.device import Device
 from ..runtime.sessions.pool import Sessions
 from .engine import Engine
 from .jobs import job_of
+from .memory.limit import MemoryLimit, usual_request
 from .requests.option_table import Options, documents_options
 from .requests.options import check_request, recipe_of, request_of
 from .requests.request import Request
@@ -38,11 +39,26 @@ class Pipeline:
         bundle: the model's folder: its files, shapes and settings.
         provider: the name of the provider that the UNet really runs on.
         precision: what the provider may compute float32 graphs in: float32, bfloat16, float16 or auto.
+
+    ``low_memory`` and ``max_memory`` as in ``load``; the networks are opened for ``request``, None for one image of the
+    usual size.
     """
 
-    def __init__(self, bundle: Bundle, device: Device | str = "auto", *, low_memory: bool = False) -> None:
-        sessions = Sessions(device, low_memory=low_memory, files=bundle.files, measured=unet_graph(bundle))
-        self.bundle = bundle
+    def __init__(
+        self,
+        bundle: Bundle,
+        device: Device | str = "auto",
+        *,
+        low_memory: bool = False,
+        max_memory: int | str | None = None,
+        request: Request | None = None,
+    ) -> None:
+        self.bundle, self._turns = bundle, low_memory
+        self._limit: MemoryLimit | None = None
+        if max_memory is not None:
+            device = self._keep_within(max_memory, device, request)
+        lean = self._limit is not None
+        sessions = Sessions(device, low_memory=self._turns, lean=lean, files=bundle.files, measured=unet_graph(bundle))
         bundle.start_hashing()  # recipes have the hash, and no image is finished before it
         controls = ControlNets(bundle.folder, bundle.controls, sessions)
         self.denoiser = Denoiser(open_unet(bundle, sessions), controls)
@@ -51,12 +67,16 @@ class Pipeline:
         self._warn_if_slow()
         self._check_conditioning()
         self.components = Components.open(bundle, self.denoiser.session.inputs, sessions)
+        if self._limit is not None:
+            self._limit.check_opened()
 
     def request(self, **options: Unpack[Options]) -> Request:
         """Check options against this model and return the request; ``generate`` describes them."""
         request = request_of(self.bundle, options)
         self._check_size(request)
-        return request
+        if self._limit is None:
+            return request
+        return self._limit.fit(request, may_tile=options.get("vae_tiling") is not False, turns=self._turns)
 
     @documents_options
     def generate(self, **options: Unpack[Options]) -> Result:
@@ -82,13 +102,16 @@ class Pipeline:
         """
         if not request.safety_checker:
             warn_checker_off(self.bundle.name)
-        pixels = partial(self.components.to_images, check=request.safety_checker, tiles=request.vae_tiling)
+        self._check_memory(request)
+        tiles, tile = request.vae_tiling, request.vae_tile
+        pixels = partial(self.components.to_images, check=request.safety_checker, tiles=tiles, tile=tile)
         for indices in chunks if chunks is not None else request.chunks():
             jobs = [job_of(self.bundle, request, index, self.components) for index in indices]
             engine = Engine(self.denoiser, max_rows=2 * len(jobs))
             for job in jobs:
                 engine.add(job)
             while engine.jobs:
+                self.denoiser.most_rows = request.rows_per_call
                 for job in engine.step():
                     job.result()  # raises a failed job's error now, not after the whole batch
                 progress = Progress(indices, max(job.calls for job in jobs), jobs, None, pixels)
@@ -98,7 +121,7 @@ class Pipeline:
         """The progress of a batch whose jobs have ended, with their images."""
         samples = np.concatenate([job.result() for job in progress.jobs])
         images, is_safe = self.components.to_checked_images(
-            samples, check=request.safety_checker, tiles=request.vae_tiling
+            samples, check=request.safety_checker, tiles=request.vae_tiling, tile=request.vae_tile
         )
         warn_unsafe(progress.indices, is_safe, request.seed)
         return progress._replace(images=images, is_safe=is_safe)
@@ -111,6 +134,19 @@ class Pipeline:
         """Raise ConfigError for a request that this model does not support."""
         check_request(self.bundle, request)
         self._check_size(request)
+        self._check_memory(request)
+
+    def _keep_within(self, max_memory: int | str, device: Device | str, request: Request | None) -> Device:
+        """Set the limit, and return the device that it is for."""
+        limit = MemoryLimit(self.bundle, Device.parse(device) if isinstance(device, str) else device, max_memory)
+        plan = limit.plan(request or usual_request(self.bundle), turns=self._turns or None)
+        self._limit, self._turns = limit, plan.turns
+        return limit.device
+
+    def _check_memory(self, request: Request) -> None:
+        """Raise ConfigError for a request that takes more than ``max_memory``."""
+        if self._limit is not None:
+            self._limit.check(request, turns=self._turns)
 
     def _warn_if_slow(self) -> None:
         """Warn of fp16 on a CPU, where ONNX Runtime casts most of it to fp32 and back at every node."""
@@ -149,6 +185,7 @@ def load(
     precision: str | None = None,
     low_memory: bool = False,
     build: bool = True,
+    max_memory: int | str | None = None,
 ) -> Pipeline:
     """Open a bundled model by its name, or a bundle by its folder, on ``provider``: a name, ``cuda:1``, or a Device.
 
@@ -163,10 +200,14 @@ def load(
     it opens in a second or two, and its weights are mapped, not copied. ``build=False`` leaves that out. The logger
     ``ddim_edge.build`` tells of it; a FallbackWarning says why it is not possible.
 
+    ``max_memory`` limits the private memory of this process, on provider cpu: bytes, or text such as "2GB". Network
+    calls get fewer rows where they have to, networks are opened one at a time, and at last the autoencoder works in
+    tiles, which changes the pixels slightly; recipes record it. Finished images are not counted.
+
     Raises BundleError if the model is missing or broken, ProviderError if the provider does not run or does not compute
-    in that precision, ConfigError for an unknown precision.
+    in that precision, ConfigError for an unknown precision and for a limit of memory that cannot be kept.
     """
     device = Device.parse(provider) if isinstance(provider, str) else provider
     device = device if precision is None else replace(device, precision=precision)
     device = device if build else replace(device, build=False)
-    return Pipeline(open_bundle(model), device, low_memory=low_memory)
+    return Pipeline(open_bundle(model), device, low_memory=low_memory, max_memory=max_memory)

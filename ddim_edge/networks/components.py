@@ -49,12 +49,14 @@ class Components(NamedTuple):
             safety=SafetyChecker.open(bundle.folder, sessions),
         )
 
-    def to_images(self, samples: Sample, *, check: bool = True, tiles: bool = False) -> Pixels:
+    def to_images(self, samples: Sample, *, check: bool = True, tiles: bool = False, tile: int | None = None) -> Pixels:
         """Decode samples, float32 (B, C, H, W), to images, uint8 (B, H', W', C')."""
-        return self.to_checked_images(samples, check=check, tiles=tiles).images
+        return self.to_checked_images(samples, check=check, tiles=tiles, tile=tile).images
 
-    def to_checked_images(self, samples: Sample, *, check: bool = True, tiles: bool = False) -> CheckedImages:
-        """Decode samples, in ``tiles`` or whole, and ``check`` the images; unsafe ones become black."""
+    def to_checked_images(
+        self, samples: Sample, *, check: bool = True, tiles: bool = False, tile: int | None = None
+    ) -> CheckedImages:
+        """Decode samples, whole or in ``tiles`` of side ``tile``; ``check`` the images, and make unsafe ones black."""
         samples = np.asarray(samples)  # may still be on the device
-        images = to_pixels(self.vae.decode(samples, tiles=tiles) if self.vae else samples)
+        images = to_pixels(self.vae.decode(samples, tiles=tiles, tile=tile) if self.vae else samples)
         return self.safety.check(images) if check and self.safety else CheckedImages(images, None)

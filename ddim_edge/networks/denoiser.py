@@ -47,6 +47,7 @@ class Denoiser:
 
     Attributes:
         per_row_timesteps: False for a graph whose timestep is a scalar: all rows must have the same one.
+        most_rows: the most rows of one call, for little memory; None for no limit.
         on_call: called after every network call with its rows, without padding, and its seconds.
 
     A graph with a fixed batch, or compiled for a few batches, is called as often as needed, the last call padded. A
@@ -69,6 +70,7 @@ class Denoiser:
         self._conditioning_cache = ConditioningCache()
         self._prepared: _Prepared | None = None
         self._step_batch: Batch | None = None
+        self.most_rows: int | None = None
         self.on_call: Callable[[int, float], None] = lambda _rows, _seconds: None
 
     def predict_or_step(self, rows: Sequence[Row]) -> Sequence[Sample | Stepped]:
@@ -81,6 +83,7 @@ class Denoiser:
             and not self.session.needs_fp16_check
             and _can_step_together(rows)
             and len(rows) <= self._rows_per_call(len(rows))
+            and not self._exceeds_most_rows(rows)
         ):
             return self._step(rows)
         predictions = self.predict(rows)
@@ -176,7 +179,13 @@ class Denoiser:
 
     def _rows_per_call(self, rows: int) -> int:
         """The most rows of one call, when there are ``rows``."""
-        return self._fixed_batch or (max(self.session.batches) if self.session.batches else rows)
+        if self._fixed_batch is not None or self.session.batches:
+            return self._fixed_batch or max(self.session.batches)
+        return min(rows, self.most_rows or rows)
+
+    def _exceeds_most_rows(self, rows: Sequence[Row]) -> bool:
+        """Whether the rows, two for each guided one, are too many for one call."""
+        return self.most_rows is not None and sum(1 + (row.unconditional is not None) for row in rows) > self.most_rows
 
     def _padded_count(self, rows: int) -> int:
         if self._fixed_batch is not None:

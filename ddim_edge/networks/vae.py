@@ -36,27 +36,29 @@ class Vae:
         self.config, self._folder, self._sessions = config, folder, sessions
         self._decoder = self._open(VAE_DECODER)
 
-    def decode(self, latents: Sample, *, tiles: bool = False) -> Sample:
+    def decode(self, latents: Sample, *, tiles: bool = False, tile: int | None = None) -> Sample:
         """Decode latents, (B, C', H/f, W/f), to images in [-1, 1], or a little beyond, float32 (B, C, H, W).
 
         One at a time, so that images and memory do not depend on the batch; large ones in ``tiles`` if it is set.
+        ``tile``: the side of a tile in pixels; None for the autoencoder's own.
         Raises PredictionError for NaN or infinity.
         """
         inner = latents / _per_channel(self.config.scale) + _per_channel(self.config.shift)
         run = functools.partial(self._run, self._decoder)
         if tiles:
-            side, scale = self.config.tile // self.config.factor, Fraction(self.config.factor)
+            side, scale = (tile or self.config.tile) // self.config.factor, Fraction(self.config.factor)
             run = functools.partial(tiled, run, side=side, scale=scale)
         return np.concatenate([run(inner[index : index + 1]) for index in range(len(inner))])
 
-    def encode(self, image: Sample, draw: Draw, *, tiles: bool = False) -> Sample:
+    def encode(self, image: Sample, draw: Draw, *, tiles: bool = False, tile: int | None = None) -> Sample:
         """Encode an image in [-1, 1], float32 (1, C, H, W), to latents, float32 (1, C', H/f, W/f).
 
         A variational encoder's latents are drawn from its distribution with noise of ``draw``, as in diffusers'
-        img2img; other encoders draw no noise. ``tiles`` as in ``decode``.
+        img2img; other encoders draw no noise. ``tiles`` and ``tile`` as in ``decode``.
         """
         run = functools.partial(self._run, self._encoder)
-        output = tiled(run, image, self.config.tile, Fraction(1, self.config.factor)) if tiles else run(image)
+        side, scale = tile or self.config.tile, Fraction(1, self.config.factor)
+        output = tiled(run, image, side, scale) if tiles else run(image)
         if self.is_variational:
             mean, log_variance = np.split(output, 2, axis=1)
             deviation = np.exp(np.clip(log_variance, *_LOG_VARIANCE) / 2).astype(np.float32)

@@ -9,6 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+NOISE = "noise.npy"
+"""The file with the noise that an image of Stable Diffusion's size starts from, for who cannot draw it."""
+
 
 class Notes:
     """The times of one run, in seconds of the clock that all processes of a machine share.

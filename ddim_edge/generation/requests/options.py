@@ -66,6 +66,8 @@ def check_request(bundle: Bundle, request: Request) -> None:
         raise ConfigError(f"{bundle.name} has no safety checker to turn off: leave safety_checker out")
     if request.vae_tiling and bundle.vae is None:
         raise _no_autoencoder(bundle)
+    if request.vae_tile is not None and bundle.vae is not None and request.vae_tile % (4 * bundle.vae.factor):
+        raise ConfigError(f"vae_tile must be a multiple of {4 * bundle.vae.factor}, not {request.vae_tile}")
     if bundle.inputs.takes_mask and (request.origin is None or request.origin.mask is None):
         raise ConfigError(f"{bundle.name} is an inpainting model: give an image and a mask")
     if bool(request.labels) != bool(bundle.labels):

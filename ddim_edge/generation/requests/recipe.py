@@ -44,6 +44,8 @@ _SCHEMA = {
     "prompt_weights": flag,
     "safety_checker": flag,
     "vae_tiling": flag,
+    "vae_tile": whole(1, MAX_SIDE),
+    "rows_per_call": whole(1, 2**31),
     "sampler": mapping_of(_anything, 1000),
     "origin": mapping_of(text(64), 1000),
 }

@@ -57,6 +57,10 @@ class Request:
     """Whether to run the model's safety checker, if it has one."""
     vae_tiling: bool = False
     """Whether the autoencoder works in tiles, which changes the pixels slightly."""
+    vae_tile: int | None = None
+    """The side of the tiles in pixels; None for the autoencoder's own."""
+    rows_per_call: int | None = None
+    """Most rows of a network call, for little memory; None for no limit. It can change an image by a rounding error."""
     labels: tuple[int, ...] = ()
     """Class numbers, used in turn; empty for a model without classes."""
     sampler: SamplerConfig
@@ -80,6 +84,9 @@ class Request:
         for name in ("height", "width"):
             if getattr(self, name) is not None:
                 whole_number(name, getattr(self, name), low=1, high=MAX_SIDE)
+        for name in ("vae_tile", "rows_per_call"):
+            if getattr(self, name) is not None:
+                whole_number(name, getattr(self, name), low=1)
         if not self.guided and (self.guidance_rescale or self.guidance_interval):
             raise ConfigError(
                 "guidance_rescale and guidance_interval need guidance, which is off at guidance_scale "

@@ -61,6 +61,15 @@ def used_bytes() -> int | None:
     return pages * os.sysconf("SC_PAGE_SIZE")
 
 
+def private_bytes() -> int | None:
+    """The resident memory of this process that no file backs, without mapped weights; None where it is not reported."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return None
+    return next((int(line.split()[1]) * 1024 for line in lines if line.startswith("RssAnon:")), None)
+
+
 def budget_bytes() -> int | None:
     """The memory that this process may use: what it uses now and ``SHARE`` of what is free, also in its container."""
     used, free = used_bytes(), _free_bytes()

@@ -43,10 +43,9 @@ class FirstBuild:
 
     def ensure(self, graph: Path, bundle: Path, device: Device) -> None:
         """Build ``graph`` of ``bundle`` where that pays. Where it is not possible, a FallbackWarning says why."""
-        if not (self._may_build and _runs_on_cpu(device) and is_large(bundle)):
+        if not (self._may_build and runs_on_cpu(device) and is_large(bundle)):
             return
-        options = compile_time_options(device.options)
-        recipe = Recipe(CPU.name, graph.absolute(), {}, Machine.of(CPU.name), options=options)
+        recipe = _recipe(graph, device)
         try:
             if not _is_built(recipe):
                 self._build(recipe)
@@ -73,17 +72,28 @@ class FirstBuild:
 
 
 def is_large(bundle: Path) -> bool:
-    """Whether a bundle is built when it is first opened on the CPU."""
-    return sum(map(_size, graphs_of(bundle))) > LARGE
+    """Whether a bundle is built when it is first opened on the CPU, and its calls take little memory."""
+    return sum(map(graph_size, graphs_of(bundle))) > LARGE
 
 
-def _size(graph: Path) -> int:
+def graph_size(graph: Path) -> int:
     """The bytes of a graph and of the files beside it that may be its weights."""
     return sum(path.stat().st_size for path in graph.parent.glob(f"{graph.name}*") if path.is_file())
 
 
-def _runs_on_cpu(device: Device) -> bool:
+def is_mapped(graph: Path, device: Device) -> bool:
+    """Whether the graph's weights are mapped on the CPU: it is built for it."""
+    return _is_built(_recipe(graph, device))
+
+
+def runs_on_cpu(device: Device) -> bool:
+    """Whether graphs run on the CPU by ONNX Runtime: named, or the first that ``auto`` tries."""
     return device.provider in (AUTO, CPU.name) and next(device.candidates(), None) == CPU
+
+
+def _recipe(graph: Path, device: Device) -> Recipe:
+    options = compile_time_options(device.options)
+    return Recipe(CPU.name, graph.absolute(), {}, Machine.of(CPU.name), options=options)
 
 
 def _is_built(recipe: Recipe) -> bool:

@@ -20,6 +20,7 @@ from ..providers.table import AUTO, CPU, CompiledForm, Provider, provider_named
 from .open_graph import OpenGraph
 from .openvino_graph import OpenVinoGraph
 from .session_options import Purpose, run_options, session_options
+from .shared_arena import share_arena
 
 _CUDA_GRAPH = "enable_cuda_graph"
 _CUDA_GRAPHS = frozenset((_CUDA_GRAPH, "trt_cuda_graph_enable"))
@@ -181,6 +182,8 @@ def _create(
     compiled: Compiled | None,
 ) -> Any:
     options, plugin = session_options(purpose, device.threads), provider.as_plugin
+    if purpose.is_low_memory and provider == CPU:
+        share_arena(options)
     if compiled is not None:
         _as_compiled(options, compiled)
     if plugin is not None:

@@ -9,7 +9,7 @@ from ...graphs.same_files import GraphFiles, SameFiles
 from ..compiled.choosing import chosen_device
 from ..providers.device import Device
 from ..providers.table import AUTO
-from .first_build import FirstBuild
+from .first_build import FirstBuild, is_large, runs_on_cpu
 from .fp16_check import fp32_fallback_of
 from .opening import FallbackWarning
 from .session import OneInMemory, Session
@@ -20,6 +20,8 @@ _AGAIN = "Run `ddim-edge build --provider auto` again"
 class Sessions:
     """Opens the graphs of a pipeline on ``device``; with ``low_memory`` one network at a time is in memory.
 
+    On the CPU, calls of a large bundle take little memory; with ``lean`` also those of others.
+
     ``files`` notices that a file was replaced since the model's first network was opened. ``measured`` is the graph for
     which ``auto`` takes what ``ddim-edge build --provider auto`` found best, for all graphs; None for none.
     """
@@ -29,6 +31,7 @@ class Sessions:
         device: Device | str = "auto",
         *,
         low_memory: bool = False,
+        lean: bool = False,
         files: SameFiles | None = None,
         measured: Path | None = None,
     ) -> None:
@@ -37,6 +40,7 @@ class Sessions:
         self._one_in_memory = OneInMemory() if low_memory else None
         self._files = files or SameFiles()
         self._first_build = FirstBuild(self._asked)
+        self._lean = lean
 
     def open(self, path: Path, root: Path, *, each_step: bool = False, keep_open: bool = False) -> Session:
         """Check the graph's files, which must lie below ``root``, and open it.
@@ -51,7 +55,8 @@ class Sessions:
         one_in_memory = None if keep_open else self._one_in_memory
 
         def opened(device: Device) -> Session:
-            return Session(path, device, one_in_memory=one_in_memory, each_step=each_step, files=files)
+            lean = self._lean or (is_large(root) and runs_on_cpu(device))
+            return Session(path, device, one_in_memory=one_in_memory, lean=lean, each_step=each_step, files=files)
 
         try:
             return opened(self.device)

@@ -219,12 +219,12 @@ def _estimate(job: Job, request: Request, components: Components) -> Pixels | No
     query = job.query
     if query is None or query.denoised is None:
         return None
-    image: Pixels = components.to_images(query.denoised, tiles=request.vae_tiling)[0]
+    image: Pixels = components.to_images(query.denoised, tiles=request.vae_tiling, tile=request.vae_tile)[0]
     return image
 
 
 def _finish_image(index: int, job: Job, request: Request, components: Components) -> ImageDone:
-    images, is_safe = components.to_checked_images(job.result(), tiles=request.vae_tiling)
+    images, is_safe = components.to_checked_images(job.result(), tiles=request.vae_tiling, tile=request.vae_tile)
     return ImageDone(index, images[0], None if is_safe is None else is_safe[0])
 
 

@@ -194,7 +194,7 @@ def test_a_small_matrix_is_not_quantized_for_a_cpu() -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"dtype": "fp16", "quantize": "int8-weights"}, "computes in fp32: leave out --quantize, or --dtype fp16"),
+        ({"dtype": "fp16", "quantize": "int8-weights"}, "for graphs in fp32: leave out --quantize, or --dtype fp16"),
         ({"dtype": "bf16", "opset": 21}, "bf16 needs opset 22 or more"),
     ],
 )

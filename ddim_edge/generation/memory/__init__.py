@@ -1,0 +1,1 @@
+"""How much memory a request needs, and how it is made within a limit."""

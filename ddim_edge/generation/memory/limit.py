@@ -1,0 +1,157 @@
+"""The limit of a pipeline's private memory, and the requests that are made within it."""
+
+import dataclasses
+from collections.abc import Sequence
+from pathlib import Path
+
+from ...bundle.bundle import Bundle
+from ...bundle.json_files import read_optional
+from ...bundle.layout import CONFIG, CONTROLNET, MODEL, STEP_MODEL, UNET, VAE_DECODER, VAE_ENCODER, graphs_of
+from ...config.byte_count import byte_count, size_text
+from ...diffusion.samplers import DdimConfig
+from ...errors import ConfigError
+from ...graphs.external_data import check_onnx_file
+from ...runtime.hardware.memory import private_bytes
+from ...runtime.providers.device import Device
+from ...runtime.providers.table import AUTO, CPU
+from ...runtime.sessions.first_build import is_mapped, runs_on_cpu
+from ..requests.options import default_guidance
+from ..requests.request import Request
+from .activations import residuals, unet_row, vae_pixel
+from .plan import Needs, Plan, choose, least
+
+_PROCESS = 60_000_000
+"""Private bytes that libraries, tokenizers and images add to those of a process that has just started."""
+_UNKNOWN_PROCESS = 100_000_000
+"""Private bytes of a process that has just started, where the system does not report them."""
+_OTHER_NETWORKS = 64_000_000
+"""Bytes of the activations of a text encoder or safety checker."""
+_EIGHTHS = range(8, 1, -1)
+"""Sides of tiles, as eighths of the autoencoder's own."""
+
+
+class MemoryLimit:
+    """The most private memory (on Linux: RssAnon) of a process that makes images of ``bundle`` on ``device``.
+
+    ``size``: bytes, or text such as 2GB. Weights that are mapped from a build are not private. Finished images that a
+    caller keeps are not counted. To be made before networks are opened.
+
+    Raises ConfigError for a size that is none, and for a provider other than cpu.
+    """
+
+    def __init__(self, bundle: Bundle, device: Device, size: int | str) -> None:
+        self.bytes = byte_count("max_memory", size)
+        if not runs_on_cpu(device):
+            provider = "another provider" if device.provider == AUTO else device.provider
+            raise ConfigError(
+                f"max_memory limits what provider cpu uses, and this runs on {provider}: leave it out, "
+                "or use --provider cpu"
+            )
+        self.device = dataclasses.replace(device, provider=CPU.name)
+        self._bundle, self._base = bundle, (private_bytes() or _UNKNOWN_PROCESS) + _PROCESS
+        self._weights = {graph.parent.name: _private_weights(graph, self.device) for graph in _opened(bundle.folder)}
+        self._configs = {
+            component.name: read_optional(bundle.folder / component.name / CONFIG) for component in (UNET, VAE_DECODER)
+        }
+
+    def fit(self, request: Request, *, may_tile: bool = True, turns: bool | None = None) -> Request:
+        """The request with the tiles and rows per call that keep the limit. Raises ConfigError where none do.
+
+        ``may_tile``: whether an image may be decoded in tiles although the request does not say so. ``turns``: whether
+        one network is in memory at a time; None where that is still free.
+        """
+        return _applied(self.plan(request, may_tile=may_tile, turns=turns), request, self._bundle)
+
+    def check(self, request: Request, *, turns: bool | None = None) -> None:
+        """Raise ConfigError for a request that does not keep the limit as it is, as one that is made again."""
+        self._chosen(self._needs(request, may_tile=False), turns, exact=True)
+
+    def plan(self, request: Request, *, may_tile: bool = True, turns: bool | None = None) -> Plan:
+        """How ``fit`` keeps the limit."""
+        return self._chosen(self._needs(request, may_tile=may_tile), turns)
+
+    def check_opened(self) -> None:
+        """Raise ConfigError if the open networks alone take more: their weights are not mapped, as was planned."""
+        used = private_bytes() or 0
+        if used > self.bytes:
+            raise ConfigError(
+                f"{self._bundle.name} takes {size_text(used)} of private memory when it is opened, and max_memory is "
+                f"{size_text(self.bytes)}: run `ddim-edge build {self._bundle.folder} --provider cpu` first"
+            )
+
+    def _chosen(self, needs: Needs, turns: bool | None, *, exact: bool = False) -> Plan:
+        if turns is not None:
+            needs = dataclasses.replace(needs, turns=(turns,))
+        if exact:
+            needs = dataclasses.replace(needs, tiles=needs.tiles[:1], slices=False)
+        plan = choose(needs, self.bytes)
+        if plan is None:
+            raise ConfigError(self._too_small(needs))
+        return plan
+
+    def _too_small(self, needs: Needs) -> str:
+        height, width = needs.sides
+        start = f"max_memory {size_text(self.bytes)} is too little for {self._bundle.name}"
+        message = f"{start}: it must be at least {size_text(least(needs))} for {width}x{height}"
+        mapped = dataclasses.replace(needs, weights=dict.fromkeys(needs.weights, 0))
+        if 2 * least(mapped) > least(needs):
+            return message
+        folder = self._bundle.folder
+        return f"{message}, or {size_text(least(mapped))} after `ddim-edge build {folder} --provider cpu`"
+
+    def _needs(self, request: Request, *, may_tile: bool) -> Needs:
+        bundle = self._bundle
+        _, height, width = bundle.image_shape(request.height, request.width)
+        _, *sample = bundle.sample_shape_for(request.height, request.width)
+        row = unet_row(self._configs[UNET.name], *sample)
+        if bundle.controls:
+            row += residuals(self._configs[UNET.name], *sample)
+        rows = min(request.batch_size, request.num_images) * (2 if request.guided else 1)
+        weights = {name: size for name, size in self._weights.items() if name != VAE_ENCODER.name or request.origin}
+        return Needs(
+            base=self._base,
+            weights=weights,
+            kept=frozenset(name for name in weights if name.startswith(CONTROLNET.name)),
+            row=row,
+            rows=min(rows, request.rows_per_call or rows),
+            pixel=vae_pixel(self._configs[VAE_DECODER.name]) if bundle.vae else 0,
+            fixed=_OTHER_NETWORKS if bundle.inputs.text or bundle.has_safety_checker else 0,
+            sides=(height, width),
+            tiles=_tiles(bundle, request, max(height, width), may_tile=may_tile),
+        )
+
+
+def usual_request(bundle: Bundle) -> Request:
+    """One image of the usual size, to plan with: it cannot be made, because it has no origin where one is needed."""
+    prompts = ("",) if bundle.inputs.text else ()
+    return Request(num_images=1, prompts=prompts, guidance_scale=default_guidance(bundle), sampler=DdimConfig())
+
+
+def _opened(bundle: Path) -> Sequence[Path]:
+    """The graphs that are opened: of the UNet the one that also computes the step, where there is one."""
+    fused = bundle / UNET.name / STEP_MODEL
+    return [fused if graph == bundle / UNET.name / MODEL and fused.is_file() else graph for graph in graphs_of(bundle)]
+
+
+def _private_weights(graph: Path, device: Device) -> int:
+    """The private bytes of an open graph. Opening one whose weights are not mapped takes more than it keeps."""
+    size = sum(file.stat().st_size for file in (graph, *check_onnx_file(graph, graph.parent.parent)))
+    return 5_000_000 + (size // 64 if is_mapped(graph, device) else 2 * size)
+
+
+def _tiles(bundle: Bundle, request: Request, longest: int, *, may_tile: bool) -> Sequence[int | None]:
+    """The sides of tiles that the request may be made with, largest first; None for whole images."""
+    if bundle.vae is None or not (request.vae_tiling or may_tile):
+        return (None,)
+    if request.vae_tile is not None:
+        return (request.vae_tile,)
+    own, multiple = bundle.vae.tile, 4 * bundle.vae.factor
+    sides = dict.fromkeys(max(own * eighths // 8 // multiple * multiple, multiple) for eighths in _EIGHTHS)
+    smaller = [side for side in sides if side < longest]
+    return smaller if request.vae_tiling else (None, *smaller)
+
+
+def _applied(plan: Plan, request: Request, bundle: Bundle) -> Request:
+    tile = None if bundle.vae is None or plan.tile == bundle.vae.tile else plan.tile
+    rows = request.rows_per_call if plan.rows is None else plan.rows
+    return dataclasses.replace(request, vae_tiling=plan.tile is not None, vae_tile=tile, rows_per_call=rows)
