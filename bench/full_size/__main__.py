@@ -74,11 +74,12 @@ def main(
             shutil.rmtree(run.folder(work), ignore_errors=True)
     runs = _prepared([run for run in runs if not run.is_made(work)], work)
     _say(f"{len(runs)} runs, about {_minutes(runs):.0f} minutes")
+    tables.publish("full_size", summarize(work), PACKAGES)
     for run in runs:
         record = carry_out(run, work)
         _say(f"{run.workload} {run.side}: {record}")
         tables.publish("full_size", summarize(work), PACKAGES)
-    _report(work)
+    click.echo(full_size(summarize(work)))
 
 
 def planned(sides: Sequence[str], workloads: Sequence[str], rounds: int) -> list[Run]:
@@ -109,11 +110,6 @@ def _prepared(runs: Sequence[Run], work: Path) -> list[Run]:
 
 def _minutes(runs: Sequence[Run]) -> float:
     return sum(seconds_of(run) for run in runs) / 60
-
-
-def _report(work: Path) -> None:
-    """Print the table, and what was wanted."""
-    click.echo(full_size(summarize(work)))
 
 
 def _say(text: str) -> None:

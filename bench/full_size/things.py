@@ -60,11 +60,15 @@ def _helper(module: str, *arguments: str) -> Command:
     return (PYTHON, "-m", f"bench.full_size.{module}", *arguments)
 
 
-def _converted(name: str, last: str, gigabytes: float, words: Command, needs: str) -> Thing:
-    """Another program's model, made in that program's environment; ``last`` is the file that is written last."""
-    command = (f"{{work}}/envs/{name}/bin/python", "-m", f"bench.full_size.{words[0]}", *words[1:])
+def _converted(environment: str, gigabytes: float, needs: str, *words: str) -> Thing:
+    """Another program's model, made in its environment by a module of this package; the last word is its path."""
+    command = (f"{{work}}/envs/{environment}/bin/python", "-m", f"bench.full_size.{words[0]}", *words[1:])
     return Thing(
-        mark=f"{name}/{last}", gigabytes=gigabytes, minutes=3, commands=(command,), needs=(f"env-{name}", needs)
+        mark=f"{environment}/.{words[-1].rpartition('/')[2]}.done",
+        gigabytes=gigabytes,
+        minutes=3,
+        commands=(command,),
+        needs=(f"env-{environment}", needs),
     )
 
 
@@ -104,20 +108,14 @@ THINGS: Mapping[str, Thing] = {
     "build-openvino": _built("openvino", "--provider", "openvino", gigabytes=4.5),
     "build-bf16": _built("bf16", "--provider", "openvino", "--precision", "bfloat16", gigabytes=4.5),
     "env-genai": _environment("genai", 0.9, 2, "openvino-genai", "openvino-tokenizers", "transformers"),
-    "genai": _converted(
-        "genai", "model_index.json", 4.2, ("genai_folder", "{work}/bundle", "{work}/source", "{work}/genai"), "bundle"
-    ),
+    "genai": _converted("genai", 4.2, "bundle", "genai_folder", "{work}/bundle", "{work}/source", "{work}/genai"),
     "env-sdcpp": _environment("sdcpp", 0.3, 25, "stable-diffusion-cpp-python", "safetensors"),
-    "sdcpp-f16": _converted(
-        "sdcpp", "f16.gguf", 2.3, ("checkpoint", "{work}/source", "{work}/sdcpp/f16.gguf", "f16"), "source"
-    ),
+    "sdcpp-f16": _converted("sdcpp", 2.3, "source", "checkpoint", "{work}/source", "{work}/sdcpp/f16.gguf"),
     "sdcpp-q8_0": _converted(
-        "sdcpp", "q8_0.gguf", 1.8, ("checkpoint", "{work}/source", "{work}/sdcpp/q8_0.gguf", "q8_0"), "source"
+        "sdcpp", 1.9, "sdcpp-f16", "checkpoint", "{work}/sdcpp/f16.gguf", "{work}/sdcpp/q8_0.gguf"
     ),
     "env-optimum": _environment("optimum", 2.2, 4, "--requirement", _REQUIREMENTS),
-    "optimum": _converted(
-        "optimum", "model_index.json", 4.5, ("optimum_folder", "{work}/source", "{work}/optimum"), "source"
-    ),
+    "optimum": _converted("optimum", 4.5, "source", "optimum_folder", "{work}/source", "{work}/optimum"),
 }
 
 

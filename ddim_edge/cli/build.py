@@ -141,8 +141,9 @@ def _auto(
     row = provider_named(best.provider)
     if dry_run or row.name not in BUILDABLE or row.uses_own_runtime(best.which):
         return report
-    how = wanted if row.static_shapes else BuildRequest()
-    built = build_bundle(bundle, device_of(best, Device()), how, beside=beside, quiet=quiet, as_json=as_json)
+    shaped = wanted if row.static_shapes else BuildRequest()
+    device = device_of(best, Device())
+    built = build_bundle(bundle, device, shaped, beside=beside, quiet=quiet, as_json=as_json)
     return json.dumps(json.loads(report) | json.loads(built)) if as_json else f"{report}\n{built}"
 
 

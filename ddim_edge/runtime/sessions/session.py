@@ -186,7 +186,8 @@ class Session:
             else:
                 assert self.raw is not None
                 arrays = cast(dict[str, Array], prepared)  # without buffers, inputs of the device were downloaded
-                results = dict(zip(wanted, self.raw.run(wanted, arrays, self._run_options), strict=True))
+                outputs = self.raw.run(wanted, arrays, self._run_options)
+                results = {name: outputs[at] for at, name in enumerate(wanted)}
         except Exception as error:  # the runtimes' exceptions have no public base but this one
             raise failed_call(error, self.name, self.provider) from error
         self._files.check_not_overwritten(_FILE_CHECK_S if self._each_step else 0.0)
