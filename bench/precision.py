@@ -52,9 +52,10 @@ Record = results.Record
 
 @click.command()
 @click.option("--num-images", default=2000, show_default=True, help="Images of the bundled model.")
+@click.option("--num-emoji", type=int, help="Images of the emoji model.  [default: one for each training name]")
 @click.option("--emoji-model", default="models/emoji", show_default=True, help="The emoji model's folder.")
 @click.option("--font", type=click.Path(path_type=Path), default=DEFAULT_FONT, show_default=True)
-def main(num_images: int, emoji_model: str, font: Path) -> None:
+def main(num_images: int, num_emoji: int | None, emoji_model: str, font: Path) -> None:
     """Measure what a precision costs, write bench/results/precision.json and render bench/README.md.
 
     Images that were made before are kept in bench/cache: the command resumes.
@@ -62,7 +63,7 @@ def main(num_images: int, emoji_model: str, font: Path) -> None:
     drawings = load_emoji(font)
     options: dict[str, dict[str, Any]] = {
         "fashion-mnist": {"num_images": num_images, "labels": range(10), "guidance_scale": 1.0},
-        emoji_model: {"prompt": drawings.names, "guidance_scale": 3.0},
+        emoji_model: {"prompt": drawings.names[:num_emoji], "guidance_scale": 3.0},
     }
     record: Record = {"steps": STEPS, "trajectories": TRAJECTORIES, "models": {}}
     for model, judged in zip(options, (_fashion, lambda made: _emoji(made, drawings)), strict=True):

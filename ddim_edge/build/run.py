@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from ..errors import BuildError, ProviderError
 from ..runtime.compiled.entry import Compiled, write_record
 from ..runtime.compiled.recipe import Recipe
-from ..runtime.compiled.store import SourceGraph, find
+from ..runtime.compiled.store import SourceGraph, built_of
 from ..runtime.compiled.upkeep import clear, locked
 from ..runtime.providers.device import Device
 from ..runtime.workers.process import ChildProcess, exit_text
@@ -52,7 +52,7 @@ def build(recipes: Sequence[Recipe], cache: Path, device: Device) -> Generator[P
     process builds into the same cache.
     """
     with locked(cache):
-        built = [_built(recipe) for recipe in recipes]
+        built = [built_of(recipe) for recipe in recipes]
         estimate = _Estimate(recipes)
         for entry in filter(None, built):
             estimate.learn(entry.recipe, entry.seconds)
@@ -118,12 +118,6 @@ def _failure(recipe: Recipe, code: int, response: Mapping[str, Any], last_line: 
     return BuildError(
         f"the compiler of {recipe.component} for {recipe.provider} {exit_text(code)}{hint}: {last_line or 'no message'}"
     )
-
-
-def _built(recipe: Recipe) -> Compiled | None:
-    """What is built of exactly this recipe, in the bundle's folder or the user's cache."""
-    found = find(recipe.graph, recipe.provider, options=recipe.options, machine=recipe.machine)
-    return next((compiled for compiled in found.fitting if compiled.recipe == recipe), None)
 
 
 class _Estimate:

@@ -117,7 +117,9 @@ def build_command(
         options = parse_options(provider_option)
         device = Device.parse(provider, options, allow_fallback=allow_fallback, precision=precision)
         if device.provider == AUTO:
-            check_auto({"--batch": batch, "--workspace": workspace, "--allow-fallback": allow_fallback})
+            check_auto(
+                device.precision, {"--batch": batch, "--workspace": workspace, "--allow-fallback": allow_fallback}
+            )
             report = _auto(open_bundle(bundle), device.precision, wanted, beside, dry_run, quiet, as_json)
         elif dry_run:
             raise ConfigError("--dry-run is for --provider auto, which measures: leave it out")
@@ -139,8 +141,9 @@ def _auto(
     row = provider_named(best.provider)
     if dry_run or row.name not in BUILDABLE or row.uses_own_runtime(best.which):
         return report
-    how = wanted if row.static_shapes else BuildRequest()
-    built = build_bundle(bundle, device_of(best, Device()), how, beside=beside, quiet=quiet, as_json=as_json)
+    shaped = wanted if row.static_shapes else BuildRequest()
+    device = device_of(best, Device())
+    built = build_bundle(bundle, device, shaped, beside=beside, quiet=quiet, as_json=as_json)
     return json.dumps(json.loads(report) | json.loads(built)) if as_json else f"{report}\n{built}"
 
 

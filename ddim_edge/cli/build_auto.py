@@ -15,7 +15,7 @@ from ..bundle.bundle import Bundle
 from ..errors import ConfigError, ProviderError
 from ..networks.components import unet_graph
 from ..runtime.compiled.choice import write_choice
-from ..runtime.compiled.measured import GUIDED, SINGLE, Measured, fastest
+from ..runtime.compiled.measured import ALLOWED, GUIDED, SINGLE, Measured, fastest
 from ..runtime.compiled.store import SourceGraph
 from ..runtime.compiled.upkeep import locked
 from ..runtime.providers.precision import FLOAT32
@@ -26,8 +26,10 @@ _GAP = "  "
 _NONE = "–"
 
 
-def check_auto(given: Mapping[str, Any]) -> None:
+def check_auto(precision: str, given: Mapping[str, Any]) -> None:
     """Raise ConfigError for an option that has no meaning where the provider is measured."""
+    if precision not in ALLOWED:
+        raise ConfigError(f"--precision {precision} is TensorRT's alone: use --provider tensorrt, or leave it out")
     for option in (option for option, value in given.items() if value):
         raise ConfigError(f"{option} does not apply to --provider auto, which measures single images: leave it out")
 

@@ -10,14 +10,14 @@ from ..errors import ConfigError
 from .schedule import alpha_bars
 
 
-def guide(conditional: Sample, unconditional: Sample, scales: Sample) -> Sample:
+def guide(conditional: Sample, unconditional: Sample, scales: Sample | float) -> Sample:
     """Return ε_∅ + w·(ε_c - ε_∅): w = 1 is the conditional prediction, w > 1 moves away from the unconditional one.
 
-    ``conditional`` and ``unconditional``: float32 (B, C, H, W); ``scales``: float32 (B,), one w per row, or (1,), one
-    for all.
+    ``conditional`` and ``unconditional``: float32 (B, C, H, W); ``scales``: float32 (B,), one w per row, or one for
+    all.
     """
     guided = conditional - unconditional
-    guided *= _per_row(scales, conditional)
+    guided *= _per_row(scales, conditional) if isinstance(scales, np.ndarray) else scales
     guided += unconditional
     return guided
 

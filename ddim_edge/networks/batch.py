@@ -43,7 +43,7 @@ class Batch:
         self._rows = [row._replace(sample=np.empty(0, np.float32), step=None) for row in rows]  # refers to no sample
         self.shape = rows[0].sample.shape
         samples = _samples(entries, self.shape)
-        self._places = [samples[at : at + 1, : self.shape[1]] for at in range(len(entries))]
+        self._slots = [(at, samples[at : at + 1, : self.shape[1]], entry.row) for at, entry in enumerate(entries)]
         self._timesteps = np.empty(len(entries), np.int64)
         conditioning = {name: cache.batch(name, [entry.conditioning[name] for entry in entries]) for name in names}
         self.feeds: Mapping[str, Array] = {"sample": samples, "timestep": self._timesteps, **conditioning}
@@ -56,14 +56,14 @@ class Batch:
 
     def fill(self, rows: Sequence[Row]) -> None:
         """Write the samples and timesteps of ``rows``."""
-        for place, entry in zip(self._places, self.entries, strict=True):
-            place[:] = rows[entry.row].sample
-        self.fill_timesteps(rows)
+        for at, place, row in self._slots:
+            place[:] = rows[row].sample
+            self._timesteps[at] = rows[row].timestep
 
     def fill_timesteps(self, rows: Sequence[Row]) -> None:
-        """Write the timesteps of ``rows``."""
-        for at, entry in enumerate(self.entries):
-            self._timesteps[at] = rows[entry.row].timestep
+        """Write the timesteps of ``rows`` alone."""
+        for at, _, row in self._slots:
+            self._timesteps[at] = rows[row].timestep
 
 
 def _samples(entries: Sequence[Entry], shape: tuple[int, ...]) -> Sample:

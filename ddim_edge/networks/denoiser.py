@@ -14,10 +14,11 @@ from ..runtime.sessions.tensors import TensorInfo
 from .batch import Batch, entries_of
 from .conditioning_cache import ConditioningCache
 from .controlnet import RESIDUALS, ControlNets
-from .fused_step import STEP_INPUTS, FusedStep, StepRow, placeholder_step_inputs
+from .fused_step import COEFFICIENTS, STEP_INPUTS, FusedStep, StepRow, placeholder_step_inputs
 from .row import Row
 from .row_guidance import RowGuidance
 
+_FLOAT32 = np.dtype(np.float32)
 _MAX_FIXED_BATCH = 1024
 
 
@@ -40,6 +41,8 @@ class _Prepared(NamedTuple):
     guidance: RowGuidance
     inputs: Mapping[str, TensorInfo]
     """The session's, which change if fp16 fails."""
+    most_rows: int | None
+    """The limit that the calls keep."""
 
 
 class Denoiser:
@@ -104,7 +107,7 @@ class Denoiser:
     def predict(self, rows: Sequence[Row]) -> Sample:
         """The guided predictions of ``rows``, float32 (B, C, H, W); runs B rows, plus one for each guided row."""
         prepared = self._prepared
-        if prepared is None or prepared.inputs is not self.session.inputs or not prepared.batch.fits(rows):
+        if prepared is None or not self._serves(prepared, rows):
             prepared = self._prepared = self._prepare(rows)
         prepared.batch.fill(rows)
         first, *others = prepared.calls
@@ -112,6 +115,10 @@ class Denoiser:
         if others:
             outputs = np.concatenate([outputs, *(self._run(call) for call in others)])
         return prepared.guidance.apply(outputs)
+
+    def _serves(self, prepared: _Prepared, rows: Sequence[Row]) -> bool:
+        is_current = prepared.inputs is self.session.inputs and prepared.most_rows == self.most_rows
+        return is_current and prepared.batch.fits(rows)
 
     def _prepare(self, rows: Sequence[Row]) -> _Prepared:
         conditional, unconditional = entries_of(rows)
@@ -121,7 +128,7 @@ class Denoiser:
         padding = self._padded_count(sizes[-1]) - sizes[-1]
         batch = Batch(rows, entries + entries[-1:] * padding, self.conditioning_names, self._conditioning_cache)
         calls = [self._call(batch, number * limit, size) for number, size in enumerate(sizes)]
-        return _Prepared(batch, calls, RowGuidance(rows), self.session.inputs)
+        return _Prepared(batch, calls, RowGuidance(rows), self.session.inputs, self.most_rows)
 
     def _call(self, batch: Batch, first: int, rows: int) -> _Call:
         part = slice(first, first + self._padded_count(rows))
@@ -144,12 +151,14 @@ class Denoiser:
         seconds = time.perf_counter() - began
         self._check_shape(predictions, call)
         self.on_call(call.rows, seconds)
-        return predictions[: call.rows].astype(np.float32, copy=False)
+        if call.rows < len(predictions):
+            predictions = predictions[: call.rows]
+        return predictions if predictions.dtype == _FLOAT32 else predictions.astype(np.float32)
 
     @property
     def _has_step_inputs(self) -> bool:
         """Not cached: if fp16 fails, the session changes to another graph."""
-        return self.session.inputs.keys() >= STEP_INPUTS
+        return COEFFICIENTS in self.session.inputs
 
     def _step(self, rows: Sequence[Row]) -> list[Stepped]:
         padding = self._padded_count(len(rows)) - len(rows)

@@ -16,8 +16,8 @@ from ..diffusion.samplers.query import LinearStep, Stepped
 from ..runtime.sessions.device_buffers import DeviceArray
 from ..runtime.sessions.session import Feed, Session
 
-_COEFFICIENTS, _NOISE = "step_coefficients", "noise"
-STEP_INPUTS = frozenset((_COEFFICIENTS, _NOISE))
+COEFFICIENTS, _NOISE = "step_coefficients", "noise"
+STEP_INPUTS = frozenset((COEFFICIENTS, _NOISE))
 _OUTPUTS = ("next_sample", "denoised")
 
 
@@ -53,7 +53,7 @@ class FusedStep:
             **other_inputs,
             "sample": samples,
             **placeholder_step_inputs(samples.shape),
-            _COEFFICIENTS: _coefficients(padded),
+            COEFFICIENTS: _coefficients(padded),
         }
         if any(row.step.noise is not None for row in rows):
             feeds[_NOISE] = _noise(padded)
@@ -65,7 +65,7 @@ class FusedStep:
 @functools.lru_cache(maxsize=16)
 def placeholder_step_inputs(shape: tuple[int, ...]) -> Mapping[str, Array]:
     """Zero step inputs for samples of ``shape``, when only the prediction is needed; read-only."""
-    arrays = {_COEFFICIENTS: np.zeros((shape[0], 8), np.float32), _NOISE: np.zeros(shape, np.float32)}
+    arrays = {COEFFICIENTS: np.zeros((shape[0], 8), np.float32), _NOISE: np.zeros(shape, np.float32)}
     for array in arrays.values():
         array.setflags(write=False)
     return arrays

@@ -17,7 +17,7 @@ class RowGuidance:
         self._guided = [index for index, row in enumerate(rows) if row.unconditional is not None]
         scales = [rows[index].guidance_scale for index in self._guided]
         shares = [rows[index].guidance_rescale for index in self._guided]
-        self._scales = np.array(scales if len(set(scales)) > 1 else scales[:1], np.float32)
+        self._scales = np.array(scales, np.float32) if len(set(scales)) > 1 else max(scales, default=1.0)
         self._shares = np.array(shares, np.float32) if any(shares) else None
 
     def apply(self, outputs: Sample) -> Sample:
@@ -26,9 +26,9 @@ class RowGuidance:
         ``outputs``: those with the conditioning of each row, then those without it of the guided rows. It may be
         written to.
         """
-        predictions, unconditional = outputs[: self._count], outputs[self._count :]
         if not self._guided:
-            return predictions
+            return outputs
+        predictions, unconditional = outputs[: self._count], outputs[self._count :]
         if len(self._guided) == self._count:
             return self._apply(predictions, unconditional)
         predictions[self._guided] = self._apply(predictions[self._guided], unconditional)

@@ -131,6 +131,8 @@ def test_where_nothing_runs(invoke: Invoke, tiny_bundle: Path, monkeypatch: pyte
         (("-p", "auto", "--workspace", "64"), "--workspace does not apply to --provider auto"),
         (("-p", "auto", "--allow-fallback"), "--allow-fallback does not apply to --provider auto"),
         (("-p", "auto", "--provider-option", "a=b"), "option 'a' belongs to a provider"),
+        (("-p", "auto", "--precision", "int8"), "--precision int8 is TensorRT's alone"),
+        (("-p", "auto", "--precision", "half"), "precision 'half' is unknown"),
         (("-p", "auto:1"), "device '1' belongs to a provider"),
         (("-p", "cpu", "--dry-run"), "--dry-run is for --provider auto"),
         (("-p", "auto", "--height", "9999999"), "height"),

@@ -18,6 +18,7 @@ from ...errors import ConfigError
 from ..clipping import limit_of
 from ..schedule import alpha_bars, final_alpha_bar, first_step, prediction_columns, select_timesteps
 from .query import LinearStep, NoiseSource, Query, Sampler, Stepped, StepQuery
+from .weights import weighted_sum
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,6 +94,7 @@ class DdimSchedule:
         self.timesteps = timesteps[first:]
         self.levels = self.alpha_bars[self.timesteps]
         self._limit = limit_of(config)
+        self._linear = [_linear_step(config, row) for row in self.rows]
 
     @property
     def num_steps(self) -> int:
@@ -104,11 +106,10 @@ class DdimSchedule:
 
     def linear_step(self, step: int, noise: Sample | None) -> LinearStep | None:
         """The coefficients of ``step``; None if its noise is missing or x_0 is limited by dynamic thresholding."""
-        row, config = self.rows[step], self.config
-        if config.dynamic_threshold_ratio is not None or (row.sigma > 0 and noise is None):
+        linear = self._linear[step]
+        if self.config.dynamic_threshold_ratio is not None or (linear.sigma > 0 and noise is None):
             return None
-        limit = config.clip_range if config.clip_denoised_sample else np.inf
-        return LinearStep(row.x0_x, row.x0_p, row.next_x, row.next_p, row.next_x0, row.sigma, limit, noise)
+        return linear if noise is None else linear._replace(noise=noise)
 
     def step(self, step: int, sample: Sample, prediction: Sample, noise: Sample | None = None) -> tuple[Sample, Sample]:
         """One step of eq. 12: from x_t at position ``step`` to the next sample.
@@ -119,19 +120,21 @@ class DdimSchedule:
         """
         if prediction.shape != sample.shape:
             raise ConfigError(f"the prediction's shape {prediction.shape} is not the sample's, {sample.shape}")
+        if self.is_stochastic(step):
+            self._check_noise(step, sample, noise)
         row = self.rows[step]
-        denoised: Sample = row.x0_x * sample + row.x0_p * prediction
-        previous: Sample = row.next_x * sample + row.next_p * prediction
+        denoised = weighted_sum((row.x0_x, row.x0_p), sample, prediction)
         if self._limit:
             denoised = self._limit(denoised)
-            previous += row.next_x0 * denoised
-        if row.sigma > 0:
-            if noise is None:
-                raise ConfigError(f"step {step} has sigma {row.sigma:.4g} (eta {self.config.eta:g}): pass noise")
-            if noise.shape != sample.shape:
-                raise ConfigError(f"the noise's shape {noise.shape} is not the sample's, {sample.shape}")
-            previous += row.sigma * noise
-        return previous, denoised
+        weights = row.next_x, row.next_p, row.next_x0, row.sigma
+        return weighted_sum(weights, sample, prediction, denoised, noise), denoised
+
+    def _check_noise(self, step: int, sample: Sample, noise: Sample | None) -> None:
+        if noise is None:
+            sigma = self.rows[step].sigma
+            raise ConfigError(f"step {step} has sigma {sigma:.4g} (eta {self.config.eta:g}): pass noise")
+        if noise.shape != sample.shape:
+            raise ConfigError(f"the noise's shape {noise.shape} is not the sample's, {sample.shape}")
 
 
 def ddim(schedule: DdimSchedule, sample: Sample, noise: NoiseSource | None = None) -> Sampler:
@@ -149,6 +152,11 @@ def ddim(schedule: DdimSchedule, sample: Sample, noise: NoiseSource | None = Non
         else:
             sample, denoised = schedule.step(step, np.asarray(sample), response, fresh)
     return np.asarray(sample)
+
+
+def _linear_step(config: DdimConfig, row: Coefficients) -> LinearStep:
+    limit = config.clip_range if config.clip_denoised_sample else np.inf
+    return LinearStep(row.x0_x, row.x0_p, row.next_x, row.next_p, row.next_x0, row.sigma, limit, None)
 
 
 _LARGE_ETA = 1e6

@@ -20,15 +20,14 @@ from ...arrays import Sample
 from ..schedule import alpha_bars, final_alpha_bar, prediction_columns, select_timesteps
 from .ddim import DdimConfig
 from .query import Query, Sampler
+from .weights import Weights, weight_rows, weighted_sum
 
 
 class Row(NamedTuple):
-    """One step: x_0 from (x_t, prediction), then the noisier sample from both."""
+    """One step: the weights of (x_t, prediction) in x_0, and in the noisier sample."""
 
-    x0_x: float
-    x0_p: float
-    next_x: float
-    next_p: float
+    x0: Weights
+    next: Weights
 
 
 def invertible(config: DdimConfig) -> DdimConfig:
@@ -58,8 +57,8 @@ class InverseSchedule:
         x0_x, x0_p, eps_x, eps_p = prediction_columns(config, np.append(then[:1], then[:-1]))
         signal = np.sqrt(then / self.levels)
         direction = np.sqrt(1 - then) - signal * np.sqrt(1 - self.levels)
-        columns = (x0_x, x0_p, signal + direction * eps_x, direction * eps_p)
-        self.rows = [Row(*row) for row in np.stack(columns, axis=1).tolist()]
+        following = weight_rows(signal + direction * eps_x, direction * eps_p)
+        self.rows = [Row(*row) for row in zip(weight_rows(x0_x, x0_p), following, strict=True)]
 
 
 def ddim_inverse(schedule: InverseSchedule, sample: Sample) -> Sampler:
@@ -67,6 +66,6 @@ def ddim_inverse(schedule: InverseSchedule, sample: Sample) -> Sampler:
     denoised = None
     for timestep, row in zip(schedule.timesteps.tolist(), schedule.rows, strict=True):
         prediction = yield Query(sample, timestep, denoised)
-        denoised = row.x0_x * sample + row.x0_p * prediction
-        sample = row.next_x * sample + row.next_p * prediction
+        denoised = weighted_sum(row.x0, sample, prediction)
+        sample = weighted_sum(row.next, sample, prediction)
     return sample

@@ -18,6 +18,7 @@ from ...config import ClipConfig
 from ..clipping import limit_of
 from ..schedule import alpha_bars, final_alpha_bar, first_step, prediction_columns, select_timesteps
 from .query import NoiseSource, Query, Sampler, required
+from .weights import Weights, weight_rows, weighted_sum
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,13 +39,10 @@ class DdpmConfig(ClipConfig):
 
 
 class Row(NamedTuple):
-    """One step: x_0 from (x_t, prediction), then the mean from (x_0, x_t), and σ."""
+    """One step: the weights of (x_t, prediction) in x_0, then those of (x_0, x_t, fresh noise) in x_t'."""
 
-    x0_x: float
-    x0_p: float
-    mean_x0: float
-    mean_x: float
-    sigma: float
+    x0: Weights
+    next: Weights
 
 
 class DdpmSchedule:
@@ -59,8 +57,8 @@ class DdpmSchedule:
         variance = beta if config.large_variance else (1 - then) / (1 - now) * beta
         variance = np.append(variance[:-1], 0.0)
         mean_x0, mean_x = np.sqrt(then) * beta / (1 - now), np.sqrt(1 - beta) * (1 - then) / (1 - now)
-        columns = (*prediction_columns(config, now)[:2], mean_x0, mean_x, np.sqrt(variance))
-        self.rows = [Row(*row) for row in np.stack(columns, axis=1).tolist()]
+        x0, following = prediction_columns(config, now)[:2], (mean_x0, mean_x, np.sqrt(variance))
+        self.rows = [Row(*row) for row in zip(weight_rows(*x0), weight_rows(*following), strict=True)]
         self.limit = limit_of(config)
 
 
@@ -69,10 +67,9 @@ def ddpm(schedule: DdpmSchedule, sample: Sample, noise: NoiseSource | None = Non
     denoised: Sample | None = None
     for timestep, row in zip(schedule.timesteps.tolist(), schedule.rows, strict=True):
         prediction = yield Query(sample, timestep, denoised)
-        denoised = row.x0_x * sample + row.x0_p * prediction
+        denoised = weighted_sum(row.x0, sample, prediction)
         if schedule.limit:
             denoised = schedule.limit(denoised)
-        sample = row.mean_x0 * denoised + row.mean_x * sample
-        if row.sigma > 0:
-            sample += row.sigma * required(noise, "ddpm")()
+        fresh = required(noise, "ddpm")() if row.next[-1] else None
+        sample = weighted_sum(row.next, denoised, sample, fresh)
     return sample

@@ -20,6 +20,7 @@ from ..clipping import limit_of
 from ..schedule import first_step, prediction_columns
 from .levels import half_log_snr, noise_levels
 from .query import NoiseSource, Query, Sampler
+from .weights import Weights, weight_rows, weighted_sum
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,13 +41,10 @@ FEW_STEPS = 15
 
 
 class Row(NamedTuple):
-    """One step: x_0 from (x_t, prediction), then x_t' from (x_t, m_0, m_1)."""
+    """One step: the weights of (x_t, prediction) in x_0, then those of (x_t, m_0, m_1) in x_t'."""
 
-    x0_x: float
-    x0_p: float
-    next_x: float
-    next_m0: float
-    next_m1: float
+    x0: Weights
+    next: Weights
 
 
 class DpmppSchedule:
@@ -60,8 +58,8 @@ class DpmppSchedule:
         second_order[0] = 0
         if config.final_sigma == "zero" or (config.lower_order_final and num_steps < FEW_STEPS):
             second_order[-1] = 0
-        columns = (*prediction_columns(config, self.levels)[:2], *_weights(bars[first:], second_order))
-        self.rows = [Row(*row) for row in np.stack(columns, axis=1).tolist()]
+        x0, following = prediction_columns(config, self.levels)[:2], _weights(bars[first:], second_order)
+        self.rows = [Row(*row) for row in zip(weight_rows(*x0), weight_rows(*following), strict=True)]
         self.limit = limit_of(config)
 
 
@@ -70,12 +68,10 @@ def dpmpp_2m(schedule: DpmppSchedule, sample: Sample, _noise: NoiseSource | None
     before: Sample | None = None
     for timestep, row in zip(schedule.timesteps.tolist(), schedule.rows, strict=True):
         prediction = yield Query(sample, timestep, before)
-        denoised: Sample = row.x0_x * sample + row.x0_p * prediction
+        denoised = weighted_sum(row.x0, sample, prediction)
         if schedule.limit:
             denoised = schedule.limit(denoised)
-        sample = row.next_x * sample + row.next_m0 * denoised
-        if before is not None and row.next_m1:
-            sample += row.next_m1 * before
+        sample = weighted_sum(row.next, sample, denoised, before)
         before = denoised
     return sample
 

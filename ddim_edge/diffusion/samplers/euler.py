@@ -30,6 +30,7 @@ from ..clipping import limit_of
 from ..schedule import alpha_bars, first_step, prediction_columns, select_timesteps
 from .levels import NEARLY_ZERO, karras
 from .query import NoiseSource, Query, Sampler, required
+from .weights import Weights, weight_rows, weighted_sum
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,13 +62,10 @@ class EulerAncestralConfig(ThresholdConfig):
 
 
 class Row(NamedTuple):
-    """One step: x_0 from (x_t, prediction), then x_t' from (x_t, x_0), and the weight of fresh noise."""
+    """One step: the weights of (x_t, prediction) in x_0, then those of (x_t, x_0, fresh noise) in x_t'."""
 
-    x0_x: float
-    x0_p: float
-    next_x: float
-    next_x0: float
-    sigma: float
+    x0: Weights
+    next: Weights
 
 
 class EulerSchedule:
@@ -84,8 +82,8 @@ class EulerSchedule:
         now, then = sigmas[first:-1], sigmas[first + 1 :]
         self.levels = 1 / (1 + now**2)
         up = then * np.sqrt(1 - (then / now) ** 2) if isinstance(config, EulerAncestralConfig) else 0 * then
-        columns = (*prediction_columns(config, self.levels)[:2], *_weights(now, then, up))
-        self.rows = [Row(*row) for row in np.stack(columns, axis=1).tolist()]
+        x0, following = prediction_columns(config, self.levels)[:2], _weights(now, then, up)
+        self.rows = [Row(*row) for row in zip(weight_rows(*x0), weight_rows(*following), strict=True)]
 
     def first_sample(self, noise: Sample) -> Sample:
         """x_T from standard normal noise, as in diffusers: x̃ = σ·z, for ``leading`` sqrt(σ²+1)·z."""
@@ -98,12 +96,11 @@ def euler(schedule: EulerSchedule, sample: Sample, noise: NoiseSource | None = N
     denoised: Sample | None = None
     for timestep, row in zip(schedule.timesteps.tolist(), schedule.rows, strict=True):
         prediction = yield Query(sample, timestep, denoised)
-        denoised = row.x0_x * sample + row.x0_p * prediction
+        denoised = weighted_sum(row.x0, sample, prediction)
         if schedule.limit:
             denoised = schedule.limit(denoised)
-        sample = row.next_x * sample + row.next_x0 * denoised
-        if row.sigma > 0:
-            sample += row.sigma * required(noise, schedule.config.name)()
+        fresh = required(noise, schedule.config.name)() if row.next[-1] else None
+        sample = weighted_sum(row.next, sample, denoised, fresh)
     return sample
 
 

@@ -25,6 +25,7 @@ from ...errors import ConfigError
 from ..clipping import limit_of
 from ..schedule import alpha_bars, prediction_columns
 from .query import NoiseSource, Query, Sampler, required
+from .weights import Weights, weight_rows, weighted_sum
 
 SCALE_BOUNDS = (1e-6, 1e6)
 
@@ -65,14 +66,11 @@ SIGMA_DATA = 0.5
 
 
 class Row(NamedTuple):
-    """One step: x_0 from (x_t, prediction), f from (x_t, x_0), and the next noise level (1 and 0 at the end)."""
+    """One step: the weights of (x_t, prediction) in x_0, of (x_t, x_0) in f, and of (f, fresh noise) in x_t'."""
 
-    x0_x: float
-    x0_p: float
-    c_skip: float
-    c_out: float
-    signal: float
-    sigma: float
+    x0: Weights
+    f: Weights
+    next: Weights
 
 
 class LcmSchedule:
@@ -88,8 +86,8 @@ class LcmSchedule:
         c_skip = SIGMA_DATA**2 / (scaled**2 + SIGMA_DATA**2)
         c_out = scaled / np.sqrt(scaled**2 + SIGMA_DATA**2)
         then = np.append(self.levels[1:], 1.0)
-        columns = (*prediction_columns(config, self.levels)[:2], c_skip, c_out, np.sqrt(then), np.sqrt(1 - then))
-        self.rows = [Row(*row) for row in np.stack(columns, axis=1).tolist()]
+        sums = prediction_columns(config, self.levels)[:2], (c_skip, c_out), (np.sqrt(then), np.sqrt(1 - then))
+        self.rows = [Row(*row) for row in zip(*(weight_rows(*columns) for columns in sums), strict=True)]
         self.limit = limit_of(config)
 
 
@@ -98,13 +96,12 @@ def lcm(schedule: LcmSchedule, sample: Sample, noise: NoiseSource | None = None)
     denoised: Sample | None = None
     for timestep, row in zip(schedule.timesteps.tolist(), schedule.rows, strict=True):
         prediction = yield Query(sample, timestep, denoised)
-        end: Sample = row.x0_x * sample + row.x0_p * prediction
+        end = weighted_sum(row.x0, sample, prediction)
         if schedule.limit:
             end = schedule.limit(end)
-        denoised = row.c_skip * sample + row.c_out * end
-        sample = row.signal * denoised
-        if row.sigma > 0:
-            sample += row.sigma * required(noise, "lcm")()
+        denoised = weighted_sum(row.f, sample, end)
+        fresh = required(noise, "lcm")() if row.next[-1] else None
+        sample = weighted_sum(row.next, denoised, fresh)
     return sample
 
 

@@ -29,6 +29,7 @@ from ...config import AlphaClipStrategy, NoiseScheduleConfig, Transition
 from ...errors import ConfigError
 from ..schedule import alpha_bars, final_alpha_bar, first_step, prediction_columns, select_timesteps
 from .query import NoiseSource, Query, Sampler
+from .weights import Weights, weight_rows, weighted_sum
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,19 +66,17 @@ WarmUp = Generator[Query, Sample, tuple[Sample, Sample | None, list[Sample]]]
 
 
 class Call(NamedTuple):
-    """One call: x_0 from (sample, prediction), then φ from x and the combined predictions."""
+    """One call: the weights of (sample, prediction) in x_0, then those of x and the combined predictions in φ."""
 
     timestep: int
-    x0_x: float
-    x0_p: float
-    next_x: float
-    next_p: float
+    x0: Weights
+    next: Weights
 
     def denoised(self, sample: Sample, prediction: Sample) -> Sample:
-        return self.x0_x * sample + self.x0_p * prediction
+        return weighted_sum(self.x0, sample, prediction)
 
     def carry(self, start: Sample, combined: Sample) -> Sample:
-        return self.next_x * start + self.next_p * combined
+        return weighted_sum(self.next, start, combined)
 
 
 class PndmSchedule:
@@ -92,8 +91,9 @@ class PndmSchedule:
         self.timesteps, starts, ends = (_reduced if config.reduce_warmup else _full)(steps, gaps)
         self.levels = table[self.timesteps]
         then = np.where(ends >= 0, table[ends], final_alpha_bar(config, table))
-        columns = (column.tolist() for column in _columns(config, self.levels, table[starts], then))
-        self.calls = [Call(*row) for row in zip(self.timesteps.tolist(), *columns, strict=True)]
+        x0, following = _columns(config, self.levels, table[starts], then)
+        rows = zip(self.timesteps.tolist(), weight_rows(*x0), weight_rows(*following), strict=True)
+        self.calls = [Call(*row) for row in rows]
 
 
 def pndm(schedule: PndmSchedule, sample: Sample, _noise: NoiseSource | None = None) -> Sampler:
@@ -104,7 +104,7 @@ def pndm(schedule: PndmSchedule, sample: Sample, _noise: NoiseSource | None = No
         prediction = yield Query(sample, call.timestep, denoised)
         denoised = call.denoised(sample, prediction)
         recent = [prediction, *recent[:3]]
-        sample = call.carry(sample, _weighted(MULTISTEP[len(recent) - 1], recent))
+        sample = call.carry(sample, weighted_sum(MULTISTEP[len(recent) - 1], *recent))
     return sample
 
 
@@ -116,7 +116,7 @@ def _runge_kutta(calls: Sequence[Call], sample: Sample) -> WarmUp:
             prediction = yield Query(sample, call.timestep, denoised)
             denoised = call.denoised(sample, prediction)
             predictions.append(prediction)
-            sample = call.carry(start, prediction if len(predictions) < 4 else _weighted(RUNGE_KUTTA, predictions))
+            sample = call.carry(start, prediction if len(predictions) < 4 else weighted_sum(RUNGE_KUTTA, *predictions))
         recent.insert(0, predictions[0])
     return sample, denoised, recent
 
@@ -125,15 +125,8 @@ def _repeated_step(calls: Sequence[Call], start: Sample) -> WarmUp:
     first = yield Query(start, calls[0].timestep, None)
     trial = calls[0].carry(start, first)
     second = yield Query(trial, calls[1].timestep, calls[0].denoised(start, first))
-    sample = calls[1].carry(start, _weighted((1 / 2, 1 / 2), (first, second)))
+    sample = calls[1].carry(start, weighted_sum((1 / 2, 1 / 2), first, second))
     return sample, calls[1].denoised(trial, second), [first]
-
-
-def _weighted(weights: Sequence[float], predictions: Sequence[Sample]) -> Sample:
-    total = weights[0] * predictions[0]
-    for weight, prediction in zip(weights[1:], predictions[1:], strict=True):
-        total += weight * prediction
-    return total
 
 
 def _gaps(config: PndmConfig, steps: Ints, num_steps: int) -> Ints:
@@ -159,13 +152,15 @@ def _reduced(steps: Ints, gaps: Ints) -> tuple[Ints, Ints, Ints]:
     return fed, starts, ends
 
 
-def _columns(config: PndmConfig, fed: Floats, now: Floats, then: Floats) -> tuple[Floats, ...]:
-    """The columns of ``Call``, from ᾱ that the network is fed and where φ starts and ends."""
+def _columns(
+    config: PndmConfig, fed: Floats, now: Floats, then: Floats
+) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:
+    """The columns of the two sums of ``Call``, from ᾱ that the network is fed and where φ starts and ends."""
     x0_x, x0_p, _, _ = prediction_columns(config, fed)
     start_x0_x, start_x0_p, start_eps_x, start_eps_p = prediction_columns(config, now)
     signal, direction = np.sqrt(then), np.sqrt(1 - then)
     next_x, next_p = signal * start_x0_x + direction * start_eps_x, signal * start_x0_p + direction * start_eps_p
-    return x0_x, x0_p, next_x, next_p
+    return (x0_x, x0_p), (next_x, next_p)
 
 
 def _check_num_steps(config: PndmConfig, num_steps: int) -> None:

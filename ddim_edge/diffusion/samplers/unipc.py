@@ -13,7 +13,7 @@ sample. The first step has order 1 (no m_1; ρ_2 = ½), and the last one can hav
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal, NamedTuple
+from typing import ClassVar, Literal
 
 from ...arrays import Sample
 from ...config import OdeSolverConfig
@@ -22,6 +22,7 @@ from ..clipping import limit_of
 from ..schedule import first_step, prediction_columns
 from .levels import half_log_snr, noise_levels
 from .query import NoiseSource, Query, Sampler
+from .weights import Weights, weight_rows, weighted_sum
 
 Solver = Literal["bh1", "bh2"]
 
@@ -47,27 +48,10 @@ class UnipcConfig(OdeSolverConfig):
             )
 
 
-class Weights(NamedTuple):
-    """One step, predicted or corrected: the weights of (x_t, m_0, m_1, m_t')."""
-
-    x: float
-    m0: float
-    m1: float
-    mt: float
-
-    def apply(self, sample: Sample, m0: Sample, m1: Sample | None, mt: Sample | None) -> Sample:
-        """x_t'; a model output of weight 0 may be None."""
-        total = self.x * sample + self.m0 * m0
-        for weight, output in ((self.m1, m1), (self.mt, mt)):
-            if weight and output is not None:
-                total += weight * output
-        return total
-
-
 class UnipcSchedule:
     """UniPC over ``num_steps`` steps; see ``DdimSchedule`` for the attributes.
 
-    ``predictors`` has the weights of each step, ``correctors`` those of its correction.
+    ``predictors`` has the weights of (x_t, m_0, m_1, m_t') of each step, ``correctors`` those of its correction.
     """
 
     def __init__(self, config: UnipcConfig, num_steps: int, strength: float = 1.0) -> None:
@@ -75,14 +59,13 @@ class UnipcSchedule:
         first = first_step(num_steps, strength)
         self.timesteps, self.levels = timesteps[first:], bars[first:-1]
         x0_x, x0_p, _, _ = prediction_columns(config, self.levels)
-        self.from_prediction = list(zip(x0_x.tolist(), x0_p.tolist(), strict=True))
+        self.from_prediction = weight_rows(x0_x, x0_p)
         self.predictors, self.correctors = _tables(config, bars[first:].tolist(), half_log_snr(bars[first:]).tolist())
         self.limit = limit_of(config)
 
     def denoised(self, step: int, sample: Sample, prediction: Sample) -> Sample:
         """The predicted x_0 at ``step``."""
-        x0_x, x0_p = self.from_prediction[step]
-        estimate: Sample = x0_x * sample + x0_p * prediction
+        estimate = weighted_sum(self.from_prediction[step], sample, prediction)
         return self.limit(estimate) if self.limit else estimate
 
 
@@ -95,9 +78,9 @@ def unipc(schedule: UnipcSchedule, sample: Sample, _noise: NoiseSource | None = 
         prediction = yield Query(sample, timestep, m0)
         latest = schedule.denoised(step, sample, prediction)
         if m0 is not None:
-            sample = schedule.correctors[step - 1].apply(start, m0, m1, latest)
+            sample = weighted_sum(schedule.correctors[step - 1], start, m0, m1, latest)
         start, m0, m1 = sample, latest, m0
-        sample = schedule.predictors[step].apply(start, m0, m1, None)
+        sample = weighted_sum(schedule.predictors[step], start, m0, m1, None)
     return sample
 
 
@@ -124,7 +107,7 @@ def _base(now: float, then: float, h: float, solver: str) -> tuple[tuple[float, 
 def _weights(base: tuple[float, float], gain: float, ratio: float, rho_1: float, rho_2: float) -> Weights:
     difference = gain * rho_1 * ratio if ratio else 0.0  # a step to ᾱ = 1 has an infinite gain with bh1
     latest = gain * rho_2 if rho_2 else 0.0
-    return Weights(base[0], base[1] + difference - latest, -difference, latest)
+    return base[0], base[1] + difference - latest, -difference, latest
 
 
 def _rhos(h: float, ratio: float, solver: str) -> tuple[float, float]:

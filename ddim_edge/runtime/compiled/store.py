@@ -15,7 +15,7 @@ from ..providers.precision import CHOSEN_BY_PROVIDER, FLOAT32, precision_named
 from .entry import Compiled
 from .machine import Machine
 from .places import FOLDER_NAME, cached_folders, caches_of
-from .recipe import component_of, recorded_precision
+from .recipe import Recipe, component_of, recorded_precision
 
 
 class Found(NamedTuple):
@@ -96,6 +96,12 @@ def find(
     fitting = sorted(whole, key=lambda entry: entry.date, reverse=True)
     reasons = dict.fromkeys([*changed, *(why for _, found in faults for why in found), *harmed])
     return Found(tuple(_opened_at(entry, source.graph) for entry in fitting), tuple(reasons), tuple(harmed))
+
+
+def built_of(recipe: Recipe) -> Compiled | None:
+    """What is built of exactly this recipe, in the bundle's folder or the user's cache."""
+    found = find(recipe.graph, recipe.provider, options=recipe.options, machine=recipe.machine)
+    return next((compiled for compiled in found.fitting if compiled.recipe == recipe), None)
 
 
 def _entries(graph: Path, provider: str) -> Iterator[Compiled]:

@@ -1,7 +1,7 @@
 """The device that graphs run on: a provider, one of its devices, and the provider's options."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Self
 
 from ...errors import ProviderError
@@ -74,6 +74,11 @@ class Device:
     def computes_in(self) -> str:
         """The precision that images depend on: float32 where the provider can be told no other."""
         return FLOAT32 if self.provider != AUTO and not self._row.precisions else self.precision
+
+    def without_build(self) -> Self:
+        """The device for a graph that nothing was built for: CUDA in place of TensorRT."""
+        other = None if self.provider == AUTO else self._row.runs_unbuilt
+        return self if other is None else replace(self, provider=other, options={}, precision=FLOAT32)
 
     def candidates(self) -> Iterator[Provider]:
         """The providers to try, best first: one for a name, several for ``auto``.

@@ -45,7 +45,7 @@ def _without_converter() -> Iterator[None]:
     try:
         yield
     finally:
-        del sys.modules[_CONVERTER]
+        sys.modules.pop(_CONVERTER, None)
 
 
 @functools.cache  # it loads the plugins of the devices
@@ -113,7 +113,7 @@ def check_device(device: str, precision: str, properties: Mapping[str, Any]) -> 
 def check_compiled(compiled: Any, device: str, precision: str) -> None:
     """Raise ProviderError where a compiled model runs on another device, or in another precision, than was asked."""
     on = [str(name) for name in compiled.get_property("EXECUTION_DEVICES")]
-    if {name.removesuffix(".0") for name in on} != {device.removesuffix(".0")}:
+    if not all(name == device or name.split(".")[0] == device for name in on):  # GPU.0 is a GPU
         raise ProviderError(f"{version()} runs on {', '.join(on)} in place of {device}")
     if precision in _TYPES:
         used = compiled.get_property("INFERENCE_PRECISION_HINT").get_type_name()

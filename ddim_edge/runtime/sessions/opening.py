@@ -105,8 +105,11 @@ def _open(path: Path, provider: Provider, device: Device, purpose: Purpose) -> O
         warnings.warn(f"{fault}. It is not used: run `ddim-edge build` again", FallbackWarning, stacklevel=2)
     if found.fitting:
         return replace(open_compiled(found.fitting[0], device, purpose), compiled=found.fitting)
+    missing = missing_message(path, provider.name, found, options=given, precision=device.precision)
     if provider.compiled_form is CompiledForm.ENGINES:  # it would build them now, for minutes
-        raise ProviderError(missing_message(path, provider.name, found, options=given, precision=device.precision))
+        raise ProviderError(missing)
+    if set(found.reasons) - set(found.damaged):
+        warnings.warn(missing, FallbackWarning, stacklevel=2)
     return _open_as(path, provider, device, purpose)
 
 

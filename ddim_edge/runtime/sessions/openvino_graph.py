@@ -20,6 +20,9 @@ from ..providers import openvino_module
 from ..providers.device import Device
 from ..providers.error_text import first_error_line
 
+Shapes = tuple[tuple[int, ...], ...]
+"""The shapes of the inputs, in the graph's order."""
+
 _TYPES = {
     "f32": "tensor(float)",
     "f16": "tensor(float16)",
@@ -31,8 +34,10 @@ _TYPES = {
 """ONNX Runtime's type name for each of OpenVINO's."""
 _MOST_FORMS = 8
 """Combinations of input shapes that stay compiled; the least recently used one is freed."""
-_LARGE, _MOST_LARGE_FORMS = 500 * 2**20, 2
-"""Bytes of weights from which on fewer forms are kept, because each has its own copy of them."""
+_LARGE = 500 * 2**20
+"""Bytes of weights from which on there is one form, because each has its own copy of them."""
+_ANY_SHAPE: Shapes = ()
+_TEXT = "encoder_hidden_states"
 
 
 class OpenVinoTensor(NamedTuple):
@@ -58,10 +63,9 @@ class OpenVinoGraph:
         self._model = _read(path)
         self._inputs = [_tensor(self._model.input(name), name, declared) for name, declared in inputs.items()]
         self._outputs = [_tensor(self._model.output(name), name, declared) for name, declared in outputs.items()]
-        self._requests: OrderedDict[tuple[tuple[int, ...], ...], Any] = OrderedDict()
+        self._forms: OrderedDict[Shapes, Any] = OrderedDict()
         self._lock = threading.Lock()
-        large = sum(stamp[0] for stamp in graph_stamps(path).values()) > _LARGE
-        self._most_forms = _MOST_LARGE_FORMS if large else _MOST_FORMS
+        self._is_large = sum(stamp[0] for stamp in graph_stamps(path).values()) > _LARGE
 
     def get_inputs(self) -> Sequence[OpenVinoTensor]:
         """The inputs, in the graph's order."""
@@ -79,27 +83,43 @@ class OpenVinoGraph:
         Writable inputs are read in place; read-only ones, which OpenVINO does not take, are copied.
         """
         with self._lock:
-            results = self._request(input_feed).infer(dict(input_feed), share_inputs=True, share_outputs=False)
+            results = self._form(input_feed).infer(dict(input_feed), share_inputs=True, share_outputs=False)
         return [results[name] for name in output_names]
 
-    def _request(self, feeds: Mapping[str, Array]) -> Any:
-        """What runs inputs of these shapes; it is compiled at their first call."""
-        key = tuple(feeds[tensor.name].shape for tensor in self._inputs)
-        request = self._requests.pop(key, None)
-        if request is None:
-            while len(self._requests) >= self._most_forms:
-                self._requests.popitem(last=False)
-            request = self._compile(dict(zip((tensor.name for tensor in self._inputs), key, strict=True)))
-        self._requests[key] = request
-        return request
+    def _form(self, feeds: Mapping[str, Array]) -> Any:
+        """What runs inputs of these shapes; it is compiled at their first call.
 
-    def _compile(self, shapes: Mapping[str, tuple[int, ...]]) -> Any:
+        A large network has one form: for its first shapes, and when others come up, for all.
+        """
+        key = tuple(feeds[tensor.name].shape for tensor in self._inputs)
+        if self._is_large and self._forms and key not in self._forms:
+            key = _ANY_SHAPE
+        form = self._forms.pop(key, None)
+        if form is None:
+            while len(self._forms) >= (1 if self._is_large else _MOST_FORMS):
+                self._forms.popitem(last=False)
+            form = self._compile(key)
+        self._forms[key] = form
+        return form
+
+    def _compile(self, shapes: Shapes) -> Any:
         model = self._model.clone()
-        model.reshape({name: list(shape) for name, shape in shapes.items()})
+        if shapes:
+            named = zip(self._inputs, shapes, strict=True)
+            model.reshape({tensor.name: self._fixed(tensor.name, shape) for tensor, shape in named})
         compiled = openvino_module.core().compile_model(model, self.device, self._properties)
         openvino_module.check_compiled(compiled, self.device, self._precision)
         trim_heap()
         return compiled.create_infer_request()
+
+    def _fixed(self, name: str, shape: Sequence[int]) -> list[int]:
+        """The shape of an input in a form for exact shapes; -1 is free.
+
+        In 16 bits the length of a text stays free: in a form for its exact length OpenVINO 2026.4 computes the
+        attention of small images to it wrongly, with errors of a fifth of the output.
+        """
+        free = name == _TEXT and self._precision != "float32"
+        return [shape[0], -1, *shape[2:]] if free else list(shape)
 
 
 def properties(name: str, device: Device) -> dict[str, Any]:

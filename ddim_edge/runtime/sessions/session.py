@@ -1,23 +1,19 @@
 """Session: runs one ONNX graph with named inputs on one device, and is strict about all three."""
 
-import re
 import warnings
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 
 from ...arrays import Array
-from ...errors import BundleError, DeviceMemoryError, ProviderError
+from ...errors import BundleError, ProviderError
 from ...graphs.same_files import GraphFiles, SameFiles
 from ..compiled.messages import missing_message
 from ..compiled.store import Found
 from ..providers.device import Device
-from ..providers.error_text import first_error_line
-from ..providers.precision import FLOAT32
-from ..providers.table import AUTO, provider_named
+from ..providers.error_text import failed_call
 from .device_buffers import DeviceArray, DeviceBuffers
 from .fp16_check import PrecisionWarning, fp16_fault_of, fp32_fallback_of, no_fp32_fallback
 from .open_graph import OpenGraph
@@ -29,8 +25,6 @@ Feed = Array | DeviceArray
 
 _FILE_CHECK_S = 0.1
 """The files of a graph that is called at each step are not checked more often while it runs."""
-# No runtime has an error type for this; the messages of its arena, C++, CUDA and cuDNN differ.
-_OUT_OF_MEMORY = re.compile(r"allocat|bad_alloc|out of memory|ALLOC_FAILED", re.IGNORECASE)
 
 
 class OneInMemory:
@@ -155,7 +149,7 @@ class Session:
         self._files.use()
         options: Any = {"one_in_memory": self._one_in_memory, "each_step": self._each_step, "bound": self._bound}
         options |= {"files": self._files, "lean": self._lean}
-        self._fp32_fallback = Session(fallback, _device_without_build(self._device), name=self.name, **options)
+        self._fp32_fallback = Session(fallback, self._device.without_build(), name=self.name, **options)
         self.inputs, self.outputs = self._fp32_fallback.inputs, self._fp32_fallback.outputs
         return True
 
@@ -192,10 +186,10 @@ class Session:
             else:
                 assert self.raw is not None
                 arrays = cast(dict[str, Array], prepared)  # without buffers, inputs of the device were downloaded
-                results = dict(zip(wanted, self.raw.run(wanted, arrays, self._run_options), strict=True))
+                outputs = self.raw.run(wanted, arrays, self._run_options)
+                results = {name: outputs[at] for at, name in enumerate(wanted)}
         except Exception as error:  # the runtimes' exceptions have no public base but this one
-            kind = DeviceMemoryError if _OUT_OF_MEMORY.search(str(error)) else ProviderError
-            raise kind(f"{self.name} failed on {self.provider}: {first_error_line(error)}") from error
+            raise failed_call(error, self.name, self.provider) from error
         self._files.check_not_overwritten(_FILE_CHECK_S if self._each_step else 0.0)
         return results
 
@@ -224,9 +218,8 @@ class Session:
         entry = next((entry for entry in self._compiled if entry.fits(shapes)), None)
         if entry is None:
             rows = shapes["sample"][0] if "sample" in shapes else next(iter(shapes.values()))[0]
-            found, device = Found(self._compiled, ()), self._device
-            options: Any = {"options": device.options, "precision": device.precision}
-            raise ProviderError(missing_message(self._path, self.provider, found, rows, **options))
+            told: Any = {"options": self._device.options, "precision": self._device.precision}
+            raise ProviderError(missing_message(self._path, self.provider, Found(self._compiled, ()), rows, **told))
         if entry.folder not in self._opened_compiled:
             if self._opened_compiled or entry is not self._compiled[0]:
                 self._set_session(open_compiled(entry, self._device, Purpose.of(self._each_step)))
@@ -256,9 +249,3 @@ class Session:
             array.setflags(write=False)
             self._casts[info.name] = value, array
         return array
-
-
-def _device_without_build(device: Device) -> Device:
-    """The device for a graph that nothing was built for: CUDA in place of TensorRT."""
-    other = None if device.provider == AUTO else provider_named(device.provider).runs_unbuilt
-    return device if other is None else replace(device, provider=other, options={}, precision=FLOAT32)

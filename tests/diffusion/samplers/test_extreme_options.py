@@ -61,7 +61,7 @@ def test_any_options_are_refused_or_give_finite_samples(
 def _rows(schedule: Any) -> list[Any]:
     """The rows of coefficients of any schedule."""
     names = ("rows", "calls", "predictors", "correctors", "from_prediction")
-    return [row for name in names for row in getattr(schedule, name, ())]
+    return [np.hstack(row) for name in names for row in getattr(schedule, name, ())]
 
 
 def _finished(sampler: Any) -> Any:

@@ -1,5 +1,6 @@
 """A provider that a package of its own brings: found, loaded once, and chosen by its devices."""
 
+import dataclasses
 import importlib.util
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +14,7 @@ import ddim_edge
 from ddim_edge.bundle.read import open_bundle
 from ddim_edge.errors import ProviderError
 from ddim_edge.runtime.providers import plugins
+from ddim_edge.runtime.providers.table import provider_named
 from ddim_edge.runtime.sessions.opening import FallbackWarning
 
 _EP = "FakeExecutionProvider"
@@ -130,6 +132,20 @@ def test_a_package_without_the_entry_point_says_so(
     _with_devices(monkeypatch, _device("GPU"))
     with pytest.raises(ProviderError, match=r"cannot be loaded: .*no attribute 'get_library_path'"):
         _found(module).devices(_EP)
+
+
+@pytest.mark.parametrize(
+    ("kinds", "which", "own"), [(["CPU", "GPU"], "GPU", False), (["CPU"], "GPU", True), ([], None, True)]
+)
+def test_the_plugin_goes_before_the_provider_s_own_runtime_where_it_takes_the_device(
+    module: str, monkeypatch: pytest.MonkeyPatch, kinds: list[str], which: str | None, own: bool
+) -> None:
+    _with_devices(monkeypatch, *map(_device, kinds))
+    row = dataclasses.replace(provider_named("openvino"), ort_name=_EP, plugin=module)
+    monkeypatch.setattr(type(row), "has_own_runtime", True)
+    assert row.uses_own_runtime(which) is own
+    monkeypatch.setattr(type(row), "has_own_runtime", False)
+    assert not row.uses_own_runtime(which)
 
 
 @pytest.mark.skipif(

@@ -18,7 +18,7 @@ from ddim_edge.runtime.compiled.entry import RECORD, Compiled
 from ddim_edge.runtime.compiled.places import cached_folders, user_cache
 from ddim_edge.runtime.compiled.store import find
 from ddim_edge.runtime.compiled.upkeep import locked
-from ddim_edge.runtime.sessions import first_build
+from ddim_edge.runtime.sessions import first_build, packing
 from ddim_edge.runtime.sessions.opening import FallbackWarning
 from tests.helpers.tiny_bundles import tiny_model, write_bundle
 
@@ -107,12 +107,12 @@ def test_too_little_space_is_told_before_anything_is_written(bundle: Path, monke
     assert cached_folders(user_cache()) == []
 
 
-@pytest.mark.parametrize("step", ["write_optimized", "write_record", "check_optimized"])
+@pytest.mark.parametrize("step", ["write_apart", "write_record", "check_optimized"])
 def test_a_build_that_fails_leaves_nothing(step: str, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_arguments: Any) -> None:
         raise OutputError("cannot write it: the disk is full")
 
-    monkeypatch.setattr(first_build, step, fail)
+    monkeypatch.setattr(packing, step, fail)
     with pytest.warns(FallbackWarning, match=r"unet is not built for this processor: cannot write it: the disk is"):
         ddim_edge.load(bundle, "cpu")
     assert cached_folders(user_cache()) == []
@@ -149,10 +149,10 @@ def test_of_two_processes_one_builds_and_the_other_waits(
     bundle: Path, images: Images, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     waits, made = threading.Event(), []
-    monkeypatch.setattr(first_build.LOG, "info", lambda text, *_: waits.set() if text.startswith("waiting") else None)
+    monkeypatch.setattr(packing.LOG, "info", lambda text, *_: waits.set() if text.startswith("waiting") else None)
     images(bundle)
     (entry,) = _entries()
-    monkeypatch.setattr(first_build, "_written", lambda *_: pytest.fail("it is built already"))
+    monkeypatch.setattr(packing, "_written", lambda *_: pytest.fail("it is built already"))
     shutil.move(entry.folder, bundle.parent / "elsewhere")
     second = threading.Thread(target=lambda: made.append(images(bundle)))
     with locked(user_cache()):
@@ -165,7 +165,7 @@ def test_of_two_processes_one_builds_and_the_other_waits(
 
 
 def test_a_process_does_not_wait_for_ever(bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(first_build, "_PATIENCE", 0.05)
+    monkeypatch.setattr(packing, "_PATIENCE", 0.05)
     with locked(user_cache()), pytest.warns(FallbackWarning, match=r"another `ddim-edge build` is at work in"):
         ddim_edge.load(bundle, "cpu")
     assert _entries() == []

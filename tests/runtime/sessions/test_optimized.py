@@ -1,5 +1,6 @@
 """Optimized graphs: packed weights are in the file, are mapped, and the outputs stay the same to the bit."""
 
+import json
 import shutil
 import sys
 from pathlib import Path
@@ -15,11 +16,12 @@ import ddim_edge
 from ddim_edge.errors import OutputError, ProviderError
 from ddim_edge.graphs.external_data import check_onnx_file
 from ddim_edge.graphs.fingerprint import graph_sha256
-from ddim_edge.runtime.compiled.entry import write_record
+from ddim_edge.runtime.compiled.entry import RECORD, write_record
 from ddim_edge.runtime.compiled.machine import Machine
 from ddim_edge.runtime.compiled.places import user_cache
 from ddim_edge.runtime.compiled.recipe import Recipe
 from ddim_edge.runtime.hardware.memory import trim_heap
+from ddim_edge.runtime.sessions.opening import FallbackWarning
 from ddim_edge.runtime.sessions.optimized import WEIGHTS, check_optimized, write_optimized
 
 SIDE = 2000
@@ -100,3 +102,13 @@ def test_another_failure_is_told_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"nothing")
     with pytest.raises(ProviderError, match=r"model.onnx cannot be opened: "):
         write_optimized(tmp_path / "model.onnx", tmp_path)
+
+
+def test_a_build_for_another_processor_is_not_left_out_in_silence(product: Path) -> None:
+    record = _built(product).with_name(RECORD)
+    facts = json.loads(record.read_text())
+    facts["machine"]["device"] = "a Cray-1"
+    record.write_text(json.dumps(facts))
+    fault = r"unet has nothing built for cpu that fits: built for a Cray-1, this is .*\. Run `ddim-edge build .* cpu`"
+    with pytest.warns(FallbackWarning, match=fault):
+        ddim_edge.Session(product, "cpu")
