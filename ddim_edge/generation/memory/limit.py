@@ -50,6 +50,7 @@ class MemoryLimit:
         self._bundle, self._rows = bundle, rows
         self._base = _used() + _PROCESS
         self._weights = {graph.parent.name: _private_weights(graph, self.device) for graph in _opened(bundle.folder)}
+        self._mapped = {graph.parent.name: _mapped_weights(graph) for graph in _opened(bundle.folder)}
         self._opening = max(_opening(graph, self.device) for graph in _opened(bundle.folder))
         self._configs = {
             component.name: read_optional(bundle.folder / component.name / CONFIG) for component in (UNET, VAE_DECODER)
@@ -94,7 +95,8 @@ class MemoryLimit:
         height, width = needs.sides
         start = f"max_memory {size_text(self.bytes)} is too little for {self._bundle.name}"
         message = f"{start}: it must be at least {size_text(least(needs))} for {width}x{height}"
-        mapped = dataclasses.replace(needs, weights=dict.fromkeys(needs.weights, 0))
+        small = {name: min(size, self._mapped[name]) for name, size in needs.weights.items()}
+        mapped = dataclasses.replace(needs, weights=small, fixed=_OTHER_NETWORKS)
         if 2 * least(mapped) > least(needs):
             return message
         folder = self._bundle.folder
@@ -143,8 +145,18 @@ def _opened(bundle: Path) -> Sequence[Path]:
 
 def _private_weights(graph: Path, device: Device) -> int:
     """The private bytes of an open graph and its weights."""
-    size = sum(file.stat().st_size for file in (graph, *check_onnx_file(graph, graph.parent.parent)))
-    return 2_000_000 + (size // 64 if is_mapped(graph, graph.parent.parent, device) else size + size // 20)
+    if is_mapped(graph, graph.parent.parent, device):
+        return _mapped_weights(graph)
+    return 2_000_000 + 21 * _size(graph) // 20
+
+
+def _mapped_weights(graph: Path) -> int:
+    """The private bytes of an open graph whose weights are mapped."""
+    return 2_000_000 + _size(graph) // 64
+
+
+def _size(graph: Path) -> int:
+    return sum(file.stat().st_size for file in (graph, *check_onnx_file(graph, graph.parent.parent)))
 
 
 def _opening(graph: Path, device: Device) -> int:
