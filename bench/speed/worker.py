@@ -17,11 +17,11 @@ KINDS = ("ours", "eager", "compiled")
 Generate = Callable[[], Any]
 
 
-def settings_of(kind: str, subject: Subject, batch_size: int, num_steps: int) -> dict[str, Any]:
-    """The settings of a worker of this kind, one of KINDS."""
+def settings_of(kind: str, subject: Subject, batch_size: int, num_steps: int, **options: Any) -> dict[str, Any]:
+    """The settings of a worker of this kind, one of KINDS. ``options``: further ones of ours for ``generate``."""
     folder = subject.diffusers_folder
     shared = {"bundle": str(subject.bundle), "batch_size": batch_size, "num_steps": num_steps}
-    return {**shared, "kind": kind, "diffusers_folder": None if folder is None else str(folder)}
+    return {**shared, "kind": kind, "options": options, "diffusers_folder": None if folder is None else str(folder)}
 
 
 class Stopwatch:
@@ -61,6 +61,7 @@ def _ours(settings: Mapping[str, Any], stopwatch: Stopwatch) -> Generate:
     onnxruntime.InferenceSession.run = stopwatch.watch(onnxruntime.InferenceSession.run)
     pipeline, size = ddim_edge.load(settings["bundle"], provider="cpu"), settings["batch_size"]
     options = {"num_images": size, "batch_size": size, "num_steps": settings["num_steps"], "sampler": "ddim"}
+    options |= settings["options"]
     return lambda: pipeline.generate(**options)
 
 

@@ -7,9 +7,20 @@ from .markdown import Row, as_range, as_table
 
 
 def overhead(record: Record) -> str:
-    header = "batch | runs | share outside, median | lowest to highest | wanted at most"
-    form = "{batch_size} | {runs} | {share:.2%} | {range[0]:.2%} to {range[1]:.2%} | {bar:.0%}"
-    return as_table(header, form, record["rows"])
+    header = (
+        " | steps | batch | runs | µs a step outside, median | lowest to highest | share of the run | "
+        "lowest to highest | wanted at most"
+    )
+    form = (
+        "{name} | {num_steps} | {batch_size} | {runs} | {microseconds:.0f} | "
+        "{microseconds_range[0]:.0f} to {microseconds_range[1]:.0f} | {share:.2%} | "
+        "{range[0]:.2%} to {range[1]:.2%} | {wanted}"
+    )
+    return as_table(header, form, [{**row, "wanted": _wanted_host_time(row)} for row in record["rows"]])
+
+
+def _wanted_host_time(row: Row) -> str:
+    return f"{row['wanted_share']:.0%}" if row["wanted_us"] is None else f"{row['wanted_us']:.0f} µs"
 
 
 def throughput(record: Record) -> str:

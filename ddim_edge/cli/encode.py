@@ -13,7 +13,7 @@ from ..generation.pipeline import load
 from ..generation.requests.request import DEFAULT_BATCH_SIZE
 from ..images.save import check_can_write
 from ..runtime.providers.device import Device
-from .device_options import device_options
+from .device_options import device_options, max_memory_option
 from .image_options import split
 from .progress import step_bar
 
@@ -37,6 +37,7 @@ from .progress import step_bar
     "--batch-size", "-b", type=int, default=DEFAULT_BATCH_SIZE, help="Number of pictures that are encoded together."
 )
 @device_options
+@max_memory_option
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 @click.option(
     "--json", "as_json", is_flag=True, envvar="DDIM_EDGE_ENCODE_JSON", help="Print one machine-readable line."
@@ -49,6 +50,7 @@ def encode_command(
     num_steps: int,
     batch_size: int,
     device: Device,
+    max_memory: str | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -65,7 +67,7 @@ def encode_command(
     if output.suffix != ".npz":
         raise ConfigError(f"cannot write {output}: the file must end in .npz")
     check_can_write(output)
-    pipeline = load(model, device)
+    pipeline = load(model, device, max_memory=max_memory)
     calls = math.ceil(len(pictures) / max(batch_size, 1)) * num_steps
     with step_bar(calls, visible=not quiet) as advance:
         latents = encode(

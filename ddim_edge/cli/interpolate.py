@@ -16,7 +16,7 @@ from ..generation.results import Result
 from ..images.encode import check_channels, gif_bytes
 from ..images.save import check_can_write, check_suffix, file_bytes, is_folder
 from ..runtime.providers.device import Device
-from .device_options import device_options
+from .device_options import device_options, max_memory_option
 from .image_options import split
 from .output import free_names, write_image_file
 from .progress import step_bar
@@ -43,6 +43,7 @@ FRAME_MS = 120
 )
 @click.option("--guidance-scale", "-g", type=float, default=1.0, help="Classifier-free guidance scale; 1 is off.")
 @device_options
+@max_memory_option
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 @click.option(
     "--json", "as_json", is_flag=True, envvar="DDIM_EDGE_INTERPOLATE_JSON", help="Print one machine-readable line."
@@ -57,6 +58,7 @@ def interpolate_command(
     num_steps: int,
     guidance_scale: float,
     device: Device,
+    max_memory: str | None,
     quiet: bool,
     as_json: bool,
 ) -> None:
@@ -70,7 +72,7 @@ def interpolate_command(
       ddim-edge interpolate 3 11 --frames 8
       ddim-edge interpolate shoe.png boot.png --frames 24 --output way.gif
     """
-    pipeline = load(model, device)
+    pipeline = load(model, device, max_memory=max_memory)
     names = free_names(pipeline.bundle.name, "png")
     target = output or str(next(names))
     _check_target(target)

@@ -10,7 +10,7 @@ import click
 from ..errors import ConfigError
 from ..runtime.providers.device import Device
 from ..text import TruncationWarning
-from .device_options import device_options
+from .device_options import device_options, max_memory_option
 from .environment import RepeatableOption
 
 DEFAULT_MODEL = "fashion-mnist"
@@ -28,6 +28,7 @@ KEY_VARIABLE = "DDIM_EDGE_API_KEY"
     default=16,
     help="Maximum number of rows in one network call. A guided image takes two rows.",
 )
+@max_memory_option
 @click.option(
     "--max-memory-mb",
     type=click.IntRange(1),
@@ -122,6 +123,7 @@ def serve_command(
     port: int,
     device: Device,
     max_rows: int,
+    max_memory: str | None,
     max_memory_mb: int | None,
     max_queue: int,
     max_per_client: int,
@@ -176,6 +178,7 @@ def serve_command(
     settings = Settings(
         provider=device,
         max_rows=max_rows,
+        max_memory=max_memory,
         max_memory_bytes=None if max_memory_mb is None else max_memory_mb * 2**20,
         max_queue=max_queue,
         max_per_client=max_per_client,

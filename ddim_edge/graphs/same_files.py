@@ -60,7 +60,7 @@ class GraphFiles:
     def check_not_overwritten(self, every_s: float = 0.0) -> None:
         """As ``SameFiles.check_not_overwritten``, but at most once in ``every_s`` seconds: it takes 50 µs."""
         now = time.monotonic()
-        if now - self._checked_at >= every_s:
+        if not every_s or now - self._checked_at >= every_s:
             self.model.check_not_overwritten(self.paths)
             self._checked_at = now
 

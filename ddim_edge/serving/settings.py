@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
+from ..config.byte_count import byte_count
 from ..config.checks import number, whole_number
 from ..errors import ConfigError, shown
 from ..runtime.providers.device import Device
@@ -19,6 +20,8 @@ class Settings:
     """Most rows of one network call; a guided image takes two."""
     max_memory_bytes: int | None = None
     """Calls get more rows while the process is smaller than this; None: four fifths of the memory free at start."""
+    max_memory: int | str | None = None
+    """Most private memory of the process: bytes, or text such as 2GB; provider cpu alone. None for no limit."""
     max_queue: int = 64
     """Most requests that wait for one model; one more gets status 429."""
     max_per_client: int = 48
@@ -84,6 +87,8 @@ class Settings:
             whole_number(name, getattr(self, name), low=1)
         whole_number("max_images", self.max_images, low=1, high=10)
         whole_number("max_json_bytes", self.max_json_bytes, low=1, high=2**20)
+        if self.max_memory is not None:
+            byte_count("max_memory", self.max_memory)
         if self.max_memory_bytes is not None:
             whole_number("max_memory_bytes", self.max_memory_bytes, low=1)
         for name in ("timeout_s", "job_timeout_s", "keep_s", "header_timeout_s", "body_timeout_s", "drain_s",

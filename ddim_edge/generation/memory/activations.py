@@ -10,10 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 _FLOAT = 4
-_UNET_MAPS = 18
+_UNET_MAPS = 24
 """Feature maps of the UNet's first level that are in memory at a time; the skip connections are among them."""
-_SCORES = 1.05
-"""Copies of the attention's scores."""
 _CONTROL_MAPS = 16
 """Feature maps of the UNet's first level that have the size of a ControlNet's outputs."""
 _VAE_MAPS = 4.2
@@ -25,7 +23,7 @@ _DEFAULT_LEVELS, _DEFAULT_HEADS = (320, 640, 1280, 1280), 8
 def unet_row(config: Mapping[str, Any], height: int, width: int) -> int:
     """The bytes of one row of a UNet's call, for a sample of ``height`` and ``width``."""
     maps = _levels(config)[0] * height * width * _FLOAT * _UNET_MAPS
-    return int(maps + _SCORES * _FLOAT * max(_scores(config, height * width), default=0))
+    return int(maps + _FLOAT * max(_scores(config, height * width), default=0))
 
 
 def residuals(config: Mapping[str, Any], height: int, width: int) -> int:

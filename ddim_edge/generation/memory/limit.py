@@ -24,7 +24,7 @@ _PROCESS = 60_000_000
 """Private bytes that libraries, tokenizers and images add to those of a process that has just started."""
 _UNKNOWN_PROCESS = 100_000_000
 """Private bytes of a process that has just started, where the system does not report them."""
-_OTHER_NETWORKS = 64_000_000
+_OTHER_NETWORKS = 48_000_000
 """Bytes of the activations of a text encoder or safety checker."""
 _EIGHTHS = range(8, 1, -1)
 """Sides of tiles, as eighths of the autoencoder's own."""
@@ -33,13 +33,14 @@ _EIGHTHS = range(8, 1, -1)
 class MemoryLimit:
     """The most private memory (on Linux: RssAnon) of a process that makes images of ``bundle`` on ``device``.
 
-    ``size``: bytes, or text such as 2GB. Weights that are mapped from a build are not private. Finished images that a
-    caller keeps are not counted. To be made before networks are opened.
+    ``size``: bytes, or text such as 2GB. ``rows``: those of the largest call; None for the rows of a request's batch.
+    Weights that are mapped from a build are not private. Finished images that a caller keeps are not counted. To be
+    made before networks are opened.
 
     Raises ConfigError for a size that is none, and for a provider other than cpu.
     """
 
-    def __init__(self, bundle: Bundle, device: Device, size: int | str) -> None:
+    def __init__(self, bundle: Bundle, device: Device, size: int | str, rows: int | None = None) -> None:
         self.bytes = byte_count("max_memory", size)
         if not runs_on_cpu(device):
             provider = "another provider" if device.provider == AUTO else device.provider
@@ -48,8 +49,10 @@ class MemoryLimit:
                 "or use --provider cpu"
             )
         self.device = dataclasses.replace(device, provider=CPU.name)
-        self._bundle, self._base = bundle, (private_bytes() or _UNKNOWN_PROCESS) + _PROCESS
+        self._bundle, self._rows = bundle, rows
+        self._base = (private_bytes() or _UNKNOWN_PROCESS) + _PROCESS
         self._weights = {graph.parent.name: _private_weights(graph, self.device) for graph in _opened(bundle.folder)}
+        self._opening = max(_opening(graph, self.device) for graph in _opened(bundle.folder))
         self._configs = {
             component.name: read_optional(bundle.folder / component.name / CONFIG) for component in (UNET, VAE_DECODER)
         }
@@ -106,7 +109,7 @@ class MemoryLimit:
         row = unet_row(self._configs[UNET.name], *sample)
         if bundle.controls:
             row += residuals(self._configs[UNET.name], *sample)
-        rows = min(request.batch_size, request.num_images) * (2 if request.guided else 1)
+        rows = self._rows or min(request.batch_size, request.num_images) * (2 if request.guided else 1)
         weights = {name: size for name, size in self._weights.items() if name != VAE_ENCODER.name or request.origin}
         return Needs(
             base=self._base,
@@ -115,7 +118,7 @@ class MemoryLimit:
             row=row,
             rows=min(rows, request.rows_per_call or rows),
             pixel=vae_pixel(self._configs[VAE_DECODER.name]) if bundle.vae else 0,
-            fixed=_OTHER_NETWORKS if bundle.inputs.text or bundle.has_safety_checker else 0,
+            fixed=max(self._opening, _OTHER_NETWORKS if bundle.inputs.text or bundle.has_safety_checker else 0),
             sides=(height, width),
             tiles=_tiles(bundle, request, max(height, width), may_tile=may_tile),
         )
@@ -134,9 +137,14 @@ def _opened(bundle: Path) -> Sequence[Path]:
 
 
 def _private_weights(graph: Path, device: Device) -> int:
-    """The private bytes of an open graph. Opening one whose weights are not mapped takes more than it keeps."""
+    """The private bytes of an open graph and its weights."""
     size = sum(file.stat().st_size for file in (graph, *check_onnx_file(graph, graph.parent.parent)))
-    return 5_000_000 + (size // 64 if is_mapped(graph, device) else 2 * size)
+    return 2_000_000 + (size // 64 if is_mapped(graph, graph.parent.parent, device) else size + size // 20)
+
+
+def _opening(graph: Path, device: Device) -> int:
+    """The bytes that opening a graph takes beside what it keeps: at most 1.8 times its file."""
+    return 0 if is_mapped(graph, graph.parent.parent, device) else 9 * graph.stat().st_size // 5
 
 
 def _tiles(bundle: Bundle, request: Request, longest: int, *, may_tile: bool) -> Sequence[int | None]:

@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-_MARGIN = 1.08
-"""Estimates are within a few percent of what was measured."""
+_MARGIN = 1.04
+"""For what the estimates of activations leave out."""
 
 
 class Plan(NamedTuple):
@@ -33,7 +33,7 @@ class Needs:
         row: activations of the UNet, for each row of a call.
         rows: rows of its largest call.
         pixel: activations of the autoencoder, for each pixel of the image or tile that it works on.
-        fixed: activations of the other networks.
+        fixed: what the other networks take, or opening one.
         sides: height and width of the image in pixels.
         tiles: the sides of tiles that may be used, largest first; None among them is the whole image.
         turns: whether one network at a time may be in memory: no, yes or both.

@@ -8,7 +8,7 @@ import warnings
 from pathlib import Path
 
 from ...bundle.layout import graphs_of
-from ...errors import ConfigError, OutputError, ProviderError
+from ...errors import BuildError, ConfigError, OutputError, ProviderError
 from ..compiled.machine import Machine
 from ..compiled.recipe import Recipe
 from ..compiled.store import built_of
@@ -37,7 +37,7 @@ class FirstBuild:
             return
         try:
             self._build(recipe)
-        except (ConfigError, OutputError, ProviderError) as error:
+        except (BuildError, ConfigError, OutputError, ProviderError) as error:
             self._may_build = False
             reason = str(error).removesuffix(".")
             message = (
@@ -66,9 +66,9 @@ def graph_size(graph: Path) -> int:
     return sum(path.stat().st_size for path in graph.parent.glob(f"{graph.name}*") if path.is_file())
 
 
-def is_mapped(graph: Path, device: Device) -> bool:
-    """Whether the graph's weights are mapped on the CPU: it is built for it."""
-    return built_of(_recipe(graph, device)) is not None
+def is_mapped(graph: Path, bundle: Path, device: Device) -> bool:
+    """Whether a graph's weights are mapped when it is open on the CPU: it is built, or will be at the first opening."""
+    return built_of(_recipe(graph, device)) is not None or (device.build and is_large(bundle))
 
 
 def runs_on_cpu(device: Device) -> bool:

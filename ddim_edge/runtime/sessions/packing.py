@@ -1,4 +1,4 @@
-"""Builds one graph for the CPU into the user's cache, in this process, which is about to open the graph."""
+"""Builds one graph for the CPU into the user's cache, for this process, which is about to open the graph."""
 
 import contextlib
 import logging
@@ -15,7 +15,8 @@ from ..compiled.places import user_cache
 from ..compiled.recipe import Recipe
 from ..compiled.store import built_of
 from ..compiled.upkeep import clear, locked, remove_outdated
-from .optimized import check_optimized, write_optimized
+from .optimized import check_optimized
+from .writer import write_apart
 
 LOG = logging.getLogger("ddim_edge.build")
 _PATIENCE = 300.0
@@ -26,7 +27,7 @@ def build_here(recipe: Recipe, on_start: Callable[[Path], None]) -> None:
     """Build, or wait for another process that builds it. ``on_start`` is called with the cache's folder.
 
     Raises ConfigError where another process builds for minutes, OutputError where the cache cannot be written,
-    ProviderError where ONNX Runtime does not do it.
+    BuildError or ProviderError where ONNX Runtime does not do it.
     """
     cache = user_cache()
     with locked(cache, _PATIENCE, lambda: LOG.info("waiting for another process that builds in %s", cache)):
@@ -53,7 +54,7 @@ def _written(recipe: Recipe, cache: Path) -> Compiled:
     folder = recipe.folder(cache, sha256)
     with _removed_on_failure(folder), ThreadPoolExecutor(1) as other:
         clear(folder)
-        write_optimized(recipe.graph, folder)
+        write_apart(recipe.graph, folder)
         check = other.submit(check_optimized, folder)
         compiled = write_record(folder, recipe, sha256, time.monotonic() - began)
         check.result()

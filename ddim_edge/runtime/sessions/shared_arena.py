@@ -1,9 +1,9 @@
 """The arena that the sessions of a process share: what one network's call has freed, the next one's call uses.
 
 An arena of its own per session keeps what its largest call needed, so that the memory of all networks adds up. In
-small regions the arena also fragments: the next large tensor does not fit where the last one was, because a small one
-took a part of it. Stable Diffusion 1.5's UNet takes twice as much with ONNX Runtime's usual regions. One large region
-costs nothing until it is used: the system gives memory only to pages that are written to.
+regions as small as ONNX Runtime's usual ones the arena also fragments: the next large tensor does not fit where the
+last one was, because a small one took a part of it. One large region costs nothing until it is used: the system gives
+memory only to pages that are written to.
 """
 
 import functools
@@ -12,11 +12,11 @@ from typing import Any
 
 from ..providers.onnxruntime_module import runtime
 
-_REGION = 2**31 - 1
-"""Bytes of address space of the first region, the most that ONNX Runtime takes here."""
 _SETTINGS = {
-    "initial_chunk_size_bytes": _REGION,
-    "initial_growth_chunk_size_bytes": _REGION,  # after the region was freed
+    # The first region is never freed. Small outputs lie in it, and so do not hold the large one when it is freed.
+    "initial_chunk_size_bytes": 64 << 20,
+    # The size of the next region, once the arena was shrunk for the first time: the most that the option takes.
+    "initial_growth_chunk_size_bytes": 2**31 - 256,
     "max_dead_bytes_per_chunk": 1 << 20,
 }
 

@@ -104,7 +104,7 @@ def submit_body(
     """
     bundle = engine.catalogue.find(body.model)
     file_format = parse_file_format(body)
-    request = request_from_body(body, bundle, engine.settings, origin)
+    request = engine.within_memory(request_from_body(body, bundle, engine.settings, origin), bundle.name)
     deadline = deadline_of(body, arrival, engine.settings.timeout_s if longest_s is None else longest_s)
     with place or engine.take_place(bundle.name, arrival.client) as taken:
         ticket = engine.submit_on(taken, request, deadline, partial_images=partial_images)

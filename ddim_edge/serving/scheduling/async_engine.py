@@ -20,6 +20,7 @@ from .admission import Admission, Place
 from .catalogue import Catalogue, Models
 from .engine_thread import Clock, EngineThread, Estimates
 from .loaded_models import LoadedModel, LoadedModels, load_model
+from .memory_limits import MemoryLimits
 from .metrics import Metrics
 from .pace import Pace
 from .scheduler import Scheduler
@@ -101,6 +102,7 @@ class AsyncEngine:
         self.leaving = False
         """Whether the process is about to stop: requests are still accepted, but no more should be sent."""
         self.catalogue = Catalogue(models)
+        self._memory = self._memory_limits()
         self.loaded_models = LoadedModels(self.catalogue, settings.max_models, self._model_loader())
         if settings.preload:
             self.loaded_models.preload()
@@ -119,7 +121,14 @@ class AsyncEngine:
             budget=budget,
             on_call=self._on_call,
             on_warm_up=settings.warm_up,
+            memory=self._memory,
         )
+
+    def _memory_limits(self) -> MemoryLimits | None:
+        settings = self.settings
+        if settings.max_memory is None:
+            return None
+        return MemoryLimits(self.catalogue.bundles, settings.provider, settings.max_memory, settings.max_rows)
 
     def _on_call(self, model: str, rows: int, seconds: float) -> None:
         self.metrics.network_call(model, rows, seconds)
@@ -127,7 +136,12 @@ class AsyncEngine:
 
     def request(self, model: str | None = None, **options: Unpack[Options]) -> Request:
         """A checked request for ``model`` (None: the first one); ``Pipeline.generate`` documents the options."""
-        return request_of(self.catalogue.find(model), options)
+        bundle = self.catalogue.find(model)
+        return self.within_memory(request_of(bundle, options), bundle.name)
+
+    def within_memory(self, request: Request, model: str) -> Request:
+        """The request as it keeps ``settings.max_memory``. Raises ConfigError where the memory does not suffice."""
+        return request if self._memory is None else self._memory.fit(request, model)
 
     def submit(
         self,

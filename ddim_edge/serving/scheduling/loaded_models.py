@@ -16,6 +16,7 @@ from ...runtime.hardware.memory import used_bytes
 from ...runtime.providers.device import Device
 from .call_times import CallTimes
 from .catalogue import Catalogue
+from .memory_limits import MemoryLimits
 from .row_limit import RowLimit
 from .submission import Submission
 
@@ -47,6 +48,12 @@ class LoadedModel:
         if len(clients) < 2:
             return self.limit.rows
         return self.call_times.rows_that_pay(min(sum(clients.values()), self.limit.rows), self.limit.rows)
+
+    @property
+    def most_rows_per_call(self) -> int | None:
+        """The most rows of a call that keep the limit of memory for every running request; None for no limit."""
+        limits = (each.request.rows_per_call for each in self.running)
+        return min((limit for limit in limits if limit is not None), default=None)
 
     def has_room_for(self, submission: Submission) -> bool:
         """Whether every running request, and ``submission``, would get one of its images into every network call.
@@ -150,13 +157,17 @@ def load_model(
     budget: int | None,
     on_call: OnCall,
     on_warm_up: Callable[[str], None] | None = None,
+    memory: MemoryLimits | None = None,
 ) -> LoadedModel:
     """Load a model; raises BundleError or ProviderError. ``budget`` is RowLimit's, in bytes.
+
+    ``memory``: the limits of private memory; None for no limit.
 
     With ``on_warm_up`` the model is run at all batch sizes first; it is called with a message for each.
     """
     bundle = replace(bundle)  # its files may be others than when the model was loaded before
-    pipeline = Pipeline(bundle, provider)
+    max_memory, turns = (None, False) if memory is None else (memory.size, memory.turns_of(bundle.name))
+    pipeline = Pipeline(bundle, provider, max_memory=max_memory, low_memory=turns)
     if on_warm_up is not None:
         for request in default_requests(pipeline, max_rows):
             on_warm_up(f"{bundle.name}: warming up at batches of {request.num_images}")

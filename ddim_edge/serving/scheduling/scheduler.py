@@ -127,6 +127,7 @@ class Scheduler:
     def _step(self, model: LoadedModel) -> None:
         engine, limit = model.engine, model.limit
         engine.jobs, engine.max_rows = fair_order(model.running), model.most_rows
+        engine.denoiser.most_rows = model.most_rows_per_call
         rows = min(engine.max_rows, sum(job.rows for job in engine.jobs))
         try:
             ended = engine.step()

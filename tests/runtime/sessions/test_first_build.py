@@ -107,7 +107,7 @@ def test_too_little_space_is_told_before_anything_is_written(bundle: Path, monke
     assert cached_folders(user_cache()) == []
 
 
-@pytest.mark.parametrize("step", ["write_optimized", "write_record", "check_optimized"])
+@pytest.mark.parametrize("step", ["write_apart", "write_record", "check_optimized"])
 def test_a_build_that_fails_leaves_nothing(step: str, bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*_arguments: Any) -> None:
         raise OutputError("cannot write it: the disk is full")
