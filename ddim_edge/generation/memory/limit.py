@@ -22,8 +22,6 @@ from .plan import Needs, Plan, choose, least
 
 _PROCESS = 60_000_000
 """Private bytes that libraries, tokenizers and images add to those of a process that has just started."""
-_UNKNOWN_PROCESS = 100_000_000
-"""Private bytes of a process that has just started, where the system does not report them."""
 _OTHER_NETWORKS = 48_000_000
 """Bytes of the activations of a text encoder or safety checker."""
 _EIGHTHS = range(8, 1, -1)
@@ -37,7 +35,7 @@ class MemoryLimit:
     Weights that are mapped from a build are not private. Finished images that a caller keeps are not counted. To be
     made before networks are opened.
 
-    Raises ConfigError for a size that is none, and for a provider other than cpu.
+    Raises ConfigError for a size that is none, a provider other than cpu, and a system other than Linux.
     """
 
     def __init__(self, bundle: Bundle, device: Device, size: int | str, rows: int | None = None) -> None:
@@ -50,7 +48,7 @@ class MemoryLimit:
             )
         self.device = dataclasses.replace(device, provider=CPU.name)
         self._bundle, self._rows = bundle, rows
-        self._base = (private_bytes() or _UNKNOWN_PROCESS) + _PROCESS
+        self._base = _used() + _PROCESS
         self._weights = {graph.parent.name: _private_weights(graph, self.device) for graph in _opened(bundle.folder)}
         self._opening = max(_opening(graph, self.device) for graph in _opened(bundle.folder))
         self._configs = {
@@ -75,7 +73,7 @@ class MemoryLimit:
 
     def check_opened(self) -> None:
         """Raise ConfigError if the open networks alone take more: their weights are not mapped, as was planned."""
-        used = private_bytes() or 0
+        used = _used()
         if used > self.bytes:
             raise ConfigError(
                 f"{self._bundle.name} takes {size_text(used)} of private memory when it is opened, and max_memory is "
@@ -122,6 +120,13 @@ class MemoryLimit:
             sides=(height, width),
             tiles=_tiles(bundle, request, max(height, width), may_tile=may_tile),
         )
+
+
+def _used() -> int:
+    used = private_bytes()
+    if used is None:
+        raise ConfigError("max_memory needs Linux, which reports private memory (RssAnon): leave it out here")
+    return used
 
 
 def usual_request(bundle: Bundle) -> Request:

@@ -42,7 +42,6 @@ class OneInMemory:
 
 class Session:
     """One graph on one device. With ``one_in_memory`` it opens when it runs, and closes when another session runs.
-    With ``lean`` its activations take little memory.
 
     Attributes:
         name: the component's name in messages, such as "unet".
@@ -57,7 +56,7 @@ class Session:
 
     The inputs and outputs of a graph that is called ``each_step`` are kept in buffers of the device where the provider
     has its own memory; ``bound`` overrides that. Its threads spin for a moment while they wait for work; those of a
-    graph that is called once per image do not. ``files``: those that it was read from, to notice changes.
+    graph called once per image do not. ``lean``: calls take little memory. ``files``: those that it was read from.
 
     Raises ProviderError where the provider does not run, BundleError where the file is not a usable graph.
     """
@@ -75,8 +74,8 @@ class Session:
         files: GraphFiles | None = None,
     ) -> None:
         self.name = name or path.parent.name
-        self._path, self._one_in_memory, self._each_step, self._bound = path, one_in_memory, each_step, bound
-        self._lean = lean
+        self._path, self._one_in_memory, self._lean = path, one_in_memory, lean
+        self._each_step, self._bound = each_step, bound
         self._files = files or GraphFiles(SameFiles())
         self._device = Device.parse(device) if isinstance(device, str) else device
         purpose = Purpose.of(each_step, low_memory=lean) if one_in_memory is None else Purpose.INSPECT
@@ -211,10 +210,7 @@ class Session:
             )
 
     def _switch_to_compiled(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Switch to what was compiled for these shapes. Raises ProviderError with the build command where nothing was.
-
-        It is not compiled now: that takes minutes.
-        """
+        """Switch to what was compiled for these shapes. Raises ProviderError where nothing was: it takes minutes."""
         entry = next((entry for entry in self._compiled if entry.fits(shapes)), None)
         if entry is None:
             rows = shapes["sample"][0] if "sample" in shapes else next(iter(shapes.values()))[0]

@@ -8,6 +8,7 @@ from ..hardware import cpu
 from ..providers.onnxruntime_module import runtime
 from ..providers.placement import RECORD_PLACEMENT
 from ..providers.table import CPU, Provider
+from .shared_arena import SHRINK
 
 
 class Purpose(Enum):
@@ -61,7 +62,7 @@ def run_options(provider: Provider, purpose: Purpose) -> Any:
     if purpose.is_each_step or provider != CPU or sys.maxsize < 2**32:
         return None
     options = runtime().RunOptions()
-    options.add_run_config_entry("memory.enable_memory_arena_shrinkage", "cpu:0")
+    options.add_run_config_entry(*SHRINK)
     return options
 
 

@@ -64,7 +64,7 @@ def test_rows_come_before_tiles_and_the_largest_tile_first() -> None:
     assert choose(FULL, 1800 * MB) == Plan()
     assert choose(FULL, 1500 * MB) == Plan(rows=1)
     assert choose(FULL, 1200 * MB) == Plan(rows=1, tile=448)
-    assert choose(FULL, 900 * MB) is None
+    assert choose(FULL, 800 * MB) is None
 
 
 def test_private_weights_take_turns_before_anything_else_changes() -> None:
