@@ -106,10 +106,12 @@ def _open(path: Path, provider: Provider, device: Device, purpose: Purpose) -> O
     if found.fitting:
         return replace(open_compiled(found.fitting[0], device, purpose), compiled=found.fitting)
     missing = missing_message(path, provider.name, found, options=given, precision=device.precision)
-    if provider.compiled_form is CompiledForm.ENGINES:  # it would build them now, for minutes
-        raise ProviderError(missing)
-    if set(found.reasons) - set(found.damaged):
+    needs_engines = provider.compiled_form is CompiledForm.ENGINES  # it would build them now, for minutes
+    goes_on = device.provider == AUTO or not needs_engines
+    if goes_on and set(found.reasons) - set(found.damaged):
         warnings.warn(missing, FallbackWarning, stacklevel=2)
+    if needs_engines:
+        raise ProviderError(missing)
     return _open_as(path, provider, device, purpose)
 
 

@@ -191,6 +191,18 @@ def test_auto_takes_tensorrt_only_where_an_engine_is_built(fake: FakeRuntime, gr
     assert given["trt_engine_cache_path"].endswith("engine-1")
 
 
+def test_auto_says_that_an_engine_is_left_out_because_it_does_not_fit(
+    fake: FakeRuntime, graph: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    unfit = Found((), ("built in fp16, asked for fp32",))
+    monkeypatch.setattr(
+        opening, "find", lambda _path, name, *_, **_more: unfit if name == "tensorrt" else Found((), ())
+    )
+    with pytest.warns(FallbackWarning, match="built in fp16, asked for fp32. Run `ddim-edge build"):
+        assert opened(graph, "auto").provider == "cuda"
+    assert fake.asked
+
+
 def feeds(rows: int) -> dict[str, Any]:
     sample = np.zeros((rows, 1, 8, 8), np.float32)
     return {"sample": sample, "timestep": np.arange(rows), "class_labels": np.zeros(rows, np.int64)}
