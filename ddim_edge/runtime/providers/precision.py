@@ -41,10 +41,8 @@ def check_precision(provider: Provider | None, precision: str) -> None:
             f"precision {precision} needs a provider by name, --provider {_either(can)}, or to be measured: {measure}"
         )
     if precision not in provider.precisions:
-        raise ProviderError(
-            f"{provider.name} computes in the types of the graph, and cannot be told {precision}: "
-            f"use --provider {_either(can)}"
-        )
+        known = ", ".join((FLOAT32, *provider.precisions)) if provider.precisions else "the types of the graph"
+        raise ProviderError(f"{provider.name} computes in {known}, not in {precision}: use --provider {_either(can)}")
 
 
 def _either(names: Sequence[str]) -> str:
