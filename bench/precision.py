@@ -62,11 +62,11 @@ def main(num_images: int, num_emoji: int | None, emoji_model: str, font: Path) -
     """
     drawings = load_emoji(font)
     options: dict[str, dict[str, Any]] = {
-        "fashion-mnist": {"num_images": num_images, "labels": range(10), "guidance_scale": 1.0},
         emoji_model: {"prompt": drawings.names[:num_emoji], "guidance_scale": 3.0},
+        "fashion-mnist": {"num_images": num_images, "labels": range(10), "guidance_scale": 1.0},
     }
     record: Record = {"steps": STEPS, "trajectories": TRAJECTORIES, "models": {}}
-    for model, judged in zip(options, (_fashion, lambda made: _emoji(made, drawings)), strict=True):
+    for model, judged in zip(options, (lambda made: _emoji(made, drawings), _fashion), strict=True):
         made = {side: _images(model, side, options[model]) for side in SIDES}
         record["models"][Path(model).name] = {
             "num_images": len(made[REFERENCE]),

@@ -26,6 +26,8 @@ _OFF = {
     "HF_HUB_OFFLINE": "1",
     "DO_NOT_TRACK": "1",
 }
+_NATIVE = {"CMAKE_ARGS": "-DGGML_NATIVE=ON"}
+"""How stable-diffusion.cpp is compiled."""
 _OPENVINO_CONSENT = Path("intel", "openvino_telemetry")
 
 
@@ -71,8 +73,12 @@ def environment(work: Path) -> dict[str, str]:
     consent.parent.mkdir(parents=True, exist_ok=True)
     consent.write_text("0")
     kept = {name: value for name, value in os.environ.items() if name not in ("OMP_NUM_THREADS", "PYTHONPATH")}
-    own = {"HOME": str(home), "TORCHINDUCTOR_CACHE_DIR": str(work / "cache" / "inductor")}
-    return {**kept, **_OFF, **own}
+    own = {
+        "HOME": str(home),
+        "XDG_CONFIG_HOME": os.environ.get("XDG_CONFIG_HOME") or str(Path.home() / ".config"),  # pip's settings
+        "TORCHINDUCTOR_CACHE_DIR": str(work / "cache" / "inductor"),
+    }
+    return {**kept, **_OFF, **_NATIVE, **own}
 
 
 def carry_out(run: Run, work: Path) -> Record:

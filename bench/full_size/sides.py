@@ -103,8 +103,7 @@ SIDES: Mapping[str, Side] = {
     "ours-bf16": _ours(
         "OpenVINO, bfloat16",
         *_BF16,
-        cache="bf16",
-        build="build-bf16",
+        cache="openvino",
         packages=_OPENVINO,
         workloads=_ALL,
         step_seconds=5.0,
@@ -116,7 +115,6 @@ SIDES: Mapping[str, Side] = {
         "--provider",
         "openvino",
         cache="openvino",
-        build="build-openvino",
         packages=_OPENVINO,
         workloads=(*_SD, "pixels-20"),
     ),

@@ -105,8 +105,6 @@ THINGS: Mapping[str, Thing] = {
     ),
     "build-cpu": _built("cpu", "--provider", "cpu", gigabytes=4.5),
     "build-8bit": _built("8bit", "--provider", "cpu", gigabytes=3, bundle="bundle-8bit"),
-    "build-openvino": _built("openvino", "--provider", "openvino", gigabytes=4.5),
-    "build-bf16": _built("bf16", "--provider", "openvino", "--precision", "bfloat16", gigabytes=4.5),
     "env-genai": _environment("genai", 0.9, 2, "openvino-genai", "openvino-tokenizers", "transformers"),
     "genai": _converted("genai", 4.2, "bundle", "genai_folder", "{work}/bundle", "{work}/source", "{work}/genai"),
     "env-sdcpp": _environment("sdcpp", 0.3, 25, "stable-diffusion-cpp-python", "safetensors"),

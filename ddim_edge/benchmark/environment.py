@@ -9,7 +9,7 @@ from ..runtime.hardware import nvidia
 from ..runtime.hardware.cpu_name import cpu_model
 from ..version import __version__, package_version
 
-_PACKAGES = ("numpy", "onnxruntime", "onnxruntime-gpu", "torch", "diffusers", "transformers")
+_PACKAGES = ("numpy", "onnxruntime", "onnxruntime-gpu", "openvino", "torch", "diffusers", "transformers")
 
 
 def environment() -> dict[str, Any]:

@@ -20,6 +20,8 @@ from ..runtime.workers.child import Record, Respond, end_with_parent, serve
 
 Feeds = dict[str, Array]
 
+_TIMESTEP = 500
+
 
 def open_network(settings: Mapping[str, Any]) -> tuple[Record, Respond]:
     """Open the network that runs at every step, and call it once with each kind of inputs.
@@ -42,12 +44,13 @@ def open_network(settings: Mapping[str, Any]) -> tuple[Record, Respond]:
 
 
 def _feeds(session: Session, shapes: Mapping[str, list[int]]) -> Feeds:
-    """Standard normal numbers, and zeros for whole ones; the same for all devices."""
+    """Standard normal numbers, zeros for whole ones, and a timestep in the middle; the same for all devices."""
     rng, feeds = np.random.default_rng(0), Feeds()
     for name, info in session.inputs.items():
         shape = tuple(map(int, shapes.get(name, info.shape)))
         is_real = np.issubdtype(info.dtype, np.floating)
         feeds[name] = (rng.standard_normal(shape) if is_real else np.zeros(shape)).astype(info.dtype)
+    feeds["timestep"].fill(_TIMESTEP)
     return feeds
 
 

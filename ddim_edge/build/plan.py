@@ -106,8 +106,8 @@ def _check_loads(device: Device) -> None:
     (provider,) = device.candidates()
     if provider.uses_own_runtime(device.which):
         raise ConfigError(
-            f"{provider.name}'s own runtime compiles a graph in about the time that it would take to read what was "
-            "compiled: nothing is built for it. On a GPU or NPU, --provider-option CACHE_DIR=FOLDER keeps its kernels"
+            f"nothing is built for {provider.name}'s own runtime, which compiles a graph when it first runs. "
+            "`ddim-edge run --provider-option CACHE_DIR=FOLDER` keeps what it compiled, as for a GPU or NPU"
         )
     fault = library_fault(provider.library) if provider.library and not provider.as_plugin else None
     if fault:

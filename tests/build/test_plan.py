@@ -1,5 +1,6 @@
 """What is compiled of a bundle, and for which shapes."""
 
+import importlib.util
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -192,3 +193,10 @@ def test_a_provider_that_does_not_load_fails_first(monkeypatch: pytest.MonkeyPat
         ProviderError, match=r"provider 'tensorrt' did not load: libnvinfer.so.10: cannot open .*Remedy"
     ):
         plan(bundle, Device("tensorrt"), BuildRequest())
+
+
+@pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="openvino is not installed")
+def test_nothing_is_built_for_openvino_s_own_runtime(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.undo()
+    with pytest.raises(ConfigError, match="nothing is built for openvino's own runtime, which compiles a graph when"):
+        plan(open_bundle("fashion-mnist"), Device("openvino"), BuildRequest())

@@ -76,6 +76,7 @@ def test_it_keeps_the_fastest_builds_for_it_and_lists_it(invoke: Invoke, tiny_bu
     entry, _ = json.loads(invoke("build", "--list", "--json").out)["entries"]
     assert (entry["provider"], entry["takes"]["threads"], len(entry["measured"])) == ("auto", 1, 3)
     assert invoke("build", "--prune").out == "0 removed, 0.0 MB\n"
+    assert "auto takes cpu in float32, 1 thread, as measured on this machine" in invoke("inspect", tiny_bundle).out
     assert invoke("run", tiny_bundle, "-n", 1, "-o", "a.npy").err == ""
 
 

@@ -6,9 +6,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 NOISE = "noise.npy"
 """The file with the noise that an image of Stable Diffusion's size starts from, for who cannot draw it."""
 
@@ -37,9 +34,11 @@ class Notes:
         """Note that a step has ended."""
         self._ends.append(time.monotonic())
 
-    def write(self, latents: NDArray[Any] | None = None) -> None:
-        """Write the notes, and the latents if they can be had, (1, C, H, W)."""
+    def write(self, latents: Any = None) -> None:
+        """Write the notes, and the latents if they can be had, an array (1, C, H, W)."""
         if latents is not None:
+            import numpy as np  # stable-diffusion.cpp's package does not need it
+
             np.save(self.out / "latents.npy", np.asarray(latents, np.float32))
         notes = {"began": self._began, "steps": self._ends}
         (self.out / "notes.json").write_text(json.dumps(notes))

@@ -12,7 +12,6 @@ def run(notes: Notes) -> None:
     """Call the network as often as the run has steps, with the rows that guidance makes."""
     openvino, asked = importlib.import_module("openvino"), notes.settings
     core = openvino.Core()
-    core.set_property({"CACHE_DIR": asked["cache"]})
     network = core.read_model(notes.folder / "unet" / "model.onnx")
     feeds = _feeds(network, rows=2 if asked["guidance"] > 1 else 1)
     network.reshape({name: array.shape for name, array in feeds.items()})

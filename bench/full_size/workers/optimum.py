@@ -10,12 +10,14 @@ def run(notes: Notes) -> None:
     """Make the image, from the noise that torch draws for the seed."""
     torch, optimum = importlib.import_module("torch"), importlib.import_module("optimum.onnxruntime")
     asked, latents = notes.settings, list[Any]()
-    pipeline = optimum.ORTStableDiffusionPipeline.from_pretrained(notes.folder, provider="CPUExecutionProvider")
+    # As in tests/optimum: with I/O binding optimum 2.1 can write the prediction over the latents.
+    options = {"provider": "CPUExecutionProvider", "use_io_binding": False}
+    pipeline = optimum.ORTStableDiffusionPipeline.from_pretrained(notes.folder, **options)
     network = pipeline.unet.forward
 
-    def noted(*arguments: Any, **options: Any) -> Any:
+    def noted(*arguments: Any, **named: Any) -> Any:
         notes.begin()
-        return network(*arguments, **options)
+        return network(*arguments, **named)
 
     def keep(_pipeline: Any, _step: int, _timestep: Any, named: dict[str, Any]) -> dict[str, Any]:
         notes.step()

@@ -44,7 +44,12 @@ def write_optimized(graph: Path, folder: Path) -> None:
     }
     for key, value in entries.items():
         options.add_session_config_entry(key, value)
-    _open(graph, options)
+    try:
+        _open(graph, options)
+    except (OutputError, ProviderError):
+        for name in (MODEL, WEIGHTS):  # gigabytes, where the disk is full
+            (folder / name).unlink(missing_ok=True)
+        raise
     trim_heap()
     with output_errors(folder):  # a power failure must not leave other weights in a file that counts as checked
         flush_files(folder)

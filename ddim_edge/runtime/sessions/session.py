@@ -210,10 +210,7 @@ class Session:
             )
 
     def _switch_to_compiled(self, shapes: Mapping[str, tuple[int, ...]]) -> None:
-        """Switch to what was compiled for these shapes. Raises ProviderError with the build command where nothing was.
-
-        It is not compiled now: that takes minutes.
-        """
+        """Switch to what was compiled for these shapes. Raises ProviderError where nothing was: it takes minutes."""
         entry = next((entry for entry in self._compiled if entry.fits(shapes)), None)
         if entry is None:
             rows = shapes["sample"][0] if "sample" in shapes else next(iter(shapes.values()))[0]
