@@ -5,8 +5,8 @@ Runtime keeps for all heads at once, in proportion to the pixels squared.
 
 The numbers of maps were calibrated on Stable Diffusion 1.5's networks (float32, ONNX Runtime 1.32, x86-64 with AVX-512,
 the optimized graphs that ``ddim-edge build`` writes, the shared arena), by the growth of the process's private memory
-(RssAnon) during one call: 641 MB for the UNet with one row of 64x64 latents, 1188 MB with two, and 774 MB for the
-decoder with 512x512 pixels.
+(RssAnon) during one call: 641 MB for the UNet with one row of 64x64 latents, 1188 MB with two; 256 MB for the decoder
+with 256x256 pixels, 604 MB with 384x384, and 774 MB with 512x512, less than in proportion.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ _UNET_MAPS = 24
 """Feature maps of the UNet's first level that are in memory at a time; the skip connections are among them."""
 _CONTROL_MAPS = 16
 """Feature maps of the UNet's first level that have the size of a ControlNet's outputs."""
-_VAE_MAPS = 3.1
+_VAE_MAPS = 4.1
 """Feature maps of the autoencoder at full resolution; its attention works on a small image at another time."""
 _DEFAULT_LEVELS, _DEFAULT_HEADS, _VAE_LEVELS = (320, 640, 1280, 1280), 8, (128, 256, 512, 512)
 """Those of Stable Diffusion, for a config that does not say them."""

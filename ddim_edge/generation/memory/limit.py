@@ -20,8 +20,9 @@ from ..requests.request import Request
 from .activations import residuals, unet_row, vae_pixel
 from .plan import Needs, Plan, choose, least
 
-_PROCESS = 60_000_000
-"""Private bytes that libraries, tokenizers and images add to those of a process that has just started."""
+_PROCESS = 60_000_000 + (64 << 20)
+"""Private bytes that libraries, tokenizers and images add to those of a process that has just started, and the first
+region of the shared arena, which is not freed."""
 _OTHER_NETWORKS = 48_000_000
 """Bytes of the activations of a text encoder or safety checker."""
 _EIGHTHS = range(8, 1, -1)

@@ -28,8 +28,8 @@ def test_a_unet_takes_a_little_less_than_estimated(side: int, rows: int, measure
 
 
 def test_a_decoder_takes_a_little_less_than_estimated() -> None:
-    pixels = 512 * 512
-    assert 774 <= pixels * vae_pixel({"block_out_channels": [128, 256, 512, 512]}) / MB <= 1.15 * 774
+    pixels = 384 * 384
+    assert 604 <= pixels * vae_pixel({"block_out_channels": [128, 256, 512, 512]}) / MB <= 1.15 * 604
 
 
 def test_the_attention_of_the_largest_level_that_has_one_counts() -> None:
