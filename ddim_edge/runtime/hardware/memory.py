@@ -1,7 +1,6 @@
 """Memory of this process: how much it uses and may use, and how to return freed memory to the system."""
 
 import ctypes
-import os
 import sys
 from collections.abc import Callable
 from functools import cache
@@ -52,15 +51,6 @@ SHARE = 0.8
 """The default limit, as a share of the memory that is free at start."""
 
 
-def used_bytes() -> int | None:
-    """The resident size of this process; None where the platform does not report it."""
-    try:
-        pages = int(Path("/proc/self/statm").read_text().split()[1])
-    except (OSError, ValueError, IndexError):
-        return None
-    return pages * os.sysconf("SC_PAGE_SIZE")
-
-
 def private_bytes() -> int | None:
     """The resident memory of this process that no file backs, without mapped weights; None where it is not reported."""
     try:
@@ -71,8 +61,11 @@ def private_bytes() -> int | None:
 
 
 def budget_bytes() -> int | None:
-    """The memory that this process may use: what it uses now and ``SHARE`` of what is free, also in its container."""
-    used, free = used_bytes(), _free_bytes()
+    """The private memory that this process may use: what it has, and ``SHARE`` of what is free, also in its container.
+
+    Mapped weights are not private: the system takes their memory back where it is short.
+    """
+    used, free = private_bytes(), _free_bytes()
     return None if used is None or free is None else used + int(SHARE * free)
 
 

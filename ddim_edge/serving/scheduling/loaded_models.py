@@ -12,7 +12,7 @@ from ...generation.engine import Engine
 from ...generation.pipeline import Pipeline
 from ...generation.warmup import default_requests, warm_up
 from ...networks.components import Components
-from ...runtime.hardware.memory import used_bytes
+from ...runtime.hardware.memory import private_bytes
 from ...runtime.providers.device import Device
 from .call_times import CallTimes
 from .catalogue import Catalogue
@@ -172,7 +172,7 @@ def load_model(
         for request in default_requests(pipeline, max_rows):
             on_warm_up(f"{bundle.name}: warming up at batches of {request.num_images}")
             warm_up(pipeline, request)
-    engine, limit = Engine(pipeline.denoiser), RowLimit(max_rows, budget, used_bytes)
+    engine, limit = Engine(pipeline.denoiser), RowLimit(max_rows, budget, private_bytes)
     model = LoadedModel(bundle, engine, pipeline.components, limit, pipeline.precision)
 
     def count_call(rows: int, seconds: float) -> None:

@@ -8,9 +8,9 @@ _ARENA_FACTOR = 2
 class RowLimit:
     """Starts at two rows (one guided image); doubled on demand while memory suffices; halved after a memory error.
 
-    ``rows`` is the current limit, ``max_rows`` the most that it may become. ``budget``: most bytes of the process, None
-    for no limit; ``used`` reads its size in bytes. The memory of a call grows about linearly with its rows, and the
-    process keeps it. So the growth since the model was loaded, divided by the largest call so far, predicts the memory
+    ``rows`` is the current limit, ``max_rows`` the most that it may become. ``budget``: most private bytes of the
+    process, None for no limit; ``used`` reads how many it has. The memory of a call grows about linearly with its rows,
+    and the process keeps it. So the growth since the model was loaded, divided by the largest call so far, predicts the memory
     of a larger call; times two, because ONNX Runtime's arena doubles when it grows.
     """
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ddim_edge.runtime.hardware.memory import budget_bytes, used_bytes
+from ddim_edge.runtime.hardware.memory import budget_bytes, private_bytes
 from ddim_edge.serving.scheduling.row_limit import RowLimit
 
 AT_FIRST, A_ROW = 1000, 100
@@ -61,9 +61,9 @@ def test_after_a_failure_it_is_halved_for_good() -> None:
     assert [limit.halve(5), limit.halve(2), limit.halve(1), limit.rows] == [True, True, False, 1]
 
 
-@pytest.mark.skipif(used_bytes() is None, reason="this platform does not tell a process its size")
+@pytest.mark.skipif(private_bytes() is None, reason="this platform does not tell a process its size")
 def test_this_process_has_a_size_and_may_grow() -> None:
-    used, budget = used_bytes(), budget_bytes()
+    used, budget = private_bytes(), budget_bytes()
     assert used is not None
     assert budget is not None
     assert 10 * 2**20 < used < budget
