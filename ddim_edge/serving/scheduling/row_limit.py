@@ -10,8 +10,8 @@ class RowLimit:
 
     ``rows`` is the current limit, ``max_rows`` the most that it may become. ``budget``: most private bytes of the
     process, None for no limit; ``used`` reads how many it has. The memory of a call grows about linearly with its rows,
-    and the process keeps it. So the growth since the model was loaded, divided by the largest call so far, predicts the memory
-    of a larger call; times two, because ONNX Runtime's arena doubles when it grows.
+    and the process keeps it. So the growth since the model was loaded, divided by the largest call so far, predicts the
+    memory of a larger call; times two, because ONNX Runtime's arena doubles when it grows.
     """
 
     def __init__(self, max_rows: int, budget: int | None, used: ReadMemory) -> None:
