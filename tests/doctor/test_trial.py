@@ -106,7 +106,7 @@ def test_a_provider_that_fails_has_the_loaders_words_too(
 
 def test_a_trial_apart_is_the_trial_here() -> None:
     apart, here = run_isolated("trial", "cpu", seconds=300), try_provider("cpu")
-    assert apart.keys() == here.keys() == {"reason", *SHAPES}
+    assert apart.keys() == here.keys() == {"reason", "runtime", *SHAPES}
     assert apart["reason"] is here["reason"] is None
 
 
