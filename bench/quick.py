@@ -42,13 +42,8 @@ def measure(subject: Subject, notify: Notify) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         process = _processes(subject, Path(folder), notify)
     batch = _batches(subject, notify)
-    cases = [case for case in overhead.CASES if case.batch_size == 1]
-    host = {case.name: overhead.row(subject, case, RUNS, notify) for case in cases}
     return {
-        "host time, share of a run of 50 steps": host["DDIM"]["range"][0],
-        "host time of DDIM, microseconds a step": host["DDIM"]["microseconds_range"][0],
-        "host time of DDIM, guided, microseconds a step": host["DDIM, guided"]["microseconds_range"][0],
-        "host time of DPM-Solver++, microseconds a step": host["DPM-Solver++"]["microseconds_range"][0],
+        "host time, share of a run of 50 steps": overhead.row(subject, overhead.CASES[0], RUNS, notify)["range"][0],
         "import ddim_edge, to import numpy": process["import ddim_edge"] / process["import numpy"],
         "ddim-edge --help, to python -c pass": process["help"] / process["pass"],
         "an image with torch, to ours": batch["eager"] / batch["ours"],

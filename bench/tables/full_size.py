@@ -18,14 +18,16 @@ _OTHERS_HEADER = " | 4 steps without guidance, s | of it after the last step, s 
 _OTHERS_FORM = "{title} | {lcm-4} | {after} | {pixel_step} | {pixels-20}"
 _WORKLOADS = ("sd-1", "sd-4", "sd-20", "lcm-4", "pixels-20")
 _GUIDED = ("sd-4", "sd-1", "sd-20")
-"""Where a guided step is read: the first of these that was run."""
+"""The workloads with guided steps."""
+_STEADY = ("sd-4", "sd-20")
+"""Where a guided step is read: the first of these that was run. The only step of a run also warms up, or compiles."""
 _REFERENCE = "diffusers"
 _GB_OF_MIB = 2**20 / 1e9
 
 
 def full_size(record: Record) -> str:
     """All tables and sentences."""
-    rows = [_row(side, record["sides"]) for side in record["sides"].values() if _guided(side)]
+    rows = [_row(side, record["sides"]) for side in record["sides"].values() if _has_guided(side)]
     others = [_other_row(side) for side in record["sides"].values() if side["runs"].keys() & {"lcm-4", "pixels-20"}]
     parts = [as_table(_HEADER, _FORM, rows)]
     parts += [as_table(_OTHERS_HEADER, _OTHERS_FORM, others)] if others else []
@@ -35,21 +37,24 @@ def full_size(record: Record) -> str:
     return "\n\n".join([*parts, _versions(record["sides"].values())])
 
 
-def _guided(side: Record) -> Record | None:
-    """The run where a guided step of this side is read."""
-    return next((side["runs"][name] for name in _GUIDED if name in side["runs"]), None)
+def _has_guided(side: Record) -> bool:
+    return any(name in side["runs"] for name in _GUIDED)
+
+
+def _guided_step(side: Record) -> float | None:
+    """Seconds of a guided step; None where no run of several was made."""
+    return next((side["runs"][name]["step_seconds"] for name in _STEADY if name in side["runs"]), None)
 
 
 def _row(side: Record, sides: Mapping[str, Record]) -> Row:
-    guided, reference = _guided(side), _guided(sides.get(_REFERENCE, {"runs": {}}))
-    assert guided is not None
+    step, reference = _guided_step(side), _guided_step(sides.get(_REFERENCE, {"runs": {}}))
     runs = [side["runs"][name] for name in _GUIDED if name in side["runs"]]
     first = next((side["runs"][name]["first_step_after"] for name in ("sd-1", "sd-4") if name in side["runs"]), None)
     apart = next((run for run in runs if "rms" in run), None)
     return {
         **_seconds(side),
-        "step": f"{guided['step_seconds']:.2f}",
-        "ratio": f"{guided['step_seconds'] / reference['step_seconds']:.2f}" if reference else "",
+        "step": _text(step, ".2f"),
+        "ratio": _text(step and reference and step / reference, ".2f"),
         "first": _text(first, ".1f"),
         "private": f"{max(run['private_mib'] for run in runs) * _GB_OF_MIB:.2f}",
         "mapped": f"{max(run['mapped_mib'] for run in runs) * _GB_OF_MIB:.2f}",
@@ -101,7 +106,7 @@ def headline(record: Record) -> str:
     sides = [record["sides"][name] for name in names if name in record["sides"]]
     lines = []
     for side in sides:
-        if _guided(side):
+        if _guided_step(side):
             row = _row(side, record["sides"])
             whole = f"{row['sd-20']} s" if row["sd-20"] else "not measured"
             lines.append(f"{side['title']} | {row['step']} s | {whole} | {row['private']} GB | {row['first']} s")
