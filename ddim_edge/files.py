@@ -1,8 +1,7 @@
-"""Opening of regular files, atomic writing of files, and SHA-256 hashes of files."""
+"""Opening of regular files, and atomic writing of files."""
 
 import contextlib
 import errno
-import hashlib
 import itertools
 import os
 import stat
@@ -147,9 +146,3 @@ def output_errors(path: Path) -> Iterator[None]:
         yield
     except OSError as error:
         raise OutputError(f"cannot write {path}: {error.strerror or error}") from None
-
-
-def sha256_of(path: Path) -> str:
-    """The SHA-256 of a file, as hexadecimal. Raises OSError."""
-    with open_regular(path) as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

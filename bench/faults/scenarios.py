@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ddim_edge.files import sha256_of
+from ddim_edge.graphs.file_hashes import read_sha256
 
 MODEL = "fashion-mnist"
 Contents = dict[str, bytes]
@@ -100,7 +100,7 @@ def _is_unfinished_build(file: Path) -> bool:
 def _is_whole_build(file: Path) -> bool:
     """Whether a file has the hash of built.json: ONNX Runtime gives the nodes of a graph other names each time."""
     recorded = json.loads((file.parent / "built.json").read_text())["sha256"]
-    return file.name == "built.json" or recorded[file.name] == sha256_of(file)
+    return file.name == "built.json" or recorded[file.name] == read_sha256(file)
 
 
 _EXPORT = ("export", "source", "out", "--components", "unet,vae_decoder")

@@ -8,7 +8,7 @@ import pytest
 from bench.faults.__main__ import has_fault, measure
 from bench.faults.scenarios import SCENARIOS, torn
 from bench.tables.faults import faults
-from ddim_edge.files import sha256_of
+from tests.helpers.hashing import sha256_of
 
 
 def test_what_is_torn() -> None:

@@ -12,10 +12,10 @@ import pytest
 from ddim_edge.build import plan as build_plan
 from ddim_edge.build import run as building
 from ddim_edge.cli.build_report import duration
-from ddim_edge.files import sha256_of
 from ddim_edge.runtime.compiled.machine import Machine
 from ddim_edge.runtime.compiled.places import cached_folders, user_cache
 from tests.helpers.command_line import Invoke
+from tests.helpers.hashing import sha256_of
 from tests.helpers.tiny_bundles import write_json
 
 GPU = Machine("NVIDIA RTX A2000 8.6", "570.86.10", "1.32.0", "TensorRT 10.9.0")

@@ -8,9 +8,8 @@ import onnx
 import pytest
 
 from ddim_edge.bundle.read import open_bundle
-from ddim_edge.files import sha256_of
 from tests.helpers.command_line import Invoke
-from tests.helpers.hashing import count_reading, forget_in_process, keep_all_hashes
+from tests.helpers.hashing import count_reading, forget_in_process, keep_all_hashes, sha256_of
 from tests.helpers.tiny_bundles import LABELS, NULL_CLASS, tiny_model, write_bundle, write_json
 
 

@@ -1,11 +1,17 @@
 """Small and new files whose hashes are kept, and which files are read for their hash."""
 
+import hashlib
 import threading
 from pathlib import Path
 
 import pytest
 
 from ddim_edge.graphs import file_hashes, file_state
+
+
+def sha256_of(path: Path) -> str:
+    """The SHA-256 of a file, as hexadecimal."""
+    return hashlib.sha256(path.read_bytes()).hexdigest()
 
 
 def keep_all_hashes(monkeypatch: pytest.MonkeyPatch, cache: Path) -> None:
