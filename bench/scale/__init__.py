@@ -1,0 +1,1 @@
+"""What ``python -m bench.scale`` measures: many processes and machines that work together."""
