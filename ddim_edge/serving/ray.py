@@ -24,7 +24,6 @@ from .scheduling.async_engine import AsyncEngine
 from .server import SWITCH_S
 from .settings import Settings
 
-os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # Ray would send statistics of its use
 try:
     from ray import serve
     from ray.serve.config import AutoscalingConfig, BackpressureConfig
@@ -53,7 +52,7 @@ class Replica:
         self._models, self._settings = models, settings
         self._engine: AsyncEngine | None = None
 
-    def __serve_build_asgi_app__(self) -> FastAPI:  # noqa: N807 - the name is Serve's
+    def __serve_build_asgi_app__(self) -> FastAPI:
         """The application, made here: Serve would pickle one that is made before."""
         settings = self._settings
         key = settings.api_key or os.environ.get(_KEY_VARIABLE)
@@ -71,20 +70,25 @@ class Replica:
 def build(arguments: Arguments) -> serve.Application:
     """The application of Serve. Raises ConfigError for a setting that does not exist or has an invalid value."""
     settings = settings_of(arguments.settings)
-    ingress = serve.deployment(
+    return deployment_of(settings).bind(arguments.models, settings)
+
+
+def deployment_of(settings: Settings) -> serve.Deployment:
+    """The deployment; a configuration file may change each of its options.
+
+    Serve sends a replica no more requests than its queue takes, and answers 429 where as many wait for a replica.
+    """
+    return serve.deployment(
         serve.ingress()(Replica),
         name="ddim-edge",
         max_ongoing_requests=settings.max_queue,
         max_queued_requests=settings.max_queue,
         backpressure_config=BackpressureConfig(status_code=429, retry_after_s=1),
-        autoscaling_config=AutoscalingConfig(
-            min_replicas=1, max_replicas=1, target_ongoing_requests=settings.max_rows
-        ),
+        autoscaling_config=AutoscalingConfig(target_ongoing_requests=settings.max_rows),
         health_check_period_s=_HEALTH_PERIOD_S,
         graceful_shutdown_timeout_s=settings.drain_s + _STOP_S,
         max_surge_percent=100,
     )
-    return ingress.bind(arguments.models, settings)
 
 
 def settings_of(given: Mapping[str, Any]) -> Settings:
