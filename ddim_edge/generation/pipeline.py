@@ -39,6 +39,7 @@ class Pipeline:
         bundle: the model's folder: its files, shapes and settings.
         provider: the name of the provider that the UNet really runs on.
         precision: what the provider may compute float32 graphs in: float32, bfloat16, float16 or auto.
+        device: what was asked for; with ``auto``, what was measured best, where it was measured.
 
     ``low_memory`` and ``max_memory`` as in ``load``; the networks are opened for ``request``, None for one image of the
     usual size.
@@ -63,6 +64,7 @@ class Pipeline:
         controls = ControlNets(bundle.folder, bundle.controls, sessions)
         self.denoiser = Denoiser(open_unet(bundle, sessions), controls)
         controls.check_fit(self.denoiser.session)
+        self.device = sessions.device
         self.provider, self.precision = self.denoiser.session.provider, sessions.device.computes_in
         self._warn_if_slow()
         self._check_conditioning()
