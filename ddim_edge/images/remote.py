@@ -44,9 +44,11 @@ class RemoteFolder:
 
     def create(self) -> None:
         """Check that objects can be listed and written: a small object is put there and removed."""
+        if self._names is not None:
+            return
         with self._errors("write to"):
-            self._listed()
             self._system.pipe_file(self._path(_PROBE), b"")
+            self._listed()
         with contextlib.suppress(Exception):  # who may not remove objects leaves an empty one
             self._system.rm_file(self._path(_PROBE))
 
