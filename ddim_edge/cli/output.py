@@ -18,7 +18,7 @@ from ..generation.results import Progress
 from ..images.encode import gif_bytes, grid, png_bytes
 from ..images.save import RUN_FILE, ImageFolder, check_can_write, check_suffix, create_folder, file_bytes
 from .beside import Beside
-from .shards import Shard
+from .shards import ALL, Shard
 
 
 def free_names(model: str, file_format: str) -> Iterator[Path]:
@@ -140,7 +140,7 @@ class FolderOptions(NamedTuple):
 
     machine: Callable[[], Mapping[str, str] | None]
     """The facts of this machine, known once the model is open; None for a folder that any machine may write."""
-    shard: Shard = Shard()
+    shard: Shard = ALL
     png_level: int | None = None
 
 
@@ -206,7 +206,7 @@ class FolderOutput:
             self._written.wait()
         indices = [index for chunk in self.options.shard.of(request.chunks()) for index in chunk]
         done = sum(map(self._folder.holds, indices))
-        of_shard = "" if self.options.shard == Shard() else f" of shard {self.options.shard}"
+        of_shard = "" if self.options.shard == ALL else f" of shard {self.options.shard}"
         return (
             f"interrupted with {done} of {len(indices)} images{of_shard} in {self.path}: run the same command to go on"
         )
