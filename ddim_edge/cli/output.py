@@ -20,7 +20,7 @@ from ..images.encode import gif_bytes, grid, png_bytes
 from ..images.save import RUN_FILE, ImageFolder, check_suffix, file_bytes
 from ..images.storage import Storage, check_can_write, storage_of
 from .beside import Beside
-from .shards import Shard
+from .shards import ALL, Shard
 
 
 def free_names(model: str, file_format: str) -> Iterator[Path]:
@@ -142,7 +142,7 @@ class FolderOptions(NamedTuple):
 
     machine: Callable[[], Mapping[str, str] | None]
     """The facts of this machine, known once the model is open; None for a folder that any machine may write."""
-    shard: Shard = Shard()
+    shard: Shard = ALL
     png_level: int | None = None
     archive: Archive | None = None
     """How the images are divided into tar files; None for single files."""
@@ -219,7 +219,7 @@ class FolderOutput:
             self._written.wait()
         indices = [index for chunk in self._mine(request) for index in chunk]
         done = sum(map(self._folder.holds, indices))
-        of_shard = "" if self.options.shard == Shard() else f" of shard {self.options.shard}"
+        of_shard = "" if self.options.shard == ALL else f" of shard {self.options.shard}"
         return (
             f"interrupted with {done} of {len(indices)} images{of_shard} in {self.path}: run the same command to go on"
         )

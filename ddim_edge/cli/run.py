@@ -34,7 +34,7 @@ from .half_blocks import half_blocks
 from .image_options import image_options, make_request, read_origin, samplers_help
 from .output import EstimateOptions, FileOutput, FolderOptions, FolderOutput, free_names, new_folder
 from .progress import step_bar
-from .shards import Shard, check_shard, shard_options
+from .shards import ALL, Shard, check_shard, shard_options
 
 DEFAULT_MODEL = "fashion-mnist"
 
@@ -159,7 +159,7 @@ def run_command(
     # A recipe has the model's hash, which is computed while networks are opened.
     used = partial(recipe_of, bundle, request, precision=computes_in(unet_graph(bundle), device))
     tars = archive_of(archive, images_per_tar, request, target, estimates)
-    options = FolderOptions(lambda: None if mixed_machines else machine_of(pipeline), shard or Shard(), png_level, tars)
+    options = FolderOptions(lambda: None if mixed_machines else machine_of(pipeline), shard or ALL, png_level, tars)
     other_names = None if output else names
     destination = _destination(target, used, recipe.get("index"), file_format, estimates, options, other_names)
     # Networks can have gigabytes: they are opened after all other checks.

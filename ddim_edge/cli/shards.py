@@ -3,7 +3,8 @@
 import functools
 import re
 from collections.abc import Callable, Iterable
-from typing import Any, NamedTuple, Self
+from dataclasses import dataclass
+from typing import Any, Self
 
 import click
 
@@ -13,7 +14,8 @@ from ..images.save import is_folder
 _DIGITS = 9
 
 
-class Shard(NamedTuple):
+@dataclass(frozen=True)
+class Shard:
     """Every ``count``-th batch of a run, from batch ``index`` on: 0 of 1 is all of them."""
 
     index: int = 0
@@ -38,6 +40,10 @@ class Shard(NamedTuple):
 
     def __str__(self) -> str:
         return f"{self.index}/{self.count}"
+
+
+ALL = Shard()
+"""Of a run that is not shared."""
 
 
 def check_shard(shard: Shard | None, output: str | None) -> None:

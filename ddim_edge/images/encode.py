@@ -90,6 +90,7 @@ def gif_bytes(frames: Sequence[Pixels], frame_ms: int = 60, last_ms: int = 1500)
 def read_recipe(path: Path) -> Mapping[str, Any]:
     """Read the recipe from a PNG, JPEG or WebP file that this package wrote. ConfigError for any other file."""
     with open_picture(path) as picture:
+        picture.load()  # a PNG's text may stand behind its pixels
         text = recipe_text_in(picture)
     if text is None:
         raise ConfigError(f"{path} has no recipe: only PNG, JPEG and WebP files written by ddim-edge have one")
@@ -97,7 +98,7 @@ def read_recipe(path: Path) -> Mapping[str, Any]:
 
 
 def recipe_text_in(picture: Image.Image) -> str | None:
-    """The JSON of the recipe in a picture that is not decoded yet; None where it has none."""
+    """The JSON of the recipe in a picture; None where it has none, or has not been read so far."""
     if picture.format != "PNG":
         return recipe_in_exif(picture)
     text = picture.info.get(RECIPE_KEY)
