@@ -3,7 +3,7 @@
 import base64
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -20,7 +20,7 @@ from .body_to_request import FileFormat, parse_file_format, request_from_body
 from .encoding import encode_beside
 from .schemas import ImageBody
 
-Publish = Callable[[bytes, str], str]
+Publish = Callable[[bytes, str], Awaitable[str]]
 """Stores a file, given its contents and suffix, and returns its URL."""
 
 
@@ -72,7 +72,7 @@ class ImageResponse:
     async def to_json(self) -> dict[str, Any]:
         """OpenAI's response object with all finished images."""
         finished = [image async for image in self.images() if image.finished]
-        data = [self._item(image) for image in sorted(finished, key=lambda image: image.index)]
+        data = [await self._item(image) for image in sorted(finished, key=lambda image: image.index)]
         return {"created": int(time.time()), "data": data, "quality": None, **self.common_fields()}
 
     def common_fields(self) -> dict[str, str]:
@@ -81,9 +81,9 @@ class ImageResponse:
         background = "transparent" if channels == 4 else "opaque"
         return {"output_format": self.file_format.name, "size": f"{width}x{height}", "background": background}
 
-    def _item(self, image: EncodedImage) -> dict[str, Any]:
+    async def _item(self, image: EncodedImage) -> dict[str, Any]:
         if self.file_format.as_url:
-            return {"url": self.publish(image.contents, self.file_format.name), **image.extra_fields}
+            return {"url": await self.publish(image.contents, self.file_format.name), **image.extra_fields}
         return {"b64_json": image.b64_json, **image.extra_fields}
 
 
