@@ -1,8 +1,6 @@
 """Two servers with one store answer for each other."""
 
-import time
-from collections.abc import Callable, Iterator
-from dataclasses import replace
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,23 +9,16 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from ddim_edge.serving import Settings, create_app
-from ddim_edge.serving.stores.jobs import LEASE_S, MOST_ATTEMPTS, Order
-from ddim_edge.serving.stores.memory import Limits
-from ddim_edge.serving.stores.sqlite import SqliteJobs
-from ddim_edge.serving.stores.sqlite_file import SqliteFile
-from tests.helpers.command_line import Invoke
 from tests.serving.gate import Gate
 from tests.serving.live import wait_until
 
 CAT = {"prompt": "cat", "num_inference_steps": 5, "seed": 1}
-LIMITS = Limits(100.0, 100, 2**20)
-ORDER = Order("job-1", "tiny", CAT, "request-1", int(time.time()), "http://testserver", 5)
 Start = Callable[[], FastAPI]
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> Iterator[str]:
-    yield f"sqlite:{tmp_path / 'store.db'}"
+@pytest.fixture(params=["sqlite"])
+def store(tmp_path: Path) -> str:
+    return f"sqlite:{tmp_path / 'store.db'}"
 
 
 @pytest.fixture
@@ -82,15 +73,3 @@ def test_a_job_is_cancelled_through_the_other_server(start: Start) -> None:
         wait_until(lambda: not app.state.jobs.running)
         for client in (one, other):
             assert client.get(path).json()["status"] == "cancelled"
-
-
-def sqlite_jobs(store: str, seconds_ago: float = 0.0, limits: Limits = LIMITS) -> SqliteJobs:
-    """The jobs as a process that lived some time ago saw them."""
-    file = Path(store.removeprefix("sqlite:"))
-    return SqliteJobs(SqliteFile(file, clock=lambda: time.time() - seconds_ago), limits)
-
-
-async def test_a_job_of_a_process_that_died_is_made_by_another(start: Start, store: str) -> None:
-    await sqlite_jobs(store, seconds_ago=LEASE_S).add(ORDER)
-    with TestClient(start()) as client:
-        assert ended(client, f"/v1/jobs/{ORDER.id}")["status"] == "done"
