@@ -5,7 +5,7 @@ import contextlib
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...arrays import Pixels
 from ...bundle.bundle import Bundle
@@ -102,13 +102,27 @@ def submit_body(
 
     ``longest_s`` is the upper limit of the body's ``timeout_s``; None: the server's ``timeout_s``.
     """
-    bundle = engine.catalogue.find(body.model)
-    file_format = parse_file_format(body)
-    request = engine.within_memory(request_from_body(body, bundle, engine.settings, origin), bundle.name)
+    bundle, request, file_format = check_body(engine, body, origin)
     deadline = deadline_of(body, arrival, engine.settings.timeout_s if longest_s is None else longest_s)
     with place or engine.take_place(bundle.name, arrival.client) as taken:
         ticket = engine.submit_on(taken, request, deadline, partial_images=partial_images)
     return ImageResponse(ticket, request, bundle, file_format, publish)
+
+
+class CheckedBody(NamedTuple):
+    """What a body asks for."""
+
+    bundle: Bundle
+    request: Request
+    file_format: FileFormat
+
+
+def check_body(engine: AsyncEngine, body: ImageBody, origin: Origin | None = None) -> CheckedBody:
+    """Check the body; raises RequestError or ConfigError."""
+    bundle = engine.catalogue.find(body.model)
+    file_format = parse_file_format(body)
+    request = engine.within_memory(request_from_body(body, bundle, engine.settings, origin), bundle.name)
+    return CheckedBody(bundle, request, file_format)
 
 
 def deadline_of(body: ImageBody, arrival: Arrival, longest_s: float) -> float:

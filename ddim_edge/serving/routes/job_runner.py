@@ -9,11 +9,13 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Self, TypeVar
 
+from ...bundle.bundle import Bundle
+from ...generation.requests.request import Request
 from ..errors import Cancelled, Draining, EngineDead, StoreFailed
 from ..http.access_log import log_job
 from ..http.arrival import Arrival
 from ..http.error_responses import error_body, logged_error, request_error_of
-from ..http.image_response import ImageResponse, submit_body
+from ..http.image_response import ImageResponse, check_body, submit_body
 from ..http.schemas import ImageBody
 from ..scheduling.async_engine import AsyncEngine
 from ..scheduling.submission import State, calls_per_image
@@ -69,16 +71,10 @@ class JobRunner:
         """Store and begin a job. A body without a seed gets one. Raises what ``submit_body`` does, and StoreFailed."""
         seed = secrets.randbelow(2**31) if body.seed is None else body.seed
         body = body.model_copy(update={"seed": seed})
+        if self._store.hands_out:
+            return await self._queue(body, base_url, request_id)
         response = self._submit(body, arrival, base_url)
-        order = Order(
-            id=f"job-{uuid.uuid4().hex}",
-            model=response.bundle.name,
-            body=body.model_dump(exclude_unset=True),
-            request_id=request_id,
-            created=int(time.time()),
-            base_url=base_url,
-            total=calls_per_image(response.request) * response.request.num_images,
-        )
+        order = _order(body, response.bundle, response.request, base_url, request_id)
         try:
             await self._store.add(order)
         except BaseException:
@@ -86,6 +82,14 @@ class JobRunner:
             raise
         self._follow(order, response)
         return await self.get(order.id)
+
+    async def _queue(self, body: ImageBody, base_url: str, request_id: str) -> StoredJob:
+        """Store a job for whichever process claims it."""
+        self._engine.engine_thread.check_open()
+        bundle, request, _ = check_body(self._engine, body)
+        order = _order(body, bundle, request, base_url, request_id)
+        await self._store.add(order)
+        return StoredJob(order, Report("queued", 0))
 
     async def get(self, job_id: str) -> StoredJob:
         """The job with an id; raises NotFound for an unknown or expired one."""
@@ -173,6 +177,18 @@ class JobRunner:
             end = _failed(error, 0)
             self._record(order, end, error, 0.0)
             await self._store.end(order.id, end)
+
+
+def _order(body: ImageBody, bundle: Bundle, request: Request, base_url: str, request_id: str) -> Order:
+    return Order(
+        id=f"job-{uuid.uuid4().hex}",
+        model=bundle.name,
+        body=body.model_dump(exclude_unset=True),
+        request_id=request_id,
+        created=int(time.time()),
+        base_url=base_url,
+        total=calls_per_image(request) * request.num_images,
+    )
 
 
 def _failed(error: Exception, calls: int) -> End:

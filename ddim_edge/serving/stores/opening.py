@@ -11,7 +11,7 @@ from .images import ImageStore
 from .jobs import JobStore
 from .memory import Limits, MemoryImages, MemoryJobs
 
-EXPECTED = "expected memory, sqlite:FILE, redis://HOST:PORT or rediss://HOST:PORT"
+EXPECTED = "expected memory, sqlite:FILE, redis://HOST:PORT, rediss://HOST:PORT or unix:///SOCKET"
 
 
 class Stores(NamedTuple):
@@ -36,6 +36,8 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
             return Stores(MemoryImages(images, clock), MemoryJobs(jobs, clock), _nothing)
         case "sqlite", str() if rest:
             return _open_sqlite(Path(rest), images, jobs)
+        case "redis" | "rediss" | "unix", _:
+            return _open_redis(settings)
         case _:
             raise ConfigError(f"--store: {scheme or 'an empty name'}: is no kind of store: {EXPECTED}")
 
@@ -46,6 +48,17 @@ def _open_sqlite(file: Path, images: Limits, jobs: Limits) -> Stores:
 
     opened = SqliteFile(file)
     return Stores(SqliteImages(opened, images), SqliteJobs(opened, jobs), opened.close)
+
+
+def _open_redis(settings: Settings) -> Stores:
+    try:
+        from .redis_server import connect
+        from .redis_store import RedisImages, RedisJobs
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"--store redis:// needs {error.name}: pip install 'ddim-edge[redis]'") from None
+    client = connect(settings.store)
+    jobs = RedisJobs(client, settings.keep_s, settings.job_timeout_s, settings.max_queue)
+    return Stores(RedisImages(client, settings.keep_s), jobs, client.aclose)
 
 
 async def _nothing() -> None:

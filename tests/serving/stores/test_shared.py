@@ -16,9 +16,12 @@ CAT = {"prompt": "cat", "num_inference_steps": 5, "seed": 1}
 Start = Callable[[], FastAPI]
 
 
-@pytest.fixture(params=["sqlite"])
-def store(tmp_path: Path) -> str:
-    return f"sqlite:{tmp_path / 'store.db'}"
+@pytest.fixture(params=["sqlite", "redis"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:{tmp_path / 'store.db'}"
+    address: str = request.getfixturevalue("redis_url")
+    return address
 
 
 @pytest.fixture
