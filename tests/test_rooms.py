@@ -16,7 +16,7 @@ _EXPORT = _ROOT.parent / "export"
 _SERVER = {"fastapi", "uvicorn", "h11", "starlette", "pydantic", "pydantic_core", "prometheus_client"}
 _PACKAGES: Mapping[str, Set[str]] = {
     "cli": {"numpy", "click", "rich"},
-    "serving": {"numpy", "PIL", *_SERVER},
+    "serving": {"numpy", "PIL", "redis", *_SERVER},
     "text": {"numpy", "tokenizers"},
     "images": {"numpy", "PIL"},
     "graphs": set(),
