@@ -72,7 +72,8 @@ def _words_of(path: Path) -> Iterator[list[str]]:
     elif path.suffix == ".service":
         yield from (shlex.split(line)[1:] for line in re.findall(r"^ExecStart=(.*)$", text, re.MULTILINE))
     elif path.suffix == ".md":
-        yield from (shlex.split(line, comments=True)[1:] for line in re.findall(r"^ddim-edge .*$", text, re.MULTILINE))
+        runs = re.findall(r"^docker run .* ddim-edge:\w+ (\w.*)$", text.replace("\\\n", ""), re.MULTILINE)
+        yield from (shlex.split(words) for words in runs)
     elif path.suffix == ".yaml":
         for document in documents(path):
             yield from _words_of_document(document)
