@@ -106,7 +106,7 @@ def submit_body(
     file_format = parse_file_format(body)
     request = engine.within_memory(request_from_body(body, bundle, engine.settings, origin), bundle.name)
     deadline = deadline_of(body, arrival, engine.settings.timeout_s if longest_s is None else longest_s)
-    with place or engine.take_place(bundle.name, arrival.client) as taken:
+    with place or engine.take_place(bundle.name, arrival.client, arrival.key) as taken:
         ticket = engine.submit_on(taken, request, deadline, partial_images=partial_images)
     return ImageResponse(ticket, request, bundle, file_format, publish)
 

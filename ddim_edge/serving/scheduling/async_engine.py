@@ -15,6 +15,8 @@ from ...generation.requests.option_table import Options
 from ...generation.requests.options import request_of
 from ...generation.requests.request import Request
 from ...runtime.hardware.memory import budget_bytes
+from ..api_keys import ApiKey
+from ..errors import ModelForbidden
 from ..settings import DEFAULTS, Settings
 from .admission import Admission, Place
 from .catalogue import Catalogue, Models
@@ -161,16 +163,23 @@ class AsyncEngine:
         with self.take_place(model) as place:
             return self.submit_on(place, request, deadline, partial_images=partial_images)
 
-    def take_place(self, model: str | None = None, client: str | None = None) -> Place:
+    def take_place(self, model: str | None = None, client: str | None = None, key: ApiKey | None = None) -> Place:
         """A place in the queue of ``model`` (None: the first one), before the work that comes before ``submit_on``.
 
-        ``client`` counts against ``settings.max_per_client``; None: no limit. Raises NotFound, QueueFull, Draining or
-        EngineDead.
+        ``client`` counts against ``settings.max_per_client``, or the limits of its ``key``; None: no limit. Raises
+        NotFound, ModelForbidden, QueueFull, KeyLimit, Draining or EngineDead.
         """
-        return self.engine_thread.take_place(self.catalogue.find(model).name, client)
+        name = self.catalogue.find(model).name
+        if key is not None and key.models is not None and name not in key.models:
+            allowed = ", ".join(key.models) or "none"
+            raise ModelForbidden(f"your API key may not use the model {name}, only: {allowed}", param="model")
+        return self.engine_thread.take_place(name, client, key)
 
     def submit_on(self, place: Place, request: Request, deadline: float, *, partial_images: int = 0) -> Ticket:
-        """Queue ``request`` on its place; ``deadline`` is in seconds of the clock. Raises Draining or EngineDead."""
+        """Queue ``request`` on its place; ``deadline`` is in seconds of the clock.
+
+        Raises KeyLimit, Draining or EngineDead.
+        """
         ticket = Ticket(self.engine_thread, place, request, deadline, partial_images)
         self.engine_thread.start()  # a mounted application gets no start event
         self.engine_thread.submit(ticket.submission, place)
