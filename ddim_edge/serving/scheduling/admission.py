@@ -64,6 +64,11 @@ class Admission:
         """How many requests wait, all models together."""
         return sum(place.is_waiting for place in self._places)
 
+    @property
+    def running(self) -> int:
+        """How many requests have begun and not ended, all models together."""
+        return sum(place.is_open and not place.is_waiting for place in self._places)
+
     def take(self, model: str, client: str | None, key: ApiKey | None = None) -> Place:
         """A place for a request of ``client``, None for one without a limit of its own; raises QueueFull or KeyLimit.
 

@@ -108,10 +108,10 @@ class AsyncEngine:
         self.loaded_models = LoadedModels(self.catalogue, settings.max_models, self._model_loader())
         if settings.preload:
             self.loaded_models.preload()
-        self.scheduler = Scheduler(self.loaded_models, self.metrics.image)
+        self.scheduler = Scheduler(self.loaded_models, self.metrics.image, self._on_begin)
         admission = Admission(settings.max_queue, settings.max_per_client, self._pace)
         self.engine_thread = EngineThread(self.scheduler, admission, clock)
-        self.metrics.watch_queue(lambda: self.engine_thread.queued)
+        self.metrics.watch_queue(lambda: self.engine_thread.queued, lambda: self.engine_thread.running)
 
     def _model_loader(self) -> Callable[[Bundle], LoadedModel]:
         settings = self.settings
@@ -131,6 +131,9 @@ class AsyncEngine:
         if settings.max_memory is None:
             return None
         return MemoryLimits(self.catalogue.bundles, settings.provider, settings.max_memory, settings.max_rows)
+
+    def _on_begin(self, submission: Submission) -> None:
+        self.metrics.begun(submission.model, self.engine_thread.clock() - submission.queued_at)
 
     def _on_call(self, model: str, rows: int, seconds: float) -> None:
         self.metrics.network_call(model, rows, seconds)

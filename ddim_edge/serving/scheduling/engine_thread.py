@@ -66,6 +66,12 @@ class EngineThread:
         with self._changed:
             return self._admission.waiting
 
+    @property
+    def running(self) -> int:
+        """How many requests have begun and not ended."""
+        with self._changed:
+            return self._admission.running
+
     def take_place(self, model: str, client: str | None, key: ApiKey | None = None) -> Place:
         """A place in the model's queue; raises EngineDead, Draining, QueueFull or KeyLimit."""
         with self._changed:
@@ -77,7 +83,7 @@ class EngineThread:
         with self._changed:
             self.check_open()
             self._admission.check_work(place, submission)
-            place.submission = submission
+            place.submission, submission.queued_at = submission, self.clock()
             self._arrived.append(submission)
             self._submissions.add(submission)
             self._changed.notify_all()

@@ -30,12 +30,18 @@ LOG = logging.getLogger("ddim_edge.serving")
 class Scheduler:
     """Admits requests and steps each busy model once per turn. Not thread-safe; called by the engine thread alone.
 
-    ``waiting`` is the queue; append to it. ``on_image`` is called with the model's name for every finished image.
+    ``waiting`` is the queue; append to it. ``on_image`` is called with the model's name for every finished image,
+    ``on_begin`` with every request that begins.
     """
 
-    def __init__(self, models: LoadedModels, on_image: Callable[[str], None] = lambda _model: None) -> None:
+    def __init__(
+        self,
+        models: LoadedModels,
+        on_image: Callable[[str], None] = lambda _model: None,
+        on_begin: Callable[[Submission], None] = lambda _submission: None,
+    ) -> None:
         self.waiting: deque[Submission] = deque()
-        self._models, self._on_image = models, on_image
+        self._models, self._on_image, self._on_begin = models, on_image, on_begin
         self._computed_rows = 0
 
     def turn(self, now: float) -> None:
@@ -118,6 +124,7 @@ class Scheduler:
         self.waiting.remove(submission)
         model.running.append(submission)
         submission.state = "running"
+        self._on_begin(submission)
         try:
             submission.model_sha256, submission.precision = model.bundle.sha256, model.precision
             for index in range(submission.request.num_images):
