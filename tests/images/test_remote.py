@@ -9,6 +9,7 @@ from typing import Any
 import fsspec
 import numpy as np
 import pytest
+from fsspec.registry import _registry
 
 import ddim_edge
 from ddim_edge.images.remote import RemoteFolder
@@ -105,7 +106,7 @@ def test_a_url_that_cannot_be_used(url: str, words: str) -> None:
 @pytest.mark.parametrize(("package", "command"), [("fsspec", "'ddim-edge[remote]' s3fs"), ("s3fs", "s3fs")])
 def test_a_missing_package_is_named(package: str, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, package, None)
-    monkeypatch.delitem(fsspec.registry._registry, "s3", raising=False)
+    monkeypatch.delitem(_registry, "s3", raising=False)
     with pytest.raises(ddim_edge.ConfigError) as error:
         RemoteFolder("s3://bucket/images/")
     assert str(error.value).endswith(f"pip install {command}")
