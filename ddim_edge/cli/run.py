@@ -33,9 +33,8 @@ from .half_blocks import half_blocks
 from .image_options import image_options, make_request, read_origin, samplers_help
 from .output import EstimateOptions, FileOutput, FolderOptions, FolderOutput, free_names, new_folder
 from .progress import step_bar
+from .run_requests import DEFAULT_MODEL, requests_option
 from .shards import ALL, Shard, check_shard, shard_options
-
-DEFAULT_MODEL = "fashion-mnist"
 
 
 @click.command("run", epilog=f"\b\nSamplers:\n{samplers_help()}")
@@ -90,6 +89,7 @@ DEFAULT_MODEL = "fashion-mnist"
 @click.option("--show", is_flag=True, help="Show the images in the terminal.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 @click.option("--json", "as_json", is_flag=True, envvar="DDIM_EDGE_RUN_JSON", help="Print one machine-readable line.")
+@requests_option
 def run_command(
     model: str | None,
     device: Device,
@@ -126,6 +126,7 @@ def run_command(
       ddim-edge run stable-diffusion --prompts prompts.txt --output images/
       ddim-edge run --init-image coat.png --strength 0.6 --labels coat
       ddim-edge run controlled --prompt "a house" --control-image edges.png --control-scale 0.8
+      ddim-edge run --requests orders.csv --output images/
       ddim-edge run --from-image shoes.png --output again.png
     """
     check_shard(shard, output)
