@@ -206,6 +206,8 @@ def _run(pipeline: Pipeline, request: Request, destination: FileOutput | FolderO
         destination.write()
     except KeyboardInterrupt:
         raise click.Abort(destination.interruption_message(request)) from None
+    finally:
+        destination.close()
     return time.perf_counter() - began
 
 
