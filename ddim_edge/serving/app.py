@@ -86,13 +86,13 @@ def _openapi_document(app: FastAPI, settings: Settings) -> dict[str, Any]:
         for path, item in document["paths"].items():
             for operation in item.values():
                 operation["responses"].pop("422", None)
-                if settings.api_key is not None and needs_key(path):
+                if settings.needs_key and needs_key(path):
                     operation["security"] = [{"key": []}]
                     operation["responses"]["401"] = operation["responses"]["403"] | {"description": "Unauthorized"}
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
-        if settings.api_key is not None:
+        if settings.needs_key:
             document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         app.openapi_schema = document
     return app.openapi_schema

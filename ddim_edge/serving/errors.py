@@ -5,10 +5,12 @@
     DdimEdgeError
     └── RequestError
         ├── BadRequest       400  an option that this server or this model does not support
+        ├── ModelForbidden   403  a model that the API key may not use
         ├── NotFound         404  an unknown model, job, image or path
         ├── RequestTimeout   408  the client sent its request too slowly
         ├── TooLarge         413  a request body over the limit
         ├── QueueFull        429  too many requests are waiting, of all clients or of this one
+        ├── KeyLimit         429  a limit of the API key is reached
         ├── Cancelled        499  cancelled by the client
         ├── ModelFailed      500  a network failed, or a model cannot be opened
         ├── Draining         503  the server is shutting down
@@ -47,6 +49,12 @@ class BadRequest(RequestError):
     """An option that this server or this model does not support."""
 
 
+class ModelForbidden(RequestError):
+    """A model that the API key may not use."""
+
+    status, kind, code = 403, "permission_error", "model_not_allowed"
+
+
 class NotFound(RequestError):
     """An unknown model, job, image or path."""
 
@@ -69,6 +77,12 @@ class QueueFull(RequestError):
     """Too many requests are waiting, of all clients or of this one."""
 
     status, kind, code = 429, "rate_limit_error", "queue_full"
+
+
+class KeyLimit(QueueFull):
+    """A limit of the API key is reached."""
+
+    code = "key_limit"
 
 
 class Cancelled(RequestError):

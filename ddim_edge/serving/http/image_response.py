@@ -104,7 +104,7 @@ def submit_body(
     """
     bundle, request, file_format = check_body(engine, body, origin)
     deadline = deadline_of(body, arrival, engine.settings.timeout_s if longest_s is None else longest_s)
-    with place or engine.take_place(bundle.name, arrival.client) as taken:
+    with place or engine.take_place(bundle.name, arrival.client, arrival.key) as taken:
         ticket = engine.submit_on(taken, request, deadline, partial_images=partial_images)
     return ImageResponse(ticket, request, bundle, file_format, publish)
 

@@ -63,7 +63,7 @@ async def _submit(
         raise BadRequest("image: send the picture as a file of a multipart form", param="image")
     bundle, arrival = engine.catalogue.find(body.model), arrival_of(http, engine.settings)
     shape = bundle.image_shape(*parse_size(body, bundle))
-    with engine.take_place(bundle.name, arrival.client) as place:
+    with engine.take_place(bundle.name, arrival.client, arrival.key) as place:
         left = deadline_of(body, arrival, engine.settings.timeout_s) - engine.engine_thread.clock()
         origin = await _read_origin(decoders, files, shape, left)
         http.state.body.release()

@@ -54,6 +54,11 @@ class Submission:
     partial_images: int = 0
     client: str | None = None
     """Who sent it: clients share a model's rows evenly."""
+    queued_at: float = 0.0
+    """When it came into the queue, in seconds of EngineThread's clock."""
+    rank: int | None = None
+    """Its place among the waiting requests, the lowest first: the rows that it needs, plus those that the scheduler had
+    computed when it arrived. None before it is in the scheduler's queue."""
     jobs: dict[Job, int] = field(default_factory=dict)
     """The jobs that have not ended, with the index of their image."""
     finished_calls: int = 0
