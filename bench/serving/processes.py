@@ -62,7 +62,7 @@ class Server:
 
     def tree_rss_kib(self) -> int:
         """The sum of the resident sizes of the process and of all below it, in KiB."""
-        return sum(map(_rss_kib, _tree(self.pid)))
+        return sum(map(_rss_kib, tree(self.pid)))
 
     def open_files(self) -> int:
         """The number of files and connections that the process has open; 0 where it has ended."""
@@ -128,13 +128,13 @@ def baseline(requests_a_batch: int) -> Server:
     return Server(f"litserve-{requests_a_batch}", arguments, "/predict", port)
 
 
-def _tree(pid: int) -> Iterator[int]:
+def tree(pid: int) -> Iterator[int]:
     """The process and all below it; a process that has ended has none."""
     yield pid
     with contextlib.suppress(OSError):
         for task in Path(f"/proc/{pid}/task").iterdir():
             for child in (task / "children").read_text().split():
-                yield from _tree(int(child))
+                yield from tree(int(child))
 
 
 def _rss_kib(pid: int) -> int:

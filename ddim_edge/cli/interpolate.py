@@ -32,7 +32,8 @@ FRAME_MS = 120
     "--output",
     "-o",
     metavar="PATH",
-    help="A .png (a grid), .gif or .npy file, or a folder (DIR/).  [default: a .png named after the model]",
+    help="A .png, .jpg or .webp file (a grid), a .gif or .npy file, or a folder (DIR/).  "
+    "[default: a .png named after the model]",
 )
 @click.option("--model", "-m", default="fashion-mnist", help="A bundled model's name or a bundle's folder.")
 @click.option(

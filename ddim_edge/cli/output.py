@@ -11,11 +11,14 @@ import numpy as np
 
 from ..arrays import Pixels
 from ..config import whole_number
+from ..errors import OutputError
 from ..files import output_errors, write_file, write_new_file
 from ..generation.requests.request import Request
 from ..generation.results import Progress
 from ..images.encode import gif_bytes, grid, png_bytes
 from ..images.save import RUN_FILE, ImageFolder, check_can_write, check_suffix, create_folder, file_bytes
+from .beside import Beside
+from .shards import ALL, Shard
 
 
 def free_names(model: str, file_format: str) -> Iterator[Path]:
@@ -83,12 +86,13 @@ class FileOutput:
         index: int | None,
         estimates: EstimateOptions,
         other_names: Iterator[Path] | None = None,
+        png_level: int | None = None,
     ) -> None:
         check_suffix(path)
         check_can_write(path)
         estimates.check()
         self.path, self.index, self.estimates, self._other_names = path, index, estimates, other_names
-        self._recipe = recipe
+        self._recipe, self._png_level = recipe, png_level
         self._batches: list[Pixels] = []
         self._frames: dict[int, list[Pixels]] = {}
 
@@ -118,7 +122,8 @@ class FileOutput:
 
     def write(self) -> None:
         recipe = {**self._recipe(), **({} if self.index is None else {"index": self.index})}
-        self.path = write_image_file(self.path, file_bytes(self.path, self.images, recipe), self._other_names)
+        contents = file_bytes(self.path, self.images, recipe, self._png_level)
+        self.path = write_image_file(self.path, contents, self._other_names)
         frames = {calls: grid(np.concatenate(batches)) for calls, batches in sorted(self._frames.items())}
         if self.estimates.animate:
             write_file(self.path.with_suffix(".gif"), gif_bytes(list(frames.values())))
@@ -130,49 +135,81 @@ class FileOutput:
         return "interrupted: nothing was written. With a folder as --output, a run can be resumed"
 
 
+class FolderOptions(NamedTuple):
+    """How a folder is shared with other processes, and how its files are encoded."""
+
+    machine: Callable[[], Mapping[str, str] | None]
+    """The facts of this machine, known once the model is open; None for a folder that any machine may write."""
+    shard: Shard = ALL
+    png_level: int | None = None
+
+
 class FolderOutput:
     """Writes one file per image to a folder, batch by batch. A run that was interrupted can be resumed.
 
     ``recipe`` is called at once only if the folder has images, which may be of another run: the model's hash may not be
-    known yet.
+    known yet. ``machine`` is called when the first batch is to be made.
     """
 
     def __init__(
-        self, folder: Path, recipe: Callable[[], Mapping[str, Any]], suffix: str, estimates: EstimateOptions
+        self,
+        folder: Path,
+        recipe: Callable[[], Mapping[str, Any]],
+        suffix: str,
+        estimates: EstimateOptions,
+        options: FolderOptions,
     ) -> None:
         estimates.check()
-        self.path, self.estimates = folder, estimates
+        self.path, self.estimates, self.options = folder, estimates, options
         self.num_made = 0
         self._recipe, self._suffix = recipe, suffix
+        self._written = Beside()
         create_folder(folder)
         if (folder / RUN_FILE).exists():
-            _ = self._folder
+            self._open(None)
+
+    def _open(self, machine: Mapping[str, str] | None) -> ImageFolder:
+        return ImageFolder(self.path, self._recipe(), self._suffix, machine, self.options.png_level)
 
     @functools.cached_property
     def _folder(self) -> ImageFolder:
-        return ImageFolder(self.path, self._recipe(), self._suffix)
+        return self._open(self.options.machine())
 
     def chunks(self, request: Request) -> Sequence[range]:
-        """The batches with a missing image. The whole batch is generated again, so that its images are the same."""
-        return [chunk for chunk in request.chunks() if not all(map(self._folder.holds, chunk))]
+        """The shard's batches with a missing image. The whole batch is made again, so that its images are the same."""
+        mine = self.options.shard.of(request.chunks())
+        return [chunk for chunk in mine if not all(map(self._folder.holds, chunk))]
 
     def take(self, progress: Progress) -> None:
+        """Write what a network call made, in a thread beside the next calls."""
         if self.estimates.saves(progress.calls):
-            for index, estimate in zip(progress.indices, progress.estimates(), strict=True):
-                path = _estimate_path(self._folder.path(index), progress.calls)
-                write_file(path, png_bytes(estimate, {"estimate_after": progress.calls}))
-        if progress.images is None:
-            return
-        for index, image in zip(progress.indices, progress.images, strict=True):
+            self._written.do(self._write_estimates, progress.indices, progress.estimates(), progress.calls)
+        if progress.images is not None:
+            self._written.do(self._write_images, progress.indices, progress.images)
+            self.num_made += len(progress.images)
+
+    def _write_estimates(self, indices: range, estimates: Pixels, calls: int) -> None:
+        for index, estimate in zip(indices, estimates, strict=True):
+            path = _estimate_path(self._folder.path(index), calls)
+            write_file(path, png_bytes(estimate, {"estimate_after": calls}))
+
+    def _write_images(self, indices: range, images: Pixels) -> None:
+        for index, image in zip(indices, images, strict=True):
             self._folder.add(index, image)
-        self.num_made += len(progress.images)
 
     def write(self) -> None:
-        """Does nothing: each batch was written when it was finished."""
+        """Wait until all batches are written."""
+        self._written.wait()
 
     def interruption_message(self, request: Request) -> str:
-        done = sum(map(self._folder.holds, range(request.num_images)))
-        return f"interrupted with {done} of {request.num_images} images in {self.path}: run the same command to go on"
+        with contextlib.suppress(OutputError):
+            self._written.wait()
+        indices = [index for chunk in self.options.shard.of(request.chunks()) for index in chunk]
+        done = sum(map(self._folder.holds, indices))
+        of_shard = "" if self.options.shard == ALL else f" of shard {self.options.shard}"
+        return (
+            f"interrupted with {done} of {len(indices)} images{of_shard} in {self.path}: run the same command to go on"
+        )
 
 
 def _estimate_path(path: Path, calls: int) -> Path:

@@ -48,6 +48,13 @@ KEY_VARIABLE = "DDIM_EDGE_API_KEY"
     "--keep-mb", type=click.IntRange(1), default=256, help="Maximum size of the results of jobs that are kept, in MB."
 )
 @click.option(
+    "--store",
+    default="memory",
+    metavar="STORE",
+    help="Where jobs and images with a URL are kept: memory, sqlite:FILE for processes of one machine, "
+    "redis://HOST for any.",
+)
+@click.option(
     "--max-models",
     type=int,
     default=2,
@@ -134,6 +141,7 @@ def serve_command(
     max_queue: int,
     max_per_client: int,
     keep_mb: int,
+    store: str,
     max_models: int,
     max_images: int,
     max_steps: int,
@@ -193,6 +201,7 @@ def serve_command(
         max_queue=max_queue,
         max_per_client=max_per_client,
         keep_bytes=keep_mb * 2**20,
+        store=store,
         max_models=max_models,
         preload=not lazy,
         warm_up=partial(click.echo, err=True) if warmup else None,

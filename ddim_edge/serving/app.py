@@ -18,11 +18,12 @@ from .http.idempotency import IdempotencyMiddleware
 from .http.security import SecurityMiddleware, needs_key
 from .http.uploads import Decoders
 from .routes import edits, generations, health, images, jobs, kserve, page
-from .routes.images import ImageStore
+from .routes.job_runner import JobRunner
 from .scheduling.async_engine import AsyncEngine
 from .scheduling.catalogue import Models
 from .scheduling.engine_thread import Clock
 from .settings import DEFAULTS, Settings
+from .stores.opening import open_stores
 
 
 def create_app(
@@ -33,16 +34,17 @@ def create_app(
     ``app.state.engine`` is its AsyncEngine. Raises BundleError, ProviderError or ConfigError if a model cannot be
     served.
     """
+    stores = open_stores(settings, clock)
     engine = AsyncEngine(models, settings, clock=clock)
     app = FastAPI(title="ddim-edge", version=__version__, docs_url=None, redoc_url=None, lifespan=_lifespan)
     app.state.engine = engine
     app.state.decoders = decoders = Decoders(settings.max_pixels, engine.engine_thread.check_open)
-    store = ImageStore(settings.keep_s, settings.keep_images, settings.keep_bytes, clock)
+    app.state.jobs = runner = JobRunner(engine, stores)
     routers = (
-        generations.routes(engine, store, started=int(time.time())),
-        edits.routes(engine, store, decoders),
-        jobs.routes(engine, store, clock),
-        images.routes(store),
+        generations.routes(engine, stores.images, started=int(time.time())),
+        edits.routes(engine, stores.images, decoders),
+        jobs.routes(runner, settings),
+        images.routes(stores.images),
         health.routes(engine),
         kserve.routes(engine),
         page.routes(),
@@ -72,7 +74,7 @@ def _add_middleware(app: FastAPI, engine: AsyncEngine, clock: Clock) -> None:
 
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    async with app.state.engine:
+    async with app.state.jobs, app.state.engine:
         try:
             yield
         finally:

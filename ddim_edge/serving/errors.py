@@ -17,6 +17,7 @@
         ├── EngineDead       503  the engine thread has stopped after an internal error
         ├── Overloaded       503  too many connections, or too many uploads at once
         ├── OutOfMemory      503  the server has too little memory for the request
+        ├── StoreFailed      503  the store of images and jobs cannot be reached
         ├── DeadlinePassed   504  the request took longer than its timeout
         └── DiskFull         507  the server's disk is full
 """
@@ -118,6 +119,12 @@ class OutOfMemory(RequestError):
     """The server has too little memory for the request."""
 
     status, kind, code, retry_after = 503, "server_error", "out_of_memory", 5
+
+
+class StoreFailed(RequestError):
+    """The store of images and jobs cannot be reached."""
+
+    status, kind, code, retry_after = 503, "server_error", "store_failed", 5
 
 
 class DeadlinePassed(RequestError):

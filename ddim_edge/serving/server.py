@@ -32,7 +32,7 @@ _ANSWER_S = 4.0
 _STUCK_S = 10.0
 """Seconds from the end of the drain until the process ends in any case."""
 _TICKS_A_SECOND = 10
-_SWITCH_S = 0.001
+SWITCH_S = 0.001
 """Python's switch interval. The engine's thread waits so long for the event loop's, once or twice a step: at the usual
 5 ms, a hundred requests at once would double the time of an image."""
 
@@ -125,7 +125,7 @@ def serve(app: FastAPI, listener: socket.socket) -> int:
     """
     engine: AsyncEngine = app.state.engine
     log_to_stderr(engine.settings.log_prompts)
-    sys.setswitchinterval(_SWITCH_S)
+    sys.setswitchinterval(SWITCH_S)
     Server(_config(app, engine.settings), engine).run(sockets=[listener])
     return 0 if engine.engine_thread.alive else EXIT_ENGINE_FAILED
 

@@ -53,6 +53,9 @@ class Settings:
     """Most seconds of a request from its arrival, waiting included."""
     job_timeout_s: float = 3600.0
     """Most seconds of a job of /v1/jobs, waiting included."""
+    store: str = field(default="memory", repr=False)
+    """Where images with a URL and jobs are kept: ``memory``, ``sqlite:FILE`` or ``redis://HOST``; all processes with
+    one store answer for each other."""
     keep_s: float = 3600.0
     """Seconds that an ended job, or an image with a URL, is kept."""
     keep_jobs: int = 100

@@ -73,8 +73,7 @@ class Submission:
     """Image index and number of calls of each Partial event so far."""
 
     def __post_init__(self) -> None:
-        request = self.request
-        self.calls_per_image = len(schedule_of(request.sampler, request.num_steps, request.strength).timesteps)
+        self.calls_per_image = calls_per_image(self.request)
         self.partial_after_calls = partial_calls(self.calls_per_image, self.partial_images)
 
     @property
@@ -101,6 +100,11 @@ class Submission:
     def calls(self) -> int:
         """Network calls so far, over all images. May be read from any thread."""
         return self.finished_calls + sum(job.calls for job in tuple(self.jobs))
+
+
+def calls_per_image(request: Request) -> int:
+    """Network calls of one image."""
+    return len(schedule_of(request.sampler, request.num_steps, request.strength).timesteps)
 
 
 def partial_calls(calls: int, count: int) -> frozenset[int]:
