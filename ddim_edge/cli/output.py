@@ -133,6 +133,9 @@ class FileOutput:
             if self.estimates.saves(calls):
                 write_file(_estimate_path(self.path, calls), png_bytes(frame, {"estimate_after": calls}))
 
+    def close(self) -> None:
+        """Does nothing."""
+
     def interruption_message(self, _request: Request) -> str:
         return "interrupted: nothing was written. With a folder as --output, a run can be resumed"
 
@@ -213,6 +216,10 @@ class FolderOutput:
     def write(self) -> None:
         """Wait until all batches are written."""
         self._written.wait()
+
+    def close(self) -> None:
+        """End the writing, also after an error: nothing is written once the command has ended."""
+        self._written.close()
 
     def interruption_message(self, request: Request) -> str:
         with contextlib.suppress(OutputError):

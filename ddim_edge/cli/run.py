@@ -34,9 +34,8 @@ from .half_blocks import half_blocks
 from .image_options import image_options, make_request, read_origin, samplers_help
 from .output import EstimateOptions, FileOutput, FolderOptions, FolderOutput, free_names, new_folder
 from .progress import step_bar
+from .run_requests import DEFAULT_MODEL, requests_option
 from .shards import ALL, Shard, check_shard, shard_options
-
-DEFAULT_MODEL = "fashion-mnist"
 
 
 @click.command("run", epilog=f"\b\nSamplers:\n{samplers_help()}")
@@ -93,6 +92,7 @@ DEFAULT_MODEL = "fashion-mnist"
 @click.option("--show", is_flag=True, help="Show the images in the terminal.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 @click.option("--json", "as_json", is_flag=True, envvar="DDIM_EDGE_RUN_JSON", help="Print one machine-readable line.")
+@requests_option
 def run_command(
     model: str | None,
     device: Device,
@@ -131,6 +131,7 @@ def run_command(
       ddim-edge run stable-diffusion --prompts prompts.txt --output images/
       ddim-edge run --init-image coat.png --strength 0.6 --labels coat
       ddim-edge run controlled --prompt "a house" --control-image edges.png --control-scale 0.8
+      ddim-edge run --requests orders.csv --output images/
       ddim-edge run --from-image shoes.png --output again.png
     """
     output = local_or_url(output)
@@ -212,6 +213,8 @@ def _run(pipeline: Pipeline, request: Request, destination: FileOutput | FolderO
         destination.write()
     except KeyboardInterrupt:
         raise click.Abort(destination.interruption_message(request)) from None
+    finally:
+        destination.close()
     return time.perf_counter() - began
 
 

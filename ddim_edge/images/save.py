@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +45,7 @@ class ImageFolder:
     An interrupted run continues here: ``holds`` says which images are done. OutputError where the folder cannot be
     written, has the images of a run with another recipe, or was begun on another kind of machine than ``machine``, the
     facts of this one; None does not look at the machine. ``png_level`` as in ``image_bytes``.
+    ``own_recipe`` returns the recipe of an image by its index, where each has its own; None for that of the run.
     """
 
     def __init__(
@@ -54,9 +55,11 @@ class ImageFolder:
         suffix: str = ".png",
         machine: Mapping[str, str] | None = None,
         png_level: int | None = None,
+        own_recipe: Callable[[int], Mapping[str, Any]] | None = None,
     ) -> None:
         self.storage = storage_of(folder) if isinstance(folder, Path) else folder
         self.recipe, self.suffix, self.png_level = recipe, suffix, png_level
+        self._own_recipe = own_recipe
         self.storage.create()
         self._claim(machine)
 
@@ -104,7 +107,7 @@ class ImageFolder:
         return image_bytes(image, self.suffix, self._recipe_of(index), self.png_level)
 
     def _recipe_of(self, index: int) -> Mapping[str, Any]:
-        return {**self.recipe, "index": index}
+        return {**self.recipe, "index": index} if self._own_recipe is None else self._own_recipe(index)
 
 
 def differences(machine: Mapping[str, str], other: Mapping[str, Any]) -> str:

@@ -13,7 +13,7 @@ COPY . .
 RUN python3 -m pip wheel --no-cache-dir --no-deps --wheel-dir /wheels . \
     && python3 -m venv --without-pip /opt/ddim-edge \
     && python3 -m pip --python /opt/ddim-edge/bin/python install --no-cache-dir --constraint constraints.txt \
-       "$(echo /wheels/*.whl)[cpu,serve,text]" \
+       "$(echo /wheels/*.whl)[cpu,serve,text,redis]" \
     && mkdir --parents /volumes/cache /volumes/images
 
 FROM ${BASE}

@@ -5,13 +5,14 @@ from pathlib import Path
 
 import click
 import pytest
+import yaml
 
 from ddim_edge.cli import cli
 from ddim_edge.serving.http.security import needs_key
+from ddim_edge.serving.scheduling.metrics import Metrics
 from tests.deploy.files import (
     DEPLOY,
     DOCKERFILES,
-    ROOT,
     YAML_FILES,
     CommandLine,
     all_pods,
@@ -118,12 +119,29 @@ def test_the_shards_are_as_many_as_the_indices_of_the_job() -> None:
     assert f"--shard={INDEX}/{job['spec']['completions']}" in line.words
 
 
-def test_the_autoscaler_asks_for_a_metric_that_the_server_has() -> None:
-    app = (ROOT / "ddim_edge/serving/scheduling/metrics.py").read_text(encoding="utf-8")
+def test_the_autoscaler_asks_for_metrics_that_the_server_has() -> None:
+    names = {family.name for family in Metrics().registry.collect()}
     (scaled,) = manifests("ScaledObject")
-    query = scaled["spec"]["triggers"][0]["metadata"]["query"]
-    (metric,) = re.findall(r"ddim_edge_\w+", query)
-    assert f'"{metric}"' in app
+    queries = [trigger["metadata"]["query"] for trigger in scaled["spec"]["triggers"]]
+    asked = [metric for query in queries for metric in re.findall(r"ddim_edge_\w+", query)]
+    assert asked == ["ddim_edge_queue_depth", "ddim_edge_running_requests"]
+    assert names.issuperset(asked)
+
+
+def test_ray_serve_takes_the_configuration() -> None:
+    pytest.importorskip("ray.serve")
+    from ray.serve.schema import ServeDeploySchema
+
+    from ddim_edge.serving import ray as application
+
+    (service,) = manifests("RayService")
+    (config,) = ServeDeploySchema(**yaml.safe_load(service["spec"]["serveConfigV2"])).applications
+    module, _, function = config.import_path.partition(":")
+    assert (module, function) == (application.__name__, application.build.__name__)
+    arguments = application.Arguments(**config.args)
+    application.settings_of(arguments.settings)
+    names = [each.name for each in config.deployments]
+    assert names == [application.deployment_of(application.settings_of({})).name]
 
 
 def test_every_kustomization_lists_files_that_exist() -> None:

@@ -57,7 +57,8 @@ class JobRunner:
 
     async def __aenter__(self) -> Self:
         if self._store.shared:
-            self._loops = [asyncio.create_task(_forever(each)) for each in (self._report, self._claim)]
+            work = (self._report, self._claim) if self._engine.settings.make_jobs else (self._report,)
+            self._loops = [asyncio.create_task(_forever(each)) for each in work]
         return self
 
     async def __aexit__(self, *_: object) -> None:

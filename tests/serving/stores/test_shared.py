@@ -13,7 +13,7 @@ from tests.serving.gate import Gate
 from tests.serving.live import wait_until
 
 CAT = {"prompt": "cat", "num_inference_steps": 5, "seed": 1}
-Start = Callable[[], FastAPI]
+Start = Callable[..., FastAPI]
 
 
 @pytest.fixture(params=["sqlite", "redis"])
@@ -26,7 +26,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def start(tiny_bundle: Path, store: str) -> Start:
-    return lambda: create_app({"tiny": tiny_bundle}, Settings(store=store, max_rows=1))
+    return lambda **options: create_app({"tiny": tiny_bundle}, Settings(store=store, max_rows=1, **options))
 
 
 def ended(client: TestClient, path: str) -> dict[str, Any]:
@@ -63,10 +63,11 @@ def test_a_job_without_a_seed_is_stored_with_one(start: Start) -> None:
         assert 0 <= seed < 2**31
 
 
-def test_a_job_is_cancelled_through_the_other_server(start: Start) -> None:
+def test_a_job_is_cancelled_through_the_other_server(start: Start, store: str) -> None:
     app = start()
+    others = start(make_jobs=store.startswith("sqlite"))  # so that the job is made by the first
     gate = Gate(app.state.engine, "tiny")
-    with TestClient(app) as one, TestClient(start()) as other:
+    with TestClient(app) as one, TestClient(others) as other:
         path = one.post("/v1/jobs", json=CAT).headers["Location"]
         gate.wait()
         (submission,) = app.state.engine.scheduler.submissions()
