@@ -9,6 +9,7 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from ddim_edge.serving import Settings, create_app
+from ddim_edge.serving.api_keys import ApiKeys
 from tests.serving.gate import Gate
 from tests.serving.live import wait_until
 
@@ -77,3 +78,11 @@ def test_a_job_is_cancelled_through_the_other_server(start: Start, store: str) -
         wait_until(lambda: not app.state.jobs.running)
         for client in (one, other):
             assert client.get(path).json()["status"] == "cancelled"
+
+
+def test_a_job_for_a_model_that_the_key_may_not_use(tiny_bundle: Path, store: str, tmp_path: Path) -> None:
+    file = tmp_path / "keys.toml"
+    file.write_text('[[keys]]\nname = "a"\nkey = "k"\nmodels = ["other"]\n')
+    app = create_app({"tiny": tiny_bundle}, Settings(store=store, api_keys=ApiKeys(file)))
+    with TestClient(app, headers={"Authorization": "Bearer k"}) as client:
+        assert client.post("/v1/jobs", json=CAT).json()["error"]["code"] == "model_not_allowed"
