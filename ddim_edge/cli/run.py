@@ -27,6 +27,7 @@ from ..images.save import is_folder
 from ..networks.components import unet_graph
 from ..runtime.providers.device import Device
 from ..runtime.sessions.pool import computes_in
+from .destination import archive_of, archive_options, local_or_url
 from .device_options import device_options, max_memory_option
 from .from_image import device_for, recipe_in, remade
 from .half_blocks import half_blocks
@@ -57,7 +58,8 @@ from .shards import ALL, Shard, check_shard, shard_options
     "--output",
     "-o",
     metavar="PATH",
-    help="A .png, .jpg, .webp or .npy file for all images, or a folder (DIR/) for one file per image.  "
+    help="A .png, .jpg, .webp or .npy file for all images, or a folder (DIR/) for one file per image; a folder "
+    "may be in a store: s3://bucket/folder/.  "
     "[default: a new file, or with --prompts a new folder, named after the model]",
 )
 @click.option(
@@ -74,6 +76,7 @@ from .shards import ALL, Shard, check_shard, shard_options
     help="Compression of PNG files: 0 is fast, 9 is small.  [default: zlib's own, 6]",
 )
 @shard_options
+@archive_options
 @click.option(
     "--from-image",
     type=click.Path(path_type=Path),
@@ -101,6 +104,8 @@ def run_command(
     png_level: int | None,
     shard: Shard | None,
     mixed_machines: bool,
+    archive: str | None,
+    images_per_tar: int,
     from_image: Path | None,
     init_image: Path | None,
     mask: Path | None,
@@ -129,12 +134,12 @@ def run_command(
       ddim-edge run --requests orders.csv --output images/
       ddim-edge run --from-image shoes.png --output again.png
     """
+    output = local_or_url(output)
     check_shard(shard, output)
     recipe = recipe_in(from_image, choices) if from_image else {}
     device = device_for(recipe, device) if recipe else device
     bundle = open_bundle(model or recipe.get("model", DEFAULT_MODEL))
-    values = recipe or choices
-    sizes = values.get("height"), values.get("width")
+    sizes = (recipe or choices).get("height"), (recipe or choices).get("width")
     shape = bundle.image_shape(*sizes)
     encoded = read_latents(latents, bundle.sample_shape_for(*sizes)) if latents else None
     controls = control_samples(bundle, control_image, shape)
@@ -153,7 +158,8 @@ def run_command(
     estimates = EstimateOptions(animate=gif, every=save_every)
     # A recipe has the model's hash, which is computed while networks are opened.
     used = partial(recipe_of, bundle, request, precision=computes_in(unet_graph(bundle), device))
-    options = FolderOptions(lambda: None if mixed_machines else machine_of(pipeline), shard or ALL, png_level)
+    tars = archive_of(archive, images_per_tar, request, target, estimates)
+    options = FolderOptions(lambda: None if mixed_machines else machine_of(pipeline), shard or ALL, png_level, tars)
     other_names = None if output else names
     destination = _destination(target, used, recipe.get("index"), file_format, estimates, options, other_names)
     # Networks can have gigabytes: they are opened after all other checks.
@@ -190,7 +196,7 @@ def _destination(
         return FileOutput(Path(target), recipe, index, estimates, other_names, options.png_level)
     if estimates.animate:
         raise ConfigError("--gif animates one image file: give a file, not a folder, as --output")
-    folder = Path(target) if other_names is None else new_folder(itertools.chain([Path(target)], other_names))
+    folder = target if other_names is None else str(new_folder(itertools.chain([Path(target)], other_names)))
     return FolderOutput(folder, recipe, f".{file_format}", estimates, options)
 
 
