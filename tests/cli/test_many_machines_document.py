@@ -20,7 +20,7 @@ _KUBERNETES = re.findall(r"^args: (\[.*\"--shard\".*\])$", _TEXT, re.MULTILINE)
 
 
 def _run(invoke: Invoke, arguments: list[str]) -> None:
-    fewer = [re.sub("^1000000$|^1000$", "5", argument).replace("/images/", "images/") for argument in arguments]
+    fewer = [re.sub("^/images/", "images/", re.sub("^1000000$|^1000$", "5", argument)) for argument in arguments]
     outcome = invoke("run", *fewer, "-s", 1, "-b", 1)
     assert (outcome.code, outcome.err) == (0, "")
 
