@@ -139,8 +139,7 @@ def run_command(
     recipe = recipe_in(from_image, choices) if from_image else {}
     device = device_for(recipe, device) if recipe else device
     bundle = open_bundle(model or recipe.get("model", DEFAULT_MODEL))
-    values = recipe or choices
-    sizes = values.get("height"), values.get("width")
+    sizes = (recipe or choices).get("height"), (recipe or choices).get("width")
     shape = bundle.image_shape(*sizes)
     encoded = read_latents(latents, bundle.sample_shape_for(*sizes)) if latents else None
     controls = control_samples(bundle, control_image, shape)

@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import itertools
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -23,11 +22,13 @@ from ..generation.requests.option_table import Options
 from ..generation.requests.options import default_batch_size, request_of
 from ..generation.requests.request import Request
 from ..images.encode import check_channels
-from ..images.save import RUN_FILE, ImageFolder, create_folder, is_folder
+from ..images.save import RUN_FILE, ImageFolder, is_folder
+from ..images.storage import Storage, storage_of
 from ..networks.components import unet_graph
 from ..runtime.sessions.pool import computes_in
 from ..version import __version__
 from .beside import Beside
+from .destination import local_or_url
 from .image_options import given_options
 from .output import free_names, new_folder
 from .progress import step_bar
@@ -37,7 +38,7 @@ from .shards import ALL, Shard
 DEFAULT_MODEL = "fashion-mnist"
 _NOT_WITH_A_TABLE = (
     *("num_images", "init_image", "mask", "latents", "strength", "control_image", "control_scale"),
-    *("from_image", "gif", "save_every", "show", "warmup"),
+    *("from_image", "gif", "save_every", "show", "warmup", "archive"),
 )
 _IN_TURN = ("labels", "prompt")
 """Options of several values: row k has value k, and from the last one on the first again."""
@@ -65,22 +66,23 @@ def requests_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def run_requests(path: Path, options: Mapping[str, Any]) -> None:
     """Make the images of a table's rows; ``options`` are those of ``ddim-edge run``, by their parameters."""
-    _check_options(options)
+    output = local_or_url(options["output"])
+    _check_options(options, output)
     table = read_table(path)
     device, bundle = options["device"], open_bundle(options["model"] or DEFAULT_MODEL)
     rows = TableRows(bundle, path, table.rows, given_options(bundle, options))
     largest = rows.check()
     if options["file_format"] != "npy":
         check_channels(bundle.image_shape()[0])
-    folder = _folder(bundle, options["output"])
+    storage = _storage(bundle, output)
 
     def open_folder(machine: Mapping[str, str] | None) -> ImageFolder:
         own = {"requests_sha256": table.sha256, **rows.to_json()}
         recipe = {**_model(bundle, computes_in(unet_graph(bundle), device)), **own}
         suffix, level = f".{options['file_format']}", options["png_level"]
-        return ImageFolder(folder, recipe, suffix, machine, level, lambda index: rows.recipe(pipeline, index))
+        return ImageFolder(storage, recipe, suffix, machine, level, lambda index: rows.recipe(pipeline, index))
 
-    if (folder / RUN_FILE).exists():  # another run's is an error before networks are opened
+    if storage.read(RUN_FILE, 1) is not None:  # another run's is an error before networks are opened
         open_folder(None)
     pipeline = Pipeline(
         bundle, device, low_memory=options["low_memory"], max_memory=options["max_memory"], request=largest
@@ -89,7 +91,7 @@ def run_requests(path: Path, options: Mapping[str, Any]) -> None:
     began = time.perf_counter()
     made = _make(pipeline, rows, images, options["shard"] or ALL, visible=not options["quiet"])
     if not options["quiet"]:
-        click.echo(_report(pipeline, folder, made, time.perf_counter() - began, as_json=options["as_json"]))
+        click.echo(_report(pipeline, storage, made, time.perf_counter() - began, as_json=options["as_json"]))
 
 
 class TableRows:
@@ -172,28 +174,29 @@ def _make(pipeline: Pipeline, rows: TableRows, folder: ImageFolder, shard: Shard
         there = sum(folder.holds(index) for chunk in mine for index in chunk)
         count = sum(map(len, mine))
         raise click.Abort(
-            f"interrupted with {there} of {count} images in {folder.folder}: run the same command to go on"
+            f"interrupted with {there} of {count} images in {folder.storage}: run the same command to go on"
         ) from None
+    finally:
+        written.close()
     if failed:
         raise PredictionError(f"{len(failed)} of {total} images could not be made; {failed[0]}")
     return total
 
 
-def _check_options(options: Mapping[str, Any]) -> None:
+def _check_options(options: Mapping[str, Any], output: str | None) -> None:
     for name in _NOT_WITH_A_TABLE:
         if options[name] not in (None, False, ()):
             raise ConfigError(
                 f"--requests makes an image a row, from noise alone: leave --{name.replace('_', '-')} out"
             )
-    if options["output"] is not None and not is_folder(options["output"]):
+    if output is not None and not is_folder(output):
         raise ConfigError("--requests writes a file for each row: give a folder as --output, such as --output images/")
 
 
-def _folder(bundle: Bundle, output: str | None) -> Path:
-    if output is None:
-        return new_folder(itertools.chain(free_names(bundle.name, "")))
-    create_folder(Path(output))
-    return Path(output)
+def _storage(bundle: Bundle, output: str | None) -> Storage:
+    storage = storage_of(new_folder(free_names(bundle.name, "")) if output is None else output)
+    storage.create()
+    return storage
 
 
 def _model(bundle: Bundle, precision: str) -> dict[str, str]:
@@ -209,7 +212,7 @@ def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _report(pipeline: Pipeline, folder: Path, made: int, seconds: float, *, as_json: bool) -> str:
+def _report(pipeline: Pipeline, folder: Storage, made: int, seconds: float, *, as_json: bool) -> str:
     rate = made / seconds
     if as_json:
         facts = {"file": str(folder), "images": made, "provider": pipeline.provider}

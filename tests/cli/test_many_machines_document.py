@@ -15,12 +15,12 @@ from tests.helpers.command_line import Invoke
 _DOCUMENT = Path(__file__).parents[2] / "docs" / "many-machines.md"
 _TEXT = _DOCUMENT.read_text(encoding="utf-8")
 _ALL_COMMANDS = re.findall(r"^ddim-edge run (.+)$", _TEXT, re.MULTILINE)
-_COMMANDS = [line for line in _ALL_COMMANDS if "s3://" not in line and "--archive" not in line]
+_COMMANDS = [line for line in _ALL_COMMANDS if not re.search("s3://|--archive|--requests", line)]
 _KUBERNETES = re.findall(r"^args: (\[.*\"--shard\".*\])$", _TEXT, re.MULTILINE)
 
 
 def _run(invoke: Invoke, arguments: list[str]) -> None:
-    fewer = [re.sub("^1000000$|^1000$", "5", argument.removeprefix("/")) for argument in arguments]
+    fewer = [re.sub("^/images/", "images/", re.sub("^1000000$|^1000$", "5", argument)) for argument in arguments]
     outcome = invoke("run", *fewer, "-s", 1, "-b", 1)
     assert (outcome.code, outcome.err) == (0, "")
 
@@ -61,3 +61,17 @@ def test_the_command_for_an_archive_runs(invoke: Invoke, tmp_path: Path) -> None
     _run(invoke, shlex.split(line))
     with tarfile.open(tmp_path / "tars" / "000000.tar") as tar:
         assert len(tar.getnames()) == 10
+
+
+def test_the_table_and_the_loop_over_requests_run(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (table,) = re.findall(r"```text\n(labels,.*?)```", _TEXT, re.DOTALL)
+    (tmp_path / "orders.csv").write_text(table)
+    (line,) = (line for line in _ALL_COMMANDS if "--requests" in line)
+    _run(invoke, shlex.split(line))
+    assert len([*(tmp_path / "orders").glob("*.png")]) == table.count("\n") - 1
+    (code,) = re.findall(r"```python\n([^`]*generate_many.*?)```", _TEXT, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "many-machines.md", "exec"), {})
+    assert len([*tmp_path.glob("sneaker-*-0.png")]) == 8
