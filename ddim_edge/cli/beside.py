@@ -22,6 +22,10 @@ class Beside:
             self._pending.popleft().result()
         self._pending.append(self._thread.submit(work, *arguments))
 
+    def close(self) -> None:
+        """Wait until everything is done, whether it fails or not, and end the thread."""
+        self._thread.shutdown()
+
     def wait(self) -> None:
         """Wait until everything is done. Raises the first error."""
         while self._pending:

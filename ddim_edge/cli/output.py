@@ -15,8 +15,10 @@ from ..errors import OutputError
 from ..files import output_errors, write_file, write_new_file
 from ..generation.requests.request import Request
 from ..generation.results import Progress
+from ..images.archive import Archive, ArchiveFolder
 from ..images.encode import gif_bytes, grid, png_bytes
-from ..images.save import RUN_FILE, ImageFolder, check_can_write, check_suffix, create_folder, file_bytes
+from ..images.save import RUN_FILE, ImageFolder, check_suffix, file_bytes
+from ..images.storage import Storage, check_can_write, storage_of
 from .beside import Beside
 from .shards import ALL, Shard
 
@@ -131,6 +133,9 @@ class FileOutput:
             if self.estimates.saves(calls):
                 write_file(_estimate_path(self.path, calls), png_bytes(frame, {"estimate_after": calls}))
 
+    def close(self) -> None:
+        """Does nothing."""
+
     def interruption_message(self, _request: Request) -> str:
         return "interrupted: nothing was written. With a folder as --output, a run can be resumed"
 
@@ -142,10 +147,12 @@ class FolderOptions(NamedTuple):
     """The facts of this machine, known once the model is open; None for a folder that any machine may write."""
     shard: Shard = ALL
     png_level: int | None = None
+    archive: Archive | None = None
+    """How the images are divided into tar files; None for single files."""
 
 
 class FolderOutput:
-    """Writes one file per image to a folder, batch by batch. A run that was interrupted can be resumed.
+    """Writes one file per image, or tar files, to a folder, batch by batch. A run that was interrupted can be resumed.
 
     ``recipe`` is called at once only if the folder has images, which may be of another run: the model's hash may not be
     known yet. ``machine`` is called when the first batch is to be made.
@@ -153,23 +160,26 @@ class FolderOutput:
 
     def __init__(
         self,
-        folder: Path,
+        target: str,
         recipe: Callable[[], Mapping[str, Any]],
         suffix: str,
         estimates: EstimateOptions,
         options: FolderOptions,
     ) -> None:
         estimates.check()
-        self.path, self.estimates, self.options = folder, estimates, options
+        self.path: Storage = storage_of(target)
+        self.estimates, self.options = estimates, options
         self.num_made = 0
         self._recipe, self._suffix = recipe, suffix
         self._written = Beside()
-        create_folder(folder)
-        if (folder / RUN_FILE).exists():
+        self.path.create()
+        if self.path.read(RUN_FILE, 1) is not None:
             self._open(None)
 
     def _open(self, machine: Mapping[str, str] | None) -> ImageFolder:
-        return ImageFolder(self.path, self._recipe(), self._suffix, machine, self.options.png_level)
+        arguments = (self.path, self._recipe(), self._suffix, machine, self.options.png_level)
+        archive = self.options.archive
+        return ImageFolder(*arguments) if archive is None else ArchiveFolder(archive, *arguments)
 
     @functools.cached_property
     def _folder(self) -> ImageFolder:
@@ -177,8 +187,14 @@ class FolderOutput:
 
     def chunks(self, request: Request) -> Sequence[range]:
         """The shard's batches with a missing image. The whole batch is made again, so that its images are the same."""
-        mine = self.options.shard.of(request.chunks())
-        return [chunk for chunk in mine if not all(map(self._folder.holds, chunk))]
+        return [chunk for chunk in self._mine(request) if not all(map(self._folder.holds, chunk))]
+
+    def _mine(self, request: Request) -> Sequence[range]:
+        """The shard's batches: those of every so many-th batch, or tar file."""
+        if self.options.archive is None:
+            return self.options.shard.of(request.chunks())
+        tars = self.options.shard.of(self.options.archive.tars())
+        return [chunk for chunk in request.chunks() if any(chunk.start in tar for tar in tars)]
 
     def take(self, progress: Progress) -> None:
         """Write what a network call made, in a thread beside the next calls."""
@@ -190,8 +206,8 @@ class FolderOutput:
 
     def _write_estimates(self, indices: range, estimates: Pixels, calls: int) -> None:
         for index, estimate in zip(indices, estimates, strict=True):
-            path = _estimate_path(self._folder.path(index), calls)
-            write_file(path, png_bytes(estimate, {"estimate_after": calls}))
+            name = _estimate_path(Path(self._folder.name(index)), calls).name
+            self.path.write(name, png_bytes(estimate, {"estimate_after": calls}))
 
     def _write_images(self, indices: range, images: Pixels) -> None:
         for index, image in zip(indices, images, strict=True):
@@ -201,10 +217,14 @@ class FolderOutput:
         """Wait until all batches are written."""
         self._written.wait()
 
+    def close(self) -> None:
+        """End the writing, also after an error: nothing is written once the command has ended."""
+        self._written.close()
+
     def interruption_message(self, request: Request) -> str:
         with contextlib.suppress(OutputError):
             self._written.wait()
-        indices = [index for chunk in self.options.shard.of(request.chunks()) for index in chunk]
+        indices = [index for chunk in self._mine(request) for index in chunk]
         done = sum(map(self._folder.holds, indices))
         of_shard = "" if self.options.shard == ALL else f" of shard {self.options.shard}"
         return (

@@ -27,15 +27,15 @@ from ..images.save import is_folder
 from ..networks.components import unet_graph
 from ..runtime.providers.device import Device
 from ..runtime.sessions.pool import computes_in
+from .destination import archive_of, archive_options, local_or_url
 from .device_options import device_options, max_memory_option
 from .from_image import device_for, recipe_in, remade
 from .half_blocks import half_blocks
 from .image_options import image_options, make_request, read_origin, samplers_help
 from .output import EstimateOptions, FileOutput, FolderOptions, FolderOutput, free_names, new_folder
 from .progress import step_bar
+from .run_requests import DEFAULT_MODEL, requests_option
 from .shards import ALL, Shard, check_shard, shard_options
-
-DEFAULT_MODEL = "fashion-mnist"
 
 
 @click.command("run", epilog=f"\b\nSamplers:\n{samplers_help()}")
@@ -58,7 +58,8 @@ DEFAULT_MODEL = "fashion-mnist"
     "--output",
     "-o",
     metavar="PATH",
-    help="A .png, .jpg, .webp or .npy file for all images, or a folder (DIR/) for one file per image.  "
+    help="A .png, .jpg, .webp or .npy file for all images, or a folder (DIR/) for one file per image; a folder "
+    "may be in a store: s3://bucket/folder/.  "
     "[default: a new file, or with --prompts a new folder, named after the model]",
 )
 @click.option(
@@ -75,6 +76,7 @@ DEFAULT_MODEL = "fashion-mnist"
     help="Compression of PNG files: 0 is fast, 9 is small.  [default: zlib's own, 6]",
 )
 @shard_options
+@archive_options
 @click.option(
     "--from-image",
     type=click.Path(path_type=Path),
@@ -90,6 +92,7 @@ DEFAULT_MODEL = "fashion-mnist"
 @click.option("--show", is_flag=True, help="Show the images in the terminal.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 @click.option("--json", "as_json", is_flag=True, envvar="DDIM_EDGE_RUN_JSON", help="Print one machine-readable line.")
+@requests_option
 def run_command(
     model: str | None,
     device: Device,
@@ -101,6 +104,8 @@ def run_command(
     png_level: int | None,
     shard: Shard | None,
     mixed_machines: bool,
+    archive: str | None,
+    images_per_tar: int,
     from_image: Path | None,
     init_image: Path | None,
     mask: Path | None,
@@ -126,8 +131,10 @@ def run_command(
       ddim-edge run stable-diffusion --prompts prompts.txt --output images/
       ddim-edge run --init-image coat.png --strength 0.6 --labels coat
       ddim-edge run controlled --prompt "a house" --control-image edges.png --control-scale 0.8
+      ddim-edge run --requests orders.csv --output images/
       ddim-edge run --from-image shoes.png --output again.png
     """
+    output = local_or_url(output)
     check_shard(shard, output)
     recipe = recipe_in(from_image, choices) if from_image else {}
     device = device_for(recipe, device) if recipe else device
@@ -152,7 +159,8 @@ def run_command(
     estimates = EstimateOptions(animate=gif, every=save_every)
     # A recipe has the model's hash, which is computed while networks are opened.
     used = partial(recipe_of, bundle, request, precision=computes_in(unet_graph(bundle), device))
-    options = FolderOptions(lambda: None if mixed_machines else machine_of(pipeline), shard or ALL, png_level)
+    tars = archive_of(archive, images_per_tar, request, target, estimates)
+    options = FolderOptions(lambda: None if mixed_machines else machine_of(pipeline), shard or ALL, png_level, tars)
     other_names = None if output else names
     destination = _destination(target, used, recipe.get("index"), file_format, estimates, options, other_names)
     # Networks can have gigabytes: they are opened after all other checks.
@@ -189,7 +197,7 @@ def _destination(
         return FileOutput(Path(target), recipe, index, estimates, other_names, options.png_level)
     if estimates.animate:
         raise ConfigError("--gif animates one image file: give a file, not a folder, as --output")
-    folder = Path(target) if other_names is None else new_folder(itertools.chain([Path(target)], other_names))
+    folder = target if other_names is None else str(new_folder(itertools.chain([Path(target)], other_names)))
     return FolderOutput(folder, recipe, f".{file_format}", estimates, options)
 
 
@@ -205,6 +213,8 @@ def _run(pipeline: Pipeline, request: Request, destination: FileOutput | FolderO
         destination.write()
     except KeyboardInterrupt:
         raise click.Abort(destination.interruption_message(request)) from None
+    finally:
+        destination.close()
     return time.perf_counter() - began
 
 

@@ -52,8 +52,9 @@ KEY_VARIABLE = "DDIM_EDGE_API_KEY"
     default="memory",
     metavar="STORE",
     help="Where jobs and images with a URL are kept: memory, sqlite:FILE for processes of one machine, "
-    "redis://HOST for any.",
+    "redis://HOST:PORT for any.",
 )
+@click.option("--no-jobs", is_flag=True, help="With redis://: leave the jobs to ddim-edge worker.")
 @click.option(
     "--max-models",
     type=int,
@@ -142,6 +143,7 @@ def serve_command(
     max_per_client: int,
     keep_mb: int,
     store: str,
+    no_jobs: bool,
     max_models: int,
     max_images: int,
     max_steps: int,
@@ -202,6 +204,7 @@ def serve_command(
         max_per_client=max_per_client,
         keep_bytes=keep_mb * 2**20,
         store=store,
+        make_jobs=not no_jobs,
         max_models=max_models,
         preload=not lazy,
         warm_up=partial(click.echo, err=True) if warmup else None,

@@ -83,7 +83,8 @@ class _Asked:
         return 2 if self.request.guided else 1
 
 
-class _Image(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class _Image:
     asked: _Asked
     index: int
 
@@ -176,7 +177,7 @@ class _Many:
         return sum(image.asked.rows for image in self._running.values())
 
     def _begin(self, image: _Image) -> None:
-        asked, index = image
+        asked, index = image.asked, image.index
         if index == 0:
             asked.most_rows = self._model.admit(asked.request)
         job = job_of(self._model.bundle, asked.request, index, self._model.components)
@@ -190,7 +191,7 @@ class _Many:
             return self._fail(image, error)
 
     def _made(self, image: _Image, job: Job) -> MadeImage:
-        (asked, index), request = image, image.asked.request
+        asked, index, request = image.asked, image.index, image.asked.request
         images, is_safe = self._model.components.to_checked_images(
             job.result(), check=request.safety_checker, tiles=request.vae_tiling, tile=request.vae_tile
         )

@@ -2,16 +2,16 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..arrays import Pixels
 from ..config.json_file import parse_json
 from ..errors import ConfigError, OutputError, shortened
-from ..files import open_regular, output_errors, write_file, write_new_file
 from .encode import grid, npy_bytes
-from .formats import SUFFIXES, image_bytes, is_whole
+from .formats import SUFFIXES, image_bytes
+from .storage import Storage, storage_of
 
 RUN_FILE = "run.json"
 _MACHINE = "machine"
@@ -39,81 +39,75 @@ def check_suffix(path: Path) -> None:
         raise ConfigError(f"cannot write {path}: the file must end in {', '.join(others)} or {last}, a folder in /")
 
 
-def check_can_write(path: Path) -> None:
-    """OutputError if the file ``path`` cannot be written; checked before a long run, not after it."""
-    folder = path.parent
-    if not folder.is_dir():
-        raise OutputError(f"cannot write {path}: the folder {folder} does not exist. Create it first")
-    if not os.access(folder, os.W_OK):
-        raise OutputError(f"cannot write {path}: the folder {folder} is not writable")
-
-
-def create_folder(folder: Path) -> None:
-    """Create a folder for images, if it is not there. OutputError if that fails, or no file can be written there."""
-    with output_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    check_can_write(folder / RUN_FILE)
-
-
 class ImageFolder:
     """A folder with one file per image, named by its index, and the recipe of the whole run in ``run.json``.
 
     An interrupted run continues here: ``holds`` says which images are done. OutputError where the folder cannot be
     written, has the images of a run with another recipe, or was begun on another kind of machine than ``machine``, the
     facts of this one; None does not look at the machine. ``png_level`` as in ``image_bytes``.
+    ``own_recipe`` returns the recipe of an image by its index, where each has its own; None for that of the run.
     """
 
     def __init__(
         self,
-        folder: Path,
+        folder: Path | Storage,
         recipe: Mapping[str, Any],
         suffix: str = ".png",
         machine: Mapping[str, str] | None = None,
         png_level: int | None = None,
+        own_recipe: Callable[[int], Mapping[str, Any]] | None = None,
     ) -> None:
-        self.folder, self.recipe, self.suffix, self.png_level = folder, recipe, suffix, png_level
-        create_folder(folder)
+        self.storage = storage_of(folder) if isinstance(folder, Path) else folder
+        self.recipe, self.suffix, self.png_level = recipe, suffix, png_level
+        self._own_recipe = own_recipe
+        self.storage.create()
         self._claim(machine)
 
     def _claim(self, machine: Mapping[str, str] | None) -> None:
-        level = {} if self.png_level is None else {"png_level": self.png_level}
-        wanted = {**self.recipe, "format": self.suffix, **level}
+        wanted = {**self.recipe, **self._facts()}
         entry = {} if machine is None else {_MACHINE: machine}
         try:
-            write_new_file([self.folder / RUN_FILE], _run_text({**wanted, **entry}))
+            self.storage.write_new(RUN_FILE, _run_text({**wanted, **entry}))
         except FileExistsError:
             self._check(_run_text(wanted), machine)
 
+    def _facts(self) -> Mapping[str, Any]:
+        """What the run file has beyond the recipe."""
+        return {"format": self.suffix, **({} if self.png_level is None else {"png_level": self.png_level})}
+
     def _check(self, wanted: bytes, machine: Mapping[str, str] | None) -> None:
         """Raise OutputError where the folder's run is another one, or of another kind of machine."""
-        contents = _read(self.folder / RUN_FILE, len(wanted) + _MOST_MACHINE_BYTES)
+        contents = self.storage.read(RUN_FILE, len(wanted) + _MOST_MACHINE_BYTES) or b""
         found, text = _without_machine(contents)
         if text != wanted:
             raise OutputError(
-                f"{self.folder} holds the images of another run ({RUN_FILE} says which): give another folder, "
+                f"{self.storage} holds the images of another run ({RUN_FILE} says which): give another folder, "
                 "or delete it"
             ) from None
         others = differences(machine or {}, found)
         if others:
             raise OutputError(
-                f"{self.folder} was begun on another kind of machine, whose images may differ slightly: {others}. "
+                f"{self.storage} was begun on another kind of machine, whose images may differ slightly: {others}. "
                 "Use a machine of that kind, or give --mixed-machines"
             ) from None
 
-    def path(self, index: int) -> Path:
-        """The file of an image."""
-        return self.folder / f"{index:06d}{self.suffix}"
+    def name(self, index: int) -> str:
+        """The name of an image's file."""
+        return f"{index:06d}{self.suffix}"
 
     def holds(self, index: int) -> bool:
         """Whether an image is there: the file is whole, and a picture with a recipe has that of this image."""
-        return is_whole(self.path(index), self._recipe_of(index))
+        return self.storage.holds(self.name(index), self._recipe_of(index))
 
     def add(self, index: int, image: Pixels) -> None:
         """Write one image, uint8 (H, W, C). A picture has the run's recipe and its own index inside."""
-        write_file(self.path(index), image_bytes(image, self.suffix, self._recipe_of(index), self.png_level))
+        self.storage.write(self.name(index), self._contents(index, image))
+
+    def _contents(self, index: int, image: Pixels) -> bytes:
+        return image_bytes(image, self.suffix, self._recipe_of(index), self.png_level)
 
     def _recipe_of(self, index: int) -> Mapping[str, Any]:
-        return {**self.recipe, "index": index}
+        return {**self.recipe, "index": index} if self._own_recipe is None else self._own_recipe(index)
 
 
 def differences(machine: Mapping[str, str], other: Mapping[str, Any]) -> str:
@@ -143,11 +137,3 @@ def _without_machine(contents: bytes) -> tuple[Mapping[str, Any], bytes]:
         return {}, contents
     machine = entries.pop(_MACHINE, {})
     return (machine, _run_text(entries)) if isinstance(machine, dict) else ({}, contents)
-
-
-def _read(path: Path, size: int) -> bytes:
-    try:
-        with open_regular(path) as file:
-            return file.read(size)
-    except OSError as error:
-        raise OutputError(f"cannot read {path}: {error.strerror or error}") from None

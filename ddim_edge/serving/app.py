@@ -14,6 +14,7 @@ from .http import error_responses
 from .http.access_log import AccessLogMiddleware
 from .http.bodies import BodyLimitMiddleware
 from .http.head import HeadMiddleware
+from .http.idempotency import IdempotencyMiddleware
 from .http.security import SecurityMiddleware, needs_key
 from .http.uploads import Decoders
 from .routes import edits, generations, health, images, jobs, kserve, page
@@ -51,19 +52,20 @@ def create_app(
     for router in routers:
         app.include_router(router)
     error_responses.install(app, [route for router in routers for route in router.routes])
-    _add_middleware(app, engine)
+    _add_middleware(app, engine, clock)
     app.openapi = lambda: _openapi_document(app, settings)  # type: ignore[method-assign]
     return app
 
 
-def _add_middleware(app: FastAPI, engine: AsyncEngine) -> None:
+def _add_middleware(app: FastAPI, engine: AsyncEngine, clock: Clock) -> None:
     """The one that is added last sees a request first."""
     settings = engine.settings
     app.add_middleware(HeadMiddleware)
+    app.add_middleware(IdempotencyMiddleware, settings=settings, clock=clock)
     app.add_middleware(BodyLimitMiddleware, settings=settings)
     app.add_middleware(SecurityMiddleware, settings=settings)
     if settings.cors_origins:
-        headers = ["Authorization", "Content-Type", "X-Request-Id"]
+        headers = ["Authorization", "Content-Type", "X-Request-Id", "Idempotency-Key"]
         methods = ["GET", "POST", "DELETE"]
         origins = list(settings.cors_origins)
         app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=methods, allow_headers=headers)

@@ -1,10 +1,17 @@
 """Writing happens beside the network: in order, with bounded memory, and its errors are raised."""
 
+import errno
+import os
 import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
 
 import pytest
 
 from ddim_edge.cli.beside import Beside
+from ddim_edge.generation.pipeline import Pipeline
+from tests.helpers.command_line import Invoke
 
 
 def test_work_is_done_in_order_in_another_thread() -> None:
@@ -20,7 +27,7 @@ def test_no_more_than_two_pieces_are_pending() -> None:
 
     def more() -> None:
         for _ in range(3):
-            beside.do(may_go_on.wait)
+            beside.do(lambda: None if may_go_on.wait(30) else pytest.fail("never went on"))
         third.set()
 
     thread = threading.Thread(target=more)
@@ -51,3 +58,26 @@ def test_an_error_ends_the_work_that_follows() -> None:
 
     with pytest.raises(OSError, match="the disk is full"):
         all_work()
+
+
+def test_a_full_disk_is_one_line(
+    invoke: Invoke, tmp_path: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first batch cannot be written: the run ends before the last one is made."""
+    made = list[int]()
+
+    def full(*_arguments: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    def run(self: Pipeline, *arguments: Any) -> Iterator[Any]:
+        for progress in whole(self, *arguments):
+            made.append(progress.indices.start)
+            yield progress
+
+    whole = Pipeline.run
+    monkeypatch.setattr(Pipeline, "run", run)
+    monkeypatch.setattr(os, "replace", full)
+    outcome = invoke("run", tiny_bundle, "-s", 1, "-n", 50, "-b", 1, "-o", "out/")
+    assert outcome.failed_with("cannot write out/0000", os.strerror(errno.ENOSPC))
+    assert len(made) < 50
+    assert [path.name for path in (tmp_path / "out").iterdir()] == ["run.json"]

@@ -57,7 +57,8 @@ class JobRunner:
 
     async def __aenter__(self) -> Self:
         if self._store.shared:
-            self._loops = [asyncio.create_task(_forever(each)) for each in (self._report, self._claim)]
+            work = (self._report, self._claim) if self._engine.settings.make_jobs else (self._report,)
+            self._loops = [asyncio.create_task(_forever(each)) for each in work]
         return self
 
     async def __aexit__(self, *_: object) -> None:
@@ -69,6 +70,7 @@ class JobRunner:
 
     async def add(self, body: ImageBody, arrival: Arrival, base_url: str, request_id: str) -> StoredJob:
         """Store and begin a job. A body without a seed gets one. Raises what ``submit_body`` does, and StoreFailed."""
+        self._engine.allowed(body.model, arrival.key)
         seed = secrets.randbelow(2**31) if body.seed is None else body.seed
         body = body.model_copy(update={"seed": seed})
         if self._store.hands_out:

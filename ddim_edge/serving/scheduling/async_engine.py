@@ -172,11 +172,15 @@ class AsyncEngine:
         ``client`` counts against ``settings.max_per_client``, or the limits of its ``key``; None: no limit. Raises
         NotFound, ModelForbidden, QueueFull, KeyLimit, Draining or EngineDead.
         """
+        return self.engine_thread.take_place(self.allowed(model, key), client, key)
+
+    def allowed(self, model: str | None, key: ApiKey | None) -> str:
+        """The name of ``model`` (None: the first one). Raises NotFound, or ModelForbidden if ``key`` may not use it."""
         name = self.catalogue.find(model).name
         if key is not None and key.models is not None and name not in key.models:
             allowed = ", ".join(key.models) or "none"
             raise ModelForbidden(f"your API key may not use the model {name}, only: {allowed}", param="model")
-        return self.engine_thread.take_place(name, client, key)
+        return name
 
     def submit_on(self, place: Place, request: Request, deadline: float, *, partial_images: int = 0) -> Ticket:
         """Queue ``request`` on its place; ``deadline`` is in seconds of the clock.

@@ -30,6 +30,13 @@ def open_stores(settings: Settings, clock: Clock) -> Stores:
     """
     images = Limits(settings.keep_s, settings.keep_images, settings.keep_bytes)
     jobs = Limits(settings.keep_s, settings.keep_jobs, settings.keep_bytes)
+    stores = _open(settings, images, jobs, clock)
+    if not (settings.make_jobs or stores.jobs.hands_out):
+        raise ConfigError("--no-jobs: only a store at redis:// hands out jobs to others")
+    return stores
+
+
+def _open(settings: Settings, images: Limits, jobs: Limits, clock: Clock) -> Stores:
     scheme, _, rest = settings.store.partition(":")
     match scheme, rest:
         case "memory", "":

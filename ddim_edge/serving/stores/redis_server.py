@@ -16,14 +16,13 @@ _ANSWER_S = 10.0
 """Longer than any command waits."""
 
 
-def connect(url: str) -> "redis.asyncio.Redis":
+def connect(url: str) -> redis.asyncio.Redis:
     """A client for asyncio; it connects when it is used.
 
     Raises ConfigError if the server cannot be reached now, or holds the keys of another version.
     """
-    options = {"socket_connect_timeout": _CONNECT_S, "socket_timeout": _ANSWER_S}
     try:
-        with redis.Redis.from_url(url, **options) as client:
+        with redis.Redis.from_url(url, socket_connect_timeout=_CONNECT_S, socket_timeout=_ANSWER_S) as client:
             client.set(f"{PREFIX}schema", SCHEMA_VERSION, nx=True)
             version = client.get(f"{PREFIX}schema")
     except ValueError as error:
@@ -33,7 +32,7 @@ def connect(url: str) -> "redis.asyncio.Redis":
     if version != SCHEMA_VERSION:
         shown = version.decode(errors="replace") if isinstance(version, bytes) else version
         raise ConfigError(f"--store: the Redis server holds version {shown}, not 1: name another database of it")
-    return redis.asyncio.Redis.from_url(url, **options)
+    return redis.asyncio.Redis.from_url(url, socket_connect_timeout=_CONNECT_S, socket_timeout=_ANSWER_S)
 
 
 @contextmanager

