@@ -56,7 +56,7 @@ def test_the_image_is_small(buildah: Buildah) -> None:
 
 def test_the_image_runs_as_a_user_without_rights(buildah: Buildah, container: str) -> None:
     assert buildah("run", container, "--", "python", "-c", "import os; print(os.getuid())").strip() == "65532"
-    config = json.loads(buildah("inspect", "localhost/ddim-edge:cpu", "--type", "image"))["Docker"]["config"]
+    config = json.loads(buildah("inspect", "--type", "image", "localhost/ddim-edge:cpu"))["Docker"]["config"]
     assert config["User"] == "65532:65532"
     assert "/health/ready" in " ".join(config["Healthcheck"]["Test"])
 
