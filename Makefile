@@ -1,18 +1,20 @@
 # make run     a picture from the bundled model, in a virtual environment with the runtime alone (no PyTorch)
 # make test    everything that the tests need, then all of them
 # make test-fast   those that take less than five seconds
-# make test-all    all of them, and test-optimum
+# make test-all    all of them, test-optimum and test-deploy
 # make check   linters and type checker
 # make bench-quick    a few ratios of speed; fails where one is worse than bench/quick.toml (about two minutes)
 # make test-optimum   bundles of optimum-onnx beside its own pipelines, which run in an environment of their own
+# make test-deploy     what deploy/ has, by the checkers of Dockerfiles and of Kubernetes, in an environment of their own
 PYTHON ?= python3
 RUNTIME := .venv
 DEV := .venv-dev
 OPTIMUM := .venv-optimum
+DEPLOY := .venv-deploy
 # A file of tests runs in one process: they share their fixtures. Files with slow tests come first (tests/conftest.py).
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test test-fast test-all check bench-quick test-optimum clean
+.PHONY: run test test-fast test-all check bench-quick test-optimum test-deploy clean
 
 run: $(RUNTIME)/.installed
 	$(RUNTIME)/bin/ddim-edge run --guidance-scale 1.5 --output fashion-mnist.png
@@ -23,7 +25,7 @@ test: $(DEV)/.installed
 test-fast: $(DEV)/.installed
 	$(DEV)/bin/python -m pytest $(PARALLEL) -m "not slow"
 
-test-all: test test-optimum
+test-all: test test-optimum test-deploy
 
 check: $(DEV)/.installed
 	$(DEV)/bin/ruff check .
@@ -36,6 +38,9 @@ bench-quick: $(DEV)/.installed
 
 test-optimum: $(DEV)/.installed $(OPTIMUM)/.installed
 	DDIM_EDGE_OPTIMUM_PYTHON=$(abspath $(OPTIMUM)/bin/python) $(DEV)/bin/python -m pytest tests/optimum
+
+test-deploy: $(DEV)/.installed $(DEPLOY)/.installed
+	DDIM_EDGE_DEPLOY_TOOLS=$(abspath $(DEPLOY)/bin) $(DEV)/bin/python -m pytest tests/deploy
 
 $(RUNTIME)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(RUNTIME)
@@ -52,5 +57,10 @@ $(OPTIMUM)/.installed: tests/optimum/requirements.txt
 	$(OPTIMUM)/bin/python -m pip install --quiet --requirement $<
 	touch $@
 
+$(DEPLOY)/.installed: tests/deploy/requirements.txt
+	$(PYTHON) -m venv $(DEPLOY)
+	$(DEPLOY)/bin/python -m pip install --quiet --requirement $<
+	touch $@
+
 clean:
-	rm -rf $(RUNTIME) $(DEV) $(OPTIMUM) build dist *.egg-info
+	rm -rf $(RUNTIME) $(DEV) $(OPTIMUM) $(DEPLOY) build dist *.egg-info

@@ -36,6 +36,7 @@ from .errors import (
 )
 from .generation.engine import Engine, Job
 from .generation.inversion import encode, from_latents, interpolate
+from .generation.many import MadeImage
 from .generation.pipeline import Pipeline, load
 from .generation.requests.latents_file import Latents, read_latents
 from .generation.requests.origin import Origin
@@ -64,6 +65,7 @@ __all__ = [
     "Job",
     "Latents",
     "LcmConfig",
+    "MadeImage",
     "Origin",
     "OutputError",
     "Pipeline",

@@ -27,6 +27,7 @@ COMMANDS = {
     "export": "Export SOURCE to the new folder OUT, which runs without PyTorch.",
     "build": "Compile the graphs of a BUNDLE ahead of time, so that they open and run at full speed.",
     "serve": "Serve MODELs over HTTP.",
+    "worker": "Make the jobs of MODELs that servers with the same store accept.",
 }
 """The commands with the first sentence of their help texts. ``NAME`` is the function ``NAME_command`` in NAME.py."""
 

@@ -11,7 +11,7 @@ from ..files import write_file
 from ..generation.inversion import ENCODE_STEPS, encode
 from ..generation.pipeline import load
 from ..generation.requests.request import DEFAULT_BATCH_SIZE
-from ..images.save import check_can_write
+from ..images.storage import check_can_write
 from ..runtime.providers.device import Device
 from .device_options import device_options, max_memory_option
 from .image_options import split

@@ -48,17 +48,21 @@ def make_request(bundle: Bundle, choices: Mapping[str, Any], origin: Origin | No
 
     ``choices``: the values of the command's options; None or empty for an option that is not given.
     """
-    given = {option.name: value for option in OPTIONS if (value := _given(option, choices)) is not None}
-    if choices["prompts"]:
-        given["prompt"] = read_prompts(choices["prompt"], choices["prompts"])
-    sampler = _sampler(bundle, choices)
-    if sampler is not None:
-        given["sampler"] = sampler
+    given = given_options(bundle, choices)
     if latents is not None:
         return request_from_latents(bundle, latents, **given)
     if not bundle.inputs.text:
         given.setdefault("num_images", len(given.get("labels") or given.get("prompt") or ()) or DEFAULT_NUM_IMAGES)
     return request_of(bundle, cast(Options, {"origin": origin, **given}))
+
+
+def given_options(bundle: Bundle, choices: Mapping[str, Any]) -> dict[str, Any]:
+    """The generation options on the command line that are given, as ``Pipeline.request`` takes them."""
+    given = {option.name: value for option in OPTIONS if (value := _given(option, choices)) is not None}
+    if choices["prompts"]:
+        given["prompt"] = read_prompts(choices["prompt"], choices["prompts"])
+    sampler = _sampler(bundle, choices)
+    return given if sampler is None else {**given, "sampler": sampler}
 
 
 def _given(option: Option, choices: Mapping[str, Any]) -> Any:

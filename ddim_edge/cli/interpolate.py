@@ -14,7 +14,8 @@ from ..generation.inversion import ENCODE_STEPS, Endpoint, interpolate
 from ..generation.pipeline import load
 from ..generation.results import Result
 from ..images.encode import check_channels, gif_bytes
-from ..images.save import check_can_write, check_suffix, file_bytes, is_folder
+from ..images.save import check_suffix, file_bytes, is_folder
+from ..images.storage import check_can_write
 from ..runtime.providers.device import Device
 from .device_options import device_options, max_memory_option
 from .image_options import split
@@ -32,7 +33,8 @@ FRAME_MS = 120
     "--output",
     "-o",
     metavar="PATH",
-    help="A .png (a grid), .gif or .npy file, or a folder (DIR/).  [default: a .png named after the model]",
+    help="A .png, .jpg or .webp file (a grid), a .gif or .npy file, or a folder (DIR/).  "
+    "[default: a .png named after the model]",
 )
 @click.option("--model", "-m", default="fashion-mnist", help="A bundled model's name or a bundle's folder.")
 @click.option(

@@ -13,6 +13,7 @@ import click
 from ..bundle.read import open_bundle
 from ..diffusion.samplers import schedule_of
 from ..errors import ConfigError
+from ..generation.machine import machine_of
 from ..generation.memory.limit import MemoryLimit
 from ..generation.pipeline import Pipeline
 from ..generation.requests.control_images import control_samples
@@ -21,18 +22,20 @@ from ..generation.requests.options import recipe_of
 from ..generation.requests.request import Request
 from ..generation.warmup import warm_up, warm_up_calls
 from ..images.encode import check_channels, grid
+from ..images.formats import FORMATS
 from ..images.save import is_folder
 from ..networks.components import unet_graph
 from ..runtime.providers.device import Device
 from ..runtime.sessions.pool import computes_in
+from .destination import archive_of, archive_options, local_or_url
 from .device_options import device_options, max_memory_option
 from .from_image import device_for, recipe_in, remade
 from .half_blocks import half_blocks
 from .image_options import image_options, make_request, read_origin, samplers_help
-from .output import EstimateOptions, FileOutput, FolderOutput, free_names, new_folder
+from .output import EstimateOptions, FileOutput, FolderOptions, FolderOutput, free_names, new_folder
 from .progress import step_bar
-
-DEFAULT_MODEL = "fashion-mnist"
+from .run_requests import DEFAULT_MODEL, requests_option
+from .shards import ALL, Shard, check_shard, shard_options
 
 
 @click.command("run", epilog=f"\b\nSamplers:\n{samplers_help()}")
@@ -55,21 +58,29 @@ DEFAULT_MODEL = "fashion-mnist"
     "--output",
     "-o",
     metavar="PATH",
-    help="A .png or .npy file for all images, or a folder (DIR/) for one file per image.  "
+    help="A .png, .jpg, .webp or .npy file for all images, or a folder (DIR/) for one file per image; a folder "
+    "may be in a store: s3://bucket/folder/.  "
     "[default: a new file, or with --prompts a new folder, named after the model]",
 )
 @click.option(
     "--format",
     "file_format",
-    type=click.Choice(["png", "npy"]),
+    type=click.Choice(FORMATS),
     default="png",
     envvar="DDIM_EDGE_RUN_FORMAT",
     help="Format of the files in a folder, and of a file without --output.",
 )
 @click.option(
+    "--png-level",
+    type=click.IntRange(0, 9),
+    help="Compression of PNG files: 0 is fast, 9 is small.  [default: zlib's own, 6]",
+)
+@shard_options
+@archive_options
+@click.option(
     "--from-image",
     type=click.Path(path_type=Path),
-    help="Generate the images of this PNG again, with the options that it holds.",
+    help="Generate the images of this PNG, JPEG or WebP file again, with the options that it holds.",
 )
 @click.option("--gif", is_flag=True, help="Also write an animation of the denoising, beside the image file.")
 @click.option(
@@ -81,6 +92,7 @@ DEFAULT_MODEL = "fashion-mnist"
 @click.option("--show", is_flag=True, help="Show the images in the terminal.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 @click.option("--json", "as_json", is_flag=True, envvar="DDIM_EDGE_RUN_JSON", help="Print one machine-readable line.")
+@requests_option
 def run_command(
     model: str | None,
     device: Device,
@@ -89,6 +101,11 @@ def run_command(
     low_memory: bool,
     output: str | None,
     file_format: str,
+    png_level: int | None,
+    shard: Shard | None,
+    mixed_machines: bool,
+    archive: str | None,
+    images_per_tar: int,
     from_image: Path | None,
     init_image: Path | None,
     mask: Path | None,
@@ -114,13 +131,15 @@ def run_command(
       ddim-edge run stable-diffusion --prompts prompts.txt --output images/
       ddim-edge run --init-image coat.png --strength 0.6 --labels coat
       ddim-edge run controlled --prompt "a house" --control-image edges.png --control-scale 0.8
+      ddim-edge run --requests orders.csv --output images/
       ddim-edge run --from-image shoes.png --output again.png
     """
+    output = local_or_url(output)
+    check_shard(shard, output)
     recipe = recipe_in(from_image, choices) if from_image else {}
     device = device_for(recipe, device) if recipe else device
     bundle = open_bundle(model or recipe.get("model", DEFAULT_MODEL))
-    values = recipe or choices
-    sizes = values.get("height"), values.get("width")
+    sizes = (recipe or choices).get("height"), (recipe or choices).get("width")
     shape = bundle.image_shape(*sizes)
     encoded = read_latents(latents, bundle.sample_shape_for(*sizes)) if latents else None
     controls = control_samples(bundle, control_image, shape)
@@ -134,12 +153,15 @@ def run_command(
     if show and is_folder(target):
         raise ConfigError("--show draws one image: give a file, not a folder, as --output")
     suffix = f".{file_format}" if is_folder(target) else Path(target).suffix
-    if gif or show or save_every or suffix == ".png":
+    if gif or show or save_every or suffix != ".npy":
         check_channels(shape[0])
     estimates = EstimateOptions(animate=gif, every=save_every)
     # A recipe has the model's hash, which is computed while networks are opened.
     used = partial(recipe_of, bundle, request, precision=computes_in(unet_graph(bundle), device))
-    destination = _destination(target, used, recipe.get("index"), file_format, estimates, None if output else names)
+    tars = archive_of(archive, images_per_tar, request, target, estimates)
+    options = FolderOptions(lambda: None if mixed_machines else machine_of(pipeline), shard or ALL, png_level, tars)
+    other_names = None if output else names
+    destination = _destination(target, used, recipe.get("index"), file_format, estimates, options, other_names)
     # Networks can have gigabytes: they are opened after all other checks.
     pipeline = Pipeline(bundle, device, low_memory=low_memory, max_memory=max_memory, request=request)
     pipeline.check(request)
@@ -166,15 +188,16 @@ def _destination(
     index: int | None,
     file_format: str,
     estimates: EstimateOptions,
+    options: FolderOptions,
     other_names: Iterator[Path] | None,
 ) -> FileOutput | FolderOutput:
     """Where the images go. With ``other_names``, the user gave no --output: nothing that exists is replaced."""
     if not is_folder(target):
-        return FileOutput(Path(target), recipe, index, estimates, other_names)
+        return FileOutput(Path(target), recipe, index, estimates, other_names, options.png_level)
     if estimates.animate:
         raise ConfigError("--gif animates one image file: give a file, not a folder, as --output")
-    folder = Path(target) if other_names is None else new_folder(itertools.chain([Path(target)], other_names))
-    return FolderOutput(folder, recipe, f".{file_format}", estimates)
+    folder = target if other_names is None else str(new_folder(itertools.chain([Path(target)], other_names)))
+    return FolderOutput(folder, recipe, f".{file_format}", estimates, options)
 
 
 def _run(pipeline: Pipeline, request: Request, destination: FileOutput | FolderOutput, *, visible: bool) -> float:
@@ -186,9 +209,11 @@ def _run(pipeline: Pipeline, request: Request, destination: FileOutput | FolderO
             for progress in pipeline.run(request, chunks):
                 destination.take(progress)
                 advance()
+        destination.write()
     except KeyboardInterrupt:
         raise click.Abort(destination.interruption_message(request)) from None
-    destination.write()
+    finally:
+        destination.close()
     return time.perf_counter() - began
 
 

@@ -48,6 +48,14 @@ KEY_VARIABLE = "DDIM_EDGE_API_KEY"
     "--keep-mb", type=click.IntRange(1), default=256, help="Maximum size of the results of jobs that are kept, in MB."
 )
 @click.option(
+    "--store",
+    default="memory",
+    metavar="STORE",
+    help="Where jobs and images with a URL are kept: memory, sqlite:FILE for processes of one machine, "
+    "redis://HOST:PORT for any.",
+)
+@click.option("--no-jobs", is_flag=True, help="With redis://: leave the jobs to ddim-edge worker.")
+@click.option(
     "--max-models",
     type=int,
     default=2,
@@ -91,6 +99,12 @@ KEY_VARIABLE = "DDIM_EDGE_API_KEY"
     type=click.Path(path_type=Path),
     help=f"File with the API keys, one a line; each is valid.  [default: the variable {KEY_VARIABLE}]",
 )
+@click.option(
+    "--api-keys",
+    "api_keys_file",
+    type=click.Path(path_type=Path),
+    help="TOML file with API keys that have names and limits, read again on SIGHUP; in place of --api-key-file.",
+)
 @click.option("--no-auth", is_flag=True, help="Serve without an API key to everybody who reaches the address.")
 @click.option(
     "--cors-origin",
@@ -128,6 +142,8 @@ def serve_command(
     max_queue: int,
     max_per_client: int,
     keep_mb: int,
+    store: str,
+    no_jobs: bool,
     max_models: int,
     max_images: int,
     max_steps: int,
@@ -144,6 +160,7 @@ def serve_command(
     warmup: bool,
     lazy: bool,
     api_key_file: Path | None,
+    api_keys_file: Path | None,
     no_auth: bool,
     cors_origins: tuple[str, ...],
     allowed_hosts: tuple[str, ...],
@@ -165,15 +182,18 @@ def serve_command(
     """
     try:
         from ..serving import Settings, create_app
+        from ..serving.api_keys import ApiKeys
         from ..serving.server import listen, serve
         from ..serving.settings import LOOPBACK, hosts_for
     except ModuleNotFoundError as error:
         raise ConfigError(f"the server needs {error.name}: pip install 'ddim-edge[serve]'") from None
     if not log_prompts:  # the warning quotes the words that were cut off
         warnings.simplefilter("ignore", TruncationWarning)
-    given_key = _api_key(api_key_file)
-    key = None if no_auth else given_key
-    if host not in LOOPBACK and key is None and not no_auth:
+    given_key, given_keys = _api_key(api_key_file), None if api_keys_file is None else ApiKeys(api_keys_file)
+    if given_key is not None and given_keys is not None:
+        raise ConfigError(f"give either --api-keys or --api-key-file ({KEY_VARIABLE})")
+    key, keys = (None, None) if no_auth else (given_key, given_keys)
+    if host not in LOOPBACK and key is None and keys is None and not no_auth:
         raise ConfigError(f"--host {host} is open to others: give --api-key-file or {KEY_VARIABLE}, or say --no-auth")
     settings = Settings(
         provider=device,
@@ -183,6 +203,8 @@ def serve_command(
         max_queue=max_queue,
         max_per_client=max_per_client,
         keep_bytes=keep_mb * 2**20,
+        store=store,
+        make_jobs=not no_jobs,
         max_models=max_models,
         preload=not lazy,
         warm_up=partial(click.echo, err=True) if warmup else None,
@@ -199,8 +221,9 @@ def serve_command(
         drain_s=drain,
         shutdown_delay_s=shutdown_delay,
         api_key=key,
+        api_keys=keys,
         cors_origins=cors_origins,
-        hosts=hosts_for(host, key, allowed_hosts),
+        hosts=hosts_for(host, key or keys, allowed_hosts),
         root_path=root_path,
         forwarded_allow_ips=forwarded_allow_ips,
         log_prompts=log_prompts,

@@ -3,7 +3,7 @@
 import itertools
 import os
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
 from typing import Any, Unpack
@@ -12,6 +12,7 @@ import numpy as np
 
 from ..bundle.bundle import Bundle
 from ..bundle.read import open_bundle
+from ..config import whole_number
 from ..errors import BundleError, ConfigError, listed
 from ..networks.components import Components, open_unet, unet_graph
 from ..networks.controlnet import ControlNets
@@ -21,9 +22,10 @@ from ..runtime.providers.device import Device
 from ..runtime.sessions.pool import Sessions
 from .engine import Engine
 from .jobs import job_of
+from .many import MadeImage, Model, made_images
 from .memory.limit import MemoryLimit, usual_request
 from .requests.option_table import Options, documents_options
-from .requests.options import check_request, recipe_of, request_of
+from .requests.options import check_request, default_batch_size, recipe_of, request_of
 from .requests.request import Request
 from .results import Progress, Result
 
@@ -39,6 +41,7 @@ class Pipeline:
         bundle: the model's folder: its files, shapes and settings.
         provider: the name of the provider that the UNet really runs on.
         precision: what the provider may compute float32 graphs in: float32, bfloat16, float16 or auto.
+        device: what was asked for; with ``auto``, what was measured best, where it was measured.
 
     ``low_memory`` and ``max_memory`` as in ``load``; the networks are opened for ``request``, None for one image of the
     usual size.
@@ -63,6 +66,7 @@ class Pipeline:
         controls = ControlNets(bundle.folder, bundle.controls, sessions)
         self.denoiser = Denoiser(open_unet(bundle, sessions), controls)
         controls.check_fit(self.denoiser.session)
+        self.device = sessions.device
         self.provider, self.precision = self.denoiser.session.provider, sessions.device.computes_in
         self._warn_if_slow()
         self._check_conditioning()
@@ -116,6 +120,38 @@ class Pipeline:
                     job.result()  # raises a failed job's error now, not after the whole batch
                 progress = Progress(indices, max(job.calls for job in jobs), jobs, None, pixels)
                 yield progress if engine.jobs else self._finished(progress, request)
+
+    def generate_many(
+        self, requests: Iterable[Request], *, max_rows: int | None = None
+    ) -> Generator[tuple[int, MadeImage], None, None]:
+        """Make the images of many requests together; yield each, with its request's position in ``requests``.
+
+        Images of different requests share the network calls, and come in the order in which they end. ``max_rows``: the
+        most rows of a call, where a guided image has two; at least one image is made. None for two for each image of
+        the model's usual batch. ``requests`` may have no end: a request is taken when there is room for its first
+        image, and an image starts as soon as one ends. Closing the iterator ends what runs.
+
+        A request that fails ends alone: its last item has the error, and raises it where its image is read. The
+        iterator raises what ``requests`` raises, and what a network call raises, which is made for all.
+
+        The images are those of ``generate``, up to the rounding of batches; the same bits as with batch_size 1 where
+        ``max_rows`` lets one image in. Raises ConfigError for an invalid ``max_rows``.
+        """
+        rows = 2 * default_batch_size(self.bundle) if max_rows is None else max_rows
+        whole_number("max_rows", rows, low=1)
+        admit = partial(self._admit, max_rows=rows)
+        model = Model(self.bundle, self.denoiser, self.components, self.precision, admit, self._turns)
+        return made_images(model, requests, rows)
+
+    def _admit(self, request: Request, max_rows: int) -> int | None:
+        """Check a request of ``generate_many``. Returns the most rows of a call that it allows."""
+        check_request(self.bundle, request)
+        self._check_size(request)
+        if not request.safety_checker:
+            warn_checker_off(self.bundle.name)
+        if self._limit is None:
+            return request.rows_per_call
+        return self._limit.rows_per_call(request, max_rows, turns=self._turns)
 
     def _finished(self, progress: Progress, request: Request) -> Progress:
         """The progress of a batch whose jobs have ended, with their images."""

@@ -56,7 +56,7 @@ class Result:
     is_safe: tuple[bool, ...] | None = None
 
     def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write one grid to a ``.png`` file, all images to a ``.npy`` file, or one PNG per image to a folder.
+        """Write a grid to a ``.png``, ``.jpg`` or ``.webp`` file, all images to ``.npy``, or PNG files to a folder.
 
         A path without a suffix, or with a slash at its end, is a folder. Files are written whole or not at all. Raises
         OutputError if they cannot be written, ConfigError for another suffix.

@@ -14,6 +14,7 @@ from PIL import Image, PngImagePlugin
 from ..arrays import Pixels, Sample
 from ..config.json_file import parse_json
 from ..errors import ConfigError
+from .exif_recipe import recipe_in_exif
 from .open_picture import open_picture
 
 RECIPE_KEY = "ddim-edge"
@@ -48,12 +49,15 @@ def check_channels(channels: int) -> None:
         raise ConfigError(f"a picture has 1, 3 or 4 channels, not {channels}: save as npy instead")
 
 
-def png_bytes(image: Pixels, recipe: Mapping[str, Any]) -> bytes:
-    """The contents of a PNG file: one image, uint8 (H, W, C), and ``recipe`` as JSON in the text chunk "ddim-edge"."""
+def png_bytes(image: Pixels, recipe: Mapping[str, Any], level: int | None = None) -> bytes:
+    """The contents of a PNG file: one image, uint8 (H, W, C), and ``recipe`` as JSON in the text chunk "ddim-edge".
+
+    ``level`` is zlib's level from 0 (fast) to 9 (small), None for zlib's default.
+    """
     chunk = PngImagePlugin.PngInfo()
     chunk.add_itxt(RECIPE_KEY, _recipe_text(recipe))
     buffer = io.BytesIO()
-    to_pillow(image).save(buffer, "PNG", pnginfo=chunk)
+    to_pillow(image).save(buffer, "PNG", pnginfo=chunk, compress_level=-1 if level is None else level)
     return buffer.getvalue()
 
 
@@ -84,9 +88,18 @@ def gif_bytes(frames: Sequence[Pixels], frame_ms: int = 60, last_ms: int = 1500)
 
 
 def read_recipe(path: Path) -> Mapping[str, Any]:
-    """Read the recipe from a PNG file that this package wrote. ConfigError for any other file."""
+    """Read the recipe from a PNG, JPEG or WebP file that this package wrote. ConfigError for any other file."""
     with open_picture(path) as picture:
-        text = getattr(picture, "text", {}).get(RECIPE_KEY)
+        picture.load()  # a PNG's text may stand behind its pixels
+        text = recipe_text_in(picture)
     if text is None:
-        raise ConfigError(f"{path} has no recipe: only PNG files written by ddim-edge have one")
+        raise ConfigError(f"{path} has no recipe: only PNG, JPEG and WebP files written by ddim-edge have one")
     return parse_json(text, f"the recipe in {path}")
+
+
+def recipe_text_in(picture: Image.Image) -> str | None:
+    """The JSON of the recipe in a picture; None where it has none, or has not been read so far."""
+    if picture.format != "PNG":
+        return recipe_in_exif(picture)
+    text = picture.info.get(RECIPE_KEY)
+    return text if isinstance(text, str) else None

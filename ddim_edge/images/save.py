@@ -2,18 +2,20 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from ..arrays import Pixels
-from ..errors import ConfigError, OutputError
-from ..files import open_regular, output_errors, write_file, write_new_file
-from .encode import grid, npy_bytes, png_bytes
-from .whole import is_whole_npy, is_whole_png
+from ..config.json_file import parse_json
+from ..errors import ConfigError, OutputError, shortened
+from .encode import grid, npy_bytes
+from .formats import SUFFIXES, image_bytes
+from .storage import Storage, storage_of
 
-SUFFIXES = (".png", ".npy")
 RUN_FILE = "run.json"
+_MACHINE = "machine"
+_MOST_MACHINE_BYTES = 8192
 
 
 def is_folder(path: str | os.PathLike[str]) -> bool:
@@ -22,82 +24,116 @@ def is_folder(path: str | os.PathLike[str]) -> bool:
     return os.path.isdir(text) or text.endswith(("/", os.sep)) or not Path(text).suffix
 
 
-def file_bytes(path: Path, images: Pixels, recipe: Mapping[str, Any]) -> bytes:
-    """The contents of the file ``path`` for images, uint8 (N, H, W, C): a grid for .png, the array for .npy."""
+def file_bytes(path: Path, images: Pixels, recipe: Mapping[str, Any], png_level: int | None = None) -> bytes:
+    """The contents of the file ``path`` for images, uint8 (N, H, W, C): the array for .npy, else a grid."""
     check_suffix(path)
-    return png_bytes(grid(images), recipe) if path.suffix == ".png" else npy_bytes(images)
+    if path.suffix == ".npy":
+        return npy_bytes(images)
+    return image_bytes(grid(images), path.suffix, recipe, png_level)
 
 
 def check_suffix(path: Path) -> None:
-    """ConfigError for a file that is neither .png nor .npy."""
+    """ConfigError for a file whose format is not among those that are written."""
     if path.suffix not in SUFFIXES:
-        raise ConfigError(f"cannot write {path}: the file must end in {' or '.join(SUFFIXES)}, a folder in /")
-
-
-def check_can_write(path: Path) -> None:
-    """OutputError if the file ``path`` cannot be written; checked before a long run, not after it."""
-    folder = path.parent
-    if not folder.is_dir():
-        raise OutputError(f"cannot write {path}: the folder {folder} does not exist. Create it first")
-    if not os.access(folder, os.W_OK):
-        raise OutputError(f"cannot write {path}: the folder {folder} is not writable")
-
-
-def create_folder(folder: Path) -> None:
-    """Create a folder for images, if it is not there. OutputError if that fails, or no file can be written there."""
-    with output_errors(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-    check_can_write(folder / RUN_FILE)
+        *others, last = SUFFIXES
+        raise ConfigError(f"cannot write {path}: the file must end in {', '.join(others)} or {last}, a folder in /")
 
 
 class ImageFolder:
     """A folder with one file per image, named by its index, and the recipe of the whole run in ``run.json``.
 
     An interrupted run continues here: ``holds`` says which images are done. OutputError where the folder cannot be
-    written, or has the images of a run with another recipe.
+    written, has the images of a run with another recipe, or was begun on another kind of machine than ``machine``, the
+    facts of this one; None does not look at the machine. ``png_level`` as in ``image_bytes``.
+    ``own_recipe`` returns the recipe of an image by its index, where each has its own; None for that of the run.
     """
 
-    def __init__(self, folder: Path, recipe: Mapping[str, Any], suffix: str = ".png") -> None:
-        self.folder, self.recipe, self.suffix = folder, recipe, suffix
-        create_folder(folder)
-        self._claim()
+    def __init__(
+        self,
+        folder: Path | Storage,
+        recipe: Mapping[str, Any],
+        suffix: str = ".png",
+        machine: Mapping[str, str] | None = None,
+        png_level: int | None = None,
+        own_recipe: Callable[[int], Mapping[str, Any]] | None = None,
+    ) -> None:
+        self.storage = storage_of(folder) if isinstance(folder, Path) else folder
+        self.recipe, self.suffix, self.png_level = recipe, suffix, png_level
+        self._own_recipe = own_recipe
+        self.storage.create()
+        self._claim(machine)
 
-    def _claim(self) -> None:
-        wanted = json.dumps({**self.recipe, "format": self.suffix}, indent=1).encode()
-        run_file = self.folder / RUN_FILE
+    def _claim(self, machine: Mapping[str, str] | None) -> None:
+        wanted = {**self.recipe, **self._facts()}
+        entry = {} if machine is None else {_MACHINE: machine}
         try:
-            write_new_file([run_file], wanted)
+            self.storage.write_new(RUN_FILE, _run_text({**wanted, **entry}))
         except FileExistsError:
-            if _read(run_file, len(wanted) + 1) != wanted:
-                raise OutputError(
-                    f"{self.folder} holds the images of another run ({RUN_FILE} says which): give another folder, "
-                    "or delete it"
-                ) from None
+            self._check(_run_text(wanted), machine)
 
-    def path(self, index: int) -> Path:
-        """The file of an image."""
-        return self.folder / f"{index:06d}{self.suffix}"
+    def _facts(self) -> Mapping[str, Any]:
+        """What the run file has beyond the recipe."""
+        return {"format": self.suffix, **({} if self.png_level is None else {"png_level": self.png_level})}
+
+    def _check(self, wanted: bytes, machine: Mapping[str, str] | None) -> None:
+        """Raise OutputError where the folder's run is another one, or of another kind of machine."""
+        contents = self.storage.read(RUN_FILE, len(wanted) + _MOST_MACHINE_BYTES) or b""
+        found, text = _without_machine(contents)
+        if text != wanted:
+            raise OutputError(
+                f"{self.storage} holds the images of another run ({RUN_FILE} says which): give another folder, "
+                "or delete it"
+            ) from None
+        others = differences(machine or {}, found)
+        if others:
+            raise OutputError(
+                f"{self.storage} was begun on another kind of machine, whose images may differ slightly: {others}. "
+                "Use a machine of that kind, or give --mixed-machines"
+            ) from None
+
+    def name(self, index: int) -> str:
+        """The name of an image's file."""
+        return f"{index:06d}{self.suffix}"
 
     def holds(self, index: int) -> bool:
-        """Whether an image is there: the file is whole, and a PNG with a recipe has that of this image."""
-        path = self.path(index)
-        return is_whole_png(path, self._recipe_of(index)) if self._is_png else is_whole_npy(path)
+        """Whether an image is there: the file is whole, and a picture with a recipe has that of this image."""
+        return self.storage.holds(self.name(index), self._recipe_of(index))
 
     def add(self, index: int, image: Pixels) -> None:
-        """Write one image, uint8 (H, W, C). A PNG has the run's recipe and its own index inside."""
-        write_file(self.path(index), png_bytes(image, self._recipe_of(index)) if self._is_png else npy_bytes(image))
+        """Write one image, uint8 (H, W, C). A picture has the run's recipe and its own index inside."""
+        self.storage.write(self.name(index), self._contents(index, image))
 
-    @property
-    def _is_png(self) -> bool:
-        return self.suffix == ".png"
+    def _contents(self, index: int, image: Pixels) -> bytes:
+        return image_bytes(image, self.suffix, self._recipe_of(index), self.png_level)
 
     def _recipe_of(self, index: int) -> Mapping[str, Any]:
-        return {**self.recipe, "index": index}
+        return {**self.recipe, "index": index} if self._own_recipe is None else self._own_recipe(index)
 
 
-def _read(path: Path, size: int) -> bytes:
+def differences(machine: Mapping[str, str], other: Mapping[str, Any]) -> str:
+    """In which facts a machine differs from an ``other`` one, as text; facts that one of the two lacks are left out."""
+    pairs = ((name, machine[name], str(other[name])) for name in machine if name in other)
+    return ", ".join(
+        f"{name} {_words_beyond(ours, theirs)} here, {_words_beyond(theirs, ours)} there"
+        for name, ours, theirs in pairs
+        if ours != theirs
+    )
+
+
+def _words_beyond(text: str, other: str) -> str:
+    """The words of ``text`` that ``other`` lacks."""
+    return shortened(" ".join(word for word in text.split() if word not in other.split())) or "nothing more"
+
+
+def _run_text(entries: Mapping[str, Any]) -> bytes:
+    return json.dumps(entries, indent=1).encode()
+
+
+def _without_machine(contents: bytes) -> tuple[Mapping[str, Any], bytes]:
+    """The machine in a run file, empty where it has none, and the file's contents without it."""
     try:
-        with open_regular(path) as file:
-            return file.read(size)
-    except OSError as error:
-        raise OutputError(f"cannot read {path}: {error.strerror or error}") from None
+        entries = dict(parse_json(contents, RUN_FILE))
+    except ConfigError:
+        return {}, contents
+    machine = entries.pop(_MACHINE, {})
+    return (machine, _run_text(entries)) if isinstance(machine, dict) else ({}, contents)

@@ -9,21 +9,28 @@ from typing import Any
 from ..config.json_file import parse_json
 from ..errors import ConfigError
 from ..files import open_regular
-from .encode import RECIPE_KEY
+from .encode import recipe_text_in
 from .npy_header import read_npy_header
 from .open_picture import open_picture
 
-_LAST_CHUNK = b"\0\0\0\0IEND\xaeB`\x82"
+_LAST = {"PNG": b"\0\0\0\0IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
+"""The last bytes of a file; a WebP file has its length in front."""
 
 
-def is_whole_png(path: Path, recipe: Mapping[str, Any]) -> bool:
-    """Whether ``path`` is a PNG that ends with its last chunk and has, if any, this recipe. All checksums must fit."""
+def is_whole_picture(path: Path, recipe: Mapping[str, Any]) -> bool:
+    """Whether ``path`` is a PNG, JPEG or WebP file that is not cut off and has, if any, this recipe.
+
+    All checksums of a PNG must fit. The other formats have none: they are decoded.
+    """
     try:
         with open_picture(path) as picture:
-            text = picture.info.get(RECIPE_KEY)
-            picture.verify()
+            text, last = recipe_text_in(picture), _LAST.get(str(picture.format), b"")
+            if picture.format == "PNG":
+                picture.verify()
+            else:
+                picture.load()
         own = text is None or parse_json(text, "the recipe") == json.loads(json.dumps(recipe))
-        return own and _end(path) == _LAST_CHUNK
+        return own and _end(path, len(last)) == last
     except (ConfigError, OSError):
         return False
 
@@ -37,7 +44,7 @@ def is_whole_npy(path: Path) -> bool:
         return False
 
 
-def _end(path: Path) -> bytes:
+def _end(path: Path, size: int) -> bytes:
     with open_regular(path) as file:
-        file.seek(-len(_LAST_CHUNK), os.SEEK_END)
+        file.seek(-size, os.SEEK_END)
         return file.read()

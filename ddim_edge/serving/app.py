@@ -14,14 +14,16 @@ from .http import error_responses
 from .http.access_log import AccessLogMiddleware
 from .http.bodies import BodyLimitMiddleware
 from .http.head import HeadMiddleware
+from .http.idempotency import IdempotencyMiddleware
 from .http.security import SecurityMiddleware, needs_key
 from .http.uploads import Decoders
 from .routes import edits, generations, health, images, jobs, kserve, page
-from .routes.images import ImageStore
+from .routes.job_runner import JobRunner
 from .scheduling.async_engine import AsyncEngine
 from .scheduling.catalogue import Models
 from .scheduling.engine_thread import Clock
 from .settings import DEFAULTS, Settings
+from .stores.opening import open_stores
 
 
 def create_app(
@@ -32,16 +34,17 @@ def create_app(
     ``app.state.engine`` is its AsyncEngine. Raises BundleError, ProviderError or ConfigError if a model cannot be
     served.
     """
+    stores = open_stores(settings, clock)
     engine = AsyncEngine(models, settings, clock=clock)
     app = FastAPI(title="ddim-edge", version=__version__, docs_url=None, redoc_url=None, lifespan=_lifespan)
     app.state.engine = engine
     app.state.decoders = decoders = Decoders(settings.max_pixels, engine.engine_thread.check_open)
-    store = ImageStore(settings.keep_s, settings.keep_images, settings.keep_bytes, clock)
+    app.state.jobs = runner = JobRunner(engine, stores)
     routers = (
-        generations.routes(engine, store, started=int(time.time())),
-        edits.routes(engine, store, decoders),
-        jobs.routes(engine, store, clock),
-        images.routes(store),
+        generations.routes(engine, stores.images, started=int(time.time())),
+        edits.routes(engine, stores.images, decoders),
+        jobs.routes(runner, settings),
+        images.routes(stores.images),
         health.routes(engine),
         kserve.routes(engine),
         page.routes(),
@@ -49,19 +52,20 @@ def create_app(
     for router in routers:
         app.include_router(router)
     error_responses.install(app, [route for router in routers for route in router.routes])
-    _add_middleware(app, engine)
+    _add_middleware(app, engine, clock)
     app.openapi = lambda: _openapi_document(app, settings)  # type: ignore[method-assign]
     return app
 
 
-def _add_middleware(app: FastAPI, engine: AsyncEngine) -> None:
+def _add_middleware(app: FastAPI, engine: AsyncEngine, clock: Clock) -> None:
     """The one that is added last sees a request first."""
     settings = engine.settings
     app.add_middleware(HeadMiddleware)
+    app.add_middleware(IdempotencyMiddleware, settings=settings, clock=clock)
     app.add_middleware(BodyLimitMiddleware, settings=settings)
     app.add_middleware(SecurityMiddleware, settings=settings)
     if settings.cors_origins:
-        headers = ["Authorization", "Content-Type", "X-Request-Id"]
+        headers = ["Authorization", "Content-Type", "X-Request-Id", "Idempotency-Key"]
         methods = ["GET", "POST", "DELETE"]
         origins = list(settings.cors_origins)
         app.add_middleware(CORSMiddleware, allow_origins=origins, allow_methods=methods, allow_headers=headers)
@@ -70,7 +74,7 @@ def _add_middleware(app: FastAPI, engine: AsyncEngine) -> None:
 
 @contextlib.asynccontextmanager
 async def _lifespan(app: FastAPI) -> AsyncIterator[None]:
-    async with app.state.engine:
+    async with app.state.jobs, app.state.engine:
         try:
             yield
         finally:
@@ -84,13 +88,13 @@ def _openapi_document(app: FastAPI, settings: Settings) -> dict[str, Any]:
         for path, item in document["paths"].items():
             for operation in item.values():
                 operation["responses"].pop("422", None)
-                if settings.api_key is not None and needs_key(path):
+                if settings.needs_key and needs_key(path):
                     operation["security"] = [{"key": []}]
                     operation["responses"]["401"] = operation["responses"]["403"] | {"description": "Unauthorized"}
         schemas = document.setdefault("components", {}).setdefault("schemas", {})
         for unused in ("HTTPValidationError", "ValidationError"):
             schemas.pop(unused, None)
-        if settings.api_key is not None:
+        if settings.needs_key:
             document["components"]["securitySchemes"] = {"key": {"type": "http", "scheme": "bearer"}}
         app.openapi_schema = document
     return app.openapi_schema

@@ -5,16 +5,19 @@
     DdimEdgeError
     └── RequestError
         ├── BadRequest       400  an option that this server or this model does not support
+        ├── ModelForbidden   403  a model that the API key may not use
         ├── NotFound         404  an unknown model, job, image or path
         ├── RequestTimeout   408  the client sent its request too slowly
         ├── TooLarge         413  a request body over the limit
         ├── QueueFull        429  too many requests are waiting, of all clients or of this one
+        ├── KeyLimit         429  a limit of the API key is reached
         ├── Cancelled        499  cancelled by the client
         ├── ModelFailed      500  a network failed, or a model cannot be opened
         ├── Draining         503  the server is shutting down
         ├── EngineDead       503  the engine thread has stopped after an internal error
         ├── Overloaded       503  too many connections, or too many uploads at once
         ├── OutOfMemory      503  the server has too little memory for the request
+        ├── StoreFailed      503  the store of images and jobs cannot be reached
         ├── DeadlinePassed   504  the request took longer than its timeout
         └── DiskFull         507  the server's disk is full
 """
@@ -46,6 +49,12 @@ class BadRequest(RequestError):
     """An option that this server or this model does not support."""
 
 
+class ModelForbidden(RequestError):
+    """A model that the API key may not use."""
+
+    status, kind, code = 403, "permission_error", "model_not_allowed"
+
+
 class NotFound(RequestError):
     """An unknown model, job, image or path."""
 
@@ -68,6 +77,12 @@ class QueueFull(RequestError):
     """Too many requests are waiting, of all clients or of this one."""
 
     status, kind, code = 429, "rate_limit_error", "queue_full"
+
+
+class KeyLimit(QueueFull):
+    """A limit of the API key is reached."""
+
+    code = "key_limit"
 
 
 class Cancelled(RequestError):
@@ -104,6 +119,12 @@ class OutOfMemory(RequestError):
     """The server has too little memory for the request."""
 
     status, kind, code, retry_after = 503, "server_error", "out_of_memory", 5
+
+
+class StoreFailed(RequestError):
+    """The store of images and jobs cannot be reached."""
+
+    status, kind, code, retry_after = 503, "server_error", "store_failed", 5
 
 
 class DeadlinePassed(RequestError):

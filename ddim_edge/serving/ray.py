@@ -34,6 +34,8 @@ _KEY_VARIABLE = "DDIM_EDGE_API_KEY"
 _STOP_S = 15.0
 """Seconds beyond the drain that a replica gets to stop."""
 _HEALTH_PERIOD_S = 5.0
+_NOT_IN_FILES = ("warm_up", "api_keys")
+"""Settings that are objects of Python."""
 
 
 class Arguments(BaseModel):
@@ -93,7 +95,7 @@ def deployment_of(settings: Settings) -> serve.Deployment:
 
 def settings_of(given: Mapping[str, Any]) -> Settings:
     """The settings of a configuration file. Raises ConfigError for an unknown one or an invalid value."""
-    known = [field.name for field in fields(Settings) if field.name != "warm_up"]
+    known = [field.name for field in fields(Settings) if field.name not in _NOT_IN_FILES]
     for name in given:
         if name not in known:
             raise ConfigError(choose_from("setting", name, known))

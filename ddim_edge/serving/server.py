@@ -40,19 +40,23 @@ SWITCH_S = 0.001
 class Server(uvicorn.Server):
     """A uvicorn server that drains on SIGTERM and SIGINT and stops when the engine thread fails.
 
+    SIGHUP: the file of API keys is read again, if there is one.
+
     Draining: new requests are refused, running ones may finish within ``drain_s`` seconds. It starts
     ``shutdown_delay_s`` seconds after the signal.
     """
 
     def __init__(self, config: uvicorn.Config, engine: AsyncEngine) -> None:
         super().__init__(config)
-        self.engine, self._drain_at = engine, math.inf
+        self.engine, self._drain_at, self._reload = engine, math.inf, False
         engine.engine_thread.on_death = self._stop
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
         """Replaces uvicorn's handlers: those raise the signal again at the end, and the exit code would not be 0."""
         before = {number: signal.signal(number, self.handle_exit) for number in (signal.SIGTERM, signal.SIGINT)}
+        if self.engine.settings.api_keys is not None and sys.platform != "win32":
+            before[signal.SIGHUP] = signal.signal(signal.SIGHUP, self.handle_reload)
         try:
             yield
         finally:
@@ -74,6 +78,10 @@ class Server(uvicorn.Server):
         if time.monotonic() >= self._drain_at:
             self._drain()
 
+    def handle_reload(self, _signal: int, _frame: FrameType | None) -> None:
+        """Read the API keys again at the next tick: a signal handler must not log."""
+        self._reload = True
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Start to accept connections, few at a time, so that there are never many more than their limit."""
         asyncio.get_running_loop().set_exception_handler(QuietAccepting())
@@ -87,6 +95,9 @@ class Server(uvicorn.Server):
             for connection in list(self.server_state.connections):
                 if isinstance(connection, Connection):
                     connection.sweep()
+        if self._reload and self.engine.settings.api_keys is not None:
+            self._reload = False
+            self.engine.settings.api_keys.reload()
         if time.monotonic() >= self._drain_at:
             self._drain()
         return await super().on_tick(counter)

@@ -7,6 +7,7 @@ from ..config.byte_count import byte_count
 from ..config.checks import number, whole_number
 from ..errors import ConfigError, shown
 from ..runtime.providers.device import Device
+from .api_keys import ApiKeys
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -52,6 +53,11 @@ class Settings:
     """Most seconds of a request from its arrival, waiting included."""
     job_timeout_s: float = 3600.0
     """Most seconds of a job of /v1/jobs, waiting included."""
+    store: str = field(default="memory", repr=False)
+    """Where images with a URL and jobs are kept: ``memory``, ``sqlite:FILE`` or ``redis://HOST``; all processes with
+    one store answer for each other."""
+    make_jobs: bool = True
+    """Make jobs of a store that hands them out (``redis://``); if not, ``ddim-edge worker`` does."""
     keep_s: float = 3600.0
     """Seconds that an ended job, or an image with a URL, is kept."""
     keep_jobs: int = 100
@@ -66,6 +72,8 @@ class Settings:
     """Seconds from SIGTERM to the start of the drain: requests are accepted, but ``/health/ready`` is red."""
     api_key: str | None = field(default=None, repr=False)
     """Clients send it as ``Authorization: Bearer KEY``; several lines: several keys; None: no key is needed."""
+    api_keys: ApiKeys | None = field(default=None, repr=False)
+    """Keys with names and limits, in place of ``api_key``."""
     cors_origins: Sequence[str] = ()
     """Origins of web pages that may call the API; ``*`` for all."""
     hosts: Sequence[str] | None = None
@@ -96,8 +104,15 @@ class Settings:
             number(name, getattr(self, name), low=0)
         if self.api_key is not None:
             _check_keys(self.keys)
+        if self.api_key is not None and self.api_keys is not None:
+            raise ConfigError("give either api_key or api_keys")
         if self.root_path and (not self.root_path.startswith("/") or self.root_path.endswith("/")):
             raise ConfigError(f"root_path must start with / and not end with it, not {shown(self.root_path)}")
+
+    @property
+    def needs_key(self) -> bool:
+        """Whether clients must send a key."""
+        return self.api_key is not None or self.api_keys is not None
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -105,7 +120,7 @@ class Settings:
         return tuple(line.strip() for line in (self.api_key or "").splitlines() if line.strip())
 
 
-def hosts_for(address: str, api_key: str | None, allowed: Sequence[str]) -> Sequence[str] | None:
+def hosts_for(address: str, api_key: str | ApiKeys | None, allowed: Sequence[str]) -> Sequence[str] | None:
     """The Host names of a server that listens on ``address``: ``allowed``, the address, and those of this machine.
 
     None, for any, only with a key on a public address. Without a key, a web page whose name resolves to this server

@@ -204,7 +204,7 @@ def test_only_batches_with_a_missing_image_are_made(invoke: Invoke, tmp_path: Pa
     assert _contents(tmp_path / "many") == whole
 
 
-@pytest.mark.parametrize("suffix", ["png", "npy"])
+@pytest.mark.parametrize("suffix", ["png", "npy", "jpeg", "webp"])
 @pytest.mark.parametrize("damage", ["empty", "no end", "another run's", "other bytes"])
 def test_a_damaged_file_of_a_folder_is_made_again(
     invoke: Invoke, tmp_path: Path, tiny_bundle: Path, suffix: str, damage: str

@@ -97,7 +97,7 @@ def _png(path: Path, text: str | None) -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        (None, "has no recipe: only PNG files written by ddim-edge have one"),
+        (None, "has no recipe: only PNG, JPEG and WebP files written by ddim-edge have one"),
         ("{", "the recipe in .* is not JSON"),
         ("[1]", "the recipe in .* must hold a JSON object, not a list"),
         ("[" * 100_000, "the recipe in .* is nested too deeply"),

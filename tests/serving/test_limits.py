@@ -36,6 +36,7 @@ def test_one_too_many_is_told_to_come_again(tiny_bundle: Path) -> None:
             waits = Exchange(app, PATH, CAT)
             while app.state.engine.engine_thread.queued == 0:
                 await asyncio.sleep(0)
+            assert "ddim_edge_running_requests 1.0" in app.state.engine.metrics.text().decode()
             refused = Exchange(app, PATH, CAT)
             await refused.task
             assert refused.status == 429
@@ -46,7 +47,10 @@ def test_one_too_many_is_told_to_come_again(tiny_bundle: Path) -> None:
             assert (runs.status, waits.status) == (200, 200)
 
     asyncio.run(scenario())
-    assert 'ddim_edge_rejected_total{reason="queue_full"} 1.0' in app.state.engine.metrics.text().decode()
+    text = app.state.engine.metrics.text().decode()
+    assert 'ddim_edge_rejected_total{reason="queue_full"} 1.0' in text
+    assert 'ddim_edge_queue_seconds_count{model="tiny"} 2.0' in text
+    assert "ddim_edge_running_requests 0.0" in text
 
 
 @pytest.mark.parametrize(("asked", "late"), [({}, 30.0), ({"timeout_s": 5}, 5.0), ({"timeout_s": 1e6}, 30.0)])

@@ -73,6 +73,16 @@ class MemoryLimit:
         """How ``fit`` keeps the limit."""
         return self._chosen(self._needs(request, may_tile=may_tile), turns)
 
+    def rows_per_call(self, request: Request, max_rows: int, *, turns: bool) -> int | None:
+        """The most rows of a call, where the request shares calls of at most ``max_rows`` rows; None for all of them.
+
+        Raises ConfigError where not even one row keeps the limit.
+        """
+        images = max(1, max_rows // (2 if request.guided else 1))
+        batch = dataclasses.replace(request, num_images=images, batch_size=images, seed=0)
+        rows = self.plan(batch, may_tile=False, turns=turns).rows
+        return request.rows_per_call if rows is None else rows
+
     def check_opened(self) -> None:
         """Raise ConfigError if the open networks alone take more: their weights are not mapped, as was planned."""
         used = _used()

@@ -43,7 +43,7 @@ def request_of(bundle: Bundle, options: Options) -> Request:
         "strength": _default_strength(origin),
         "control_scale": control_scales(bundle, scale),
         "guidance_scale": default_guidance(bundle),
-        "batch_size": LATENT_BATCH_SIZE if bundle.vae else DEFAULT_BATCH_SIZE,
+        "batch_size": default_batch_size(bundle),
     }
     request = Request(**{**defaults, **given}, prompts=prompts, labels=_class_numbers(bundle, labels), sampler=config)
     if images is not None:
@@ -111,6 +111,11 @@ def default_guidance(bundle: Bundle) -> float:
     if bundle.inputs.guidance_width is not None:
         return EMBEDDED_GUIDANCE
     return POOLED_TEXT_GUIDANCE if bundle.inputs.pooled else TEXT_GUIDANCE
+
+
+def default_batch_size(bundle: Bundle) -> int:
+    """The default number of images that are denoised together."""
+    return LATENT_BATCH_SIZE if bundle.vae else DEFAULT_BATCH_SIZE
 
 
 def _check_text(bundle: Bundle, request: Request) -> None:

@@ -20,8 +20,17 @@ def cpu_with_vectors() -> str:
     if not text:
         return _name_by_python()
     name = _field(text, "model name", "Model", "Hardware") or platform.machine()
-    vectors = sorted(set(_VECTORS.findall(_field(text, "flags", "Features"))))
-    return " ".join(filter(None, (name, _field(text, "CPU part"), *vectors)))
+    return " ".join(filter(None, (name, _field(text, "CPU part"), *_vectors(text))))
+
+
+def instruction_set() -> str:
+    """The processor's architecture and vector extensions, such as "x86_64 avx avx2 fma"."""
+    text = _cpu_info()
+    return " ".join(filter(None, (platform.machine(), _field(text, "CPU part"), *_vectors(text))))
+
+
+def _vectors(text: str) -> list[str]:
+    return sorted(set(_VECTORS.findall(_field(text, "flags", "Features"))))
 
 
 def _cpu_info() -> str:

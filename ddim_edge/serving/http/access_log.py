@@ -21,7 +21,10 @@ _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
 class AccessLogMiddleware:
-    """Logs method, path, status and seconds; never the query, headers or the key; prompts only with ``log_prompts``."""
+    """Logs method, path, status, seconds and the key's name; never the query, headers or the key itself.
+
+    Prompts only with ``log_prompts``.
+    """
 
     def __init__(self, app: ASGIApp, engine: AsyncEngine) -> None:
         self.app, self.engine = app, engine
@@ -69,6 +72,8 @@ class AccessLogMiddleware:
             "status": status,
             "seconds": round(seconds, 4),
         }
+        if state.get("api_key") is not None:
+            line["key"] = state["api_key"].name
         if "reason" in state:
             line["reason"] = state["reason"]
         if self.engine.settings.log_prompts and "prompt" in state:

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from fastapi import Request
 
+from ..api_keys import ApiKey
 from ..settings import Settings
 
 
@@ -14,13 +15,18 @@ class Arrival(NamedTuple):
 
     client: str
     time: float
+    key: ApiKey | None = None
+    """The API key, if it has a name and limits."""
 
 
 def arrival_of(http: Request, settings: Settings) -> Arrival:
     """The arrival of a request; the access log's middleware has stored its time."""
+    key: ApiKey | None = getattr(http.state, "api_key", None)
+    if key is not None:
+        return Arrival(f"key {key.name}", http.state.arrived, key)
     if settings.api_key is not None:  # the security middleware has checked it
-        _, _, key = http.headers.get("authorization", "").partition(" ")
-        return Arrival(hashlib.sha256(key.strip().encode("utf-8", "replace")).hexdigest(), http.state.arrived)
+        _, _, given = http.headers.get("authorization", "").partition(" ")
+        return Arrival(hashlib.sha256(given.strip().encode("utf-8", "replace")).hexdigest(), http.state.arrived)
     return Arrival(_address(http.client.host if http.client else ""), http.state.arrived)
 
 

@@ -3,9 +3,9 @@
 import base64
 import contextlib
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from ...arrays import Pixels
 from ...bundle.bundle import Bundle
@@ -20,7 +20,7 @@ from .body_to_request import FileFormat, parse_file_format, request_from_body
 from .encoding import encode_beside
 from .schemas import ImageBody
 
-Publish = Callable[[bytes, str], str]
+Publish = Callable[[bytes, str], Awaitable[str]]
 """Stores a file, given its contents and suffix, and returns its URL."""
 
 
@@ -72,7 +72,7 @@ class ImageResponse:
     async def to_json(self) -> dict[str, Any]:
         """OpenAI's response object with all finished images."""
         finished = [image async for image in self.images() if image.finished]
-        data = [self._item(image) for image in sorted(finished, key=lambda image: image.index)]
+        data = [await self._item(image) for image in sorted(finished, key=lambda image: image.index)]
         return {"created": int(time.time()), "data": data, "quality": None, **self.common_fields()}
 
     def common_fields(self) -> dict[str, str]:
@@ -81,9 +81,9 @@ class ImageResponse:
         background = "transparent" if channels == 4 else "opaque"
         return {"output_format": self.file_format.name, "size": f"{width}x{height}", "background": background}
 
-    def _item(self, image: EncodedImage) -> dict[str, Any]:
+    async def _item(self, image: EncodedImage) -> dict[str, Any]:
         if self.file_format.as_url:
-            return {"url": self.publish(image.contents, self.file_format.name), **image.extra_fields}
+            return {"url": await self.publish(image.contents, self.file_format.name), **image.extra_fields}
         return {"b64_json": image.b64_json, **image.extra_fields}
 
 
@@ -102,13 +102,27 @@ def submit_body(
 
     ``longest_s`` is the upper limit of the body's ``timeout_s``; None: the server's ``timeout_s``.
     """
+    bundle, request, file_format = check_body(engine, body, origin)
+    deadline = deadline_of(body, arrival, engine.settings.timeout_s if longest_s is None else longest_s)
+    with place or engine.take_place(bundle.name, arrival.client, arrival.key) as taken:
+        ticket = engine.submit_on(taken, request, deadline, partial_images=partial_images)
+    return ImageResponse(ticket, request, bundle, file_format, publish)
+
+
+class CheckedBody(NamedTuple):
+    """What a body asks for."""
+
+    bundle: Bundle
+    request: Request
+    file_format: FileFormat
+
+
+def check_body(engine: AsyncEngine, body: ImageBody, origin: Origin | None = None) -> CheckedBody:
+    """Check the body; raises RequestError or ConfigError."""
     bundle = engine.catalogue.find(body.model)
     file_format = parse_file_format(body)
     request = engine.within_memory(request_from_body(body, bundle, engine.settings, origin), bundle.name)
-    deadline = deadline_of(body, arrival, engine.settings.timeout_s if longest_s is None else longest_s)
-    with place or engine.take_place(bundle.name, arrival.client) as taken:
-        ticket = engine.submit_on(taken, request, deadline, partial_images=partial_images)
-    return ImageResponse(ticket, request, bundle, file_format, publish)
+    return CheckedBody(bundle, request, file_format)
 
 
 def deadline_of(body: ImageBody, arrival: Arrival, longest_s: float) -> float:

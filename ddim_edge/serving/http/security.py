@@ -63,7 +63,7 @@ class SecurityMiddleware:
     def _check(self, scope: Scope, headers: Headers) -> None:
         self._check_names(headers)
         if needs_key(route_path(scope)) and scope["method"] != "OPTIONS":
-            self._check_key(headers.get("authorization", ""))
+            self._check_key(scope, headers.get("authorization", ""))
 
     def _check_names(self, headers: Headers) -> None:
         """Check Host (against DNS rebinding) and Origin (against pages of other sites in a user's browser)."""
@@ -81,15 +81,22 @@ class SecurityMiddleware:
         hosts = self.settings.hosts
         return hosts is None or "*" in hosts or name in map(str.lower, hosts) or _is_address(name)
 
-    def _check_key(self, authorization: str) -> None:
-        if self.settings.api_key is None:
+    def _check_key(self, scope: Scope, authorization: str) -> None:
+        """Check the key; one with a name is stored as ``scope["state"]["api_key"]``."""
+        if not self.settings.needs_key:
             return
         scheme, _, given = authorization.partition(" ")
         key = given.strip().encode("utf-8", "replace")
-        # A comparison with each key, always: the time must not tell which one is nearly right.
-        matches = [hmac.compare_digest(key, each.encode()) for each in self.settings.keys]
-        if scheme.lower() != "bearer" or not any(matches):
+        if self.settings.api_keys is not None:
+            found = self.settings.api_keys.find(key)
+            is_right = found is not None
+        else:
+            # A comparison with each key, always: the time must not tell which one is nearly right.
+            matches = [hmac.compare_digest(key, each.encode()) for each in self.settings.keys]
+            found, is_right = None, any(matches)
+        if scheme.lower() != "bearer" or not is_right:
             raise Unauthorised("the API key is missing or wrong: send Authorization: Bearer KEY")
+        scope.setdefault("state", {})["api_key"] = found
 
 
 def route_path(scope: Scope) -> str:

@@ -19,8 +19,9 @@ from ..http.image_response import ImageResponse, Publish, deadline_of, submit_bo
 from ..http.schemas import EditBody, ImageBody, ImagesBody, VariationBody, errors
 from ..http.uploads import Decoders
 from ..scheduling.async_engine import AsyncEngine
+from ..stores.images import ImageStore
 from .generations import EVENTS, GENERATION_ERRORS, partial_image_count
-from .images import ImageStore, publisher
+from .images import base_url, publisher
 
 Body = TypeVar("Body", bound=BaseModel)
 
@@ -33,7 +34,7 @@ def routes(engine: AsyncEngine, store: ImageStore, decoders: Decoders) -> APIRou
     async def edits(http: Request) -> Response:
         body, files = _parse_form(await read_form(http, max_files=2), EditBody, ("image", "mask"))
         partials = partial_image_count(body)
-        response = await _submit(engine, decoders, http, body, files, publisher(store, http), partials)
+        response = await _submit(engine, decoders, http, body, files, publisher(store, base_url(http)), partials)
         http.state.prompt = body.prompt
         if body.stream:
             return responses.stream_response(http, response, "image_edit")
@@ -42,7 +43,7 @@ def routes(engine: AsyncEngine, store: ImageStore, decoders: Decoders) -> APIRou
     @router.post("/variations", **_route_options(VariationBody, ("image",), {}))
     async def variations(http: Request) -> Response:
         body, files = _parse_form(await read_form(http, max_files=1), VariationBody, ("image",))
-        response = await _submit(engine, decoders, http, body, files, publisher(store, http), 0)
+        response = await _submit(engine, decoders, http, body, files, publisher(store, base_url(http)), 0)
         return await responses.json_response(http, response)
 
     return router
@@ -62,7 +63,7 @@ async def _submit(
         raise BadRequest("image: send the picture as a file of a multipart form", param="image")
     bundle, arrival = engine.catalogue.find(body.model), arrival_of(http, engine.settings)
     shape = bundle.image_shape(*parse_size(body, bundle))
-    with engine.take_place(bundle.name, arrival.client) as place:
+    with engine.take_place(bundle.name, arrival.client, arrival.key) as place:
         left = deadline_of(body, arrival, engine.settings.timeout_s) - engine.engine_thread.clock()
         origin = await _read_origin(decoders, files, shape, left)
         http.state.body.release()

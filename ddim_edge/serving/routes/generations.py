@@ -15,7 +15,8 @@ from ..http.arrival import arrival_of
 from ..http.image_response import submit_body
 from ..http.schemas import GenerationBody, ImagesBody, ModelBody, ModelExtension, ModelList, errors
 from ..scheduling.async_engine import AsyncEngine
-from .images import ImageStore, publisher
+from ..stores.images import ImageStore
+from .images import base_url, publisher
 
 GENERATION_ERRORS = (400, 403, 413, 429, 500, 503, 504)
 
@@ -48,7 +49,7 @@ def routes(engine: AsyncEngine, store: ImageStore, started: int) -> APIRouter:
     )
     async def generations(body: GenerationBody, http: Request) -> Response:
         arrival, partials = arrival_of(http, engine.settings), partial_image_count(body)
-        response = submit_body(engine, body, publisher(store, http), arrival, partial_images=partials)
+        response = submit_body(engine, body, publisher(store, base_url(http)), arrival, partial_images=partials)
         http.state.prompt = body.prompt
         if body.stream:
             return responses.stream_response(http, response, "image_generation")

@@ -7,12 +7,14 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import NoReturn, Self
 
-from ..errors import QueueFull
+from ..api_keys import ApiKey
+from ..errors import KeyLimit, QueueFull
 from .pace import Pace
 from .submission import Submission
 
 _LONGEST_WAIT_S = 60
 """The longest Retry-After that OpenAI's clients keep to."""
+_WORK = "(max_queued_work)"
 
 
 @dataclass(eq=False)
@@ -24,6 +26,8 @@ class Place:
 
     model: str
     client: str | None
+    key: ApiKey | None = None
+    """The client's API key, if it has limits of its own."""
     submission: Submission | None = None
     given_up: bool = False
 
@@ -60,34 +64,61 @@ class Admission:
         """How many requests wait, all models together."""
         return sum(place.is_waiting for place in self._places)
 
-    def take(self, model: str, client: str | None) -> Place:
-        """A place for a request of ``client``, None for one without a limit of its own; raises QueueFull."""
+    @property
+    def running(self) -> int:
+        """How many requests have begun and not ended, all models together."""
+        return sum(place.is_open and not place.is_waiting for place in self._places)
+
+    def take(self, model: str, client: str | None, key: ApiKey | None = None) -> Place:
+        """A place for a request of ``client``, None for one without a limit of its own; raises QueueFull or KeyLimit.
+
+        The client's ``key`` may have another limit than ``max_per_client``.
+        """
         self.forget_ended()
         waiting = sum(place.is_waiting and place.model == model for place in self._places)
         if waiting >= self._max_queue:
             self._refuse(f"the queue of {model} is full ({self._max_queue} requests)", self._of(model))
-        own = [place for place in self._places if client is not None and place.client == client]
-        if len(own) >= self._max_per_client:
+        own = self._of_client(client)
+        if key is not None and key.max_requests is not None:
+            if len(own) >= key.max_requests:
+                reason = f"{len(own)} requests of your API key have not ended (max_requests {key.max_requests})"
+                self._refuse(reason, own, KeyLimit)
+        elif len(own) >= self._max_per_client:
             self._refuse(f"{self._max_per_client} of your requests have not ended", own)
-        place = Place(model, client)
+        place = Place(model, client, key)
         self._places.append(place)
         return place
+
+    def check_work(self, place: Place, submission: Submission) -> None:
+        """Raise KeyLimit if ``submission``, on ``place``, is more work than the client's key may have unfinished."""
+        most = None if place.key is None else place.key.max_queued_work
+        if most is None:
+            return
+        own, rows = self._of_client(place.client), submission.rows_left
+        if rows > most:
+            raise KeyLimit(f"this request needs {rows} rows of network calls, your API key may have {most} {_WORK}")
+        left = sum(each.submission.rows_left for each in own if each.submission and each.is_open)
+        if left + rows > most:
+            self._refuse(f"{left} rows of network calls are queued, {rows} more exceed {most} {_WORK}", own, KeyLimit)
 
     def forget_ended(self) -> None:
         """Free what the requests that have ended hold."""
         self._places = [place for place in self._places if place.is_open]
 
+    def _of_client(self, client: str | None) -> list[Place]:
+        return [place for place in self._places if client is not None and place.client == client]
+
     def _of(self, model: str) -> list[Place]:
         return [place for place in self._places if place.model == model]
 
-    def _refuse(self, reason: str, ahead: Sequence[Place]) -> NoReturn:
-        """Raise QueueFull with the seconds that the requests ``ahead`` take, up to twice that at random.
+    def _refuse(self, reason: str, ahead: Sequence[Place], kind: type[QueueFull] = QueueFull) -> NoReturn:
+        """Raise an error with the seconds that the requests ``ahead`` take, up to twice that at random.
 
         So clients that were refused together do not come again together.
         """
         models = len({place.model for place in self._places})  # they share the engine thread evenly
         seconds = models * self._pace.seconds_left(place.submission for place in ahead if place.submission)
         soonest = math.ceil(min(max(seconds, 1), _LONGEST_WAIT_S / 2))
-        error = QueueFull(f"{reason}: try again later")
+        error = kind(f"{reason}: try again later")
         error.retry_after = random.randint(soonest, max(2 * soonest, soonest + 2))
         raise error

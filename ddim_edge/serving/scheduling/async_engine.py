@@ -15,6 +15,8 @@ from ...generation.requests.option_table import Options
 from ...generation.requests.options import request_of
 from ...generation.requests.request import Request
 from ...runtime.hardware.memory import budget_bytes
+from ..api_keys import ApiKey
+from ..errors import ModelForbidden
 from ..settings import DEFAULTS, Settings
 from .admission import Admission, Place
 from .catalogue import Catalogue, Models
@@ -106,10 +108,10 @@ class AsyncEngine:
         self.loaded_models = LoadedModels(self.catalogue, settings.max_models, self._model_loader())
         if settings.preload:
             self.loaded_models.preload()
-        self.scheduler = Scheduler(self.loaded_models, self.metrics.image)
+        self.scheduler = Scheduler(self.loaded_models, self.metrics.image, self._on_begin)
         admission = Admission(settings.max_queue, settings.max_per_client, self._pace)
         self.engine_thread = EngineThread(self.scheduler, admission, clock)
-        self.metrics.watch_queue(lambda: self.engine_thread.queued)
+        self.metrics.watch_queue(lambda: self.engine_thread.queued, lambda: self.engine_thread.running)
 
     def _model_loader(self) -> Callable[[Bundle], LoadedModel]:
         settings = self.settings
@@ -129,6 +131,9 @@ class AsyncEngine:
         if settings.max_memory is None:
             return None
         return MemoryLimits(self.catalogue.bundles, settings.provider, settings.max_memory, settings.max_rows)
+
+    def _on_begin(self, submission: Submission) -> None:
+        self.metrics.begun(submission.model, self.engine_thread.clock() - submission.queued_at)
 
     def _on_call(self, model: str, rows: int, seconds: float) -> None:
         self.metrics.network_call(model, rows, seconds)
@@ -161,16 +166,27 @@ class AsyncEngine:
         with self.take_place(model) as place:
             return self.submit_on(place, request, deadline, partial_images=partial_images)
 
-    def take_place(self, model: str | None = None, client: str | None = None) -> Place:
+    def take_place(self, model: str | None = None, client: str | None = None, key: ApiKey | None = None) -> Place:
         """A place in the queue of ``model`` (None: the first one), before the work that comes before ``submit_on``.
 
-        ``client`` counts against ``settings.max_per_client``; None: no limit. Raises NotFound, QueueFull, Draining or
-        EngineDead.
+        ``client`` counts against ``settings.max_per_client``, or the limits of its ``key``; None: no limit. Raises
+        NotFound, ModelForbidden, QueueFull, KeyLimit, Draining or EngineDead.
         """
-        return self.engine_thread.take_place(self.catalogue.find(model).name, client)
+        return self.engine_thread.take_place(self.allowed(model, key), client, key)
+
+    def allowed(self, model: str | None, key: ApiKey | None) -> str:
+        """The name of ``model`` (None: the first one). Raises NotFound, or ModelForbidden if ``key`` may not use it."""
+        name = self.catalogue.find(model).name
+        if key is not None and key.models is not None and name not in key.models:
+            allowed = ", ".join(key.models) or "none"
+            raise ModelForbidden(f"your API key may not use the model {name}, only: {allowed}", param="model")
+        return name
 
     def submit_on(self, place: Place, request: Request, deadline: float, *, partial_images: int = 0) -> Ticket:
-        """Queue ``request`` on its place; ``deadline`` is in seconds of the clock. Raises Draining or EngineDead."""
+        """Queue ``request`` on its place; ``deadline`` is in seconds of the clock.
+
+        Raises KeyLimit, Draining or EngineDead.
+        """
         ticket = Ticket(self.engine_thread, place, request, deadline, partial_images)
         self.engine_thread.start()  # a mounted application gets no start event
         self.engine_thread.submit(ticket.submission, place)

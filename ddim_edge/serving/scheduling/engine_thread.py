@@ -8,6 +8,7 @@ from collections import deque
 from collections.abc import Callable
 
 from ...arrays import Pixels
+from ..api_keys import ApiKey
 from ..errors import Draining, EngineDead
 from .admission import Admission, Place
 from .scheduler import Scheduler
@@ -65,17 +66,24 @@ class EngineThread:
         with self._changed:
             return self._admission.waiting
 
-    def take_place(self, model: str, client: str | None) -> Place:
-        """A place in the model's queue; raises EngineDead, Draining or QueueFull."""
+    @property
+    def running(self) -> int:
+        """How many requests have begun and not ended."""
+        with self._changed:
+            return self._admission.running
+
+    def take_place(self, model: str, client: str | None, key: ApiKey | None = None) -> Place:
+        """A place in the model's queue; raises EngineDead, Draining, QueueFull or KeyLimit."""
         with self._changed:
             self.check_open()
-            return self._admission.take(model, client)
+            return self._admission.take(model, client, key)
 
     def submit(self, submission: Submission, place: Place) -> None:
-        """Add ``submission`` to the queue, on its place; raises EngineDead or Draining."""
+        """Add ``submission`` to the queue, on its place; raises EngineDead, Draining or KeyLimit."""
         with self._changed:
             self.check_open()
-            place.submission = submission
+            self._admission.check_work(place, submission)
+            place.submission, submission.queued_at = submission, self.clock()
             self._arrived.append(submission)
             self._submissions.add(submission)
             self._changed.notify_all()

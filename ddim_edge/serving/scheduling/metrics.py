@@ -14,6 +14,14 @@ class Metrics:
     def __init__(self) -> None:
         self.registry = CollectorRegistry()
         self._depth = Gauge("ddim_edge_queue_depth", "Requests waiting in the queue", registry=self.registry)
+        self._running = Gauge("ddim_edge_running_requests", "Requests that have begun", registry=self.registry)
+        self._queued = Histogram(
+            "ddim_edge_queue_seconds",
+            "Seconds from the queue to the first step",
+            ["model"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
         self._rows = Histogram(
             "ddim_edge_batch_rows", "Rows of a network call", ["model"], buckets=_ROWS, registry=self.registry
         )
@@ -36,9 +44,14 @@ class Metrics:
         )
         self._jobs = Counter("ddim_edge_jobs", "Ended jobs", ["model", "status"], registry=self.registry)
 
-    def watch_queue(self, depth: Callable[[], int]) -> None:
-        """Call ``depth`` for the queue's length each time that the metrics are read."""
+    def watch_queue(self, depth: Callable[[], int], running: Callable[[], int]) -> None:
+        """Call ``depth`` and ``running`` for the numbers of requests each time that the metrics are read."""
         self._depth.set_function(depth)
+        self._running.set_function(running)
+
+    def begun(self, model: str, seconds: float) -> None:
+        """Count one request that has begun after ``seconds`` in the queue."""
+        self._queued.labels(model).observe(seconds)
 
     def network_call(self, model: str, rows: int, seconds: float) -> None:
         """Count one network call."""

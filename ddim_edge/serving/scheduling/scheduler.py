@@ -1,16 +1,17 @@
 """The scheduler: admits requests and steps each busy model once per turn.
 
-Fairness: requests are admitted in order of arrival. A request is admitted when each running request of its model, and
-it, can have one image in every network call; the remaining rows go to further images, round robin. So a request does
-not wait for a longer one, nor for one with more images. A client's first request does not wait for the many of another
-client: it is admitted when one request of each client, and it, fit; the other client's last ones then get no rows. Nor
-is it slowed down by them: further images join a call with several clients only where that pays (``CallTimes``).
+Fairness: a waiting request with little work goes before one with much, but only if it arrived before as many rows were
+computed as the large one needs itself (``Submission.rank``). A request is admitted when each running request of its
+model, and it, can have one image in every network call; the remaining rows go to further images, round robin. So a
+request does not wait for a longer one, nor for one with more images. A client's first request does not wait for the
+many of another client: it is admitted when one request of each client, and it, fit; the other client's last ones then
+get no rows. Nor is it slowed down by them: further images join a call with several clients only where that pays
+(``CallTimes``).
 """
 
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from itertools import zip_longest
 
 from ...arrays import Pixels
 from ...errors import ConfigError, DdimEdgeError, DeviceMemoryError
@@ -20,6 +21,7 @@ from ...generation.requests.request import Request
 from ...networks.components import Components
 from ..errors import Cancelled, DeadlinePassed, RequestError
 from .loaded_models import LoadedModel, LoadedModels
+from .order import by_rank, fair_order
 from .submission import ImageDone, Partial, State, Submission
 
 LOG = logging.getLogger("ddim_edge.serving")
@@ -28,12 +30,19 @@ LOG = logging.getLogger("ddim_edge.serving")
 class Scheduler:
     """Admits requests and steps each busy model once per turn. Not thread-safe; called by the engine thread alone.
 
-    ``waiting`` is the queue; append to it. ``on_image`` is called with the model's name for every finished image.
+    ``waiting`` is the queue; append to it. ``on_image`` is called with the model's name for every finished image,
+    ``on_begin`` with every request that begins.
     """
 
-    def __init__(self, models: LoadedModels, on_image: Callable[[str], None] = lambda _model: None) -> None:
+    def __init__(
+        self,
+        models: LoadedModels,
+        on_image: Callable[[str], None] = lambda _model: None,
+        on_begin: Callable[[Submission], None] = lambda _submission: None,
+    ) -> None:
         self.waiting: deque[Submission] = deque()
-        self._models, self._on_image = models, on_image
+        self._models, self._on_image, self._on_begin = models, on_image, on_begin
+        self._computed_rows = 0
 
     def turn(self, now: float) -> None:
         """End and admit requests, then make one network call for each busy model. ``now``: the deadlines' clock."""
@@ -73,14 +82,14 @@ class Scheduler:
                 self._end(submission, DeadlinePassed("the request took longer than its timeout"), "failed")
 
     def _admit(self) -> None:
-        """Start the waiting requests that fit, in order of arrival.
+        """Start the waiting requests that fit, in order of their ranks.
 
         At a request that does not fit, its model is full: only another client's first request may still start there.
         At one whose model cannot be loaded because all loaded ones are busy, one of these is closed until it is idle.
         """
         full: set[str] = set()
         closed: set[str] = set()
-        for submission in tuple(self.waiting):
+        for submission in by_rank(self.waiting, self._computed_rows):
             model = None if submission.model in closed else self._model_of(submission)
             if submission.ended or submission.model in closed:
                 continue
@@ -115,6 +124,7 @@ class Scheduler:
         self.waiting.remove(submission)
         model.running.append(submission)
         submission.state = "running"
+        self._on_begin(submission)
         try:
             submission.model_sha256, submission.precision = model.bundle.sha256, model.precision
             for index in range(submission.request.num_images):
@@ -135,6 +145,7 @@ class Scheduler:
             if not _lower_row_limit(model, rows, error):
                 self._fail_all(model, error)
             return
+        self._computed_rows += rows
         if engine.max_rows == limit.rows:
             limit.after_call(rows, self._wanted_rows(model))
         for submission in tuple(model.running):
@@ -200,19 +211,6 @@ def _send_partials(submission: Submission, components: Components) -> None:
             image = _estimate(job, submission.request, components)
             if image is not None:
                 submission.listener(Partial(index, job.calls, image))
-
-
-def fair_order(running: Sequence[Submission]) -> list[Job]:
-    """One job of each submission, the clients taking turns, in order of arrival, then a second one of each, and so on.
-
-    So where there are more requests than rows, each client gets a row before another one gets its second.
-    """
-    by_client: dict[str | None, list[Submission]] = {}
-    for submission in running:
-        by_client.setdefault(submission.client, []).append(submission)
-    submissions = [each for turn in zip_longest(*by_client.values()) for each in turn if each is not None]
-    turns = zip_longest(*(submission.jobs for submission in submissions))
-    return [job for turn in turns for job in turn if job is not None]
 
 
 def _estimate(job: Job, request: Request, components: Components) -> Pixels | None:

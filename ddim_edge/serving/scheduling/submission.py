@@ -54,6 +54,11 @@ class Submission:
     partial_images: int = 0
     client: str | None = None
     """Who sent it: clients share a model's rows evenly."""
+    queued_at: float = 0.0
+    """When it came into the queue, in seconds of EngineThread's clock."""
+    rank: int | None = None
+    """Its place among the waiting requests, the lowest first: the rows that it needs, plus those that the scheduler had
+    computed when it arrived. None before it is in the scheduler's queue."""
     jobs: dict[Job, int] = field(default_factory=dict)
     """The jobs that have not ended, with the index of their image."""
     finished_calls: int = 0
@@ -68,8 +73,7 @@ class Submission:
     """Image index and number of calls of each Partial event so far."""
 
     def __post_init__(self) -> None:
-        request = self.request
-        self.calls_per_image = len(schedule_of(request.sampler, request.num_steps, request.strength).timesteps)
+        self.calls_per_image = calls_per_image(self.request)
         self.partial_after_calls = partial_calls(self.calls_per_image, self.partial_images)
 
     @property
@@ -96,6 +100,11 @@ class Submission:
     def calls(self) -> int:
         """Network calls so far, over all images. May be read from any thread."""
         return self.finished_calls + sum(job.calls for job in tuple(self.jobs))
+
+
+def calls_per_image(request: Request) -> int:
+    """Network calls of one image."""
+    return len(schedule_of(request.sampler, request.num_steps, request.strength).timesteps)
 
 
 def partial_calls(calls: int, count: int) -> frozenset[int]:

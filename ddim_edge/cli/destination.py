@@ -1,0 +1,67 @@
+"""Options about where and how ``ddim-edge run`` stores a folder's images: URLs and archives."""
+
+import functools
+from collections.abc import Callable
+from typing import Any
+
+import click
+
+from ..config import whole_number
+from ..errors import ConfigError
+from ..generation.requests.request import Request
+from ..images.archive import Archive
+from ..images.remote import check_url, is_url
+from ..images.save import is_folder
+from ..images.storage import without_file_scheme
+from .output import EstimateOptions
+
+
+def archive_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command --archive and --images-per-tar."""
+
+    @click.option(
+        "--archive",
+        type=click.Choice(["webdataset"]),
+        help="Write tar files instead of one file per image: each image with its recipe as JSON, as the package "
+        "webdataset reads them.",
+    )
+    @click.option(
+        "--images-per-tar",
+        type=int,
+        metavar="N",
+        default=100,
+        show_default=True,
+        help="Images in a tar file of --archive, rounded down to whole batches. A tar is kept in memory until it is "
+        "whole.",
+    )
+    @functools.wraps(command)
+    def with_archive(**arguments: Any) -> Any:
+        return command(**arguments)
+
+    return with_archive
+
+
+def local_or_url(output: str | None) -> str | None:
+    """--output as a path, or as a URL of a folder in a store. ConfigError for a URL that cannot be used."""
+    if output is None:
+        return None
+    target = without_file_scheme(output)
+    if is_url(target):
+        check_url(target)
+        if not target.endswith("/"):
+            raise ConfigError("--output as a URL names a folder: end it in /, as in s3://bucket/folder/")
+    return target
+
+
+def archive_of(
+    kind: str | None, images_per_tar: int, request: Request, target: str, estimates: EstimateOptions
+) -> Archive | None:
+    """How a run's images are divided into tar files; None without --archive. ConfigError where they cannot be."""
+    whole_number("--images-per-tar", images_per_tar, low=1)
+    if kind is None:
+        return None
+    if not is_folder(target):
+        raise ConfigError("--archive writes tar files to a folder: give a folder, not a file, as --output")
+    if estimates.every is not None:
+        raise ConfigError("--save-every writes single files: leave it or --archive out")
+    return Archive(request.num_images, request.batch_size, images_per_tar)

@@ -1,0 +1,162 @@
+"""Tables of requests: a CSV, JSON Lines or Parquet file with an image a row and generation options as columns."""
+
+import csv
+import hashlib
+import io
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from ..config.json_file import parse_json
+from ..errors import ConfigError, choose_from, shortened, shown
+from ..files import open_regular
+from ..generation.requests.option_table import OPTIONS
+
+Row = dict[str, Any]
+"""The options that a row has, by their names; without those whose cells are empty."""
+
+_NOT_IN_ROWS = ("num_images", "batch_size", "strength", "control_scale", "safety_checker")
+"""A row is one image, from noise alone, and the batch is that of the run."""
+COLUMNS = {option.name: option.cli for option in OPTIONS if option.cli is not None and option.name not in _NOT_IN_ROWS}
+"""The columns that a table may have."""
+_LARGEST = 2**28
+"""The largest file, in bytes."""
+_MOST_ROWS = 10**6
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
+
+
+class Table(NamedTuple):
+    """The rows of a file, and the hash of its contents."""
+
+    rows: Sequence[Row]
+    sha256: str
+
+
+def read_table(path: Path) -> Table:
+    """Read a .csv, .jsonl or .parquet file. Raises ConfigError for anything wrong in it, with the row, from 1 on."""
+    read = _READERS.get(path.suffix.lower())
+    if read is None:
+        raise ConfigError(f"--requests must be a file that ends in {', '.join(_READERS)}, not {shown(str(path))}")
+    contents = _contents(path)
+    rows: list[Row] = []
+    for cells in read(path, contents):
+        if len(rows) == _MOST_ROWS:
+            raise ConfigError(f"{path} has more than {_MOST_ROWS:,} rows: make several files of it")
+        rows.append(_row(f"{path}, row {len(rows) + 1}", cells))
+    if not rows:
+        raise ConfigError(f"{path} has no rows: write one for each image")
+    return Table(rows, hashlib.sha256(contents).hexdigest())
+
+
+def _contents(path: Path) -> bytes:
+    try:
+        with open_regular(path) as file:
+            contents = file.read(_LARGEST + 1)
+    except (OSError, ValueError) as error:  # ValueError: a name with a null character
+        raise ConfigError(f"cannot read {path}: {getattr(error, 'strerror', error)}") from None
+    if len(contents) > _LARGEST:
+        raise ConfigError(f"{path} has more than {_LARGEST:,} bytes: make several files of it")
+    return contents
+
+
+def _csv_rows(path: Path, contents: bytes) -> Iterator[Row]:
+    try:
+        lines = csv.reader(io.StringIO(contents.decode("utf-8-sig"), newline=""), strict=True)
+        names = next(lines, [])
+        _check_columns(path, names)
+        for number, cells in enumerate(filter(None, lines), start=1):
+            if len(cells) != len(names):
+                raise ConfigError(f"{path}, row {number}: {len(cells)} cells, and the header has {len(names)} columns")
+            yield {name: cell for name, cell in zip(names, cells, strict=True) if cell.strip()}
+    except (csv.Error, UnicodeDecodeError) as error:
+        raise ConfigError(f"{path} is not CSV in UTF-8: {shortened(str(error))}") from None
+
+
+def _json_rows(path: Path, contents: bytes) -> Iterator[Row]:
+    for number, line in enumerate(filter(bytes.strip, contents.splitlines()), start=1):
+        where = f"{path}, row {number}"
+        cells = dict(parse_json(line, where))
+        _check_columns(where, cells)
+        yield cells
+
+
+def _parquet_rows(path: Path, contents: bytes) -> Iterator[Row]:
+    try:
+        import pyarrow
+        from pyarrow.parquet import ParquetFile
+    except ImportError:
+        raise ConfigError(f"{path}: Parquet files need pyarrow: pip install 'ddim-edge[parquet]'") from None
+    try:
+        file = ParquetFile(pyarrow.BufferReader(contents))
+        _check_columns(path, file.schema_arrow.names)
+        for batch in file.iter_batches(batch_size=1024):
+            yield from batch.to_pylist()
+    except (pyarrow.ArrowException, OSError) as error:
+        raise ConfigError(f"{path} is not a Parquet file that can be read: {shortened(str(error))}") from None
+
+
+_READERS: Mapping[str, Callable[[Path, bytes], Iterator[Row]]] = {
+    ".csv": _csv_rows,
+    ".jsonl": _json_rows,
+    ".parquet": _parquet_rows,
+}
+
+
+def _check_columns(where: Path | str, names: Iterable[str]) -> None:
+    """Raise ConfigError for a column that is no option of a row, and for one that stands there twice."""
+    seen = set()
+    for name in names:
+        if name not in COLUMNS:
+            raise ConfigError(f"{where}: {choose_from('the column', name, COLUMNS)}")
+        if name in seen:
+            raise ConfigError(f"{where}: there are two columns {name}")
+        seen.add(name)
+
+
+def _row(where: str, cells: Row) -> Row:
+    row = {}
+    for name, cell in cells.items():
+        if cell is not None:
+            try:
+                row[name] = _value(name, cell)
+            except (TypeError, ValueError, OverflowError):
+                raise ConfigError(f"{where}: {name} must be {_wanted(name)}, not {shown(cell)}") from None
+    return row
+
+
+def _value(name: str, cell: Any) -> Any:
+    """The value of a cell: text, as all are in CSV, or already of the type. Raises ValueError for another one."""
+    kind = COLUMNS[name].kind
+    if name == "guidance_interval":
+        low, high = (float(part) for part in (cell.split(",") if isinstance(cell, str) else cell))
+        return low, high
+    if isinstance(cell, bool) or kind is bool:
+        return _boolean(cell, kind)
+    if name == "labels":
+        return [cell if isinstance(cell, str) else _whole(cell)]
+    if kind is str and not isinstance(cell, str):
+        raise ValueError
+    return _whole(cell) if kind is int else kind(cell)
+
+
+def _boolean(cell: Any, kind: type) -> bool:
+    text = str(cell).strip().lower()
+    if kind is not bool or text not in _BOOLEANS:
+        raise ValueError
+    return _BOOLEANS[text]
+
+
+def _whole(cell: Any) -> int:
+    """A whole number; also one that a table holds as a float, which is how columns with empty cells are often kept."""
+    number = int(cell)
+    if not isinstance(cell, str) and number != cell:
+        raise ValueError
+    return number
+
+
+def _wanted(name: str) -> str:
+    if name == "guidance_interval":
+        return "two noise levels, for instance 0.2,3"
+    if name == "labels":
+        return "one class, by its name or number"
+    return {int: "a whole number", float: "a number", bool: "true or false"}.get(COLUMNS[name].kind, "text")

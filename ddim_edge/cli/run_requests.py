@@ -1,0 +1,221 @@
+"""``run --requests``: makes an image for each row of a table, and writes them to a folder."""
+
+import contextlib
+import functools
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, cast
+
+import click
+
+from ..bundle.bundle import Bundle
+from ..bundle.read import open_bundle
+from ..config import whole_number
+from ..diffusion.samplers import SamplerConfig, changed_options
+from ..errors import ConfigError, OutputError, PredictionError
+from ..generation.machine import machine_of
+from ..generation.pipeline import Pipeline
+from ..generation.requests.option_table import Options
+from ..generation.requests.options import default_batch_size, request_of
+from ..generation.requests.request import Request
+from ..images.encode import check_channels
+from ..images.save import RUN_FILE, ImageFolder, is_folder
+from ..images.storage import Storage, storage_of
+from ..networks.components import unet_graph
+from ..runtime.sessions.pool import computes_in
+from ..version import __version__
+from .beside import Beside
+from .destination import local_or_url
+from .image_options import given_options
+from .output import free_names, new_folder
+from .progress import step_bar
+from .requests_table import Row, read_table
+from .shards import ALL, Shard
+
+DEFAULT_MODEL = "fashion-mnist"
+_NOT_WITH_A_TABLE = (
+    *("num_images", "init_image", "mask", "latents", "strength", "control_image", "control_scale"),
+    *("from_image", "gif", "save_every", "show", "warmup", "archive"),
+)
+_IN_TURN = ("labels", "prompt")
+"""Options of several values: row k has value k, and from the last one on the first again."""
+
+
+def requests_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give the command --requests, which is run here."""
+
+    @click.option(
+        "--requests",
+        type=click.Path(path_type=Path),
+        metavar="FILE",
+        help="A .csv, .jsonl or .parquet file with an image a row, and options as columns, such as prompt or "
+        "guidance_scale. Options on the command line are for empty cells. Needs a folder as --output.",
+    )
+    @functools.wraps(command)
+    def with_requests(requests: Path | None, **options: Any) -> None:
+        if requests is None:
+            command(**options)
+        else:
+            run_requests(requests, options)
+
+    return with_requests
+
+
+def run_requests(path: Path, options: Mapping[str, Any]) -> None:
+    """Make the images of a table's rows; ``options`` are those of ``ddim-edge run``, by their parameters."""
+    output = local_or_url(options["output"])
+    _check_options(options, output)
+    table = read_table(path)
+    device, bundle = options["device"], open_bundle(options["model"] or DEFAULT_MODEL)
+    rows = TableRows(bundle, path, table.rows, given_options(bundle, options))
+    largest = rows.check()
+    if options["file_format"] != "npy":
+        check_channels(bundle.image_shape()[0])
+    storage = _storage(bundle, output)
+
+    def open_folder(machine: Mapping[str, str] | None) -> ImageFolder:
+        own = {"requests_sha256": table.sha256, **rows.to_json()}
+        recipe = {**_model(bundle, computes_in(unet_graph(bundle), device)), **own}
+        suffix, level = f".{options['file_format']}", options["png_level"]
+        return ImageFolder(storage, recipe, suffix, machine, level, lambda index: rows.recipe(pipeline, index))
+
+    if storage.read(RUN_FILE, 1) is not None:  # another run's is an error before networks are opened
+        open_folder(None)
+    pipeline = Pipeline(
+        bundle, device, low_memory=options["low_memory"], max_memory=options["max_memory"], request=largest
+    )
+    images = open_folder(None if options["mixed_machines"] else machine_of(pipeline))
+    began = time.perf_counter()
+    made = _make(pipeline, rows, images, options["shard"] or ALL, visible=not options["quiet"])
+    if not options["quiet"]:
+        click.echo(_report(pipeline, storage, made, time.perf_counter() - began, as_json=options["as_json"]))
+
+
+class TableRows:
+    """The rows of a table as requests of one image.
+
+    Row k has the options of its cells; for the rest it is image k of a run with the ``common`` options: its seed is
+    ``seed + k``, and of several prompts or labels it has the one whose turn it is.
+    """
+
+    def __init__(self, bundle: Bundle, path: Path, rows: Sequence[Row], common: Mapping[str, Any]) -> None:
+        self._bundle, self._path, self._rows, self._common = bundle, path, rows, dict(common)
+        self.batch_size = self._common.pop("batch_size", default_batch_size(bundle))
+        whole_number("batch_size", self.batch_size, low=1)
+
+    def check(self) -> Request:
+        """Raise ConfigError for a row that the model does not support. Returns a batch of the largest image."""
+        requests = map(self._checked, range(len(self._rows)))
+        largest = max(requests, key=lambda request: self._pixels(request) * (2 if request.guided else 1))
+        count = min(self.batch_size, len(self._rows))
+        return replace(largest, num_images=count, batch_size=self.batch_size, seed=0)
+
+    def _checked(self, index: int) -> Request:
+        try:
+            return request_of(self._bundle, self.options(index))
+        except ConfigError as error:
+            raise ConfigError(f"{self._path}, row {index + 1}: {error}") from None
+
+    def _pixels(self, request: Request) -> int:
+        _, height, width = self._bundle.image_shape(request.height, request.width)
+        return height * width
+
+    def options(self, index: int) -> Options:
+        """The generation options of a row, from 0 on."""
+        common = {"labels": range(len(self._bundle.labels)), **self._common}
+        turns = {name: [common[name][index % len(common[name])]] for name in _IN_TURN if common.get(name)}
+        seed = self._common.get("seed", 0) + index
+        given = {**self._common, **turns, "seed": seed, **self._rows[index]}
+        return cast(Options, {**given, "num_images": 1, "batch_size": 1})
+
+    def alone(self, pipeline: Pipeline, index: int) -> Request:
+        """The request of a row, from 0 on."""
+        return pipeline.request(**self.options(index))
+
+    def recipe(self, pipeline: Pipeline, index: int) -> Mapping[str, Any]:
+        """What makes the image of a row, from 0 on, again."""
+        return pipeline.recipe(self.alone(pipeline, index))
+
+    def chunks(self) -> list[range]:
+        """The rows of each batch."""
+        count, size = len(self._rows), self.batch_size
+        return [range(first, min(first + size, count)) for first in range(0, count, size)]
+
+    def to_json(self) -> dict[str, Any]:
+        """What the images depend on besides the table, as JSON values."""
+        return {"num_images": len(self._rows), "batch_size": self.batch_size, "options": _plain(self._common)}
+
+
+def _make(pipeline: Pipeline, rows: TableRows, folder: ImageFolder, shard: Shard, *, visible: bool) -> int:
+    """Make the batches of the shard that miss an image; returns the number of images. PredictionError if some failed.
+
+    A whole batch is made again, so that its images are the same however often the run was interrupted.
+    """
+    mine = shard.of(rows.chunks())
+    chunks = [chunk for chunk in mine if not all(map(folder.holds, chunk))]
+    total, failed, written = sum(map(len, chunks)), list[str](), Beside()
+    try:
+        with step_bar(total, visible=visible, text="image") as advance:
+            for chunk in chunks:
+                requests = [rows.alone(pipeline, index) for index in chunk]
+                for position, made in pipeline.generate_many(requests, max_rows=2 * len(chunk)):
+                    if made.error is None:
+                        written.do(folder.add, chunk[position], made.image)
+                    else:
+                        failed.append(f"row {chunk[position] + 1}: {made.error}")
+                    advance()
+        written.wait()
+    except KeyboardInterrupt:
+        with contextlib.suppress(OutputError):
+            written.wait()
+        there = sum(folder.holds(index) for chunk in mine for index in chunk)
+        count = sum(map(len, mine))
+        raise click.Abort(
+            f"interrupted with {there} of {count} images in {folder.storage}: run the same command to go on"
+        ) from None
+    finally:
+        written.close()
+    if failed:
+        raise PredictionError(f"{len(failed)} of {total} images could not be made; {failed[0]}")
+    return total
+
+
+def _check_options(options: Mapping[str, Any], output: str | None) -> None:
+    for name in _NOT_WITH_A_TABLE:
+        if options[name] not in (None, False, ()):
+            raise ConfigError(
+                f"--requests makes an image a row, from noise alone: leave --{name.replace('_', '-')} out"
+            )
+    if output is not None and not is_folder(output):
+        raise ConfigError("--requests writes a file for each row: give a folder as --output, such as --output images/")
+
+
+def _storage(bundle: Bundle, output: str | None) -> Storage:
+    storage = storage_of(new_folder(free_names(bundle.name, "")) if output is None else output)
+    storage.create()
+    return storage
+
+
+def _model(bundle: Bundle, precision: str) -> dict[str, str]:
+    facts = {"model": bundle.name, "model_sha256": bundle.sha256, "version": __version__}
+    return facts if precision == "float32" else {**facts, "precision": precision}
+
+
+def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Options as JSON values."""
+    return {
+        name: {"name": value.name, **changed_options(value)} if isinstance(value, SamplerConfig) else value
+        for name, value in options.items()
+    }
+
+
+def _report(pipeline: Pipeline, folder: Storage, made: int, seconds: float, *, as_json: bool) -> str:
+    rate = made / seconds
+    if as_json:
+        facts = {"file": str(folder), "images": made, "provider": pipeline.provider}
+        return json.dumps({**facts, "seconds": round(seconds, 3), "images_per_second": round(rate, 3)})
+    images = f"{made} image{'s' if made != 1 else ''}"
+    return f"{folder}  ({images} on {pipeline.provider} in {seconds:.2f} s, {rate:.2f} images/s)"

@@ -1,0 +1,77 @@
+"""The commands in docs/many-machines.md run as they stand, with fewer images."""
+
+import json
+import os
+import re
+import shlex
+import tarfile
+from pathlib import Path
+
+import fsspec
+import pytest
+
+from tests.helpers.command_line import Invoke
+
+_DOCUMENT = Path(__file__).parents[2] / "docs" / "many-machines.md"
+_TEXT = _DOCUMENT.read_text(encoding="utf-8")
+_ALL_COMMANDS = re.findall(r"^ddim-edge run (.+)$", _TEXT, re.MULTILINE)
+_COMMANDS = [line for line in _ALL_COMMANDS if not re.search("s3://|--archive|--requests", line)]
+_KUBERNETES = re.findall(r"^args: (\[.*\"--shard\".*\])$", _TEXT, re.MULTILINE)
+
+
+def _run(invoke: Invoke, arguments: list[str]) -> None:
+    fewer = [re.sub("^/images/", "images/", re.sub("^1000000$|^1000$", "5", argument)) for argument in arguments]
+    outcome = invoke("run", *fewer, "-s", 1, "-b", 1)
+    assert (outcome.code, outcome.err) == (0, "")
+
+
+def test_there_are_commands() -> None:
+    assert len(_COMMANDS) >= 4
+    assert len(_KUBERNETES) == 1
+
+
+@pytest.mark.parametrize("line", _COMMANDS)
+def test_the_commands_run(invoke: Invoke, tmp_path: Path, line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SLURM_ARRAY_TASK_ID", "3")
+    monkeypatch.setenv("SLURM_ARRAY_TASK_COUNT", "40")
+    _run(invoke, shlex.split(os.path.expandvars(line)))
+    (folder,) = (path for path in tmp_path.iterdir() if path.is_dir())
+    made = [path for path in folder.iterdir() if path.name != "run.json"]
+    assert len(made) == (1 if "--shard" in line else 5)
+    assert made[0].name.startswith("000003." if "--shard" in line else "0000")
+
+
+def test_the_arguments_for_kubernetes_run(invoke: Invoke, tmp_path: Path) -> None:
+    command, *arguments = json.loads(_KUBERNETES[0].replace("$(JOB_COMPLETION_INDEX)", "3"))
+    assert command == "run"
+    _run(invoke, arguments)
+    assert sorted(path.name for path in (tmp_path / "images").iterdir()) == ["000003.png", "run.json"]
+
+
+def test_the_command_for_a_store_runs(invoke: Invoke) -> None:
+    """With fsspec's memory as the store; tests/images/test_remote.py has a server of S3's protocol."""
+    (line,) = (line for line in _ALL_COMMANDS if "s3://" in line)
+    _run(invoke, shlex.split(line.replace("s3://bucket/", "memory://document/")))
+    names = [path.rpartition("/")[2] for path in fsspec.filesystem("memory").ls("/document/images", detail=False)]
+    assert sorted(names) == [*(f"{index:06d}.png" for index in range(5)), "run.json"]
+
+
+def test_the_command_for_an_archive_runs(invoke: Invoke, tmp_path: Path) -> None:
+    (line,) = (line for line in _ALL_COMMANDS if "--archive" in line)
+    _run(invoke, shlex.split(line))
+    with tarfile.open(tmp_path / "tars" / "000000.tar") as tar:
+        assert len(tar.getnames()) == 10
+
+
+def test_the_table_and_the_loop_over_requests_run(
+    invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (table,) = re.findall(r"```text\n(labels,.*?)```", _TEXT, re.DOTALL)
+    (tmp_path / "orders.csv").write_text(table)
+    (line,) = (line for line in _ALL_COMMANDS if "--requests" in line)
+    _run(invoke, shlex.split(line))
+    assert len([*(tmp_path / "orders").glob("*.png")]) == table.count("\n") - 1
+    (code,) = re.findall(r"```python\n([^`]*generate_many.*?)```", _TEXT, re.DOTALL)
+    monkeypatch.chdir(tmp_path)
+    exec(compile(code, "many-machines.md", "exec"), {})
+    assert len([*tmp_path.glob("sneaker-*-0.png")]) == 8

@@ -1,0 +1,159 @@
+"""Jobs in a real Redis server: who makes them, that each is answered once, and what is refused."""
+
+import asyncio
+import contextlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import redis
+from fastapi.testclient import TestClient
+
+from ddim_edge.serving import Settings, create_app
+from ddim_edge.serving.errors import NotFound, QueueFull, StoreFailed
+from ddim_edge.serving.stores.jobs import MOST_ATTEMPTS, End, Order, Report, lost
+from ddim_edge.serving.stores.redis_server import connect
+from ddim_edge.serving.stores.redis_store import RedisImages, RedisJobs
+from tests.helpers.command_line import COMMAND, Invoke
+from tests.serving.live import wait_until
+
+BODY = {"prompt": "bag", "num_inference_steps": 5, "seed": 1}
+ORDER = Order("job-1", "tiny", BODY, "request-1", int(time.time()), "http://testserver", 5)
+DONE = End("done", 5, {"data": []})
+
+
+@pytest.fixture
+def _short_lease(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lease has passed at once."""
+    monkeypatch.setattr("ddim_edge.serving.stores.redis_store.LEASE_S", 0.0)
+    monkeypatch.setattr("ddim_edge.serving.stores.redis_store.BEAT_S", 0.0)
+
+
+def opened(url: str, most_waiting: int = 8) -> RedisJobs:
+    return RedisJobs(connect(url), 100.0, 100.0, most_waiting)
+
+
+async def claimed(store: RedisJobs) -> list[Order]:
+    """The orders of the store, when there are some."""
+    async with asyncio.timeout(30):
+        while not (orders := await store.claim(["tiny"], 8)):
+            pass
+    return orders
+
+
+@pytest.mark.usefixtures("_short_lease")
+def test_a_job_is_taken_over_and_its_first_end_counts(redis_url: str) -> None:
+    asyncio.run(_take_over(redis_url))
+
+
+async def _take_over(url: str) -> None:
+    front, dead, other = (opened(url) for _ in range(3))
+    await front.add(ORDER)
+    assert await dead.claim(["another"], 8) == []
+    assert await claimed(dead) == [ORDER]
+    assert not await dead.report({ORDER.id: Report("running", 3)})
+    assert (await front.get(ORDER.id)).now == Report("running", 3)
+    assert await claimed(other) == [ORDER]
+    assert await dead.report({ORDER.id: Report("running", 4)}) == {ORDER.id}
+    assert await other.end(ORDER.id, DONE)
+    assert not await dead.end(ORDER.id, End("failed", 1))
+    assert (await front.get(ORDER.id)).now == DONE
+    assert await dead.claim(["tiny"], 8) == []
+    await front.delete(ORDER.id)
+    with pytest.raises(NotFound):
+        await front.get(ORDER.id)
+
+
+@pytest.mark.usefixtures("_short_lease")
+def test_a_job_that_ends_every_process_is_given_up(redis_url: str) -> None:
+    asyncio.run(_give_up(redis_url))
+
+
+async def _give_up(url: str) -> None:
+    store = opened(url)
+    await store.add(ORDER)
+    for _ in range(MOST_ATTEMPTS):
+        assert await claimed(opened(url)) == [ORDER]
+    while not (await store.get(ORDER.id)).ended:
+        assert await store.claim(["tiny"], 8) == []
+    assert (await store.get(ORDER.id)).now == lost(0)
+
+
+def test_a_job_that_was_cancelled_before_it_began_is_not_made(redis_url: str) -> None:
+    asyncio.run(_cancel(redis_url))
+
+
+async def _cancel(url: str) -> None:
+    front, worker = opened(url, most_waiting=1), opened(url)
+    await front.add(ORDER)
+    with pytest.raises(QueueFull):
+        await front.add(ORDER)
+    await front.end(ORDER.id, End("cancelled", 0))
+    assert await worker.claim(["tiny"], 8) == []
+    with redis.Redis.from_url(url) as client:
+        assert client.xlen("ddim-edge:jobs:tiny") == 0
+
+
+def test_a_server_that_goes_is_an_error_of_its_own() -> None:
+    async def ask() -> None:
+        await RedisImages(redis.asyncio.Redis.from_url("redis://127.0.0.1:1"), 1.0).get("name.png")
+
+    with pytest.raises(StoreFailed):
+        asyncio.run(ask())
+
+
+def test_a_store_that_cannot_be_used_is_refused_before_a_model_is_opened(redis_url: str, invoke: Invoke) -> None:
+    with redis.Redis.from_url(redis_url) as client:
+        client.set("ddim-edge:schema", "7")
+    for command in (["serve"], ["worker"]):
+        for store, part in (
+            (redis_url, "version 7, not 1"),
+            ("redis://:secret@127.0.0.1:1", "Connection refused"),
+            ("redis://127.0.0.1:port", "not valid"),
+            ("mysql://host", "mysql"),
+        ):
+            outcome = invoke(*command, "no-such-model", "--store", store)
+            assert outcome.failed_with("--store", part)
+            assert "secret" not in outcome.err
+    assert invoke("worker", "no-such-model", "--store", "memory").failed_with("--store", "redis://")
+    assert invoke("serve", "no-such-model", "--no-jobs").failed_with("--no-jobs", "redis://")
+
+
+def test_without_its_package_it_names_the_extra(tmp_path: Path) -> None:
+    code = "import sys; sys.modules['redis'] = None; from ddim_edge.cli import main; main()"
+    command = [sys.executable, "-c", code, "serve", "--store", "redis://localhost"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
+    assert (done.returncode, "pip install 'ddim-edge[redis]'" in done.stderr) == (2, True)
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.slow
+def test_a_worker_is_killed_and_another_makes_its_job(redis_url: str) -> None:
+    command = [*COMMAND, "worker", "fashion-mnist", "--store", redis_url]
+    app = create_app(["fashion-mnist"], Settings(store=redis_url, make_jobs=False, preload=False))
+    with TestClient(app) as client, redis.Redis.from_url(redis_url) as store:
+        body = {"prompt": "bag", "num_inference_steps": 1000, "sampler": "ddim", "seed": 1}
+        job = client.post("/v1/jobs", json=body).json()["id"]
+        with _process(command) as first:
+            wait_until(lambda: store.hexists(f"ddim-edge:job:{job}", "owner"))
+            first.kill()
+        assert client.get(f"/v1/jobs/{job}").json()["status"] in ("queued", "running")
+        with _process(command) as second:
+            wait_until(lambda: client.get(f"/v1/jobs/{job}").json()["status"] == "done")
+            second.send_signal(signal.SIGTERM)
+            assert second.wait(30) == 0
+        assert store.hget(f"ddim-edge:job:{job}", "attempts") == b"2"
+        assert store.xlen("ddim-edge:jobs:fashion-mnist") == 0
+
+
+@contextlib.contextmanager
+def _process(command: list[str]) -> Iterator[subprocess.Popen[bytes]]:
+    with subprocess.Popen(command) as process:
+        try:
+            yield process
+        finally:
+            process.kill()

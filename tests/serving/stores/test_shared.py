@@ -1,0 +1,88 @@
+"""Two servers with one store answer for each other."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi import FastAPI
+from fastapi.testclient import TestClient
+
+from ddim_edge.serving import Settings, create_app
+from ddim_edge.serving.api_keys import ApiKeys
+from tests.serving.gate import Gate
+from tests.serving.live import wait_until
+
+CAT = {"prompt": "cat", "num_inference_steps": 5, "seed": 1}
+Start = Callable[..., FastAPI]
+
+
+@pytest.fixture(params=["sqlite", "redis"])
+def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
+    if request.param == "sqlite":
+        return f"sqlite:{tmp_path / 'store.db'}"
+    address: str = request.getfixturevalue("redis_url")
+    return address
+
+
+@pytest.fixture
+def start(tiny_bundle: Path, store: str) -> Start:
+    return lambda **options: create_app({"tiny": tiny_bundle}, Settings(store=store, max_rows=1, **options))
+
+
+def ended(client: TestClient, path: str) -> dict[str, Any]:
+    """The job, when it has ended."""
+    wait_until(lambda: client.get(path).json()["status"] not in ("queued", "running"))
+    found: dict[str, Any] = client.get(path).json()
+    return found
+
+
+def test_an_image_of_one_server_is_fetched_from_the_other(start: Start) -> None:
+    with TestClient(start()) as one, TestClient(start()) as other:
+        made = one.post("/v1/images/generations", json={**CAT, "n": 2, "response_format": "url"}).json()["data"]
+        for item in made:
+            assert one.get(item["url"]).content == other.get(item["url"]).content
+            assert other.get(item["url"]).headers["Content-Type"] == "image/png"
+        assert other.get("/images/unknown.png").status_code == 404
+
+
+def test_a_job_of_one_server_is_answered_by_the_other(start: Start) -> None:
+    with TestClient(start()) as one, TestClient(start()) as other:
+        path = one.post("/v1/jobs", json=CAT).headers["Location"]
+        job = ended(other, path)
+        assert (job["status"], job["progress"]) == ("done", {"calls": 5, "total": 5})
+        assert job == one.get(path).json()
+        assert job["result"]["data"] == one.post("/v1/images/generations", json=CAT).json()["data"]
+        assert other.delete(path).status_code == 200
+        assert one.get(path).status_code == other.get(path).status_code == 404
+
+
+def test_a_job_without_a_seed_is_stored_with_one(start: Start) -> None:
+    with TestClient(start()) as one, TestClient(start()) as other:
+        path = one.post("/v1/jobs", json={"prompt": "cat", "num_inference_steps": 2}).headers["Location"]
+        seed = ended(other, path)["result"]["data"][0]["ddim_edge"]["seed"]
+        assert 0 <= seed < 2**31
+
+
+def test_a_job_is_cancelled_through_the_other_server(start: Start, store: str) -> None:
+    app = start()
+    others = start(make_jobs=store.startswith("sqlite"))  # so that the job is made by the first
+    gate = Gate(app.state.engine, "tiny")
+    with TestClient(app) as one, TestClient(others) as other:
+        path = one.post("/v1/jobs", json=CAT).headers["Location"]
+        gate.wait()
+        (submission,) = app.state.engine.scheduler.submissions()
+        assert other.delete(path).json()["status"] == "cancelled"
+        wait_until(lambda: submission.cancelled)
+        gate.let(5)
+        wait_until(lambda: not app.state.jobs.running)
+        for client in (one, other):
+            assert client.get(path).json()["status"] == "cancelled"
+
+
+def test_a_job_for_a_model_that_the_key_may_not_use(tiny_bundle: Path, store: str, tmp_path: Path) -> None:
+    file = tmp_path / "keys.toml"
+    file.write_text('[[keys]]\nname = "a"\nkey = "k"\nmodels = ["other"]\n')
+    app = create_app({"tiny": tiny_bundle}, Settings(store=store, api_keys=ApiKeys(file)))
+    with TestClient(app, headers={"Authorization": "Bearer k"}) as client:
+        assert client.post("/v1/jobs", json=CAT).json()["error"]["code"] == "model_not_allowed"
