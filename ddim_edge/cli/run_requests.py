@@ -23,7 +23,8 @@ from ..generation.requests.option_table import Options
 from ..generation.requests.options import default_batch_size, request_of
 from ..generation.requests.request import Request
 from ..images.encode import check_channels
-from ..images.save import RUN_FILE, ImageFolder, create_folder, is_folder
+from ..images.save import RUN_FILE, ImageFolder, is_folder
+from ..images.storage import storage_of
 from ..networks.components import unet_graph
 from ..runtime.sessions.pool import computes_in
 from ..version import __version__
@@ -172,7 +173,7 @@ def _make(pipeline: Pipeline, rows: TableRows, folder: ImageFolder, shard: Shard
         there = sum(folder.holds(index) for chunk in mine for index in chunk)
         count = sum(map(len, mine))
         raise click.Abort(
-            f"interrupted with {there} of {count} images in {folder.folder}: run the same command to go on"
+            f"interrupted with {there} of {count} images in {folder.storage}: run the same command to go on"
         ) from None
     if failed:
         raise PredictionError(f"{len(failed)} of {total} images could not be made; {failed[0]}")
@@ -192,7 +193,7 @@ def _check_options(options: Mapping[str, Any]) -> None:
 def _folder(bundle: Bundle, output: str | None) -> Path:
     if output is None:
         return new_folder(itertools.chain(free_names(bundle.name, "")))
-    create_folder(Path(output))
+    storage_of(Path(output)).create()
     return Path(output)
 
 
