@@ -23,11 +23,13 @@ from ..generation.requests.option_table import Options
 from ..generation.requests.options import default_batch_size, request_of
 from ..generation.requests.request import Request
 from ..images.encode import check_channels
-from ..images.save import RUN_FILE, ImageFolder, create_folder, is_folder
+from ..images.save import RUN_FILE, ImageFolder, is_folder
+from ..images.storage import Storage, storage_of
 from ..networks.components import unet_graph
 from ..runtime.sessions.pool import computes_in
 from ..version import __version__
 from .beside import Beside
+from .destination import local_or_url
 from .image_options import given_options
 from .output import free_names, new_folder
 from .progress import step_bar
@@ -37,7 +39,7 @@ from .shards import ALL, Shard
 DEFAULT_MODEL = "fashion-mnist"
 _NOT_WITH_A_TABLE = (
     *("num_images", "init_image", "mask", "latents", "strength", "control_image", "control_scale"),
-    *("from_image", "gif", "save_every", "show", "warmup"),
+    *("from_image", "gif", "save_every", "show", "warmup", "archive"),
 )
 _IN_TURN = ("labels", "prompt")
 """Options of several values: row k has value k, and from the last one on the first again."""
@@ -80,7 +82,7 @@ def run_requests(path: Path, options: Mapping[str, Any]) -> None:
         suffix, level = f".{options['file_format']}", options["png_level"]
         return ImageFolder(folder, recipe, suffix, machine, level, lambda index: rows.recipe(pipeline, index))
 
-    if (folder / RUN_FILE).exists():  # another run's is an error before networks are opened
+    if folder.read(RUN_FILE, 1) is not None:  # another run's is an error before networks are opened
         open_folder(None)
     pipeline = Pipeline(
         bundle, device, low_memory=options["low_memory"], max_memory=options["max_memory"], request=largest
@@ -172,7 +174,7 @@ def _make(pipeline: Pipeline, rows: TableRows, folder: ImageFolder, shard: Shard
         there = sum(folder.holds(index) for chunk in mine for index in chunk)
         count = sum(map(len, mine))
         raise click.Abort(
-            f"interrupted with {there} of {count} images in {folder.folder}: run the same command to go on"
+            f"interrupted with {there} of {count} images in {folder.storage}: run the same command to go on"
         ) from None
     if failed:
         raise PredictionError(f"{len(failed)} of {total} images could not be made; {failed[0]}")
@@ -189,11 +191,11 @@ def _check_options(options: Mapping[str, Any]) -> None:
         raise ConfigError("--requests writes a file for each row: give a folder as --output, such as --output images/")
 
 
-def _folder(bundle: Bundle, output: str | None) -> Path:
-    if output is None:
-        return new_folder(itertools.chain(free_names(bundle.name, "")))
-    create_folder(Path(output))
-    return Path(output)
+def _folder(bundle: Bundle, output: str | None) -> Storage:
+    target = local_or_url(output) or str(new_folder(itertools.chain(free_names(bundle.name, ""))))
+    folder = storage_of(target)
+    folder.create()
+    return folder
 
 
 def _model(bundle: Bundle, precision: str) -> dict[str, str]:
@@ -209,7 +211,7 @@ def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _report(pipeline: Pipeline, folder: Path, made: int, seconds: float, *, as_json: bool) -> str:
+def _report(pipeline: Pipeline, folder: Storage, made: int, seconds: float, *, as_json: bool) -> str:
     rate = made / seconds
     if as_json:
         facts = {"file": str(folder), "images": made, "provider": pipeline.provider}
