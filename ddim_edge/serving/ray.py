@@ -78,8 +78,7 @@ def deployment_of(settings: Settings) -> serve.Deployment:
 
     Serve sends a replica no more requests than its queue takes, and answers 429 where as many wait for a replica.
     """
-    return serve.deployment(
-        serve.ingress()(Replica),
+    configured = serve.deployment(
         name="ddim-edge",
         max_ongoing_requests=settings.max_queue,
         max_queued_requests=settings.max_queue,
@@ -89,6 +88,7 @@ def deployment_of(settings: Settings) -> serve.Deployment:
         graceful_shutdown_timeout_s=settings.drain_s + _STOP_S,
         max_surge_percent=100,
     )
+    return configured(serve.ingress()(Replica))
 
 
 def settings_of(given: Mapping[str, Any]) -> Settings:

@@ -1,5 +1,7 @@
 """Middleware for a proxy in front of replicas: its own errors in OpenAI's format."""
 
+# ruff: noqa: N818 - each class is named after what happened
+
 import json
 
 from starlette.datastructures import Headers, MutableHeaders
