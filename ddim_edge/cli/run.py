@@ -152,16 +152,15 @@ def run_command(
     target = output or str(next(names))
     if show and is_folder(target):
         raise ConfigError("--show draws one image: give a file, not a folder, as --output")
-    suffix = f".{file_format}" if is_folder(target) else Path(target).suffix
-    if gif or show or save_every or suffix != ".npy":
+    if gif or show or save_every or (f".{file_format}" if is_folder(target) else Path(target).suffix) != ".npy":
         check_channels(shape[0])
     estimates = EstimateOptions(animate=gif, every=save_every)
     # A recipe has the model's hash, which is computed while networks are opened.
     used = partial(recipe_of, bundle, request, precision=computes_in(unet_graph(bundle), device))
     tars = archive_of(archive, images_per_tar, request, target, estimates)
     options = FolderOptions(lambda: None if mixed_machines else machine_of(pipeline), shard or ALL, png_level, tars)
-    other_names = None if output else names
-    destination = _destination(target, used, recipe.get("index"), file_format, estimates, options, other_names)
+    free, index = None if output else names, recipe.get("index")
+    destination = _destination(target, used, index, file_format, estimates, options, free)
     # Networks can have gigabytes: they are opened after all other checks.
     pipeline = Pipeline(bundle, device, low_memory=low_memory, max_memory=max_memory, request=request)
     pipeline.check(request)

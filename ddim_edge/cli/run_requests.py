@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import itertools
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -66,23 +67,22 @@ def requests_option(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def run_requests(path: Path, options: Mapping[str, Any]) -> None:
     """Make the images of a table's rows; ``options`` are those of ``ddim-edge run``, by their parameters."""
-    output = local_or_url(options["output"])
-    _check_options(options, output)
+    _check_options(options)
     table = read_table(path)
     device, bundle = options["device"], open_bundle(options["model"] or DEFAULT_MODEL)
     rows = TableRows(bundle, path, table.rows, given_options(bundle, options))
     largest = rows.check()
     if options["file_format"] != "npy":
         check_channels(bundle.image_shape()[0])
-    storage = _storage(bundle, output)
+    folder = _folder(bundle, options["output"])
 
     def open_folder(machine: Mapping[str, str] | None) -> ImageFolder:
         own = {"requests_sha256": table.sha256, **rows.to_json()}
         recipe = {**_model(bundle, computes_in(unet_graph(bundle), device)), **own}
         suffix, level = f".{options['file_format']}", options["png_level"]
-        return ImageFolder(storage, recipe, suffix, machine, level, lambda index: rows.recipe(pipeline, index))
+        return ImageFolder(folder, recipe, suffix, machine, level, lambda index: rows.recipe(pipeline, index))
 
-    if storage.read(RUN_FILE, 1) is not None:  # another run's is an error before networks are opened
+    if folder.read(RUN_FILE, 1) is not None:  # another run's is an error before networks are opened
         open_folder(None)
     pipeline = Pipeline(
         bundle, device, low_memory=options["low_memory"], max_memory=options["max_memory"], request=largest
@@ -91,7 +91,7 @@ def run_requests(path: Path, options: Mapping[str, Any]) -> None:
     began = time.perf_counter()
     made = _make(pipeline, rows, images, options["shard"] or ALL, visible=not options["quiet"])
     if not options["quiet"]:
-        click.echo(_report(pipeline, storage, made, time.perf_counter() - began, as_json=options["as_json"]))
+        click.echo(_report(pipeline, folder, made, time.perf_counter() - began, as_json=options["as_json"]))
 
 
 class TableRows:
@@ -176,27 +176,26 @@ def _make(pipeline: Pipeline, rows: TableRows, folder: ImageFolder, shard: Shard
         raise click.Abort(
             f"interrupted with {there} of {count} images in {folder.storage}: run the same command to go on"
         ) from None
-    finally:
-        written.close()
     if failed:
         raise PredictionError(f"{len(failed)} of {total} images could not be made; {failed[0]}")
     return total
 
 
-def _check_options(options: Mapping[str, Any], output: str | None) -> None:
+def _check_options(options: Mapping[str, Any]) -> None:
     for name in _NOT_WITH_A_TABLE:
         if options[name] not in (None, False, ()):
             raise ConfigError(
                 f"--requests makes an image a row, from noise alone: leave --{name.replace('_', '-')} out"
             )
-    if output is not None and not is_folder(output):
+    if options["output"] is not None and not is_folder(options["output"]):
         raise ConfigError("--requests writes a file for each row: give a folder as --output, such as --output images/")
 
 
-def _storage(bundle: Bundle, output: str | None) -> Storage:
-    storage = storage_of(new_folder(free_names(bundle.name, "")) if output is None else output)
-    storage.create()
-    return storage
+def _folder(bundle: Bundle, output: str | None) -> Storage:
+    target = local_or_url(output) or str(new_folder(itertools.chain(free_names(bundle.name, ""))))
+    folder = storage_of(target)
+    folder.create()
+    return folder
 
 
 def _model(bundle: Bundle, precision: str) -> dict[str, str]:

@@ -1,6 +1,5 @@
 """``ddim-edge serve``: serves models over HTTP."""
 
-import os
 import warnings
 from functools import partial
 from pathlib import Path
@@ -10,11 +9,11 @@ import click
 from ..errors import ConfigError
 from ..runtime.providers.device import Device
 from ..text import TruncationWarning
+from .api_key_file import KEY_VARIABLE, api_key_in
 from .device_options import device_options, max_memory_option
 from .environment import RepeatableOption
 
 DEFAULT_MODEL = "fashion-mnist"
-KEY_VARIABLE = "DDIM_EDGE_API_KEY"
 
 
 @click.command("serve")
@@ -101,7 +100,6 @@ KEY_VARIABLE = "DDIM_EDGE_API_KEY"
 )
 @click.option(
     "--api-keys",
-    "api_keys_file",
     type=click.Path(path_type=Path),
     help="TOML file with API keys that have names and limits, read again on SIGHUP; in place of --api-key-file.",
 )
@@ -160,7 +158,7 @@ def serve_command(
     warmup: bool,
     lazy: bool,
     api_key_file: Path | None,
-    api_keys_file: Path | None,
+    api_keys: Path | None,
     no_auth: bool,
     cors_origins: tuple[str, ...],
     allowed_hosts: tuple[str, ...],
@@ -189,12 +187,14 @@ def serve_command(
         raise ConfigError(f"the server needs {error.name}: pip install 'ddim-edge[serve]'") from None
     if not log_prompts:  # the warning quotes the words that were cut off
         warnings.simplefilter("ignore", TruncationWarning)
-    given_key, given_keys = _api_key(api_key_file), None if api_keys_file is None else ApiKeys(api_keys_file)
+    given_key, given_keys = api_key_in(api_key_file), None if api_keys is None else ApiKeys(api_keys)
     if given_key is not None and given_keys is not None:
         raise ConfigError(f"give either --api-keys or --api-key-file ({KEY_VARIABLE})")
     key, keys = (None, None) if no_auth else (given_key, given_keys)
     if host not in LOOPBACK and key is None and keys is None and not no_auth:
-        raise ConfigError(f"--host {host} is open to others: give --api-key-file or {KEY_VARIABLE}, or say --no-auth")
+        raise ConfigError(
+            f"--host {host} is open to others: give --api-key-file, --api-keys or {KEY_VARIABLE}, or say --no-auth"
+        )
     settings = Settings(
         provider=device,
         max_rows=max_rows,
@@ -236,17 +236,3 @@ def serve_command(
     shown = f"[{host}]" if ":" in host else host
     click.echo(f"ddim-edge listens on http://{shown}:{listener.getsockname()[1]}", err=True)
     return serve(app, listener)
-
-
-def _api_key(file: Path | None) -> str | None:
-    """Return the keys of the file, else of the environment. Raises ConfigError if it cannot be read or is empty."""
-    if file is None:
-        key = os.environ.get(KEY_VARIABLE)
-    else:
-        try:
-            key = file.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError):
-            raise ConfigError(f"--api-key-file {file} cannot be read") from None
-    if key is not None and not key.strip():
-        raise ConfigError("the API key is empty: write one into the file, or leave the option out")
-    return None if key is None else key.strip()
