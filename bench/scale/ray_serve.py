@@ -1,4 +1,5 @@
-"""Ray Serve against plain ``ddim-edge serve``: throughput, a killed replica, a rolling update, a client that leaves.
+"""Ray Serve against plain ``ddim-edge serve``: throughput, a killed replica, a rolling update, a client that leaves,
+and the addresses of images and jobs through two replicas with a store.
 
 Every replica and the plain server compute with one thread; the same clients send the requests.
 """
@@ -14,6 +15,8 @@ from pathlib import Path
 
 import httpx2
 
+from tests.serving.redis_process import redis_process
+
 from ..results import Record
 from ..serving.processes import ours
 from .serve_cluster import CONCURRENCY, PATH, SETTINGS, cluster, deploy, kill_a_replica, load, wait_for
@@ -21,6 +24,7 @@ from .serve_cluster import CONCURRENCY, PATH, SETTINGS, cluster, deploy, kill_a_
 LEAST_OF_PLAIN, LEAST_OF_ONE = 0.85, 1.4
 """One replica's throughput over the plain server's; two replicas' over one's."""
 MOST_DISCONNECT_S = 2.0
+ASKED = 24
 _LONG = {"labels": [8] * 10, "n": 10, "num_inference_steps": 1000, "seed": 7}
 _CALLS = re.compile(r"^ddim_edge_batch_rows_count\{.*\} (\S+)$", re.MULTILINE)
 
@@ -42,6 +46,9 @@ def measure(_work: Path, quick: bool) -> Record:
         deploy(2)
         updated = dataclasses.replace(SETTINGS, max_queue=SETTINGS.max_queue + 1)
         record["rolling_update"] = _statuses(address, requests, lambda: deploy(2, updated))
+        with redis_process() as store:
+            deploy(2, dataclasses.replace(SETTINGS, store=store))
+            record["found"] = _found(address)
     record["of_plain"] = round(record["one_replica"] / record["plain"], 2)
     record["of_one"] = round(record["two_replicas"] / record["one_replica"], 2)
     return {**record, "failures": list(_failures(record, quick))}
@@ -72,6 +79,16 @@ def _image(address: str) -> str:
     images = client.images.generate(prompt="bag", model="fashion-mnist", extra_body={"seed": 7})
     assert images.data is not None
     return images.data[0].b64_json or ""
+
+
+def _found(address: str) -> dict[str, int]:
+    """How many of ASKED image addresses, and of as many jobs, answer: each request reaches any of the replicas."""
+    bodies = [{"prompt": "bag", "seed": seed, "num_inference_steps": 5} for seed in range(ASKED)]
+    answers = [httpx2.post(address + PATH, json={**body, "response_format": "url"}).json() for body in bodies]
+    images = sum(httpx2.get(answer["data"][0]["url"]).status_code == 200 for answer in answers)
+    jobs = [f"{address}/v1/jobs/{httpx2.post(f'{address}/v1/jobs', json=body).json()['id']}" for body in bodies]
+    wait_for(lambda: all(httpx2.get(job).json().get("status") not in ("queued", "running") for job in jobs))
+    return {"images": images, "jobs": sum(httpx2.get(job).json().get("status") == "done" for job in jobs)}
 
 
 def _seconds_of_a_disconnect(address: str) -> float:
@@ -108,6 +125,7 @@ def _failures(record: Record, quick: bool) -> list[str]:
         "the openai client got another image": record["same_image"],
         f"a client left, and calls went on for {record['disconnect_s']} s": record["disconnect_s"] <= MOST_DISCONNECT_S,
         f"a killed replica lost {lost} requests": lost <= CONCURRENCY,
+        f"of {ASKED} images and jobs these were found: {record['found']}": set(record["found"].values()) == {ASKED},
         f"a rolling update ended in {record['rolling_update']}": set(record["rolling_update"]) == {"200"},
     }
     return [failure for failure, is_kept in kept.items() if not is_kept]

