@@ -17,6 +17,7 @@ import httpx2
 
 from tests.serving.redis_process import redis_process
 
+from .. import results
 from ..results import Record
 from ..serving.processes import ours
 from .serve_cluster import CONCURRENCY, PATH, SETTINGS, cluster, deploy, kill_a_replica, load, wait_for
@@ -51,7 +52,7 @@ def measure(_work: Path, quick: bool) -> Record:
             record["found"] = _found(address)
     record["of_plain"] = round(record["one_replica"] / record["plain"], 2)
     record["of_one"] = round(record["two_replicas"] / record["one_replica"], 2)
-    return {**record, "failures": list(_failures(record, quick))}
+    return {**record, **results.environment("onnxruntime", "ray"), "failures": list(_failures(record, quick))}
 
 
 def _throughput(addresses: dict[str, str], requests: int, rounds: int) -> Record:
