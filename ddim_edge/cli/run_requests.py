@@ -21,6 +21,7 @@ from ..generation.pipeline import Pipeline
 from ..generation.requests.option_table import Options
 from ..generation.requests.options import default_batch_size, request_of
 from ..generation.requests.request import Request
+from ..images.archive import folder_of
 from ..images.encode import check_channels
 from ..images.save import RUN_FILE, ImageFolder, is_folder
 from ..images.storage import Storage, storage_of
@@ -28,17 +29,17 @@ from ..networks.components import unet_graph
 from ..runtime.sessions.pool import computes_in
 from ..version import __version__
 from .beside import Beside
-from .destination import local_or_url
+from .destination import local_or_url, tars_of
 from .image_options import given_options
 from .output import free_names, new_folder
 from .progress import step_bar
 from .requests_table import Row, read_table
-from .shards import ALL, Shard
+from .shards import ALL
 
 DEFAULT_MODEL = "fashion-mnist"
 _NOT_WITH_A_TABLE = (
     *("num_images", "init_image", "mask", "latents", "strength", "control_image", "control_scale"),
-    *("from_image", "gif", "save_every", "show", "warmup", "archive"),
+    *("from_image", "gif", "save_every", "show", "warmup"),
 )
 _IN_TURN = ("labels", "prompt")
 """Options of several values: row k has value k, and from the last one on the first again."""
@@ -70,6 +71,7 @@ def run_requests(path: Path, options: Mapping[str, Any]) -> None:
     table = read_table(path)
     device, bundle = options["device"], open_bundle(options["model"] or DEFAULT_MODEL)
     rows = TableRows(bundle, path, table.rows, given_options(bundle, options))
+    tars = tars_of(options["archive"], options["images_per_tar"], len(table.rows), rows.batch_size)
     largest = rows.check()
     if options["file_format"] != "npy":
         check_channels(bundle.image_shape()[0])
@@ -79,7 +81,7 @@ def run_requests(path: Path, options: Mapping[str, Any]) -> None:
         own = {"requests_sha256": table.sha256, **rows.to_json()}
         recipe = {**_model(bundle, computes_in(unet_graph(bundle), device)), **own}
         suffix, level = f".{options['file_format']}", options["png_level"]
-        return ImageFolder(folder, recipe, suffix, machine, level, lambda index: rows.recipe(pipeline, index))
+        return folder_of(tars, folder, recipe, suffix, machine, level, lambda index: rows.recipe(pipeline, index))
 
     if folder.read(RUN_FILE, 1) is not None:  # another run's is an error before networks are opened
         open_folder(None)
@@ -88,7 +90,8 @@ def run_requests(path: Path, options: Mapping[str, Any]) -> None:
     )
     images = open_folder(None if options["mixed_machines"] else machine_of(pipeline))
     began = time.perf_counter()
-    made = _make(pipeline, rows, images, options["shard"] or ALL, visible=not options["quiet"])
+    mine = (options["shard"] or ALL).of(rows.chunks(), tars)
+    made = _make(pipeline, rows, images, mine, visible=not options["quiet"])
     if not options["quiet"]:
         click.echo(_report(pipeline, folder, made, time.perf_counter() - began, as_json=options["as_json"]))
 
@@ -148,12 +151,11 @@ class TableRows:
         return {"num_images": len(self._rows), "batch_size": self.batch_size, "options": _plain(self._common)}
 
 
-def _make(pipeline: Pipeline, rows: TableRows, folder: ImageFolder, shard: Shard, *, visible: bool) -> int:
-    """Make the batches of the shard that miss an image; returns the number of images. PredictionError if some failed.
+def _make(pipeline: Pipeline, rows: TableRows, folder: ImageFolder, mine: Sequence[range], *, visible: bool) -> int:
+    """Make those of the batches that miss an image; returns the number of images. PredictionError if some failed.
 
     A whole batch is made again, so that its images are the same however often the run was interrupted.
     """
-    mine = shard.of(rows.chunks())
     chunks = [chunk for chunk in mine if not all(map(folder.holds, chunk))]
     total, failed, written = sum(map(len, chunks)), list[str](), Beside()
     try:
