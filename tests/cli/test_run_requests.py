@@ -180,7 +180,7 @@ def test_a_column_is_an_option_of_one_image() -> None:
     assert {"prompt", "labels", "seed", "num_steps", "guidance_scale", "height", "width", "sampler", "eta"} <= {
         *COLUMNS
     }
-    assert not {"num_images", "batch_size", "origin", "control_images"} & {*COLUMNS}
+    assert not {"num_images", "batch_size", "origin"} & {*COLUMNS}
 
 
 def test_tar_files_of_rows(invoke: Invoke, table: Path, tiny_bundle: Path, tmp_path: Path) -> None:
