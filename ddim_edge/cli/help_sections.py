@@ -72,6 +72,7 @@ OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
             "config",
             "scheduler",
             "assume_ddim",
+            "default",
             "components",
             "vae",
             "lora",
