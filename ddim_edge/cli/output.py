@@ -16,6 +16,7 @@ from ..generation.requests.request import Request
 from ..generation.results import Progress
 from ..images.encode import gif_bytes, grid, png_bytes
 from ..images.save import RUN_FILE, ImageFolder, check_can_write, check_suffix, create_folder, file_bytes
+from ..ray.workers import Folder
 
 
 def free_names(model: str, file_format: str) -> Iterator[Path]:
@@ -166,6 +167,10 @@ class FolderOutput:
         for index, image in zip(progress.indices, progress.images, strict=True):
             self._folder.add(index, image)
         self.num_made += len(progress.images)
+
+    def for_workers(self) -> Folder:
+        """The folder as workers on other machines open it."""
+        return Folder(str(self.path.resolve()), self._recipe(), self._suffix)
 
     def write(self) -> None:
         """Does nothing: each batch was written when it was finished."""

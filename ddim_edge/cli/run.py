@@ -29,6 +29,7 @@ from .device_options import device_options, max_memory_option
 from .from_image import device_for, recipe_in, remade
 from .half_blocks import half_blocks
 from .image_options import image_options, make_request, read_origin, samplers_help
+from .on_ray import check_ray_options, ray_options, run_on_ray, worker_model
 from .output import EstimateOptions, FileOutput, FolderOutput, free_names, new_folder
 from .progress import step_bar
 
@@ -78,6 +79,7 @@ DEFAULT_MODEL = "fashion-mnist"
     metavar="K",
     help="Also write the estimate of x_0 after every K network calls, as PNG files.",
 )
+@ray_options
 @click.option("--show", is_flag=True, help="Show the images in the terminal.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 @click.option("--json", "as_json", is_flag=True, envvar="DDIM_EDGE_RUN_JSON", help="Print one machine-readable line.")
@@ -96,6 +98,8 @@ def run_command(
     control_image: tuple[Path, ...],
     gif: bool,
     save_every: int | None,
+    ray: str | None,
+    ray_cpus: int | None,
     show: bool,
     quiet: bool,
     as_json: bool,
@@ -133,6 +137,8 @@ def run_command(
     target = output or str(next(names))
     if show and is_folder(target):
         raise ConfigError("--show draws one image: give a file, not a folder, as --output")
+    if ray is not None:
+        check_ray_options(ray, target, warmup=warmup, save_every=save_every is not None, gif=gif, show=show)
     suffix = f".{file_format}" if is_folder(target) else Path(target).suffix
     if gif or show or save_every or suffix == ".png":
         check_channels(shape[0])
@@ -140,6 +146,12 @@ def run_command(
     # A recipe has the model's hash, which is computed while networks are opened.
     used = partial(recipe_of, bundle, request, precision=computes_in(unet_graph(bundle), device))
     destination = _destination(target, used, recipe.get("index"), file_format, estimates, None if output else names)
+    if ray is not None and isinstance(destination, FolderOutput):
+        model_there = worker_model(bundle, device, low_memory=low_memory, max_memory=max_memory)
+        seconds, provider = run_on_ray(ray, ray_cpus, model_there, request, destination, visible=not quiet)
+        if not quiet:
+            click.echo(_report(provider, used, request, destination, seconds, as_json))
+        return
     # Networks can have gigabytes: they are opened after all other checks.
     pipeline = Pipeline(bundle, device, low_memory=low_memory, max_memory=max_memory, request=request)
     pipeline.check(request)
@@ -149,7 +161,7 @@ def run_command(
     if show and isinstance(destination, FileOutput):
         click.echo(half_blocks(grid(destination.images)), color=True)
     if not quiet:
-        click.echo(_report(pipeline, request, destination, seconds, as_json))
+        click.echo(_report(pipeline.provider, used, request, destination, seconds, as_json))
 
 
 def _within(limit: MemoryLimit, request: Request, *, turns: bool | None, again: bool, tiling: bool | None) -> Request:
@@ -202,7 +214,12 @@ def _calls(request: Request) -> int:
 
 
 def _report(
-    pipeline: Pipeline, request: Request, destination: FileOutput | FolderOutput, seconds: float, as_json: bool
+    provider: str,
+    recipe: Callable[[], Mapping[str, Any]],
+    request: Request,
+    destination: FileOutput | FolderOutput,
+    seconds: float,
+    as_json: bool,
 ) -> str:
     num_made = destination.num_made
     facts = {
@@ -211,15 +228,15 @@ def _report(
         "sampler": request.sampler.name,
         "steps": request.num_steps,
         "network_calls": _calls(request),
-        "provider": pipeline.provider,
+        "provider": provider,
         "seconds": round(seconds, 3),
         "images_per_second": round(num_made / seconds, 3),
     }
     if as_json:
-        return json.dumps({**facts, "recipe": pipeline.recipe(request)})
+        return json.dumps({**facts, "recipe": recipe()})
     images = f"{num_made} image{'s' if num_made != 1 else ''}"
     steps = f"{request.num_steps} step{'s' if request.num_steps != 1 else ''}"
     return (
-        f"{facts['file']}  ({images}, {steps} of {request.sampler.name} on {pipeline.provider} "
+        f"{facts['file']}  ({images}, {steps} of {request.sampler.name} on {provider} "
         f"in {seconds:.2f} s, {num_made / seconds:.2f} images/s)"
     )
