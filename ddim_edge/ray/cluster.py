@@ -29,7 +29,7 @@ def _check_listens(address: str) -> None:
     host, _, port = address.rpartition(":")
     if "://" in address or not host or not port.isdecimal() or int(port) > 65535:
         raise ConfigError(
-            f"{shown(address)} is no address of a Ray cluster: give auto, local, or HOST:PORT as `ray start` prints it, "
+            f"{shown(address)} is no address of a Ray cluster: give auto, local, or HOST:PORT as `ray start` prints it "
             "on a machine of the cluster"
         )
     try:
@@ -42,9 +42,8 @@ def _check_listens(address: str) -> None:
 
 
 def prepare() -> None:
-    """Turn off Ray's usage statistics, its messages below fatal ones and its progress bars, where nothing else is set."""
+    """Turn off Ray's usage statistics, unless the environment turns them on, and the progress bars of Ray Data."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     import ray.data
 
     context = ray.data.DataContext.get_current()

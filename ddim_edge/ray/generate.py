@@ -107,7 +107,8 @@ def _mapped(rows: Any, worker: type, model: Model, cpus: int | None, most_worker
 
     processors = cpus or default_cpus(model.device)
     gpus = int(model.device.provider in _GPU_PROVIDERS)
-    size = num_workers(ray.nodes(), processors, gpus)
+    nodes: Any = ray.nodes  # it has no annotations
+    size = num_workers(nodes(), processors, gpus)
     options: Mapping[str, Any] = {"model": model.with_threads(processors), **arguments}
     in_pool = partial(ray.data.ActorPoolStrategy, max_tasks_in_flight_per_actor=2)
     return rows.map(
