@@ -1,4 +1,4 @@
-"""Ray Data: a worker and the driver are killed, the files stay those of a plain run; what Ray costs beyond its start."""
+"""Ray Data: a worker and the driver are killed, the files stay those of a plain run; what Ray costs beyond that."""
 
 import json
 import os
@@ -58,7 +58,7 @@ def _killed_and_resumed(work: Path, images: int) -> dict[str, Any]:
 
 def _start(work: Path, name: str, images: int, *options: str) -> subprocess.Popen[str]:
     program = Path(sys.executable).with_name("ddim-edge")
-    command = [program, "run", "--provider", "cpu", "--num-images", str(images), "--num-steps", "10", "--json"]
+    command = [str(program), "run", "--provider", "cpu", "--num-images", str(images), "--batch-size", "4", "--json"]
     command += ["--output", f"{work / name}/", *options]
     return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
 

@@ -114,7 +114,7 @@ def _mapped(rows: Any, worker: type, model: Model, cpus: int | None, most_worker
     return rows.map(
         worker,
         fn_constructor_kwargs=options,
-        compute=in_pool(size=max(1, min(size, most_workers or size))),
+        compute=in_pool(size=max(1, min(size, size if most_workers is None else most_workers))),
         num_cpus=processors,
         num_gpus=gpus,
     )
