@@ -19,8 +19,8 @@ _DEADLINE = 600.0
 def measure(work: Path, quick: bool) -> Record:
     """Make images plainly and on Ray, kill one of Ray's workers and then the driver, and compare the folders."""
     images = 64 if quick else 2000
-    plain = _finished(_start(work, "plain", images))
-    undisturbed = _finished(_start(work, "ray", images, "--ray", "local"))
+    plain = _finished(work, "plain", _start(work, "plain", images))
+    undisturbed = _finished(work, "ray", _start(work, "ray", images, "--ray", "local"))
     killed = _killed_and_resumed(work, images)
     expected = _files(work / "plain")
     overhead = undisturbed["seconds"] / plain["seconds"] - 1
@@ -48,26 +48,32 @@ def _killed_and_resumed(work: Path, images: int) -> dict[str, Any]:
     _wait(lambda: len(_images(folder)) >= images // 4 or driver.poll() is not None)
     ended_early = driver.poll() is not None
     driver.kill()
-    driver.communicate()
+    driver.wait()
     left = len(_images(folder))
-    _finished(_start(work, "killed", images, "--ray", "local"))
+    _finished(work, "killed", _start(work, "killed", images, "--ray", "local"))
     problems = [] if workers else ["no worker was found to be killed"]
     problems += ["the run ended before its driver was killed"] if ended_early else []
     return {"images_at_the_kill": left, "problems": problems}
 
 
-def _start(work: Path, name: str, images: int, *options: str) -> subprocess.Popen[str]:
+def _start(work: Path, name: str, images: int, *options: str) -> subprocess.Popen[bytes]:
     program = Path(sys.executable).with_name("ddim-edge")
     command = [str(program), "run", "--provider", "cpu", "--num-images", str(images), "--batch-size", "4", "--json"]
     command += ["--output", f"{work / name}/", *options]
-    return subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    # A file, not a pipe: processes of Ray that outlive a killed driver would hold a pipe open.
+    with _printed(work, name).open("w") as printed:
+        return subprocess.Popen(command, stdout=printed, stderr=subprocess.DEVNULL)
 
 
-def _finished(process: subprocess.Popen[str]) -> dict[str, Any]:
+def _finished(work: Path, name: str, process: subprocess.Popen[bytes]) -> dict[str, Any]:
     """What the run printed as JSON."""
-    printed, _ = process.communicate(timeout=_DEADLINE)
-    facts: dict[str, Any] = json.loads(printed.splitlines()[-1])
+    process.wait(_DEADLINE)
+    facts: dict[str, Any] = json.loads(_printed(work, name).read_text().splitlines()[-1])
     return facts
+
+
+def _printed(work: Path, name: str) -> Path:
+    return work / f"{name}.json"
 
 
 def _images(folder: Path) -> list[Path]:
