@@ -38,6 +38,10 @@ class ApiKey:
     models: tuple[str, ...] | None = None
     """The models that it may use."""
 
+    def allows(self, model: str) -> bool:
+        """Whether it may use a model."""
+        return self.models is None or model in self.models
+
 
 class ApiKeys:
     """The keys of a file. Raises ConfigError if it cannot be read or is wrong."""

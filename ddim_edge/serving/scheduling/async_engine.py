@@ -186,8 +186,8 @@ class AsyncEngine:
     def allowed(self, model: str | None, key: ApiKey | None) -> str:
         """The name of ``model`` (None: the first one). Raises NotFound, or ModelForbidden if ``key`` may not use it."""
         name = self.catalogue.find(model).name
-        if key is not None and key.models is not None and name not in key.models:
-            allowed = ", ".join(key.models) or "none"
+        if key is not None and not key.allows(name):
+            allowed = ", ".join(key.models or ()) or "none"
             raise ModelForbidden(f"your API key may not use the model {name}, only: {allowed}", param="model")
         return name
 
