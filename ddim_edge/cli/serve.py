@@ -54,6 +54,12 @@ DEFAULT_MODEL = "fashion-mnist"
     help="Where jobs and images with a URL are kept: memory, sqlite:FILE for processes of one machine, "
     "redis://HOST:PORT for any.",
 )
+@click.option(
+    "--cache-results",
+    metavar="SIZE",
+    help="Size of a cache of finished images in memory, such as 256MB: a request that is repeated with its seed is "
+    "answered at once.  [default: no cache]",
+)
 @click.option("--no-jobs", is_flag=True, help="With redis://: leave the jobs to ddim-edge worker.")
 @click.option(
     "--max-models",
@@ -142,6 +148,7 @@ def serve_command(
     max_per_client: int,
     keep_mb: int,
     store: str,
+    cache_results: str | None,
     no_jobs: bool,
     max_models: int,
     max_images: int,
@@ -205,6 +212,7 @@ def serve_command(
         max_per_client=max_per_client,
         keep_bytes=keep_mb * 2**20,
         store=store,
+        cache_results=cache_results,
         make_jobs=not no_jobs,
         max_models=max_models,
         preload=not lazy,

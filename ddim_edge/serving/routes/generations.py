@@ -82,7 +82,8 @@ def describe_model(bundle: Bundle, started: int) -> ModelBody:
         num_inference_steps=bundle.num_steps,
         guidance=bundle.null_class is not None or bundle.inputs.text,
         guidance_scale=default_guidance(bundle),
-        negative_prompt=bundle.inputs.text and bundle.inputs.guidance_width is None,
+        negative_prompt=bundle.inputs.takes_negative_prompt,
+        default_negative_prompt=bundle.defaults.negative_prompt,
         size=(width, height),
     )
     return ModelBody(id=bundle.name, object="model", created=started, owned_by="ddim-edge", ddim_edge=extension)
