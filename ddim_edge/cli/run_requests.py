@@ -38,7 +38,7 @@ from .shards import ALL, Shard
 DEFAULT_MODEL = "fashion-mnist"
 _NOT_WITH_A_TABLE = (
     *("num_images", "init_image", "mask", "latents", "strength", "control_image", "control_scale"),
-    *("from_image", "gif", "save_every", "show", "warmup", "archive"),
+    *("from_image", "gif", "save_every", "show", "warmup", "archive", "ray"),
 )
 _IN_TURN = ("labels", "prompt")
 """Options of several values: row k has value k, and from the last one on the first again."""
