@@ -12,11 +12,12 @@ from ..text import TruncationWarning
 from .api_key_file import KEY_VARIABLE, api_key_in
 from .device_options import device_options, max_memory_option
 from .environment import RepeatableOption
+from .help_sections import SectionedCommand
 
 DEFAULT_MODEL = "fashion-mnist"
 
 
-@click.command("serve")
+@click.command("serve", cls=SectionedCommand)
 @click.argument("models", nargs=-1, metavar="[MODEL]…")
 @click.option("--host", default="127.0.0.1", help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, help="Port to listen on; 0 takes a free one.")
@@ -52,6 +53,12 @@ DEFAULT_MODEL = "fashion-mnist"
     metavar="STORE",
     help="Where jobs and images with a URL are kept: memory, sqlite:FILE for processes of one machine, "
     "redis://HOST:PORT for any.",
+)
+@click.option(
+    "--cache-results",
+    metavar="SIZE",
+    help="Size of a cache of finished images in memory, such as 256MB: a request that is repeated with its seed is "
+    "answered at once.  [default: no cache]",
 )
 @click.option("--no-jobs", is_flag=True, help="With redis://: leave the jobs to ddim-edge worker.")
 @click.option(
@@ -141,6 +148,7 @@ def serve_command(
     max_per_client: int,
     keep_mb: int,
     store: str,
+    cache_results: str | None,
     no_jobs: bool,
     max_models: int,
     max_images: int,
@@ -204,6 +212,7 @@ def serve_command(
         max_per_client=max_per_client,
         keep_bytes=keep_mb * 2**20,
         store=store,
+        cache_results=cache_results,
         make_jobs=not no_jobs,
         max_models=max_models,
         preload=not lazy,

@@ -16,7 +16,7 @@ import redis
 from ..errors import QueueFull
 from .images import StoredImage, new_name, stored_image
 from .jobs import BEAT_S, LEASE_S, MOST_ATTEMPTS, End, Order, Report, StoredJob, lost, no_such_job
-from .redis_server import PREFIX, reaching
+from .redis_server import PREFIX, milliseconds, reaching
 
 if TYPE_CHECKING:
     from redis.asyncio import Redis
@@ -28,7 +28,7 @@ class RedisImages:
     """An ImageStore of keys that expire after ``keep_s`` seconds."""
 
     def __init__(self, client: "Redis", keep_s: float) -> None:
-        self._client, self._keep_ms = client, _milliseconds(keep_s)
+        self._client, self._keep_ms = client, milliseconds(keep_s)
 
     async def add(self, contents: bytes, suffix: str) -> str:
         """Store an image; returns the path of its URL."""
@@ -55,7 +55,7 @@ class RedisJobs:
 
     def __init__(self, client: "Redis", keep_s: float, longest_s: float, most_waiting: int) -> None:
         self._client, self._most_waiting = client, most_waiting
-        self._keep_ms, self._longest_ms = _milliseconds(keep_s), _milliseconds(keep_s + longest_s)
+        self._keep_ms, self._longest_ms = milliseconds(keep_s), milliseconds(keep_s + longest_s)
         self._owner = uuid.uuid4().hex
         self._entries: dict[str, tuple[str, bytes]] = {}
         """The stream and the entry of each job that this process makes."""
@@ -130,7 +130,7 @@ class RedisJobs:
         """Entries whose process has not renewed its lease."""
         found = []
         for stream in streams:
-            lease = _milliseconds(LEASE_S)
+            lease = milliseconds(LEASE_S)
             answer = await self._client.xautoclaim(stream, _GROUP, self._owner, lease, "0-0", count=most)
             found += [(stream, entry, fields) for entry, fields in answer[1]]
             most -= len(answer[1])
@@ -141,7 +141,7 @@ class RedisJobs:
     async def _waiting(self, streams: Sequence[str], most: int) -> list[tuple[str, bytes, Any]]:
         """Entries that nobody has taken."""
         wanted: Any = dict.fromkeys(streams, ">")
-        count, wait_ms = most // len(streams), _milliseconds(BEAT_S)
+        count, wait_ms = most // len(streams), milliseconds(BEAT_S)
         answer: Any = await self._client.xreadgroup(_GROUP, self._owner, wanted, count=count, block=wait_ms)
         return [(stream.decode(), entry, fields) for stream, entries in answer for entry, fields in entries]
 
@@ -201,7 +201,3 @@ def _end(job_id: str) -> str:
 
 def _stream(model: str) -> str:
     return f"{PREFIX}jobs:{model}"
-
-
-def _milliseconds(seconds: float) -> int:
-    return max(1, round(seconds * 1000))
