@@ -97,7 +97,7 @@ def test_an_image_runs_as_a_user_without_rights_and_from_a_built_wheel(path: Pat
 
 def test_pods_get_no_variables_of_services_which_the_program_would_refuse() -> None:
     pods = all_pods()
-    assert len(pods) == 4
+    assert len(pods) == 6
     for pod in pods:
         assert pod["enableServiceLinks"] is False
 
