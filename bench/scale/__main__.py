@@ -10,7 +10,7 @@ import click
 
 from .. import results
 
-PARTS = ("shards", "ray_serve")
+PARTS = ("shards", "ray_data", "ray_serve")
 """Each is a module here with ``measure(work, quick)``, which returns its record with the list ``failures``."""
 
 

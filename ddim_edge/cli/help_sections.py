@@ -19,6 +19,7 @@ COMMAND_SECTIONS: Mapping[str, Mapping[str, str]] = {
         "worker": "Make the jobs that servers with the same store accept.",
     },
     "Look and mend": {
+        "models": "List the models on this machine.",
         "inspect": "Show MODEL's graphs, and what its scheduler file means.",
         "doctor": "Show what is installed and which providers run.",
         "bench": "Measure how fast MODELs are on this machine.",
@@ -64,7 +65,7 @@ OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
             "noise",
         ),
         "Device and memory": _DEVICE,
-        "Several machines": ("shard", "mixed_machines"),
+        "Several machines": ("shard", "ray", "mixed_machines"),
         "Output": _OUTPUT,
     },
     "export": {
