@@ -64,7 +64,7 @@ OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
             "noise",
         ),
         "Device and memory": _DEVICE,
-        "Several machines": ("shard", "mixed_machines"),
+        "Several machines": ("shard", "mixed_machines", "ray"),
         "Output": _OUTPUT,
     },
     "export": {
