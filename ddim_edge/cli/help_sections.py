@@ -39,7 +39,19 @@ _DEVICE = (
     "low_memory",
     "vae_tiling",
 )
-_OUTPUT = ("output", "format", "png_level", "archive", "images_per_tar", "gif", "save_every", "show", "quiet", "json")
+_OUTPUT = (
+    "output",
+    "format",
+    "png_level",
+    "archive",
+    "images_per_tar",
+    "enlarge",
+    "gif",
+    "save_every",
+    "show",
+    "quiet",
+    "json",
+)
 
 OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "run": {
