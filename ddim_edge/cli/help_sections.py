@@ -105,6 +105,7 @@ OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "Address": (
             "host",
             "port",
+            "workers",
             "root_path",
             "forwarded_allow_ips",
             "allowed_host",
