@@ -138,8 +138,7 @@ def test_ray_serve_takes_the_configuration() -> None:
     (config,) = ServeDeploySchema(**yaml.safe_load(service["spec"]["serveConfigV2"])).applications
     module, _, function = config.import_path.partition(":")
     assert (module, function) == (application.__name__, application.build.__name__)
-    arguments = application.Arguments(**config.args)
-    application.settings_of(arguments.settings)
+    application.build(config.args)
     names = [each.name for each in config.deployments]
     assert names == [application.deployment_of(application.settings_of({})).name]
 
