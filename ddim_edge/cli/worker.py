@@ -1,6 +1,7 @@
 """``ddim-edge worker``: makes the jobs of a shared store."""
 
 import warnings
+from functools import partial
 
 import click
 
@@ -67,4 +68,4 @@ def worker_command(
         drain_s=drain,
         preload=not lazy,
     )
-    return work(models, settings)
+    return work(models, settings, partial(click.echo, f"ddim-edge makes jobs of {', '.join(models)}", err=True))
