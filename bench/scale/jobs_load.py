@@ -31,7 +31,7 @@ class Ends:
         self._changed = threading.Condition()
         self._client = redis.Redis.from_url(url)
         self._client.config_set("notify-keyspace-events", "K$")  # of a SET that changes something, alone
-        self._messages = self._client.pubsub(ignore_subscribe_messages=True)
+        self._messages = redis.client.PubSub(self._client.connection_pool, ignore_subscribe_messages=True)
         self._messages.psubscribe(**{f"__keyspace@*__:{_END}*": self._on_event})
 
     def wait(self, job_id: str) -> bool:

@@ -9,16 +9,15 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Self, TypeVar
 
-from ...bundle.bundle import Bundle
-from ...generation.requests.request import Request
 from ..errors import Cancelled, Draining, EngineDead, StoreFailed
 from ..http.access_log import log_job
 from ..http.arrival import Arrival
 from ..http.error_responses import error_body, logged_error, request_error_of
-from ..http.image_response import ImageResponse, check_body, submit_body
+from ..http.image_response import CheckedBody, ImageResponse, check_body, submit_body
 from ..http.schemas import ImageBody
 from ..scheduling.async_engine import AsyncEngine
 from ..scheduling.submission import State, calls_per_image
+from ..stores.client_limit import ClientLimit, client_limit
 from ..stores.jobs import BEAT_S, End, Order, Report, StoredJob
 from ..stores.opening import Stores
 from .images import publisher
@@ -74,24 +73,26 @@ class JobRunner:
         seed = secrets.randbelow(2**31) if body.seed is None else body.seed
         body = body.model_copy(update={"seed": seed})
         if self._store.hands_out:
-            return await self._queue(body, base_url, request_id)
+            return await self._queue(body, arrival, base_url, request_id)
         response = self._submit(body, arrival, base_url)
-        order = _order(body, response.bundle, response.request, base_url, request_id)
+        order = _order(body, response, arrival, base_url, request_id)
         try:
-            await self._store.add(order)
+            await self._store.add(order, self._limit(arrival))
         except BaseException:
             response.ticket.cancel()
             raise
         self._follow(order, response)
         return await self.get(order.id)
 
-    async def _queue(self, body: ImageBody, base_url: str, request_id: str) -> StoredJob:
+    async def _queue(self, body: ImageBody, arrival: Arrival, base_url: str, request_id: str) -> StoredJob:
         """Store a job for whichever process claims it."""
         self._engine.engine_thread.check_open()
-        bundle, request, _ = check_body(self._engine, body)
-        order = _order(body, bundle, request, base_url, request_id)
-        await self._store.add(order)
+        order = _order(body, check_body(self._engine, body), arrival, base_url, request_id)
+        await self._store.add(order, self._limit(arrival))
         return StoredJob(order, Report("queued", 0))
+
+    def _limit(self, arrival: Arrival) -> ClientLimit:
+        return client_limit(arrival.key, self._engine.settings.max_per_client)
 
     async def get(self, job_id: str) -> StoredJob:
         """The job with an id; raises NotFound for an unknown or expired one."""
@@ -181,15 +182,20 @@ class JobRunner:
             await self._store.end(order.id, end)
 
 
-def _order(body: ImageBody, bundle: Bundle, request: Request, base_url: str, request_id: str) -> Order:
+def _order(
+    body: ImageBody, checked: CheckedBody | ImageResponse, arrival: Arrival, base_url: str, request_id: str
+) -> Order:
+    request = checked.request
     return Order(
         id=f"job-{uuid.uuid4().hex}",
-        model=bundle.name,
+        model=checked.bundle.name,
         body=body.model_dump(exclude_unset=True),
         request_id=request_id,
         created=int(time.time()),
         base_url=base_url,
         total=calls_per_image(request) * request.num_images,
+        client=arrival.client,
+        rows_per_call=2 if request.guided else 1,
     )
 
 

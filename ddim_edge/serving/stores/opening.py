@@ -59,8 +59,9 @@ def _open_sqlite(file: Path, images: Limits, jobs: Limits) -> Stores:
 
 def _open_redis(settings: Settings) -> Stores:
     try:
+        from .redis_images import RedisImages
         from .redis_server import connect
-        from .redis_store import RedisImages, RedisJobs
+        from .redis_store import RedisJobs
     except ModuleNotFoundError as error:
         raise ConfigError(f"--store redis:// needs {error.name}: pip install 'ddim-edge[redis]'") from None
     client = connect(settings.store)

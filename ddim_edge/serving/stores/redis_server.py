@@ -42,3 +42,8 @@ def reaching() -> Iterator[None]:
         yield
     except redis.RedisError as error:
         raise StoreFailed("the store of images and jobs cannot be reached: try again later") from error
+
+
+def milliseconds(seconds: float) -> int:
+    """At least one: Redis refuses a time of 0."""
+    return max(1, round(seconds * 1000))
