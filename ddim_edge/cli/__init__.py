@@ -13,22 +13,13 @@ from ..errors import DdimEdgeError
 from ..version import __version__
 from .environment import PREFIX, check_variables
 from .failures import check_current_folder, print_any_name, say, shortened, system_error, usage_error
+from .help_sections import COMMAND_SECTIONS
 from .notices import notices_on_stderr
 
 INTERRUPTED = 130
+_WIDEST = max(len(name) for section in COMMAND_SECTIONS.values() for name in section)
 
-COMMANDS = {
-    "run": "Generate images with MODEL.",
-    "encode": "Find the latents from which deterministic DDIM generates the PICTUREs again.",
-    "interpolate": "Generate images between FIRST and LAST.",
-    "inspect": "Show MODEL's graphs, and what its scheduler file means.",
-    "doctor": "Show what is installed and which providers run.",
-    "bench": "Measure how fast MODELs are on this machine.",
-    "export": "Export SOURCE to the new folder OUT, which runs without PyTorch.",
-    "build": "Compile the graphs of a BUNDLE ahead of time, so that they open and run at full speed.",
-    "serve": "Serve MODELs over HTTP.",
-    "worker": "Make the jobs of MODELs that servers with the same store accept.",
-}
+COMMANDS = {name: summary for section in COMMAND_SECTIONS.values() for name, summary in section.items()}
 """The commands with the first sentence of their help texts. ``NAME`` is the function ``NAME_command`` in NAME.py."""
 
 
@@ -52,9 +43,10 @@ class _Group(click.Group):
     """A group whose help text lists the commands without importing them."""
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
-        """Write the section with the list of commands."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        """Write a titled list of commands for each purpose."""
+        for title, commands in COMMAND_SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(_WIDEST), summary) for name, summary in commands.items()])
 
 
 @click.group(

@@ -15,11 +15,12 @@ from ..runtime.sessions.first_build import is_large
 from .build import build_bundle
 from .environment import RepeatableOption
 from .failures import say
+from .help_sections import SectionedCommand
 
 _EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetensors", "onnxruntime")
 
 
-@click.command("export")
+@click.command("export", cls=SectionedCommand)
 @click.argument("source")
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option(
@@ -126,7 +127,7 @@ def export_command(
     no_build: bool,
     **options: Any,
 ) -> None:
-    """Export SOURCE to the new folder OUT, which runs without PyTorch.
+    """Export SOURCE to the folder OUT, which runs without PyTorch.
 
     SOURCE is a folder that diffusers saved, a single-file checkpoint in safetensors, or the OWNER/NAME of a repository
     on the Hugging Face hub, which is downloaded to the hub's cache. It has a UNet2DModel, or a pipeline of a UNet and

@@ -31,6 +31,7 @@ from .destination import archive_of, archive_options, local_or_url
 from .device_options import device_options, max_memory_option
 from .from_image import device_for, recipe_in, remade
 from .half_blocks import half_blocks
+from .help_sections import SectionedCommand
 from .image_options import image_options, make_request, read_origin, samplers_help
 from .output import EstimateOptions, FileOutput, FolderOptions, FolderOutput, free_names, new_folder
 from .progress import step_bar
@@ -38,7 +39,7 @@ from .run_requests import DEFAULT_MODEL, requests_option
 from .shards import ALL, Shard, check_shard, shard_options
 
 
-@click.command("run", epilog=f"\b\nSamplers:\n{samplers_help()}")
+@click.command("run", cls=SectionedCommand, epilog=f"\b\nSamplers:\n{samplers_help()}")
 @click.argument("model", required=False)
 @image_options
 @device_options

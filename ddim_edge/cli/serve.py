@@ -12,11 +12,12 @@ from ..text import TruncationWarning
 from .api_key_file import KEY_VARIABLE, api_key_in
 from .device_options import device_options, max_memory_option
 from .environment import RepeatableOption
+from .help_sections import SectionedCommand
 
 DEFAULT_MODEL = "fashion-mnist"
 
 
-@click.command("serve")
+@click.command("serve", cls=SectionedCommand)
 @click.argument("models", nargs=-1, metavar="[MODEL]…")
 @click.option("--host", default="127.0.0.1", help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, help="Port to listen on; 0 takes a free one.")

@@ -41,7 +41,7 @@ def worker_command(
     drain: float,
     lazy: bool,
 ) -> int:
-    """Make the jobs of MODELs that servers with the same store accept.
+    """Make the jobs that servers with the same store accept.
 
     MODEL is a bundled model, a bundle's folder, or NAME=FOLDER, and has the name that it has at the servers.
 
