@@ -1,12 +1,13 @@
-"""A steady load of jobs: so many are open at once, over several servers; and what Redis says about their ends."""
+"""Jobs at a steady rate, and what Redis says about their ends."""
 
 import base64
 import io
+import itertools
 import threading
 import time
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Self
 
 import httpx2
@@ -19,7 +20,7 @@ from ddim_edge.arrays import Pixels
 from ..serving.trace import CLASSES
 
 _END = "ddim-edge:end:"
-_LATE_S = 120.0
+_LATE_S = 180.0
 
 
 class Ends:
@@ -34,10 +35,10 @@ class Ends:
         self._messages = redis.client.PubSub(self._client.connection_pool, ignore_subscribe_messages=True)
         self._messages.psubscribe(**{f"__keyspace@*__:{_END}*": self._on_event})
 
-    def wait(self, job_id: str) -> bool:
-        """Wait until a job has ended; False if it is too late."""
+    def wait(self, count: int) -> None:
+        """Wait until so many jobs have ended, or it is too late."""
         with self._changed:
-            return self._changed.wait_for(lambda: job_id in self.times, _LATE_S)
+            self._changed.wait_for(lambda: len(self.times) >= count, _LATE_S)
 
     def _on_event(self, message: dict[str, Any]) -> None:
         job_id = message["channel"].decode().rpartition(_END)[2]
@@ -70,48 +71,40 @@ class Posted:
         return self.seed % CLASSES
 
 
-@dataclass
 class Load:
-    """Threads that post a job each, wait for its end and post the next, until the block ends and all have ended."""
+    """Posts jobs at a steady rate, to one server after the other, in a thread; until the block ends."""
 
-    addresses: Sequence[str]
-    ends: Ends
-    at_once: int
-    steps: int
-    posted: list[Posted] = field(default_factory=list)
-    refused: list[str] = field(default_factory=list)
-    _stopping: bool = False
+    def __init__(self, addresses: Sequence[str], rate: float, steps: int) -> None:
+        self._addresses, self._rate, self._steps = addresses, rate, steps
+        self.posted: list[Posted] = []
+        self.refused: list[str] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._post_jobs)
 
     def __enter__(self) -> Self:
-        self._lock = threading.Lock()
-        self._threads = [threading.Thread(target=self._post_jobs) for _ in range(self.at_once)]
-        for thread in self._threads:
-            thread.start()
+        self._thread.start()
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._stopping = True
-        for thread in self._threads:
-            thread.join()
+        self._stop.set()
+        self._thread.join()
 
     def _post_jobs(self) -> None:
+        began = time.monotonic()
         with httpx2.Client(trust_env=False, timeout=60) as client:
-            while not self._stopping:
-                job = self._post(client)
-                if job is None or not self.ends.wait(job.id):
+            for number in itertools.count():
+                if self._stop.wait(max(0.0, began + number / self._rate - time.monotonic())):
                     return
+                self._post(client, number)
 
-    def _post(self, client: httpx2.Client) -> Posted | None:
-        with self._lock:  # the seed is the job's place in the list
-            job_number, began = len(self.posted) + len(self.refused), time.monotonic()
-            body = {"labels": [job_number % CLASSES], "seed": job_number, "num_inference_steps": self.steps}
-            answer = client.post(f"{self.addresses[job_number % len(self.addresses)]}/v1/jobs", json=body)
-            if answer.status_code != 202:
-                self.refused.append(answer.text)
-                return None
-            job = Posted(answer.json()["id"], job_number, began)
-            self.posted.append(job)
-            return job
+    def _post(self, client: httpx2.Client, number: int) -> None:
+        now = time.monotonic()
+        body = {"labels": [number % CLASSES], "seed": number, "num_inference_steps": self._steps}
+        answer = client.post(f"{self._addresses[number % len(self._addresses)]}/v1/jobs", json=body)
+        if answer.status_code == 202:
+            self.posted.append(Posted(answer.json()["id"], number, now))
+        else:
+            self.refused.append(answer.text)
 
 
 def answer_of(job: Posted, address: str) -> dict[str, Any]:

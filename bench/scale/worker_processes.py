@@ -25,13 +25,15 @@ class Workers:
         """Wait until all look for jobs."""
         wait_for(lambda: all(worker.is_ready for worker in self._workers))
 
-    def kill(self, index: int) -> bool:
-        """End a worker as a lack of memory would, and start it again; whether it had looked for jobs until then."""
-        worker = self._workers[index]
-        was_ready = worker.is_ready and worker.process.poll() is None
+    def kill_oldest(self) -> None:
+        """End the worker that has looked for jobs longest, as a lack of memory would, and start another.
+
+        Waits until there is one.
+        """
+        wait_for(lambda: self._workers[0].is_ready)
+        worker = self._workers.pop(0)
         worker.end()
-        self._workers[index] = self._start()
-        return was_ready
+        self._workers.append(self._start())
 
     def stop(self) -> list[int]:
         """End all by SIGTERM; their exit codes."""

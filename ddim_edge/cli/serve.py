@@ -54,6 +54,11 @@ DEFAULT_MODEL = "fashion-mnist"
     help="Where jobs and images with a URL are kept: memory, sqlite:FILE for processes of one machine, "
     "redis://HOST:PORT for any.",
 )
+@click.option(
+    "--store-images",
+    metavar="URL",
+    help="With redis://: a folder, as s3://bucket/folder/, for images and results of 64 KiB and more.",
+)
 @click.option("--no-jobs", is_flag=True, help="With redis://: leave the jobs to ddim-edge worker.")
 @click.option(
     "--max-models",
@@ -142,6 +147,7 @@ def serve_command(
     max_per_client: int,
     keep_mb: int,
     store: str,
+    store_images: str | None,
     no_jobs: bool,
     max_models: int,
     max_images: int,
@@ -205,6 +211,7 @@ def serve_command(
         max_per_client=max_per_client,
         keep_bytes=keep_mb * 2**20,
         store=store,
+        store_images=store_images,
         make_jobs=not no_jobs,
         max_models=max_models,
         preload=not lazy,

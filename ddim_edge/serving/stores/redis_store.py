@@ -17,6 +17,7 @@ import redis
 
 from .client_limit import ClientLimit, refuse
 from .jobs import BEAT_S, LEASE_S, MOST_ATTEMPTS, End, Order, Report, StoredJob, lost, no_such_job
+from .large_values import LargeValues
 from .redis_consumers import IDLE_S, remove_idle_consumers
 from .redis_server import PREFIX, milliseconds, reaching
 
@@ -35,8 +36,8 @@ class RedisJobs:
 
     shared = hands_out = True
 
-    def __init__(self, client: "Redis", keep_s: float, longest_s: float, most_waiting: int) -> None:
-        self._client, self._most_waiting = client, most_waiting
+    def __init__(self, client: "Redis", keep_s: float, longest_s: float, most_waiting: int, large: LargeValues) -> None:
+        self._client, self._most_waiting, self._large = client, most_waiting, large
         self._keep_ms, self._longest_ms = milliseconds(keep_s), milliseconds(keep_s + longest_s)
         self._owner = uuid.uuid4().hex
         self._clean_at = 0.0
@@ -86,8 +87,14 @@ class RedisJobs:
                 (order, status, calls), end = await commands.execute()
         if order is None:
             raise no_such_job()
-        now = Report(status.decode(), int(calls)) if end is None else End(**json.loads(end))
+        now = Report(status.decode(), int(calls)) if end is None else await self._end_of(end)
         return StoredJob(Order(**json.loads(order)), now)
+
+    async def _end_of(self, kept: bytes) -> End:
+        end = await self._large.get(kept)
+        if end is None:
+            raise no_such_job()
+        return End(**json.loads(end))
 
     async def report(self, reports: Mapping[str, Report]) -> Collection[str]:
         """Renew the lease of jobs by id; returns the ids of those that somebody else has ended, taken or deleted."""
@@ -181,9 +188,10 @@ class RedisJobs:
 
     async def end(self, job_id: str, end: End) -> bool:
         """Store the end of a job; False if it has ended already: the first end stays."""
+        kept = await self._large.put(f"{job_id}-{self._owner}.json", json.dumps(end.to_json()).encode())
         with reaching():
             async with self._client.pipeline() as commands:
-                commands.set(_end(job_id), json.dumps(end.to_json()), nx=True, px=self._keep_ms)
+                commands.set(_end(job_id), kept, nx=True, px=self._keep_ms)
                 commands.pexpire(_job(job_id), self._keep_ms)
                 first, _ = await commands.execute()
             if job_id in self._entries:

@@ -18,6 +18,7 @@ from ddim_edge.serving import Settings, create_app
 from ddim_edge.serving.errors import NotFound, QueueFull, StoreFailed
 from ddim_edge.serving.stores.client_limit import ClientLimit
 from ddim_edge.serving.stores.jobs import MOST_ATTEMPTS, End, Order, Report, lost
+from ddim_edge.serving.stores.large_values import LargeValues
 from ddim_edge.serving.stores.redis_images import RedisImages
 from ddim_edge.serving.stores.redis_server import connect
 from ddim_edge.serving.stores.redis_store import RedisJobs
@@ -38,7 +39,7 @@ def _short_lease(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def opened(url: str, most_waiting: int = 8) -> RedisJobs:
-    return RedisJobs(connect(url), 100.0, 100.0, most_waiting)
+    return RedisJobs(connect(url), 100.0, 100.0, most_waiting, LargeValues())
 
 
 async def claimed(store: RedisJobs) -> list[Order]:
@@ -131,7 +132,7 @@ def names(url: str) -> dict[str, int]:
 
 def test_a_server_that_goes_is_an_error_of_its_own() -> None:
     async def ask() -> None:
-        await RedisImages(redis.asyncio.Redis.from_url("redis://127.0.0.1:1"), 1.0).get("name.png")
+        await RedisImages(redis.asyncio.Redis.from_url("redis://127.0.0.1:1"), 1.0, LargeValues()).get("name.png")
 
     with pytest.raises(StoreFailed):
         asyncio.run(ask())
