@@ -118,7 +118,7 @@ def _check_target(target: str) -> None:
     check_can_write(Path(target))
 
 
-def _write(result: Result, target: str, other_names: Iterator[Path] | None) -> Path:
+def _write(result: Result, target: str, other_names: Iterator[Path] | None) -> Path | str:
     if other_names is not None:
         return write_image_file(Path(target), file_bytes(Path(target), result.images, result.recipe), other_names)
     if is_folder(target) or Path(target).suffix != ".gif":

@@ -15,7 +15,7 @@ from ..errors import OutputError
 from ..files import output_errors, write_file, write_new_file
 from ..generation.requests.request import Request
 from ..generation.results import Progress
-from ..images.archive import Archive, ArchiveFolder
+from ..images.archive import Archive, folder_of
 from ..images.encode import gif_bytes, grid, png_bytes
 from ..images.save import RUN_FILE, ImageFolder, check_suffix, file_bytes
 from ..images.storage import Storage, check_can_write, storage_of
@@ -177,9 +177,7 @@ class FolderOutput:
             self._open(None)
 
     def _open(self, machine: Mapping[str, str] | None) -> ImageFolder:
-        arguments = (self.path, self._recipe(), self._suffix, machine, self.options.png_level)
-        archive = self.options.archive
-        return ImageFolder(*arguments) if archive is None else ArchiveFolder(archive, *arguments)
+        return folder_of(self.options.archive, self.path, self._recipe(), self._suffix, machine, self.options.png_level)
 
     @functools.cached_property
     def _folder(self) -> ImageFolder:
@@ -190,11 +188,7 @@ class FolderOutput:
         return [chunk for chunk in self._mine(request) if not all(map(self._folder.holds, chunk))]
 
     def _mine(self, request: Request) -> Sequence[range]:
-        """The shard's batches: those of every so many-th batch, or tar file."""
-        if self.options.archive is None:
-            return self.options.shard.of(request.chunks())
-        tars = self.options.shard.of(self.options.archive.tars())
-        return [chunk for chunk in request.chunks() if any(chunk.start in tar for tar in tars)]
+        return self.options.shard.of(request.chunks(), self.options.archive)
 
     def take(self, progress: Progress) -> None:
         """Write what a network call made, in a thread beside the next calls."""

@@ -59,6 +59,12 @@ DEFAULT_MODEL = "fashion-mnist"
     metavar="URL",
     help="With redis://: a folder, as s3://bucket/folder/, for images and results of 64 KiB and more.",
 )
+@click.option(
+    "--cache-results",
+    metavar="SIZE",
+    help="Size of a cache of finished images in memory, such as 256MB: a request that is repeated with its seed is "
+    "answered at once.  [default: no cache]",
+)
 @click.option("--no-jobs", is_flag=True, help="With redis://: leave the jobs to ddim-edge worker.")
 @click.option(
     "--max-models",
@@ -148,6 +154,7 @@ def serve_command(
     keep_mb: int,
     store: str,
     store_images: str | None,
+    cache_results: str | None,
     no_jobs: bool,
     max_models: int,
     max_images: int,
@@ -212,6 +219,7 @@ def serve_command(
         keep_bytes=keep_mb * 2**20,
         store=store,
         store_images=store_images,
+        cache_results=cache_results,
         make_jobs=not no_jobs,
         max_models=max_models,
         preload=not lazy,

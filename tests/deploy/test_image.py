@@ -33,10 +33,11 @@ def buildah(tmp_path_factory: pytest.TempPathFactory) -> Buildah:
     """Buildah's commands on the storage that has the image."""
     work = tmp_path_factory.mktemp("image")
     subprocess.run([DEPLOY / "docker/without-registry.sh", work], check=True, capture_output=True, timeout=1200)
-    environment = {**os.environ, "STORAGE_DRIVER": "vfs", "BUILDAH_ISOLATION": "chroot"}
+    environment = {**os.environ, "BUILDAH_ISOLATION": "chroot"}
+    storage = ["--storage-driver", "vfs", "--root", f"{work}/storage", "--runroot", f"{work}/runroot"]
 
     def call(*arguments: str) -> str:
-        command = ["buildah", "--root", f"{work}/storage", "--runroot", f"{work}/runroot", *arguments]
+        command = ["buildah", *storage, *arguments]
         return subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=300).stdout
 
     return call

@@ -40,6 +40,9 @@ def request_of(bundle: Bundle, options: Options) -> Request:
     defaults = {
         "num_images": _default_count(labels or prompts, origin),
         "num_steps": bundle.default_steps(config),
+        "negative_prompt": bundle.defaults.negative_prompt,
+        "height": bundle.defaults.height,
+        "width": bundle.defaults.width,
         "strength": _default_strength(origin),
         "control_scale": control_scales(bundle, scale),
         "guidance_scale": default_guidance(bundle),
@@ -105,7 +108,9 @@ def _no_autoencoder(bundle: Bundle) -> ConfigError:
 
 
 def default_guidance(bundle: Bundle) -> float:
-    """The default guidance scale: diffusers' for text-to-image models, 1 (off) for others."""
+    """The default guidance scale: the author's, else diffusers' for text-to-image models and 1 (off) for others."""
+    if bundle.defaults.guidance_scale is not None:
+        return bundle.defaults.guidance_scale
     if not bundle.inputs.text:
         return 1.0
     if bundle.inputs.guidance_width is not None:

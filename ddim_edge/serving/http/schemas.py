@@ -134,6 +134,7 @@ class ModelExtension(BaseModel):
     guidance: bool
     guidance_scale: float
     negative_prompt: bool
+    default_negative_prompt: str | None
     size: tuple[int, int]
 
 

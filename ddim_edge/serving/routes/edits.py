@@ -15,7 +15,7 @@ from ..http import responses
 from ..http.arrival import arrival_of
 from ..http.body_to_request import parse_size
 from ..http.forms import read_form
-from ..http.image_response import ImageResponse, Publish, deadline_of, submit_body
+from ..http.image_response import Answer, Publish, deadline_of, submit_body
 from ..http.schemas import EditBody, ImageBody, ImagesBody, VariationBody, errors
 from ..http.uploads import Decoders
 from ..scheduling.async_engine import AsyncEngine
@@ -57,7 +57,7 @@ async def _submit(
     files: dict[str, UploadFile],
     publish: Publish,
     partial_images: int,
-) -> ImageResponse:
+) -> Answer:
     """Take a place in the model's queue, then decode the files, then submit the body."""
     if "image" not in files:
         raise BadRequest("image: send the picture as a file of a multipart form", param="image")

@@ -11,7 +11,7 @@ from ...errors import ConfigError
 from ...generation.requests.options import default_guidance
 from ..errors import BadRequest
 from ..http import responses
-from ..http.arrival import arrival_of
+from ..http.arrival import arrival_of, key_of
 from ..http.image_response import submit_body
 from ..http.schemas import GenerationBody, ImagesBody, ModelBody, ModelExtension, ModelList, errors
 from ..scheduling.async_engine import AsyncEngine
@@ -56,12 +56,14 @@ def routes(engine: AsyncEngine, store: ImageStore, started: int) -> APIRouter:
         return await responses.json_response(http, response)
 
     @router.get("/models", responses=errors(403))
-    async def models() -> ModelList:
-        return ModelList(object="list", data=[describe(name) for name in engine.catalogue.bundles])
+    async def models(http: Request) -> ModelList:
+        key = key_of(http)
+        allowed = [name for name in engine.catalogue.bundles if key is None or key.allows(name)]
+        return ModelList(object="list", data=[describe(name) for name in allowed])
 
     @router.get("/models/{model}", responses=errors(400, 403, 404))
-    async def model(model: str) -> ModelBody:
-        return describe(engine.catalogue.find(model).name)
+    async def model(model: str, http: Request) -> ModelBody:
+        return describe(engine.allowed(model, key_of(http)))
 
     return router
 
@@ -80,7 +82,8 @@ def describe_model(bundle: Bundle, started: int) -> ModelBody:
         num_inference_steps=bundle.num_steps,
         guidance=bundle.null_class is not None or bundle.inputs.text,
         guidance_scale=default_guidance(bundle),
-        negative_prompt=bundle.inputs.text and bundle.inputs.guidance_width is None,
+        negative_prompt=bundle.inputs.takes_negative_prompt,
+        default_negative_prompt=bundle.defaults.negative_prompt,
         size=(width, height),
     )
     return ModelBody(id=bundle.name, object="model", created=started, owned_by="ddim-edge", ddim_edge=extension)

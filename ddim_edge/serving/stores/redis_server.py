@@ -35,6 +35,11 @@ def connect(url: str) -> redis.asyncio.Redis:
     return redis.asyncio.Redis.from_url(url, socket_connect_timeout=_CONNECT_S, socket_timeout=_ANSWER_S)
 
 
+def milliseconds(seconds: float) -> int:
+    """For the times of Redis' commands, at least 1."""
+    return max(1, round(seconds * 1000))
+
+
 @contextmanager
 def reaching() -> Iterator[None]:
     """Raises StoreFailed for an error of the server or of the connection."""
@@ -42,8 +47,3 @@ def reaching() -> Iterator[None]:
         yield
     except redis.RedisError as error:
         raise StoreFailed("the store of images and jobs cannot be reached: try again later") from error
-
-
-def milliseconds(seconds: float) -> int:
-    """At least one: Redis refuses a time of 0."""
-    return max(1, round(seconds * 1000))

@@ -29,7 +29,8 @@ _OPEN = "SELECT work, calls FROM jobs WHERE ended IS NULL AND json_extract(work,
 _END = "UPDATE jobs SET status = ?, calls = ?, outcome = ?, bytes = ?, ended = ? WHERE id = ? AND ended IS NULL"
 
 
-def _expire(rows: Connection, table: str, limits: Limits, now: float) -> None:
+def expire(rows: Connection, table: str, limits: Limits, now: float) -> None:
+    """Delete rows that have ended, as ``limits`` say."""
     rows.execute(_EXPIRE.format(table=table), (now - limits.seconds, limits.count, limits.bytes))
 
 
@@ -46,7 +47,7 @@ class SqliteImages:
         def insert(rows: Connection) -> None:
             now = self._file.clock()
             rows.execute("INSERT INTO images VALUES (?, ?, ?, ?)", (name, contents, len(contents), now))
-            _expire(rows, "images", self._limits, now)
+            expire(rows, "images", self._limits, now)
 
         await self._file.run(insert)
         return f"/images/{name}"
@@ -146,7 +147,7 @@ class SqliteJobs:
     def _end(self, rows: Connection, job_id: str, end: End) -> bool:
         now, outcome = self._file.clock(), json.dumps(end.to_json())
         ended = rows.execute(_END, (end.status, end.calls, outcome, len(outcome), now, job_id)).rowcount == 1
-        _expire(rows, "jobs", self._limits, now)
+        expire(rows, "jobs", self._limits, now)
         return ended
 
     async def delete(self, job_id: str) -> None:

@@ -21,8 +21,12 @@ CREATE TABLE jobs (
     id TEXT PRIMARY KEY, model TEXT NOT NULL, work TEXT NOT NULL, owner TEXT NOT NULL, lease REAL NOT NULL,
     attempts INTEGER NOT NULL, status TEXT NOT NULL, calls INTEGER NOT NULL, outcome TEXT, bytes INTEGER, ended REAL
 );
+CREATE TABLE answers (
+    key TEXT PRIMARY KEY, asked TEXT NOT NULL, maker TEXT NOT NULL, lease REAL NOT NULL,
+    contents BLOB, bytes INTEGER, ended REAL
+);
 """
-"""Times are in Unix seconds. ``lease``: until when the job's process counts as alive; ``ended`` is NULL before."""
+"""Times are in Unix seconds. ``lease``: until when the maker's process counts as alive; ``ended`` is NULL before."""
 T = TypeVar("T")
 
 

@@ -1,6 +1,7 @@
 """Two servers with one store answer for each other."""
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -125,3 +126,52 @@ def test_a_client_without_a_key_has_so_many_jobs(start: Start, start_other: Star
         refused = other.post("/v1/jobs", json=CAT).json()["error"]
         assert (refused["code"], "1 of your jobs have not ended" in refused["message"]) == ("queue_full", True)
         gate.let(100)
+
+
+def images_made(*clients: TestClient) -> float:
+    lines = [line for client in clients for line in client.get("/metrics").text.splitlines()]
+    return sum(float(line.split()[-1]) for line in lines if line.startswith("ddim_edge_images_total"))
+
+
+KEY = {"Idempotency-Key": "order-17"}
+
+
+@pytest.mark.parametrize("extra", [{}, {"response_format": "url"}, {"stream": True, "partial_images": 1}])
+def test_a_request_that_is_sent_again_to_the_other_server(start: Start, extra: dict[str, Any]) -> None:
+    body = {"prompt": "cat", "num_inference_steps": 3, **extra}  # without a seed: another image would differ
+    with TestClient(start()) as one, TestClient(start()) as other:
+        first, again = (client.post("/v1/images/generations", json=body, headers=KEY) for client in (one, other))
+        assert (first.status_code, again.status_code) == (200, 200)
+        assert (first.content, first.headers["Content-Type"]) == (again.content, again.headers["Content-Type"])
+        assert ("Idempotent-Replayed" in first.headers, again.headers["Idempotent-Replayed"]) == (False, "true")
+        assert images_made(one, other) == 1
+        assert other.post("/v1/images/generations", json=CAT, headers=KEY).status_code == 422
+
+
+def test_a_job_that_is_sent_again_to_the_other_server(start: Start) -> None:
+    with TestClient(start()) as one, TestClient(start()) as other:
+        first, again = (client.post("/v1/jobs", json=CAT, headers=KEY) for client in (one, other))
+        assert first.headers["Location"] == again.headers["Location"]
+        assert ended(other, again.headers["Location"])["status"] == "done"
+        assert images_made(one, other) == 1
+
+
+def test_a_request_that_the_other_server_is_making(start: Start) -> None:
+    app = start()
+    gate = Gate(app.state.engine, "tiny")
+    with TestClient(app) as one, TestClient(start()) as other, ThreadPoolExecutor(1) as threads:
+        first = threads.submit(one.post, "/v1/images/generations", json=CAT, headers=KEY)
+        gate.wait()
+        in_use = other.post("/v1/images/generations", json=CAT, headers=KEY)
+        assert (in_use.status_code, in_use.headers["Retry-After"]) == (409, "1")
+        gate.let(5)
+        made = first.result(60).content
+        assert other.post("/v1/images/generations", json=CAT, headers=KEY).content == made
+        assert images_made(one, other) == 1
+
+
+def test_an_error_is_not_kept_for_the_other_server(start: Start) -> None:
+    with TestClient(start()) as one, TestClient(start()) as other:
+        wrong = {**CAT, "prompt": "dgo"}
+        assert one.post("/v1/images/generations", json=wrong, headers=KEY).status_code == 400
+        assert other.post("/v1/images/generations", json=CAT, headers=KEY).status_code == 200
