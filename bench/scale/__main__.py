@@ -10,12 +10,14 @@ import click
 
 from .. import results
 
-PARTS = {"shards": "shards", "ray_serve": "ray_serve", "redis": "redis_jobs"}
-"""The module of each part, with ``measure(work, quick)``, which returns its record with the list ``failures``."""
+PARTS = ("shards", "ray_data", "ray_serve", "redis")
+"""Each is a module here with ``measure(work, quick)``, which returns its record with the list ``failures``."""
+_MODULES = {"redis": "redis_jobs"}
+"""Parts whose module would have the name of a package."""
 
 
 @click.command()
-@click.argument("parts", nargs=-1, type=click.Choice(list(PARTS)))
+@click.argument("parts", nargs=-1, type=click.Choice(PARTS))
 @click.option("--quick", is_flag=True, help="A small run that shows that everything works; nothing is written.")
 def main(parts: tuple[str, ...], quick: bool) -> None:
     """Measure PARTS (default: all), write bench/results/scale_PART.json and render bench/README.md.
@@ -29,7 +31,9 @@ def main(parts: tuple[str, ...], quick: bool) -> None:
 
 def _measured(part: str, quick: bool) -> results.Record:
     with tempfile.TemporaryDirectory(prefix="ddim-edge-scale-") as work:
-        record: results.Record = importlib.import_module(f".{PARTS[part]}", __package__).measure(Path(work), quick)
+        record: results.Record = importlib.import_module(f".{_MODULES.get(part, part)}", __package__).measure(
+            Path(work), quick
+        )
     if not quick:
         results.write(f"scale_{part}", record)
     return record

@@ -44,7 +44,11 @@ def measure(work: Path, quick: bool) -> Record:
             ends.wait(len(load.posted))
             answers = [answer_of(job, addresses[(job.seed + 1) % FRONTS]) for job in load.posted]
             record["exit_codes"] = workers.stop()
-        record |= _ended(load.posted, ends, answers) | {"refused": len(load.refused), "why": load.refused[:1]} | _in_redis(url, load.posted)
+        record |= (
+            _ended(load.posted, ends, answers)
+            | {"refused": len(load.refused), "why": load.refused[:1]}
+            | _in_redis(url, load.posted)
+        )
     record["other_images"] = _other_images(load.posted, answers)
     return {**record, **results.environment("onnxruntime", "redis"), "failures": list(_failures(record))}
 

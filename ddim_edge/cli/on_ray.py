@@ -1,16 +1,16 @@
 """``ddim-edge run --ray``: the batches that a folder does not have are made by the workers of a Ray cluster."""
 
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 
 import click
 
-from ..errors import ConfigError, DdimEdgeError
+from ..errors import ConfigError
 from ..generation.requests.request import Request
 from ..images.save import is_folder
 from ..networks.safety_checker import warn_checker_off, warn_unsafe
 from ..ray.cluster import check_ray
+from ..ray.failures import own_errors
 from ..ray.folder import Folder
 from ..ray.generate import map_chunks
 from ..ray.workers import Model
@@ -43,7 +43,7 @@ def run_on_ray(model: Model, request: Request, folder: Folder, *, visible: bool)
     chunks = folder.missing(request)
     began = time.perf_counter()
     try:
-        with _own_errors(), step_bar(len(chunks), visible=visible, text="batch") as advance:
+        with own_errors(), step_bar(len(chunks), visible=visible, text="batch") as advance:
             for row in map_chunks(chunks, request, model, folder).iter_rows() if chunks else ():
                 num_made, provider = num_made + row["num_made"], row["provider"]
                 warn_unsafe(range(row["start"], row["stop"]), row["is_safe"], request.seed)
@@ -51,23 +51,3 @@ def run_on_ray(model: Model, request: Request, folder: Folder, *, visible: bool)
     except KeyboardInterrupt:
         raise click.Abort(f"interrupted: run the same command to go on with {folder.target}") from None
     return Outcome(folder.target, num_made, provider, time.perf_counter() - began)
-
-
-@contextmanager
-def _own_errors() -> Iterator[None]:
-    """Raise the error of this package that a worker raised, in place of those that Ray wraps around it."""
-    try:
-        yield
-    except Exception as error:
-        own = _own(error)
-        if own is None or own is error:
-            raise
-        raise own from None
-
-
-def _own(error: BaseException | None) -> DdimEdgeError | None:
-    while error is not None:
-        if isinstance(error, DdimEdgeError):
-            return error
-        error = getattr(error, "cause", None) or error.__cause__
-    return None

@@ -14,6 +14,10 @@ _AUTO, _LOCAL = "auto", "local"
 _CONNECT_S = 5.0
 _STORE_BYTES = 128 * 2**20
 """The shared memory of a cluster of one run: images do not go through it."""
+_HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
+"""The client's first bytes: RFC 9113's preface and a frame of settings, which is empty."""
+_SETTINGS = b"\4"
+"""The type of the server's first frame, after three bytes of its length."""
 
 
 def check_ray(address: str) -> None:
@@ -36,12 +40,21 @@ def _check_listens(address: str) -> None:
             "on a machine of the cluster"
         )
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_S).close()
+        _check_answers(host.strip("[]"), int(port))
     except OSError as error:
         raise ConfigError(
             f"no Ray cluster at {shown(address)} ({error.strerror or error}): start it with `ray start --head`, or "
             "give local"
         ) from None
+
+
+def _check_answers(host: str, port: int) -> None:
+    """Raise OSError where no server of HTTP/2 answers, on which gRPC builds. Ray itself waits minutes for it."""
+    with socket.create_connection((host, port), timeout=_CONNECT_S) as connection:
+        connection.settimeout(_CONNECT_S)
+        connection.sendall(_HTTP2_GREETING)
+        if connection.recv(4)[3:] != _SETTINGS:
+            raise OSError("another kind of server answers")
 
 
 def prepare() -> None:
@@ -52,7 +65,7 @@ def prepare() -> None:
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
 
 
 @contextlib.contextmanager
@@ -67,9 +80,12 @@ def connected(address: str) -> Iterator[None]:
 
     own = {"include_dashboard": False, "object_store_memory": _STORE_BYTES} if address == _LOCAL else {}
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
+        ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, **own)
     except Exception as error:  # Ray raises many kinds, also bare ones
-        raise ConfigError(f"cannot use the Ray cluster {shown(address)}: {_first_line(error)}") from None
+        raise ConfigError(
+            f"cannot use the Ray cluster {shown(address)}: {_first_line(error)}. One with token authentication needs "
+            "RAY_AUTH_MODE=token"
+        ) from None
     try:
         yield
     finally:
