@@ -127,8 +127,12 @@ def test_a_store_that_cannot_be_used_is_refused_before_a_model_is_opened(tmp_pat
     SqliteFile(tmp_path / "other.db")
     with sqlite3.connect(tmp_path / "other.db") as connection:
         connection.execute("PRAGMA user_version = 7")
+    with sqlite3.connect(tmp_path / "foreign.db") as connection:
+        connection.execute("CREATE TABLE notes (text TEXT)")
+    foreign = (tmp_path / "foreign.db").read_bytes()
     (tmp_path / "text.db").write_text("This is no database." * 100)
     for store, part in (
+        ("sqlite:foreign.db", "version 0, not 1"),
         ("sqlite:other.db", "version 7, not 1"),
         ("sqlite:text.db", "file is not a database"),
         ("sqlite:nowhere/store.db", "unable to open"),
@@ -136,3 +140,4 @@ def test_a_store_that_cannot_be_used_is_refused_before_a_model_is_opened(tmp_pat
         ("mysql://host", "mysql"),
     ):
         assert invoke("serve", "no-such-model", "--store", store).failed_with("--store", part)
+    assert (tmp_path / "foreign.db").read_bytes() == foreign
