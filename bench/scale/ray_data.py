@@ -58,7 +58,7 @@ class Runs:
         began = time.perf_counter()
         process = self._start(name, *options)
         peaks = [self._peaks(process, name, self._images // 2), self._peaks(process, name, self._images + 1)]
-        _check(process)
+        self._check(process, name)
         seconds = round(time.perf_counter() - began, 1)
         return {"seconds": seconds, **({"peak_mib_in_each_half": peaks} if "--ray" in options else {})}
 
@@ -72,7 +72,7 @@ class Runs:
         if what == "driver":
             process.wait(_DEADLINE_S)
             process = self._start(what, "--ray", address)
-        _check(process)
+        self._check(process, what)
         return {"what": what, "images_at_the_kill": there, "killed": bool(victims) and there < self._images}
 
     def differences(self, *names: str) -> Iterator[str]:
@@ -87,6 +87,16 @@ class Runs:
         # A file, not a pipe: processes of Ray would hold a pipe open after a kill.
         with (self._work / f"{name}.log").open("ab") as log:
             return subprocess.Popen([*_COMMAND, *_OPTIONS, *own, *options], stdout=log, stderr=log)
+
+    def _check(self, process: subprocess.Popen[bytes], name: str) -> None:
+        """Wait for the end. Raises RuntimeError for an error, subprocess.TimeoutExpired for a run that hangs."""
+        try:
+            code = process.wait(_DEADLINE_S)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            raise
+        if code:
+            raise RuntimeError(f"{name}: exit code {code}: {(self._work / f'{name}.log').read_text()[-2000:]}")
 
     def _count(self, name: str) -> int:
         return len(list((self._work / name).glob("*.png")))
@@ -124,17 +134,6 @@ def cluster(cpus: int) -> Iterator[str]:
 def workers() -> list[int]:
     """The processes of the cluster that hold a model, by Ray's titles of processes."""
     return [pid for pid in tree(os.getpid()) if b"MapWorker" in _title(pid)]
-
-
-def _check(process: subprocess.Popen[bytes]) -> None:
-    """Wait for the end. Raises subprocess.CalledProcessError for an error, TimeoutExpired for a run that hangs."""
-    try:
-        code = process.wait(_DEADLINE_S)
-    except subprocess.TimeoutExpired:
-        process.kill()
-        raise
-    if code:
-        raise subprocess.CalledProcessError(code, process.args)
 
 
 def _wait(condition: Callable[[], bool]) -> None:
