@@ -104,6 +104,22 @@ async def _cancel(url: str) -> None:
         assert client.xlen("ddim-edge:jobs:tiny") == 0
 
 
+@pytest.mark.usefixtures("_short_lease")
+def test_an_entry_that_was_removed_from_the_stream_is_passed_over(redis_url: str) -> None:
+    asyncio.run(_pass_over(redis_url))
+
+
+async def _pass_over(url: str) -> None:
+    dead, other = opened(url), opened(url)
+    await dead.add(ORDER, LIMIT)
+    assert await claimed(dead) == [ORDER]
+    with redis.Redis.from_url(url) as client:
+        client.xtrim("ddim-edge:jobs:tiny", maxlen=0, approximate=False)
+        await dead.add(replace(ORDER, id="job-2"), LIMIT)
+        assert [order.id for order in await claimed(other)] == ["job-2"]
+        assert names(url) == {dead._owner: 0, other._owner: 1}
+
+
 @pytest.mark.parametrize("idle_s", [0.0, 60.0])
 def test_a_name_without_jobs_is_removed_when_it_is_idle(
     redis_url: str, monkeypatch: pytest.MonkeyPatch, idle_s: float
