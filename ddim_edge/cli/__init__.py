@@ -4,7 +4,7 @@ import importlib
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TextIO
 
 import click
@@ -83,9 +83,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    given = sys.argv[1:] if arguments is None else arguments
+    return exit_code(lambda: cli.main(given, prog_name="ddim-edge", standalone_mode=False), given)
+
+
+def exit_code(work: Callable[[], object], given: Sequence[str] = ()) -> int:
+    """The exit code of ``work``, whose errors are said in one line; ``given``: arguments that errors may repeat."""
     with warnings.catch_warnings(record=False), notices_on_stderr():
         warnings.showwarning = _show_warning
-        return _run_command(arguments)
+        return _run_work(work, given)
 
 
 def _show_warning(
@@ -100,11 +106,10 @@ def _show_warning(
     say(f"warning: {message}")
 
 
-def _run_command(arguments: Sequence[str] | None) -> int:
+def _run_work(work: Callable[[], object], given: Sequence[str]) -> int:
     print_any_name()
-    given = sys.argv[1:] if arguments is None else arguments
     try:
-        code = cli.main(given, prog_name="ddim-edge", standalone_mode=False)
+        code = work()
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return error.exit_code

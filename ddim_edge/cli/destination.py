@@ -14,7 +14,8 @@ from ..images.archive import Archive
 from ..images.remote import check_url, is_url
 from ..images.save import is_folder
 from ..images.storage import without_file_scheme
-from .output import EstimateOptions, FileOutput, FolderOptions, FolderOutput, new_folder
+from .free_names import new_folder
+from .output import EstimateOptions, FileOutput, FolderOptions, FolderOutput
 from .standard_output import STANDARD_OUTPUT, StandardOutput
 
 
@@ -60,12 +61,15 @@ def destination_of(
     estimates: EstimateOptions,
     options: FolderOptions,
     other_names: Iterator[Path] | None,
+    enlarge: int | None,
 ) -> FileOutput | FolderOutput:
     """Where the images go. With ``other_names``, the user gave no --output: nothing that exists is replaced."""
     if output == STANDARD_OUTPUT:
-        return StandardOutput(Path(target), recipe, index, estimates, None, options.png_level)
+        return StandardOutput(Path(target), recipe, index, estimates, None, options.png_level, enlarge)
     if not is_folder(target):
-        return FileOutput(Path(target), recipe, index, estimates, other_names, options.png_level)
+        return FileOutput(Path(target), recipe, index, estimates, other_names, options.png_level, enlarge)
+    if enlarge is not None:
+        raise ConfigError("--enlarge is for one picture file: give a file, not a folder, as --output")
     if estimates.animate:
         raise ConfigError("--gif animates one image file: give a file, not a folder, as --output")
     folder = target if other_names is None else str(new_folder(itertools.chain([Path(target)], other_names)))

@@ -39,7 +39,19 @@ _DEVICE = (
     "low_memory",
     "vae_tiling",
 )
-_OUTPUT = ("output", "format", "png_level", "archive", "images_per_tar", "gif", "save_every", "show", "quiet", "json")
+_OUTPUT = (
+    "output",
+    "format",
+    "png_level",
+    "archive",
+    "images_per_tar",
+    "enlarge",
+    "gif",
+    "save_every",
+    "show",
+    "quiet",
+    "json",
+)
 
 OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "run": {
@@ -93,6 +105,7 @@ OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "Address": (
             "host",
             "port",
+            "workers",
             "root_path",
             "forwarded_allow_ips",
             "allowed_host",
@@ -114,7 +127,7 @@ OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
             "timeout",
             "job_timeout",
         ),
-        "Jobs and results": ("store", "keep_mb", "cache_results", "no_jobs"),
+        "Jobs and results": ("store", "store_images", "keep_mb", "cache_results", "no_jobs"),
         "Start, stop and log": ("lazy", "drain", "shutdown_delay", "log_prompts"),
     },
 }

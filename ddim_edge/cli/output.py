@@ -2,8 +2,7 @@
 
 import contextlib
 import functools
-import itertools
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -12,46 +11,18 @@ import numpy as np
 from ..arrays import Pixels
 from ..config import whole_number
 from ..errors import OutputError
-from ..files import output_errors, write_file, write_new_file
+from ..files import write_file
 from ..generation.requests.request import Request
 from ..generation.results import Progress
 from ..images.archive import Archive, folder_of
-from ..images.encode import gif_bytes, grid, png_bytes
+from ..images.encode import enlarged, gif_bytes, grid, png_bytes
 from ..images.save import RUN_FILE, ImageFolder, check_suffix, file_bytes
 from ..images.storage import Storage, check_can_write, storage_of
 from .beside import Beside
+from .enlarging import factor_of
+from .free_names import write_image_file
 from .seed import same_command
 from .shards import ALL, Shard
-
-
-def free_names(model: str, file_format: str) -> Iterator[Path]:
-    """Those of model.png, model-2.png, … that do not exist in the current folder, nor as .gif.
-
-    Without a format, the names of folders: model-images, model-images-2, …
-    """
-    stem = Path(model).resolve().name
-    suffix = f".{file_format}" if file_format else ""
-    stem = stem if file_format else f"{stem.replace('.', '-')}-images"
-    for number in itertools.count(1):
-        path = Path(f"{stem}-{number}{suffix}" if number > 1 else f"{stem}{suffix}")
-        if not path.exists() and not path.with_suffix(".gif").exists():
-            yield path
-
-
-def new_folder(paths: Iterable[Path]) -> Path:
-    """Create the first of ``paths`` that does not exist. Of several processes, each gets its own."""
-    for path in paths:
-        with output_errors(path), contextlib.suppress(FileExistsError):
-            path.mkdir()
-            return path
-    raise FileExistsError
-
-
-def write_image_file(path: Path, contents: bytes, other_names: Iterator[Path] | None) -> Path:
-    """Write a file, or with ``other_names`` a new file of the first name that is free. Returns its path."""
-    if other_names is None:
-        return write_file(path, contents)
-    return write_new_file(itertools.chain([path], other_names), contents)
 
 
 class EstimateOptions(NamedTuple):
@@ -90,10 +61,11 @@ class FileOutput:
         estimates: EstimateOptions,
         other_names: Iterator[Path] | None = None,
         png_level: int | None = None,
+        enlarge: int | None = None,
     ) -> None:
         estimates.check()
         self.path, self.index, self.estimates, self._other_names = path, index, estimates, other_names
-        self._recipe, self.png_level = recipe, png_level
+        self._recipe, self._png_level, self._enlarge = recipe, png_level, enlarge
         self._check()
         self._batches: list[Pixels] = []
         self._frames: dict[int, list[Pixels]] = {}
@@ -106,9 +78,11 @@ class FileOutput:
     def images(self) -> Pixels:
         return np.concatenate(self._batches)
 
-    def recipe(self) -> Mapping[str, Any]:
-        """What the file carries."""
-        return {**self._recipe(), **({} if self.index is None else {"index": self.index})}
+    def contents(self) -> bytes:
+        """The file's bytes, once all images are there."""
+        recipe = {**self._recipe(), **({} if self.index is None else {"index": self.index})}
+        factor = factor_of(self._enlarge, self.images)
+        return file_bytes(self.path, self.images, recipe, self._png_level, factor)
 
     @property
     def num_made(self) -> int:
@@ -136,9 +110,12 @@ class FileOutput:
         return images[position : position + 1]
 
     def write(self) -> None:
-        contents = file_bytes(self.path, self.images, self.recipe(), self.png_level)
+        contents = self.contents()
         self.path = write_image_file(self.path, contents, self._other_names)
-        frames = {calls: grid(np.concatenate(batches)) for calls, batches in sorted(self._frames.items())}
+        factor = factor_of(self._enlarge, self.images, animated=self.estimates.animate)
+        frames = {
+            calls: grid(enlarged(np.concatenate(batches), factor)) for calls, batches in sorted(self._frames.items())
+        }
         if self.estimates.animate:
             write_file(self.path.with_suffix(".gif"), gif_bytes(list(frames.values())))
         for calls, frame in frames.items():

@@ -29,11 +29,13 @@ from ..runtime.providers.device import Device
 from ..runtime.sessions.pool import computes_in
 from .destination import archive_of, archive_options, destination_of, local_or_url
 from .device_options import device_options, max_memory_option
+from .enlarging import enlarge_option
+from .free_names import free_names
 from .from_image import device_for, recipe_in, remade
 from .help_sections import SectionedCommand
 from .image_options import DEFAULT_NUM_IMAGES, image_options, make_request, read_origin, samplers_help
-from .on_ray import check_ray_options, ray_option, run_on_ray
-from .output import EstimateOptions, FileOutput, FolderOptions, FolderOutput, free_names
+from .on_ray import ray_option, run_on_ray
+from .output import EstimateOptions, FileOutput, FolderOptions, FolderOutput
 from .progress import step_bar
 from .report import Outcome, json_report, network_calls, report
 from .run_requests import DEFAULT_MODEL, requests_option
@@ -87,6 +89,7 @@ from .standard_output import STANDARD_OUTPUT, check_standard_output
     type=click.Path(path_type=Path),
     help="Generate the images of this PNG, JPEG or WebP file again, with the options that it holds.",
 )
+@enlarge_option
 @click.option("--gif", is_flag=True, help="Also write an animation of the denoising, beside the image file.")
 @click.option(
     "--save-every",
@@ -117,6 +120,7 @@ def run_command(
     mask: Path | None,
     latents: Path | None,
     control_image: tuple[Path, ...],
+    enlarge: int | None,
     gif: bool,
     save_every: int | None,
     ray: str | None,
@@ -146,9 +150,6 @@ def run_command(
     check_shared_seed(choices["seed"], shard)
     files = {"gif": gif, "save_every": save_every, "show": show, "archive": archive, "ray": ray, "shard": shard}
     check_standard_output(output, {**files, "json": as_json})
-    if ray is not None:
-        refused = {"warmup": warmup, "gif": gif, "save_every": save_every, "show": show, "shard": shard}
-        check_ray_options(ray, output, {**refused, "archive": archive})
     recipe = recipe_in(from_image, choices) if from_image else {}
     device = device_for(recipe, device) if recipe else device
     bundle = open_bundle(model or recipe.get("model", DEFAULT_MODEL))
@@ -181,7 +182,7 @@ def run_command(
     tars = archive_of(archive, images_per_tar, request, target, estimates)
     options = FolderOptions(lambda: None if mixed_machines else machine_of(pipeline), shard or ALL, png_level, tars)
     free, index = None if output else names, recipe.get("index")
-    destination = destination_of(output, target, used, index, file_format, estimates, options, free)
+    destination = destination_of(output, target, used, index, file_format, estimates, options, free, enlarge)
     # Networks can have gigabytes: they are opened after all other checks.
     pipeline = Pipeline(bundle, device, low_memory=low_memory, max_memory=max_memory, request=request)
     pipeline.check(request)

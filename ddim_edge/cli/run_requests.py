@@ -30,8 +30,8 @@ from ..runtime.sessions.pool import computes_in
 from ..version import __version__
 from .beside import Beside
 from .destination import local_or_url, tars_of
+from .free_names import free_names, new_folder
 from .image_options import given_options
-from .output import free_names, new_folder
 from .progress import step_bar
 from .report import Outcome, counted, facts, finished_before, rate
 from .requests_table import Row, read_table
@@ -41,7 +41,7 @@ from .shards import ALL
 from .standard_output import STANDARD_OUTPUT
 
 DEFAULT_MODEL = "fashion-mnist"
-_NOT_WITH_A_TABLE = ("num_images", "latents", "from_image", "gif", "save_every", "show", "warmup", "ray")
+_NOT_WITH_A_TABLE = ("num_images", "latents", "from_image", "gif", "save_every", "show", "warmup")
 _COLUMNS_ONLY = {"init_image": "init_image", "mask": "mask", "control_image": "control_images"}
 """Options of pictures, and the columns that a table has for them."""
 _IN_TURN = ("labels", "prompt")

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ..errors import ConfigError
-from ..images.save import file_bytes
 from .output import FileOutput
 
 STANDARD_OUTPUT = "-"
@@ -35,6 +34,6 @@ class StandardOutput(FileOutput):
         """Nothing can be checked before the bytes are written."""
 
     def write(self) -> None:
-        sys.stdout.buffer.write(file_bytes(self.path, self.images, self.recipe(), self.png_level))
+        sys.stdout.buffer.write(self.contents())
         sys.stdout.buffer.flush()
         self.path = Path(STANDARD_OUTPUT)
