@@ -1,5 +1,6 @@
 """``ddim-edge serve``: serves models over HTTP."""
 
+import sys
 import warnings
 from functools import partial
 from pathlib import Path
@@ -12,6 +13,7 @@ from ..text import TruncationWarning
 from .api_key_file import KEY_VARIABLE, api_key_in
 from .device_options import device_options, max_memory_option
 from .environment import RepeatableOption
+from .greeting import greeting
 
 DEFAULT_MODEL = "fashion-mnist"
 
@@ -233,6 +235,5 @@ def serve_command(
         listener = listen(host, port)
     except OSError as error:
         raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}. Give another --host or --port") from None
-    shown = f"[{host}]" if ":" in host else host
-    click.echo(f"ddim-edge listens on http://{shown}:{listener.getsockname()[1]}", err=True)
+    click.echo(greeting(host, listener.getsockname()[1], sys.stderr.isatty()), err=True)
     return serve(app, listener)

@@ -135,6 +135,7 @@ class ModelExtension(BaseModel):
     guidance_scale: float
     negative_prompt: bool
     size: tuple[int, int]
+    size_multiple: int
 
 
 class ModelBody(BaseModel):

@@ -41,6 +41,7 @@ def routes(engine: AsyncEngine, store: ImageStore, started: int) -> APIRouter:
 
     @router.post(
         "/images/generations",
+        summary="Make images",
         response_model=None,
         responses={
             200: {"model": ImagesBody, "description": "Images, or events with `stream`", "content": EVENTS},
@@ -55,11 +56,11 @@ def routes(engine: AsyncEngine, store: ImageStore, started: int) -> APIRouter:
             return responses.stream_response(http, response, "image_generation")
         return await responses.json_response(http, response)
 
-    @router.get("/models", responses=errors(403))
+    @router.get("/models", summary="The models, what each can, and its defaults", responses=errors(403))
     async def models() -> ModelList:
         return ModelList(object="list", data=[describe(name) for name in engine.catalogue.bundles])
 
-    @router.get("/models/{model}", responses=errors(400, 403, 404))
+    @router.get("/models/{model}", summary="One model", responses=errors(400, 403, 404))
     async def model(model: str) -> ModelBody:
         return describe(engine.catalogue.find(model).name)
 
@@ -82,6 +83,7 @@ def describe_model(bundle: Bundle, started: int) -> ModelBody:
         guidance_scale=default_guidance(bundle),
         negative_prompt=bundle.inputs.text and bundle.inputs.guidance_width is None,
         size=(width, height),
+        size_multiple=bundle.size_multiple,
     )
     return ModelBody(id=bundle.name, object="model", created=started, owned_by="ddim-edge", ddim_edge=extension)
 

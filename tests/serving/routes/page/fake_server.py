@@ -9,14 +9,14 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib import resources
 from typing import Any
 
 from PIL import Image
 
-from ddim_edge.serving.routes.page import CSP
+from ddim_edge.serving.routes.page import page_of
 
 CHROMIUM = shutil.which("chromium")
+_PAGE = page_of("page.html")
 
 LABELS = ["sneaker", "tench, Tinca tinca", "hangs", "breaks", "refused", "full", "cut off"]
 """What the fake does at the first two is make an image; at the others, what the name says."""
@@ -59,8 +59,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path == "/":
-            page = resources.files("ddim_edge.serving.routes") / "page.html"
-            self._answer(200, page.read_bytes(), "text/html; charset=utf-8")
+            self._answer(200, _PAGE.html.encode(), "text/html; charset=utf-8")
         elif self._has_key():
             data = [_described(**model) for model in _MODELS]
             self._answer(200, json.dumps({"object": "list", "data": data}).encode())
@@ -112,7 +111,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _head(self, status: int, kind: str, headers: dict[str, str]) -> None:
         self.send_response(status)
-        for name, value in {"Content-Type": kind, "Content-Security-Policy": CSP, **headers}.items():
+        for name, value in {"Content-Type": kind, "Content-Security-Policy": _PAGE.csp, **headers}.items():
             self.send_header(name, value)
         self.end_headers()
 
