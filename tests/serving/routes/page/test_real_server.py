@@ -48,7 +48,7 @@ def test_the_real_server(real_server: str, opened: Open, tmp_path: Path) -> None
     generate(page, "sneaker", count=2)
     expect(status(page)).to_contain_text("Finished 2 images", timeout=60_000)
     with page.expect_download() as download:
-        page.get_by_role("link", name="seed 4").click()
+        page.get_by_role("link", name="Download: sneaker, seed 4").click()
     download.value.save_as(tmp_path / "made.png")
     recipe = read_recipe(tmp_path / "made.png")
     assert (recipe["seed"] + recipe["index"], recipe["num_steps"], recipe["guidance_scale"]) == (4, 8, 2)
