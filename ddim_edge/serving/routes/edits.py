@@ -30,7 +30,9 @@ def routes(engine: AsyncEngine, store: ImageStore, decoders: Decoders) -> APIRou
     """The router of ``/v1/images/edits`` and ``/v1/images/variations``."""
     router = APIRouter(prefix="/v1/images", tags=["OpenAI"])
 
-    @router.post("/edits", summary="Change a picture, or a part of it", **_route_options(EditBody, ("image", "mask"), EVENTS))
+    @router.post(
+        "/edits", summary="Change a picture, or a part of it", **_route_options(EditBody, ("image", "mask"), EVENTS)
+    )
     async def edits(http: Request) -> Response:
         body, files = _parse_form(await read_form(http, max_files=2), EditBody, ("image", "mask"))
         partials = partial_image_count(body)

@@ -8,6 +8,9 @@ const shellWord = text => /^[\w./:=-]+$/.test(text) ? `${text}` : `'${`${text}`.
 /** A literal of Python: JSON's strings and numbers are written the same way. */
 const literal = value => JSON.stringify(value);
 
+/** A literal of a float: JSON writes 2.0 as 2, and the recipe in the file keeps the difference. */
+const floatLiteral = value => Number.isInteger(value) ? value.toFixed(1) : literal(value);
+
 const joined = parts => parts.join(" \\\n  ");
 
 /** The name of an image's file without its suffix. */
@@ -20,7 +23,7 @@ function stemOf(recipe) {
 function labelWord(recipe) {
   const [label] = recipe.labels;
   const labels = models.find(model => model.id === recipe.model)?.ddim_edge.labels ?? [];
-  return label.includes(",") ? String(labels.indexOf(label)) : label;
+  return label.includes(",") && labels.includes(label) ? labels.indexOf(label) : label;
 }
 
 /** Whether the model reads text, and so takes an empty prompt, too. */
@@ -54,20 +57,21 @@ function runCommand(image) {
 
 function pythonCode(image) {
   const { recipe, start, facts } = image;
+  const { width, height } = sizeOptions(image);
   const given = {
-    ...(recipe.labels && { labels: recipe.labels }),
-    ...(takesText(image) && { prompt: recipe.prompt }),
-    ...(recipe.negative_prompt && { negative_prompt: recipe.negative_prompt }),
-    ...(recipe.strength && { strength: recipe.strength }),
-    ...sizeOptions(image),
+    ...(recipe.labels && { labels: literal(recipe.labels) }),
+    ...(takesText(image) && { prompt: literal(recipe.prompt) }),
+    ...(recipe.negative_prompt && { negative_prompt: literal(recipe.negative_prompt) }),
+    ...(start && { origin: "origin" }),
+    ...(recipe.strength && { strength: floatLiteral(recipe.strength) }),
+    ...(width && { width, height }),
     num_images: 1,
     num_steps: recipe.num_inference_steps,
-    sampler: recipe.sampler,
-    ...(recipe.guidance_scale !== undefined && { guidance_scale: recipe.guidance_scale }),
+    sampler: literal(recipe.sampler),
+    ...(recipe.guidance_scale !== undefined && { guidance_scale: floatLiteral(recipe.guidance_scale) }),
     seed: recipe.seed,
     batch_size: 1,
   };
-  const words = Object.entries(given).map(([name, value]) => `    ${name}=${literal(value)},`);
   const loading = Object.entries(precisionOf(facts)).map(([name, value]) => `, ${name}=${literal(value)}`);
   return [
     "import ddim_edge",
@@ -75,8 +79,7 @@ function pythonCode(image) {
     `pipeline = ddim_edge.load(${literal(recipe.model)}${loading.join("")})`,
     ...(start ? originLines(image) : []),
     "result = pipeline.generate(",
-    ...words,
-    ...(start ? ["    origin=origin,"] : []),
+    ...Object.entries(given).map(([name, value]) => `    ${name}=${value},`),
     ")",
     `result.save(${literal(`${stemOf(recipe)}/`)})`,
   ].join("\n");
