@@ -15,11 +15,13 @@ from ..runtime.sessions.first_build import is_large
 from .build import build_bundle
 from .environment import RepeatableOption
 from .failures import say
+from .help_sections import SectionedCommand
+from .key_values import key_values
 
 _EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetensors", "onnxruntime")
 
 
-@click.command("export")
+@click.command("export", cls=SectionedCommand)
 @click.argument("source")
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option(
@@ -37,6 +39,15 @@ _EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetenso
     "--assume-ddim",
     is_flag=True,
     help="For a UNet2DModel alone: it was trained to predict the noise of 1000 steps with linear betas.",
+)
+@click.option(
+    "--default",
+    "defaults",
+    cls=RepeatableOption,
+    metavar="KEY=VALUE",
+    envvar="DDIM_EDGE_EXPORT_DEFAULT",
+    help="Option that the model's users get unless they give another: num_steps, guidance_scale, negative_prompt, "
+    "height or width; repeatable.",
 )
 @click.option(
     "--components",
@@ -124,9 +135,10 @@ def export_command(
     keep_fp32: str | None,
     fp32_too: str | None,
     no_build: bool,
+    defaults: tuple[str, ...],
     **options: Any,
 ) -> None:
-    """Export SOURCE to the new folder OUT, which runs without PyTorch.
+    """Export SOURCE to the folder OUT, which runs without PyTorch.
 
     SOURCE is a folder that diffusers saved, a single-file checkpoint in safetensors, or the OWNER/NAME of a repository
     on the Hugging Face hub, which is downloaded to the hub's cache. It has a UNet2DModel, or a pipeline of a UNet and
@@ -147,6 +159,7 @@ def export_command(
       ddim-edge export sd15/ bundle/ --vae taesd/ --components unet,text_encoder,vae_decoder
     """
     lists = {"components": components, "keep_fp32": keep_fp32, "fp32_too": fp32_too}
+    options["defaults"] = key_values("--default", defaults, "guidance_scale=3")
     try:
         _export(source, out, **{option: _names(text) for option, text in lists.items()}, **options)
     except ModuleNotFoundError as error:

@@ -37,7 +37,7 @@ function runCommand(image) {
   const given = {
     ...(recipe.labels && { labels: labelWord(recipe) }),
     ...(takesText(image) && { prompt: recipe.prompt }),
-    ...(recipe.negative_prompt && { "negative-prompt": recipe.negative_prompt }),
+    ...(recipe.negative_prompt !== undefined && { "negative-prompt": recipe.negative_prompt }),
     ...(start && { "init-image": "start.png" }),
     ...(start?.mask && { mask: "mask.png" }),
     ...(recipe.strength && { strength: recipe.strength }),
@@ -61,7 +61,7 @@ function pythonCode(image) {
   const given = {
     ...(recipe.labels && { labels: literal(recipe.labels) }),
     ...(takesText(image) && { prompt: literal(recipe.prompt) }),
-    ...(recipe.negative_prompt && { negative_prompt: literal(recipe.negative_prompt) }),
+    ...(recipe.negative_prompt !== undefined && { negative_prompt: literal(recipe.negative_prompt) }),
     ...(start && { origin: "origin" }),
     ...(recipe.strength && { strength: floatLiteral(recipe.strength) }),
     ...(width && { width, height }),

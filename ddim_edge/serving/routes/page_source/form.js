@@ -17,12 +17,8 @@ let models = [];
 
 const chosenModel = () => models.find(model => model.id === at("model").value);
 
-/** What the model takes, and the values that the form begins with; its author's defaults go first. */
-function traits(model = chosenModel()) {
-  const { sampler, samplers, num_inference_steps, guidance_scale, size, defaults } = model.ddim_edge;
-  const own = { sampler: sampler ?? samplers[0], num_inference_steps, guidance_scale, size, negative_prompt: "" };
-  return { ...model.ddim_edge, defaults: { ...own, ...defaults } };
-}
+/** What the model takes, and its author's defaults. */
+const traits = () => chosenModel().ddim_edge;
 
 async function loadModels() {
   complain("");
@@ -54,10 +50,11 @@ function showModel() {
 
 /** Set everything but model, label, prompt and seed to the model's defaults. */
 function showDefaults() {
-  const { defaults, guidance } = traits();
-  const { sampler, num_inference_steps, guidance_scale, size: [width, height], negative_prompt } = defaults;
+  const { sampler: own, samplers, num_inference_steps, guidance, guidance_scale, size, ...rest } = traits();
+  const [width, height] = size;
+  const sampler = own ?? samplers[0];
   const values = { sampler, steps: num_inference_steps, guidance: guidance_scale, width, height };
-  setValues({ ...values, negative: negative_prompt, strength: "" });
+  setValues({ ...values, negative: rest.default_negative_prompt ?? "", strength: "" });
   const guided = guidance && guidance_scale !== 1 ? `, guidance ${guidance_scale}` : "";
   const said = `${num_inference_steps} steps of ${sampler}${guided}, ${width}×${height} pixels`;
   at("model-note").textContent = `Its defaults: ${said}.`;
@@ -83,13 +80,13 @@ function drawSeed() {
 
 /** The request body for image `index`: sent to the API again, it gives the same image. */
 function recipeOf(index) {
-  const { guidance, negative_prompt, size } = traits();
+  const { guidance, size } = traits();
   const [width, height] = chosenSize();
   const isUsual = width === size[0] && height === size[1];
   return {
     model: at("model").value,
     ...conditioning(),
-    ...(negative_prompt && at("negative").value && { negative_prompt: at("negative").value }),
+    ...negativePrompt(),
     seed: number("seed") + index,
     num_inference_steps: number("steps"),
     sampler: at("sampler").value,
@@ -97,6 +94,13 @@ function recipeOf(index) {
     ...(!isUsual && { size: `${width}x${height}` }),
     ...(source && at("strength").value && { strength: number("strength") }),
   };
+}
+
+/** An empty one is sent only in place of the model's default. */
+function negativePrompt() {
+  const { negative_prompt, default_negative_prompt } = traits();
+  const text = at("negative").value;
+  return negative_prompt && (text || default_negative_prompt) ? { negative_prompt: text } : {};
 }
 
 function conditioning() {

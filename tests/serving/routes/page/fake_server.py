@@ -32,9 +32,11 @@ _MODELS: list[dict[str, Any]] = [
         "labels": [],
         "samplers": ["ddim", "pndm"],
         "guidance": True,
-        "size": [64, 64],
+        "size": [96, 64],
         "text": True,
-        "defaults": {"num_inference_steps": 30, "guidance_scale": 3, "size": [96, 64], "negative_prompt": "blurry"},
+        "num_inference_steps": 30,
+        "guidance_scale": 3,
+        "default_negative_prompt": "blurry",
     },
 ]
 
@@ -145,8 +147,8 @@ class _Handler(BaseHTTPRequestHandler):
 
 def _described(id: str, **extension: Any) -> dict[str, Any]:
     text = extension.setdefault("text", False)
-    extension |= {"negative_prompt": text, "guidance_scale": 7.5 if text else 1.0}
-    extension |= {"sampler": extension["samplers"][-1], "num_inference_steps": 20, "size_multiple": 4}
+    own = {"sampler": extension["samplers"][-1], "num_inference_steps": 20, "guidance_scale": 7.5 if text else 1.0}
+    extension = {"negative_prompt": text, "default_negative_prompt": None, "size_multiple": 4, **own, **extension}
     return {"id": id, "object": "model", "ddim_edge": extension}
 
 

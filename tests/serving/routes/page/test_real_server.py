@@ -17,7 +17,6 @@ from playwright.sync_api import Locator, Page, expect
 
 from ddim_edge.images.encode import read_recipe
 from ddim_edge.serving import Settings, create_app
-
 from tests.helpers.command_line import COMMAND
 
 from .actions import generate, press, status
