@@ -14,7 +14,7 @@ class DrawnSeed(int):
     """A seed that was drawn, since the user gave none: the same command would draw another one."""
 
 
-class SeedType(click.ParamType[int]):
+class SeedType(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click only
     """The type of ``--seed``."""
 
     name = "integer|random"
