@@ -21,6 +21,7 @@ from ..images.save import RUN_FILE, ImageFolder, check_suffix, file_bytes
 from ..images.storage import Storage, check_can_write, storage_of
 from .beside import Beside
 from .enlarging import factor_of
+from .seed import same_command
 from .shards import ALL, Shard
 
 
@@ -92,21 +93,33 @@ class FileOutput:
         png_level: int | None = None,
         enlarge: int | None = None,
     ) -> None:
-        check_suffix(path)
-        check_can_write(path)
         estimates.check()
         self.path, self.index, self.estimates, self._other_names = path, index, estimates, other_names
         self._recipe, self._png_level, self._enlarge = recipe, png_level, enlarge
+        self._check()
         self._batches: list[Pixels] = []
         self._frames: dict[int, list[Pixels]] = {}
+
+    def _check(self) -> None:
+        check_suffix(self.path)
+        check_can_write(self.path)
 
     @property
     def images(self) -> Pixels:
         return np.concatenate(self._batches)
 
+    def recipe(self) -> Mapping[str, Any]:
+        """What the file carries."""
+        return {**self._recipe(), **({} if self.index is None else {"index": self.index})}
+
     @property
     def num_made(self) -> int:
         return len(self.images)
+
+    @property
+    def num_there(self) -> int:
+        """Images that were there before the run: a file is made as a whole."""
+        return 0
 
     def chunks(self, request: Request) -> Sequence[range]:
         """The batches to generate."""
@@ -124,10 +137,13 @@ class FileOutput:
         position = self.index - progress.indices.start
         return images[position : position + 1]
 
-    def write(self) -> None:
-        recipe = {**self._recipe(), **({} if self.index is None else {"index": self.index})}
+    def contents(self) -> bytes:
+        """The bytes of the file."""
         factor = factor_of(self._enlarge, self.images)
-        contents = file_bytes(self.path, self.images, recipe, self._png_level, factor)
+        return file_bytes(self.path, self.images, self.recipe(), self._png_level, factor)
+
+    def write(self) -> None:
+        contents = self.contents()
         self.path = write_image_file(self.path, contents, self._other_names)
         factor = factor_of(self._enlarge, self.images, animated=self.estimates.animate)
         frames = {
@@ -175,7 +191,7 @@ class FolderOutput:
         estimates.check()
         self.path: Storage = storage_of(target)
         self.estimates, self.options = estimates, options
-        self.num_made = 0
+        self.num_made = self.num_there = 0
         self._recipe, self._suffix = recipe, suffix
         self._written = Beside()
         self.path.create()
@@ -191,7 +207,10 @@ class FolderOutput:
 
     def chunks(self, request: Request) -> Sequence[range]:
         """The shard's batches with a missing image. The whole batch is made again, so that its images are the same."""
-        return [chunk for chunk in self._mine(request) if not all(map(self._folder.holds, chunk))]
+        mine = self._mine(request)
+        chunks = [chunk for chunk in mine if not all(map(self._folder.holds, chunk))]
+        self.num_there = sum(map(len, mine)) - sum(map(len, chunks))
+        return chunks
 
     def _mine(self, request: Request) -> Sequence[range]:
         return self.options.shard.of(request.chunks(), self.options.archive)
@@ -228,7 +247,8 @@ class FolderOutput:
         done = sum(map(self._folder.holds, indices))
         of_shard = "" if self.options.shard == ALL else f" of shard {self.options.shard}"
         return (
-            f"interrupted with {done} of {len(indices)} images{of_shard} in {self.path}: run the same command to go on"
+            f"interrupted with {done} of {len(indices)} images{of_shard} in {self.path}: "
+            f"{same_command(request.seed)} to go on"
         )
 
 

@@ -1,6 +1,7 @@
 """``ddim-edge serve``: serves models over HTTP."""
 
 import socket
+import sys
 import warnings
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from ..text import TruncationWarning
 from .api_key_file import KEY_VARIABLE, api_key_in
 from .device_options import device_options, max_memory_option
 from .environment import RepeatableOption
+from .greeting import greeting
 from .help_sections import SectionedCommand
 from .serve_limits import limit_options
 
@@ -62,6 +64,11 @@ DEFAULT_MODEL = "fashion-mnist"
     metavar="STORE",
     help="Where jobs and images with a URL are kept: memory, sqlite:FILE for processes of one machine, "
     "redis://HOST:PORT for any.",
+)
+@click.option(
+    "--store-images",
+    metavar="URL",
+    help="With redis://: a folder, as s3://bucket/folder/, for images and results of 64 KiB and more.",
 )
 @click.option(
     "--cache-results",
@@ -135,6 +142,7 @@ def serve_command(
     max_per_client: int,
     keep_mb: int,
     store: str,
+    store_images: str | None,
     cache_results: str | None,
     no_jobs: bool,
     max_models: int,
@@ -192,6 +200,7 @@ def serve_command(
         max_per_client=max_per_client,
         keep_bytes=keep_mb * 2**20,
         store=store,
+        store_images=store_images,
         cache_results=cache_results,
         make_jobs=not no_jobs,
         max_models=max_models,
@@ -229,5 +238,4 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _say_address(host: str, listener: socket.socket) -> None:
-    shown = f"[{host}]" if ":" in host else host
-    click.echo(f"ddim-edge listens on http://{shown}:{listener.getsockname()[1]}", err=True)
+    click.echo(greeting(host, listener.getsockname()[1], sys.stderr.isatty()), err=True)
