@@ -127,7 +127,7 @@ OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
             "timeout",
             "job_timeout",
         ),
-        "Jobs and results": ("store", "keep_mb", "cache_results", "no_jobs"),
+        "Jobs and results": ("store", "store_images", "keep_mb", "cache_results", "no_jobs"),
         "Start, stop and log": ("lazy", "drain", "shutdown_delay", "log_prompts"),
     },
 }

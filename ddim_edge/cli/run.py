@@ -35,7 +35,7 @@ from .from_image import device_for, recipe_in, remade
 from .half_blocks import half_blocks
 from .help_sections import SectionedCommand
 from .image_options import image_options, make_request, read_origin, samplers_help
-from .on_ray import check_ray_options, ray_option, run_on_ray
+from .on_ray import ray_option, run_on_ray
 from .output import EstimateOptions, FileOutput, FolderOptions, FolderOutput, free_names, new_folder
 from .progress import step_bar
 from .report import Outcome, json_report, network_calls, report
@@ -145,16 +145,6 @@ def run_command(
     """
     output = local_or_url(output)
     check_shard(shard, output)
-    if ray is not None:
-        refused = {
-            "warmup": warmup,
-            "gif": gif,
-            "enlarge": enlarge,
-            "save_every": save_every,
-            "show": show,
-            "shard": shard,
-        }
-        check_ray_options(ray, output, {**refused, "archive": archive})
     recipe = recipe_in(from_image, choices) if from_image else {}
     device = device_for(recipe, device) if recipe else device
     bundle = open_bundle(model or recipe.get("model", DEFAULT_MODEL))

@@ -38,7 +38,7 @@ from .row_pictures import RowPictures
 from .shards import ALL
 
 DEFAULT_MODEL = "fashion-mnist"
-_NOT_WITH_A_TABLE = ("num_images", "latents", "from_image", "gif", "save_every", "show", "warmup", "ray")
+_NOT_WITH_A_TABLE = ("num_images", "latents", "from_image", "gif", "save_every", "show", "warmup")
 _COLUMNS_ONLY = {"init_image": "init_image", "mask": "mask", "control_image": "control_images"}
 """Options of pictures, and the columns that a table has for them."""
 _IN_TURN = ("labels", "prompt")

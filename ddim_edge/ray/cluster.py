@@ -20,13 +20,19 @@ _SETTINGS = b"\4"
 """The type of the server's first frame, after three bytes of its length."""
 
 
+def prepare() -> None:
+    """Turn off Ray's usage statistics, unless the environment turns them on. ConfigError where Ray is missing."""
+    if importlib.util.find_spec("ray") is None:
+        raise ConfigError("Ray is not installed: pip install 'ddim-edge[ray]'")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+
+
 def check_ray(address: str) -> None:
-    """Raise ConfigError where the package is missing, or nothing listens at ``address``. Does not import Ray.
+    """Raise ConfigError where Ray is missing, or nothing listens at ``address``. Does not import Ray.
 
     ``address``: ``auto``, ``local``, or the HOST:PORT of a cluster.
     """
-    if importlib.util.find_spec("ray") is None:
-        raise ConfigError("Ray is not installed: pip install 'ddim-edge[ray]'")
+    prepare()
     address = os.environ.get("RAY_ADDRESS") or address if address == _AUTO else address
     if address not in (_AUTO, _LOCAL):
         _check_listens(address)
@@ -57,30 +63,25 @@ def _check_answers(host: str, port: int) -> None:
             raise OSError("another kind of server answers")
 
 
-def prepare() -> None:
-    """Turn off Ray's usage statistics, unless the environment turns them on, and the progress bars of Ray Data."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    import ray.data
-
-    context = ray.data.DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
-
-
 @contextlib.contextmanager
 def connected(address: str) -> Iterator[None]:
-    """Connect to a cluster for the time of a run.
+    """Connect to a cluster for the time of a run, which shows its own progress and errors.
 
     ``auto``: the cluster that runs on this machine; ``local``: one that is started for the run and ends with it.
     """
     check_ray(address)
-    prepare()
     import ray
 
-    own = {"include_dashboard": False, "object_store_memory": _STORE_BYTES} if address == _LOCAL else {}
+    _quieten()
+    store = _STORE_BYTES if address == _LOCAL else None
     try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.CRITICAL, **own)
+        ray.init(
+            address=address,
+            include_dashboard=False,
+            object_store_memory=store,
+            log_to_driver=False,
+            logging_level=logging.CRITICAL,
+        )
     except Exception as error:  # Ray raises many kinds, also bare ones
         raise ConfigError(
             f"cannot use the Ray cluster {shown(address)}: {_first_line(error)}. One with token authentication needs "
@@ -90,6 +91,16 @@ def connected(address: str) -> Iterator[None]:
         yield
     finally:
         ray.shutdown()
+
+
+def _quieten() -> None:
+    """No bars and messages of Ray Data itself."""
+    import ray.data
+
+    context = ray.data.DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
 
 
 def num_workers(nodes: Sequence[Mapping[str, Any]], cpus: int, gpus: int) -> int:
