@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import shlex
 import signal
 import sqlite3
 import subprocess
@@ -19,6 +20,7 @@ from ddim_edge.runtime.hardware import cpu
 from ddim_edge.serving import Settings
 from tests.helpers.command_line import COMMAND, Invoke
 from tests.serving.live import wait_until
+from tests.serving.test_documents import examples
 
 PATH = "/v1/images/generations"
 ASKED = 24
@@ -68,15 +70,16 @@ def test_what_cannot_be_served_is_said_once(in_process: Invoke) -> None:
 @pytest.fixture
 def server(tmp_path: Path) -> Iterator[tuple[subprocess.Popen[str], str]]:
     """Two processes, and their address."""
-    command = [*COMMAND, "serve", "--port", "0", "--workers", "2", "--store", "sqlite:store.db"]
+    (line,) = examples("docs/server.md", "--workers", "sh")
+    command = [*COMMAND, *shlex.split(line)[1:], "--port", "0"]
     log = tmp_path / "log"
     with log.open("w") as file, subprocess.Popen(command, cwd=tmp_path, stderr=file, text=True) as process:
         try:
-            wait_until(lambda: "listens" in log.read_text())
+            wait_until(lambda: "listens" in log.read_text(), 120)
             yield process, log.read_text().splitlines()[0].split()[-1]
         finally:
             process.terminate()
-            assert process.wait(60) == 0
+            assert process.wait(120) == 0
         assert log.read_text().count("listens") == 1
 
 
@@ -108,7 +111,7 @@ def post_job(client: httpx2.Client, body: dict[str, Any]) -> str:
 def wait_for_jobs(client: httpx2.Client, jobs: list[str]) -> None:
     """Until all are done."""
     for job in jobs:
-        wait_until(partial(is_done, client, job))
+        wait_until(partial(is_done, client, job), 120)  # jobs of a dead process wait for the end of its lease
 
 
 def is_done(client: httpx2.Client, job: str) -> bool:
@@ -120,7 +123,7 @@ def is_done(client: httpx2.Client, job: str) -> bool:
 
 def makers(folder: Path) -> int:
     """How many processes have made jobs."""
-    with contextlib.closing(sqlite3.connect(folder / "store.db")) as store:
+    with contextlib.closing(sqlite3.connect(folder / "jobs.db")) as store:
         return int(store.execute("SELECT count(DISTINCT owner) FROM jobs").fetchone()[0])
 
 
