@@ -88,8 +88,18 @@ def _find_folder(model: str | os.PathLike[str]) -> Path:
     folder = Path(model)
     if not folder.is_dir():
         bundled = f"the bundled models are {', '.join(names)}" if names else "no models are bundled here"
-        raise BundleError(f"no model {shown(os.fspath(model))}: it is not a folder, and {bundled}")
+        raise BundleError(f"no model {shown(os.fspath(model))}: it is not a folder, and {bundled}{_at_the_hub(folder)}")
     return folder
+
+
+def _at_the_hub(path: Path) -> str:
+    """For OWNER/NAME, how to get a model of the Hugging Face hub; else nothing."""
+    if len(path.parts) != 2 or path.is_absolute() or path.parent.exists():
+        return ""
+    return (
+        f". If it is a repository of the Hugging Face hub: `hf download {path} --local-dir {path.name}` gets its ONNX "
+        f"graphs, and `ddim-edge export {path} {path.name}` makes a bundle of PyTorch weights"
+    )
 
 
 def _not_a_bundle(folder: Path) -> str:

@@ -11,6 +11,7 @@ import click
 
 from ..errors import DdimEdgeError
 from ..version import __version__
+from .config_file import defaults_of
 from .environment import PREFIX, check_variables
 from .failures import check_current_folder, print_any_name, say, shortened, system_error, usage_error
 from .help_sections import COMMAND_SECTIONS
@@ -60,14 +61,20 @@ class _Group(click.Group):
     },
 )
 @click.version_option(__version__, prog_name="ddim-edge")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Run diffusion models without PyTorch.
 
     Every option can also be set by the environment variable DDIM_EDGE_COMMAND_OPTION, for instance
-    DDIM_EDGE_RUN_NUM_STEPS=20. An option that may be repeated has one value in each line of its variable.
+    DDIM_EDGE_RUN_NUM_STEPS=20. An option that may be repeated has one value in each line of its variable. Default
+    values can stand in ddim-edge.toml, here or in ~/.config/ddim-edge/: a table for each command, such as [run], with
+    options such as num-steps = 20.
     """
     check_current_folder()
     check_variables(os.environ, cli.commands)
+    command = ctx.invoked_subcommand
+    if command is not None and command in cli.commands:
+        ctx.default_map = {command: defaults_of(command, cli.commands)}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -30,11 +30,12 @@ from ..runtime.providers.device import Device
 from ..runtime.sessions.pool import computes_in
 from .destination import archive_of, archive_options, local_or_url
 from .device_options import device_options, max_memory_option
+from .enlarging import enlarge_option
 from .from_image import device_for, recipe_in, remade
 from .half_blocks import half_blocks
 from .help_sections import SectionedCommand
 from .image_options import image_options, make_request, read_origin, samplers_help
-from .on_ray import check_ray_options, ray_option, run_on_ray
+from .on_ray import ray_option, run_on_ray
 from .output import EstimateOptions, FileOutput, FolderOptions, FolderOutput, free_names, new_folder
 from .progress import step_bar
 from .report import Outcome, json_report, network_calls, report
@@ -86,6 +87,7 @@ from .shards import ALL, Shard, check_shard, shard_options
     type=click.Path(path_type=Path),
     help="Generate the images of this PNG, JPEG or WebP file again, with the options that it holds.",
 )
+@enlarge_option
 @click.option("--gif", is_flag=True, help="Also write an animation of the denoising, beside the image file.")
 @click.option(
     "--save-every",
@@ -116,6 +118,7 @@ def run_command(
     mask: Path | None,
     latents: Path | None,
     control_image: tuple[Path, ...],
+    enlarge: int | None,
     gif: bool,
     save_every: int | None,
     ray: str | None,
@@ -142,9 +145,6 @@ def run_command(
     """
     output = local_or_url(output)
     check_shard(shard, output)
-    if ray is not None:
-        refused = {"warmup": warmup, "gif": gif, "save_every": save_every, "show": show, "shard": shard}
-        check_ray_options(ray, output, {**refused, "archive": archive})
     recipe = recipe_in(from_image, choices) if from_image else {}
     device = device_for(recipe, device) if recipe else device
     bundle = open_bundle(model or recipe.get("model", DEFAULT_MODEL))
@@ -176,7 +176,7 @@ def run_command(
     tars = archive_of(archive, images_per_tar, request, target, estimates)
     options = FolderOptions(lambda: None if mixed_machines else machine_of(pipeline), shard or ALL, png_level, tars)
     free, index = None if output else names, recipe.get("index")
-    destination = _destination(target, used, index, file_format, estimates, options, free)
+    destination = _destination(target, used, index, file_format, estimates, options, free, enlarge)
     # Networks can have gigabytes: they are opened after all other checks.
     pipeline = Pipeline(bundle, device, low_memory=low_memory, max_memory=max_memory, request=request)
     pipeline.check(request)
@@ -205,10 +205,13 @@ def _destination(
     estimates: EstimateOptions,
     options: FolderOptions,
     other_names: Iterator[Path] | None,
+    enlarge: int | None,
 ) -> FileOutput | FolderOutput:
     """Where the images go. With ``other_names``, the user gave no --output: nothing that exists is replaced."""
     if not is_folder(target):
-        return FileOutput(Path(target), recipe, index, estimates, other_names, options.png_level)
+        return FileOutput(Path(target), recipe, index, estimates, other_names, options.png_level, enlarge)
+    if enlarge is not None:
+        raise ConfigError("--enlarge is for one picture file: give a file, not a folder, as --output")
     if estimates.animate:
         raise ConfigError("--gif animates one image file: give a file, not a folder, as --output")
     folder = target if other_names is None else str(new_folder(itertools.chain([Path(target)], other_names)))

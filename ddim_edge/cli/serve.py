@@ -64,6 +64,11 @@ DEFAULT_MODEL = "fashion-mnist"
     "redis://HOST:PORT for any.",
 )
 @click.option(
+    "--store-images",
+    metavar="URL",
+    help="With redis://: a folder, as s3://bucket/folder/, for images and results of 64 KiB and more.",
+)
+@click.option(
     "--cache-results",
     metavar="SIZE",
     help="Size of a cache of finished images in memory, such as 256MB: a request that is repeated with its seed is "
@@ -135,6 +140,7 @@ def serve_command(
     max_per_client: int,
     keep_mb: int,
     store: str,
+    store_images: str | None,
     cache_results: str | None,
     no_jobs: bool,
     max_models: int,
@@ -192,6 +198,7 @@ def serve_command(
         max_per_client=max_per_client,
         keep_bytes=keep_mb * 2**20,
         store=store,
+        store_images=store_images,
         cache_results=cache_results,
         make_jobs=not no_jobs,
         max_models=max_models,

@@ -39,6 +39,11 @@ def grid(images: Pixels) -> Pixels:
     return tiles.reshape(rows * height, columns * width, channels)
 
 
+def enlarged(images: Pixels, factor: int) -> Pixels:
+    """Repeat each pixel of images, uint8 (N, H, W, C), ``factor`` times in height and width (nearest neighbour)."""
+    return images if factor == 1 else images.repeat(factor, axis=1).repeat(factor, axis=2)
+
+
 def to_pillow(image: Pixels) -> Image.Image:
     """Convert one image, uint8 (H, W, C), to Pillow's. ConfigError unless it has 1, 3 or 4 channels."""
     check_channels(image.shape[2])

@@ -10,7 +10,7 @@ from ..arrays import Pixels
 from ..config.json_file import parse_json
 from ..errors import ConfigError, OutputError, shortened
 from ..files import write_file
-from .encode import grid, npy_bytes
+from .encode import enlarged, grid, npy_bytes
 from .formats import SUFFIXES, image_bytes
 from .remote import is_url
 from .storage import Storage, storage_of, without_file_scheme
@@ -26,12 +26,17 @@ def is_folder(path: str | os.PathLike[str]) -> bool:
     return os.path.isdir(text) or text.endswith(("/", os.sep)) or not Path(text).suffix
 
 
-def file_bytes(path: Path, images: Pixels, recipe: Mapping[str, Any], png_level: int | None = None) -> bytes:
-    """The contents of the file ``path`` for images, uint8 (N, H, W, C): the array for .npy, else a grid."""
+def file_bytes(
+    path: Path, images: Pixels, recipe: Mapping[str, Any], png_level: int | None = None, enlarge: int = 1
+) -> bytes:
+    """The contents of the file ``path`` for images, uint8 (N, H, W, C): the array for .npy, else a grid.
+
+    ``enlarge``: how often each pixel of a picture is repeated; an array has the pixels as they are.
+    """
     check_suffix(path)
     if path.suffix == ".npy":
         return npy_bytes(images)
-    return image_bytes(grid(images), path.suffix, recipe, png_level)
+    return image_bytes(grid(enlarged(images, enlarge)), path.suffix, recipe, png_level)
 
 
 def save_file(

@@ -14,15 +14,25 @@ _AUTO, _LOCAL = "auto", "local"
 _CONNECT_S = 5.0
 _STORE_BYTES = 128 * 2**20
 """The shared memory of a cluster of one run: images do not go through it."""
+_HTTP2_GREETING = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + b"\0\0\0\4\0\0\0\0\0"
+"""The client's first bytes: RFC 9113's preface and a frame of settings, which is empty."""
+_SETTINGS = b"\4"
+"""The type of the server's first frame, after three bytes of its length."""
+
+
+def prepare() -> None:
+    """Turn off Ray's usage statistics, unless the environment turns them on. ConfigError where Ray is missing."""
+    if importlib.util.find_spec("ray") is None:
+        raise ConfigError("Ray is not installed: pip install 'ddim-edge[ray]'")
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 
 def check_ray(address: str) -> None:
-    """Raise ConfigError where the package is missing, or nothing listens at ``address``. Does not import Ray.
+    """Raise ConfigError where Ray is missing, or nothing listens at ``address``. Does not import Ray.
 
     ``address``: ``auto``, ``local``, or the HOST:PORT of a cluster.
     """
-    if importlib.util.find_spec("ray") is None:
-        raise ConfigError("Ray is not installed: pip install 'ddim-edge[ray]'")
+    prepare()
     address = os.environ.get("RAY_ADDRESS") or address if address == _AUTO else address
     if address not in (_AUTO, _LOCAL):
         _check_listens(address)
@@ -36,7 +46,7 @@ def _check_listens(address: str) -> None:
             "on a machine of the cluster"
         )
     try:
-        socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT_S).close()
+        _check_answers(host.strip("[]"), int(port))
     except OSError as error:
         raise ConfigError(
             f"no Ray cluster at {shown(address)} ({error.strerror or error}): start it with `ray start --head`, or "
@@ -44,36 +54,53 @@ def _check_listens(address: str) -> None:
         ) from None
 
 
-def prepare() -> None:
-    """Turn off Ray's usage statistics, unless the environment turns them on, and the progress bars of Ray Data."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+def _check_answers(host: str, port: int) -> None:
+    """Raise OSError where no server of HTTP/2 answers, on which gRPC builds. Ray itself waits minutes for it."""
+    with socket.create_connection((host, port), timeout=_CONNECT_S) as connection:
+        connection.settimeout(_CONNECT_S)
+        connection.sendall(_HTTP2_GREETING)
+        if connection.recv(4)[3:] != _SETTINGS:
+            raise OSError("another kind of server answers")
+
+
+@contextlib.contextmanager
+def connected(address: str) -> Iterator[None]:
+    """Connect to a cluster for the time of a run, which shows its own progress and errors.
+
+    ``auto``: the cluster that runs on this machine; ``local``: one that is started for the run and ends with it.
+    """
+    check_ray(address)
+    import ray
+
+    _quieten()
+    store = _STORE_BYTES if address == _LOCAL else None
+    try:
+        ray.init(
+            address=address,
+            include_dashboard=False,
+            object_store_memory=store,
+            log_to_driver=False,
+            logging_level=logging.CRITICAL,
+        )
+    except Exception as error:  # Ray raises many kinds, also bare ones
+        raise ConfigError(
+            f"cannot use the Ray cluster {shown(address)}: {_first_line(error)}. One with token authentication needs "
+            "RAY_AUTH_MODE=token"
+        ) from None
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def _quieten() -> None:
+    """No bars and messages of Ray Data itself."""
     import ray.data
 
     context = ray.data.DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-
-
-@contextlib.contextmanager
-def connected(address: str) -> Iterator[None]:
-    """Connect to a cluster for the time of a run.
-
-    ``auto``: the cluster that runs on this machine; ``local``: one that is started for the run and ends with it.
-    """
-    check_ray(address)
-    prepare()
-    import ray
-
-    own = {"include_dashboard": False, "object_store_memory": _STORE_BYTES} if address == _LOCAL else {}
-    try:
-        ray.init(address=address, log_to_driver=False, logging_level=logging.ERROR, **own)
-    except Exception as error:  # Ray raises many kinds, also bare ones
-        raise ConfigError(f"cannot use the Ray cluster {shown(address)}: {_first_line(error)}") from None
-    try:
-        yield
-    finally:
-        ray.shutdown()
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)
 
 
 def num_workers(nodes: Sequence[Mapping[str, Any]], cpus: int, gpus: int) -> int:

@@ -56,6 +56,8 @@ class Settings:
     store: str = field(default="memory", repr=False)
     """Where images with a URL and jobs are kept: ``memory``, ``sqlite:FILE`` or ``redis://HOST``; all processes with
     one store answer for each other."""
+    store_images: str | None = None
+    """With ``redis://``: a folder or bucket, as ``s3://bucket/folder/``, for images and results of 64 KiB and more."""
     make_jobs: bool = True
     """Make jobs of a store that hands them out (``redis://``); if not, ``ddim-edge worker`` does."""
     keep_s: float = 3600.0

@@ -5,8 +5,8 @@ set -euo pipefail
 mkdir -p "$1"
 work=$(realpath "$1")
 repository=$(realpath "$(dirname "$0")/../..")
-export BUILDAH_ISOLATION=chroot
-buildah=(buildah --storage-driver vfs --root "$work/storage" --runroot "$work/runroot")
+export STORAGE_DRIVER=vfs BUILDAH_ISOLATION=chroot
+buildah=(buildah --root "$work/storage" --runroot "$work/runroot")
 
 # The first stage: a small Debian, with the certificates and pip's configuration of this machine.
 debootstrap --variant=minbase --include=ca-certificates,python3-pip,python3-venv bookworm "$work/debian" >"$work/debootstrap.log"

@@ -2,6 +2,8 @@
 
 import importlib.util
 import socket
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
 
 import pytest
 
@@ -20,6 +22,20 @@ def test_an_address_where_nothing_listens_is_refused() -> None:
         bound.bind(("127.0.0.1", 0))
         with pytest.raises(ConfigError, match="no Ray cluster at"):
             check_ray(f"127.0.0.1:{bound.getsockname()[1]}")
+
+
+def test_a_server_of_another_kind_is_refused() -> None:
+    server = HTTPServer(("127.0.0.1", 0), BaseHTTPRequestHandler)
+    Thread(target=server.handle_request, daemon=True).start()
+    with pytest.raises(ConfigError, match="another kind of server answers"):
+        check_ray(f"127.0.0.1:{server.server_port}")
+    server.server_close()
+
+
+def test_auto_is_the_address_in_rays_own_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    with pytest.raises(ConfigError, match=r"no Ray cluster at '127\.0\.0\.1:1'"):
+        check_ray("auto")
 
 
 def test_a_missing_package_is_said(monkeypatch: pytest.MonkeyPatch) -> None:

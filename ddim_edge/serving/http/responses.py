@@ -13,6 +13,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 from ..errors import Cancelled
 from .error_responses import error_body, logged_error
 from .image_response import Answer, EncodedImage, json_object
+from .schemas import IGNORED, ImageBody
 
 _USAGE = {
     "input_tokens": 0,
@@ -21,6 +22,14 @@ _USAGE = {
     "total_tokens": 0,
 }
 """There are no tokens here, but OpenAI's clients expect the object."""
+
+
+def naming_ignored(response: Response, body: ImageBody) -> Response:
+    """The response with the header ``X-Ignored-Fields``, if the body has fields that change nothing here."""
+    ignored = [name for name in IGNORED if getattr(body, name) is not None]
+    if ignored:
+        response.headers["X-Ignored-Fields"] = ", ".join(ignored)
+    return response
 
 
 async def json_response(http: Request, response: Answer) -> Response:

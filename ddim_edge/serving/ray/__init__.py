@@ -7,10 +7,10 @@
 from ...errors import ConfigError
 
 try:
-    from .application import Arguments, build, deployment_of, proxy_middleware, settings_of
+    from .application import build, deployment_of, proxy_middleware, settings_of
 except ModuleNotFoundError as missing:
     raise ConfigError(f"Ray Serve needs {missing.name}: pip install 'ddim-edge[serve,ray]'") from None
 
-__all__ = ["Arguments", "app", "build", "deployment_of", "proxy_middleware", "settings_of"]
+__all__ = ["app", "build", "deployment_of", "proxy_middleware", "settings_of"]
 
-app = build(Arguments())
+app = build({})

@@ -5,11 +5,11 @@ from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict
 from ray import serve
 from ray.serve.config import AutoscalingConfig, BackpressureConfig
 from starlette.middleware import Middleware
 
+from ...config.schema import any_of, check_json, list_of, mapping_of, text
 from ...errors import ConfigError, choose_from
 from ..api_keys import ApiKeys
 from ..http.proxy_errors import ProxyErrorsMiddleware
@@ -27,27 +27,28 @@ _INGRESS_CPUS = 0.1
 """For Ray's planning: the ingress passes on messages, and computes nothing."""
 _NOT_IN_FILES = ("warm_up",)
 """Settings that are objects of Python."""
+_PATH = text(4096)
+_ARGUMENTS = {"models": any_of(_PATH, list_of(_PATH, 1000)), "settings": mapping_of(lambda _name, _value: None)}
 
 
-class Arguments(BaseModel):
-    """The arguments of ``build``: ``models`` as ``ddim-edge serve`` takes them; ``settings``: fields of Settings.
+def build(arguments: dict[str, Any]) -> serve.Application:
+    """The application of Serve, from the ``args`` of a configuration file.
 
-    ``api_keys`` among the settings is the path of the file.
+    ``models`` is a list as ``ddim-edge serve`` takes it, or the text of one, by default the bundled model; ``settings``
+    are fields of Settings, among them ``api_keys`` as the path of the file.
+
+    Raises ConfigError for what does not exist or has an invalid value, for two models of one name, and for several
+    models without a store; BundleError for a model that is not on this machine.
     """
+    for name in arguments:
+        if name not in _ARGUMENTS:
+            raise ConfigError(choose_from("argument", name, _ARGUMENTS))
+    check_json(arguments, _ARGUMENTS, "args")
+    models = arguments.get("models") or ["fashion-mnist"]
+    return _application([models] if isinstance(models, str) else models, settings_of(arguments.get("settings") or {}))
 
-    model_config = ConfigDict(extra="forbid")
 
-    models: list[str] = ["fashion-mnist"]
-    settings: dict[str, Any] = {}
-
-
-def build(arguments: Arguments) -> serve.Application:
-    """The application of Serve.
-
-    Raises ConfigError for a setting that does not exist or has an invalid value, for two models of one name, and for
-    several models without a store; BundleError for a model that is not on this machine.
-    """
-    settings, models = settings_of(arguments.settings), arguments.models
+def _application(models: list[str], settings: Settings) -> serve.Application:
     names = Catalogue(models).names
     if len(models) == 1:
         return deployment_of(settings).bind(models, settings)
@@ -84,6 +85,7 @@ def settings_of(given: Mapping[str, Any]) -> Settings:
             raise ConfigError(choose_from("setting", name, known))
     if given.get("api_keys") is None:
         return Settings(**given)
+    _PATH("api_keys", given["api_keys"])
     return Settings(**{**given, "api_keys": ApiKeys(Path(given["api_keys"]))})
 
 

@@ -55,9 +55,12 @@ class ModelReplica(Replica):
         await self._lifespan.__aenter__()
 
     async def __del__(self) -> None:
-        """Finish the running requests; Serve awaits it."""
-        if hasattr(self, "_lifespan"):
-            await self._lifespan.__aexit__(None, None, None)
+        """Serve awaits it before it ends the process."""
+        await self.aclose()
+
+    async def aclose(self) -> None:
+        """Finish the running requests."""
+        await self._lifespan.__aexit__(None, None, None)
 
     async def answer(self, scope: Scope, body: bytes) -> AsyncIterator[Message]:
         """The ASGI messages of the response to a request; leaving the iteration cancels the request."""

@@ -37,14 +37,14 @@ def routes(engine: AsyncEngine, store: ImageStore, decoders: Decoders) -> APIRou
         response = await _submit(engine, decoders, http, body, files, publisher(store, base_url(http)), partials)
         http.state.prompt = body.prompt
         if body.stream:
-            return responses.stream_response(http, response, "image_edit")
-        return await responses.json_response(http, response)
+            return responses.naming_ignored(responses.stream_response(http, response, "image_edit"), body)
+        return responses.naming_ignored(await responses.json_response(http, response), body)
 
     @router.post("/variations", **_route_options(VariationBody, ("image",), {}))
     async def variations(http: Request) -> Response:
         body, files = _parse_form(await read_form(http, max_files=1), VariationBody, ("image",))
         response = await _submit(engine, decoders, http, body, files, publisher(store, base_url(http)), 0)
-        return await responses.json_response(http, response)
+        return responses.naming_ignored(await responses.json_response(http, response), body)
 
     return router
 

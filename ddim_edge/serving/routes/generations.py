@@ -52,8 +52,8 @@ def routes(engine: AsyncEngine, store: ImageStore, started: int) -> APIRouter:
         response = submit_body(engine, body, publisher(store, base_url(http)), arrival, partial_images=partials)
         http.state.prompt = body.prompt
         if body.stream:
-            return responses.stream_response(http, response, "image_generation")
-        return await responses.json_response(http, response)
+            return responses.naming_ignored(responses.stream_response(http, response, "image_generation"), body)
+        return responses.naming_ignored(await responses.json_response(http, response), body)
 
     @router.get("/models", responses=errors(403))
     async def models(http: Request) -> ModelList:
@@ -68,7 +68,7 @@ def routes(engine: AsyncEngine, store: ImageStore, started: int) -> APIRouter:
     return router
 
 
-EVENTS = {"text/event-stream": {"schema": {"type": "string"}}}
+EVENTS = {"text/event-stream": {"schema": {"description": "Server-sent events with JSON as their data."}}}
 
 
 def describe_model(bundle: Bundle, started: int) -> ModelBody:

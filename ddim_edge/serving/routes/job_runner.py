@@ -18,6 +18,7 @@ from ..http.image_response import Answer, json_object, submit_body
 from ..http.schemas import ImageBody
 from ..scheduling.async_engine import AsyncEngine
 from ..scheduling.submission import State
+from ..stores.client_limit import ClientLimit, client_limit
 from ..stores.jobs import BEAT_S, End, Order, Report, StoredJob
 from ..stores.opening import Stores
 from .images import publisher
@@ -71,23 +72,26 @@ class JobRunner:
         seed = secrets.randbelow(2**31) if body.seed is None else body.seed
         body = body.model_copy(update={"seed": seed})
         if self._store.hands_out:
-            return await self._queue(body, base_url, request_id)
+            return await self._queue(body, arrival, base_url, request_id)
         response = self._submit(body, arrival, base_url)
-        order = _order(body, response.asked, base_url, request_id)
+        order = _order(body, response.asked, arrival, base_url, request_id)
         try:
-            await self._store.add(order)
+            await self._store.add(order, self._limit(arrival))
         except BaseException:
             response.cancel()
             raise
         self._follow(order, response)
         return await self.get(order.id)
 
-    async def _queue(self, body: ImageBody, base_url: str, request_id: str) -> StoredJob:
+    async def _queue(self, body: ImageBody, arrival: Arrival, base_url: str, request_id: str) -> StoredJob:
         """Store a job for whichever process claims it."""
         self._engine.engine_thread.check_open()
-        order = _order(body, check_body(self._engine, body), base_url, request_id)
-        await self._store.add(order)
+        order = _order(body, check_body(self._engine, body), arrival, base_url, request_id)
+        await self._store.add(order, self._limit(arrival))
         return StoredJob(order, Report("queued", 0))
+
+    def _limit(self, arrival: Arrival) -> ClientLimit:
+        return client_limit(arrival.key, self._engine.settings.max_per_client)
 
     async def get(self, job_id: str) -> StoredJob:
         """The job with an id; raises NotFound for an unknown or expired one."""
@@ -177,7 +181,7 @@ class JobRunner:
             await self._store.end(order.id, end)
 
 
-def _order(body: ImageBody, asked: Asked, base_url: str, request_id: str) -> Order:
+def _order(body: ImageBody, asked: Asked, arrival: Arrival, base_url: str, request_id: str) -> Order:
     return Order(
         id=f"job-{uuid.uuid4().hex}",
         model=asked.bundle.name,
@@ -186,6 +190,8 @@ def _order(body: ImageBody, asked: Asked, base_url: str, request_id: str) -> Ord
         created=int(time.time()),
         base_url=base_url,
         total=asked.calls,
+        client=arrival.client,
+        rows_per_call=2 if asked.request.guided else 1,
     )
 
 

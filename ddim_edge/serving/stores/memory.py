@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from ..scheduling.engine_thread import Clock
 from .answers import KeptAnswer
+from .client_limit import ClientLimit
 from .images import StoredImage, new_name, stored_image
 from .jobs import End, Order, Report, StoredJob, no_such_job
 
@@ -51,8 +52,8 @@ class MemoryJobs:
         self._running: dict[str, Order] = {}
         self._ended = _Kept[StoredJob](limits, clock)
 
-    async def add(self, order: Order) -> None:
-        """Store a new job."""
+    async def add(self, order: Order, limit: ClientLimit) -> None:  # noqa: ARG002
+        """Store a new job. The engine counts those of a client."""
         self._running[order.id] = order
 
     async def get(self, job_id: str) -> StoredJob:

@@ -10,6 +10,7 @@ from ..settings import Settings
 from .answers import MOST_ANSWERS, AnswerStore
 from .images import ImageStore
 from .jobs import JobStore
+from .large_values import LargeValues
 from .memory import Limits, MemoryAnswers, MemoryImages, MemoryJobs
 
 EXPECTED = "expected memory, sqlite:FILE, redis://HOST:PORT, rediss://HOST:PORT or unix:///SOCKET"
@@ -27,12 +28,14 @@ class Stores(NamedTuple):
 def open_stores(settings: Settings, clock: Clock) -> Stores:
     """Open the stores of ``settings.store``; ``clock`` is that of the stores in memory.
 
-    Raises ConfigError for an unknown kind, a store that cannot be reached or is of another version, and a missing
-    package.
+    Raises ConfigError for an unknown kind, a store or folder that cannot be reached, a store of another version, and a
+    missing package.
     """
     images = Limits(settings.keep_s, settings.keep_images, settings.keep_bytes)
     jobs = Limits(settings.keep_s, settings.keep_jobs, settings.keep_bytes)
     stores = _open(settings, images, jobs, clock)
+    if settings.store_images is not None and not stores.jobs.hands_out:
+        raise ConfigError("--store-images: only a store at redis:// keeps images elsewhere")
     if not (settings.make_jobs or stores.jobs.hands_out):
         raise ConfigError("--no-jobs: only a store at redis:// hands out jobs to others")
     return stores
@@ -69,14 +72,15 @@ def _open_sqlite(file: Path, images: Limits, jobs: Limits, answers: Limits) -> S
 def _open_redis(settings: Settings) -> Stores:
     try:
         from .redis_answers import RedisAnswers
+        from .redis_images import RedisImages
         from .redis_server import connect
-        from .redis_store import RedisImages, RedisJobs
+        from .redis_store import RedisJobs
     except ModuleNotFoundError as error:
         raise ConfigError(f"--store redis:// needs {error.name}: pip install 'ddim-edge[redis]'") from None
-    client = connect(settings.store)
-    jobs = RedisJobs(client, settings.keep_s, settings.job_timeout_s, settings.max_queue)
+    client, large = connect(settings.store), LargeValues(settings.store_images)
+    jobs = RedisJobs(client, settings.keep_s, settings.job_timeout_s, settings.max_queue, large)
     answers = RedisAnswers(client, settings.keep_s)
-    return Stores(RedisImages(client, settings.keep_s), jobs, answers, client.aclose)
+    return Stores(RedisImages(client, settings.keep_s, large), jobs, answers, client.aclose)
 
 
 async def _nothing() -> None:

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Collection, Mapping, Sequence
 from sqlite3 import Connection
 
+from .client_limit import ClientLimit
 from .images import StoredImage, new_name, stored_image
 from .jobs import BEAT_S, LEASE_S, MOST_ATTEMPTS, End, Order, Report, StoredJob, lost, no_such_job
 from .memory import Limits
@@ -24,6 +25,7 @@ _TAKE = """
 SELECT id, work, attempts, calls FROM jobs
 WHERE ended IS NULL AND lease <= ? AND model IN (SELECT value FROM json_each(?)) ORDER BY rowid LIMIT ?
 """
+_OPEN = "SELECT work, calls FROM jobs WHERE ended IS NULL AND json_extract(work, '$.client') = ?"
 _END = "UPDATE jobs SET status = ?, calls = ?, outcome = ?, bytes = ?, ended = ? WHERE id = ? AND ended IS NULL"
 
 
@@ -69,11 +71,13 @@ class SqliteJobs:
     def __init__(self, file: SqliteFile, limits: Limits) -> None:
         self._file, self._limits, self._owner = file, limits, uuid.uuid4().hex
 
-    async def add(self, order: Order) -> None:
-        """Store a new job."""
+    async def add(self, order: Order, limit: ClientLimit) -> None:
+        """Store a new job; raises QueueFull or KeyLimit where its client has too many."""
         work = json.dumps(order.to_json())
 
         def insert(rows: Connection) -> None:
+            found = rows.execute(_OPEN, (order.client,))
+            limit.check([Order(**json.loads(work)).rows_left(calls) for work, calls in found], order.rows_left(0))
             lease = self._file.clock() + LEASE_S
             rows.execute(
                 "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, 1, 'queued', 0, NULL, NULL, NULL)",

@@ -37,7 +37,8 @@ class SqliteFile:
         self.clock = clock
         try:
             self._connection = sqlite3.connect(file, BUSY_S, isolation_level=None, check_same_thread=False)
-            self._connection.execute("PRAGMA journal_mode=WAL")
+            if self._version() in (None, SCHEMA_VERSION):
+                self._connection.execute("PRAGMA journal_mode=WAL")  # stays in the file
             self._connection.execute("PRAGMA synchronous=NORMAL")
             version = self._create()
         except sqlite3.Error as error:
@@ -52,14 +53,18 @@ class SqliteFile:
     def _create(self) -> int:
         """Write the tables into an empty file; returns the version of the file."""
         with _transaction(self._connection):
-            (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-            tables = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-            if version == 0 and tables == 0:
+            version = self._version()
+            if version is None:
                 for statement in _SCHEMA.split(";"):
                     self._connection.execute(statement)
                 self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-                version = SCHEMA_VERSION
-        return int(version)
+        return SCHEMA_VERSION if version is None else version
+
+    def _version(self) -> int | None:
+        """The version of the file, None for an empty one."""
+        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        return None if version == tables == 0 else int(version)
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do ``work`` in one transaction, beside the event loop. Raises StoreFailed if it fails."""

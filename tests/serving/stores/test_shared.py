@@ -27,6 +27,12 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 
 
 @pytest.fixture
+def start_other(start: Start, store: str) -> Start:
+    """A server that leaves the jobs to the first one."""
+    return lambda **options: start(make_jobs=store.startswith("sqlite"), **options)
+
+
+@pytest.fixture
 def start(tiny_bundle: Path, store: str) -> Start:
     return lambda **options: create_app({"tiny": tiny_bundle}, Settings(store=store, max_rows=1, **options))
 
@@ -65,9 +71,8 @@ def test_a_job_without_a_seed_is_stored_with_one(start: Start) -> None:
         assert 0 <= seed < 2**31
 
 
-def test_a_job_is_cancelled_through_the_other_server(start: Start, store: str) -> None:
-    app = start()
-    others = start(make_jobs=store.startswith("sqlite"))  # so that the job is made by the first
+def test_a_job_is_cancelled_through_the_other_server(start: Start, start_other: Start) -> None:
+    app, others = start(), start_other()
     gate = Gate(app.state.engine, "tiny")
     with TestClient(app) as one, TestClient(others) as other:
         path = one.post("/v1/jobs", json=CAT).headers["Location"]
@@ -87,6 +92,40 @@ def test_a_job_for_a_model_that_the_key_may_not_use(tiny_bundle: Path, store: st
     app = create_app({"tiny": tiny_bundle}, Settings(store=store, api_keys=ApiKeys(file)))
     with TestClient(app, headers={"Authorization": "Bearer k"}) as client:
         assert client.post("/v1/jobs", json=CAT).json()["error"]["code"] == "model_not_allowed"
+
+
+@pytest.mark.parametrize(
+    ("limit", "says"),
+    [("max_requests = 1", "max_requests 1"), ("max_queued_work = 9", "5 rows of network calls are queued")],
+)
+def test_a_limit_of_a_key_counts_the_jobs_of_all_servers(
+    start: Start, start_other: Start, tmp_path: Path, limit: str, says: str
+) -> None:
+    file = tmp_path / "keys.toml"
+    file.write_text(f'[[keys]]\nname = "a"\nkey = "ka"\n{limit}\n[[keys]]\nname = "b"\nkey = "kb"\n')
+    app = start(api_keys=ApiKeys(file))
+    gate = Gate(app.state.engine, "tiny")
+    alice, bob = ({"Authorization": f"Bearer {key}"} for key in ("ka", "kb"))
+    with TestClient(app, headers=alice) as one, TestClient(start_other(api_keys=ApiKeys(file))) as other:
+        path = one.post("/v1/jobs", json=CAT).headers["Location"]
+        refused = other.post("/v1/jobs", json=CAT, headers=alice)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (429, "key_limit")
+        assert says in refused.json()["error"]["message"]
+        assert int(refused.headers["Retry-After"]) >= 1
+        assert other.post("/v1/jobs", json=CAT, headers=bob).status_code == 202
+        gate.let(100)
+        ended(one, path)
+        assert other.post("/v1/jobs", json=CAT, headers=alice).status_code == 202
+
+
+def test_a_client_without_a_key_has_so_many_jobs(start: Start, start_other: Start) -> None:
+    app = start(max_per_client=1)
+    gate = Gate(app.state.engine, "tiny")
+    with TestClient(app) as one, TestClient(start_other(max_per_client=1)) as other:
+        assert one.post("/v1/jobs", json=CAT).status_code == 202
+        refused = other.post("/v1/jobs", json=CAT).json()["error"]
+        assert (refused["code"], "1 of your jobs have not ended" in refused["message"]) == ("queue_full", True)
+        gate.let(100)
 
 
 def images_made(*clients: TestClient) -> float:
