@@ -30,11 +30,12 @@ from ..runtime.sessions.pool import computes_in
 from .destination import archive_of, archive_options, destination_of, local_or_url
 from .device_options import device_options, max_memory_option
 from .enlarging import enlarge_option
+from .folder_output import FolderOptions, FolderOutput
 from .from_image import device_for, recipe_in, remade
 from .help_sections import SectionedCommand
 from .image_options import DEFAULT_NUM_IMAGES, image_options, make_request, read_origin, samplers_help
 from .on_ray import ray_option, run_on_ray
-from .output import EstimateOptions, FileOutput, FolderOptions, FolderOutput, free_names
+from .output import EstimateOptions, FileOutput, free_names
 from .progress import step_bar
 from .report import Outcome, json_report, network_calls, report
 from .run_requests import DEFAULT_MODEL, requests_option

@@ -3,6 +3,7 @@
 import asyncio
 import pickle
 from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from ray.exceptions import RayActorError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 from ddim_edge.serving import Settings, create_app
+from ddim_edge.serving.api_keys import ApiKeys
 from ddim_edge.serving.ray.ingress import Forward, Ingress
 from ddim_edge.serving.ray.replica import ModelReplica
 
@@ -20,6 +22,8 @@ from .test_replica import CAT, PATH, bearer, written
 Reply = Callable[[dict[str, Any], bytes], AsyncIterator[dict[str, Any]]]
 PICTURE = (Path(__file__).parents[3] / "docs" / "emoji.png").read_bytes()
 START = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]}
+JSON = {**START, "headers": [(b"content-type", b"application/json")]}
+END = {"type": "http.response.body", "body": b"{}"}
 EVENT = {"type": "http.response.body", "body": b"event: a\ndata: 1\n\n", "more_body": True}
 
 
@@ -136,14 +140,26 @@ def test_what_is_not_json_is_answered_as_by_the_server(client: TestClient, serve
         assert answers[0].status_code == 400
 
 
-def test_a_form_is_answered_as_by_the_server(
-    client: TestClient, server: TestClient, deployments: dict[str, FakeDeployment]
+@pytest.mark.parametrize(
+    ("fields", "model"),
+    [
+        ({"model": "plain"}, "plain"),
+        ({"seed": "1"}, "tiny"),
+        ({"model[]": "plain"}, "plain"),
+        ({"model": "none"}, None),
+    ],
+)
+def test_a_form_is_passed_on_as_it_came(
+    fields: dict[str, str], model: str | None, models: dict[str, Path], settings: Settings
 ) -> None:
-    form = {"model": "plain", "seed": "3", "num_inference_steps": "4"}
-    answers = [each.post("/v1/images/edits", data=form, files={"image": PICTURE}) for each in (client, server)]
-    assert answers[0].status_code == answers[1].status_code == 200
-    assert answers[0].json()["data"] == answers[1].json()["data"]
-    assert (len(deployments["tiny"].asked), len(deployments["plain"].asked)) == (0, 1)
+    deployments = {name: of_messages(JSON, END) for name in models}
+    client = ingress(models, deployments, settings)
+    answer = client.post("/v1/images/edits", data=fields, files={"image": PICTURE})
+    assert answer.status_code == (404 if model is None else 200)
+    assert [name for name, deployment in deployments.items() if deployment.asked] == ([] if model is None else [model])
+    for scope, body in (call for deployment in deployments.values() for call in deployment.asked):
+        assert body == answer.request.content
+        assert dict(scope["headers"])[b"content-type"].decode() == answer.request.headers["content-type"]
 
 
 def test_the_models_of_all_deployments_are_listed(client: TestClient, server: TestClient) -> None:
@@ -179,13 +195,7 @@ def test_events_are_passed_on(client: TestClient) -> None:
 def test_a_deployment_gets_the_requests_of_clients_with_a_key_once(
     models: dict[str, Path], tmp_path: Path, settings: Settings
 ) -> None:
-    from dataclasses import replace
-
-    from ddim_edge.serving.api_keys import ApiKeys
-
-    done = of_messages(
-        {**START, "headers": [(b"content-type", b"application/json")]}, {"type": "http.response.body", "body": b"{}"}
-    )
+    done = of_messages(JSON, END)
     named = replace(settings, api_keys=ApiKeys(written(tmp_path / "keys.toml", "alice")))
     client = ingress(models, {"tiny": done, "plain": done}, named)
     headers = {"Idempotency-Key": "one", "X-Request-Id": "mine"}
