@@ -1,8 +1,7 @@
 """The ingress in front of several models, with fakes of Serve's handles."""
 
 import asyncio
-import pickle
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,69 +14,15 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 from ddim_edge.serving import Settings, create_app
 from ddim_edge.serving.api_keys import ApiKeys
 from ddim_edge.serving.ray.ingress import Forward, Ingress
-from ddim_edge.serving.ray.replica import ModelReplica
 
+from .fakes import FakeDeployment, of_a_model, of_messages
 from .test_replica import CAT, PATH, bearer, written
 
-Reply = Callable[[dict[str, Any], bytes], AsyncIterator[dict[str, Any]]]
 PICTURE = (Path(__file__).parents[3] / "docs" / "emoji.png").read_bytes()
 START = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]}
 JSON = {**START, "headers": [(b"content-type", b"application/json")]}
 END = {"type": "http.response.body", "body": b"{}"}
 EVENT = {"type": "http.response.body", "body": b"event: a\ndata: 1\n\n", "more_body": True}
-
-
-class FakeDeployment:
-    """A handle whose calls ``reply`` answers."""
-
-    def __init__(self, reply: Reply) -> None:
-        self._reply = reply
-        self.asked: list[tuple[dict[str, Any], bytes]] = []
-        self.cancelled = 0
-
-    def options(self, *, stream: bool) -> "FakeDeployment":
-        assert stream
-        return self
-
-    @property
-    def answer(self) -> "FakeDeployment":
-        return self
-
-    def remote(self, scope: dict[str, Any], body: bytes) -> "FakeDeployment":
-        self.asked.append((pickle.loads(pickle.dumps(scope)), body))
-        return self
-
-    def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
-        return self._reply(*self.asked[-1])
-
-    def cancel(self) -> None:
-        self.cancelled += 1
-
-
-def of_a_model(model: str, settings: Settings) -> FakeDeployment:
-    """A deployment with a real replica, made in the event loop of its first request."""
-    made: list[Any] = []
-
-    async def reply(scope: dict[str, Any], body: bytes) -> AsyncIterator[dict[str, Any]]:
-        if not made:
-            made.append(object.__new__(ModelReplica))
-            await made[0].__init__([model], settings)
-        async for message in made[0].answer(scope, body):
-            yield message
-
-    return FakeDeployment(reply)
-
-
-def of_messages(*messages: dict[str, Any] | Exception) -> FakeDeployment:
-    """A deployment that answers so, or raises the error."""
-
-    async def reply(_scope: dict[str, Any], _body: bytes) -> AsyncIterator[dict[str, Any]]:
-        for message in messages:
-            if isinstance(message, Exception):
-                raise message
-            yield message
-
-    return FakeDeployment(reply)
 
 
 def ingress(models: dict[str, Path], deployments: dict[str, FakeDeployment], settings: Settings) -> TestClient:
