@@ -14,8 +14,8 @@ from ..images.archive import Archive
 from ..images.remote import check_url, is_url
 from ..images.save import is_folder
 from ..images.storage import without_file_scheme
-from .free_names import new_folder
-from .output import EstimateOptions, FileOutput, FolderOptions, FolderOutput
+from .folder_output import FolderOptions, FolderOutput
+from .output import EstimateOptions, FileOutput, new_folder
 from .standard_output import STANDARD_OUTPUT, StandardOutput
 
 

@@ -19,8 +19,8 @@ from ..images.storage import check_can_write
 from ..runtime.providers.device import Device
 from .device_options import device_options, max_memory_option
 from .enlarging import enlarge_option, factor_of
-from .free_names import free_names, write_image_file
 from .image_options import split
+from .output import free_names, write_image_file
 from .progress import step_bar
 
 FRAME_MS = 120

@@ -30,12 +30,12 @@ from ..runtime.sessions.pool import computes_in
 from .destination import archive_of, archive_options, destination_of, local_or_url
 from .device_options import device_options, max_memory_option
 from .enlarging import enlarge_option
-from .free_names import free_names
+from .folder_output import FolderOptions, FolderOutput
 from .from_image import device_for, recipe_in, remade
 from .help_sections import SectionedCommand
 from .image_options import DEFAULT_NUM_IMAGES, image_options, make_request, read_origin, samplers_help
 from .on_ray import ray_option, run_on_ray
-from .output import EstimateOptions, FileOutput, FolderOptions, FolderOutput
+from .output import EstimateOptions, FileOutput, free_names
 from .progress import step_bar
 from .report import Outcome, json_report, network_calls, report
 from .run_requests import DEFAULT_MODEL, requests_option
@@ -191,8 +191,8 @@ def run_command(
     seconds = _run(pipeline, request, destination, visible=not quiet)
     if show and isinstance(destination, FileOutput) and not (quiet or as_json):
         show_images(destination.images)
-    made, there = destination.num_made, destination.num_there
-    outcome = Outcome(str(destination.path), made, pipeline.provider, seconds, there)
+    made, before = destination.num_made, destination.num_there
+    outcome = Outcome(str(destination.path), made, pipeline.provider, seconds, before)
     _tell(outcome, request, used, quiet, as_json)
 
 

@@ -30,8 +30,8 @@ from ..runtime.sessions.pool import computes_in
 from ..version import __version__
 from .beside import Beside
 from .destination import local_or_url, tars_of
-from .free_names import free_names, new_folder
 from .image_options import given_options
+from .output import free_names, new_folder
 from .progress import step_bar
 from .report import Outcome, counted, facts, finished_before, rate
 from .requests_table import Row, read_table

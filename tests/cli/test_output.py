@@ -8,8 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ddim_edge.cli.free_names import free_names, new_folder
-from ddim_edge.cli.output import EstimateOptions, FileOutput
+from ddim_edge.cli.output import EstimateOptions, FileOutput, free_names, new_folder
 from tests.helpers.command_line import Invoke
 
 PROGRESS: Any = SimpleNamespace(calls=1, images=np.zeros((1, 4, 4, 1), np.uint8), indices=range(1))
