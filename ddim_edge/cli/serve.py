@@ -1,6 +1,7 @@
 """``ddim-edge serve``: serves models over HTTP."""
 
 import socket
+import sys
 import warnings
 from functools import partial
 from pathlib import Path
@@ -14,6 +15,7 @@ from ..text import TruncationWarning
 from .api_key_file import KEY_VARIABLE, api_key_in
 from .device_options import device_options, max_memory_option
 from .environment import RepeatableOption
+from .greeting import greeting
 from .help_sections import SectionedCommand
 from .serve_limits import limit_options
 
@@ -236,5 +238,4 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _say_address(host: str, listener: socket.socket) -> None:
-    shown = f"[{host}]" if ":" in host else host
-    click.echo(f"ddim-edge listens on http://{shown}:{listener.getsockname()[1]}", err=True)
+    click.echo(greeting(host, listener.getsockname()[1], sys.stderr.isatty()), err=True)

@@ -47,7 +47,8 @@ def _unmount(work: Path) -> None:
     """Unmount what Buildah has mounted: pytest could not remove the folder, and would warn in every later run."""
     lines = Path("/proc/self/mounts").read_text().splitlines()
     mounted = [line.split()[1] for line in lines if line.split()[1].startswith(f"{work}/")]
-    subprocess.run(["umount", *reversed(mounted)], check=True)
+    if mounted:
+        subprocess.run(["umount", *reversed(mounted)], check=True)
 
 
 @pytest.fixture(scope="module")
