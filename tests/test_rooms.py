@@ -23,6 +23,7 @@ _PACKAGES: Mapping[str, Set[str]] = {
     "config": set(),
     "files": set(),
     "errors": set(),
+    "extras": set(),
     "telemetry": set(),
     "version": set(),
 }

@@ -9,6 +9,7 @@ from click.core import ParameterSource
 from ..build.plan import BuildRequest
 from ..bundle.read import open_bundle
 from ..errors import ConfigError, DdimEdgeError
+from ..extras import install_command
 from ..runtime.providers.device import Device
 from ..runtime.providers.table import CPU
 from ..runtime.sessions.first_build import is_large
@@ -195,4 +196,4 @@ def _how_to_install(error: ModuleNotFoundError) -> str:
     missing = (error.name or "").partition(".")[0]
     if missing not in _EXTRA:
         raise error
-    return f"export needs {missing}, which is not installed: pip install 'ddim-edge[export]'"
+    return f"export needs {missing}, which is not installed: {install_command('export')}"

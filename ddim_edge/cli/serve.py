@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from ..errors import ConfigError
+from ..extras import install_command
 from ..runtime.providers.device import Device
 from ..text import TruncationWarning
 from .api_key_file import KEY_VARIABLE, api_key_in
@@ -184,7 +185,7 @@ def serve_command(
         from ..serving.server import listen, serve
         from ..serving.settings import LOOPBACK, hosts_for
     except ModuleNotFoundError as error:
-        raise ConfigError(f"the server needs {error.name}: pip install 'ddim-edge[serve]'") from None
+        raise ConfigError(f"the server needs {error.name}: {install_command('serve')}") from None
     if not log_prompts:  # the warning quotes the words that were cut off
         warnings.simplefilter("ignore", TruncationWarning)
     given_key, given_keys = api_key_in(api_key_file), None if api_keys is None else ApiKeys(api_keys)

@@ -1,4 +1,4 @@
-"""The server as an application of Ray Serve. Needs ``ddim-edge[serve,ray]``.
+"""The server as an application of Ray Serve. Needs the extras ``serve`` and ``ray``.
 
 ``serve run ddim_edge.serving.ray:app`` serves the bundled model; ``ddim_edge.serving.ray:build`` takes the arguments
 ``models`` and ``settings``, on the command line or from a configuration file.
@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict
 from starlette.middleware import Middleware
 
 from ..errors import ConfigError, choose_from
+from ..extras import install_command
 from ..text import TruncationWarning
 from .app import create_app
 from .http.proxy_errors import ProxyErrorsMiddleware
@@ -28,7 +29,7 @@ try:
     from ray import serve
     from ray.serve.config import AutoscalingConfig, BackpressureConfig
 except ModuleNotFoundError as missing:
-    raise ConfigError(f"Ray Serve needs {missing.name}: pip install 'ddim-edge[serve,ray]'") from None
+    raise ConfigError(f"Ray Serve needs {missing.name}: {install_command('serve', 'ray')}") from None
 
 _KEY_VARIABLE = "DDIM_EDGE_API_KEY"
 _STOP_S = 15.0
