@@ -4,6 +4,7 @@ Nothing leaves this machine: no upload, no push. Two builds of one commit with t
 """
 
 import argparse
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
@@ -45,4 +46,7 @@ def _make(commit: Commit, dist: Path) -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except subprocess.CalledProcessError as error:
+        sys.exit(f"failed: {' '.join(map(str, error.cmd))}")

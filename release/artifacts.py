@@ -28,11 +28,11 @@ def build(source: Path, dist: Path, time: int) -> list[Path]:
     command = [sys.executable, "-m", "build", "--outdir", str(dist), str(source)]
     subprocess.run(command, check=True, env=environment, stdout=subprocess.DEVNULL)
     for sdist in dist.glob("*.tar.gz"):
-        _fix_times(sdist, time)
+        fix_times(sdist, time)
     return sorted(dist.glob("ddim_edge-*"))
 
 
-def _fix_times(sdist: Path, time: int) -> None:
+def fix_times(sdist: Path, time: int) -> None:
     """Write an sdist again, sorted, with one time and one owner: setuptools ignores SOURCE_DATE_EPOCH there."""
     contents = io.BytesIO()
     with (

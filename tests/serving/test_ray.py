@@ -89,7 +89,7 @@ def test_the_example_is_one_that_serve_takes() -> None:
 def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     monkeypatch.delitem(sys.modules, "ddim_edge.serving.ray")
-    with pytest.raises(ConfigError, match=r"pip install 'ddim-edge\[serve,ray\]'"):
+    with pytest.raises(ConfigError, match=r"pip install '.*'ray\[data,serve\]>=2.60'"):
         importlib.import_module("ddim_edge.serving.ray")
 
 
