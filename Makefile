@@ -62,9 +62,9 @@ $(DEV)/.installed: pyproject.toml constraints.txt
 	$(DEV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-$(OPTIMUM)/.installed: tests/optimum/requirements.txt
+$(OPTIMUM)/.installed: tests/optimum/requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(OPTIMUM)
-	$(OPTIMUM)/bin/python -m pip install --quiet --requirement $<
+	$(OPTIMUM)/bin/python -m pip install --quiet --requirement $< --editable '.[optimum,text]'
 	touch $@
 
 $(DEPLOY)/.installed: tests/deploy/requirements.txt

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 
 from .version import package_version
 
-_NAME = re.compile(r"[\w.-]+")
+_AFTER_NAME = re.compile(r"[^\w.-]")
 
 
 def install_command(*extras: str) -> str:
@@ -15,7 +15,7 @@ def install_command(*extras: str) -> str:
     file may be gone. Where ddim-edge runs from a clone without being installed, it installs the clone with its extras.
     """
     wanted = list(dict.fromkeys(entry for extra in extras for entry in _requirements(extra)))
-    missing = [entry for entry in wanted if package_version(_NAME.match(entry)[0]) is None]
+    missing = [entry for entry in wanted if package_version(_AFTER_NAME.split(entry, maxsplit=1)[0]) is None]
     entries = missing or wanted or [f".[{','.join(extras)}]"]
     return " ".join(["pip install", *(f"'{entry}'" for entry in entries)])
 

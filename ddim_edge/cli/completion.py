@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 
 import click
 from click.shell_completion import CompletionItem
+from click.types import StringParamType
 
 from ..bundle.read import bundled_names, open_bundle
 from ..diffusion.samplers import SAMPLERS
@@ -24,10 +25,8 @@ def with_completions(command: click.Command) -> click.Command:
     return copied
 
 
-class _Completed(click.ParamType):
+class _Completed(StringParamType):
     """A text with values that the shell can complete."""
-
-    name = "text"
 
     def __init__(self, values: Callable[[click.Context, str], list[CompletionItem]]) -> None:
         self._values = values

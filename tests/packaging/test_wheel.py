@@ -65,7 +65,7 @@ def test_the_server_starts_after_the_command_that_its_error_message_names(binari
     refused = subprocess.run(serve, capture_output=True, text=True, cwd=tmp_path, env=BARE)
     message, found, packages = refused.stderr.partition(": pip install ")
     assert (refused.returncode, message, found) == (2, "ddim-edge: the server needs fastapi", ": pip install ")
-    install = [binaries / "python", "-m", "pip", "install", "--quiet", *shlex.split(packages)]
+    install = [str(binaries / "python"), "-m", "pip", "install", "--quiet", *shlex.split(packages)]
     subprocess.run(install, check=True, cwd=tmp_path, env=BARE)
     with subprocess.Popen(serve, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=BARE) as server:
         assert server.stderr is not None
