@@ -1,6 +1,9 @@
 """The package is on no index: no document and no message may tell to install it from one."""
 
+import os
 import re
+import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -46,3 +49,11 @@ def test_every_line_names_extras_that_exist() -> None:
 def test_every_wheel_that_is_named_has_this_version() -> None:
     named = {name for path in DOCUMENTS for name in re.findall(r"ddim_edge-[\d.]+-", path.read_text(encoding="utf-8"))}
     assert named == {f"ddim_edge-{__version__}-"}
+
+
+def test_bash_takes_the_completion_of_the_document() -> None:
+    (block,) = re.findall(r"```bash\n(.+?)```", (ROOT / "docs" / "install.md").read_text(encoding="utf-8"), re.DOTALL)
+    path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    script = f"{block}\ncomplete -p ddim-edge"
+    done = subprocess.run(["bash", "-c", script], capture_output=True, text=True, env={**os.environ, "PATH": path})
+    assert (done.returncode, "_ddim_edge_completion" in done.stdout) == (0, True), done.stderr
