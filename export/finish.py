@@ -4,7 +4,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ddim_edge.bundle.layout import EXPORT_RECORD, INDEX, SCHEDULER
+from ddim_edge.bundle.defaults import Defaults
+from ddim_edge.bundle.layout import EXPORT_RECORD, GENERATION_CONFIG, INDEX, SCHEDULER
 from ddim_edge.files import write_file
 
 from .output.record import entry_of, hash_files, json_bytes, write_json
@@ -16,13 +17,17 @@ from .sources.locate import Location
 from .sources.scheduler import Scheduler
 
 
-def finish_bundle(out: Path, source: Source, scheduler: Scheduler, location: Location, **facts: Any) -> None:
+def finish_bundle(
+    out: Path, source: Source, scheduler: Scheduler, location: Location, defaults: Defaults, **facts: Any
+) -> None:
     """Copy the folders without a network, then write the files that make ``out`` a bundle, model_index.json last.
 
     ``facts`` are further keys of its export.json.
     """
     copy_folders(source, out)
     write_json(out / SCHEDULER, scheduler.keys)
+    if defaults.to_json():
+        write_json(out / GENERATION_CONFIG, defaults.to_json())
     index = json_bytes(_index(source, scheduler))
     entries = dict(sorted({**hash_files(out), INDEX: entry_of(index)}.items()))
     write_json(out / EXPORT_RECORD, {**_origin(location), **facts, "scheduler": scheduler.origin, "files": entries})

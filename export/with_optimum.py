@@ -4,9 +4,11 @@ import dataclasses
 import gc
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from ddim_edge.bundle.defaults import Defaults
 from ddim_edge.bundle.layout import SCHEDULER
 from ddim_edge.errors import ConfigError, ExportError
 from ddim_edge.version import package_version
@@ -43,13 +45,14 @@ def export_with_optimum(
     out: str | os.PathLike[str],
     *,
     scheduler: SchedulerFile | None = None,
+    defaults: Mapping[str, Any] | None = None,
     on_stage: Progress = ignore_progress,
 ) -> BundleReport:
     """Export a Stable Diffusion folder, or OWNER/NAME on the hub, to the new folder ``out``, with optimum's graphs.
 
     Tokenizers, scheduler file and hashes are written, and a safety checker is exported, as by ``export_folder``; each
-    graph is run and compared with PyTorch before ``out`` appears. ``scheduler`` and ``on_stage`` are those of
-    ``export_folder``. An interrupted export begins again.
+    graph is run and compared with PyTorch before ``out`` appears. ``scheduler``, ``defaults`` and ``on_stage`` are
+    those of ``export_folder``. An interrupted export begins again.
 
     Raises ConfigError (optimum is not installed, the source is no Stable Diffusion folder, ``out`` is not empty),
     ExportError (optimum fails, or a graph does not run or differs) and OutputError.
@@ -61,7 +64,8 @@ def export_with_optimum(
     opened = _open_source(location)
     chosen = choose_scheduler(location.folder / SCHEDULER, scheduler, assume_ddim=False)
     check_scheduler(chosen.keys)
-    check_runs(opened, chosen, _OPTIONS)
+    recommended = Defaults.checked(defaults or {})
+    check_runs(opened, chosen, _OPTIONS, recommended)
     for component in opened.components:
         check_config(component)
     fetch(location, opened)
@@ -72,7 +76,7 @@ def export_with_optimum(
         _make_graphs(opened, Path(made))
         reports = {part.name: _component(bundle, Path(made), part, opened, on_stage) for part in opened.components}
         on_stage("bundle", "write")
-        finish_bundle(bundle, opened, chosen, location, exporter=_exporter())
+        finish_bundle(bundle, opened, chosen, location, recommended, exporter=_exporter())
         check_opens(bundle)
     remember_hashes(out)
     moved = {name: dataclasses.replace(report, path=out / name) for name, report in reports.items()}

@@ -20,6 +20,7 @@ from ..runtime.providers.table import NAMES
 from .bench_table import text_of
 from .device_options import no_build_option, precision_option
 from .environment import RepeatableOption
+from .help_sections import SectionedCommand
 
 DEFAULT_MODEL = "fashion-mnist"
 _MODES = ("default", "reduce-overhead", "max-autotune", "max-autotune-no-cudagraphs", "none")
@@ -35,7 +36,7 @@ def _batches(_context: click.Context, _parameter: click.Parameter, text: str) ->
     return tuple(dict.fromkeys(batches))
 
 
-@click.command("bench")
+@click.command("bench", cls=SectionedCommand)
 @click.argument("models", nargs=-1, metavar="[MODEL]…")
 @click.option(
     "--provider",

@@ -83,7 +83,7 @@ def build_command(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Compile the graphs of a BUNDLE ahead of time, so that they open and run at full speed.
+    """Compile a BUNDLE's graphs ahead of time for full speed.
 
     For TensorRT, an engine is built for every graph of the bundle, for each batch and the one size that are given, each
     in its own process. This takes minutes. After Ctrl-C the same command continues where it stopped; what is built

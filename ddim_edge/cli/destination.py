@@ -1,6 +1,8 @@
 """Options about where and how ``ddim-edge run`` stores a folder's images: URLs and archives."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,7 +14,9 @@ from ..images.archive import Archive
 from ..images.remote import check_url, is_url
 from ..images.save import is_folder
 from ..images.storage import without_file_scheme
-from .output import EstimateOptions
+from .folder_output import FolderOptions, FolderOutput
+from .output import EstimateOptions, FileOutput, new_folder
+from .standard_output import STANDARD_OUTPUT, StandardOutput
 
 
 def archive_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -35,9 +39,11 @@ def archive_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def local_or_url(output: str | None) -> str | None:
-    """--output as a path, or as a URL of a folder in a store. ConfigError for a URL that cannot be used."""
+    """--output as a path, as ``-``, or as a URL of a folder in a store. ConfigError for a URL that cannot be used."""
     if output is None:
         return None
+    if output == STANDARD_OUTPUT:
+        return output
     target = without_file_scheme(output)
     if is_url(target):
         check_url(target)
@@ -46,15 +52,45 @@ def local_or_url(output: str | None) -> str | None:
     return target
 
 
+def destination_of(
+    output: str | None,
+    target: str,
+    recipe: Callable[[], Mapping[str, Any]],
+    index: int | None,
+    file_format: str,
+    estimates: EstimateOptions,
+    options: FolderOptions,
+    other_names: Iterator[Path] | None,
+    enlarge: int | None,
+) -> FileOutput | FolderOutput:
+    """Where the images go. With ``other_names``, the user gave no --output: nothing that exists is replaced."""
+    if output == STANDARD_OUTPUT:
+        return StandardOutput(Path(target), recipe, index, estimates, None, options.png_level, enlarge)
+    if not is_folder(target):
+        return FileOutput(Path(target), recipe, index, estimates, other_names, options.png_level, enlarge)
+    if enlarge is not None:
+        raise ConfigError("--enlarge is for one picture file: give a file, not a folder, as --output")
+    if estimates.animate:
+        raise ConfigError("--gif animates one image file: give a file, not a folder, as --output")
+    folder = target if other_names is None else str(new_folder(itertools.chain([Path(target)], other_names)))
+    return FolderOutput(folder, recipe, f".{file_format}", estimates, options)
+
+
 def archive_of(
     kind: str | None, images_per_tar: int, request: Request, target: str, estimates: EstimateOptions
 ) -> Archive | None:
     """How a run's images are divided into tar files; None without --archive. ConfigError where they cannot be."""
-    whole_number("--images-per-tar", images_per_tar, low=1)
-    if kind is None:
+    tars = tars_of(kind, images_per_tar, request.num_images, request.batch_size)
+    if tars is None:
         return None
     if not is_folder(target):
         raise ConfigError("--archive writes tar files to a folder: give a folder, not a file, as --output")
     if estimates.every is not None:
         raise ConfigError("--save-every writes single files: leave it or --archive out")
-    return Archive(request.num_images, request.batch_size, images_per_tar)
+    return tars
+
+
+def tars_of(kind: str | None, images_per_tar: int, num_images: int, batch_size: int) -> Archive | None:
+    """How a number of images are divided into tar files; None without --archive. ConfigError for --images-per-tar."""
+    whole_number("--images-per-tar", images_per_tar, low=1)
+    return None if kind is None else Archive(num_images, batch_size, images_per_tar)

@@ -54,7 +54,9 @@ def encode_command(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Find the latents from which deterministic DDIM generates the PICTUREs again.
+    """Find the latents that give the PICTUREs again.
+
+    Deterministic DDIM generates the pictures from these latents.
 
     Pictures are turned upright, put on black where they are transparent, cropped to the model's aspect ratio around the
     centre, and scaled to its size.

@@ -16,11 +16,13 @@ from ..runtime.sessions.first_build import is_large
 from .build import build_bundle
 from .environment import RepeatableOption
 from .failures import say
+from .help_sections import SectionedCommand
+from .key_values import key_values
 
 _EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetensors", "onnxruntime")
 
 
-@click.command("export")
+@click.command("export", cls=SectionedCommand)
 @click.argument("source")
 @click.argument("out", type=click.Path(path_type=Path))
 @click.option(
@@ -38,6 +40,15 @@ _EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetenso
     "--assume-ddim",
     is_flag=True,
     help="For a UNet2DModel alone: it was trained to predict the noise of 1000 steps with linear betas.",
+)
+@click.option(
+    "--default",
+    "defaults",
+    cls=RepeatableOption,
+    metavar="KEY=VALUE",
+    envvar="DDIM_EDGE_EXPORT_DEFAULT",
+    help="Option that the model's users get unless they give another: num_steps, guidance_scale, negative_prompt, "
+    "height or width; repeatable.",
 )
 @click.option(
     "--components",
@@ -92,7 +103,7 @@ _EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetenso
     "--with",
     type=click.Choice(["optimum"]),
     help="Let optimum-onnx make the graphs of a Stable Diffusion folder (docs/export.md). Of the other options only "
-    "--scheduler applies.",
+    "--scheduler and --default apply.",
 )
 @click.option("--no-build", is_flag=True, help="Do not build the bundle for this machine's CPU.")
 @click.option(
@@ -131,9 +142,10 @@ def export_command(
     keep_fp32: str | None,
     fp32_too: str | None,
     no_build: bool,
+    defaults: tuple[str, ...],
     **options: Any,
 ) -> None:
-    """Export SOURCE to the new folder OUT, which runs without PyTorch.
+    """Export SOURCE to the folder OUT, which runs without PyTorch.
 
     SOURCE is a folder that diffusers saved, a single-file checkpoint in safetensors, or the OWNER/NAME of a repository
     on the Hugging Face hub, which is downloaded to the hub's cache. It has a UNet2DModel, or a pipeline of a UNet and
@@ -155,11 +167,12 @@ def export_command(
       ddim-edge export sd15/ bundle/ --with optimum
     """
     lists = {"components": components, "keep_fp32": keep_fp32, "fp32_too": fp32_too}
+    options["defaults"] = key_values("--default", defaults, "guidance_scale=3")
     with_optimum = options.pop("with") is not None
     try:
         if with_optimum:
             _check_for_optimum(click.get_current_context())
-            _export("export_with_optimum", source, out, scheduler=options["scheduler"])
+            _export("export_with_optimum", source, out, **{name: options[name] for name in ("scheduler", "defaults")})
         else:
             _export("export_folder", source, out, **{name: _names(text) for name, text in lists.items()}, **options)
     except ModuleNotFoundError as error:
@@ -173,7 +186,7 @@ def _check_for_optimum(context: click.Context) -> None:
     for parameter in context.command.params:
         name = str(parameter.name)
         given = context.get_parameter_source(name) != ParameterSource.DEFAULT
-        if isinstance(parameter, click.Option) and given and name not in ("with", "scheduler"):
+        if isinstance(parameter, click.Option) and given and name not in ("with", "scheduler", "defaults"):
             raise ConfigError(f"{parameter.opts[0]} does not apply to --with optimum: leave out one of them")
 
 

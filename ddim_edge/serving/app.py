@@ -17,12 +17,13 @@ from .http.head import HeadMiddleware
 from .http.idempotency import IdempotencyMiddleware
 from .http.security import SecurityMiddleware, needs_key
 from .http.uploads import Decoders
-from .routes import edits, generations, health, images, jobs, kserve, page
+from .routes import edits, generations, health, images, jobs, kserve, page, reference
 from .routes.job_runner import JobRunner
 from .scheduling.async_engine import AsyncEngine
 from .scheduling.catalogue import Models
 from .scheduling.engine_thread import Clock
 from .settings import DEFAULTS, Settings
+from .stores.answers import AnswerStore
 from .stores.opening import open_stores
 
 
@@ -48,20 +49,21 @@ def create_app(
         health.routes(engine),
         kserve.routes(engine),
         page.routes(),
+        reference.routes(),
     )
     for router in routers:
         app.include_router(router)
     error_responses.install(app, [route for router in routers for route in router.routes])
-    _add_middleware(app, engine, clock)
+    _add_middleware(app, engine, stores.answers)
     app.openapi = lambda: _openapi_document(app, settings)  # type: ignore[method-assign]
     return app
 
 
-def _add_middleware(app: FastAPI, engine: AsyncEngine, clock: Clock) -> None:
+def _add_middleware(app: FastAPI, engine: AsyncEngine, answers: AnswerStore) -> None:
     """The one that is added last sees a request first."""
     settings = engine.settings
     app.add_middleware(HeadMiddleware)
-    app.add_middleware(IdempotencyMiddleware, settings=settings, clock=clock)
+    app.add_middleware(IdempotencyMiddleware, settings=settings, answers=answers)
     app.add_middleware(BodyLimitMiddleware, settings=settings)
     app.add_middleware(SecurityMiddleware, settings=settings)
     if settings.cors_origins:

@@ -56,6 +56,8 @@ class Settings:
     store: str = field(default="memory", repr=False)
     """Where images with a URL and jobs are kept: ``memory``, ``sqlite:FILE`` or ``redis://HOST``; all processes with
     one store answer for each other."""
+    store_images: str | None = None
+    """With ``redis://``: a folder or bucket, as ``s3://bucket/folder/``, for images and results of 64 KiB and more."""
     make_jobs: bool = True
     """Make jobs of a store that hands them out (``redis://``); if not, ``ddim-edge worker`` does."""
     keep_s: float = 3600.0
@@ -66,6 +68,8 @@ class Settings:
     """Most images with a URL (``response_format: url``) that are kept; the oldest is deleted first."""
     keep_bytes: int = 256 * 2**20
     """Most bytes of the ended jobs that are kept, and as many of the images; the newest one is always kept."""
+    cache_results: int | str | None = None
+    """Size of the cache of finished images in memory: bytes, or text such as 256MB; None for no cache."""
     drain_s: float = 30.0
     """Seconds that running requests get to finish after SIGTERM."""
     shutdown_delay_s: float = 0.0
@@ -97,6 +101,8 @@ class Settings:
         whole_number("max_json_bytes", self.max_json_bytes, low=1, high=2**20)
         if self.max_memory is not None:
             byte_count("max_memory", self.max_memory)
+        if self.cache_results is not None:
+            byte_count("cache_results", self.cache_results)
         if self.max_memory_bytes is not None:
             whole_number("max_memory_bytes", self.max_memory_bytes, low=1)
         for name in ("timeout_s", "job_timeout_s", "keep_s", "header_timeout_s", "body_timeout_s", "drain_s",
@@ -108,6 +114,11 @@ class Settings:
             raise ConfigError("give either api_key or api_keys")
         if self.root_path and (not self.root_path.startswith("/") or self.root_path.endswith("/")):
             raise ConfigError(f"root_path must start with / and not end with it, not {shown(self.root_path)}")
+
+    @property
+    def cache_bytes(self) -> int | None:
+        """The size of the cache of finished images; None for no cache."""
+        return None if self.cache_results is None else byte_count("cache_results", self.cache_results)
 
     @property
     def needs_key(self) -> bool:

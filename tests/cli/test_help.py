@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections import Counter
 
 import click
 import pytest
@@ -9,6 +10,7 @@ import pytest
 import ddim_edge
 from ddim_edge.cli import COMMANDS as SUMMARIES
 from ddim_edge.cli import cli
+from ddim_edge.cli.help_sections import OPTION_SECTIONS, flag_name
 from tests.helpers.command_line import Invoke
 
 COMMANDS = sorted(cli.commands)
@@ -66,3 +68,29 @@ def test_without_a_command_it_shows_the_help(invoke: Invoke) -> None:
     assert outcome.code == 2
     assert "Usage: ddim-edge" in outcome.err
     assert all(command in outcome.err for command in COMMANDS)
+
+
+@pytest.mark.parametrize("command", OPTION_SECTIONS)
+def test_every_option_of_a_long_help_text_has_one_section(command: str) -> None:
+    listed = Counter(name for names in OPTION_SECTIONS[command].values() for name in names)
+    options = {flag_name(each) for each in cli.commands[command].params if isinstance(each, click.Option)}
+    assert options - set(listed) == set()
+    assert {name: listed[name] for name in options} == dict.fromkeys(options, 1)
+
+
+def test_every_name_in_a_section_is_an_option_of_some_command() -> None:
+    options = {
+        flag_name(each) for name in COMMANDS for each in cli.commands[name].params if isinstance(each, click.Option)
+    }
+    assert {name for sections in OPTION_SECTIONS.values() for names in sections.values() for name in names} <= options
+
+
+def test_a_summary_fits_into_a_line_of_80_columns(invoke: Invoke) -> None:
+    lines = invoke("--help").out.splitlines()
+    assert all(sum(summary in line for line in lines) == 1 for summary in SUMMARIES.values())
+
+
+def test_the_help_of_run_has_titled_sections(invoke: Invoke) -> None:
+    text = invoke("run", "--help").out
+    titles = [line.removesuffix(":") for line in text.splitlines() if line.endswith(":") and not line.startswith(" ")]
+    assert titles == [*OPTION_SECTIONS["run"], "Other options"]

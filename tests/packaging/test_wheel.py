@@ -38,7 +38,7 @@ def test_the_wheel_holds_every_package_and_the_bundled_model(wheel: Path) -> Non
     assert {f"ddim_edge_export/{path}" for path in exported} <= names
     assert "ddim_edge_models/fashion-mnist/unet/model.onnx" in names
     assert {"ddim_edge/py.typed", "ddim_edge_main.py"} <= names
-    assert "ddim_edge/serving/routes/page.html" in names
+    assert "ddim_edge/serving/routes/page_source/page.html" in names
     assert {f"ddim_edge/doctor/probes/{probe}/model.onnx" for probe in ("attention", "convolution")} <= names
 
 

@@ -1,0 +1,159 @@
+"""The titled groups in which help texts list commands and options."""
+
+from collections.abc import Iterator, Mapping, Sequence
+
+import click
+
+COMMAND_SECTIONS: Mapping[str, Mapping[str, str]] = {
+    "Make pictures": {
+        "run": "Generate images with MODEL.",
+        "encode": "Find the latents that give the PICTUREs again.",
+        "interpolate": "Generate images between FIRST and LAST.",
+    },
+    "Bring a model": {
+        "export": "Export SOURCE to the folder OUT, which runs without PyTorch.",
+        "build": "Compile a BUNDLE's graphs ahead of time for full speed.",
+    },
+    "Serve": {
+        "serve": "Serve MODELs over HTTP.",
+        "worker": "Make the jobs that servers with the same store accept.",
+    },
+    "Look and mend": {
+        "models": "List the models on this machine.",
+        "inspect": "Show MODEL's graphs, and what its scheduler file means.",
+        "doctor": "Show what is installed and which providers run.",
+        "bench": "Measure how fast MODELs are on this machine.",
+    },
+}
+"""The commands with the first sentence of their help texts, in the sections of ``ddim-edge --help``."""
+
+_DEVICE = (
+    "provider",
+    "precision",
+    "provider_option",
+    "allow_fallback",
+    "no_build",
+    "batch_size",
+    "warmup",
+    "max_memory",
+    "low_memory",
+    "vae_tiling",
+)
+_OUTPUT = (
+    "output",
+    "format",
+    "png_level",
+    "archive",
+    "images_per_tar",
+    "enlarge",
+    "gif",
+    "save_every",
+    "show",
+    "quiet",
+    "json",
+)
+
+OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
+    "run": {
+        "What to make": ("num_images", "labels", "seed", "height", "width", "requests", "from_image"),
+        "Text models": (
+            "prompt",
+            "prompts",
+            "negative_prompt",
+            "long_prompt",
+            "prompt_weights",
+            "no_safety_checker",
+        ),
+        "From a picture": ("init_image", "strength", "mask", "latents", "control_image", "control_scale"),
+        "How": (
+            "num_steps",
+            "sampler",
+            "guidance_scale",
+            "guidance_rescale",
+            "guidance_interval",
+            "eta",
+            "sampler_config",
+            "scheduler",
+            "noise",
+        ),
+        "Device and memory": _DEVICE,
+        "Several machines": ("shard", "ray", "mixed_machines"),
+        "Output": _OUTPUT,
+    },
+    "export": {
+        "Source": (
+            "config",
+            "scheduler",
+            "assume_ddim",
+            "default",
+            "components",
+            "vae",
+            "lora",
+            "allow_pickle",
+            "ignore_extra_weights",
+        ),
+        "Precision": ("dtype", "keep_fp32", "fp32_too", "quantize"),
+        "Graphs": ("target", "static", "opset", "fuse_step", "with", "no_build"),
+    },
+    "bench": {
+        "What to measure": ("batch", "steps", "height", "width", "guidance_scale", "repeats"),
+        "Beside diffusers": ("compare", "source", "compile_mode"),
+        "Device and memory": _DEVICE,
+        "Output": _OUTPUT,
+    },
+    "serve": {
+        "Address": (
+            "host",
+            "port",
+            "workers",
+            "root_path",
+            "forwarded_allow_ips",
+            "allowed_host",
+            "cors_origin",
+        ),
+        "Who may call": ("api_key_file", "api_keys", "no_auth"),
+        "Device and memory": (*_DEVICE, "max_rows", "max_memory_mb", "max_models"),
+        "Limits of requests": (
+            "max_images",
+            "max_steps",
+            "max_queue",
+            "max_per_client",
+            "max_body_mb",
+            "max_json_kb",
+            "max_uploads_mb",
+            "max_connections",
+            "header_timeout",
+            "body_timeout",
+            "timeout",
+            "job_timeout",
+        ),
+        "Jobs and results": ("store", "store_images", "keep_mb", "cache_results", "no_jobs"),
+        "Start, stop and log": ("lazy", "drain", "shutdown_delay", "log_prompts"),
+    },
+}
+"""The options of commands that have many, by the name of their flag, in the sections of the command's help text."""
+
+
+class SectionedCommand(click.Command):
+    """A command whose help text lists its options in the sections of ``OPTION_SECTIONS``; others come last."""
+
+    def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write a titled list of options for each section."""
+        shown = [parameter for parameter in self.get_params(ctx) if isinstance(parameter, click.Option)]
+        for title, options in self._sections(shown):
+            records = [record for option in options if (record := option.get_help_record(ctx)) is not None]
+            if records:
+                with formatter.section(title):
+                    formatter.write_dl(records, col_max=26)
+
+    def _sections(self, options: Sequence[click.Option]) -> Iterator[tuple[str, list[click.Option]]]:
+        named = {flag_name(option): option for option in options}
+        for title, names in OPTION_SECTIONS[str(self.name)].items():
+            yield title, [named.pop(name) for name in names if name in named]
+        yield "Other options", list(named.values())
+
+
+def flag_name(option: click.Option) -> str:
+    """An option's first long flag as a name: ``num_steps`` for ``--num-steps``, ``vae_tiling`` for a pair."""
+    flags = [flag for flag in option.opts if flag.startswith("--")]
+    return flags[0].removeprefix("--").replace("-", "_")

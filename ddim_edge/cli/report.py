@@ -1,0 +1,71 @@
+"""What ``ddim-edge run`` prints when it has made its images."""
+
+import json
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+from ..diffusion.samplers import schedule_of
+from ..generation.requests.request import Request
+
+
+class Outcome(NamedTuple):
+    """What a run has done."""
+
+    path: str
+    """The file or folder of the images, or its URL."""
+    num_made: int
+    """Images made by this run: a folder may have had some."""
+    provider: str
+    seconds: float
+    """Without opening the model."""
+    num_there: int = 0
+    """Images that the folder had before."""
+
+
+def network_calls(request: Request) -> int:
+    """Network calls of one batch of a request."""
+    return len(schedule_of(request.sampler, request.num_steps, request.strength).timesteps)
+
+
+def report(outcome: Outcome, request: Request) -> str:
+    """One line for people."""
+    there = f", {outcome.num_there} more were there" if outcome.num_there else ""
+    steps = f"{request.num_steps} step{'s' if request.num_steps != 1 else ''}"
+    what = f"{counted(outcome.num_made)}{there}, {steps} of {request.sampler.name}, seed {request.seed}"
+    return finished_before(outcome) or f"{outcome.path}  ({what}, {rate(outcome)})"
+
+
+def finished_before(outcome: Outcome) -> str | None:
+    """The line for a folder that had all images; None if some were made."""
+    if outcome.num_made:
+        return None
+    return f"{outcome.path}  (finished before: {counted(outcome.num_there)} of this run were there, none was made)"
+
+
+def rate(outcome: Outcome) -> str:
+    """The provider, the time and the speed."""
+    per_second = outcome.num_made / outcome.seconds
+    return f"on {outcome.provider} in {outcome.seconds:.2f} s, {per_second:.2f} images/s"
+
+
+def counted(images: int) -> str:
+    """Such as "1 image" and "16 images"."""
+    return f"{images} image{'s' if images != 1 else ''}"
+
+
+def json_report(outcome: Outcome, request: Request, recipe: Mapping[str, Any]) -> str:
+    """One line of JSON."""
+    steps = {"sampler": request.sampler.name, "steps": request.num_steps, "network_calls": network_calls(request)}
+    return json.dumps({**facts(outcome), **steps, "seed": request.seed, "recipe": recipe})
+
+
+def facts(outcome: Outcome) -> dict[str, Any]:
+    """An outcome as JSON values."""
+    return {
+        "file": outcome.path,
+        "images": outcome.num_made,
+        "images_there_before": outcome.num_there,
+        "provider": outcome.provider,
+        "seconds": round(outcome.seconds, 3),
+        "images_per_second": round(outcome.num_made / outcome.seconds, 3),
+    }
