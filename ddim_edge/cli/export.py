@@ -14,6 +14,7 @@ from ..runtime.providers.table import CPU
 from ..runtime.sessions.first_build import is_large
 from .build import build_bundle
 from .environment import RepeatableOption
+from .export_triton import export_triton
 from .failures import say
 from .help_sections import SectionedCommand
 
@@ -22,7 +23,7 @@ _EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetenso
 
 @click.command("export", cls=SectionedCommand)
 @click.argument("source")
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--config",
     metavar="FOLDER",
@@ -118,13 +119,28 @@ _EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetenso
     is_flag=True,
     help="Leave out weights that SOURCE's networks do not have, such as an IP-Adapter's. export.json names them.",
 )
+@click.option(
+    "--triton",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write SOURCE, a bundle, as a model repository of Triton Inference Server to the new folder DIR. Leave out OUT "
+    "and all options of an export; PyTorch is not needed.",
+)
+@click.option(
+    "--triton-graphs",
+    is_flag=True,
+    help="With --triton: also a model for each ONNX graph, with dynamic batching, for programs that make the steps "
+    "themselves.",
+)
 def export_command(
     source: str,
-    out: Path,
+    out: Path | None,
     components: str | None,
     keep_fp32: str | None,
     fp32_too: str | None,
     no_build: bool,
+    triton: Path | None,
+    triton_graphs: bool,
     **options: Any,
 ) -> None:
     """Export SOURCE to the folder OUT, which runs without PyTorch.
@@ -146,7 +162,14 @@ def export_command(
       ddim-edge export dreams.safetensors bundle/ --config stable-diffusion/
       ddim-edge export stable-diffusion-v1-5/stable-diffusion-v1-5 bundle/
       ddim-edge export sd15/ bundle/ --vae taesd/ --components unet,text_encoder,vae_decoder
+      ddim-edge export bundle/ --triton repository/
     """
+    if triton is not None:
+        return export_triton(source, triton, graphs=triton_graphs)
+    if triton_graphs:
+        raise ConfigError("--triton-graphs needs --triton DIR, the folder to write to")
+    if out is None:
+        raise click.MissingParameter(param_hint="'OUT'", param_type="argument")
     lists = {"components": components, "keep_fp32": keep_fp32, "fp32_too": fp32_too}
     try:
         _export(source, out, **{option: _names(text) for option, text in lists.items()}, **options)
@@ -154,6 +177,7 @@ def export_command(
         raise ConfigError(_how_to_install(error)) from None
     if not no_build and _target_is_this_cpu() and is_large(out):
         _build(out)
+    return None
 
 
 def _target_is_this_cpu() -> bool:

@@ -7,22 +7,21 @@
 import os
 import sys
 import warnings
-from collections.abc import Mapping
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 from fastapi import FastAPI
 from pydantic import BaseModel, ConfigDict
 from starlette.middleware import Middleware
 
-from ..errors import ConfigError, choose_from
+from ..errors import ConfigError
 from ..text import TruncationWarning
 from .app import create_app
 from .http.proxy_errors import ProxyErrorsMiddleware
 from .logs import log_to_stderr
 from .scheduling.async_engine import AsyncEngine
 from .server import SWITCH_S
-from .settings import Settings
+from .settings import Settings, settings_of
 
 try:
     from ray import serve
@@ -34,8 +33,6 @@ _KEY_VARIABLE = "DDIM_EDGE_API_KEY"
 _STOP_S = 15.0
 """Seconds beyond the drain that a replica gets to stop."""
 _HEALTH_PERIOD_S = 5.0
-_NOT_IN_FILES = ("warm_up", "api_keys")
-"""Settings that are objects of Python."""
 
 
 class Arguments(BaseModel):
@@ -91,15 +88,6 @@ def deployment_of(settings: Settings) -> serve.Deployment:
         max_surge_percent=100,
     )
     return configured(serve.ingress()(Replica))
-
-
-def settings_of(given: Mapping[str, Any]) -> Settings:
-    """The settings of a configuration file. Raises ConfigError for an unknown one or an invalid value."""
-    known = [field.name for field in fields(Settings) if field.name not in _NOT_IN_FILES]
-    for name in given:
-        if name not in known:
-            raise ConfigError(choose_from("setting", name, known))
-    return Settings(**given)
 
 
 def proxy_middleware() -> list[Middleware]:
