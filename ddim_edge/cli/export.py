@@ -123,8 +123,8 @@ _EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetenso
     "--triton",
     type=click.Path(path_type=Path),
     metavar="DIR",
-    help="Write SOURCE, a bundle, as a model repository of Triton Inference Server to the new folder DIR. Leave out OUT "
-    "and all options of an export; PyTorch is not needed.",
+    help="Write SOURCE, a bundle, as a model repository of Triton Inference Server to the new folder DIR. Leave out "
+    "OUT and all options of an export; PyTorch is not needed.",
 )
 @click.option(
     "--triton-graphs",

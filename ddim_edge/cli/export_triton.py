@@ -13,7 +13,7 @@ _OWN = ("source", "triton", "triton_graphs")
 
 
 def export_triton(source: str, repository: Path, *, graphs: bool) -> None:
-    """Write the repository and name its models. Raises ConfigError where another option is given on the command line."""
+    """Write the repository and print its models. Raises ConfigError for another option on the command line."""
     context = click.get_current_context()
     for parameter in context.command.params:
         is_given = context.get_parameter_source(parameter.name or "") == ParameterSource.COMMANDLINE

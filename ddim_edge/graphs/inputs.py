@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 class Declared(NamedTuple):
-    """An input or output: its type, a number of onnx.proto's DataType, and its shape, with a name for each free axis."""
+    """An input or output: its type, by its number in onnx.proto, and its shape, with a name for each free axis."""
 
     element: int
     shape: tuple[int | str, ...]

@@ -26,7 +26,7 @@ class TritonPythonModel:
         settings = _settings(json.loads(args["model_config"]))
         _set_up_process(settings)
         bundle = Path(args["model_repository"], args["model_version"], BUNDLE)
-        self._engine = AsyncEngine({args["model_name"]: bundle}, settings)
+        self.engine = AsyncEngine({args["model_name"]: bundle}, settings)
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="ddim-edge-triton", daemon=True)
         self._thread.start()
@@ -34,12 +34,12 @@ class TritonPythonModel:
     def execute(self, requests: Sequence[Any]) -> None:
         """Begin to answer ``requests``, without waiting for any of them."""
         for request in requests:
-            coroutine = answer(self._engine, request.parameters(), request.get_response_sender())
+            coroutine = answer(self.engine, request.parameters(), request.get_response_sender())
             asyncio.run_coroutine_threadsafe(coroutine, self._loop)
 
     def finalize(self) -> None:
         """Stop the engine. Triton calls it when all requests have been answered."""
-        asyncio.run_coroutine_threadsafe(self._engine.aclose(), self._loop).result()
+        asyncio.run_coroutine_threadsafe(self.engine.aclose(), self._loop).result()
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join()
         self._loop.close()

@@ -28,7 +28,7 @@ from .graph_config import graph_config
 BUNDLE = "bundle"
 """The folder of the bundle, beside model.py."""
 _VERSION = "1"
-_MODEL = '''"""Makes images with the bundle beside this file. Needs ``pip install 'ddim-edge[cpu,serve]'`` or ``[gpu,serve]``."""
+_MODEL = '''"""Makes images with the bundle beside this file. Needs ddim-edge with the extra serve, and cpu or gpu."""
 
 from ddim_edge.triton.python_model import TritonPythonModel
 
