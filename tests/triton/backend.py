@@ -40,7 +40,13 @@ class Tensor:
 class TritonError(Exception):
     """An error with a code."""
 
-    NOT_FOUND, INVALID_ARG, INTERNAL, UNAVAILABLE, CANCELLED = "not found", "invalid", "internal", "unavailable", "cancel"
+    NOT_FOUND, INVALID_ARG, INTERNAL, UNAVAILABLE, CANCELLED = (
+        "not found",
+        "invalid",
+        "internal",
+        "unavailable",
+        "cancel",
+    )
 
     def __init__(self, message: str, code: str) -> None:
         super().__init__(message)

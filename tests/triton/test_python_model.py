@@ -61,9 +61,7 @@ def _rows_and_calls(model: TritonPythonModel) -> tuple[float, float]:
     return rows, calls
 
 
-def test_partial_images_come_and_the_last_one_is_that_of_generate(
-    model: TritonPythonModel, tiny_bundle: Path
-) -> None:
+def test_partial_images_come_and_the_last_one_is_that_of_generate(model: TritonPythonModel, tiny_bundle: Path) -> None:
     request = Request(prompt="cat", seed=7, num_inference_steps=6, guidance_scale=2.0, partial_images=2)
     model.execute([request])
     responses = [response.outputs for response in request.sender.wait()]
