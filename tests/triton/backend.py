@@ -1,4 +1,4 @@
-"""What Triton's Python backend gives to model.py, without Triton: registered as its module when this one is imported."""
+"""What Triton's Python backend gives to model.py, without Triton. Importing it registers it as that module."""
 
 import json
 import sys

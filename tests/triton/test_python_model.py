@@ -15,6 +15,7 @@ from ddim_edge.errors import ConfigError
 from ddim_edge.triton.repository import write_repository
 
 from .backend import Request  # before the model, which imports the backend's module
+
 from ddim_edge.triton.python_model import TritonPythonModel  # isort: skip
 
 Settings = dict[str, str]
