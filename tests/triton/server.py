@@ -101,12 +101,12 @@ def _wait_until_ready(server: Server, process: "subprocess.Popen[bytes]") -> Non
     end = time.monotonic() + DEADLINE_S
     with InferenceServerClient(server.grpc) as client:
         while time.monotonic() < end:
-            assert process.poll() is None, server.log.read_text(errors="replace")[-4000:]
+            assert process.poll() is None, server.log.read_text(errors="replace")
             with contextlib.suppress(InferenceServerException):
                 if client.is_server_ready():
                     return
             time.sleep(0.1)
-    raise AssertionError(server.log.read_text(errors="replace")[-4000:])
+    raise AssertionError(server.log.read_text(errors="replace"))
 
 
 class Stream:
