@@ -10,7 +10,8 @@ from pathlib import Path
 import onnx
 from onnx import TensorProto, helper
 
-from ddim_edge.bundle.layout import CONFIG, INDEX, MODEL, SCHEDULER
+from ddim_edge.bundle.defaults import Defaults
+from ddim_edge.bundle.layout import CONFIG, GENERATION_CONFIG, INDEX, MODEL, SCHEDULER
 from ddim_edge.bundle.read import open_bundle
 from ddim_edge.errors import BundleError, ConfigError
 
@@ -25,7 +26,7 @@ from .sources.scheduler import Scheduler
 _OPSET = 18
 
 
-def check_runs(source: Source, scheduler: Scheduler, options: Options) -> None:
+def check_runs(source: Source, scheduler: Scheduler, options: Options, defaults: Defaults) -> None:
     """Open a draft of the bundle by the runtime. ConfigError where that fails.
 
     A bundle without its UNet or its text encoders is a part of another one: of it, less can be checked.
@@ -36,6 +37,7 @@ def check_runs(source: Source, scheduler: Scheduler, options: Options) -> None:
     with tempfile.TemporaryDirectory() as temporary:
         draft = Path(temporary)
         _write(draft, source, scheduler, options)
+        write_json(draft / GENERATION_CONFIG, defaults.to_json())
         try:
             _open(draft, whole=all(name in names for name in source.graphs if name.startswith("text_encoder")))
         except (BundleError, ConfigError) as error:

@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ddim_edge.bundle.layout import EXPORT_RECORD, INDEX, SCHEDULER
+from ddim_edge.bundle.defaults import Defaults
+from ddim_edge.bundle.layout import EXPORT_RECORD, GENERATION_CONFIG, INDEX, SCHEDULER
 from ddim_edge.errors import ConfigError
 from ddim_edge.files import write_file
 
@@ -50,6 +51,7 @@ def export_folder(
     config: str | None = None,
     scheduler: SchedulerFile | None = None,
     assume_ddim: bool = False,
+    defaults: Mapping[str, Any] | None = None,
     components: Collection[str] = (),
     dtype: str = "fp32",
     keep_fp32: Collection[str] = (),
@@ -73,6 +75,9 @@ def export_folder(
 
     ``scheduler`` is a scheduler_config.json, or its contents, to use instead of the source's. A UNet2DModel alone has
     none: give one, or ``assume_ddim``, which is 1000 steps of linear betas from 0.0001 to 0.02 and noise prediction.
+
+    ``defaults`` are options that the model's users get unless they give others: num_steps, guidance_scale,
+    negative_prompt, height, width. They become generation_config.json.
 
     Every network gets a folder with model.onnx, config.json and export.json: unet, vae_encoder, vae_decoder,
     text_encoder, text_encoder_2, controlnet, controlnet_1 …, safety_checker. Tokenizers are copied. model_index.json
@@ -107,11 +112,12 @@ def export_folder(
     )
     chosen = choose_scheduler(location.folder / SCHEDULER, scheduler, assume_ddim=assume_ddim)
     check_scheduler(chosen.keys)
+    recommended = Defaults.checked(defaults or {})
     names = [component.name for component in opened.components]
     fp32_fallbacks = read_fp32_fallbacks(keep_fp32, fp32_too, components=names, precision=options.precision)
     if fuse_step:
         _check_step(opened)
-    check_runs(opened, chosen, options)
+    check_runs(opened, chosen, options, recommended)
     for component in opened.components:
         check_config(component)
     _fetch(location, opened, allow_pickle=allow_pickle)
@@ -134,7 +140,7 @@ def export_folder(
             for component in opened.components
         }
         on_stage("bundle", "write")
-        _complete(out, opened, chosen, location)
+        _complete(out, opened, chosen, location, recommended)
     remember_hashes(out)
     return BundleReport(path=out, components=reports)
 
@@ -161,10 +167,12 @@ def _fetch(location: Location, source: Source, *, allow_pickle: bool) -> None:
         fetch_weights(location.repository, location.folder, folders, allow_pickle=allow_pickle)
 
 
-def _complete(out: Path, source: Source, scheduler: Scheduler, location: Location) -> None:
+def _complete(out: Path, source: Source, scheduler: Scheduler, location: Location, defaults: Defaults) -> None:
     """Copy the folders without a network, then write the files that make ``out`` a bundle, model_index.json last."""
     copy_folders(source, out)
     write_json(out / SCHEDULER, scheduler.keys)
+    if defaults.to_json():
+        write_json(out / GENERATION_CONFIG, defaults.to_json())
     index = json_bytes(_index(source, scheduler))
     entries = dict(sorted({**hash_files(out), INDEX: entry_of(index)}.items()))
     write_json(out / EXPORT_RECORD, {**_origin(location), "scheduler": scheduler.origin, "files": entries})

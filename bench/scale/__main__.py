@@ -10,8 +10,10 @@ import click
 
 from .. import results
 
-PARTS = ("shards", "ray_serve")
+PARTS = ("shards", "ray_data", "ray_serve", "redis")
 """Each is a module here with ``measure(work, quick)``, which returns its record with the list ``failures``."""
+_MODULES = {"redis": "redis_jobs"}
+"""Parts whose module would have the name of a package."""
 
 
 @click.command()
@@ -29,7 +31,9 @@ def main(parts: tuple[str, ...], quick: bool) -> None:
 
 def _measured(part: str, quick: bool) -> results.Record:
     with tempfile.TemporaryDirectory(prefix="ddim-edge-scale-") as work:
-        record: results.Record = importlib.import_module(f".{part}", __package__).measure(Path(work), quick)
+        record: results.Record = importlib.import_module(f".{_MODULES.get(part, part)}", __package__).measure(
+            Path(work), quick
+        )
     if not quick:
         results.write(f"scale_{part}", record)
     return record

@@ -9,7 +9,7 @@ from ddim_edge.files import write_file
 
 from .. import results
 from ..results import Record
-from . import faults, full_size, fuzz, gpu, low_bits, precision, quality, serving, speed
+from . import encoding, faults, full_size, fuzz, gpu, low_bits, precision, quality, serving, speed
 
 README = results.BENCH / "README.md"
 FRONT = results.ROOT / "README.md"
@@ -35,6 +35,7 @@ TABLES = {
     "serving_attack": serving.attack,
     "fuzz": fuzz.fuzz,
     "faults": faults.faults,
+    "encoding": encoding.encoding,
 }
 """The function of each table, by the name of its result file."""
 

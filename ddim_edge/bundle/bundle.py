@@ -14,6 +14,7 @@ from ..graphs.background_hash import BackgroundHash
 from ..graphs.external_data import check_onnx_file
 from ..graphs.same_files import SameFiles
 from .control_config import ControlConfig
+from .defaults import Defaults
 from .layout import CLASS_INPUT, SAFETY_CHECKER, component_named, graphs_of
 from .unet_inputs import NO_INPUTS, UnetInputs, check_sides
 from .vae_config import VaeConfig
@@ -35,6 +36,7 @@ class Bundle:
         labels: class names; "0", "1", … for classes without names; empty without classes.
         null_class: the class that means "no class", for guidance; None without one.
         num_steps: default number of steps of the model's own sampler.
+        defaults: the other options that the model's author recommends.
         inputs: the UNet's inputs beside sample and timestep.
         vae: the autoencoder's config; None for a model without an autoencoder.
         controls: the configs of its ControlNets.
@@ -52,6 +54,7 @@ class Bundle:
     inputs: UnetInputs = NO_INPUTS
     vae: VaeConfig | None = None
     controls: tuple[ControlConfig, ...] = ()
+    defaults: Defaults = field(default_factory=Defaults)
     files: SameFiles = field(default_factory=SameFiles, init=False, compare=False, repr=False)
 
     def image_shape(self, height: int | None = None, width: int | None = None) -> Shape:

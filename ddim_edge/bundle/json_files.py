@@ -12,7 +12,7 @@ from ..config import read_json
 from ..config.noise_schedule import MAX_TRAIN_STEPS
 from ..config.schema import Check, any_of, check_json, flag, list_of, mapping_of, real, text, whole
 from ..errors import BundleError, ConfigError, shown
-from .layout import CONFIG, CONTROLNET, EXPORT_RECORD, INDEX, SCHEDULER, UNET, VAE_DECODER
+from .layout import CONFIG, CONTROLNET, EXPORT_RECORD, GENERATION_CONFIG, INDEX, SCHEDULER, UNET, VAE_DECODER
 
 MAX_CLASSES = 100_000
 MAX_SIDE = 16384
@@ -85,11 +85,20 @@ _PREPROCESSOR: Mapping[str, Check] = {
     "image_mean": list_of(real(-1e6, 1e6), 3),
     "image_std": list_of(_FACTOR, 3),
 }
+DEFAULTS: Mapping[str, Check] = {
+    "num_steps": whole(1, MAX_TRAIN_STEPS),
+    "guidance_scale": real(0),
+    "negative_prompt": text(),
+    "height": whole(1, MAX_SIDE),
+    "width": whole(1, MAX_SIDE),
+}
+"""The keys of generation_config.json."""
 _EXPORT: Mapping[str, Check] = {"files": mapping_of(_OBJECT), "network": text()}
 
 _SCHEMAS: Mapping[str, Mapping[str, Check]] = {
     INDEX: _INDEX,
     EXPORT_RECORD: _EXPORT,
+    GENERATION_CONFIG: DEFAULTS,
     f"{UNET.name}/{CONFIG}": _UNET,
     SCHEDULER: _SCHEDULER,
     **{f"{name}/{CONFIG}": _VAE for name in (VAE_DECODER.name, *VAE_DECODER.other_config_folders)},

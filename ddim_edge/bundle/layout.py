@@ -14,6 +14,7 @@ STEP_MODEL = "unet_step.onnx"
 CONFIG = "config.json"
 INDEX = "model_index.json"
 SCHEDULER = "scheduler/scheduler_config.json"
+GENERATION_CONFIG = "generation_config.json"
 EXPORT_RECORD = "export.json"
 
 

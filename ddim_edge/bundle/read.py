@@ -1,5 +1,6 @@
 """Reads a bundle: finds a model's folder and reads its JSON files. No network is opened."""
 
+import dataclasses
 import importlib.util
 import os
 import sys
@@ -12,8 +13,9 @@ from ..diffusion.samplers import DdimConfig, SamplerConfig, sampler_config, sche
 from ..errors import BundleError, ConfigError, shown
 from .bundle import Bundle, default_steps_of
 from .control_config import ControlConfig
+from .defaults import Defaults
 from .json_files import check_json_files, read_optional, read_required
-from .layout import CONFIG, CONTROLNET, EXPORT_RECORD, INDEX, SCHEDULER, UNET, VAE_DECODER
+from .layout import CONFIG, CONTROLNET, EXPORT_RECORD, GENERATION_CONFIG, INDEX, SCHEDULER, UNET, VAE_DECODER
 from .unet_inputs import UnetInputs
 from .vae_config import VaeConfig
 
@@ -46,7 +48,7 @@ def open_bundle(model: str | os.PathLike[str]) -> Bundle:
     labels = _labels(index, unet)
     keys, scheduler = _scheduler(folder / SCHEDULER)
     vae = _vae(folder, index)
-    return Bundle(
+    bundle = Bundle(
         folder=folder,
         name=os.fspath(model),
         sample_shape=_sample_shape(unet if vae is None else {**unet, "in_channels": vae.channels}, folder),
@@ -59,6 +61,22 @@ def open_bundle(model: str | os.PathLike[str]) -> Bundle:
         vae=vae,
         controls=_controls(folder, index),
     )
+    try:
+        return with_defaults(bundle, Defaults.read(folder))
+    except ConfigError as error:
+        raise BundleError(f"{folder / GENERATION_CONFIG}: {error}") from None
+
+
+def with_defaults(bundle: Bundle, defaults: Defaults) -> Bundle:
+    """The bundle with its author's defaults; ConfigError for those that do not fit the model."""
+    if defaults.num_steps is not None and bundle.scheduler is not None:
+        schedule_of(bundle.scheduler, defaults.num_steps)
+    if defaults.guidance_scale not in (None, 1) and bundle.null_class is None and not bundle.inputs.text:
+        raise ConfigError("guidance_scale is for models of text or with a null class: leave it out")
+    if defaults.negative_prompt is not None and not bundle.inputs.takes_negative_prompt:
+        raise ConfigError("negative_prompt is for models of text without built-in guidance: leave it out")
+    shape, steps = bundle.sample_shape_for(defaults.height, defaults.width), defaults.num_steps or bundle.num_steps
+    return dataclasses.replace(bundle, sample_shape=shape, num_steps=steps, defaults=defaults)
 
 
 def _find_folder(model: str | os.PathLike[str]) -> Path:
@@ -70,8 +88,18 @@ def _find_folder(model: str | os.PathLike[str]) -> Path:
     folder = Path(model)
     if not folder.is_dir():
         bundled = f"the bundled models are {', '.join(names)}" if names else "no models are bundled here"
-        raise BundleError(f"no model {shown(os.fspath(model))}: it is not a folder, and {bundled}")
+        raise BundleError(f"no model {shown(os.fspath(model))}: it is not a folder, and {bundled}{_at_the_hub(folder)}")
     return folder
+
+
+def _at_the_hub(path: Path) -> str:
+    """For OWNER/NAME, how to get a model of the Hugging Face hub; else nothing."""
+    if len(path.parts) != 2 or path.is_absolute() or path.parent.exists():
+        return ""
+    return (
+        f". If it is a repository of the Hugging Face hub: `hf download {path} --local-dir {path.name}` gets its ONNX "
+        f"graphs, and `ddim-edge export {path} {path.name}` makes a bundle of PyTorch weights"
+    )
 
 
 def _not_a_bundle(folder: Path) -> str:

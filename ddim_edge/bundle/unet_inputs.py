@@ -59,6 +59,11 @@ class UnetInputs:
         }
         return {name for name, there in wanted.items() if there}
 
+    @property
+    def takes_negative_prompt(self) -> bool:
+        """Whether guidance can lead away from a negative prompt."""
+        return self.text and self.guidance_width is None
+
 
 def _check_prediction(predicted: Any, channels: Any) -> None:
     if predicted is not None and predicted != channels:

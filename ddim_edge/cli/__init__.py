@@ -4,13 +4,14 @@ import importlib
 import os
 import sys
 import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import TextIO
 
 import click
 
 from ..errors import DdimEdgeError
 from ..version import __version__
+from .config_file import defaults_of
 from .environment import PREFIX, check_variables
 from .failures import check_current_folder, print_any_name, say, shortened, system_error, usage_error
 from .help_sections import COMMAND_SECTIONS
@@ -60,14 +61,20 @@ class _Group(click.Group):
     },
 )
 @click.version_option(__version__, prog_name="ddim-edge")
-def cli() -> None:
+@click.pass_context
+def cli(ctx: click.Context) -> None:
     """Run diffusion models without PyTorch.
 
     Every option can also be set by the environment variable DDIM_EDGE_COMMAND_OPTION, for instance
-    DDIM_EDGE_RUN_NUM_STEPS=20. An option that may be repeated has one value in each line of its variable.
+    DDIM_EDGE_RUN_NUM_STEPS=20. An option that may be repeated has one value in each line of its variable. Default
+    values can stand in ddim-edge.toml, here or in ~/.config/ddim-edge/: a table for each command, such as [run], with
+    options such as num-steps = 20.
     """
     check_current_folder()
     check_variables(os.environ, cli.commands)
+    command = ctx.invoked_subcommand
+    if command is not None and command in cli.commands:
+        ctx.default_map = {command: defaults_of(command, cli.commands)}
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -76,9 +83,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 def _run(arguments: Sequence[str] | None) -> int:
+    given = sys.argv[1:] if arguments is None else arguments
+    return exit_code(lambda: cli.main(given, prog_name="ddim-edge", standalone_mode=False), given)
+
+
+def exit_code(work: Callable[[], object], given: Sequence[str] = ()) -> int:
+    """The exit code of ``work``, whose errors are said in one line; ``given``: arguments that errors may repeat."""
     with warnings.catch_warnings(record=False), notices_on_stderr():
         warnings.showwarning = _show_warning
-        return _run_command(arguments)
+        return _run_work(work, given)
 
 
 def _show_warning(
@@ -93,11 +106,10 @@ def _show_warning(
     say(f"warning: {message}")
 
 
-def _run_command(arguments: Sequence[str] | None) -> int:
+def _run_work(work: Callable[[], object], given: Sequence[str]) -> int:
     print_any_name()
-    given = sys.argv[1:] if arguments is None else arguments
     try:
-        code = cli.main(given, prog_name="ddim-edge", standalone_mode=False)
+        code = work()
     except click.exceptions.NoArgsIsHelpError as error:
         click.echo(error.format_message(), err=True)
         return error.exit_code

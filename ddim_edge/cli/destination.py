@@ -50,11 +50,17 @@ def archive_of(
     kind: str | None, images_per_tar: int, request: Request, target: str, estimates: EstimateOptions
 ) -> Archive | None:
     """How a run's images are divided into tar files; None without --archive. ConfigError where they cannot be."""
-    whole_number("--images-per-tar", images_per_tar, low=1)
-    if kind is None:
+    tars = tars_of(kind, images_per_tar, request.num_images, request.batch_size)
+    if tars is None:
         return None
     if not is_folder(target):
         raise ConfigError("--archive writes tar files to a folder: give a folder, not a file, as --output")
     if estimates.every is not None:
         raise ConfigError("--save-every writes single files: leave it or --archive out")
-    return Archive(request.num_images, request.batch_size, images_per_tar)
+    return tars
+
+
+def tars_of(kind: str | None, images_per_tar: int, num_images: int, batch_size: int) -> Archive | None:
+    """How a number of images are divided into tar files; None without --archive. ConfigError for --images-per-tar."""
+    whole_number("--images-per-tar", images_per_tar, low=1)
+    return None if kind is None else Archive(num_images, batch_size, images_per_tar)

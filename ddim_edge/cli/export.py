@@ -17,6 +17,7 @@ from .environment import RepeatableOption
 from .export_triton import export_triton
 from .failures import say
 from .help_sections import SectionedCommand
+from .key_values import key_values
 
 _EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetensors", "onnxruntime")
 
@@ -39,6 +40,15 @@ _EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetenso
     "--assume-ddim",
     is_flag=True,
     help="For a UNet2DModel alone: it was trained to predict the noise of 1000 steps with linear betas.",
+)
+@click.option(
+    "--default",
+    "defaults",
+    cls=RepeatableOption,
+    metavar="KEY=VALUE",
+    envvar="DDIM_EDGE_EXPORT_DEFAULT",
+    help="Option that the model's users get unless they give another: num_steps, guidance_scale, negative_prompt, "
+    "height or width; repeatable.",
 )
 @click.option(
     "--components",
@@ -141,6 +151,7 @@ def export_command(
     no_build: bool,
     triton: Path | None,
     triton_graphs: bool,
+    defaults: tuple[str, ...],
     **options: Any,
 ) -> None:
     """Export SOURCE to the folder OUT, which runs without PyTorch.
@@ -171,6 +182,7 @@ def export_command(
     if out is None:
         raise click.MissingParameter(param_hint="'OUT'", param_type="argument")
     lists = {"components": components, "keep_fp32": keep_fp32, "fp32_too": fp32_too}
+    options["defaults"] = key_values("--default", defaults, "guidance_scale=3")
     try:
         _export(source, out, **{option: _names(text) for option, text in lists.items()}, **options)
     except ModuleNotFoundError as error:

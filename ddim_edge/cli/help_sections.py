@@ -19,6 +19,7 @@ COMMAND_SECTIONS: Mapping[str, Mapping[str, str]] = {
         "worker": "Make the jobs that servers with the same store accept.",
     },
     "Look and mend": {
+        "models": "List the models on this machine.",
         "inspect": "Show MODEL's graphs, and what its scheduler file means.",
         "doctor": "Show what is installed and which providers run.",
         "bench": "Measure how fast MODELs are on this machine.",
@@ -38,7 +39,19 @@ _DEVICE = (
     "low_memory",
     "vae_tiling",
 )
-_OUTPUT = ("output", "format", "png_level", "archive", "images_per_tar", "gif", "save_every", "show", "quiet", "json")
+_OUTPUT = (
+    "output",
+    "format",
+    "png_level",
+    "archive",
+    "images_per_tar",
+    "enlarge",
+    "gif",
+    "save_every",
+    "show",
+    "quiet",
+    "json",
+)
 
 OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "run": {
@@ -64,7 +77,7 @@ OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
             "noise",
         ),
         "Device and memory": _DEVICE,
-        "Several machines": ("shard", "mixed_machines"),
+        "Several machines": ("shard", "ray", "mixed_machines"),
         "Output": _OUTPUT,
     },
     "export": {
@@ -72,6 +85,7 @@ OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
             "config",
             "scheduler",
             "assume_ddim",
+            "default",
             "components",
             "vae",
             "lora",
@@ -80,6 +94,7 @@ OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
         ),
         "Precision": ("dtype", "keep_fp32", "fp32_too", "quantize"),
         "Graphs": ("target", "static", "opset", "fuse_step", "no_build"),
+        "Triton Inference Server": ("triton", "triton_graphs"),
     },
     "bench": {
         "What to measure": ("batch", "steps", "height", "width", "guidance_scale", "repeats"),
@@ -91,6 +106,7 @@ OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "Address": (
             "host",
             "port",
+            "workers",
             "root_path",
             "forwarded_allow_ips",
             "allowed_host",
@@ -112,7 +128,7 @@ OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
             "timeout",
             "job_timeout",
         ),
-        "Jobs and results": ("store", "keep_mb", "no_jobs"),
+        "Jobs and results": ("store", "store_images", "keep_mb", "cache_results", "no_jobs"),
         "Start, stop and log": ("lazy", "drain", "shutdown_delay", "log_prompts"),
     },
 }

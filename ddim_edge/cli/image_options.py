@@ -2,7 +2,6 @@
 
 import contextlib
 import io
-import json
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -23,6 +22,7 @@ from ..generation.requests.origin import Origin
 from ..generation.requests.request import Request
 from ..images.decode import read_mask, read_picture
 from .environment import RepeatableOption
+from .key_values import key_values
 
 DEFAULT_NUM_IMAGES = 16
 Decorator = Callable[[Any], Any]
@@ -83,7 +83,7 @@ def _sampler(bundle: Bundle, choices: Mapping[str, Any]) -> SamplerConfig | None
         config = sampler_config(choices["scheduler"] or bundle.scheduler_keys, choices["sampler"])
     else:
         config = bundle.own_sampler
-    return config.replace(**_key_values(choices["sampler_config"]))
+    return config.replace(**key_values("--sampler-config", choices["sampler_config"], "eta=0.5"))
 
 
 def split(labels: str | None) -> list[str] | None:
@@ -148,19 +148,6 @@ def _interval(text: str | None) -> tuple[float, float] | None:
             f"--guidance-interval must be two noise levels, for instance 0.2,3, not {shown(text)}"
         ) from None
     return low, high
-
-
-def _key_values(pairs: Sequence[str]) -> dict[str, Any]:
-    values = {}
-    for pair in pairs:
-        key, equals, text = pair.partition("=")
-        if not equals:
-            raise ConfigError(f"--sampler-config must be KEY=VALUE, for instance eta=0.5, not {shown(pair)}")
-        try:
-            values[key.strip()] = json.loads(text)
-        except (ValueError, RecursionError):
-            values[key.strip()] = text.strip()
-    return values
 
 
 _PARSERS: Mapping[str, Callable[[str | None], Any]] = {"labels": split, "guidance_interval": _interval}

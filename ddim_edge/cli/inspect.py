@@ -65,6 +65,7 @@ def inspect_command(model: str, as_json: bool, verify: bool) -> None:
         "graphs": list(_graphs(bundle.folder)),
         "scheduler": _scheduler_facts(bundle),
         "num_steps": bundle.num_steps,
+        "defaults": bundle.defaults.to_json(),
         "measured": _measured(bundle),
         **verified,
     }

@@ -13,11 +13,12 @@ from ..files import write_file
 from ..generation.inversion import ENCODE_STEPS, Endpoint, interpolate
 from ..generation.pipeline import load
 from ..generation.results import Result
-from ..images.encode import check_channels, gif_bytes
+from ..images.encode import check_channels, enlarged, gif_bytes
 from ..images.save import check_suffix, file_bytes, is_folder
 from ..images.storage import check_can_write
 from ..runtime.providers.device import Device
 from .device_options import device_options, max_memory_option
+from .enlarging import enlarge_option, factor_of
 from .image_options import split
 from .output import free_names, write_image_file
 from .progress import step_bar
@@ -44,6 +45,7 @@ FRAME_MS = 120
     "--num-steps", "--steps", "-s", type=int, default=ENCODE_STEPS, help="Number of denoising steps for each image."
 )
 @click.option("--guidance-scale", "-g", type=float, default=1.0, help="Classifier-free guidance scale; 1 is off.")
+@enlarge_option
 @device_options
 @max_memory_option
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
@@ -59,6 +61,7 @@ def interpolate_command(
     labels: str | None,
     num_steps: int,
     guidance_scale: float,
+    enlarge: int | None,
     device: Device,
     max_memory: str | None,
     quiet: bool,
@@ -95,7 +98,7 @@ def interpolate_command(
             batches += [progress.images] if progress.images is not None else []
     recipe = {**pipeline.recipe(request), "interpolated": f"{first} {last} --frames {frames}"}
     result = Result(np.concatenate(batches), recipe, pipeline.provider)
-    path = _write(result, target, None if output else names)
+    path = _write(result, target, None if output else names, enlarge)
     if as_json:
         click.echo(json.dumps({"file": str(path), "images": frames, "recipe": recipe}))
     elif not quiet:
@@ -118,9 +121,12 @@ def _check_target(target: str) -> None:
     check_can_write(Path(target))
 
 
-def _write(result: Result, target: str, other_names: Iterator[Path] | None) -> Path:
-    if other_names is not None:
-        return write_image_file(Path(target), file_bytes(Path(target), result.images, result.recipe), other_names)
-    if is_folder(target) or Path(target).suffix != ".gif":
+def _write(result: Result, target: str, other_names: Iterator[Path] | None, enlarge: int | None) -> Path | str:
+    if is_folder(target):
+        if enlarge is not None:
+            raise ConfigError("--enlarge is for one picture file: give a file, not a folder, as --output")
         return result.save(target)
-    return write_file(Path(target), gif_bytes(list(result.images), FRAME_MS, FRAME_MS))
+    path, factor = Path(target), factor_of(enlarge, result.images)
+    if path.suffix == ".gif":
+        return write_file(path, gif_bytes(list(enlarged(result.images, factor)), FRAME_MS, FRAME_MS))
+    return write_image_file(path, file_bytes(path, result.images, result.recipe, enlarge=factor), other_names)

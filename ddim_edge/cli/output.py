@@ -15,11 +15,12 @@ from ..errors import OutputError
 from ..files import output_errors, write_file, write_new_file
 from ..generation.requests.request import Request
 from ..generation.results import Progress
-from ..images.archive import Archive, ArchiveFolder
-from ..images.encode import gif_bytes, grid, png_bytes
+from ..images.archive import Archive, folder_of
+from ..images.encode import enlarged, gif_bytes, grid, png_bytes
 from ..images.save import RUN_FILE, ImageFolder, check_suffix, file_bytes
 from ..images.storage import Storage, check_can_write, storage_of
 from .beside import Beside
+from .enlarging import factor_of
 from .shards import ALL, Shard
 
 
@@ -89,12 +90,13 @@ class FileOutput:
         estimates: EstimateOptions,
         other_names: Iterator[Path] | None = None,
         png_level: int | None = None,
+        enlarge: int | None = None,
     ) -> None:
         check_suffix(path)
         check_can_write(path)
         estimates.check()
         self.path, self.index, self.estimates, self._other_names = path, index, estimates, other_names
-        self._recipe, self._png_level = recipe, png_level
+        self._recipe, self._png_level, self._enlarge = recipe, png_level, enlarge
         self._batches: list[Pixels] = []
         self._frames: dict[int, list[Pixels]] = {}
 
@@ -124,9 +126,13 @@ class FileOutput:
 
     def write(self) -> None:
         recipe = {**self._recipe(), **({} if self.index is None else {"index": self.index})}
-        contents = file_bytes(self.path, self.images, recipe, self._png_level)
+        factor = factor_of(self._enlarge, self.images)
+        contents = file_bytes(self.path, self.images, recipe, self._png_level, factor)
         self.path = write_image_file(self.path, contents, self._other_names)
-        frames = {calls: grid(np.concatenate(batches)) for calls, batches in sorted(self._frames.items())}
+        factor = factor_of(self._enlarge, self.images, animated=self.estimates.animate)
+        frames = {
+            calls: grid(enlarged(np.concatenate(batches), factor)) for calls, batches in sorted(self._frames.items())
+        }
         if self.estimates.animate:
             write_file(self.path.with_suffix(".gif"), gif_bytes(list(frames.values())))
         for calls, frame in frames.items():
@@ -177,9 +183,7 @@ class FolderOutput:
             self._open(None)
 
     def _open(self, machine: Mapping[str, str] | None) -> ImageFolder:
-        arguments = (self.path, self._recipe(), self._suffix, machine, self.options.png_level)
-        archive = self.options.archive
-        return ImageFolder(*arguments) if archive is None else ArchiveFolder(archive, *arguments)
+        return folder_of(self.options.archive, self.path, self._recipe(), self._suffix, machine, self.options.png_level)
 
     @functools.cached_property
     def _folder(self) -> ImageFolder:
@@ -190,11 +194,7 @@ class FolderOutput:
         return [chunk for chunk in self._mine(request) if not all(map(self._folder.holds, chunk))]
 
     def _mine(self, request: Request) -> Sequence[range]:
-        """The shard's batches: those of every so many-th batch, or tar file."""
-        if self.options.archive is None:
-            return self.options.shard.of(request.chunks())
-        tars = self.options.shard.of(self.options.archive.tars())
-        return [chunk for chunk in request.chunks() if any(chunk.start in tar for tar in tars)]
+        return self.options.shard.of(request.chunks(), self.options.archive)
 
     def take(self, progress: Progress) -> None:
         """Write what a network call made, in a thread beside the next calls."""

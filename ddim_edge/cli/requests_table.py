@@ -11,14 +11,16 @@ from ..config.json_file import parse_json
 from ..errors import ConfigError, choose_from, shortened, shown
 from ..files import open_regular
 from ..generation.requests.option_table import OPTIONS
+from .row_pictures import PICTURES
 
 Row = dict[str, Any]
 """The options that a row has, by their names; without those whose cells are empty."""
 
-_NOT_IN_ROWS = ("num_images", "batch_size", "strength", "control_scale", "safety_checker")
-"""A row is one image, from noise alone, and the batch is that of the run."""
-COLUMNS = {option.name: option.cli for option in OPTIONS if option.cli is not None and option.name not in _NOT_IN_ROWS}
-"""The columns that a table may have."""
+_NOT_IN_ROWS = ("num_images", "batch_size")
+"""A row is one image, and the batch is that of the run."""
+_KINDS = {option.name: option.cli.kind for option in OPTIONS if option.cli and option.name not in _NOT_IN_ROWS}
+COLUMNS: Mapping[str, type] = {**_KINDS, **dict.fromkeys(PICTURES, str)}
+"""The columns that a table may have, with the types of their values."""
 _LARGEST = 2**28
 """The largest file, in bytes."""
 _MOST_ROWS = 10**6
@@ -126,17 +128,32 @@ def _row(where: str, cells: Row) -> Row:
 
 def _value(name: str, cell: Any) -> Any:
     """The value of a cell: text, as all are in CSV, or already of the type. Raises ValueError for another one."""
-    kind = COLUMNS[name].kind
+    kind = COLUMNS[name]
     if name == "guidance_interval":
-        low, high = (float(part) for part in (cell.split(",") if isinstance(cell, str) else cell))
+        low, high = map(float, _several(cell))
         return low, high
+    if name == "control_scale":
+        return tuple(map(float, _several(cell)))
+    if name == "control_images":
+        return [_text(part) for part in _several(cell)]
     if isinstance(cell, bool) or kind is bool:
         return _boolean(cell, kind)
     if name == "labels":
         return [cell if isinstance(cell, str) else _whole(cell)]
-    if kind is str and not isinstance(cell, str):
+    return _text(cell) if kind is str else _whole(cell) if kind is int else kind(cell)
+
+
+def _several(cell: Any) -> Sequence[Any]:
+    """The values of a cell with several: a list, or text with commas; one value alone is itself."""
+    if isinstance(cell, str):
+        return [part.strip() for part in cell.split(",")]
+    return [cell] if isinstance(cell, int | float) and not isinstance(cell, bool) else list(cell)
+
+
+def _text(cell: Any) -> str:
+    if not isinstance(cell, str):
         raise ValueError
-    return _whole(cell) if kind is int else kind(cell)
+    return cell
 
 
 def _boolean(cell: Any, kind: type) -> bool:
@@ -159,4 +176,6 @@ def _wanted(name: str) -> str:
         return "two noise levels, for instance 0.2,3"
     if name == "labels":
         return "one class, by its name or number"
-    return {int: "a whole number", float: "a number", bool: "true or false"}.get(COLUMNS[name].kind, "text")
+    if name == "control_scale":
+        return "a number for each ControlNet, for instance 0.5,1"
+    return {int: "a whole number", float: "a number", bool: "true or false"}.get(COLUMNS[name], "text")

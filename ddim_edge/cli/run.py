@@ -1,7 +1,6 @@
 """``ddim-edge run``: generates images with a model and writes them to files."""
 
 import itertools
-import json
 import time
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
@@ -11,7 +10,6 @@ from typing import Any
 import click
 
 from ..bundle.read import open_bundle
-from ..diffusion.samplers import schedule_of
 from ..errors import ConfigError
 from ..generation.machine import machine_of
 from ..generation.memory.limit import MemoryLimit
@@ -25,16 +23,22 @@ from ..images.encode import check_channels, grid
 from ..images.formats import FORMATS
 from ..images.save import is_folder
 from ..networks.components import unet_graph
+from ..ray.cluster import connected
+from ..ray.folder import Folder
+from ..ray.workers import Model
 from ..runtime.providers.device import Device
 from ..runtime.sessions.pool import computes_in
 from .destination import archive_of, archive_options, local_or_url
 from .device_options import device_options, max_memory_option
+from .enlarging import enlarge_option
 from .from_image import device_for, recipe_in, remade
 from .half_blocks import half_blocks
 from .help_sections import SectionedCommand
 from .image_options import image_options, make_request, read_origin, samplers_help
+from .on_ray import check_ray_options, ray_option, run_on_ray
 from .output import EstimateOptions, FileOutput, FolderOptions, FolderOutput, free_names, new_folder
 from .progress import step_bar
+from .report import Outcome, json_report, network_calls, report
 from .run_requests import DEFAULT_MODEL, requests_option
 from .shards import ALL, Shard, check_shard, shard_options
 
@@ -83,6 +87,7 @@ from .shards import ALL, Shard, check_shard, shard_options
     type=click.Path(path_type=Path),
     help="Generate the images of this PNG, JPEG or WebP file again, with the options that it holds.",
 )
+@enlarge_option
 @click.option("--gif", is_flag=True, help="Also write an animation of the denoising, beside the image file.")
 @click.option(
     "--save-every",
@@ -90,6 +95,7 @@ from .shards import ALL, Shard, check_shard, shard_options
     metavar="K",
     help="Also write the estimate of x_0 after every K network calls, as PNG files.",
 )
+@ray_option
 @click.option("--show", is_flag=True, help="Show the images in the terminal.")
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 @click.option("--json", "as_json", is_flag=True, envvar="DDIM_EDGE_RUN_JSON", help="Print one machine-readable line.")
@@ -112,8 +118,10 @@ def run_command(
     mask: Path | None,
     latents: Path | None,
     control_image: tuple[Path, ...],
+    enlarge: int | None,
     gif: bool,
     save_every: int | None,
+    ray: str | None,
     show: bool,
     quiet: bool,
     as_json: bool,
@@ -137,6 +145,16 @@ def run_command(
     """
     output = local_or_url(output)
     check_shard(shard, output)
+    if ray is not None:
+        refused = {
+            "warmup": warmup,
+            "gif": gif,
+            "enlarge": enlarge,
+            "save_every": save_every,
+            "show": show,
+            "shard": shard,
+        }
+        check_ray_options(ray, output, {**refused, "archive": archive})
     recipe = recipe_in(from_image, choices) if from_image else {}
     device = device_for(recipe, device) if recipe else device
     bundle = open_bundle(model or recipe.get("model", DEFAULT_MODEL))
@@ -158,10 +176,17 @@ def run_command(
     estimates = EstimateOptions(animate=gif, every=save_every)
     # A recipe has the model's hash, which is computed while networks are opened.
     used = partial(recipe_of, bundle, request, precision=computes_in(unet_graph(bundle), device))
+    if ray is not None:
+        with connected(ray):
+            folder = Folder.at(target, used(), f".{file_format}", png_level, mixed_machines)
+            there = Model.of(bundle, device, low_memory, max_memory)
+            outcome = run_on_ray(there, request, folder, visible=not quiet)
+        _tell(outcome, request, used, quiet, as_json)
+        return
     tars = archive_of(archive, images_per_tar, request, target, estimates)
     options = FolderOptions(lambda: None if mixed_machines else machine_of(pipeline), shard or ALL, png_level, tars)
     free, index = None if output else names, recipe.get("index")
-    destination = _destination(target, used, index, file_format, estimates, options, free)
+    destination = _destination(target, used, index, file_format, estimates, options, free, enlarge)
     # Networks can have gigabytes: they are opened after all other checks.
     pipeline = Pipeline(bundle, device, low_memory=low_memory, max_memory=max_memory, request=request)
     pipeline.check(request)
@@ -170,8 +195,8 @@ def run_command(
     seconds = _run(pipeline, request, destination, visible=not quiet)
     if show and isinstance(destination, FileOutput):
         click.echo(half_blocks(grid(destination.images)), color=True)
-    if not quiet:
-        click.echo(_report(pipeline, request, destination, seconds, as_json))
+    outcome = Outcome(str(destination.path), destination.num_made, pipeline.provider, seconds)
+    _tell(outcome, request, used, quiet, as_json)
 
 
 def _within(limit: MemoryLimit, request: Request, *, turns: bool | None, again: bool, tiling: bool | None) -> Request:
@@ -190,10 +215,13 @@ def _destination(
     estimates: EstimateOptions,
     options: FolderOptions,
     other_names: Iterator[Path] | None,
+    enlarge: int | None,
 ) -> FileOutput | FolderOutput:
     """Where the images go. With ``other_names``, the user gave no --output: nothing that exists is replaced."""
     if not is_folder(target):
-        return FileOutput(Path(target), recipe, index, estimates, other_names, options.png_level)
+        return FileOutput(Path(target), recipe, index, estimates, other_names, options.png_level, enlarge)
+    if enlarge is not None:
+        raise ConfigError("--enlarge is for one picture file: give a file, not a folder, as --output")
     if estimates.animate:
         raise ConfigError("--gif animates one image file: give a file, not a folder, as --output")
     folder = target if other_names is None else str(new_folder(itertools.chain([Path(target)], other_names)))
@@ -205,7 +233,7 @@ def _run(pipeline: Pipeline, request: Request, destination: FileOutput | FolderO
     chunks = destination.chunks(request)
     began = time.perf_counter()
     try:
-        with step_bar(len(chunks) * _calls(request), visible=visible) as advance:
+        with step_bar(len(chunks) * network_calls(request), visible=visible) as advance:
             for progress in pipeline.run(request, chunks):
                 destination.take(progress)
                 advance()
@@ -222,29 +250,8 @@ def _warm_up(pipeline: Pipeline, request: Request, *, visible: bool) -> None:
         warm_up(pipeline, request, advance)
 
 
-def _calls(request: Request) -> int:
-    return len(schedule_of(request.sampler, request.num_steps, request.strength).timesteps)
-
-
-def _report(
-    pipeline: Pipeline, request: Request, destination: FileOutput | FolderOutput, seconds: float, as_json: bool
-) -> str:
-    num_made = destination.num_made
-    facts = {
-        "file": str(destination.path),
-        "images": num_made,
-        "sampler": request.sampler.name,
-        "steps": request.num_steps,
-        "network_calls": _calls(request),
-        "provider": pipeline.provider,
-        "seconds": round(seconds, 3),
-        "images_per_second": round(num_made / seconds, 3),
-    }
-    if as_json:
-        return json.dumps({**facts, "recipe": pipeline.recipe(request)})
-    images = f"{num_made} image{'s' if num_made != 1 else ''}"
-    steps = f"{request.num_steps} step{'s' if request.num_steps != 1 else ''}"
-    return (
-        f"{facts['file']}  ({images}, {steps} of {request.sampler.name} on {pipeline.provider} "
-        f"in {seconds:.2f} s, {num_made / seconds:.2f} images/s)"
-    )
+def _tell(
+    outcome: Outcome, request: Request, recipe: Callable[[], Mapping[str, Any]], quiet: bool, as_json: bool
+) -> None:
+    if not quiet:
+        click.echo(json_report(outcome, request, recipe()) if as_json else report(outcome, request))

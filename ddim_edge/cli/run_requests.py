@@ -21,6 +21,7 @@ from ..generation.pipeline import Pipeline
 from ..generation.requests.option_table import Options
 from ..generation.requests.options import default_batch_size, request_of
 from ..generation.requests.request import Request
+from ..images.archive import folder_of
 from ..images.encode import check_channels
 from ..images.save import RUN_FILE, ImageFolder, is_folder
 from ..images.storage import Storage, storage_of
@@ -28,18 +29,18 @@ from ..networks.components import unet_graph
 from ..runtime.sessions.pool import computes_in
 from ..version import __version__
 from .beside import Beside
-from .destination import local_or_url
+from .destination import local_or_url, tars_of
 from .image_options import given_options
 from .output import free_names, new_folder
 from .progress import step_bar
 from .requests_table import Row, read_table
-from .shards import ALL, Shard
+from .row_pictures import RowPictures
+from .shards import ALL
 
 DEFAULT_MODEL = "fashion-mnist"
-_NOT_WITH_A_TABLE = (
-    *("num_images", "init_image", "mask", "latents", "strength", "control_image", "control_scale"),
-    *("from_image", "gif", "save_every", "show", "warmup", "archive"),
-)
+_NOT_WITH_A_TABLE = ("num_images", "latents", "from_image", "gif", "save_every", "show", "warmup", "ray")
+_COLUMNS_ONLY = {"init_image": "init_image", "mask": "mask", "control_image": "control_images"}
+"""Options of pictures, and the columns that a table has for them."""
 _IN_TURN = ("labels", "prompt")
 """Options of several values: row k has value k, and from the last one on the first again."""
 
@@ -70,6 +71,7 @@ def run_requests(path: Path, options: Mapping[str, Any]) -> None:
     table = read_table(path)
     device, bundle = options["device"], open_bundle(options["model"] or DEFAULT_MODEL)
     rows = TableRows(bundle, path, table.rows, given_options(bundle, options))
+    tars = tars_of(options["archive"], options["images_per_tar"], len(table.rows), rows.batch_size)
     largest = rows.check()
     if options["file_format"] != "npy":
         check_channels(bundle.image_shape()[0])
@@ -79,7 +81,7 @@ def run_requests(path: Path, options: Mapping[str, Any]) -> None:
         own = {"requests_sha256": table.sha256, **rows.to_json()}
         recipe = {**_model(bundle, computes_in(unet_graph(bundle), device)), **own}
         suffix, level = f".{options['file_format']}", options["png_level"]
-        return ImageFolder(folder, recipe, suffix, machine, level, lambda index: rows.recipe(pipeline, index))
+        return folder_of(tars, folder, recipe, suffix, machine, level, lambda index: rows.recipe(pipeline, index))
 
     if folder.read(RUN_FILE, 1) is not None:  # another run's is an error before networks are opened
         open_folder(None)
@@ -88,7 +90,8 @@ def run_requests(path: Path, options: Mapping[str, Any]) -> None:
     )
     images = open_folder(None if options["mixed_machines"] else machine_of(pipeline))
     began = time.perf_counter()
-    made = _make(pipeline, rows, images, options["shard"] or ALL, visible=not options["quiet"])
+    mine = (options["shard"] or ALL).of(rows.chunks(), tars)
+    made = _make(pipeline, rows, images, mine, visible=not options["quiet"])
     if not options["quiet"]:
         click.echo(_report(pipeline, folder, made, time.perf_counter() - began, as_json=options["as_json"]))
 
@@ -104,6 +107,7 @@ class TableRows:
         self._bundle, self._path, self._rows, self._common = bundle, path, rows, dict(common)
         self.batch_size = self._common.pop("batch_size", default_batch_size(bundle))
         whole_number("batch_size", self.batch_size, low=1)
+        self._heads, self._pictures = (RowPictures(bundle, path.parent, heads=heads) for heads in (True, False))
 
     def check(self) -> Request:
         """Raise ConfigError for a row that the model does not support. Returns a batch of the largest image."""
@@ -114,7 +118,7 @@ class TableRows:
 
     def _checked(self, index: int) -> Request:
         try:
-            return request_of(self._bundle, self.options(index))
+            return request_of(self._bundle, self._options(index, self._heads))
         except ConfigError as error:
             raise ConfigError(f"{self._path}, row {index + 1}: {error}") from None
 
@@ -122,17 +126,20 @@ class TableRows:
         _, height, width = self._bundle.image_shape(request.height, request.width)
         return height * width
 
-    def options(self, index: int) -> Options:
+    def _options(self, index: int, pictures: RowPictures) -> Options:
         """The generation options of a row, from 0 on."""
         common = {"labels": range(len(self._bundle.labels)), **self._common}
         turns = {name: [common[name][index % len(common[name])]] for name in _IN_TURN if common.get(name)}
         seed = self._common.get("seed", 0) + index
-        given = {**self._common, **turns, "seed": seed, **self._rows[index]}
+        given = pictures.options({**self._common, **turns, "seed": seed, **self._rows[index]})
         return cast(Options, {**given, "num_images": 1, "batch_size": 1})
 
     def alone(self, pipeline: Pipeline, index: int) -> Request:
-        """The request of a row, from 0 on."""
-        return pipeline.request(**self.options(index))
+        """The request of a row, from 0 on. ConfigError for a picture that cannot be read."""
+        try:
+            return pipeline.request(**self._options(index, self._pictures))
+        except ConfigError as error:
+            raise ConfigError(f"{self._path}, row {index + 1}: {error}") from None
 
     def recipe(self, pipeline: Pipeline, index: int) -> Mapping[str, Any]:
         """What makes the image of a row, from 0 on, again."""
@@ -148,12 +155,11 @@ class TableRows:
         return {"num_images": len(self._rows), "batch_size": self.batch_size, "options": _plain(self._common)}
 
 
-def _make(pipeline: Pipeline, rows: TableRows, folder: ImageFolder, shard: Shard, *, visible: bool) -> int:
-    """Make the batches of the shard that miss an image; returns the number of images. PredictionError if some failed.
+def _make(pipeline: Pipeline, rows: TableRows, folder: ImageFolder, mine: Sequence[range], *, visible: bool) -> int:
+    """Make those of the batches that miss an image; returns the number of images. PredictionError if some failed.
 
     A whole batch is made again, so that its images are the same however often the run was interrupted.
     """
-    mine = shard.of(rows.chunks())
     chunks = [chunk for chunk in mine if not all(map(folder.holds, chunk))]
     total, failed, written = sum(map(len, chunks)), list[str](), Beside()
     try:
@@ -186,11 +192,18 @@ def _interruption_message(folder: ImageFolder, chunks: Sequence[range]) -> str:
 def _check_options(options: Mapping[str, Any]) -> None:
     for name in _NOT_WITH_A_TABLE:
         if options[name] not in (None, False, ()):
+            raise ConfigError(f"--requests makes an image for each row of the table: leave {_flag(name)} out")
+    for name, column in _COLUMNS_ONLY.items():
+        if options[name]:
             raise ConfigError(
-                f"--requests makes an image a row, from noise alone: leave --{name.replace('_', '-')} out"
+                f"--requests reads paths of pictures from the table: give {column} there, not {_flag(name)}"
             )
     if options["output"] is not None and not is_folder(options["output"]):
         raise ConfigError("--requests writes a file for each row: give a folder as --output, such as --output images/")
+
+
+def _flag(parameter: str) -> str:
+    return f"--{parameter.replace('_', '-')}"
 
 
 def _folder(bundle: Bundle, output: str | None) -> Storage:

@@ -1,8 +1,10 @@
 """``ddim-edge serve``: serves models over HTTP."""
 
+import socket
 import warnings
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -13,6 +15,7 @@ from .api_key_file import KEY_VARIABLE, api_key_in
 from .device_options import device_options, max_memory_option
 from .environment import RepeatableOption
 from .help_sections import SectionedCommand
+from .serve_limits import limit_options
 
 DEFAULT_MODEL = "fashion-mnist"
 
@@ -21,6 +24,12 @@ DEFAULT_MODEL = "fashion-mnist"
 @click.argument("models", nargs=-1, metavar="[MODEL]…")
 @click.option("--host", default="127.0.0.1", help="Address to listen on.")
 @click.option("--port", type=click.IntRange(0, 65535), default=8000, help="Port to listen on; 0 takes a free one.")
+@click.option(
+    "--workers",
+    type=click.IntRange(1),
+    default=1,
+    help="Number of processes that serve on the port, with a share of the cores each; more than one need a --store.",
+)
 @device_options
 @click.option(
     "--max-rows",
@@ -54,6 +63,17 @@ DEFAULT_MODEL = "fashion-mnist"
     help="Where jobs and images with a URL are kept: memory, sqlite:FILE for processes of one machine, "
     "redis://HOST:PORT for any.",
 )
+@click.option(
+    "--store-images",
+    metavar="URL",
+    help="With redis://: a folder, as s3://bucket/folder/, for images and results of 64 KiB and more.",
+)
+@click.option(
+    "--cache-results",
+    metavar="SIZE",
+    help="Size of a cache of finished images in memory, such as 256MB: a request that is repeated with its seed is "
+    "answered at once.  [default: no cache]",
+)
 @click.option("--no-jobs", is_flag=True, help="With redis://: leave the jobs to ddim-edge worker.")
 @click.option(
     "--max-models",
@@ -61,30 +81,7 @@ DEFAULT_MODEL = "fashion-mnist"
     default=2,
     help="Maximum number of open models. The least recently used one is closed for another.",
 )
-@click.option("--max-images", type=int, default=10, help="Maximum number of images in one request.")
-@click.option("--max-steps", type=int, default=1000, help="Maximum number of steps in one request.")
-@click.option("--max-body-mb", type=click.IntRange(1), default=10, help="Maximum size of a form with pictures, in MB.")
-@click.option(
-    "--max-json-kb", type=click.IntRange(1, 1024), default=128, help="Maximum size of any other request body, in KB."
-)
-@click.option(
-    "--max-uploads-mb",
-    type=click.IntRange(1),
-    default=256,
-    help="Maximum size of all forms in memory at once, in MB. Further ones get status 503.",
-)
-@click.option(
-    "--max-connections",
-    type=click.IntRange(1),
-    default=512,
-    help="Maximum number of open connections. For a further one, the oldest without a whole request is closed.",
-)
-@click.option("--header-timeout", type=float, default=10.0, help="Maximum time of a request's header in seconds.")
-@click.option("--body-timeout", type=float, default=60.0, help="Maximum time of a request's body in seconds.")
-@click.option("--timeout", type=float, default=120.0, help="Maximum time of a request in seconds, waiting included.")
-@click.option(
-    "--job-timeout", type=float, default=3600.0, help="Maximum time of a job of /v1/jobs in seconds, waiting included."
-)
+@limit_options
 @click.option("--drain", type=float, default=30.0, help="Time in seconds to finish running requests after SIGTERM.")
 @click.option(
     "--shutdown-delay",
@@ -134,6 +131,7 @@ def serve_command(
     models: tuple[str, ...],
     host: str,
     port: int,
+    workers: int,
     device: Device,
     max_rows: int,
     max_memory: str | None,
@@ -142,18 +140,11 @@ def serve_command(
     max_per_client: int,
     keep_mb: int,
     store: str,
+    store_images: str | None,
+    cache_results: str | None,
     no_jobs: bool,
     max_models: int,
-    max_images: int,
-    max_steps: int,
-    max_body_mb: int,
-    max_json_kb: int,
-    max_uploads_mb: int,
-    max_connections: int,
-    header_timeout: float,
-    body_timeout: float,
-    timeout: float,
-    job_timeout: float,
+    limits: dict[str, Any],
     drain: float,
     shutdown_delay: float,
     warmup: bool,
@@ -178,12 +169,14 @@ def serve_command(
       ddim-edge serve
       ddim-edge serve fashion-mnist faces=my-bundle/ --port 9000
       ddim-edge serve --host 0.0.0.0 --api-key-file key.txt
+      ddim-edge serve --workers 2 --store sqlite:jobs.db
     """
     try:
         from ..serving import Settings, create_app
         from ..serving.api_keys import ApiKeys
-        from ..serving.server import listen, serve
+        from ..serving.server import serve
         from ..serving.settings import LOOPBACK, hosts_for
+        from .serve_workers import check_workers, serve_workers
     except ModuleNotFoundError as error:
         raise ConfigError(f"the server needs {error.name}: pip install 'ddim-edge[serve]'") from None
     if not log_prompts:  # the warning quotes the words that were cut off
@@ -205,20 +198,13 @@ def serve_command(
         max_per_client=max_per_client,
         keep_bytes=keep_mb * 2**20,
         store=store,
+        store_images=store_images,
+        cache_results=cache_results,
         make_jobs=not no_jobs,
         max_models=max_models,
         preload=not lazy,
         warm_up=partial(click.echo, err=True) if warmup else None,
-        max_images=max_images,
-        max_steps=max_steps,
-        max_body_bytes=max_body_mb * 2**20,
-        max_json_bytes=max_json_kb * 2**10,
-        max_uploads_bytes=max_uploads_mb * 2**20,
-        max_connections=max_connections,
-        header_timeout_s=header_timeout,
-        body_timeout_s=body_timeout,
-        timeout_s=timeout,
-        job_timeout_s=job_timeout,
+        **limits,
         drain_s=drain,
         shutdown_delay_s=shutdown_delay,
         api_key=key,
@@ -229,11 +215,26 @@ def serve_command(
         forwarded_allow_ips=forwarded_allow_ips,
         log_prompts=log_prompts,
     )
-    app = create_app(models or (DEFAULT_MODEL,), settings)
+    served = models or (DEFAULT_MODEL,)
+    if workers > 1:
+        check_workers(workers, store)
+        listener = _listen(host, port)
+        return serve_workers(workers, served, settings, listener, partial(_say_address, host, listener))
+    app = create_app(served, settings)
+    listener = _listen(host, port)
+    _say_address(host, listener)
+    return serve(app, listener)
+
+
+def _listen(host: str, port: int) -> socket.socket:
+    from ..serving.server import listen
+
     try:
-        listener = listen(host, port)
+        return listen(host, port)
     except OSError as error:
         raise ConfigError(f"cannot listen on {host}:{port}: {error.strerror}. Give another --host or --port") from None
+
+
+def _say_address(host: str, listener: socket.socket) -> None:
     shown = f"[{host}]" if ":" in host else host
     click.echo(f"ddim-edge listens on http://{shown}:{listener.getsockname()[1]}", err=True)
-    return serve(app, listener)

@@ -9,6 +9,7 @@ from typing import Any, Self
 import click
 
 from ..errors import ConfigError, shown
+from ..images.archive import Archive
 from ..images.save import is_folder
 
 _DIGITS = 9
@@ -34,8 +35,11 @@ class Shard:
             raise ConfigError(f"--shard {text}: shards are numbered from 0, those of {count} are 0 to {count - 1}")
         return cls(index, count)
 
-    def of(self, chunks: Iterable[range]) -> list[range]:
-        """The shard's part of a run's batches."""
+    def of(self, chunks: Iterable[range], archive: Archive | None = None) -> list[range]:
+        """The shard's part of a run's batches: those of every ``count``-th batch, or tar file of ``archive``."""
+        if archive is not None:
+            firsts = {tar.start for tar in self.of(archive.tars())}
+            return [chunk for chunk in chunks if archive.tar_of(chunk.start).start in firsts]
         return [chunk for number, chunk in enumerate(chunks) if number % self.count == self.index]
 
     def __str__(self) -> str:

@@ -1,6 +1,7 @@
 """``ddim-edge worker``: makes the jobs of a shared store."""
 
 import warnings
+from functools import partial
 
 import click
 
@@ -13,6 +14,7 @@ from .device_options import device_options, max_memory_option
 @click.command("worker")
 @click.argument("models", nargs=-1, required=True, metavar="MODEL…")
 @click.option("--store", required=True, metavar="STORE", help="The store of the servers: redis://HOST:PORT.")
+@click.option("--store-images", metavar="URL", help="The folder for large images and results, as the servers have it.")
 @device_options
 @click.option("--max-rows", type=int, default=16, help="Maximum number of rows in one network call, and of jobs.")
 @max_memory_option
@@ -30,6 +32,7 @@ from .device_options import device_options, max_memory_option
 def worker_command(
     models: tuple[str, ...],
     store: str,
+    store_images: str | None,
     device: Device,
     max_rows: int,
     max_memory: str | None,
@@ -58,6 +61,7 @@ def worker_command(
     settings = Settings(
         provider=device,
         store=store,
+        store_images=store_images,
         max_rows=max_rows,
         max_memory=max_memory,
         max_models=max_models,
@@ -67,4 +71,4 @@ def worker_command(
         drain_s=drain,
         preload=not lazy,
     )
-    return work(models, settings)
+    return work(models, settings, partial(click.echo, f"ddim-edge makes jobs of {', '.join(models)}", err=True))

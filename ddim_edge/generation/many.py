@@ -9,8 +9,7 @@ from typing import Any, NamedTuple
 from ..arrays import Pixels
 from ..bundle.bundle import Bundle
 from ..errors import ConfigError, shown
-from ..files import write_file
-from ..images.save import file_bytes
+from ..images.save import save_file
 from ..networks.components import Components
 from ..networks.denoiser import Denoiser
 from ..networks.safety_checker import warn_unsafe
@@ -45,10 +44,9 @@ class MadeImage:
         assert self.pixels is not None
         return self.pixels
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
-        """Write it to a ``.png`` file, which carries the recipe, or to a ``.npy`` file. Raises as ``Result.save``."""
-        target = Path(path)
-        return write_file(target, file_bytes(target, self.image[None], self.recipe))
+    def save(self, path: str | os.PathLike[str]) -> Path | str:
+        """Write it to one file, as ``Result.save`` does: a ``.png`` file carries the recipe. May be a URL, too."""
+        return save_file(path, self.image[None], self.recipe)
 
 
 class Model(NamedTuple):

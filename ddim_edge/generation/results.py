@@ -9,9 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..arrays import Pixels, Sample
-from ..files import write_file
 from ..images.encode import to_pixels
-from ..images.save import ImageFolder, file_bytes, is_folder
+from ..images.save import ImageFolder, is_folder, local_or_url, save_file
+from ..images.storage import storage_of
 from .engine import Job
 
 
@@ -55,16 +55,18 @@ class Result:
     provider: str
     is_safe: tuple[bool, ...] | None = None
 
-    def save(self, path: str | os.PathLike[str]) -> Path:
+    def save(self, path: str | os.PathLike[str]) -> Path | str:
         """Write a grid to a ``.png``, ``.jpg`` or ``.webp`` file, all images to ``.npy``, or PNG files to a folder.
 
-        A path without a suffix, or with a slash at its end, is a folder. Files are written whole or not at all. Raises
-        OutputError if they cannot be written, ConfigError for another suffix.
+        A path without a suffix, or with a slash at its end, is a folder. It may be a URL of a store, such as
+        ``s3://bucket/out.png`` (extra ``remote``). Files are written whole or not at all. Returns the path, or the URL
+        as text. Raises OutputError if they cannot be written, ConfigError for another suffix, and for a URL that cannot
+        be used.
         """
-        target = Path(path)
         if not is_folder(path):
-            return write_file(target, file_bytes(target, self.images, self.recipe))
-        folder = ImageFolder(target, self.recipe)
+            return save_file(path, self.images, self.recipe)
+        target = local_or_url(path)
+        folder = ImageFolder(storage_of(target), self.recipe)
         for index, image in enumerate(self.images):
             folder.add(index, image)
         return target

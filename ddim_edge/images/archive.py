@@ -1,5 +1,6 @@
 """Archives of a run's images: tar files in the layout of webdataset, a picture and its recipe for each image."""
 
+import itertools
 import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
@@ -39,12 +40,13 @@ class Archive(NamedTuple):
 class ArchiveFolder(ImageFolder):
     """A folder of tar files, ``000000.tar`` and so on, with ``000123.png`` and ``000123.json`` for image 123.
 
-    A tar is kept in memory until its last image is there, and then written whole. Images come in order within a tar.
+    A tar is kept in memory until all its images are there, in any order, and then written whole. A tar that misses
+    images when the first of another one comes is dropped.
     """
 
     def __init__(self, archive: Archive, *arguments: Any) -> None:
         self.archive = archive
-        self._members: list[tuple[str, bytes]] = []
+        self._members: dict[int, list[tuple[str, bytes]]] = {}
         super().__init__(*arguments)
 
     def _facts(self) -> Mapping[str, Any]:
@@ -58,9 +60,17 @@ class ArchiveFolder(ImageFolder):
         return self.storage.holds(self._tar_name(index), {})
 
     def add(self, index: int, image: Pixels) -> None:
-        """Add an image, uint8 (H, W, C), to its tar. The tar's last image has the tar written."""
-        recipe = json.dumps(self._recipe_of(index)).encode()
-        self._members += [(self.name(index), self._contents(index, image)), (f"{index:06d}.json", recipe)]
-        if index == self.archive.tar_of(index)[-1]:
-            self.storage.write(self._tar_name(index), tar_bytes(self._members))
-            self._members = []
+        """Add an image, uint8 (H, W, C), to its tar. The last one that was missing has the tar written."""
+        tar, recipe = self.archive.tar_of(index), json.dumps(self._recipe_of(index)).encode()
+        if not self._members.keys() <= set(tar):
+            self._members = {}
+        self._members[index] = [(self.name(index), self._contents(index, image)), (f"{index:06d}.json", recipe)]
+        if len(self._members) == len(tar):
+            members = itertools.chain(*(self._members[each] for each in tar))
+            self.storage.write(self._tar_name(index), tar_bytes(members))
+            self._members = {}
+
+
+def folder_of(archive: Archive | None, *arguments: Any) -> ImageFolder:
+    """A folder of single files, or with ``archive`` of tar files; ``arguments`` are those of ImageFolder."""
+    return ImageFolder(*arguments) if archive is None else ArchiveFolder(archive, *arguments)

@@ -54,14 +54,19 @@ def _planes(pixels: Pixels) -> Sample:
 
 def read_mask(path: str | os.PathLike[str], shape: Shape) -> NDArray[np.bool_]:
     """Read a mask file: True where it is white, bool (1, 1, H, W). ConfigError where its size is not the model's."""
-    _, height, width = shape
     picture = _open(path)
+    check_mask_size(picture, path, shape)
+    return (np.asarray(_in_mode(picture, "L")) > 127)[None, None]
+
+
+def check_mask_size(picture: Image.Image, path: str | os.PathLike[str], shape: Shape) -> None:
+    """Raise ConfigError for a mask whose size is not that of images of ``shape`` (C, H, W)."""
+    _, height, width = shape
     if picture.size != (width, height):
         raise ConfigError(
             f"the mask {path} has {picture.width}x{picture.height} pixels, and the model's images have "
             f"{width}x{height}: make it that size"
         )
-    return (np.asarray(_in_mode(picture, "L")) > 127)[None, None]
 
 
 def _open(path: str | os.PathLike[str]) -> Image.Image:

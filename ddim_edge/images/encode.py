@@ -18,6 +18,8 @@ from .exif_recipe import recipe_in_exif
 from .open_picture import open_picture
 
 RECIPE_KEY = "ddim-edge"
+_PNG_HEADER = 33
+"""Bytes of a PNG file's signature and its first chunk, IHDR; what stands before the pixels may follow it."""
 
 
 def to_pixels(sample: Sample) -> Pixels:
@@ -37,6 +39,11 @@ def grid(images: Pixels) -> Pixels:
     return tiles.reshape(rows * height, columns * width, channels)
 
 
+def enlarged(images: Pixels, factor: int) -> Pixels:
+    """Repeat each pixel of images, uint8 (N, H, W, C), ``factor`` times in height and width (nearest neighbour)."""
+    return images if factor == 1 else images.repeat(factor, axis=1).repeat(factor, axis=2)
+
+
 def to_pillow(image: Pixels) -> Image.Image:
     """Convert one image, uint8 (H, W, C), to Pillow's. ConfigError unless it has 1, 3 or 4 channels."""
     check_channels(image.shape[2])
@@ -49,16 +56,24 @@ def check_channels(channels: int) -> None:
         raise ConfigError(f"a picture has 1, 3 or 4 channels, not {channels}: save as npy instead")
 
 
-def png_bytes(image: Pixels, recipe: Mapping[str, Any], level: int | None = None) -> bytes:
+def png_bytes(image: Pixels, recipe: Mapping[str, Any] | None, level: int | None = None) -> bytes:
     """The contents of a PNG file: one image, uint8 (H, W, C), and ``recipe`` as JSON in the text chunk "ddim-edge".
 
-    ``level`` is zlib's level from 0 (fast) to 9 (small), None for zlib's default.
+    ``recipe``: None for a file without one. ``level`` is zlib's level from 0 (fast) to 9 (small), None for its default.
     """
-    chunk = PngImagePlugin.PngInfo()
-    chunk.add_itxt(RECIPE_KEY, _recipe_text(recipe))
     buffer = io.BytesIO()
-    to_pillow(image).save(buffer, "PNG", pnginfo=chunk, compress_level=-1 if level is None else level)
-    return buffer.getvalue()
+    to_pillow(image).save(buffer, "PNG", compress_level=-1 if level is None else level)
+    return buffer.getvalue() if recipe is None else png_with_recipe(buffer.getvalue(), recipe)
+
+
+def png_with_recipe(file: bytes, recipe: Mapping[str, Any]) -> bytes:
+    """A PNG file of ``png_bytes`` that had no recipe, with ``recipe``."""
+    text = PngImagePlugin.PngInfo()
+    text.add_itxt(RECIPE_KEY, _recipe_text(recipe))
+    chunk = io.BytesIO()
+    for name, contents, *_ in text.chunks:
+        PngImagePlugin.putchunk(chunk, name, contents)
+    return file[:_PNG_HEADER] + chunk.getvalue() + file[_PNG_HEADER:]
 
 
 def _recipe_text(recipe: Mapping[str, Any]) -> str:

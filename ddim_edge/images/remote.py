@@ -118,14 +118,14 @@ def check_url(url: str) -> None:
     """ConfigError for a URL of no store, or with a password or parameters in it, which the message does not repeat."""
     scheme, parts = url.partition("://")[0].lower(), urlsplit(url)
     if scheme not in _PACKAGES:
-        raise ConfigError(choose_from("the scheme of --output", scheme, ["file", *_PACKAGES]))
+        raise ConfigError(choose_from("the scheme of the URL", scheme, ["file", *_PACKAGES]))
     if ":" in parts.netloc or parts.query or parts.fragment:
         raise ConfigError(
-            f"--output {scheme}://… may have a bucket and a folder only: give passwords, keys and the store's address "
+            f"the URL {scheme}://… may have a bucket and a path only: give passwords, keys and the store's address "
             "as the store's own environment variables or files"
         )
     if not parts.netloc and scheme != "memory":
-        raise ConfigError(f"--output {scheme}://… needs a bucket, as in {scheme}://bucket/folder/")
+        raise ConfigError(f"the URL {scheme}://… needs a bucket, as in {scheme}://bucket/folder/")
 
 
 def _open(url: str) -> tuple[Any, str]:
@@ -136,7 +136,7 @@ def _open(url: str) -> tuple[Any, str]:
     except ImportError:
         needed = "" if package == "fsspec" else f" {package}"
         raise ConfigError(
-            f"a URL as --output needs packages that are missing: pip install 'ddim-edge[remote]'{needed}"
+            f"writing to a URL needs packages that are missing: pip install 'ddim-edge[remote]'{needed}"
         ) from None
     try:
         system, root = fsspec.core.url_to_fs(url)

@@ -9,9 +9,11 @@ from typing import Any
 from ..arrays import Pixels
 from ..config.json_file import parse_json
 from ..errors import ConfigError, OutputError, shortened
-from .encode import grid, npy_bytes
+from ..files import write_file
+from .encode import enlarged, grid, npy_bytes
 from .formats import SUFFIXES, image_bytes
-from .storage import Storage, storage_of
+from .remote import is_url
+from .storage import Storage, storage_of, without_file_scheme
 
 RUN_FILE = "run.json"
 _MACHINE = "machine"
@@ -24,12 +26,39 @@ def is_folder(path: str | os.PathLike[str]) -> bool:
     return os.path.isdir(text) or text.endswith(("/", os.sep)) or not Path(text).suffix
 
 
-def file_bytes(path: Path, images: Pixels, recipe: Mapping[str, Any], png_level: int | None = None) -> bytes:
-    """The contents of the file ``path`` for images, uint8 (N, H, W, C): the array for .npy, else a grid."""
+def file_bytes(
+    path: Path, images: Pixels, recipe: Mapping[str, Any], png_level: int | None = None, enlarge: int = 1
+) -> bytes:
+    """The contents of the file ``path`` for images, uint8 (N, H, W, C): the array for .npy, else a grid.
+
+    ``enlarge``: how often each pixel of a picture is repeated; an array has the pixels as they are.
+    """
     check_suffix(path)
     if path.suffix == ".npy":
         return npy_bytes(images)
-    return image_bytes(grid(images), path.suffix, recipe, png_level)
+    return image_bytes(grid(enlarged(images, enlarge)), path.suffix, recipe, png_level)
+
+
+def save_file(
+    path: str | os.PathLike[str], images: Pixels, recipe: Mapping[str, Any], png_level: int | None = None
+) -> Path | str:
+    """Write images, uint8 (N, H, W, C), to the file of a path or URL. Returns the path, or the URL as text.
+
+    Raises OutputError if it cannot be written, ConfigError for another suffix and for a URL that cannot be used.
+    """
+    target = local_or_url(path)
+    if isinstance(target, Path):
+        return write_file(target, file_bytes(target, images, recipe, png_level))
+    folder, _, name = target.rpartition("/")
+    storage, contents = storage_of(f"{folder}/"), file_bytes(Path(name), images, recipe, png_level)
+    storage.write(name, contents)
+    return target
+
+
+def local_or_url(path: str | os.PathLike[str]) -> Path | str:
+    """A path; text for a URL of a store."""
+    target = without_file_scheme(os.fspath(path))
+    return target if is_url(target) else Path(target)
 
 
 def check_suffix(path: Path) -> None:

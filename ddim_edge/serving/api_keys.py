@@ -38,12 +38,17 @@ class ApiKey:
     models: tuple[str, ...] | None = None
     """The models that it may use."""
 
+    def allows(self, model: str) -> bool:
+        """Whether it may use a model."""
+        return self.models is None or model in self.models
+
 
 class ApiKeys:
     """The keys of a file. Raises ConfigError if it cannot be read or is wrong."""
 
     def __init__(self, file: Path) -> None:
-        self._file, self._keys = file, read_api_keys(file)
+        self._version = _version_of(file)
+        self.file, self._keys = file, read_api_keys(file)
 
     def find(self, given: bytes) -> ApiKey | None:
         """The entry of a key that a client sent, None for a wrong one."""
@@ -55,11 +60,27 @@ class ApiKeys:
     def reload(self) -> None:
         """Read the file again; one that is wrong is logged, and the keys stay as they are."""
         try:
-            self._keys = read_api_keys(self._file)
+            self._keys = read_api_keys(self.file)
         except ConfigError as error:
             LOG.error("the API keys stay as they are: %s", error)
         else:
             LOG.info("%d API keys have been read again", len(self._keys))
+
+    def reload_if_changed(self) -> None:
+        """Read the file again if it is another one than before, or has changed."""
+        version = _version_of(self.file)
+        if version != self._version:
+            self._version = version
+            self.reload()
+
+
+def _version_of(file: Path) -> tuple[int, ...]:
+    """What differs where a file has changed; empty where it cannot be read."""
+    try:
+        found = file.stat()
+    except OSError:
+        return ()
+    return found.st_ino, found.st_size, found.st_mtime_ns
 
 
 def read_api_keys(file: Path) -> tuple[ApiKey, ...]:

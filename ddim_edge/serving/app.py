@@ -23,6 +23,7 @@ from .scheduling.async_engine import AsyncEngine
 from .scheduling.catalogue import Models
 from .scheduling.engine_thread import Clock
 from .settings import DEFAULTS, Settings
+from .stores.answers import AnswerStore
 from .stores.opening import open_stores
 
 
@@ -52,16 +53,16 @@ def create_app(
     for router in routers:
         app.include_router(router)
     error_responses.install(app, [route for router in routers for route in router.routes])
-    _add_middleware(app, engine, clock)
+    _add_middleware(app, engine, stores.answers)
     app.openapi = lambda: _openapi_document(app, settings)  # type: ignore[method-assign]
     return app
 
 
-def _add_middleware(app: FastAPI, engine: AsyncEngine, clock: Clock) -> None:
+def _add_middleware(app: FastAPI, engine: AsyncEngine, answers: AnswerStore) -> None:
     """The one that is added last sees a request first."""
     settings = engine.settings
     app.add_middleware(HeadMiddleware)
-    app.add_middleware(IdempotencyMiddleware, settings=settings, clock=clock)
+    app.add_middleware(IdempotencyMiddleware, settings=settings, answers=answers)
     app.add_middleware(BodyLimitMiddleware, settings=settings)
     app.add_middleware(SecurityMiddleware, settings=settings)
     if settings.cors_origins:

@@ -10,7 +10,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 from types import FrameType
 
@@ -46,9 +46,11 @@ class Server(uvicorn.Server):
     ``shutdown_delay_s`` seconds after the signal.
     """
 
-    def __init__(self, config: uvicorn.Config, engine: AsyncEngine) -> None:
+    def __init__(
+        self, config: uvicorn.Config, engine: AsyncEngine, on_ready: Callable[[], None] = lambda: None
+    ) -> None:
         super().__init__(config)
-        self.engine, self._drain_at, self._reload = engine, math.inf, False
+        self.engine, self._on_ready, self._drain_at, self._reload = engine, on_ready, math.inf, False
         engine.engine_thread.on_death = self._stop
 
     @contextlib.contextmanager
@@ -88,6 +90,7 @@ class Server(uvicorn.Server):
         await super().startup(sockets)
         for listener in sockets or []:
             listener.listen(_BACKLOG)  # uvicorn's backlog is also how many connections asyncio accepts at a time
+        self._on_ready()
 
     async def on_tick(self, counter: int) -> bool:
         """Called ten times a second: close late connections, start the drain; True to stop."""
@@ -118,15 +121,24 @@ class Server(uvicorn.Server):
         self.should_exit = True
 
 
-def serve(app: FastAPI, listener: socket.socket) -> int:
+def serve(
+    app: FastAPI,
+    listener: socket.socket,
+    *,
+    accepted_at_once: int = ACCEPTED_AT_ONCE,
+    on_ready: Callable[[], None] = lambda: None,
+) -> int:
     """Serve until a signal; returns the exit code: 0, or 1 if the engine thread failed.
+
+    ``accepted_at_once``: how many connections are taken from the socket at a time, 1 where other processes take some,
+    too. ``on_ready`` is called when connections are accepted.
 
     After a signal, the process itself ends some seconds after the drain, whatever hangs in it.
     """
     engine: AsyncEngine = app.state.engine
     log_to_stderr(engine.settings.log_prompts)
     sys.setswitchinterval(SWITCH_S)
-    Server(_config(app, engine.settings), engine).run(sockets=[listener])
+    Server(_config(app, engine.settings, accepted_at_once), engine, on_ready).run(sockets=[listener])
     return 0 if engine.engine_thread.alive else EXIT_ENGINE_FAILED
 
 
@@ -146,7 +158,7 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
+def _config(app: FastAPI, settings: Settings, accepted_at_once: int = ACCEPTED_AT_ONCE) -> uvicorn.Config:
     limits = Limits(most_connections(settings.max_connections), settings.header_timeout_s)
     return uvicorn.Config(
         app,
@@ -155,7 +167,7 @@ def _config(app: FastAPI, settings: Settings) -> uvicorn.Config:
         access_log=False,
         log_config=None,
         server_header=False,
-        backlog=ACCEPTED_AT_ONCE,
+        backlog=accepted_at_once,
         root_path=settings.root_path,
         forwarded_allow_ips=settings.forwarded_allow_ips,
         timeout_graceful_shutdown=math.ceil(settings.drain_s + _ANSWER_S),

@@ -2,16 +2,18 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
+from pathlib import Path
 from typing import Any
 
 from ..config.byte_count import byte_count
 from ..config.checks import number, whole_number
+from ..config.schema import text
 from ..errors import ConfigError, choose_from, shown
 from ..runtime.providers.device import Device
 from .api_keys import ApiKeys
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
-_NOT_IN_FILES = ("warm_up", "api_keys")
+_NOT_IN_FILES = ("warm_up",)
 """Settings that are objects of Python."""
 
 
@@ -59,6 +61,8 @@ class Settings:
     store: str = field(default="memory", repr=False)
     """Where images with a URL and jobs are kept: ``memory``, ``sqlite:FILE`` or ``redis://HOST``; all processes with
     one store answer for each other."""
+    store_images: str | None = None
+    """With ``redis://``: a folder or bucket, as ``s3://bucket/folder/``, for images and results of 64 KiB and more."""
     make_jobs: bool = True
     """Make jobs of a store that hands them out (``redis://``); if not, ``ddim-edge worker`` does."""
     keep_s: float = 3600.0
@@ -69,6 +73,8 @@ class Settings:
     """Most images with a URL (``response_format: url``) that are kept; the oldest is deleted first."""
     keep_bytes: int = 256 * 2**20
     """Most bytes of the ended jobs that are kept, and as many of the images; the newest one is always kept."""
+    cache_results: int | str | None = None
+    """Size of the cache of finished images in memory: bytes, or text such as 256MB; None for no cache."""
     drain_s: float = 30.0
     """Seconds that running requests get to finish after SIGTERM."""
     shutdown_delay_s: float = 0.0
@@ -100,6 +106,8 @@ class Settings:
         whole_number("max_json_bytes", self.max_json_bytes, low=1, high=2**20)
         if self.max_memory is not None:
             byte_count("max_memory", self.max_memory)
+        if self.cache_results is not None:
+            byte_count("cache_results", self.cache_results)
         if self.max_memory_bytes is not None:
             whole_number("max_memory_bytes", self.max_memory_bytes, low=1)
         for name in ("timeout_s", "job_timeout_s", "keep_s", "header_timeout_s", "body_timeout_s", "drain_s",
@@ -113,6 +121,11 @@ class Settings:
             raise ConfigError(f"root_path must start with / and not end with it, not {shown(self.root_path)}")
 
     @property
+    def cache_bytes(self) -> int | None:
+        """The size of the cache of finished images; None for no cache."""
+        return None if self.cache_results is None else byte_count("cache_results", self.cache_results)
+
+    @property
     def needs_key(self) -> bool:
         """Whether clients must send a key."""
         return self.api_key is not None or self.api_keys is not None
@@ -124,12 +137,18 @@ class Settings:
 
 
 def settings_of(given: Mapping[str, Any]) -> Settings:
-    """The settings of a configuration file. Raises ConfigError for an unknown one or an invalid value."""
+    """The settings of a configuration file; ``api_keys`` is there the path of the file with the keys.
+
+    Raises ConfigError for an unknown one or an invalid value.
+    """
     known = [each.name for each in fields(Settings) if each.name not in _NOT_IN_FILES]
     for name in given:
         if name not in known:
             raise ConfigError(choose_from("setting", name, known))
-    return Settings(**given)
+    if given.get("api_keys") is None:
+        return Settings(**given)
+    text(4096)("api_keys", given["api_keys"])
+    return Settings(**{**given, "api_keys": ApiKeys(Path(given["api_keys"]))})
 
 
 def hosts_for(address: str, api_key: str | ApiKeys | None, allowed: Sequence[str]) -> Sequence[str] | None:

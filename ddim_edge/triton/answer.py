@@ -12,9 +12,8 @@ from typing import Any
 import numpy as np
 import triton_python_backend_utils as pb_utils
 
-from ..generation.requests.options import recipe_of
+from ..serving.http.asked import Asked, check_body
 from ..serving.http.error_responses import Internal, request_error_of
-from ..serving.http.image_response import CheckedBody, check_body
 from ..serving.scheduling.async_engine import AsyncEngine, Ticket
 from ..serving.scheduling.submission import ImageDone, Partial
 from .body import TritonBody, body_of
@@ -40,15 +39,15 @@ async def answer(engine: AsyncEngine, parameters: str, sender: Any) -> None:
 
 
 async def _send_images(engine: AsyncEngine, body: TritonBody, sender: Any) -> None:
-    checked = check_body(engine, body)
+    asked = check_body(engine, body)
     ticket = engine.submit(
-        checked.request, checked.bundle.name, timeout_s=_seconds(engine, body), partial_images=body.partial_images or 0
+        asked.request, asked.bundle.name, timeout_s=_seconds(engine, body), partial_images=body.partial_images or 0
     )
     watch = asyncio.create_task(_cancel_with(sender, ticket))
     try:
         async with contextlib.aclosing(aiter(ticket)) as events:
             async for event in events:
-                sender.send(_response(event, checked, ticket))
+                sender.send(_response(event, asked, ticket))
     finally:
         watch.cancel()
 
@@ -66,17 +65,17 @@ async def _cancel_with(sender: Any, ticket: Ticket) -> None:
     ticket.cancel()
 
 
-def _response(event: Partial | ImageDone, checked: CheckedBody, ticket: Ticket) -> "pb_utils.InferenceResponse":
-    made_by = ticket.submission
-    recipe = recipe_of(checked.bundle, checked.request, made_by.model_sha256, precision=made_by.precision)
-    text = json.dumps({**recipe, "index": event.index}).encode()
+def _response(event: Partial | ImageDone, asked: Asked, ticket: Ticket) -> "pb_utils.InferenceResponse":
+    maker = ticket.submission.maker
+    assert maker is not None  # it has made an image
+    text = json.dumps(asked.recipe(event.index, maker)).encode()
     tensors = [
         tensor("image", event.image),
         tensor("recipe", np.frombuffer(text, np.uint8)),
         tensor("index", np.array([event.index], np.int32)),
         tensor("final", np.array([isinstance(event, ImageDone)])),
     ]
-    if checked.bundle.has_safety_checker:
+    if asked.bundle.has_safety_checker:
         tensors.append(tensor("is_safe", np.array([isinstance(event, ImageDone) and event.is_safe is True])))
     return pb_utils.InferenceResponse(tensors)
 

@@ -8,7 +8,10 @@ from ..serving.errors import BadRequest
 from ..serving.http.error_responses import validation_error_of
 from ..serving.http.schemas import ImageBody
 
-_OF_HTTP = ("model", "response_format", "output_format", "output_compression", "quality", "background", "labels")
+_OF_HTTP = (
+    *("model", "response_format", "output_format", "output_compression", "labels"),
+    *("quality", "style", "background", "input_fidelity", "moderation", "user"),
+)
 """Fields of the HTTP API that a request to Triton does not have: its model and its tensors are named by Triton, and a
 parameter is no list."""
 

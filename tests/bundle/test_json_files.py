@@ -26,6 +26,12 @@ FILES: dict[str, dict[str, Any]] = {
         "force_zeros_for_empty_prompt": True,
     },
     "export.json": {"source": "x", "files": {"unet/model.onnx": {"sha256": "0", "size": 1}}},
+    "generation_config.json": {
+        "num_steps": 20,
+        "height": 64,
+        "width": 64,
+        "guidance_scale": 2.5,
+    },
     "unet/config.json": {
         "in_channels": 4,
         "sample_size": [8, 8],

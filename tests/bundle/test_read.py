@@ -240,3 +240,17 @@ def test_the_bundled_models_files_are_those_that_were_exported() -> None:
     for name, said in written.items():
         contents = (folder / "fashion-mnist" / name).read_bytes()
         assert said == {"sha256": hashlib.sha256(contents).hexdigest(), "size": len(contents)}, name
+
+
+def test_the_name_of_a_repository_is_answered_with_the_commands_that_get_it() -> None:
+    with pytest.raises(ddim_edge.BundleError) as caught:
+        open_bundle("someone/sd-turbo")
+    assert "`hf download someone/sd-turbo --local-dir sd-turbo`" in str(caught.value)
+    assert "`ddim-edge export someone/sd-turbo sd-turbo`" in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["fashion", "/no/such", "./fashion", "tests/fashion"])
+def test_other_names_are_not_taken_for_repositories(name: str) -> None:
+    with pytest.raises(ddim_edge.BundleError) as caught:
+        open_bundle(name)
+    assert "hub" not in str(caught.value)

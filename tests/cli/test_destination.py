@@ -56,7 +56,7 @@ def test_shards_of_an_archive_are_whole_tars(invoke: Invoke, tmp_path: Path, tin
     ("options", "words"),
     [
         (["-o", "s3://bucket/images"], "--output as a URL names a folder: end it in /"),
-        (["-o", "ftp://host/images/"], "the scheme of --output 'ftp' is unknown"),
+        (["-o", "ftp://host/images/"], "the scheme of the URL 'ftp' is unknown"),
         (["-o", "s3://name:hunter2@bucket/images/"], "give passwords, keys and the store's address"),
         (["-o", "s3://bucket/images/"], "cannot write to s3://bucket/images/: Could not connect"),
         (["-o", "gs://bucket/images/"], "pip install gcsfs"),

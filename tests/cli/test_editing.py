@@ -83,7 +83,7 @@ def test_interpolation_to_every_kind_of_output(
         assert invoke(*command, "-o", target).code == 0
     frames = np.load(files / "way.npy")
     assert frames.shape == (5, 8, 8, 1)
-    assert pixels(files / "way.png").shape == (16, 24)
+    assert pixels(files / "way.png").shape == (256, 384)  # enlarged by 16
     assert len(list((files / "way").glob("0*.png"))) == 5
     np.testing.assert_array_equal(pixels(files / "way/000004.png"), frames[4, :, :, 0])
     with Image.open(files / "way.gif") as animation:

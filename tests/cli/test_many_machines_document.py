@@ -1,5 +1,7 @@
 """The commands in docs/many-machines.md run as they stand, with fewer images."""
 
+import contextlib
+import io
 import json
 import os
 import re
@@ -10,12 +12,13 @@ from pathlib import Path
 import fsspec
 import pytest
 
+from ddim_edge.ray.cluster import connected
 from tests.helpers.command_line import Invoke
 
 _DOCUMENT = Path(__file__).parents[2] / "docs" / "many-machines.md"
 _TEXT = _DOCUMENT.read_text(encoding="utf-8")
 _ALL_COMMANDS = re.findall(r"^ddim-edge run (.+)$", _TEXT, re.MULTILINE)
-_COMMANDS = [line for line in _ALL_COMMANDS if not re.search("s3://|--archive|--requests", line)]
+_COMMANDS = [line for line in _ALL_COMMANDS if not re.search("s3://|--archive|--requests|--ray", line)]
 _KUBERNETES = re.findall(r"^args: (\[.*\"--shard\".*\])$", _TEXT, re.MULTILINE)
 
 
@@ -75,3 +78,30 @@ def test_the_table_and_the_loop_over_requests_run(
     monkeypatch.chdir(tmp_path)
     exec(compile(code, "many-machines.md", "exec"), {})
     assert len([*tmp_path.glob("sneaker-*-0.png")]) == 8
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning:ray")
+def test_the_command_and_the_code_for_ray_run(invoke: Invoke, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a cluster of this process: another one may run on this machine."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    monkeypatch.chdir(tmp_path)
+    options = ("-n", 4, "-s", 1, "-b", 1)
+    assert invoke("run", *options, "--output", "plain/").code == 0
+    assert invoke("run", *options, "--output", "images/").code == 0
+    (tmp_path / "images" / "000002.png").unlink()
+    (line,) = (line for line in _ALL_COMMANDS if "--ray" in line)
+    code = "\n".join(re.findall(r"```python\n([^`]*ddim_edge\.ray\..*?)```", _TEXT, re.DOTALL))
+    with connected("local"), contextlib.redirect_stdout(io.StringIO()) as printed:
+        monkeypatch.setattr("ddim_edge.cli.run.connected", contextlib.nullcontext)
+        invoke("run", *shlex.split(line.replace("--ray auto", "--ray local")), *options)
+        exec(compile(code.replace("num_images=2000", "num_images=2, num_steps=1"), "many-machines.md", "exec"), {})
+    assert _contents(tmp_path / "images") == _contents(tmp_path / "plain")
+    of_command, of_request, *of_rows = printed.getvalue().splitlines()
+    assert "(1 image, 1 step" in of_command
+    assert of_request == "0 2"
+    assert [row.partition(") {")[0] for row in of_rows] == ["(1, 28, 28, 1"] * 2
+
+
+def _contents(folder: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in folder.iterdir()}

@@ -3,6 +3,7 @@
 import json
 import tracemalloc
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,7 +24,35 @@ def test_without_anything_but_a_model_it_makes_a_grid_of_sixteen(
     assert outcome.out.startswith("tiny.png  (16 images, 2 steps of ddim on ")
     with Image.open(tmp_path / "tiny.png") as picture:
         images = ddim_edge.load(tiny_bundle).generate(num_images=16, num_steps=2).images
-        np.testing.assert_array_equal(np.asarray(picture), grid(images)[:, :, 0])
+        large = np.asarray(picture)
+        np.testing.assert_array_equal(large[::16, ::16], grid(images)[:, :, 0])
+        np.testing.assert_array_equal(large, large[::16, ::16].repeat(16, 0).repeat(16, 1))
+
+
+@pytest.mark.parametrize(
+    ("arguments", "size"), [(["-n", 1], (8, 8)), (["-n", 1, "--enlarge", 3], (24, 24)), (["-n", 4], (256, 256))]
+)
+def test_a_grid_of_small_images_is_enlarged(
+    invoke: Invoke, tmp_path: Path, tiny_bundle: Path, arguments: list[Any], size: tuple[int, int]
+) -> None:
+    assert invoke("run", tiny_bundle, "--steps", 2, "-o", "x.png", *arguments).code == 0
+    with Image.open(tmp_path / "x.png") as picture:
+        assert picture.size == size
+    assert "enlarge" not in read_recipe(tmp_path / "x.png")
+
+
+def test_enlarge_1_leaves_a_grid_as_it_is(invoke: Invoke, tmp_path: Path, tiny_bundle: Path) -> None:
+    assert invoke("run", tiny_bundle, "--steps", 2, "-n", 4, "--enlarge", 1, "--gif", "-o", "x.png").code == 0
+    assert invoke("run", tiny_bundle, "--steps", 2, "-n", 1, "--gif", "-o", "y.png").code == 0
+    sizes = {}
+    for name in ("x.png", "x.gif", "y.png", "y.gif"):
+        with Image.open(tmp_path / name) as picture:
+            sizes[name] = picture.size
+    assert sizes == {"x.png": (16, 16), "x.gif": (16, 16), "y.png": (8, 8), "y.gif": (128, 128)}
+
+
+def test_enlarge_is_not_for_folders(invoke: Invoke, tiny_bundle: Path) -> None:
+    assert invoke("run", tiny_bundle, "--enlarge", 2, "-o", "images/").failed_with("--enlarge is for one picture file")
 
 
 def test_the_bundled_model_needs_no_argument(invoke: Invoke, tmp_path: Path) -> None:

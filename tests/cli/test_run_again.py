@@ -57,7 +57,7 @@ def test_the_precision_comes_again(invoke: Invoke, tmp_path: Path, tiny_bundle: 
     assert invoke("run", "--from-image", "one.png", "-p", "openvino", "-o", "two.png").code == 0
     assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
     other = invoke("run", "--from-image", "one.png", "-p", "openvino", "--precision", "float32", "-o", "two.png")
-    assert other.failed_with("the PNG was made in float16: leave --precision out")
+    assert other.failed_with("the picture was made in float16: leave --precision out")
     assert invoke("run", "--from-image", "one.png", "-p", "cpu").failed_with("was made in float16: cpu computes in")
     assert invoke("run", "--from-image", "one.png").failed_with("precision float16 needs a provider by name")
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import tarfile
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from ddim_edge.cli.requests_table import COLUMNS, read_table
 from ddim_edge.errors import ConfigError
 from ddim_edge.images.encode import read_recipe
 from tests.helpers.command_line import Invoke
+from tests.helpers.tiny_bundles import tiny_model, write_bundle
 
 TABLE = "labels,seed,num_steps,guidance_scale\ndog,5,4,2\ncat,,,\n,7,3,\ncat,,2,1.5\n,,,\n"
 CHUNKS = ("--steps", 3, "--batch-size", 2, "--quiet")
@@ -178,4 +180,30 @@ def test_a_column_is_an_option_of_one_image() -> None:
     assert {"prompt", "labels", "seed", "num_steps", "guidance_scale", "height", "width", "sampler", "eta"} <= {
         *COLUMNS
     }
-    assert not {"num_images", "batch_size", "origin", "control_images"} & {*COLUMNS}
+    assert not {"num_images", "batch_size", "origin"} & {*COLUMNS}
+
+
+def test_tar_files_of_rows(invoke: Invoke, table: Path, tiny_bundle: Path, tmp_path: Path) -> None:
+    command = ("run", tiny_bundle, "--requests", table, *CHUNKS, "--archive", "webdataset", "--images-per-tar", 3)
+    assert invoke(*command, "--output", tmp_path / "whole/").code == 0
+    whole = files(tmp_path / "whole")
+    assert sorted(whole) == ["000000.tar", "000001.tar", "000002.tar", "run.json"]
+    with tarfile.open(tmp_path / "whole" / "000000.tar") as tar:
+        assert tar.getnames() == ["000000.png", "000000.json", "000001.png", "000001.json"]
+        recipe = tar.extractfile("000001.json")
+        assert recipe is not None
+        assert json.load(recipe)["seed"] == 1
+    assert invoke(*command, "--output", tmp_path / "parts/", "--shard", "1/2").code == 0
+    assert sorted(files(tmp_path / "parts")) == ["000001.tar", "run.json"]
+    assert invoke(*command, "--output", tmp_path / "parts/").code == 0
+    assert files(tmp_path / "parts") == whole
+
+
+def test_a_tar_with_a_row_that_fails_is_not_written(invoke: Invoke, tmp_path: Path) -> None:
+    bundle = write_bundle(tmp_path / "bundle", tiny_model(nan_at=(0, 1)))
+    table = write(tmp_path, "t.csv", "labels,num_steps\ncat,1\ncat,1\ndog,1\ncat,1\ncat,1\n")
+    tars = ("--archive", "webdataset", "--images-per-tar", 2)
+    outcome = invoke("run", bundle, "--requests", table, *CHUNKS, *tars, "--output", tmp_path / "out/")
+    assert (outcome.code, outcome.err.count("\n")) == (1, 1)
+    assert "row 3" in outcome.err
+    assert sorted(files(tmp_path / "out")) == ["000000.tar", "000002.tar", "run.json"]

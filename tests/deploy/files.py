@@ -82,3 +82,5 @@ def _words_of(path: Path) -> Iterator[list[str]]:
 def _words_of_document(document: dict[str, Any]) -> Iterator[list[str]]:
     yield from (container["args"] for pod in pods(document) for container in pod["containers"] if "args" in container)
     yield from (service["command"] for service in document.get("services", {}).values())
+    if document.get("kind") == "RayJob":
+        yield shlex.split(document["spec"]["entrypoint"])[1:]

@@ -12,7 +12,7 @@ import pytest
 from tests.deploy.files import DOCKERFILES, ROOT, YAML_FILES, documents
 
 TOOLS = os.environ.get("DDIM_EDGE_DEPLOY_TOOLS")
-CUSTOM = ("ScaledObject", "PodMonitor", "RayService", "Kustomization")
+CUSTOM = ("ScaledObject", "PodMonitor", "RayService", "RayJob", "Kustomization")
 """Kinds whose schema comes with their operator, not with Kubernetes."""
 
 pytestmark = pytest.mark.skipif(not TOOLS, reason="DDIM_EDGE_DEPLOY_TOOLS names no folder: make test-deploy")

@@ -98,7 +98,7 @@ def test_an_image_runs_as_a_user_without_rights_and_from_a_built_wheel(path: Pat
 
 def test_pods_get_no_variables_of_services_which_the_program_would_refuse() -> None:
     pods = all_pods()
-    assert len(pods) == 4
+    assert len(pods) == 6
     for pod in pods:
         assert pod["enableServiceLinks"] is False
 
@@ -139,8 +139,7 @@ def test_ray_serve_takes_the_configuration() -> None:
     (config,) = ServeDeploySchema(**yaml.safe_load(service["spec"]["serveConfigV2"])).applications
     module, _, function = config.import_path.partition(":")
     assert (module, function) == (application.__name__, application.build.__name__)
-    arguments = application.Arguments(**config.args)
-    settings_of(arguments.settings)
+    application.build(config.args)
     names = [each.name for each in config.deployments]
     assert names == [application.deployment_of(settings_of({})).name]
 

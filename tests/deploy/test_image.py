@@ -7,7 +7,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -29,7 +29,7 @@ Buildah = Callable[..., str]
 
 
 @pytest.fixture(scope="module")
-def buildah(tmp_path_factory: pytest.TempPathFactory) -> Buildah:
+def buildah(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Buildah]:
     """Buildah's commands on the storage that has the image."""
     work = tmp_path_factory.mktemp("image")
     subprocess.run([DEPLOY / "docker/without-registry.sh", work], check=True, capture_output=True, timeout=1200)
@@ -39,7 +39,15 @@ def buildah(tmp_path_factory: pytest.TempPathFactory) -> Buildah:
         command = ["buildah", "--root", f"{work}/storage", "--runroot", f"{work}/runroot", *arguments]
         return subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=300).stdout
 
-    return call
+    yield call
+    _unmount(work)
+
+
+def _unmount(work: Path) -> None:
+    """Unmount what Buildah has mounted: pytest could not remove the folder, and would warn in every later run."""
+    lines = Path("/proc/self/mounts").read_text().splitlines()
+    mounted = [line.split()[1] for line in lines if line.split()[1].startswith(f"{work}/")]
+    subprocess.run(["umount", *reversed(mounted)], check=True)
 
 
 @pytest.fixture(scope="module")

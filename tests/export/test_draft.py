@@ -121,3 +121,16 @@ def test_json_that_is_nested_too_deeply(file: str, spoilt: SourceOf) -> None:
     source = spoilt("stable-diffusion")
     (source / file).write_text('{"a":' * 100_000)
     refused(source, "is nested too deeply")
+
+
+@pytest.mark.parametrize(
+    ("defaults", "message"),
+    [
+        ({"guidance": 3}, r"default 'guidance' is unknown\. Did you mean 'guidance_scale'"),
+        ({"num_steps": 0}, "the model's defaults: num_steps must be"),
+        ({"num_steps": 2000}, "the bundle would not run: .*generation_config.json: .* from 1 to 1000"),
+        ({"height": 63}, "the bundle would not run: .*generation_config.json: .*multiple"),
+    ],
+)
+def test_defaults_that_the_model_does_not_support(defaults: dict[str, Any], message: str, spoilt: SourceOf) -> None:
+    refused(spoilt("stable-diffusion"), message, defaults=defaults)

@@ -234,3 +234,19 @@ def test_without_the_extra_one_line_names_it(
             cli, ["export", str(unet_folder), str(tmp_path / "out"), "--assume-ddim"], catch_exceptions=False
         )
     assert str(caught.value) == (f"export needs {package}, which is not installed: pip install 'ddim-edge[export]'")
+
+
+@pytest.mark.usefixtures("untraced")
+def test_the_authors_defaults_are_a_file_of_the_bundle(pipeline_folder: Path, tmp_path: Path) -> None:
+    arguments = ["export", str(pipeline_folder), str(tmp_path / "out"), "--no-build"]
+    given = ["--default", "guidance_scale=2.5", "--default", "num_steps=12"]
+    assert CliRunner().invoke(cli, [*arguments, *given]).exit_code == 0
+    written = json.loads((tmp_path / "out" / "generation_config.json").read_text())
+    assert written == {"num_steps": 12, "guidance_scale": 2.5}
+    assert "generation_config.json" in json.loads((tmp_path / "out" / "export.json").read_text())["files"]
+
+
+@pytest.mark.usefixtures("untraced")
+def test_without_defaults_there_is_no_such_file(pipeline_folder: Path, tmp_path: Path) -> None:
+    export_folder(pipeline_folder, tmp_path / "out")
+    assert not (tmp_path / "out" / "generation_config.json").exists()

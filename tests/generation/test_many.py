@@ -133,6 +133,6 @@ def test_rows_per_call_of_a_request_limit_the_calls(counted: tuple[ddim_edge.Pip
 def test_the_file_has_a_recipe_of_its_own(pipeline: ddim_edge.Pipeline, tmp_path: Path) -> None:
     request = pipeline.request(labels=["dog"], num_steps=1, seed=4, num_images=2)
     items = {item.index: item for _, item in pipeline.generate_many([request])}
-    recipe = read_recipe(items[1].save(tmp_path / "one.png"))
+    recipe = read_recipe(Path(items[1].save(tmp_path / "one.png")))
     assert (recipe["seed"], recipe["index"], recipe["batch_size"]) == (4, 1, 1)
     assert Request.from_json(recipe).chunk_of(1) == range(1, 2)

@@ -36,6 +36,24 @@ def test_the_defaults(pipeline: ddim_edge.Pipeline) -> None:
     assert (result.images.shape, result.images.dtype.name, result.provider) == ((1, 8, 8, 1), "uint8", "cpu")
 
 
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("num_inference_steps", "there is no option 'num_inference_steps': it is called num_steps here"),
+        ("scheduler", "it is called sampler here"),
+        ("num_images_per_prompt", "it is called num_images here"),
+        ("generator", "it is called seed here"),
+        ("guidance_scal", "did you mean guidance_scale"),
+        ("output_type", "the options are num_images, labels, prompt,"),
+        ("rows_per_call", "the options are"),
+    ],
+)
+def test_names_of_other_libraries_are_answered(pipeline: ddim_edge.Pipeline, name: str, words: str) -> None:
+    wrong: Any = {name: 3}
+    with pytest.raises(ddim_edge.ConfigError, match=words):
+        pipeline.generate(**wrong)
+
+
 def test_the_result_is_that_of_the_formula(pipeline: ddim_edge.Pipeline) -> None:
     draw = noise_stream(7)
     schedule = ddim_edge.DdimSchedule(ddim_edge.DdimConfig(eta=0.5), 3)

@@ -92,3 +92,20 @@ def test_a_tar_that_is_cut_off_or_none_is_not_whole(tmp_path: Path) -> None:
         assert not is_whole_tar(path)
     path.write_bytes(whole)
     assert is_whole_tar(path)
+
+
+def test_images_of_a_tar_may_come_in_any_order(tmp_path: Path) -> None:
+    _write(tmp_path / "plain")
+    images = _write(tmp_path / "other", range(0))
+    for index in (2, 0, 3, 1, 6, 5, 4):
+        assert not images.holds(index)
+        images.add(index, IMAGES[index])
+    for name in ("000000.tar", "000001.tar"):
+        assert (tmp_path / "plain" / name).read_bytes() == (tmp_path / "other" / name).read_bytes()
+
+
+def test_a_tar_that_misses_an_image_is_not_written(tmp_path: Path) -> None:
+    images = ArchiveFolder(ARCHIVE, tmp_path, RECIPE)
+    for index in (0, 1, 3, 4, 5, 6):
+        images.add(index, IMAGES[index])
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["000001.tar", RUN_FILE]

@@ -90,9 +90,9 @@ def test_an_error_of_the_store_is_one_line_without_passwords(folder: str, monkey
 @pytest.mark.parametrize(
     ("url", "words"),
     [
-        ("ftp://host/images/", "the scheme of --output 'ftp' is unknown. Valid: file, s3,"),
-        ("s3://name:hunter2@bucket/images/", "may have a bucket and a folder only"),
-        ("s3://bucket/images/?secret=hunter2", "may have a bucket and a folder only"),
+        ("ftp://host/images/", "the scheme of the URL 'ftp' is unknown. Valid: file, s3,"),
+        ("s3://name:hunter2@bucket/images/", "may have a bucket and a path only"),
+        ("s3://bucket/images/?secret=hunter2", "may have a bucket and a path only"),
         ("s3:///images/", "needs a bucket, as in s3://bucket/folder/"),
     ],
 )

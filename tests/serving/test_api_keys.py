@@ -57,6 +57,9 @@ def test_a_model_that_is_not_allowed(tmp_path: Path) -> None:
             assert (refused.status_code, error["code"], error["param"]) == (403, "model_not_allowed", "model")
             assert "one, only: two" in error["message"]
             assert client.post(path, json={**CAT, "model": "two"}).status_code in (200, 202)
+        assert [model["id"] for model in client.get("/v1/models").json()["data"]] == ["two"]
+        assert client.get("/v1/models/two").status_code == 200
+        assert client.get("/v1/models/one").json()["error"]["code"] == "model_not_allowed"
 
 
 @pytest.mark.parametrize(

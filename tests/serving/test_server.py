@@ -88,6 +88,12 @@ def test_streaming_sends_partial_images_and_then_the_whole_one(client: TestClien
         ({"prompt": "cat", "sampler": "ddpm", "num_inference_steps": None}, 400, "at most 40, not 50"),
         ({"prompt": "cat", "partial_images": 2}, 400, "stream"),
         ({"prompt": "cat", "colour": "red"}, 400, "colour: unknown option"),
+        ({"prompt": "cat", "num_steps": 3}, 400, "num_steps: unknown option; use num_inference_steps"),
+        ({"prompt": "cat", "num_images_per_prompt": 3}, 400, "unknown option; use n"),
+        ({"prompt": "cat", "scheduler": "ddim"}, 400, "scheduler: unknown option; use sampler"),
+        ({"prompt": "cat", "width": 8}, 400, "width: unknown option; use size"),
+        ({"prompt": "cat", "guidance_scal": 2}, 400, "unknown option; did you mean guidance_scale?"),
+        ({"prompt": "cat", "quality": 3}, 400, "quality:"),
         ({"prompt": "cat", "sampler": "ddimm"}, 400, "Did you mean 'ddim'"),
         ({"prompt": "cat", "labels": ["dog"]}, 400, "already"),
         ({"prompt": "cat", "model": "/etc/passwd"}, 404, "unknown"),
@@ -106,6 +112,24 @@ def test_an_option_whose_name_is_no_text_is_refused(client: TestClient, body: by
     answer = client.post("/v1/images/generations", content=body, headers={"Content-Type": "application/json"})
     assert answer.status_code == 400
     assert answer.json()["error"]["param"] == "\\ud800"
+
+
+def test_fields_that_change_nothing_are_named_in_a_header(client: TestClient) -> None:
+    plain = {"prompt": "cat", "num_inference_steps": 2, "seed": 1}
+    ignored = {"quality": "hd", "style": "vivid", "background": "transparent", "input_fidelity": "high"}
+    whole = client.post("/v1/images/generations", json={**plain, **ignored, "moderation": "low", "user": "me"})
+    names = "quality, style, background, input_fidelity, moderation, user"
+    assert (whole.status_code, whole.headers["X-Ignored-Fields"]) == (200, names)
+    alone = client.post("/v1/images/generations", json=plain)
+    assert whole.json()["data"] == alone.json()["data"]
+    assert "X-Ignored-Fields" not in alone.headers
+    for path, body in (("/v1/images/generations", {**plain, "stream": True}), ("/v1/jobs", plain)):
+        answer = client.post(path, json={**body, "quality": "low"})
+        assert answer.headers["X-Ignored-Fields"] == "quality"
+    files = {"image": ("a.png", picture((8, 8)), "image/png")}
+    for path in ("edits", "variations"):
+        form = {"num_inference_steps": "2", "background": "opaque"}
+        assert client.post(f"/v1/images/{path}", data=form, files=files).headers["X-Ignored-Fields"] == "background"
 
 
 def test_other_refusals_have_the_same_shape(client: TestClient) -> None:

@@ -67,7 +67,7 @@ def test_concurrent_requests_are_stepped_together(server: Server) -> None:
         stream.ask(MODEL, "long", prompt="bag", num_inference_steps=150, partial_images=1)
         assert not stream.next().as_numpy("final")[0]
         stream.ask(MODEL, "short", prompt="coat", num_inference_steps=2)
-        ended = []
+        ended: list[str] = []
         while len(ended) < 2:
             response = stream.next()
             if is_last(response):

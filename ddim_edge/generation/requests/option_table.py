@@ -107,7 +107,7 @@ OPTIONS = (
     Option(
         "negative_prompt",
         "Text that the image should not show.",
-        "the model's empty prompt",
+        "the model's own, else the empty prompt",
         CommandLine(("--negative-prompt",), metavar="TEXT"),
         http="negative_prompt",
     ),
@@ -136,7 +136,7 @@ OPTIONS = (
     Option(
         "num_steps",
         "Number of denoising steps.",
-        "the scheduler file's; for another sampler 50, lcm 4",
+        "the model's own; for another sampler 50, lcm 4",
         CommandLine(("--num-steps", "--steps", "-s"), int),
         http="num_inference_steps",
     ),
@@ -164,7 +164,7 @@ OPTIONS = (
     Option(
         "guidance_scale",
         "Classifier-free guidance scale; 1 is off, and so is less than 1 for text.",
-        "1; for text 7.5, SDXL 5, built-in guidance 8.5",
+        "the model's own, else 1; for text 7.5, SDXL 5, built-in guidance 8.5",
         CommandLine(("--guidance-scale", "-g"), float),
         http="guidance_scale",
     ),

@@ -1,7 +1,7 @@
 """Options: makes a model's request from generation options, and checks it. Needs no open network."""
 
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...bundle.bundle import Bundle
@@ -14,6 +14,7 @@ from ...version import __version__
 from .control_images import check_controls, control_scales, with_controls
 from .option_table import Options
 from .origin import Origin
+from .other_names import OTHER_NAMES, right_name
 from .request import DEFAULT_BATCH_SIZE, Request
 
 IMAGE_STRENGTH = 0.8
@@ -32,6 +33,7 @@ def request_of(bundle: Bundle, options: Options) -> Request:
 
     ``Pipeline.generate`` describes the options, and the defaults of those that are left out or None.
     """
+    _check_names(options)
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     labels, origin, prompts = given.pop("labels", None), given.get("origin"), _prompts(given.pop("prompt", ()))
     tiling = given.pop("vae_tiling", None)
@@ -40,6 +42,9 @@ def request_of(bundle: Bundle, options: Options) -> Request:
     defaults = {
         "num_images": _default_count(labels or prompts, origin),
         "num_steps": bundle.default_steps(config),
+        "negative_prompt": bundle.defaults.negative_prompt,
+        "height": bundle.defaults.height,
+        "width": bundle.defaults.width,
         "strength": _default_strength(origin),
         "control_scale": control_scales(bundle, scale),
         "guidance_scale": default_guidance(bundle),
@@ -50,6 +55,15 @@ def request_of(bundle: Bundle, options: Options) -> Request:
         request = with_controls(bundle, request, images)
     check_request(bundle, request)
     return dataclasses.replace(request, vae_tiling=_uses_tiles(bundle, request, tiling))
+
+
+def _check_names(options: Mapping[str, Any]) -> None:
+    """Raise ConfigError for an unknown option, with its name here if another library calls it so."""
+    for name in options.keys() - Options.__annotations__.keys():
+        here = right_name(name, Options.__annotations__)
+        hint = f"it is called {here} here" if name in OTHER_NAMES else f"did you mean {here}?" if here else ""
+        valid = f"the options are {', '.join(Options.__annotations__)}"
+        raise ConfigError(f"there is no option {shown(name)}: {hint or valid}")
 
 
 def check_request(bundle: Bundle, request: Request) -> None:
@@ -105,7 +119,9 @@ def _no_autoencoder(bundle: Bundle) -> ConfigError:
 
 
 def default_guidance(bundle: Bundle) -> float:
-    """The default guidance scale: diffusers' for text-to-image models, 1 (off) for others."""
+    """The default guidance scale: the author's, else diffusers' for text-to-image models and 1 (off) for others."""
+    if bundle.defaults.guidance_scale is not None:
+        return bundle.defaults.guidance_scale
     if not bundle.inputs.text:
         return 1.0
     if bundle.inputs.guidance_width is not None:

@@ -21,13 +21,19 @@ class Arrival(NamedTuple):
 
 def arrival_of(http: Request, settings: Settings) -> Arrival:
     """The arrival of a request; the access log's middleware has stored its time."""
-    key: ApiKey | None = getattr(http.state, "api_key", None)
+    key = key_of(http)
     if key is not None:
         return Arrival(f"key {key.name}", http.state.arrived, key)
     if settings.api_key is not None:  # the security middleware has checked it
         _, _, given = http.headers.get("authorization", "").partition(" ")
         return Arrival(hashlib.sha256(given.strip().encode("utf-8", "replace")).hexdigest(), http.state.arrived)
     return Arrival(_address(http.client.host if http.client else ""), http.state.arrived)
+
+
+def key_of(http: Request) -> ApiKey | None:
+    """The API key of a request, if it has a name and limits: the security middleware has found it."""
+    key: ApiKey | None = getattr(http.state, "api_key", None)
+    return key
 
 
 def _address(host: str) -> str:

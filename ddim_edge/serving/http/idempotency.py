@@ -2,23 +2,27 @@
 
 # ruff: noqa: N818 - each class is named after what happened
 
+import asyncio
+import contextlib
 import hashlib
-from collections import OrderedDict
-from collections.abc import Callable
-from dataclasses import dataclass, field
+import json
+import logging
+import uuid
 
-from starlette.datastructures import Headers, MutableHeaders
+from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from ..errors import BadRequest, RequestError
+from ..errors import BadRequest, RequestError, StoreFailed
 from ..settings import Settings
+from ..stores.answers import LEASE_S, AnswerStore
 from .arrival import arrival_of
 from .error_responses import BodyRefused, error_response
 from .security import route_path
 
+LOG = logging.getLogger("ddim_edge.serving")
 _PATHS = ("/v1/images/generations", "/v1/jobs")
-_MOST, _LONGEST = 1000, 255
+_LONGEST = 255
 
 
 class KeyInUse(RequestError):
@@ -33,90 +37,105 @@ class KeyReused(RequestError):
     status, code = 422, "idempotency_key_reused"
 
 
-@dataclass(eq=False)
 class Answer:
-    """The answer to one request, as ASGI messages; ``expires``: in seconds of the clock."""
+    """The answer to one request, as it is sent."""
 
-    fingerprint: bytes
-    expires: float
-    messages: list[Message] = field(default_factory=list)
-    ended: bool = False
+    def __init__(self) -> None:
+        self._start: Message = {}
+        self._body: list[bytes] = []
+        self.is_whole = False
+
+    def add(self, message: Message) -> None:
+        """Add a message of ASGI."""
+        if message["type"] == "http.response.start":
+            self._start = {**message, "headers": list(message.get("headers", []))}
+        else:
+            self._body.append(message.get("body", b""))
+            self.is_whole = not message.get("more_body", False)
 
     @property
-    def bytes(self) -> int:
-        """Of its body."""
-        return sum(len(message.get("body", b"")) for message in self.messages)
+    def status(self) -> int:
+        return int(self._start["status"])
+
+    def to_bytes(self) -> bytes:
+        """Status and headers as JSON in one line, then the body."""
+        headers = [[name.decode("latin-1"), value.decode("latin-1")] for name, value in self._start["headers"]]
+        return b"\n".join((json.dumps({"status": self.status, "headers": headers}).encode(), b"".join(self._body)))
 
 
 class IdempotencyMiddleware:
-    """Keeps answers without an error for ``keep_s`` seconds, at most ``keep_bytes`` bytes and a thousand of them.
+    """Keeps answers without an error in a store, where all processes that share it find them.
 
-    They are of a client and its key. The oldest is deleted first; the newest is always kept.
+    They are of a client and its key.
     """
 
-    def __init__(self, app: ASGIApp, settings: Settings, clock: Callable[[], float]) -> None:
-        self.app, self._settings, self._clock = app, settings, clock
-        self._answers: OrderedDict[tuple[str, str], Answer] = OrderedDict()
+    def __init__(self, app: ASGIApp, settings: Settings, answers: AnswerStore) -> None:
+        self.app, self._settings, self._answers = app, settings, answers
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Pass the request on, or send the answer of the first one, or an error."""
         if scope["type"] != "http" or scope["method"] != "POST" or route_path(scope) not in _PATHS:
             return await self.app(scope, receive, send)
-        key = Headers(scope=scope).get("idempotency-key")
-        if key is None:
+        given = Headers(scope=scope).get("idempotency-key")
+        if given is None:
             return await self.app(scope, receive, send)
+        maker = uuid.uuid4().hex
         try:
             body = await _read(receive)
             if body is None:
                 return None
-            owner = arrival_of(Request(scope), self._settings).client, _checked(key)
-            answer = self._find(owner, _fingerprint(scope, body))
+            key = _hash(arrival_of(Request(scope), self._settings).client.encode(), _checked(given).encode())
+            contents = await self._find(key, _fingerprint(scope, body), maker)
         except (RequestError, BodyRefused) as error:
             return await error_response(scope, error)(scope, receive, send)
-        if answer.ended:
-            return await _send_again(answer, send)
-        return await self._pass_on(scope, _with_body(body, receive), send, owner, answer)
+        if contents is not None:
+            return await _send_again(contents, send)
+        return await self._pass_on(scope, _with_body(body, receive), send, key, maker)
 
-    def _find(self, owner: tuple[str, str], fingerprint: bytes) -> Answer:
-        """The answer that is kept, or a new one that has not ended; raises KeyInUse or KeyReused."""
-        self._expire()
-        answer = self._answers.get(owner)
-        if answer is None:
-            answer = self._answers[owner] = Answer(fingerprint, self._clock() + self._settings.keep_s)
-        elif answer.fingerprint != fingerprint:
+    async def _find(self, key: str, asked: str, maker: str) -> bytes | None:
+        """The answer that is kept; None if it is to be made. Raises KeyInUse, KeyReused or StoreFailed."""
+        kept = await self._answers.begin(key, asked, maker)
+        if kept is None:
+            return None
+        if kept.asked != asked:
             raise KeyReused("this Idempotency-Key was sent with another request: take a new one for each request")
-        elif not answer.ended:
+        if kept.contents is None:
             raise KeyInUse("the first request with this Idempotency-Key has not ended: try again later")
-        return answer
+        return kept.contents
 
-    async def _pass_on(
-        self, scope: Scope, receive: Receive, send: Send, owner: tuple[str, str], answer: Answer
-    ) -> None:
+    async def _pass_on(self, scope: Scope, receive: Receive, send: Send, key: str, maker: str) -> None:
         """Let the application answer; an answer with an error, or that was cut off, is not kept."""
+        answer, is_kept = Answer(), False
 
         async def keeping(message: Message) -> None:
-            answer.messages.append({**message, "headers": list(message.get("headers", []))})
+            nonlocal is_kept
+            answer.add(message)
+            if answer.is_whole and answer.status < 400 and "reason" not in scope["state"]:
+                is_kept = await self._end(key, maker, answer.to_bytes())  # first: then the client may send it again
             await send(message)
 
+        renewing = asyncio.create_task(self._renew(key, maker))
         try:
             await self.app(scope, receive, keeping)
-            last = answer.messages[-1] if answer.messages else {}
-            is_whole = last.get("type") == "http.response.body" and not last.get("more_body", False)
-            is_good = is_whole and answer.messages[0]["status"] < 400 and "reason" not in scope["state"]
-            answer.ended = is_good
         finally:
-            if not answer.ended:
-                self._answers.pop(owner, None)
+            renewing.cancel()
+            if not is_kept:
+                await self._end(key, maker, None)
 
-    def _expire(self) -> None:
-        ended = [(owner, answer) for owner, answer in self._answers.items() if answer.ended]
-        size = sum(answer.bytes for _, answer in ended)
-        for position, (owner, answer) in enumerate(ended):
-            left = len(ended) - position
-            fit = left == 1 or (left <= _MOST and size <= self._settings.keep_bytes)
-            if answer.expires <= self._clock() or not fit:
-                del self._answers[owner]
-                size -= answer.bytes
+    async def _renew(self, key: str, maker: str) -> None:
+        while True:
+            await asyncio.sleep(LEASE_S / 4)
+            with contextlib.suppress(StoreFailed):
+                await self._answers.renew(key, maker)
+
+    async def _end(self, key: str, maker: str, contents: bytes | None) -> bool:
+        """Keep an answer, or forget the request; whether it was kept. A store that fails loses the answer alone."""
+        try:
+            await self._answers.end(key, maker, contents)
+        except StoreFailed as error:
+            LOG.error("%s", error)
+            return False
+        return contents is not None
 
 
 def _checked(key: str) -> str:
@@ -126,10 +145,13 @@ def _checked(key: str) -> str:
     return key
 
 
-def _fingerprint(scope: Scope, body: bytes) -> bytes:
+def _fingerprint(scope: Scope, body: bytes) -> str:
     """A hash of what was asked."""
-    asked = b"\0".join((scope["path"].encode(), scope.get("query_string", b""), body))
-    return hashlib.sha256(asked).digest()
+    return _hash(scope["path"].encode(), scope.get("query_string", b""), body)
+
+
+def _hash(*parts: bytes) -> str:
+    return hashlib.sha256(b"\0".join(parts)).hexdigest()
 
 
 async def _read(receive: Receive) -> bytes | None:
@@ -154,10 +176,10 @@ def _with_body(body: bytes, receive: Receive) -> Receive:
     return receiving
 
 
-async def _send_again(answer: Answer, send: Send) -> None:
-    for message in answer.messages:
-        again = dict(message)
-        if again["type"] == "http.response.start":
-            again["headers"] = list(again["headers"])
-            MutableHeaders(scope=again)["Idempotent-Replayed"] = "true"
-        await send(again)
+async def _send_again(contents: bytes, send: Send) -> None:
+    head, _, body = contents.partition(b"\n")
+    start = json.loads(head)
+    headers = [(name.encode("latin-1"), value.encode("latin-1")) for name, value in start["headers"]]
+    headers.append((b"idempotent-replayed", b"true"))
+    await send({"type": "http.response.start", "status": start["status"], "headers": headers})
+    await send({"type": "http.response.body", "body": body})

@@ -1,22 +1,21 @@
-"""Submits a request body to the engine, and converts the engine's events to encoded images and JSON."""
+"""Answers a request body: from the cache of results, or by the engine, as encoded images and JSON."""
 
 import base64
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 from ...arrays import Pixels
-from ...bundle.bundle import Bundle
-from ...generation.requests.options import recipe_of
 from ...generation.requests.origin import Origin
-from ...generation.requests.request import Request
+from ...images.encode import png_with_recipe
 from ..scheduling.admission import Place
 from ..scheduling.async_engine import AsyncEngine, Ticket
-from ..scheduling.submission import ImageDone
+from ..scheduling.result_cache import CachedImage, ResultCache
+from ..scheduling.submission import ImageDone, Maker
 from .arrival import Arrival
-from .body_to_request import FileFormat, parse_file_format, request_from_body
+from .asked import Asked, check_body
 from .encoding import encode_beside
 from .schemas import ImageBody
 
@@ -26,13 +25,18 @@ Publish = Callable[[bytes, str], Awaitable[str]]
 
 @dataclass(frozen=True)
 class EncodedImage:
-    """One partial or finished image of a response, as a file."""
+    """One partial or finished image of a response; ``file`` is without its recipe."""
 
     index: int
     finished: bool
-    contents: bytes
+    file: bytes
     recipe: dict[str, Any]
     is_safe: bool | None = None
+
+    @property
+    def contents(self) -> bytes:
+        """The file; a PNG contains the recipe."""
+        return png_with_recipe(self.file, self.recipe) if self.file.startswith(b"\x89PNG") else self.file
 
     @property
     def extra_fields(self) -> dict[str, Any]:
@@ -48,43 +52,106 @@ class EncodedImage:
 class ImageResponse:
     """A submitted request and the format of its response."""
 
-    ticket: Ticket
-    request: Request
-    bundle: Bundle
-    file_format: FileFormat
+    asked: Asked
     publish: Publish
+    ticket: Ticket
+    cache: ResultCache | None
+
+    @property
+    def cache_status(self) -> str | None:
+        """The header ``X-Cache``."""
+        return None if self.cache is None else "miss"
+
+    @property
+    def is_queued(self) -> bool:
+        return self.ticket.submission.state == "queued"
+
+    @property
+    def calls(self) -> int:
+        """Network calls so far."""
+        return self.ticket.submission.calls
+
+    def cancel(self) -> None:
+        """Stop the request; nothing happens if it has ended."""
+        self.ticket.cancel()
 
     async def images(self) -> AsyncGenerator[EncodedImage]:
         """Partial and finished images as they come; raises the error that ended the request."""
         async with contextlib.aclosing(aiter(self.ticket)) as events:
             async for event in events:
-                image = await self.encode(event.image, event.index, finished=isinstance(event, ImageDone))
-                yield replace(image, is_safe=event.is_safe) if isinstance(event, ImageDone) else image
+                if isinstance(event, ImageDone):
+                    yield await self._finish(event)
+                else:
+                    yield await self._encode(event.image, event.index, finished=False)
 
-    async def encode(self, pixels: Pixels, index: int, *, finished: bool) -> EncodedImage:
+    async def _finish(self, done: ImageDone) -> EncodedImage:
+        """Encode a finished image, and keep it."""
+        image = await self._encode(done.image, done.index, finished=True, is_safe=done.is_safe)
+        if self.cache is not None:
+            self.cache.add(self.asked.key(done.index, self._maker), CachedImage(image.file, done.is_safe))
+        return image
+
+    async def previews(self) -> list[EncodedImage]:
+        """The current estimates of its running images, ordered by index."""
+        estimates = sorted((await self.ticket.estimates()).items())
+        return [await self._encode(pixels, index, finished=False) for index, pixels in estimates]
+
+    async def _encode(self, pixels: Pixels, index: int, *, finished: bool, is_safe: bool | None = None) -> EncodedImage:
         """Encode image ``index``, uint8 (H, W, C), beside the event loop."""
-        made_by = self.ticket.submission
-        recipe = recipe_of(self.bundle, self.request, made_by.model_sha256, precision=made_by.precision)
-        recipe = {**recipe, "index": index}
-        contents = await encode_beside(pixels, self.file_format, recipe)
-        return EncodedImage(index, finished, contents, recipe)
+        file = await encode_beside(pixels, self.asked.file_format)
+        return EncodedImage(index, finished, file, self.asked.recipe(index, self._maker), is_safe)
 
-    async def to_json(self) -> dict[str, Any]:
-        """OpenAI's response object with all finished images."""
-        finished = [image async for image in self.images() if image.finished]
-        data = [await self._item(image) for image in sorted(finished, key=lambda image: image.index)]
-        return {"created": int(time.time()), "data": data, "quality": None, **self.common_fields()}
+    @property
+    def _maker(self) -> Maker:
+        maker = self.ticket.submission.maker
+        assert maker is not None  # it has made an image
+        return maker
 
-    def common_fields(self) -> dict[str, str]:
-        """The JSON fields that are the same for all images."""
-        channels, height, width = self.bundle.image_shape(self.request.height, self.request.width)
-        background = "transparent" if channels == 4 else "opaque"
-        return {"output_format": self.file_format.name, "size": f"{width}x{height}", "background": background}
 
-    async def _item(self, image: EncodedImage) -> dict[str, Any]:
-        if self.file_format.as_url:
-            return {"url": await self.publish(image.contents, self.file_format.name), **image.extra_fields}
-        return {"b64_json": image.b64_json, **image.extra_fields}
+@dataclass(frozen=True)
+class CachedResponse:
+    """The images of a request that the cache has, and the format of the response."""
+
+    asked: Asked
+    publish: Publish
+    maker: Maker
+    found: list[CachedImage]
+
+    cache_status, is_queued = "hit", False
+
+    @property
+    def calls(self) -> int:
+        """The network calls that the images took when they were made."""
+        return self.asked.calls
+
+    def cancel(self) -> None:
+        """Nothing: it has ended."""
+
+    async def images(self) -> AsyncGenerator[EncodedImage]:
+        """The finished images."""
+        for index, image in enumerate(self.found):
+            yield EncodedImage(index, True, image.file, self.asked.recipe(index, self.maker), image.is_safe)
+
+    async def previews(self) -> list[EncodedImage]:
+        """None: no image is running."""
+        return []
+
+
+Answer = ImageResponse | CachedResponse
+
+
+async def json_object(answer: Answer) -> dict[str, Any]:
+    """OpenAI's response object with all finished images."""
+    finished = [image async for image in answer.images() if image.finished]
+    data = [await _item(answer, image) for image in sorted(finished, key=lambda image: image.index)]
+    return {"created": int(time.time()), "data": data, "quality": None, **answer.asked.common_fields()}
+
+
+async def _item(answer: Answer, image: EncodedImage) -> dict[str, Any]:
+    file_format = answer.asked.file_format
+    if file_format.as_url:
+        return {"url": await answer.publish(image.contents, file_format.name), **image.extra_fields}
+    return {"b64_json": image.b64_json, **image.extra_fields}
 
 
 def submit_body(
@@ -97,32 +164,32 @@ def submit_body(
     place: Place | None = None,
     partial_images: int = 0,
     longest_s: float | None = None,
-) -> ImageResponse:
-    """Check the body and submit it to the engine, on its ``place`` if it has one; raises RequestError or ConfigError.
+) -> Answer:
+    """Check the body, and find its images in the cache, or submit it to the engine, on its ``place`` if it has one.
 
-    ``longest_s`` is the upper limit of the body's ``timeout_s``; None: the server's ``timeout_s``.
+    With ``partial_images`` it is always submitted. Raises RequestError or ConfigError. ``longest_s`` is the upper limit
+    of the body's ``timeout_s``; None: the server's ``timeout_s``.
     """
-    bundle, request, file_format = check_body(engine, body, origin)
+    asked = check_body(engine, body, origin)
+    engine.allowed(asked.bundle.name, arrival.key)
+    found = None if partial_images else _cached(engine, asked, publish)
+    if found is not None:
+        return found
     deadline = deadline_of(body, arrival, engine.settings.timeout_s if longest_s is None else longest_s)
-    with place or engine.take_place(bundle.name, arrival.client, arrival.key) as taken:
-        ticket = engine.submit_on(taken, request, deadline, partial_images=partial_images)
-    return ImageResponse(ticket, request, bundle, file_format, publish)
+    with place or engine.take_place(asked.bundle.name, arrival.client, arrival.key) as taken:
+        ticket = engine.submit_on(taken, asked.request, deadline, partial_images=partial_images)
+    return ImageResponse(asked, publish, ticket, engine.results)
 
 
-class CheckedBody(NamedTuple):
-    """What a body asks for."""
-
-    bundle: Bundle
-    request: Request
-    file_format: FileFormat
-
-
-def check_body(engine: AsyncEngine, body: ImageBody, origin: Origin | None = None) -> CheckedBody:
-    """Check the body; raises RequestError or ConfigError."""
-    bundle = engine.catalogue.find(body.model)
-    file_format = parse_file_format(body)
-    request = engine.within_memory(request_from_body(body, bundle, engine.settings, origin), bundle.name)
-    return CheckedBody(bundle, request, file_format)
+def _cached(engine: AsyncEngine, asked: Asked, publish: Publish) -> CachedResponse | None:
+    """The images of a request, if the cache has them all; hits and misses are counted."""
+    if engine.results is None:
+        return None
+    engine.engine_thread.check_open()
+    maker = engine.loaded_models.maker(asked.bundle.name)
+    images = None if maker is None else engine.results.find(asked.keys(maker))
+    engine.metrics.cache(hit=images is not None)
+    return None if maker is None or images is None else CachedResponse(asked, publish, maker, images)
 
 
 def deadline_of(body: ImageBody, arrival: Arrival, longest_s: float) -> float:

@@ -12,7 +12,8 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from ..errors import Cancelled
 from .error_responses import error_body, logged_error
-from .image_response import EncodedImage, ImageResponse
+from .image_response import Answer, EncodedImage, json_object
+from .schemas import IGNORED, ImageBody
 
 _USAGE = {
     "input_tokens": 0,
@@ -23,15 +24,23 @@ _USAGE = {
 """There are no tokens here, but OpenAI's clients expect the object."""
 
 
-async def json_response(http: Request, response: ImageResponse) -> Response:
+def naming_ignored(response: Response, body: ImageBody) -> Response:
+    """The response with the header ``X-Ignored-Fields``, if the body has fields that change nothing here."""
+    ignored = [name for name in IGNORED if getattr(body, name) is not None]
+    if ignored:
+        response.headers["X-Ignored-Fields"] = ", ".join(ignored)
+    return response
+
+
+async def json_response(http: Request, response: Answer) -> Response:
     """All images in one JSON object."""
-    result = asyncio.ensure_future(response.to_json())
+    result = asyncio.ensure_future(json_object(response))
     disconnect = asyncio.ensure_future(_disconnected(http))
     try:
         await asyncio.wait({result, disconnect}, return_when=asyncio.FIRST_COMPLETED)
         if not result.done():
             raise Cancelled("the client disconnected")
-        return JSONResponse(result.result())
+        return JSONResponse(result.result(), headers=_headers(response))
     finally:
         for task in (result, disconnect):
             task.cancel()
@@ -44,12 +53,17 @@ async def _disconnected(http: Request) -> None:
         pass
 
 
-def stream_response(http: Request, response: ImageResponse, prefix: str) -> Response:
+def stream_response(http: Request, response: Answer, prefix: str) -> Response:
     """Server-sent events ``PREFIX.partial_image`` and ``PREFIX.completed``; ``error`` if the request fails."""
-    return StreamingResponse(_events(http, response, prefix), media_type="text/event-stream")
+    events = _events(http, response, prefix)
+    return StreamingResponse(events, media_type="text/event-stream", headers=_headers(response))
 
 
-async def _events(http: Request, response: ImageResponse, prefix: str) -> AsyncIterator[str]:
+def _headers(response: Answer) -> dict[str, str]:
+    return {} if response.cache_status is None else {"X-Cache": response.cache_status}
+
+
+async def _events(http: Request, response: Answer, prefix: str) -> AsyncIterator[str]:
     partials: dict[int, int] = {}
     try:
         async with contextlib.aclosing(response.images()) as images:
@@ -62,17 +76,17 @@ async def _events(http: Request, response: ImageResponse, prefix: str) -> AsyncI
         request_error = logged_error(http.scope, error)
         yield f"event: error\ndata: {json.dumps(error_body(request_error))}\n\n"
     finally:
-        response.ticket.cancel()
+        response.cancel()
 
 
-def _event(response: ImageResponse, prefix: str, image: EncodedImage, number: int) -> dict[str, Any]:
+def _event(response: Answer, prefix: str, image: EncodedImage, number: int) -> dict[str, Any]:
     event: dict[str, Any] = {
         "type": f"{prefix}.{'completed' if image.finished else 'partial_image'}",
         "b64_json": image.b64_json,
         "created_at": int(time.time()),
         "quality": "auto",
         "image_index": image.index,
-        **response.common_fields(),
+        **response.asked.common_fields(),
     }
     if image.finished:
         return {**event, "usage": _USAGE, **image.extra_fields}

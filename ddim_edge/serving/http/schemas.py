@@ -7,6 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from ...errors import LONGEST_SHOWN
 from ...generation.requests.option_table import http_options
+from ...generation.requests.other_names import OTHER_NAMES, right_name
 from ..scheduling.submission import State
 
 MAX_PROMPT = 4000
@@ -17,6 +18,15 @@ UNKNOWN_OPTION = "unknown_parameter"
 """The type of the validation error for unknown options, and OpenAI's ``code`` for it."""
 
 _HTTP_OPTIONS = http_options()
+_FIELDS = {option.name: field for field, option in _HTTP_OPTIONS.items()}
+_OTHER_NAMES = {
+    **{name: _FIELDS[option] for name, option in OTHER_NAMES.items() if option in _FIELDS},
+    **_FIELDS,
+    **dict.fromkeys(("width", "height"), "size"),
+}
+"""The field for each name of diffusers and of the Python API."""
+IGNORED = ("quality", "style", "background", "input_fidelity", "moderation", "user")
+"""Fields that OpenAI's clients send, and that change nothing here."""
 OutputFormat = Literal["png", "jpeg", "webp"]
 _PROMPT = "A text; for a class-conditional model class names between commas, empty or `random` for random classes."
 Label = Annotated[str, Field(max_length=200)] | Annotated[int, Field(ge=0, le=2**31)]
@@ -25,6 +35,11 @@ Label = Annotated[str, Field(max_length=200)] | Annotated[int, Field(ge=0, le=2*
 def _option(name: str, **limits: Any) -> Any:
     """The field of a generation option, with its help text; ``limits``: pydantic's, for what this API takes."""
     return Field(None, description=_HTTP_OPTIONS[name].help, **limits)
+
+
+def _ignored() -> Any:
+    """A field that OpenAI's clients send, and that changes nothing here."""
+    return Field(None, max_length=1000, description="Ignored: the header X-Ignored-Fields names it.")
 
 
 class ImageBody(BaseModel):
@@ -39,10 +54,12 @@ class ImageBody(BaseModel):
     response_format: Literal["b64_json", "url"] | None = Field(None, description="`url`: kept for some time.")
     output_format: OutputFormat | None = None
     output_compression: int | None = Field(None, ge=0, le=100, description="The quality of JPEG and WebP.")
-    quality: Literal["auto", "standard"] | None = None
-    background: Literal["auto", "opaque"] | None = None
-    moderation: Literal["auto", "low"] | None = None
-    user: str | None = Field(None, max_length=1000, description="Ignored.")
+    quality: str | None = _ignored()
+    style: str | None = _ignored()
+    background: str | None = _ignored()
+    input_fidelity: str | None = _ignored()
+    moderation: str | None = _ignored()
+    user: str | None = _ignored()
     negative_prompt: str | None = _option("negative_prompt", max_length=MAX_PROMPT)
     long_prompt: bool | None = _option("long_prompt")
     prompt_weights: bool | None = _option("prompt_weights")
@@ -63,7 +80,9 @@ class ImageBody(BaseModel):
             # Without lone surrogates, for which pydantic's own code fails.
             name = unknown[0][:LONGEST_SHOWN].encode("utf-8", "backslashreplace").decode()
             more = len(unknown) - 1
-            message = f"{name}: unknown option" + (f", and {more} more" if more else "")
+            here = right_name(name, cls.model_fields, _OTHER_NAMES)
+            hint = f"; use {here}" if name in _OTHER_NAMES and here else f"; did you mean {here}?" if here else ""
+            message = f"{name}: unknown option" + (f", and {more} more" if more else "") + hint
             raise PydanticCustomError(UNKNOWN_OPTION, "{message}", {"name": name, "message": message})
         return values
 
@@ -134,6 +153,7 @@ class ModelExtension(BaseModel):
     guidance: bool
     guidance_scale: float
     negative_prompt: bool
+    default_negative_prompt: str | None
     size: tuple[int, int]
 
 

@@ -15,7 +15,7 @@ from ..http import responses
 from ..http.arrival import arrival_of
 from ..http.body_to_request import parse_size
 from ..http.forms import read_form
-from ..http.image_response import ImageResponse, Publish, deadline_of, submit_body
+from ..http.image_response import Answer, Publish, deadline_of, submit_body
 from ..http.schemas import EditBody, ImageBody, ImagesBody, VariationBody, errors
 from ..http.uploads import Decoders
 from ..scheduling.async_engine import AsyncEngine
@@ -37,14 +37,14 @@ def routes(engine: AsyncEngine, store: ImageStore, decoders: Decoders) -> APIRou
         response = await _submit(engine, decoders, http, body, files, publisher(store, base_url(http)), partials)
         http.state.prompt = body.prompt
         if body.stream:
-            return responses.stream_response(http, response, "image_edit")
-        return await responses.json_response(http, response)
+            return responses.naming_ignored(responses.stream_response(http, response, "image_edit"), body)
+        return responses.naming_ignored(await responses.json_response(http, response), body)
 
     @router.post("/variations", **_route_options(VariationBody, ("image",), {}))
     async def variations(http: Request) -> Response:
         body, files = _parse_form(await read_form(http, max_files=1), VariationBody, ("image",))
         response = await _submit(engine, decoders, http, body, files, publisher(store, base_url(http)), 0)
-        return await responses.json_response(http, response)
+        return responses.naming_ignored(await responses.json_response(http, response), body)
 
     return router
 
@@ -57,7 +57,7 @@ async def _submit(
     files: dict[str, UploadFile],
     publish: Publish,
     partial_images: int,
-) -> ImageResponse:
+) -> Answer:
     """Take a place in the model's queue, then decode the files, then submit the body."""
     if "image" not in files:
         raise BadRequest("image: send the picture as a file of a multipart form", param="image")

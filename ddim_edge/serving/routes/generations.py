@@ -11,7 +11,7 @@ from ...errors import ConfigError
 from ...generation.requests.options import default_guidance
 from ..errors import BadRequest
 from ..http import responses
-from ..http.arrival import arrival_of
+from ..http.arrival import arrival_of, key_of
 from ..http.image_response import submit_body
 from ..http.schemas import GenerationBody, ImagesBody, ModelBody, ModelExtension, ModelList, errors
 from ..scheduling.async_engine import AsyncEngine
@@ -52,21 +52,23 @@ def routes(engine: AsyncEngine, store: ImageStore, started: int) -> APIRouter:
         response = submit_body(engine, body, publisher(store, base_url(http)), arrival, partial_images=partials)
         http.state.prompt = body.prompt
         if body.stream:
-            return responses.stream_response(http, response, "image_generation")
-        return await responses.json_response(http, response)
+            return responses.naming_ignored(responses.stream_response(http, response, "image_generation"), body)
+        return responses.naming_ignored(await responses.json_response(http, response), body)
 
     @router.get("/models", responses=errors(403))
-    async def models() -> ModelList:
-        return ModelList(object="list", data=[describe(name) for name in engine.catalogue.bundles])
+    async def models(http: Request) -> ModelList:
+        key = key_of(http)
+        allowed = [name for name in engine.catalogue.bundles if key is None or key.allows(name)]
+        return ModelList(object="list", data=[describe(name) for name in allowed])
 
     @router.get("/models/{model}", responses=errors(400, 403, 404))
-    async def model(model: str) -> ModelBody:
-        return describe(engine.catalogue.find(model).name)
+    async def model(model: str, http: Request) -> ModelBody:
+        return describe(engine.allowed(model, key_of(http)))
 
     return router
 
 
-EVENTS = {"text/event-stream": {"schema": {"type": "string"}}}
+EVENTS = {"text/event-stream": {"schema": {"description": "Server-sent events with JSON as their data."}}}
 
 
 def describe_model(bundle: Bundle, started: int) -> ModelBody:
@@ -80,7 +82,8 @@ def describe_model(bundle: Bundle, started: int) -> ModelBody:
         num_inference_steps=bundle.num_steps,
         guidance=bundle.null_class is not None or bundle.inputs.text,
         guidance_scale=default_guidance(bundle),
-        negative_prompt=bundle.inputs.text and bundle.inputs.guidance_width is None,
+        negative_prompt=bundle.inputs.takes_negative_prompt,
+        default_negative_prompt=bundle.defaults.negative_prompt,
         size=(width, height),
     )
     return ModelBody(id=bundle.name, object="model", created=started, owned_by="ddim-edge", ddim_edge=extension)

@@ -9,16 +9,16 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Self, TypeVar
 
-from ...bundle.bundle import Bundle
-from ...generation.requests.request import Request
 from ..errors import Cancelled, Draining, EngineDead, StoreFailed
 from ..http.access_log import log_job
 from ..http.arrival import Arrival
+from ..http.asked import Asked, check_body
 from ..http.error_responses import error_body, logged_error, request_error_of
-from ..http.image_response import ImageResponse, check_body, submit_body
+from ..http.image_response import Answer, json_object, submit_body
 from ..http.schemas import ImageBody
 from ..scheduling.async_engine import AsyncEngine
-from ..scheduling.submission import State, calls_per_image
+from ..scheduling.submission import State
+from ..stores.client_limit import ClientLimit, client_limit
 from ..stores.jobs import BEAT_S, End, Order, Report, StoredJob
 from ..stores.opening import Stores
 from .images import publisher
@@ -32,18 +32,16 @@ class RunningJob:
     """A job that this process makes."""
 
     order: Order
-    response: ImageResponse
+    response: Answer
     task: asyncio.Task[End] = field(init=False)
 
     def report(self) -> Report:
         """Where it is."""
-        submission = self.response.ticket.submission
-        return Report("queued" if submission.state == "queued" else "running", submission.calls)
+        return Report("queued" if self.response.is_queued else "running", self.response.calls)
 
     async def previews(self) -> list[str]:
         """The current estimates of its running images, in base64, ordered by index."""
-        estimates = sorted((await self.response.ticket.estimates()).items())
-        return [(await self.response.encode(pixels, index, finished=False)).b64_json for index, pixels in estimates]
+        return [image.b64_json for image in await self.response.previews()]
 
 
 class JobRunner:
@@ -74,24 +72,26 @@ class JobRunner:
         seed = secrets.randbelow(2**31) if body.seed is None else body.seed
         body = body.model_copy(update={"seed": seed})
         if self._store.hands_out:
-            return await self._queue(body, base_url, request_id)
+            return await self._queue(body, arrival, base_url, request_id)
         response = self._submit(body, arrival, base_url)
-        order = _order(body, response.bundle, response.request, base_url, request_id)
+        order = _order(body, response.asked, arrival, base_url, request_id)
         try:
-            await self._store.add(order)
+            await self._store.add(order, self._limit(arrival))
         except BaseException:
-            response.ticket.cancel()
+            response.cancel()
             raise
         self._follow(order, response)
         return await self.get(order.id)
 
-    async def _queue(self, body: ImageBody, base_url: str, request_id: str) -> StoredJob:
+    async def _queue(self, body: ImageBody, arrival: Arrival, base_url: str, request_id: str) -> StoredJob:
         """Store a job for whichever process claims it."""
         self._engine.engine_thread.check_open()
-        bundle, request, _ = check_body(self._engine, body)
-        order = _order(body, bundle, request, base_url, request_id)
-        await self._store.add(order)
+        order = _order(body, check_body(self._engine, body), arrival, base_url, request_id)
+        await self._store.add(order, self._limit(arrival))
         return StoredJob(order, Report("queued", 0))
+
+    def _limit(self, arrival: Arrival) -> ClientLimit:
+        return client_limit(arrival.key, self._engine.settings.max_per_client)
 
     async def get(self, job_id: str) -> StoredJob:
         """The job with an id; raises NotFound for an unknown or expired one."""
@@ -107,7 +107,7 @@ class JobRunner:
         """
         running = self.running.get(job_id)
         if running is not None:
-            running.response.ticket.cancel()
+            running.response.cancel()
             return StoredJob(running.order, await asyncio.shield(running.task))
         job = await self._store.get(job_id)
         if job.ended:
@@ -116,23 +116,23 @@ class JobRunner:
         await self._store.end(job_id, _failed(Cancelled("the request was cancelled"), job.now.calls))
         return await self._store.get(job_id)
 
-    def _submit(self, body: ImageBody, arrival: Arrival, base_url: str) -> ImageResponse:
+    def _submit(self, body: ImageBody, arrival: Arrival, base_url: str) -> Answer:
         publish, longest_s = publisher(self._stores.images, base_url), self._engine.settings.job_timeout_s
         return submit_body(self._engine, body, publish, arrival, longest_s=longest_s)
 
-    def _follow(self, order: Order, response: ImageResponse) -> None:
+    def _follow(self, order: Order, response: Answer) -> None:
         self.running[order.id] = running = RunningJob(order, response)
         running.task = asyncio.create_task(self._make(running))
 
     async def _make(self, running: RunningJob) -> End:
         """Wait for the images and store them, or the error; returns the end of the job."""
-        start, order, submission = self._clock(), running.order, running.response.ticket.submission
+        start, order, response = self._clock(), running.order, running.response
         try:
             try:
-                result, error = await running.response.to_json(), None
-                end = End("done", submission.calls, result)
+                result, error = await json_object(response), None
+                end = End("done", response.calls, result)
             except Exception as caught:
-                error, end = caught, _failed(caught, submission.calls)
+                error, end = caught, _failed(caught, response.calls)
             self._record(order, end, error, self._clock() - start)
             if not (self._store.shared and isinstance(error, (Draining, EngineDead))):  # then another process makes it
                 await _until_stored(lambda: self._store.end(order.id, end))
@@ -154,7 +154,7 @@ class JobRunner:
         reports = {job_id: running.report() for job_id, running in self.running.items()}
         for job_id in await self._store.report(reports) if reports else ():
             if job_id in self.running:
-                self.running[job_id].response.ticket.cancel()
+                self.running[job_id].response.cancel()
 
     async def _claim(self) -> None:
         """Begin jobs of the store, as many as there is room for."""
@@ -181,15 +181,17 @@ class JobRunner:
             await self._store.end(order.id, end)
 
 
-def _order(body: ImageBody, bundle: Bundle, request: Request, base_url: str, request_id: str) -> Order:
+def _order(body: ImageBody, asked: Asked, arrival: Arrival, base_url: str, request_id: str) -> Order:
     return Order(
         id=f"job-{uuid.uuid4().hex}",
-        model=bundle.name,
+        model=asked.bundle.name,
         body=body.model_dump(exclude_unset=True),
         request_id=request_id,
         created=int(time.time()),
         base_url=base_url,
-        total=calls_per_image(request) * request.num_images,
+        total=asked.calls,
+        client=arrival.client,
+        rows_per_call=2 if asked.request.guided else 1,
     )
 
 

@@ -6,6 +6,7 @@ from fastapi import APIRouter, Query, Request, Response
 from starlette.responses import JSONResponse
 
 from ..http.arrival import arrival_of
+from ..http.responses import naming_ignored
 from ..http.schemas import ImageBody, JobBody, errors
 from ..settings import Settings
 from .images import base_url
@@ -30,7 +31,7 @@ def routes(runner: JobRunner, settings: Settings) -> APIRouter:
         job = await runner.add(body, arrival_of(http, settings), base_url(http), http.state.request_id)
         http.state.prompt = body.prompt
         location = f"{http.scope.get('root_path', '')}/v1/jobs/{job.order.id}"
-        return JSONResponse(job.describe(), 202, {"Location": location})
+        return naming_ignored(JSONResponse(job.describe(), 202, {"Location": location}), body)
 
     @router.get("/{job_id}", **known)
     async def read(job_id: str, preview: Annotated[bool, Query()] = False) -> Response:

@@ -25,6 +25,7 @@ from .loaded_models import LoadedModel, LoadedModels, load_model
 from .memory_limits import MemoryLimits
 from .metrics import Metrics
 from .pace import Pace
+from .result_cache import ResultCache
 from .scheduler import Scheduler
 from .submission import Ended, Event, ImageDone, Partial, Submission
 
@@ -103,6 +104,7 @@ class AsyncEngine:
         self.settings, self.metrics, self._pace = settings, Metrics(), Pace()
         self.leaving = False
         """Whether the process is about to stop: requests are still accepted, but no more should be sent."""
+        self.results = self._result_cache()
         self.catalogue = Catalogue(models)
         self._memory = self._memory_limits()
         self.loaded_models = LoadedModels(self.catalogue, settings.max_models, self._model_loader())
@@ -125,6 +127,13 @@ class AsyncEngine:
             on_warm_up=settings.warm_up,
             memory=self._memory,
         )
+
+    def _result_cache(self) -> ResultCache | None:
+        if self.settings.cache_bytes is None:
+            return None
+        cache = ResultCache(self.settings.cache_bytes)
+        self.metrics.watch_cache(lambda: cache.bytes)
+        return cache
 
     def _memory_limits(self) -> MemoryLimits | None:
         settings = self.settings
@@ -177,8 +186,8 @@ class AsyncEngine:
     def allowed(self, model: str | None, key: ApiKey | None) -> str:
         """The name of ``model`` (None: the first one). Raises NotFound, or ModelForbidden if ``key`` may not use it."""
         name = self.catalogue.find(model).name
-        if key is not None and key.models is not None and name not in key.models:
-            allowed = ", ".join(key.models) or "none"
+        if key is not None and not key.allows(name):
+            allowed = ", ".join(key.models or ()) or "none"
             raise ModelForbidden(f"your API key may not use the model {name}, only: {allowed}", param="model")
         return name
 

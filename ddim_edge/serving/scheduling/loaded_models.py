@@ -18,7 +18,7 @@ from .call_times import CallTimes
 from .catalogue import Catalogue
 from .memory_limits import MemoryLimits
 from .row_limit import RowLimit
-from .submission import Submission
+from .submission import Maker, Submission
 
 OnCall = Callable[[str, int, float], None]
 """Called after each network call with the model's name, the call's rows and its seconds."""
@@ -32,7 +32,8 @@ class LoadedModel:
     engine: Engine
     components: Components
     limit: RowLimit
-    precision: str = "float32"
+    provider: str
+    precision: str
     """What it computes in."""
     call_times: CallTimes = field(default_factory=CallTimes)
     running: list[Submission] = field(default_factory=list)
@@ -65,6 +66,11 @@ class LoadedModel:
             counted = list({other.client: other for other in reversed(self.running)}.values())
         taken = sum(other.rows_per_image for other in counted)
         return not self.running or taken + submission.rows_per_image <= self.limit.rows
+
+    @property
+    def maker(self) -> Maker:
+        """What it makes images with."""
+        return Maker(self.bundle.sha256, self.provider, self.precision)
 
     @property
     def is_overwritten(self) -> bool:
@@ -115,6 +121,14 @@ class LoadedModels:
         if name not in self._loading and self._make_room():
             self._loading[name] = self._executor.submit(self._load, self._catalogue.bundles[name])
         return None
+
+    def maker(self, name: str) -> Maker | None:
+        """What would make an image of the model now; None if it has to be loaded first. May be called from any thread.
+
+        It is also None for files that were overwritten, until the model is loaded again.
+        """
+        model = self._loaded.get(name)
+        return None if model is None or model.is_overwritten else model.maker
 
     def is_loading(self, name: str) -> bool:
         """Whether the model is being loaded. If not, and it is not loaded, all places are taken by busy models."""
@@ -173,7 +187,7 @@ def load_model(
             on_warm_up(f"{bundle.name}: warming up at batches of {request.num_images}")
             warm_up(pipeline, request)
     engine, limit = Engine(pipeline.denoiser), RowLimit(max_rows, budget, private_bytes)
-    model = LoadedModel(bundle, engine, pipeline.components, limit, pipeline.precision)
+    model = LoadedModel(bundle, engine, pipeline.components, limit, pipeline.provider, pipeline.precision)
 
     def count_call(rows: int, seconds: float) -> None:
         model.call_times.observe(rows, seconds)

@@ -43,11 +43,22 @@ class Metrics:
             registry=self.registry,
         )
         self._jobs = Counter("ddim_edge_jobs", "Ended jobs", ["model", "status"], registry=self.registry)
+        self._cached = Counter(
+            "ddim_edge_result_cache",
+            "Requests that the cache of results has answered, or has not",
+            ["result"],
+            registry=self.registry,
+        )
 
     def watch_queue(self, depth: Callable[[], int], running: Callable[[], int]) -> None:
         """Call ``depth`` and ``running`` for the numbers of requests each time that the metrics are read."""
         self._depth.set_function(depth)
         self._running.set_function(running)
+
+    def watch_cache(self, size: Callable[[], int]) -> None:
+        """Call ``size`` for the bytes of the cache of results each time that the metrics are read."""
+        gauge = Gauge("ddim_edge_result_cache_bytes", "Bytes in the cache of results", registry=self.registry)
+        gauge.set_function(size)
 
     def begun(self, model: str, seconds: float) -> None:
         """Count one request that has begun after ``seconds`` in the queue."""
@@ -73,6 +84,10 @@ class Metrics:
         self._jobs.labels(model, status).inc()
         if reason is not None:
             self._rejected.labels(reason).inc()
+
+    def cache(self, *, hit: bool) -> None:
+        """Count one request that the cache of results has answered, or has not."""
+        self._cached.labels("hit" if hit else "miss").inc()
 
     def text(self) -> bytes:
         """All metrics in Prometheus' text format."""

@@ -126,7 +126,7 @@ class Scheduler:
         submission.state = "running"
         self._on_begin(submission)
         try:
-            submission.model_sha256, submission.precision = model.bundle.sha256, model.precision
+            submission.maker = model.maker
             for index in range(submission.request.num_images):
                 job = job_of(model.bundle, submission.request, index, model.components)
                 submission.jobs[job] = index

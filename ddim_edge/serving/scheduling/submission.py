@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from ...arrays import Pixels
 from ...diffusion.samplers import schedule_of
@@ -10,6 +10,14 @@ from ...generation.engine import Job
 from ...generation.requests.request import Request
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
+
+
+class Maker(NamedTuple):
+    """What makes an image: the hash of the loaded model, its provider, and what it computes in."""
+
+    model_sha256: str
+    provider: str
+    precision: str
 
 
 @dataclass(frozen=True)
@@ -63,10 +71,8 @@ class Submission:
     """The jobs that have not ended, with the index of their image."""
     finished_calls: int = 0
     """Network calls of the images that have ended."""
-    model_sha256: str = ""
-    """The hash of the model that runs it; empty before it runs."""
-    precision: str = "float32"
-    """What that model computed in."""
+    maker: Maker | None = None
+    """What runs it; None before it runs."""
     state: State = "queued"
     cancelled: bool = False
     partials_sent: set[tuple[int, int]] = field(default_factory=set)

@@ -6,6 +6,7 @@ from typing import Any, Protocol
 
 from ..errors import NotFound
 from ..scheduling.submission import State
+from .client_limit import ClientLimit
 
 BEAT_S = 1.0
 """Seconds between two reports of a running job: its progress, and that its process lives."""
@@ -29,6 +30,14 @@ class Order:
     """Host and root path for the addresses of images."""
     total: int
     """Network calls over all images."""
+    client: str = ""
+    """Who asked for it, as the limits of clients count."""
+    rows_per_call: int = 1
+    """Most rows of one image in one network call."""
+
+    def rows_left(self, calls: int) -> int:
+        """Rows of network calls that it still needs after ``calls`` calls."""
+        return (self.total - calls) * self.rows_per_call
 
     def to_json(self) -> dict[str, Any]:
         """Its fields."""
@@ -92,8 +101,12 @@ class JobStore(Protocol):
     hands_out: bool
     """Whether a new job goes to whichever process claims it first; else to the one that accepted it."""
 
-    async def add(self, order: Order) -> None:
-        """Store a new job; raises QueueFull if ``hands_out`` and too many wait."""
+    async def add(self, order: Order, limit: ClientLimit) -> None:
+        """Store a new job.
+
+        A shared store counts the open jobs of ``order.client``, and raises QueueFull or KeyLimit beyond its ``limit``;
+        one that hands out jobs also raises QueueFull if too many wait.
+        """
         ...
 
     async def get(self, job_id: str) -> StoredJob:

@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from typing import Generic, TypeVar
 
 from ..scheduling.engine_thread import Clock
+from .answers import KeptAnswer
+from .client_limit import ClientLimit
 from .images import StoredImage, new_name, stored_image
 from .jobs import End, Order, Report, StoredJob, no_such_job
 
@@ -50,8 +52,8 @@ class MemoryJobs:
         self._running: dict[str, Order] = {}
         self._ended = _Kept[StoredJob](limits, clock)
 
-    async def add(self, order: Order) -> None:
-        """Store a new job."""
+    async def add(self, order: Order, limit: ClientLimit) -> None:  # noqa: ARG002
+        """Store a new job. The engine counts those of a client."""
         self._running[order.id] = order
 
     async def get(self, job_id: str) -> StoredJob:
@@ -83,6 +85,33 @@ class MemoryJobs:
     async def delete(self, job_id: str) -> None:
         """Forget a job that has ended."""
         self._ended.remove(job_id)
+
+
+class MemoryAnswers:
+    """An AnswerStore in memory; ``clock`` is in seconds."""
+
+    def __init__(self, limits: Limits, clock: Clock) -> None:
+        self._running: dict[str, str] = {}
+        """What was asked, by key."""
+        self._ended = _Kept[KeptAnswer](limits, clock)
+
+    async def begin(self, key: str, asked: str, maker: str) -> KeptAnswer | None:  # noqa: ARG002
+        """What is kept under ``key``; None if there was nothing: then ``maker`` has to make the answer."""
+        if key in self._running:
+            return KeptAnswer(self._running[key], None)
+        kept = self._ended.get(key)
+        if kept is None:
+            self._running[key] = asked
+        return kept
+
+    async def renew(self, key: str, maker: str) -> None:
+        """Nothing: this process makes it."""
+
+    async def end(self, key: str, maker: str, contents: bytes | None) -> None:  # noqa: ARG002
+        """Keep an answer that ``maker`` has made; None to forget the request."""
+        asked = self._running.pop(key, None)
+        if asked is not None and contents is not None:
+            self._ended.add(key, KeptAnswer(asked, contents), len(contents))
 
 
 class _Kept(Generic[T]):

@@ -35,6 +35,11 @@ def connect(url: str) -> redis.asyncio.Redis:
     return redis.asyncio.Redis.from_url(url, socket_connect_timeout=_CONNECT_S, socket_timeout=_ANSWER_S)
 
 
+def milliseconds(seconds: float) -> int:
+    """For the times of Redis' commands, at least 1."""
+    return max(1, round(seconds * 1000))
+
+
 @contextmanager
 def reaching() -> Iterator[None]:
     """Raises StoreFailed for an error of the server or of the connection."""

@@ -6,6 +6,7 @@ import uuid
 from collections.abc import Collection, Mapping, Sequence
 from sqlite3 import Connection
 
+from .client_limit import ClientLimit
 from .images import StoredImage, new_name, stored_image
 from .jobs import BEAT_S, LEASE_S, MOST_ATTEMPTS, End, Order, Report, StoredJob, lost, no_such_job
 from .memory import Limits
@@ -24,10 +25,12 @@ _TAKE = """
 SELECT id, work, attempts, calls FROM jobs
 WHERE ended IS NULL AND lease <= ? AND model IN (SELECT value FROM json_each(?)) ORDER BY rowid LIMIT ?
 """
+_OPEN = "SELECT work, calls FROM jobs WHERE ended IS NULL AND json_extract(work, '$.client') = ?"
 _END = "UPDATE jobs SET status = ?, calls = ?, outcome = ?, bytes = ?, ended = ? WHERE id = ? AND ended IS NULL"
 
 
-def _expire(rows: Connection, table: str, limits: Limits, now: float) -> None:
+def expire(rows: Connection, table: str, limits: Limits, now: float) -> None:
+    """Delete rows that have ended, as ``limits`` say."""
     rows.execute(_EXPIRE.format(table=table), (now - limits.seconds, limits.count, limits.bytes))
 
 
@@ -44,7 +47,7 @@ class SqliteImages:
         def insert(rows: Connection) -> None:
             now = self._file.clock()
             rows.execute("INSERT INTO images VALUES (?, ?, ?, ?)", (name, contents, len(contents), now))
-            _expire(rows, "images", self._limits, now)
+            expire(rows, "images", self._limits, now)
 
         await self._file.run(insert)
         return f"/images/{name}"
@@ -68,11 +71,13 @@ class SqliteJobs:
     def __init__(self, file: SqliteFile, limits: Limits) -> None:
         self._file, self._limits, self._owner = file, limits, uuid.uuid4().hex
 
-    async def add(self, order: Order) -> None:
-        """Store a new job."""
+    async def add(self, order: Order, limit: ClientLimit) -> None:
+        """Store a new job; raises QueueFull or KeyLimit where its client has too many."""
         work = json.dumps(order.to_json())
 
         def insert(rows: Connection) -> None:
+            found = rows.execute(_OPEN, (order.client,))
+            limit.check([Order(**json.loads(work)).rows_left(calls) for work, calls in found], order.rows_left(0))
             lease = self._file.clock() + LEASE_S
             rows.execute(
                 "INSERT INTO jobs VALUES (?, ?, ?, ?, ?, 1, 'queued', 0, NULL, NULL, NULL)",
@@ -142,7 +147,7 @@ class SqliteJobs:
     def _end(self, rows: Connection, job_id: str, end: End) -> bool:
         now, outcome = self._file.clock(), json.dumps(end.to_json())
         ended = rows.execute(_END, (end.status, end.calls, outcome, len(outcome), now, job_id)).rowcount == 1
-        _expire(rows, "jobs", self._limits, now)
+        expire(rows, "jobs", self._limits, now)
         return ended
 
     async def delete(self, job_id: str) -> None:

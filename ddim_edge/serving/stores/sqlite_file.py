@@ -21,8 +21,12 @@ CREATE TABLE jobs (
     id TEXT PRIMARY KEY, model TEXT NOT NULL, work TEXT NOT NULL, owner TEXT NOT NULL, lease REAL NOT NULL,
     attempts INTEGER NOT NULL, status TEXT NOT NULL, calls INTEGER NOT NULL, outcome TEXT, bytes INTEGER, ended REAL
 );
+CREATE TABLE answers (
+    key TEXT PRIMARY KEY, asked TEXT NOT NULL, maker TEXT NOT NULL, lease REAL NOT NULL,
+    contents BLOB, bytes INTEGER, ended REAL
+);
 """
-"""Times are in Unix seconds. ``lease``: until when the job's process counts as alive; ``ended`` is NULL before."""
+"""Times are in Unix seconds. ``lease``: until when the maker's process counts as alive; ``ended`` is NULL before."""
 T = TypeVar("T")
 
 
@@ -33,7 +37,8 @@ class SqliteFile:
         self.clock = clock
         try:
             self._connection = sqlite3.connect(file, BUSY_S, isolation_level=None, check_same_thread=False)
-            self._connection.execute("PRAGMA journal_mode=WAL")
+            if self._version() in (None, SCHEMA_VERSION):
+                self._connection.execute("PRAGMA journal_mode=WAL")  # stays in the file
             self._connection.execute("PRAGMA synchronous=NORMAL")
             version = self._create()
         except sqlite3.Error as error:
@@ -48,14 +53,18 @@ class SqliteFile:
     def _create(self) -> int:
         """Write the tables into an empty file; returns the version of the file."""
         with _transaction(self._connection):
-            (version,) = self._connection.execute("PRAGMA user_version").fetchone()
-            tables = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()[0]
-            if version == 0 and tables == 0:
+            version = self._version()
+            if version is None:
                 for statement in _SCHEMA.split(";"):
                     self._connection.execute(statement)
                 self._connection.execute(f"PRAGMA user_version = {SCHEMA_VERSION}")
-                version = SCHEMA_VERSION
-        return int(version)
+        return SCHEMA_VERSION if version is None else version
+
+    def _version(self) -> int | None:
+        """The version of the file, None for an empty one."""
+        (version,) = self._connection.execute("PRAGMA user_version").fetchone()
+        (tables,) = self._connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+        return None if version == tables == 0 else int(version)
 
     async def run(self, work: Callable[[sqlite3.Connection], T]) -> T:
         """Do ``work`` in one transaction, beside the event loop. Raises StoreFailed if it fails."""

@@ -31,7 +31,7 @@ def main(out: Path, font: Path) -> None:
     """Train on the emoji of FONT. Writes checkpoints, OUT/diffusers and the bundle OUT/bundle."""
     train_pipeline(load(font), out, autoencoder.RECIPE, denoiser.RECIPE)
     with show_stages() as on_stage:
-        export_folder(out / "diffusers", out / "bundle", on_stage=on_stage)
+        export_folder(out / "diffusers", out / "bundle", defaults={"guidance_scale": 3}, on_stage=on_stage)
     click.echo(f"{out / 'bundle'}")
 
 

@@ -9,6 +9,7 @@ import pytest
 import ddim_edge
 from ddim_edge.cli.run import run_command
 from ddim_edge.generation.requests.option_table import OPTIONS, Options, http_options
+from ddim_edge.generation.requests.other_names import OTHER_NAMES
 from ddim_edge.generation.requests.request import Request
 from ddim_edge.serving.http.schemas import EditBody
 
@@ -22,6 +23,12 @@ CHOSEN_BY_MAX_MEMORY = {"vae_tile", "rows_per_call"}
 
 def test_every_option_has_a_type_and_every_typed_option_a_row() -> None:
     assert [option.name for option in OPTIONS] == list(get_type_hints(Options))
+
+
+def test_other_names_are_no_options_but_lead_to_one() -> None:
+    own = {option.name for option in OPTIONS}
+    assert not OTHER_NAMES.keys() & own
+    assert set(OTHER_NAMES.values()) <= own
 
 
 def test_every_option_is_a_field_of_a_request_and_every_field_an_option() -> None:

@@ -8,6 +8,8 @@ import pytest
 from fastapi.testclient import TestClient
 
 from ddim_edge.serving import Settings, create_app
+from ddim_edge.serving.errors import StoreFailed
+from ddim_edge.serving.stores.memory import MemoryAnswers
 from tests.serving.gate import Gate
 
 PATH = "/v1/images/generations"
@@ -105,3 +107,15 @@ def test_a_body_that_is_too_large(tiny_bundle: Path) -> None:
     app = create_app({"tiny": tiny_bundle}, Settings(max_json_bytes=100))
     answer = TestClient(app).post(PATH, content=iter([b" " * 101]), headers=KEY)
     assert (answer.status_code, answer.json()["error"]["code"]) == (413, "body_too_large")
+
+
+def test_a_store_that_fails(tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(*_: object) -> None:
+        raise StoreFailed("gone")
+
+    with TestClient(create_app({"tiny": tiny_bundle})) as client:
+        monkeypatch.setattr(MemoryAnswers, "end", fail)
+        assert client.post(PATH, json=CAT, headers=KEY).status_code == 200
+        monkeypatch.setattr(MemoryAnswers, "begin", fail)
+        refused = client.post(PATH, json=CAT, headers=KEY)
+        assert (refused.status_code, refused.json()["error"]["code"]) == (503, "store_failed")

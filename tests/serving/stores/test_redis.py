@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,14 +16,18 @@ from fastapi.testclient import TestClient
 
 from ddim_edge.serving import Settings, create_app
 from ddim_edge.serving.errors import NotFound, QueueFull, StoreFailed
+from ddim_edge.serving.stores.client_limit import ClientLimit
 from ddim_edge.serving.stores.jobs import MOST_ATTEMPTS, End, Order, Report, lost
+from ddim_edge.serving.stores.large_values import LargeValues
+from ddim_edge.serving.stores.redis_images import RedisImages
 from ddim_edge.serving.stores.redis_server import connect
-from ddim_edge.serving.stores.redis_store import RedisImages, RedisJobs
+from ddim_edge.serving.stores.redis_store import RedisJobs
 from tests.helpers.command_line import COMMAND, Invoke
 from tests.serving.live import wait_until
 
 BODY = {"prompt": "bag", "num_inference_steps": 5, "seed": 1}
 ORDER = Order("job-1", "tiny", BODY, "request-1", int(time.time()), "http://testserver", 5)
+LIMIT = ClientLimit(48)
 DONE = End("done", 5, {"data": []})
 
 
@@ -34,7 +39,7 @@ def _short_lease(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def opened(url: str, most_waiting: int = 8) -> RedisJobs:
-    return RedisJobs(connect(url), 100.0, 100.0, most_waiting)
+    return RedisJobs(connect(url), 100.0, 100.0, most_waiting, LargeValues())
 
 
 async def claimed(store: RedisJobs) -> list[Order]:
@@ -52,7 +57,7 @@ def test_a_job_is_taken_over_and_its_first_end_counts(redis_url: str) -> None:
 
 async def _take_over(url: str) -> None:
     front, dead, other = (opened(url) for _ in range(3))
-    await front.add(ORDER)
+    await front.add(ORDER, LIMIT)
     assert await dead.claim(["another"], 8) == []
     assert await claimed(dead) == [ORDER]
     assert not await dead.report({ORDER.id: Report("running", 3)})
@@ -75,7 +80,7 @@ def test_a_job_that_ends_every_process_is_given_up(redis_url: str) -> None:
 
 async def _give_up(url: str) -> None:
     store = opened(url)
-    await store.add(ORDER)
+    await store.add(ORDER, LIMIT)
     for _ in range(MOST_ATTEMPTS):
         assert await claimed(opened(url)) == [ORDER]
     while not (await store.get(ORDER.id)).ended:
@@ -89,18 +94,45 @@ def test_a_job_that_was_cancelled_before_it_began_is_not_made(redis_url: str) ->
 
 async def _cancel(url: str) -> None:
     front, worker = opened(url, most_waiting=1), opened(url)
-    await front.add(ORDER)
+    await front.add(ORDER, LIMIT)
     with pytest.raises(QueueFull):
-        await front.add(ORDER)
+        await front.add(ORDER, LIMIT)
     await front.end(ORDER.id, End("cancelled", 0))
     assert await worker.claim(["tiny"], 8) == []
     with redis.Redis.from_url(url) as client:
         assert client.xlen("ddim-edge:jobs:tiny") == 0
 
 
+@pytest.mark.parametrize("idle_s", [0.0, 60.0])
+def test_a_name_without_jobs_is_removed_when_it_is_idle(
+    redis_url: str, monkeypatch: pytest.MonkeyPatch, idle_s: float
+) -> None:
+    monkeypatch.setattr("ddim_edge.serving.stores.redis_consumers.IDLE_S", idle_s)
+    asyncio.run(_remove_names(redis_url, is_idle=idle_s == 0))
+
+
+async def _remove_names(url: str, *, is_idle: bool) -> None:
+    idle, busy, other = (opened(url) for _ in range(3))
+    await idle.add(ORDER, LIMIT)
+    assert await claimed(idle) == [ORDER]
+    await idle.end(ORDER.id, DONE)
+    assert names(url) == {idle._owner: 0}
+    await busy.add(replace(ORDER, id="job-2"), LIMIT)
+    assert len(await claimed(busy)) == 1
+    assert await other.claim(["tiny"], 8) == []
+    assert names(url) == {busy._owner: 1} | ({} if is_idle else {idle._owner: 0})
+
+
+def names(url: str) -> dict[str, int]:
+    """The number of jobs that each process holds, by its name in the stream."""
+    with redis.Redis.from_url(url) as client:
+        found = client.xinfo_consumers("ddim-edge:jobs:tiny", "makers")
+        return {consumer["name"].decode(): consumer["pending"] for consumer in found}
+
+
 def test_a_server_that_goes_is_an_error_of_its_own() -> None:
     async def ask() -> None:
-        await RedisImages(redis.asyncio.Redis.from_url("redis://127.0.0.1:1"), 1.0).get("name.png")
+        await RedisImages(redis.asyncio.Redis.from_url("redis://127.0.0.1:1"), 1.0, LargeValues()).get("name.png")
 
     with pytest.raises(StoreFailed):
         asyncio.run(ask())

@@ -12,6 +12,7 @@ from fastapi.testclient import TestClient
 from ddim_edge.serving import Settings, create_app
 from ddim_edge.serving.errors import NotFound
 from ddim_edge.serving.stores import jobs
+from ddim_edge.serving.stores.client_limit import ClientLimit
 from ddim_edge.serving.stores.jobs import LEASE_S, MOST_ATTEMPTS, End, Order, Report
 from ddim_edge.serving.stores.memory import Limits
 from ddim_edge.serving.stores.sqlite import SqliteImages, SqliteJobs
@@ -22,6 +23,7 @@ from tests.serving.live import wait_until
 LIMITS = Limits(100.0, 100, 2**20)
 BODY = {"prompt": "cat", "num_inference_steps": 5, "seed": 1}
 ORDER = Order("job-1", "tiny", BODY, "request-1", int(time.time()), "http://testserver", 5)
+LIMIT = ClientLimit(48)
 DONE = End("done", 5, {"data": []})
 
 
@@ -50,7 +52,7 @@ def test_a_job_is_taken_over_by_one_process_when_its_lease_has_passed(tmp_path: 
 async def _take_over(tmp_path: Path) -> None:
     clock = Clock()
     dead, one, other = (opened(tmp_path, clock) for _ in range(3))
-    await dead.add(ORDER)
+    await dead.add(ORDER, LIMIT)
     assert not await dead.report({ORDER.id: Report("running", 3)})
     clock.now = LEASE_S - 1
     assert await one.claim(["tiny"], 8) == []
@@ -73,7 +75,7 @@ def test_a_job_that_ends_every_process_is_given_up(tmp_path: Path) -> None:
 async def _give_up(tmp_path: Path) -> None:
     clock = Clock()
     store = opened(tmp_path, clock)
-    await store.add(ORDER)
+    await store.add(ORDER, LIMIT)
     for _ in range(MOST_ATTEMPTS - 1):
         clock.now += LEASE_S
         assert await store.claim(["tiny"], 8) == [ORDER]
@@ -91,7 +93,7 @@ async def _keep(tmp_path: Path) -> None:
     store = opened(tmp_path, clock, Limits(10.0, 2, 2**20))
     ids = [f"job-{number}" for number in range(4)]
     for job_id in ids:
-        await store.add(replace(ORDER, id=job_id))
+        await store.add(replace(ORDER, id=job_id), LIMIT)
     for job_id in ids[:3]:
         await store.end(job_id, DONE)
     assert [await _known(store, job_id) for job_id in ids] == [False, True, True, True]
@@ -113,7 +115,7 @@ async def _known(store: SqliteJobs, job_id: str) -> bool:
 
 
 def test_a_server_makes_the_job_of_another_that_died(tmp_path: Path, tiny_bundle: Path) -> None:
-    asyncio.run(opened(tmp_path, Clock()).add(ORDER))  # its lease ended in 1970
+    asyncio.run(opened(tmp_path, Clock()).add(ORDER, LIMIT))  # its lease ended in 1970
     with TestClient(create_app({"tiny": tiny_bundle}, Settings(store=f"sqlite:{tmp_path / 'store.db'}"))) as client:
         path = f"/v1/jobs/{ORDER.id}"
         wait_until(lambda: client.get(path).json()["status"] == "done")
@@ -125,8 +127,12 @@ def test_a_store_that_cannot_be_used_is_refused_before_a_model_is_opened(tmp_pat
     SqliteFile(tmp_path / "other.db")
     with sqlite3.connect(tmp_path / "other.db") as connection:
         connection.execute("PRAGMA user_version = 7")
+    with sqlite3.connect(tmp_path / "foreign.db") as connection:
+        connection.execute("CREATE TABLE notes (text TEXT)")
+    foreign = (tmp_path / "foreign.db").read_bytes()
     (tmp_path / "text.db").write_text("This is no database." * 100)
     for store, part in (
+        ("sqlite:foreign.db", "version 0, not 1"),
         ("sqlite:other.db", "version 7, not 1"),
         ("sqlite:text.db", "file is not a database"),
         ("sqlite:nowhere/store.db", "unable to open"),
@@ -134,3 +140,4 @@ def test_a_store_that_cannot_be_used_is_refused_before_a_model_is_opened(tmp_pat
         ("mysql://host", "mysql"),
     ):
         assert invoke("serve", "no-such-model", "--store", store).failed_with("--store", part)
+    assert (tmp_path / "foreign.db").read_bytes() == foreign

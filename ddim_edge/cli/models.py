@@ -1,0 +1,112 @@
+"""``ddim-edge models``: lists the models that are on this machine."""
+
+import json
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+
+from ..bundle.bundle import Bundle
+from ..bundle.layout import UNET
+from ..bundle.read import bundled_names, open_bundle
+from ..errors import DdimEdgeError
+from ..runtime.compiled.places import caches_of
+from ..runtime.compiled.upkeep import entries
+
+
+class Found(NamedTuple):
+    """A model that was found: how a command names it, and where it is from."""
+
+    name: str
+    place: str
+
+
+@click.command("models")
+@click.argument("folders", nargs=-1, metavar="[FOLDER]…", type=click.Path(path_type=Path, exists=True, file_okay=False))
+@click.option(
+    "--json", "as_json", is_flag=True, envvar="DDIM_EDGE_MODELS_JSON", help="Print one machine-readable line."
+)
+def models_command(folders: tuple[Path, ...], as_json: bool) -> None:
+    """List the models on this machine.
+
+    They are the bundled models, the bundles in each FOLDER (default: the current folder), and those in the cache of
+    the Hugging Face hub. The first column is what the other commands take as MODEL.
+
+    \b
+    Examples:
+      ddim-edge models
+      ddim-edge models /srv/models --json
+    """
+    found = [*_bundled(), *_in_folders(folders or (Path(),)), *_in_hub_cache()]
+    facts = [_facts(model) for model in found]
+    click.echo(json.dumps({"models": facts}) if as_json else _table(facts))
+
+
+def _bundled() -> Iterator[Found]:
+    for name in bundled_names():
+        yield Found(name, "bundled")
+
+
+def _in_folders(folders: Sequence[Path]) -> Iterator[Found]:
+    """The bundles that are one of the folders, or a folder in it."""
+    for folder in folders:
+        for graph in sorted((*folder.glob(UNET.graph), *folder.glob(f"*/{UNET.graph}"))):
+            yield Found(f"{graph.parent.parent}/", "folder")
+
+
+def _in_hub_cache() -> Iterator[Found]:
+    for graph in sorted(_hub_cache().glob(f"models--*/snapshots/*/{UNET.graph}")):
+        yield Found(str(graph.parent.parent), "Hugging Face cache")
+
+
+def _hub_cache() -> Path:
+    """The folder that huggingface_hub downloads to."""
+    caches = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache")
+    home = Path(os.environ.get("HF_HOME") or caches / "huggingface")
+    return Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
+
+
+def _facts(model: Found) -> dict[str, Any]:
+    """What is known of a model; "error" where it cannot be read."""
+    known: dict[str, Any] = {"model": model.name, "place": model.place}
+    try:
+        bundle = open_bundle(model.name)
+    except DdimEdgeError as error:
+        return {**known, "error": str(error)}
+    channels, height, width = bundle.image_shape()
+    sizes = [path.stat().st_size for path in bundle.folder.rglob("*") if path.is_file()]
+    built = [entry.compiled for entry in entries(list(caches_of(bundle.folder))) if entry.compiled and not entry.fault]
+    own = [compiled for compiled in built if compiled.recipe.graph.is_relative_to(bundle.folder.absolute())]
+    return {
+        **known,
+        "folder": str(bundle.folder),
+        "kind": _kind(bundle),
+        "image_shape": [channels, height, width],
+        "bytes": sum(sizes),
+        "built": sorted({compiled.recipe.provider for compiled in own}),
+    }
+
+
+def _kind(bundle: Bundle) -> str:
+    """What a model makes its images from."""
+    if bundle.inputs.text:
+        return "inpainting" if bundle.inputs.takes_mask else "text"
+    return f"{len(bundle.labels)} classes" if bundle.labels else "no condition"
+
+
+def _table(facts: Sequence[dict[str, Any]]) -> str:
+    """The models as a table."""
+    rows = [_row(each) for each in facts]
+    widths = [max(map(len, column)) for column in zip(*(row[:-1] for row in rows), strict=True)]
+    lines = ["  ".join([*map(str.ljust, row, widths), row[-1]]).rstrip() for row in rows]
+    return "\n".join(lines) or "no models: give the folder that has them, or make one by `ddim-edge export`"
+
+
+def _row(facts: dict[str, Any]) -> tuple[str, ...]:
+    if "error" in facts:
+        return facts["model"], facts["place"], "", "", "", facts["error"]
+    _, height, width = facts["image_shape"]
+    built = f"built for {', '.join(facts['built'])}" if facts["built"] else ""
+    return facts["model"], facts["place"], facts["kind"], f"{width}x{height}", f"{facts['bytes'] / 1e6:.1f} MB", built
