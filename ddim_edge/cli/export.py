@@ -9,6 +9,7 @@ from click.core import ParameterSource
 from ..build.plan import BuildRequest
 from ..bundle.read import open_bundle
 from ..errors import ConfigError, DdimEdgeError
+from ..extras import install_command
 from ..runtime.providers.device import Device
 from ..runtime.providers.table import CPU
 from ..runtime.sessions.first_build import is_large
@@ -98,6 +99,12 @@ _EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetenso
     "GroupNormalization nodes. A bundle of more than 500 MB whose target is named as cpu is also built for this "
     "machine's CPU.",
 )
+@click.option(
+    "--with",
+    type=click.Choice(["optimum"]),
+    help="Let optimum-onnx make the graphs of a Stable Diffusion folder (docs/export.md). Of the other options only "
+    "--scheduler and --default apply.",
+)
 @click.option("--no-build", is_flag=True, help="Do not build the bundle for this machine's CPU.")
 @click.option(
     "--fuse-step",
@@ -157,15 +164,30 @@ def export_command(
       ddim-edge export dreams.safetensors bundle/ --config stable-diffusion/
       ddim-edge export stable-diffusion-v1-5/stable-diffusion-v1-5 bundle/
       ddim-edge export sd15/ bundle/ --vae taesd/ --components unet,text_encoder,vae_decoder
+      ddim-edge export sd15/ bundle/ --with optimum
     """
     lists = {"components": components, "keep_fp32": keep_fp32, "fp32_too": fp32_too}
     options["defaults"] = key_values("--default", defaults, "guidance_scale=3")
+    with_optimum = options.pop("with") is not None
     try:
-        _export(source, out, **{option: _names(text) for option, text in lists.items()}, **options)
+        if with_optimum:
+            _check_for_optimum(click.get_current_context())
+            _export("export_with_optimum", source, out, **{name: options[name] for name in ("scheduler", "defaults")})
+        else:
+            _export("export_folder", source, out, **{name: _names(text) for name, text in lists.items()}, **options)
     except ModuleNotFoundError as error:
         raise ConfigError(_how_to_install(error)) from None
     if not no_build and _target_is_this_cpu() and is_large(out):
         _build(out)
+
+
+def _check_for_optimum(context: click.Context) -> None:
+    """Raise ConfigError for an option that has no meaning where optimum makes the graphs."""
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        given = context.get_parameter_source(name) != ParameterSource.DEFAULT
+        if isinstance(parameter, click.Option) and given and name not in ("with", "scheduler", "defaults"):
+            raise ConfigError(f"{parameter.opts[0]} does not apply to --with optimum: leave out one of them")
 
 
 def _target_is_this_cpu() -> bool:
@@ -185,11 +207,12 @@ def _names(text: str | None) -> list[str]:
     return [name.strip() for name in (text or "").split(",") if name.strip()]
 
 
-def _export(source: str, out: Path, **options: Any) -> None:
-    from ddim_edge_export import export_folder, show_stages
+def _export(exporter: str, source: str, out: Path, **options: Any) -> None:
+    """Export by the function ``exporter`` of ``ddim_edge_export``, and print what came out."""
+    import ddim_edge_export
 
-    with show_stages() as on_stage:
-        report = export_folder(source, out, on_stage=on_stage, **options)
+    with ddim_edge_export.show_stages() as on_stage:
+        report = getattr(ddim_edge_export, exporter)(source, out, on_stage=on_stage, **options)
     for name, component in report.components.items():
         remark = f"; {component.remark}" if component.remark else ""
         if component.step is not None:
@@ -208,4 +231,4 @@ def _how_to_install(error: ModuleNotFoundError) -> str:
     missing = (error.name or "").partition(".")[0]
     if missing not in _EXTRA:
         raise error
-    return f"export needs {missing}, which is not installed: pip install 'ddim-edge[export]'"
+    return f"export needs {missing}, which is not installed: {install_command('export')}"
