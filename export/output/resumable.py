@@ -9,8 +9,8 @@ from ddim_edge.bundle.layout import EXPORT_RECORD, INDEX, SCHEDULER
 from ddim_edge.config import read_json
 from ddim_edge.errors import OutputError
 from ddim_edge.files import remove_leftovers
+from ddim_edge.whole_folder import check_free
 
-from .atomic import check_free
 from .record import write_json
 
 _MARK = {"unfinished": "run the same export again, and it goes on where it stopped"}

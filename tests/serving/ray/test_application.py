@@ -95,5 +95,5 @@ def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setitem(sys.modules, "ray", None)
     for name in [name for name in sys.modules if name.startswith("ddim_edge.serving.ray")]:
         monkeypatch.delitem(sys.modules, name)
-    with pytest.raises(ConfigError, match=r"pip install 'ddim-edge\[serve,ray\]'"):
+    with pytest.raises(ConfigError, match=r"pip install '.*'ray\[data,serve\]>=2.60'"):
         importlib.import_module("ddim_edge.serving.ray")

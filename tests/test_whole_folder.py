@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from ddim_edge.errors import ConfigError, OutputError
-from ddim_edge_export.output.atomic import whole_folder
+from ddim_edge.whole_folder import whole_folder
 
 
 def test_it_appears_at_the_end(tmp_path: Path) -> None:

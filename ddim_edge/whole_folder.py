@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from ddim_edge.errors import ConfigError, OutputError
-from ddim_edge.files import flush_files, output_errors
+from .errors import ConfigError, OutputError
+from .files import flush_files, output_errors
 
 
 @contextmanager
