@@ -15,14 +15,18 @@ _EXPORT = _ROOT.parent / "export"
 
 _SERVER = {"fastapi", "uvicorn", "h11", "starlette", "pydantic", "pydantic_core", "prometheus_client"}
 _PACKAGES: Mapping[str, Set[str]] = {
+    "__main__": {"ddim_edge_main"},
     "cli": {"numpy", "click", "rich"},
     "serving": {"numpy", "PIL", "redis", *_SERVER},
     "text": {"numpy", "tokenizers"},
+    "triton": {"numpy", "pydantic", "triton_python_backend_utils"},
     "images": {"numpy", "PIL"},
     "graphs": set(),
     "config": set(),
     "files": set(),
+    "whole_folder": set(),
     "errors": set(),
+    "extras": set(),
     "telemetry": set(),
     "version": set(),
 }
@@ -34,6 +38,7 @@ _EXPORTER_MAY_IMPORT = {
     "images",
     "config",
     "files",
+    "whole_folder",
     "arrays",
     "errors",
     "version",

@@ -27,7 +27,7 @@ from .jobs_load import Ends, Load, Posted, answer_of, pixels_of
 from .worker_processes import Workers, started
 
 WORKERS, FRONTS = 3, 2
-JOBS_A_SECOND, STEPS, EACH = 2.0, 60, 4
+JOBS_A_SECOND, STEPS, EACH = 3.0, 50, 4
 _STREAM, _GROUP = "ddim-edge:jobs:fashion-mnist", "makers"
 
 

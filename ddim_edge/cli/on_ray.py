@@ -65,4 +65,5 @@ def run_on_ray(model: Model, request: Request, folder: Folder, *, visible: bool)
                 advance()
     except KeyboardInterrupt:
         raise click.Abort(f"interrupted: run the same command to go on with {folder.target}") from None
-    return Outcome(folder.target, num_made, provider, time.perf_counter() - began)
+    num_there = request.num_images - sum(map(len, chunks))
+    return Outcome(folder.target, num_made, provider, time.perf_counter() - began, num_there)

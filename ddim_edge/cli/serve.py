@@ -10,6 +10,7 @@ from typing import Any
 import click
 
 from ..errors import ConfigError
+from ..extras import install_command
 from ..runtime.providers.device import Device
 from ..text import TruncationWarning
 from .api_key_file import KEY_VARIABLE, api_key_in
@@ -180,7 +181,7 @@ def serve_command(
         from ..serving.settings import LOOPBACK, hosts_for
         from .serve_workers import check_workers, serve_workers
     except ModuleNotFoundError as error:
-        raise ConfigError(f"the server needs {error.name}: pip install 'ddim-edge[serve]'") from None
+        raise ConfigError(f"the server needs {error.name}: {install_command('serve')}") from None
     if not log_prompts:  # the warning quotes the words that were cut off
         warnings.simplefilter("ignore", TruncationWarning)
     given_key, given_keys = api_key_in(api_key_file), None if api_keys is None else ApiKeys(api_keys)

@@ -23,8 +23,6 @@ NAME = "ddim-edge"
 _STOP_S = 15.0
 """Seconds beyond the drain that a replica gets to stop."""
 _HEALTH_PERIOD_S = 5.0
-_INGRESS_CPUS = 0.1
-"""For Ray's planning: the ingress passes on messages, and computes nothing."""
 _NOT_IN_FILES = ("warm_up",)
 """Settings that are objects of Python."""
 _PATH = text(4096)
@@ -66,14 +64,17 @@ def deployment_of(settings: Settings) -> serve.Deployment:
 
 
 def ingress_of(settings: Settings, models: int) -> serve.Deployment:
-    """The deployment in front of so many models: one replica, which takes what all of their queues take."""
+    """The deployment in front of so many models: one replica, which takes what all of their queues take.
+
+    It computes nothing, so Ray plans no core for it.
+    """
     most = settings.max_queue * models
     return _configured(serve.ingress()(Ingress), NAME, settings).options(
         max_ongoing_requests=most,
         max_queued_requests=most,
         autoscaling_config=None,
         num_replicas=1,
-        ray_actor_options={"num_cpus": _INGRESS_CPUS},
+        ray_actor_options={"num_cpus": 0},
     )
 
 
