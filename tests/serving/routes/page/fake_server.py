@@ -6,7 +6,7 @@ import json
 import queue
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from email.parser import BytesParser
 from email.policy import HTTP
@@ -60,7 +60,7 @@ class FakeServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.api_key = api_key
         self.bodies: list[dict[str, Any]] = []
-        self.files: list[dict[str, Image.Image]] = []
+        self.files: list[Mapping[str, Image.Image]] = []
         self.left: queue.Queue[str] = queue.Queue()
 
     @property
