@@ -1,11 +1,12 @@
 # make run     a picture from the bundled model, in a virtual environment with the runtime alone (no PyTorch)
 # make test    everything that the tests need, then all of them
 # make test-fast   those that take less than five seconds
-# make test-all    all of them, test-optimum and test-deploy
+# make test-all    all of them, test-optimum, test-deploy and test-triton
 # make check   linters and type checker
 # make bench-quick    a few ratios of speed; fails where one is worse than bench/quick.toml (about two minutes)
 # make test-optimum   bundles of optimum-onnx beside its own pipelines, which run in an environment of their own
 # make test-deploy     what deploy/ has, by the checkers of Dockerfiles and of Kubernetes, in an environment of their own
+# make test-triton     a model repository in a real Triton Inference Server, in an environment of its own (Linux, x86-64)
 # make wheel   the wheel of this working tree, in dist/
 # make release     sdist, wheel and hashes of this commit in dist/, checked; TAG=yes tags it, too (CONTRIBUTING.md)
 PYTHON ?= python3
@@ -13,11 +14,12 @@ RUNTIME := .venv
 DEV := .venv-dev
 OPTIMUM := .venv-optimum
 DEPLOY := .venv-deploy
+TRITON := .venv-triton
 RELEASE := .venv-release
 # A file of tests runs in one process: they share their fixtures. Files with slow tests come first (tests/conftest.py).
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test test-fast test-all check bench-quick test-optimum test-deploy wheel release clean
+.PHONY: run test test-fast test-all check bench-quick test-optimum test-deploy test-triton wheel release clean
 
 run: $(RUNTIME)/.installed
 	$(RUNTIME)/bin/ddim-edge run --guidance-scale 1.5 --output fashion-mnist.png
@@ -28,7 +30,7 @@ test: $(DEV)/.installed
 test-fast: $(DEV)/.installed
 	$(DEV)/bin/python -m pytest $(PARALLEL) -m "not slow"
 
-test-all: test test-optimum test-deploy
+test-all: test test-optimum test-deploy test-triton
 
 check: $(DEV)/.installed
 	$(DEV)/bin/ruff check .
@@ -44,6 +46,9 @@ test-optimum: $(DEV)/.installed $(OPTIMUM)/.installed
 
 test-deploy: $(DEV)/.installed $(DEPLOY)/.installed
 	DDIM_EDGE_DEPLOY_TOOLS=$(abspath $(DEPLOY)/bin) $(DEV)/bin/python -m pytest tests/deploy
+
+test-triton: $(DEV)/.installed $(TRITON)/.installed
+	DDIM_EDGE_TRITON_PYTHON=$(abspath $(TRITON)/bin/python) $(DEV)/bin/python -m pytest tests/triton
 
 wheel: $(RELEASE)/.installed
 	rm -rf build
@@ -72,10 +77,16 @@ $(DEPLOY)/.installed: tests/deploy/requirements.txt
 	$(DEPLOY)/bin/python -m pip install --quiet --requirement $<
 	touch $@
 
+$(TRITON)/.installed: tests/triton/requirements.txt pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(TRITON)
+	$(TRITON)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[cpu,serve]'
+	$(TRITON)/bin/python -m pip install --quiet --no-deps --requirement $<
+	touch $@
+
 $(RELEASE)/.installed: release/requirements.txt
 	$(PYTHON) -m venv $(RELEASE)
 	$(RELEASE)/bin/python -m pip install --quiet --requirement $<
 	touch $@
 
 clean:
-	rm -rf $(RUNTIME) $(DEV) $(OPTIMUM) $(DEPLOY) $(RELEASE) build dist *.egg-info
+	rm -rf $(RUNTIME) $(DEV) $(OPTIMUM) $(DEPLOY) $(TRITON) $(RELEASE) build dist *.egg-info

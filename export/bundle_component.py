@@ -13,6 +13,7 @@ import torch
 from ddim_edge.bundle.layout import EXPORT_RECORD, MODEL
 from ddim_edge.bundle.verify import verify_files
 from ddim_edge.errors import BundleError, ConfigError, ExportError
+from ddim_edge.whole_folder import whole_folder
 
 from .component import export_fp32_fallback, export_into
 from .component_signature import config_of, signature_of
@@ -20,7 +21,6 @@ from .fp32_fallback import Fp32Fallbacks
 from .fuse import fuse_step
 from .networks.network import Network
 from .options import Options
-from .output.atomic import whole_folder
 from .output.record import file_entry
 from .output.report import Report, read_report, write_report
 from .precision import FP32

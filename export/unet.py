@@ -9,11 +9,11 @@ from typing import Any
 import torch
 
 from ddim_edge.errors import ExportError
+from ddim_edge.whole_folder import whole_folder
 
 from .component import export_into
 from .networks.denoiser import call_unet, unet_signature
 from .networks.network import Network
-from .output.atomic import whole_folder
 from .output.record import remember_hashes
 from .output.report import Report, write_report
 from .progress import Stage, ignore_stage

@@ -9,22 +9,21 @@ from click.core import ParameterSource
 from ..build.plan import BuildRequest
 from ..bundle.read import open_bundle
 from ..errors import ConfigError, DdimEdgeError
-from ..extras import install_command
 from ..runtime.providers.device import Device
 from ..runtime.providers.table import CPU
 from ..runtime.sessions.first_build import is_large
 from .build import build_bundle
 from .environment import RepeatableOption
+from .export_run import run_export
+from .export_triton import export_triton
 from .failures import say
 from .help_sections import SectionedCommand
 from .key_values import key_values
 
-_EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetensors", "onnxruntime")
-
 
 @click.command("export", cls=SectionedCommand)
 @click.argument("source")
-@click.argument("out", type=click.Path(path_type=Path))
+@click.argument("out", type=click.Path(path_type=Path), required=False)
 @click.option(
     "--config",
     metavar="FOLDER",
@@ -135,13 +134,28 @@ _EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetenso
     is_flag=True,
     help="Leave out weights that SOURCE's networks do not have, such as an IP-Adapter's. export.json names them.",
 )
+@click.option(
+    "--triton",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Write SOURCE, a bundle, as a model repository of Triton Inference Server to the new folder DIR. Leave out "
+    "OUT and all options of an export; PyTorch is not needed.",
+)
+@click.option(
+    "--triton-graphs",
+    is_flag=True,
+    help="With --triton: also a model for each ONNX graph, with dynamic batching, for programs that make the steps "
+    "themselves.",
+)
 def export_command(
     source: str,
-    out: Path,
+    out: Path | None,
     components: str | None,
     keep_fp32: str | None,
     fp32_too: str | None,
     no_build: bool,
+    triton: Path | None,
+    triton_graphs: bool,
     defaults: tuple[str, ...],
     **options: Any,
 ) -> None:
@@ -165,20 +179,25 @@ def export_command(
       ddim-edge export stable-diffusion-v1-5/stable-diffusion-v1-5 bundle/
       ddim-edge export sd15/ bundle/ --vae taesd/ --components unet,text_encoder,vae_decoder
       ddim-edge export sd15/ bundle/ --with optimum
+      ddim-edge export bundle/ --triton repository/
     """
+    if triton is not None:
+        return export_triton(source, triton, graphs=triton_graphs)
+    if triton_graphs:
+        raise ConfigError("--triton-graphs needs --triton DIR, the folder to write to")
+    if out is None:
+        raise click.MissingParameter(param_hint="'OUT'", param_type="argument")
     lists = {"components": components, "keep_fp32": keep_fp32, "fp32_too": fp32_too}
     options["defaults"] = key_values("--default", defaults, "guidance_scale=3")
     with_optimum = options.pop("with") is not None
-    try:
-        if with_optimum:
-            _check_for_optimum(click.get_current_context())
-            _export("export_with_optimum", source, out, **{name: options[name] for name in ("scheduler", "defaults")})
-        else:
-            _export("export_folder", source, out, **{name: _names(text) for name, text in lists.items()}, **options)
-    except ModuleNotFoundError as error:
-        raise ConfigError(_how_to_install(error)) from None
+    if with_optimum:
+        _check_for_optimum(click.get_current_context())
+        run_export("export_with_optimum", source, out, **{name: options[name] for name in ("scheduler", "defaults")})
+    else:
+        run_export("export_folder", source, out, **{name: _names(text) for name, text in lists.items()}, **options)
     if not no_build and _target_is_this_cpu() and is_large(out):
         _build(out)
+    return None
 
 
 def _check_for_optimum(context: click.Context) -> None:
@@ -205,30 +224,3 @@ def _build(bundle: Path) -> None:
 
 def _names(text: str | None) -> list[str]:
     return [name.strip() for name in (text or "").split(",") if name.strip()]
-
-
-def _export(exporter: str, source: str, out: Path, **options: Any) -> None:
-    """Export by the function ``exporter`` of ``ddim_edge_export``, and print what came out."""
-    import ddim_edge_export
-
-    with ddim_edge_export.show_stages() as on_stage:
-        report = getattr(ddim_edge_export, exporter)(source, out, on_stage=on_stage, **options)
-    for name, component in report.components.items():
-        remark = f"; {component.remark}" if component.remark else ""
-        if component.step is not None:
-            remark += f"; its fused step at most {component.step.error:.1e} from NumPy's"
-        if component.fp32_fallback_deviation is not None:
-            remark += f"; its fp32 graph {component.fp32_fallback_deviation}"
-        click.echo(
-            f"{name}: {component.network} in {component.precision.name}, {component.size / 1e6:.1f} MB, "
-            f"{component.deviation}{remark}"
-        )
-    click.echo(f"{out}: {report.size / 1e6:.1f} MB")
-
-
-def _how_to_install(error: ModuleNotFoundError) -> str:
-    """The message for a missing package of the extra. Any other missing module is a bug and is raised again."""
-    missing = (error.name or "").partition(".")[0]
-    if missing not in _EXTRA:
-        raise error
-    return f"export needs {missing}, which is not installed: {install_command('export')}"

@@ -94,6 +94,7 @@ OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
         ),
         "Precision": ("dtype", "keep_fp32", "fp32_too", "quantize"),
         "Graphs": ("target", "static", "opset", "fuse_step", "with", "no_build"),
+        "Triton Inference Server": ("triton", "triton_graphs"),
     },
     "bench": {
         "What to measure": ("batch", "steps", "height", "width", "guidance_scale", "repeats"),

@@ -23,7 +23,7 @@ from ..generation.requests.request import Request
 from ..images.decode import read_mask, read_picture
 from .environment import RepeatableOption
 from .key_values import key_values
-from .seed import SeedType
+from .seed import seed_of
 
 DEFAULT_NUM_IMAGES = 16
 Decorator = Callable[[Any], Any]
@@ -158,7 +158,11 @@ def _interval(text: str | None) -> tuple[float, float] | None:
     return low, high
 
 
-_PARSERS: Mapping[str, Callable[[str | None], Any]] = {"labels": split, "guidance_interval": _interval}
+_PARSERS: Mapping[str, Callable[[str | None], Any]] = {
+    "labels": split,
+    "guidance_interval": _interval,
+    "seed": seed_of,
+}
 
 _COMMAND_LINE_ONLY: Mapping[str, Sequence[Decorator]] = {
     "negative_prompt": [
@@ -207,7 +211,7 @@ def _click_options() -> Iterator[Decorator]:
 def _click_option(option: Option, cli: CommandLine) -> Decorator:
     parse = _PARSERS.get(option.name)
     is_flag = cli.kind is bool
-    kind = SeedType() if option.name == "seed" else click.Choice(cli.choices) if cli.choices else cli.kind
+    kind = click.Choice(cli.choices) if cli.choices else str if parse else cli.kind
     text = cli.help or option.help
     return click.option(
         *cli.flags,

@@ -1,11 +1,8 @@
 """``--seed``: a number, or ``random`` for a new one."""
 
 import secrets
-from typing import Any
 
-import click
-
-from ..errors import ConfigError
+from ..errors import ConfigError, shown
 
 RANDOM = "random"
 
@@ -14,17 +11,16 @@ class DrawnSeed(int):
     """A seed that was drawn, since the user gave none: the same command would draw another one."""
 
 
-class SeedType(click.ParamType):  # type: ignore[type-arg]  # generic in newer versions of click only
-    """The type of ``--seed``."""
-
-    name = "integer|random"
-
-    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
-        """Draw a seed below 2^31 for ``random``."""
-        if value == RANDOM:
-            return DrawnSeed(secrets.randbelow(2**31))
-        number: int = click.INT.convert(value, param, ctx)
-        return number
+def seed_of(text: str | None) -> int | None:
+    """The seed that a text names: a number, or one below 2^31 that is drawn; None for None."""
+    if text is None:
+        return None
+    if text == RANDOM:
+        return DrawnSeed(secrets.randbelow(2**31))
+    try:
+        return int(text)
+    except ValueError:
+        raise ConfigError(f"--seed must be a whole number, or random, not {shown(text)}") from None
 
 
 def check_shared_seed(seed: int | None, shared: object) -> None:

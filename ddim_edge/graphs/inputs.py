@@ -22,10 +22,15 @@ T = TypeVar("T")
 
 
 class Declared(NamedTuple):
-    """An input or output: whether it is fp16 or bfloat16, and its shape, with a name for each free axis."""
+    """An input or output: its type, by its number in onnx.proto, and its shape, with a name for each free axis."""
 
-    is_half: bool
+    element: int
     shape: tuple[int | str, ...]
+
+    @property
+    def is_half(self) -> bool:
+        """Whether it is fp16 or bfloat16."""
+        return self.element in _FLOAT16
 
 
 def declared_inputs(graph: Path) -> dict[str, Declared]:
@@ -76,8 +81,7 @@ def _inputs(message: memoryview) -> Iterator[tuple[str, Declared]]:
 
 def _declared(contents: memoryview) -> tuple[str, Declared]:
     tensor = _child(_child(contents, _TYPE), _TENSOR)
-    half = _number(tensor, _ELEMENT) in _FLOAT16
-    return _text(contents, _NAME), Declared(half, tuple(_shape(_child(tensor, _SHAPE))))
+    return _text(contents, _NAME), Declared(_number(tensor, _ELEMENT), tuple(_shape(_child(tensor, _SHAPE))))
 
 
 def _shape(message: memoryview) -> Iterator[int | str]:

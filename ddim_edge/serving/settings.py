@@ -1,15 +1,20 @@
 """Settings of the server: limits, API key, allowed origins."""
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
 
 from ..config.byte_count import byte_count
 from ..config.checks import number, whole_number
-from ..errors import ConfigError, shown
+from ..config.schema import text
+from ..errors import ConfigError, choose_from, shown
 from ..runtime.providers.device import Device
 from .api_keys import ApiKeys
 
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
+_NOT_IN_FILES = ("warm_up",)
+"""Settings that are objects of Python."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,6 +134,21 @@ class Settings:
     def keys(self) -> tuple[str, ...]:
         """The API keys, one a line of ``api_key``."""
         return tuple(line.strip() for line in (self.api_key or "").splitlines() if line.strip())
+
+
+def settings_of(given: Mapping[str, Any]) -> Settings:
+    """The settings of a configuration file; ``api_keys`` is there the path of the file with the keys.
+
+    Raises ConfigError for an unknown one or an invalid value.
+    """
+    known = [each.name for each in fields(Settings) if each.name not in _NOT_IN_FILES]
+    for name in given:
+        if name not in known:
+            raise ConfigError(choose_from("setting", name, known))
+    if given.get("api_keys") is None:
+        return Settings(**given)
+    text(4096)("api_keys", given["api_keys"])
+    return Settings(**{**given, "api_keys": ApiKeys(Path(given["api_keys"]))})
 
 
 def hosts_for(address: str, api_key: str | ApiKeys | None, allowed: Sequence[str]) -> Sequence[str] | None:

@@ -9,8 +9,8 @@ from ddim_edge.bundle.layout import EXPORT_RECORD, INDEX, SCHEDULER
 from ddim_edge.config import read_json
 from ddim_edge.errors import OutputError
 from ddim_edge.files import remove_leftovers
+from ddim_edge.whole_folder import check_free
 
-from .atomic import check_free
 from .record import write_json
 
 _MARK = {"unfinished": "run the same export again, and it goes on where it stopped"}
@@ -46,7 +46,7 @@ def _is_unfinished(out: Path) -> bool:
 
 def _begin(out: Path) -> None:
     try:
-        out.mkdir(exist_ok=True)
+        out.mkdir(parents=True, exist_ok=True)
         write_json(out / EXPORT_RECORD, _MARK)
     except OSError as error:
         raise OutputError(f"cannot write {out}: {error.strerror}; choose another place") from None

@@ -10,6 +10,7 @@ import yaml
 from ddim_edge.cli import cli
 from ddim_edge.serving.http.security import needs_key
 from ddim_edge.serving.scheduling.metrics import Metrics
+from ddim_edge.serving.settings import settings_of
 from tests.deploy.files import (
     DEPLOY,
     DOCKERFILES,
@@ -140,7 +141,7 @@ def test_ray_serve_takes_the_configuration() -> None:
     assert (module, function) == (application.__name__, application.build.__name__)
     application.build(config.args)
     names = [each.name for each in config.deployments]
-    assert names == [application.deployment_of(application.settings_of({})).name]
+    assert names == [application.deployment_of(settings_of({})).name]
 
 
 def test_every_kustomization_lists_files_that_exist() -> None:

@@ -32,15 +32,17 @@ Buildah = Callable[..., str]
 def buildah(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Buildah]:
     """Buildah's commands on the storage that has the image."""
     work = tmp_path_factory.mktemp("image")
-    subprocess.run([DEPLOY / "docker/without-registry.sh", work], check=True, capture_output=True, timeout=1200)
     environment = {**os.environ, "STORAGE_DRIVER": "vfs", "BUILDAH_ISOLATION": "chroot"}
 
     def call(*arguments: str) -> str:
         command = ["buildah", "--root", f"{work}/storage", "--runroot", f"{work}/runroot", *arguments]
         return subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=300).stdout
 
-    yield call
-    _unmount(work)
+    try:
+        subprocess.run([DEPLOY / "docker/without-registry.sh", work], check=True, capture_output=True, timeout=1200)
+        yield call
+    finally:
+        _unmount(work)
 
 
 def _unmount(work: Path) -> None:

@@ -165,6 +165,7 @@ OPTIONS = (
         CommandLine(
             ("--seed",),
             int,
+            "NUMBER|random",
             help="Seed, or random for a new one. Image k is the image of seed + k, whatever is made with it.",
         ),
         http="seed",

@@ -8,10 +8,10 @@ from ...errors import ConfigError
 from ...extras import install_command
 
 try:
-    from .application import build, deployment_of, proxy_middleware, settings_of
+    from .application import build, deployment_of, proxy_middleware
 except ModuleNotFoundError as missing:
     raise ConfigError(f"Ray Serve needs {missing.name}: {install_command('serve', 'ray')}") from None
 
-__all__ = ["app", "build", "deployment_of", "proxy_middleware", "settings_of"]
+__all__ = ["app", "build", "deployment_of", "proxy_middleware"]
 
 app = build({})

@@ -122,16 +122,13 @@ function filesOf({ start }, language) {
 }
 
 /** What has to be known of a command besides its text. */
-function noteOf(image, language) {
-  const isAlone = "The same file to the last byte";
-  const rounding = "an image that was made in one batch with others may differ by a rounding error";
-  const folder = image.recipe.model;
+function noteOf({ recipe, start }, language) {
+  const local = "Writes the same file, in a folder. An image that was made in one batch with others may differ by a " +
+    `rounding error. If ${recipe.model} is no bundled model, write the folder of its bundle in its place.`;
   return {
-    run: `${isAlone}, in a folder; ${rounding}. If ${folder} is not a bundled model, write its folder in its place.`,
-    python: `${isAlone}, in a folder; ${rounding}. If ${folder} is not a bundled model, write its folder in its place.`,
+    run: local,
+    python: local,
     curl: `For bash or zsh.${apiKey ? " DDIM_EDGE_API_KEY is the server's key." : ""}`,
-    json: image.start
-      ? "The fields of a form for POST /v1/images/edits, with image and mask."
-      : "The body of POST /v1/images/generations.",
+    json: start ? "The text fields of a form for POST /v1/images/edits." : "The body of POST /v1/images/generations.",
   }[language];
 }

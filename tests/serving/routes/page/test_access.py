@@ -94,3 +94,19 @@ def test_a_key_is_asked_for_and_forgotten(opened: Open) -> None:
         assert page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
         page.reload()
         expect(page.get_by_label("API key")).to_be_visible()
+
+
+def test_colours_are_the_systems_or_those_chosen_which_stay(server: FakeServer, opened: Open) -> None:
+    page = opened(server.address, color_scheme="light")
+    paper = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(paper)
+    page.get_by_label("Colours").select_option("dark")
+    dark = page.evaluate(paper)
+    assert luminance(dark) < luminance(light)
+    page.emulate_media(color_scheme="dark")
+    page.get_by_label("Colours").select_option("light")
+    page.reload()
+    assert page.evaluate(paper) == light
+    page.get_by_label("Colours").select_option("as the system")
+    assert page.evaluate(paper) == dark
+    assert page.evaluate("localStorage.length") == 0

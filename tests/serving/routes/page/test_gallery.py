@@ -51,7 +51,7 @@ def test_images_are_there_after_a_reload(page: Page) -> None:
         expect(status(page)).to_contain_text("Finished")
     page.reload()
     expect(page.get_by_role("img", name="sneaker")).to_be_visible()
-    assert str(page.get_by_role("img").first.get_attribute("alt")).startswith("tench")
+    expect(page.get_by_role("img").first).to_have_attribute("alt", re.compile("^tench"))
     assert level(page.get_by_role("img").first) == 200
     page.get_by_role("button", name="Details: tench").click()
     page.get_by_label("Denoising").press("Home")

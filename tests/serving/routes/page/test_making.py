@@ -97,7 +97,7 @@ def test_a_class_is_drawn_or_left_out(page: Page, server: FakeServer) -> None:
     expect(status(page)).to_contain_text("Finished")
     page.evaluate("Math.random = () => 0.1")
     generate(page, "any, drawn at random")
-    expect(page.get_by_role("img", name="sneaker")).to_be_visible()
+    expect(page.get_by_role("button", name="Details: sneaker")).to_be_visible()
     assert [body["labels"] for body in server.bodies] == [["none"], ["sneaker"]]
 
 
