@@ -7,16 +7,19 @@
 # make test-optimum   bundles of optimum-onnx beside its own pipelines, which run in an environment of their own
 # make test-deploy     what deploy/ has, by the checkers of Dockerfiles and of Kubernetes, in an environment of their own
 # make test-triton     a model repository in a real Triton Inference Server, in an environment of its own (Linux, x86-64)
+# make wheel   the wheel of this working tree, in dist/
+# make release     sdist, wheel and hashes of this commit in dist/, checked; TAG=yes tags it, too (CONTRIBUTING.md)
 PYTHON ?= python3
 RUNTIME := .venv
 DEV := .venv-dev
 OPTIMUM := .venv-optimum
 DEPLOY := .venv-deploy
 TRITON := .venv-triton
+RELEASE := .venv-release
 # A file of tests runs in one process: they share their fixtures. Files with slow tests come first (tests/conftest.py).
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test test-fast test-all check bench-quick test-optimum test-deploy test-triton clean
+.PHONY: run test test-fast test-all check bench-quick test-optimum test-deploy test-triton wheel release clean
 
 run: $(RUNTIME)/.installed
 	$(RUNTIME)/bin/ddim-edge run --guidance-scale 1.5 --output fashion-mnist.png
@@ -47,6 +50,13 @@ test-deploy: $(DEV)/.installed $(DEPLOY)/.installed
 test-triton: $(DEV)/.installed $(TRITON)/.installed
 	DDIM_EDGE_TRITON_PYTHON=$(abspath $(TRITON)/bin/python) $(DEV)/bin/python -m pytest tests/triton
 
+wheel: $(RELEASE)/.installed
+	rm -rf build
+	$(RELEASE)/bin/python -m build --wheel --outdir dist
+
+release: $(RELEASE)/.installed
+	$(RELEASE)/bin/python -m release $(if $(TAG),--tag)
+
 $(RUNTIME)/.installed: pyproject.toml
 	$(PYTHON) -m venv $(RUNTIME)
 	$(RUNTIME)/bin/python -m pip install --quiet --editable '.[cpu]'
@@ -57,9 +67,9 @@ $(DEV)/.installed: pyproject.toml constraints.txt
 	$(DEV)/bin/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
 	touch $@
 
-$(OPTIMUM)/.installed: tests/optimum/requirements.txt
+$(OPTIMUM)/.installed: tests/optimum/requirements.txt pyproject.toml
 	$(PYTHON) -m venv $(OPTIMUM)
-	$(OPTIMUM)/bin/python -m pip install --quiet --requirement $<
+	$(OPTIMUM)/bin/python -m pip install --quiet --requirement $< --editable '.[optimum,text]'
 	touch $@
 
 $(DEPLOY)/.installed: tests/deploy/requirements.txt
@@ -73,5 +83,10 @@ $(TRITON)/.installed: tests/triton/requirements.txt pyproject.toml constraints.t
 	$(TRITON)/bin/python -m pip install --quiet --no-deps --requirement $<
 	touch $@
 
+$(RELEASE)/.installed: release/requirements.txt
+	$(PYTHON) -m venv $(RELEASE)
+	$(RELEASE)/bin/python -m pip install --quiet --requirement $<
+	touch $@
+
 clean:
-	rm -rf $(RUNTIME) $(DEV) $(OPTIMUM) $(DEPLOY) $(TRITON) build dist *.egg-info
+	rm -rf $(RUNTIME) $(DEV) $(OPTIMUM) $(DEPLOY) $(TRITON) $(RELEASE) build dist *.egg-info

@@ -19,6 +19,7 @@ def whole_folder(out: Path) -> Iterator[Path]:
     """
     check_free(out)
     try:
+        out.parent.mkdir(parents=True, exist_ok=True)
         outer = tempfile.TemporaryDirectory(prefix=f".{out.name}.", dir=out.parent)
     except OSError as error:
         raise OutputError(f"cannot write beside {out}: {error.strerror}; choose another place") from None

@@ -1,4 +1,4 @@
-"""``AsyncEngine``: requests of an asyncio program share network calls. Needs ``ddim-edge[serve]``."""
+"""``AsyncEngine``: requests of an asyncio program share network calls. Needs the extra ``serve``."""
 
 import asyncio
 import sys

@@ -1,4 +1,4 @@
-"""``export_unet``: a PyTorch module becomes a bundle, which then runs without PyTorch. Needs ``ddim-edge[export]``.
+"""``export_unet``: a PyTorch module becomes a bundle, which then runs without PyTorch. Needs the extra ``export``.
 
 The module has random weights here, so its images are noise.
 """

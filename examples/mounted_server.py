@@ -1,4 +1,4 @@
-"""``create_app`` mounted in another FastAPI application, and a request to it. Needs ``ddim-edge[serve]``."""
+"""``create_app`` mounted in another FastAPI application, and a request to it. Needs the extra ``serve``."""
 
 import base64
 import contextlib

@@ -15,16 +15,18 @@ if TYPE_CHECKING:
     from .output.report import Report
     from .progress import show_stages
     from .unet import export_unet
+    from .with_optimum import export_with_optimum
 
 switch_off()  # before a module of this package imports onnxruntime or diffusers
 
-__all__ = ["BundleReport", "Report", "export_folder", "export_unet", "show_stages"]
+__all__ = ["BundleReport", "Report", "export_folder", "export_unet", "export_with_optimum", "show_stages"]
 
 _MODULES = {
     "BundleReport": "folder",
     "Report": "output.report",
     "export_folder": "folder",
     "export_unet": "unet",
+    "export_with_optimum": "with_optimum",
     "show_stages": "progress",
 }
 

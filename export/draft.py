@@ -39,19 +39,18 @@ def check_runs(source: Source, scheduler: Scheduler, options: Options, defaults:
         _write(draft, source, scheduler, options)
         write_json(draft / GENERATION_CONFIG, defaults.to_json())
         try:
-            _open(draft, whole=all(name in names for name in source.graphs if name.startswith("text_encoder")))
+            whole = all(name in names for name in source.graphs if name.startswith("text_encoder"))
+            (check_opens if whole else open_bundle)(draft)
         except (BundleError, ConfigError) as error:
             raise ConfigError(f"the bundle would not run: {_named_as_in(source, draft, str(error))}") from None
 
 
-def _open(draft: Path, *, whole: bool) -> None:
-    if not whole:
-        open_bundle(draft)
-        return
+def check_opens(bundle: Path) -> None:
+    """Open a bundle on the CPU as the runtime does. Raises what the runtime raises."""
     # Imported here, because it imports the whole runtime.
     from ddim_edge.generation.pipeline import load
 
-    load(draft, "cpu")
+    load(bundle, "cpu", build=False)
 
 
 def _named_as_in(source: Source, draft: Path, message: str) -> str:

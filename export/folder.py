@@ -8,26 +8,23 @@ from pathlib import Path
 from typing import Any
 
 from ddim_edge.bundle.defaults import Defaults
-from ddim_edge.bundle.layout import EXPORT_RECORD, GENERATION_CONFIG, INDEX, SCHEDULER
+from ddim_edge.bundle.layout import SCHEDULER
 from ddim_edge.errors import ConfigError
-from ddim_edge.files import write_file
 
 from .bundle_component import ExportJob, check_component, export_component
 from .draft import check_runs
+from .finish import finish_bundle
 from .fp32_fallback import read_fp32_fallbacks
 from .options import OPSET, read_options
-from .output.record import entry_of, folder_size, hash_files, json_bytes, remember_hashes, write_json
+from .output.record import folder_size, remember_hashes
 from .output.report import Report
 from .output.resumable import unfinished_folder
 from .progress import Progress, ignore_progress
-from .sources.checkpoint import checkpoint_licence
-from .sources.copied import copy_folders
 from .sources.diffusers_folder import Source, open_source
 from .sources.hub import fetch_weights
-from .sources.licence import model_card_licence
 from .sources.locate import Location, locate
 from .sources.lora import check_targets, read_lora
-from .sources.scheduler import Scheduler, SchedulerFile, check_scheduler, choose_scheduler
+from .sources.scheduler import SchedulerFile, check_scheduler, choose_scheduler
 from .sources.weights import check_config, check_weights
 
 
@@ -120,7 +117,7 @@ def export_folder(
     check_runs(opened, chosen, options, recommended)
     for component in opened.components:
         check_config(component)
-    _fetch(location, opened, allow_pickle=allow_pickle)
+    fetch(location, opened, allow_pickle=allow_pickle)
     for component in opened.components:
         check_weights(component, allow_pickle=allow_pickle)
     job = ExportJob(
@@ -140,7 +137,7 @@ def export_folder(
             for component in opened.components
         }
         on_stage("bundle", "write")
-        _complete(out, opened, chosen, location, recommended)
+        finish_bundle(out, opened, chosen, location, recommended)
     remember_hashes(out)
     return BundleReport(path=out, components=reports)
 
@@ -160,35 +157,8 @@ def _check_step(source: Source) -> None:
         raise ConfigError(f"--fuse-step: the unet takes {taken} channels and predicts {predicted}; leave it out")
 
 
-def _fetch(location: Location, source: Source, *, allow_pickle: bool) -> None:
+def fetch(location: Location, source: Source, *, allow_pickle: bool = False) -> None:
     """Download the weights of the wanted components, if the source is a repository."""
     if location.repository is not None:
         folders = [entry.folder for entry in source.components if entry.folder.is_relative_to(location.folder)]
         fetch_weights(location.repository, location.folder, folders, allow_pickle=allow_pickle)
-
-
-def _complete(out: Path, source: Source, scheduler: Scheduler, location: Location, defaults: Defaults) -> None:
-    """Copy the folders without a network, then write the files that make ``out`` a bundle, model_index.json last."""
-    copy_folders(source, out)
-    write_json(out / SCHEDULER, scheduler.keys)
-    if defaults.to_json():
-        write_json(out / GENERATION_CONFIG, defaults.to_json())
-    index = json_bytes(_index(source, scheduler))
-    entries = dict(sorted({**hash_files(out), INDEX: entry_of(index)}.items()))
-    write_json(out / EXPORT_RECORD, {**_origin(location), "scheduler": scheduler.origin, "files": entries})
-    write_file(out / INDEX, index)
-
-
-def _index(source: Source, scheduler: Scheduler) -> Mapping[str, Any]:
-    """The bundle's model_index.json: the source's, with the class of its scheduler if that was replaced."""
-    kind = scheduler.keys.get("_class_name", "DDIMScheduler")
-    return {**source.index, "scheduler": ["diffusers", kind]} if scheduler.origin == "given" else source.index
-
-
-def _origin(location: Location) -> dict[str, str | None]:
-    """The source and its licence, for the bundle's export.json."""
-    if location.checkpoint is not None:
-        return {"source": location.name, "licence": checkpoint_licence(location.checkpoint)}
-    origin = {"source": location.name, "licence": model_card_licence(location.folder)}
-    # A folder in the hub's cache is named after its commit.
-    return origin | ({"revision": location.folder.name} if location.repository else {})

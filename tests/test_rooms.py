@@ -15,6 +15,7 @@ _EXPORT = _ROOT.parent / "export"
 
 _SERVER = {"fastapi", "uvicorn", "h11", "starlette", "pydantic", "pydantic_core", "prometheus_client"}
 _PACKAGES: Mapping[str, Set[str]] = {
+    "__main__": {"ddim_edge_main"},
     "cli": {"numpy", "click", "rich"},
     "serving": {"numpy", "PIL", "redis", *_SERVER},
     "text": {"numpy", "tokenizers"},
@@ -25,6 +26,7 @@ _PACKAGES: Mapping[str, Set[str]] = {
     "files": set(),
     "whole_folder": set(),
     "errors": set(),
+    "extras": set(),
     "telemetry": set(),
     "version": set(),
 }

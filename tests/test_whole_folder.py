@@ -56,9 +56,12 @@ def test_what_came_in_the_meantime_is_not_overwritten(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [out]
 
 
-def test_no_folder_to_write_in(tmp_path: Path) -> None:
-    with pytest.raises(OutputError, match=r"cannot write beside .*No such file"), whole_folder(tmp_path / "no" / "out"):
-        pytest.fail("there is nowhere to write")
+def test_a_missing_folder_is_created_and_a_file_is_no_folder(tmp_path: Path) -> None:
+    with whole_folder(tmp_path / "no" / "out") as folder:
+        (folder / "a").touch()
+    assert (tmp_path / "no" / "out" / "a").exists()
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigError, match="is not a folder"), whole_folder(tmp_path / "file"):
+        pytest.fail("there is a file in the way")
+    with pytest.raises(OutputError, match="cannot write beside"), whole_folder(tmp_path / "file" / "out"):
         pytest.fail("there is a file in the way")

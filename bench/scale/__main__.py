@@ -10,7 +10,7 @@ import click
 
 from .. import results
 
-PARTS = ("shards", "ray_data", "ray_serve", "redis", "triton")
+PARTS = ("shards", "ray_data", "ray_serve", "redis", "triton", "workers")
 """Each is a module here with ``measure(work, quick)``, which returns its record with the list ``failures``."""
 _MODULES = {"redis": "redis_jobs"}
 """Parts whose module would have the name of a package."""

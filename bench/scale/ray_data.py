@@ -17,54 +17,82 @@ from ..serving.processes import tree
 MOST_OVERHEAD = 0.10
 _COMMAND = (sys.executable, "-c", "from ddim_edge.cli import main; main()", "run", "fashion-mnist")
 _OPTIONS = ("--provider", "cpu", "--quiet")
+_TIMED_STEPS, _KILLED_STEPS = 8, 2
 _DEADLINE_S = 1200.0
 _STORE_BYTES = 80 * 2**20
 
 
 def measure(work: Path, quick: bool) -> results.Record:
-    """Make 2,000 images (quick: 64) plainly, on Ray, and on Ray with a worker and with the driver killed."""
-    images, threads = 64 if quick else 2000, describe().chosen or 1
-    runs = Runs(work, images)
-    plain = runs.finish("plain")
-    with cluster(threads) as address:
-        on_ray = runs.finish("ray", "--ray", address)
-    with cluster(2 * threads) as address:  # two workers with the threads of the plain run
-        killed = [runs.kill("worker", address), runs.kill("driver", address)]
-    overhead = on_ray["seconds"] / plain["seconds"] - 1
+    """Make 2,000 images plainly and on Ray; then with a worker and the driver killed (quick: only that, 64 images)."""
+    threads = describe().chosen or 1
+    timed = {"failures": []} if quick else _timed(Runs(work / "timed", 2000, _TIMED_STEPS), threads)
+    killed = _killed(Runs(work / "killed", 64 if quick else 2000, _KILLED_STEPS), threads)
     return {
         **results.environment("ddim-edge", "onnxruntime", "ray"),
-        "images": images,
         "threads": threads,
+        "timed": timed,
+        "killed": killed,
+        "failures": [*timed.pop("failures"), *killed.pop("failures")],
+    }
+
+
+def _timed(runs: "Runs", threads: int) -> results.Record:
+    """Plain runs, and runs with one worker of as many threads on a cluster that runs. The start: a run of one batch."""
+    one_batch = ("--num-images", "16")
+    plain_start, plain = runs.finish("plain-start", *one_batch), runs.finish("plain")
+    with cluster(threads) as address:
+        ray_start = runs.finish("ray-start", "--ray", address, *one_batch)
+        on_ray = runs.finish("ray", "--ray", address)
+    start = ray_start["seconds"] - plain_start["seconds"]
+    overhead = (on_ray["seconds"] - start) / plain["seconds"] - 1
+    failures = list(runs.differences("ray"))
+    if overhead > MOST_OVERHEAD:
+        failures.append(f"Ray costs {overhead:.0%} beyond the start of its processes")
+    return {
+        "images": runs.images,
+        "steps": runs.steps,
         "plain": plain,
         "ray": on_ray,
+        "start_seconds": round(start, 1),
         "overhead": round(overhead, 3),
-        "killed": killed,
-        "failures": [
-            *runs.differences("ray", "worker", "driver"),
-            *(f"the run ended before its {run['what']} was killed" for run in killed if not run["killed"]),
-            *([] if quick or overhead <= MOST_OVERHEAD else [f"Ray costs {overhead:.0%} beyond the cluster's start"]),
-        ],
+        "overhead_with_start": round(on_ray["seconds"] / plain["seconds"] - 1, 3),
+        "failures": failures,
+    }
+
+
+def _killed(runs: "Runs", threads: int) -> results.Record:
+    """Two workers, one of which is killed; then, in another folder, the driver is killed and started again."""
+    runs.finish("plain")
+    with cluster(2 * threads) as address:
+        parts = [runs.kill("worker", address), runs.kill("driver", address)]
+    failures = [f"the run ended before its {part['what']} was killed" for part in parts if not part["killed"]]
+    return {
+        "images": runs.images,
+        "steps": runs.steps,
+        "parts": parts,
+        "failures": [*failures, *runs.differences("worker", "driver")],
     }
 
 
 class Runs:
     """Runs of the same options, each into a folder of its own."""
 
-    def __init__(self, work: Path, images: int) -> None:
-        self._work, self._images = work, images
+    def __init__(self, work: Path, images: int, steps: int) -> None:
+        self._work, self.images, self.steps = work, images, steps
+        work.mkdir()
 
     def finish(self, name: str, *options: str) -> results.Record:
         """Run to the end; the seconds are of the whole process. With --ray, the processes' memory in both halves."""
         began = time.perf_counter()
         process = self._start(name, *options)
-        peaks = [self._peaks(process, name, self._images // 2), self._peaks(process, name, self._images + 1)]
+        peaks = [self._peaks(process, name, self.images // 2), self._peaks(process, name, self.images + 1)]
         self._check(process, name)
         seconds = round(time.perf_counter() - began, 1)
         return {"seconds": seconds, **({"peak_mib_in_each_half": peaks} if "--ray" in options else {})}
 
     def kill(self, what: str, address: str) -> results.Record:
         """Kill a worker or the driver at a quarter of the images; a driver is started again."""
-        process, quarter = self._start(what, "--ray", address), self._images // 4
+        process, quarter = self._start(what, "--ray", address), self.images // 4
         _wait(lambda: self._count(what) >= quarter or process.poll() is not None)
         there, victims = self._count(what), [process.pid] if what == "driver" else workers()
         for pid in victims[:1]:
@@ -73,7 +101,7 @@ class Runs:
             process.wait(_DEADLINE_S)
             process = self._start(what, "--ray", address)
         self._check(process, what)
-        return {"what": what, "images_at_the_kill": there, "killed": bool(victims) and there < self._images}
+        return {"what": what, "images_at_the_kill": there, "killed": bool(victims) and there < self.images}
 
     def differences(self, *names: str) -> Iterator[str]:
         """The folders whose files are not those of the plain run, to the byte."""
@@ -83,7 +111,7 @@ class Runs:
                 yield f"{name}: the files differ from those of the plain run"
 
     def _start(self, name: str, *options: str) -> subprocess.Popen[bytes]:
-        own = ("--num-images", str(self._images), "--output", f"{self._work / name}{os.sep}")
+        own = ("--num-images", str(self.images), "--num-steps", str(self.steps), "--output", f"{self._work / name}/")
         # A file, not a pipe: processes of Ray would hold a pipe open after a kill.
         with (self._work / f"{name}.log").open("ab") as log:
             return subprocess.Popen([*_COMMAND, *_OPTIONS, *own, *options], stdout=log, stderr=log)

@@ -22,12 +22,12 @@ from tests.serving.redis_process import redis_process
 from .. import results
 from ..results import Record
 from ..serving.batches import MAX_ROWS
-from ..serving.processes import ours
+from ..serving.processes import NO_BOUND, ours
 from .jobs_load import Ends, Load, Posted, answer_of, pixels_of
 from .worker_processes import Workers, started
 
 WORKERS, FRONTS = 3, 2
-JOBS_A_SECOND, STEPS, EACH = 2.0, 20, 4
+JOBS_A_SECOND, STEPS, EACH = 3.0, 50, 4
 _STREAM, _GROUP = "ddim-edge:jobs:fashion-mnist", "makers"
 
 
@@ -56,8 +56,8 @@ def measure(work: Path, quick: bool) -> Record:
 @contextlib.contextmanager
 def _fronts(url: str) -> Iterator[list[str]]:
     with contextlib.ExitStack() as stack:
-        options = ("--store", url, "--no-jobs", "--lazy")
-        servers = [stack.enter_context(ours(*options, name=f"front-{number}")) for number in range(FRONTS)]
+        options = ("--store", url, "--no-jobs", "--lazy", "--max-queue", NO_BOUND, "--max-per-client", NO_BOUND)
+        servers = [stack.enter_context(ours(*map(str, options), name=f"front-{number}")) for number in range(FRONTS)]
         yield [server.address for server in servers]
 
 

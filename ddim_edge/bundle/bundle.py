@@ -68,8 +68,13 @@ class Bundle:
             side * factor if given is None else given for given, side in zip((height, width), defaults, strict=True)
         ]
         if (height, width) != (None, None):
-            check_sides(sides[0], sides[1], factor * self.inputs.multiple)
+            check_sides(sides[0], sides[1], self.size_multiple)
         return self.vae.image_channels if self.vae else channels, sides[0], sides[1]
+
+    @property
+    def size_multiple(self) -> int:
+        """What height and width of an image in pixels must be multiples of."""
+        return (self.vae.factor if self.vae else 1) * self.inputs.multiple
 
     def sample_shape_for(self, height: int | None = None, width: int | None = None) -> Shape:
         """(C, H, W) of the sample of an image of that size; ConfigError as in ``image_shape``."""

@@ -31,6 +31,10 @@ class _LazyCommands(Mapping[str, click.Command]):
         if name not in COMMANDS:
             raise KeyError(name)
         command: click.Command = getattr(importlib.import_module(f".{name}", __name__), f"{name}_command")
+        if "_DDIM_EDGE_COMPLETE" in os.environ:
+            from .completion import with_completions  # here, because the shell alone asks for it
+
+            return with_completions(command)
         return command
 
     def __iter__(self) -> Iterator[str]:
@@ -60,7 +64,7 @@ class _Group(click.Group):
         "max_content_width": 100,
     },
 )
-@click.version_option(__version__, prog_name="ddim-edge")
+@click.version_option(__version__, "-V", "--version", prog_name="ddim-edge")
 @click.pass_context
 def cli(ctx: click.Context) -> None:
     """Run diffusion models without PyTorch.

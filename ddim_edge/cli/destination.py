@@ -1,6 +1,8 @@
 """Options about where and how ``ddim-edge run`` stores a folder's images: URLs and archives."""
 
-from collections.abc import Callable
+import itertools
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import click
@@ -12,7 +14,9 @@ from ..images.archive import Archive
 from ..images.remote import check_url, is_url
 from ..images.save import is_folder
 from ..images.storage import without_file_scheme
-from .output import EstimateOptions
+from .folder_output import FolderOptions, FolderOutput
+from .output import EstimateOptions, FileOutput, new_folder
+from .standard_output import STANDARD_OUTPUT, StandardOutput
 
 
 def archive_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -35,15 +39,41 @@ def archive_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def local_or_url(output: str | None) -> str | None:
-    """--output as a path, or as a URL of a folder in a store. ConfigError for a URL that cannot be used."""
+    """--output as a path, as ``-``, or as a URL of a folder in a store. ConfigError for a URL that cannot be used."""
     if output is None:
         return None
+    if output == STANDARD_OUTPUT:
+        return output
     target = without_file_scheme(output)
     if is_url(target):
         check_url(target)
         if not target.endswith("/"):
             raise ConfigError("--output as a URL names a folder: end it in /, as in s3://bucket/folder/")
     return target
+
+
+def destination_of(
+    output: str | None,
+    target: str,
+    recipe: Callable[[], Mapping[str, Any]],
+    index: int | None,
+    file_format: str,
+    estimates: EstimateOptions,
+    options: FolderOptions,
+    other_names: Iterator[Path] | None,
+    enlarge: int | None,
+) -> FileOutput | FolderOutput:
+    """Where the images go. With ``other_names``, the user gave no --output: nothing that exists is replaced."""
+    if output == STANDARD_OUTPUT:
+        return StandardOutput(Path(target), recipe, index, estimates, None, options.png_level, enlarge)
+    if not is_folder(target):
+        return FileOutput(Path(target), recipe, index, estimates, other_names, options.png_level, enlarge)
+    if enlarge is not None:
+        raise ConfigError("--enlarge is for one picture file: give a file, not a folder, as --output")
+    if estimates.animate:
+        raise ConfigError("--gif animates one image file: give a file, not a folder, as --output")
+    folder = target if other_names is None else str(new_folder(itertools.chain([Path(target)], other_names)))
+    return FolderOutput(folder, recipe, f".{file_format}", estimates, options)
 
 
 def archive_of(

@@ -14,12 +14,11 @@ from ..runtime.providers.table import CPU
 from ..runtime.sessions.first_build import is_large
 from .build import build_bundle
 from .environment import RepeatableOption
+from .export_run import run_export
 from .export_triton import export_triton
 from .failures import say
 from .help_sections import SectionedCommand
 from .key_values import key_values
-
-_EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetensors", "onnxruntime")
 
 
 @click.command("export", cls=SectionedCommand)
@@ -99,6 +98,12 @@ _EXTRA = ("torch", "diffusers", "transformers", "onnx", "onnxscript", "safetenso
     "GroupNormalization nodes. A bundle of more than 500 MB whose target is named as cpu is also built for this "
     "machine's CPU.",
 )
+@click.option(
+    "--with",
+    type=click.Choice(["optimum"]),
+    help="Let optimum-onnx make the graphs of a Stable Diffusion folder (docs/export.md). Of the other options only "
+    "--scheduler and --default apply.",
+)
 @click.option("--no-build", is_flag=True, help="Do not build the bundle for this machine's CPU.")
 @click.option(
     "--fuse-step",
@@ -173,6 +178,7 @@ def export_command(
       ddim-edge export dreams.safetensors bundle/ --config stable-diffusion/
       ddim-edge export stable-diffusion-v1-5/stable-diffusion-v1-5 bundle/
       ddim-edge export sd15/ bundle/ --vae taesd/ --components unet,text_encoder,vae_decoder
+      ddim-edge export sd15/ bundle/ --with optimum
       ddim-edge export bundle/ --triton repository/
     """
     if triton is not None:
@@ -183,13 +189,24 @@ def export_command(
         raise click.MissingParameter(param_hint="'OUT'", param_type="argument")
     lists = {"components": components, "keep_fp32": keep_fp32, "fp32_too": fp32_too}
     options["defaults"] = key_values("--default", defaults, "guidance_scale=3")
-    try:
-        _export(source, out, **{option: _names(text) for option, text in lists.items()}, **options)
-    except ModuleNotFoundError as error:
-        raise ConfigError(_how_to_install(error)) from None
+    with_optimum = options.pop("with") is not None
+    if with_optimum:
+        _check_for_optimum(click.get_current_context())
+        run_export("export_with_optimum", source, out, **{name: options[name] for name in ("scheduler", "defaults")})
+    else:
+        run_export("export_folder", source, out, **{name: _names(text) for name, text in lists.items()}, **options)
     if not no_build and _target_is_this_cpu() and is_large(out):
         _build(out)
     return None
+
+
+def _check_for_optimum(context: click.Context) -> None:
+    """Raise ConfigError for an option that has no meaning where optimum makes the graphs."""
+    for parameter in context.command.params:
+        name = str(parameter.name)
+        given = context.get_parameter_source(name) != ParameterSource.DEFAULT
+        if isinstance(parameter, click.Option) and given and name not in ("with", "scheduler", "defaults"):
+            raise ConfigError(f"{parameter.opts[0]} does not apply to --with optimum: leave out one of them")
 
 
 def _target_is_this_cpu() -> bool:
@@ -207,29 +224,3 @@ def _build(bundle: Path) -> None:
 
 def _names(text: str | None) -> list[str]:
     return [name.strip() for name in (text or "").split(",") if name.strip()]
-
-
-def _export(source: str, out: Path, **options: Any) -> None:
-    from ddim_edge_export import export_folder, show_stages
-
-    with show_stages() as on_stage:
-        report = export_folder(source, out, on_stage=on_stage, **options)
-    for name, component in report.components.items():
-        remark = f"; {component.remark}" if component.remark else ""
-        if component.step is not None:
-            remark += f"; its fused step at most {component.step.error:.1e} from NumPy's"
-        if component.fp32_fallback_deviation is not None:
-            remark += f"; its fp32 graph {component.fp32_fallback_deviation}"
-        click.echo(
-            f"{name}: {component.network} in {component.precision.name}, {component.size / 1e6:.1f} MB, "
-            f"{component.deviation}{remark}"
-        )
-    click.echo(f"{out}: {report.size / 1e6:.1f} MB")
-
-
-def _how_to_install(error: ModuleNotFoundError) -> str:
-    """The message for a missing package of the extra. Any other missing module is a bug and is raised again."""
-    missing = (error.name or "").partition(".")[0]
-    if missing not in _EXTRA:
-        raise error
-    return f"export needs {missing}, which is not installed: pip install 'ddim-edge[export]'"

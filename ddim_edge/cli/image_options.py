@@ -23,6 +23,7 @@ from ..generation.requests.request import Request
 from ..images.decode import read_mask, read_picture
 from .environment import RepeatableOption
 from .key_values import key_values
+from .seed import seed_of
 
 DEFAULT_NUM_IMAGES = 16
 Decorator = Callable[[Any], Any]
@@ -43,16 +44,23 @@ def samplers_help() -> str:
     return "\n".join(f"  {name:9} {config.summary}" for name, config in SAMPLERS.items())
 
 
-def make_request(bundle: Bundle, choices: Mapping[str, Any], origin: Origin | None, latents: Latents | None) -> Request:
+def make_request(
+    bundle: Bundle,
+    choices: Mapping[str, Any],
+    origin: Origin | None,
+    latents: Latents | None,
+    usual_count: int = DEFAULT_NUM_IMAGES,
+) -> Request:
     """Return the request for a model. Raises ConfigError if the options and the model do not fit together.
 
     ``choices``: the values of the command's options; None or empty for an option that is not given.
+    ``usual_count``: the number of images where neither it, labels nor prompts are given.
     """
     given = given_options(bundle, choices)
     if latents is not None:
         return request_from_latents(bundle, latents, **given)
     if not bundle.inputs.text:
-        given.setdefault("num_images", len(given.get("labels") or given.get("prompt") or ()) or DEFAULT_NUM_IMAGES)
+        given.setdefault("num_images", len(given.get("labels") or given.get("prompt") or ()) or usual_count)
     return request_of(bundle, cast(Options, {"origin": origin, **given}))
 
 
@@ -150,7 +158,11 @@ def _interval(text: str | None) -> tuple[float, float] | None:
     return low, high
 
 
-_PARSERS: Mapping[str, Callable[[str | None], Any]] = {"labels": split, "guidance_interval": _interval}
+_PARSERS: Mapping[str, Callable[[str | None], Any]] = {
+    "labels": split,
+    "guidance_interval": _interval,
+    "seed": seed_of,
+}
 
 _COMMAND_LINE_ONLY: Mapping[str, Sequence[Decorator]] = {
     "negative_prompt": [
@@ -199,11 +211,11 @@ def _click_options() -> Iterator[Decorator]:
 def _click_option(option: Option, cli: CommandLine) -> Decorator:
     parse = _PARSERS.get(option.name)
     is_flag = cli.kind is bool
-    kind = click.Choice(cli.choices) if cli.choices else None if is_flag else cli.kind
+    kind = click.Choice(cli.choices) if cli.choices else str if parse else cli.kind
     text = cli.help or option.help
     return click.option(
         *cli.flags,
-        type=kind,
+        type=None if is_flag else kind,
         is_flag=is_flag,
         default=None if "/" in cli.flags[0] or not is_flag else False,
         cls=RepeatableOption if cli.repeatable else click.Option,

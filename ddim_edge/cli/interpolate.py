@@ -22,6 +22,7 @@ from .enlarging import enlarge_option, factor_of
 from .image_options import split
 from .output import free_names, write_image_file
 from .progress import step_bar
+from .standard_output import STANDARD_OUTPUT
 
 FRAME_MS = 120
 
@@ -114,6 +115,8 @@ def _endpoint(text: str) -> Endpoint:
 
 
 def _check_target(target: str) -> None:
+    if target == STANDARD_OUTPUT:
+        raise ConfigError("--output - is for `ddim-edge run`: give a file or a folder")
     if is_folder(target):
         return
     if Path(target).suffix != ".gif":

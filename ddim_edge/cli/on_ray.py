@@ -1,7 +1,9 @@
 """``ddim-edge run --ray``: the batches that a folder does not have are made by the workers of a Ray cluster."""
 
+import functools
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import click
 
@@ -17,22 +19,35 @@ from ..ray.workers import Model
 from .progress import step_bar
 from .report import Outcome
 
-ray_option = click.option(
-    "--ray",
-    metavar="auto|ADDRESS",
-    help="Let the workers of a Ray cluster make the images of a folder: auto is the cluster that runs on this machine; "
-    "ADDRESS is its HOST:PORT, or local for one that is started for this run.",
-)
+_NOT_ON_RAY = ("requests", "warmup", "gif", "enlarge", "save_every", "show", "shard", "archive")
 
 
-def check_ray_options(address: str, output: str | None, refused: Mapping[str, object]) -> None:
+def ray_option(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give the command --ray, which is checked here."""
+
+    @click.option(
+        "--ray",
+        metavar="auto|ADDRESS",
+        help="Let the workers of a Ray cluster make the images of a folder: auto is the cluster that runs on this "
+        "machine; ADDRESS is its HOST:PORT, or local for one that is started for this run.",
+    )
+    @functools.wraps(command)
+    def with_ray(**options: Any) -> None:
+        if options["ray"] is not None:
+            _check_options(options)
+        command(**options)
+
+    return with_ray
+
+
+def _check_options(options: Mapping[str, Any]) -> None:
     """Raise ConfigError for options that workers do not have, and for a Ray that is not there."""
-    for name, given in refused.items():
-        if given:
+    for name in _NOT_ON_RAY:
+        if options[name] not in (None, False):
             raise ConfigError(f"--ray does not go with --{name.replace('_', '-')}: leave one of them out")
-    if output is None or not is_folder(output):
+    if options["output"] is None or not is_folder(options["output"]):
         raise ConfigError("--ray writes one file per image: give a folder as --output, such as --output images/")
-    check_ray(address)
+    check_ray(options["ray"])
 
 
 def run_on_ray(model: Model, request: Request, folder: Folder, *, visible: bool) -> Outcome:
@@ -50,4 +65,5 @@ def run_on_ray(model: Model, request: Request, folder: Folder, *, visible: bool)
                 advance()
     except KeyboardInterrupt:
         raise click.Abort(f"interrupted: run the same command to go on with {folder.target}") from None
-    return Outcome(folder.target, num_made, provider, time.perf_counter() - began)
+    num_there = request.num_images - sum(map(len, chunks))
+    return Outcome(folder.target, num_made, provider, time.perf_counter() - began, num_there)

@@ -18,6 +18,8 @@ class Outcome(NamedTuple):
     provider: str
     seconds: float
     """Without opening the model."""
+    num_there: int = 0
+    """Images that the folder had before."""
 
 
 def network_calls(request: Request) -> int:
@@ -27,25 +29,43 @@ def network_calls(request: Request) -> int:
 
 def report(outcome: Outcome, request: Request) -> str:
     """One line for people."""
-    path, num_made, provider, seconds = outcome
-    images = f"{num_made} image{'s' if num_made != 1 else ''}"
+    there = f", {outcome.num_there} more were there" if outcome.num_there else ""
     steps = f"{request.num_steps} step{'s' if request.num_steps != 1 else ''}"
-    return (
-        f"{path}  ({images}, {steps} of {request.sampler.name} on {provider} "
-        f"in {seconds:.2f} s, {num_made / seconds:.2f} images/s)"
-    )
+    what = f"{counted(outcome.num_made)}{there}, {steps} of {request.sampler.name}, seed {request.seed}"
+    return finished_before(outcome) or f"{outcome.path}  ({what}, {rate(outcome)})"
+
+
+def finished_before(outcome: Outcome) -> str | None:
+    """The line for a folder that had all images; None if some were made."""
+    if outcome.num_made:
+        return None
+    return f"{outcome.path}  (finished before: {counted(outcome.num_there)} of this run were there, none was made)"
+
+
+def rate(outcome: Outcome) -> str:
+    """The provider, the time and the speed."""
+    per_second = outcome.num_made / outcome.seconds
+    return f"on {outcome.provider} in {outcome.seconds:.2f} s, {per_second:.2f} images/s"
+
+
+def counted(images: int) -> str:
+    """Such as "1 image" and "16 images"."""
+    return f"{images} image{'s' if images != 1 else ''}"
 
 
 def json_report(outcome: Outcome, request: Request, recipe: Mapping[str, Any]) -> str:
     """One line of JSON."""
-    facts = {
+    steps = {"sampler": request.sampler.name, "steps": request.num_steps, "network_calls": network_calls(request)}
+    return json.dumps({**facts(outcome), **steps, "seed": request.seed, "recipe": recipe})
+
+
+def facts(outcome: Outcome) -> dict[str, Any]:
+    """An outcome as JSON values."""
+    return {
         "file": outcome.path,
         "images": outcome.num_made,
-        "sampler": request.sampler.name,
-        "steps": request.num_steps,
-        "network_calls": network_calls(request),
+        "images_there_before": outcome.num_there,
         "provider": outcome.provider,
         "seconds": round(outcome.seconds, 3),
         "images_per_second": round(outcome.num_made / outcome.seconds, 3),
     }
-    return json.dumps({**facts, "recipe": recipe})

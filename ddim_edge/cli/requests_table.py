@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from ..config.json_file import parse_json
 from ..errors import ConfigError, choose_from, shortened, shown
+from ..extras import install_command
 from ..files import open_regular
 from ..generation.requests.option_table import OPTIONS
 from .row_pictures import PICTURES
@@ -87,7 +88,7 @@ def _parquet_rows(path: Path, contents: bytes) -> Iterator[Row]:
         import pyarrow
         from pyarrow.parquet import ParquetFile
     except ImportError:
-        raise ConfigError(f"{path}: Parquet files need pyarrow: pip install 'ddim-edge[parquet]'") from None
+        raise ConfigError(f"{path}: Parquet files need pyarrow: {install_command('parquet')}") from None
     try:
         file = ParquetFile(pyarrow.BufferReader(contents))
         _check_columns(path, file.schema_arrow.names)

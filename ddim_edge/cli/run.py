@@ -1,8 +1,7 @@
 """``ddim-edge run``: generates images with a model and writes them to files."""
 
-import itertools
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -19,7 +18,7 @@ from ..generation.requests.latents_file import read_latents
 from ..generation.requests.options import recipe_of
 from ..generation.requests.request import Request
 from ..generation.warmup import warm_up, warm_up_calls
-from ..images.encode import check_channels, grid
+from ..images.encode import check_channels
 from ..images.formats import FORMATS
 from ..images.save import is_folder
 from ..networks.components import unet_graph
@@ -28,19 +27,22 @@ from ..ray.folder import Folder
 from ..ray.workers import Model
 from ..runtime.providers.device import Device
 from ..runtime.sessions.pool import computes_in
-from .destination import archive_of, archive_options, local_or_url
+from .destination import archive_of, archive_options, destination_of, local_or_url
 from .device_options import device_options, max_memory_option
 from .enlarging import enlarge_option
+from .folder_output import FolderOptions, FolderOutput
 from .from_image import device_for, recipe_in, remade
-from .half_blocks import half_blocks
 from .help_sections import SectionedCommand
-from .image_options import image_options, make_request, read_origin, samplers_help
-from .on_ray import check_ray_options, ray_option, run_on_ray
-from .output import EstimateOptions, FileOutput, FolderOptions, FolderOutput, free_names, new_folder
+from .image_options import DEFAULT_NUM_IMAGES, image_options, make_request, read_origin, samplers_help
+from .on_ray import ray_option, run_on_ray
+from .output import EstimateOptions, FileOutput, free_names
 from .progress import step_bar
 from .report import Outcome, json_report, network_calls, report
 from .run_requests import DEFAULT_MODEL, requests_option
+from .seed import check_shared_seed
 from .shards import ALL, Shard, check_shard, shard_options
+from .show import show_images
+from .standard_output import STANDARD_OUTPUT, check_standard_output
 
 
 @click.command("run", cls=SectionedCommand, epilog=f"\b\nSamplers:\n{samplers_help()}")
@@ -145,16 +147,9 @@ def run_command(
     """
     output = local_or_url(output)
     check_shard(shard, output)
-    if ray is not None:
-        refused = {
-            "warmup": warmup,
-            "gif": gif,
-            "enlarge": enlarge,
-            "save_every": save_every,
-            "show": show,
-            "shard": shard,
-        }
-        check_ray_options(ray, output, {**refused, "archive": archive})
+    check_shared_seed(choices["seed"], shard)
+    files = {"gif": gif, "save_every": save_every, "show": show, "archive": archive, "ray": ray, "shard": shard}
+    check_standard_output(output, {**files, "json": as_json})
     recipe = recipe_in(from_image, choices) if from_image else {}
     device = device_for(recipe, device) if recipe else device
     bundle = open_bundle(model or recipe.get("model", DEFAULT_MODEL))
@@ -163,12 +158,13 @@ def run_command(
     encoded = read_latents(latents, bundle.sample_shape_for(*sizes)) if latents else None
     controls = control_samples(bundle, control_image, shape)
     origin = read_origin(init_image, mask, encoded, shape, controls)
-    request = remade(bundle, recipe, origin) if recipe else make_request(bundle, choices, origin, encoded)
+    usual = 1 if init_image or output == STANDARD_OUTPUT else DEFAULT_NUM_IMAGES
+    request = remade(bundle, recipe, origin) if recipe else make_request(bundle, choices, origin, encoded, usual)
     if max_memory is not None:
         limit = MemoryLimit(bundle, device, max_memory)
         request = _within(limit, request, turns=low_memory or None, again=bool(recipe), tiling=choices["vae_tiling"])
     names = free_names(bundle.name, "" if choices["prompts"] else file_format)
-    target = output or str(next(names))
+    target = f"-.{file_format}" if output == STANDARD_OUTPUT else output or str(next(names))
     if show and is_folder(target):
         raise ConfigError("--show draws one image: give a file, not a folder, as --output")
     if gif or show or save_every or (f".{file_format}" if is_folder(target) else Path(target).suffix) != ".npy":
@@ -186,16 +182,17 @@ def run_command(
     tars = archive_of(archive, images_per_tar, request, target, estimates)
     options = FolderOptions(lambda: None if mixed_machines else machine_of(pipeline), shard or ALL, png_level, tars)
     free, index = None if output else names, recipe.get("index")
-    destination = _destination(target, used, index, file_format, estimates, options, free, enlarge)
+    destination = destination_of(output, target, used, index, file_format, estimates, options, free, enlarge)
     # Networks can have gigabytes: they are opened after all other checks.
     pipeline = Pipeline(bundle, device, low_memory=low_memory, max_memory=max_memory, request=request)
     pipeline.check(request)
     if warmup:
         _warm_up(pipeline, request, visible=not quiet)
     seconds = _run(pipeline, request, destination, visible=not quiet)
-    if show and isinstance(destination, FileOutput):
-        click.echo(half_blocks(grid(destination.images)), color=True)
-    outcome = Outcome(str(destination.path), destination.num_made, pipeline.provider, seconds)
+    if show and isinstance(destination, FileOutput) and not (quiet or as_json):
+        show_images(destination.images)
+    made, before = destination.num_made, destination.num_there
+    outcome = Outcome(str(destination.path), made, pipeline.provider, seconds, before)
     _tell(outcome, request, used, quiet, as_json)
 
 
@@ -205,27 +202,6 @@ def _within(limit: MemoryLimit, request: Request, *, turns: bool | None, again: 
         limit.check(request, turns=turns)
         return request
     return limit.fit(request, may_tile=tiling is not False, turns=turns)
-
-
-def _destination(
-    target: str,
-    recipe: Callable[[], Mapping[str, Any]],
-    index: int | None,
-    file_format: str,
-    estimates: EstimateOptions,
-    options: FolderOptions,
-    other_names: Iterator[Path] | None,
-    enlarge: int | None,
-) -> FileOutput | FolderOutput:
-    """Where the images go. With ``other_names``, the user gave no --output: nothing that exists is replaced."""
-    if not is_folder(target):
-        return FileOutput(Path(target), recipe, index, estimates, other_names, options.png_level, enlarge)
-    if enlarge is not None:
-        raise ConfigError("--enlarge is for one picture file: give a file, not a folder, as --output")
-    if estimates.animate:
-        raise ConfigError("--gif animates one image file: give a file, not a folder, as --output")
-    folder = target if other_names is None else str(new_folder(itertools.chain([Path(target)], other_names)))
-    return FolderOutput(folder, recipe, f".{file_format}", estimates, options)
 
 
 def _run(pipeline: Pipeline, request: Request, destination: FileOutput | FolderOutput, *, visible: bool) -> float:
@@ -254,4 +230,5 @@ def _tell(
     outcome: Outcome, request: Request, recipe: Callable[[], Mapping[str, Any]], quiet: bool, as_json: bool
 ) -> None:
     if not quiet:
-        click.echo(json_report(outcome, request, recipe()) if as_json else report(outcome, request))
+        text = json_report(outcome, request, recipe()) if as_json else report(outcome, request)
+        click.echo(text, err=outcome.path == STANDARD_OUTPUT)

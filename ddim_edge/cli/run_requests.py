@@ -33,12 +33,15 @@ from .destination import local_or_url, tars_of
 from .image_options import given_options
 from .output import free_names, new_folder
 from .progress import step_bar
+from .report import Outcome, counted, facts, finished_before, rate
 from .requests_table import Row, read_table
 from .row_pictures import RowPictures
+from .seed import check_shared_seed, same_command
 from .shards import ALL
+from .standard_output import STANDARD_OUTPUT
 
 DEFAULT_MODEL = "fashion-mnist"
-_NOT_WITH_A_TABLE = ("num_images", "latents", "from_image", "gif", "save_every", "show", "warmup", "ray")
+_NOT_WITH_A_TABLE = ("num_images", "latents", "from_image", "gif", "save_every", "show", "warmup")
 _COLUMNS_ONLY = {"init_image": "init_image", "mask": "mask", "control_image": "control_images"}
 """Options of pictures, and the columns that a table has for them."""
 _IN_TURN = ("labels", "prompt")
@@ -93,7 +96,9 @@ def run_requests(path: Path, options: Mapping[str, Any]) -> None:
     mine = (options["shard"] or ALL).of(rows.chunks(), tars)
     made = _make(pipeline, rows, images, mine, visible=not options["quiet"])
     if not options["quiet"]:
-        click.echo(_report(pipeline, folder, made, time.perf_counter() - began, as_json=options["as_json"]))
+        there, seconds = sum(map(len, mine)) - made, time.perf_counter() - began
+        outcome = Outcome(str(folder), made, pipeline.provider, seconds, there)
+        click.echo(_report(outcome, rows.seed, as_json=options["as_json"]))
 
 
 class TableRows:
@@ -107,6 +112,7 @@ class TableRows:
         self._bundle, self._path, self._rows, self._common = bundle, path, rows, dict(common)
         self.batch_size = self._common.pop("batch_size", default_batch_size(bundle))
         whole_number("batch_size", self.batch_size, low=1)
+        self.seed: int = self._common.get("seed", 0)
         self._heads, self._pictures = (RowPictures(bundle, path.parent, heads=heads) for heads in (True, False))
 
     def check(self) -> Request:
@@ -130,8 +136,7 @@ class TableRows:
         """The generation options of a row, from 0 on."""
         common = {"labels": range(len(self._bundle.labels)), **self._common}
         turns = {name: [common[name][index % len(common[name])]] for name in _IN_TURN if common.get(name)}
-        seed = self._common.get("seed", 0) + index
-        given = pictures.options({**self._common, **turns, "seed": seed, **self._rows[index]})
+        given = pictures.options({**self._common, **turns, "seed": self.seed + index, **self._rows[index]})
         return cast(Options, {**given, "num_images": 1, "batch_size": 1})
 
     def alone(self, pipeline: Pipeline, index: int) -> Request:
@@ -176,7 +181,7 @@ def _make(pipeline: Pipeline, rows: TableRows, folder: ImageFolder, mine: Sequen
     except KeyboardInterrupt:
         with contextlib.suppress(OutputError):
             written.wait()
-        raise click.Abort(_interruption_message(folder, mine)) from None
+        raise click.Abort(f"{_how_far(folder, mine)}: {same_command(rows.seed)} to go on") from None
     finally:
         written.close()
     if failed:
@@ -184,9 +189,9 @@ def _make(pipeline: Pipeline, rows: TableRows, folder: ImageFolder, mine: Sequen
     return total
 
 
-def _interruption_message(folder: ImageFolder, chunks: Sequence[range]) -> str:
+def _how_far(folder: ImageFolder, chunks: Sequence[range]) -> str:
     there, count = sum(folder.holds(index) for chunk in chunks for index in chunk), sum(map(len, chunks))
-    return f"interrupted with {there} of {count} images in {folder.storage}: run the same command to go on"
+    return f"interrupted with {there} of {count} images in {folder.storage}"
 
 
 def _check_options(options: Mapping[str, Any]) -> None:
@@ -198,7 +203,8 @@ def _check_options(options: Mapping[str, Any]) -> None:
             raise ConfigError(
                 f"--requests reads paths of pictures from the table: give {column} there, not {_flag(name)}"
             )
-    if options["output"] is not None and not is_folder(options["output"]):
+    check_shared_seed(options["seed"], options["shard"])
+    if options["output"] is not None and (options["output"] == STANDARD_OUTPUT or not is_folder(options["output"])):
         raise ConfigError("--requests writes a file for each row: give a folder as --output, such as --output images/")
 
 
@@ -226,10 +232,7 @@ def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _report(pipeline: Pipeline, folder: Storage, made: int, seconds: float, *, as_json: bool) -> str:
-    rate = made / seconds
+def _report(outcome: Outcome, seed: int, *, as_json: bool) -> str:
     if as_json:
-        facts = {"file": str(folder), "images": made, "provider": pipeline.provider}
-        return json.dumps({**facts, "seconds": round(seconds, 3), "images_per_second": round(rate, 3)})
-    images = f"{made} image{'s' if made != 1 else ''}"
-    return f"{folder}  ({images} on {pipeline.provider} in {seconds:.2f} s, {rate:.2f} images/s)"
+        return json.dumps({**facts(outcome), "seed": seed})
+    return finished_before(outcome) or f"{outcome.path}  ({counted(outcome.num_made)}, seed {seed}, {rate(outcome)})"

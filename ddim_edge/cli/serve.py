@@ -1,6 +1,7 @@
 """``ddim-edge serve``: serves models over HTTP."""
 
 import socket
+import sys
 import warnings
 from functools import partial
 from pathlib import Path
@@ -9,11 +10,13 @@ from typing import Any
 import click
 
 from ..errors import ConfigError
+from ..extras import install_command
 from ..runtime.providers.device import Device
 from ..text import TruncationWarning
 from .api_key_file import KEY_VARIABLE, api_key_in
 from .device_options import device_options, max_memory_option
 from .environment import RepeatableOption
+from .greeting import greeting
 from .help_sections import SectionedCommand
 from .serve_limits import limit_options
 
@@ -178,7 +181,7 @@ def serve_command(
         from ..serving.settings import LOOPBACK, hosts_for
         from .serve_workers import check_workers, serve_workers
     except ModuleNotFoundError as error:
-        raise ConfigError(f"the server needs {error.name}: pip install 'ddim-edge[serve]'") from None
+        raise ConfigError(f"the server needs {error.name}: {install_command('serve')}") from None
     if not log_prompts:  # the warning quotes the words that were cut off
         warnings.simplefilter("ignore", TruncationWarning)
     given_key, given_keys = api_key_in(api_key_file), None if api_keys is None else ApiKeys(api_keys)
@@ -236,5 +239,4 @@ def _listen(host: str, port: int) -> socket.socket:
 
 
 def _say_address(host: str, listener: socket.socket) -> None:
-    shown = f"[{host}]" if ":" in host else host
-    click.echo(f"ddim-edge listens on http://{shown}:{listener.getsockname()[1]}", err=True)
+    click.echo(greeting(host, listener.getsockname()[1], sys.stderr.isatty()), err=True)

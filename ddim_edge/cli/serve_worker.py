@@ -53,7 +53,7 @@ def _say_ready(pipe: int) -> None:
 
 def _end_with_parent() -> None:
     """Drain as after SIGTERM when the parent has ended in any way, which closes the standard input."""
-    sys.stdin.buffer.read(1)
+    os.read(sys.stdin.fileno(), 1)  # not through its buffer, whose lock the interpreter needs at its end
     os.kill(os.getpid(), signal.SIGTERM)
 
 

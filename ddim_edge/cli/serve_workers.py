@@ -16,7 +16,7 @@ from ..serving.supervisor import ServerProcess, Supervisor
 
 def check_workers(count: int, store: str) -> None:
     """Raise ConfigError where ``count`` processes cannot serve together."""
-    most = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    most = processors()
     if count > most:
         raise ConfigError(f"--workers {count}: this process may use {most} processors: give at most as many")
     if count > 1 and sys.platform == "win32":
@@ -26,6 +26,11 @@ def check_workers(count: int, store: str) -> None:
             f"--workers {count}: the processes must share a store, so that each finds every job and image: "
             "give --store sqlite:FILE or redis://HOST:PORT"
         )
+
+
+def processors() -> int:
+    """The logical processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def serve_workers(
@@ -59,7 +64,7 @@ def environment_of(count: int, environ: Mapping[str, str] = os.environ) -> Mappi
 
     All get the same number of threads: with another one, an image may differ by a rounding error.
     """
-    processors = cpu.describe(environ=environ)
-    if processors.asked is not None or processors.chosen is None:
+    machine = cpu.describe(environ=environ)
+    if machine.asked is not None or machine.chosen is None:
         return environ
-    return {**environ, "OMP_NUM_THREADS": str(max(1, processors.chosen // count))}
+    return {**environ, "OMP_NUM_THREADS": str(max(1, machine.chosen // count))}

@@ -6,6 +6,7 @@ from functools import partial
 import click
 
 from ..errors import ConfigError
+from ..extras import install_command
 from ..runtime.providers.device import Device
 from ..text import TruncationWarning
 from .device_options import device_options, max_memory_option
@@ -56,7 +57,7 @@ def worker_command(
         from ..serving import Settings
         from ..serving.worker import work
     except ModuleNotFoundError as error:
-        raise ConfigError(f"the worker needs {error.name}: pip install 'ddim-edge[serve,redis]'") from None
+        raise ConfigError(f"the worker needs {error.name}: {install_command('serve', 'redis')}") from None
     warnings.simplefilter("ignore", TruncationWarning)  # it quotes the words that were cut off
     settings = Settings(
         provider=device,

@@ -12,17 +12,38 @@ from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from ..arrays import Pixels, Sample, Shape
-from ..errors import ConfigError
-from .encode import check_channels
+from ..config.json_file import parse_json
+from ..errors import ConfigError, shown
+from .encode import check_channels, recipe_text_in
 from .open_picture import decoded, open_picture
 
 _MODES = {1: "L", 3: "RGB", 4: "RGBA"}
 
 
 def read_picture(path: str | os.PathLike[str], shape: Shape) -> Sample:
-    """Read a picture file as a sample in [-1, 1], float32 (1, C, H, W). ConfigError where it cannot be read."""
+    """Read a picture file as a sample in [-1, 1], float32 (1, C, H, W).
+
+    ConfigError where it cannot be read, and for a sheet of several images, which its recipe tells of.
+    """
     check_channels(shape[0])
-    return fit_picture(_open(path), shape)
+    with open_picture(path) as picture:
+        upright = decoded(picture)
+        _check_no_sheet(picture, shape)
+    return fit_picture(upright, shape)
+
+
+def _check_no_sheet(picture: Image.Image, shape: Shape) -> None:
+    """Raise ConfigError for a sheet that this package wrote. A part cut out of one may still have its recipe."""
+    try:
+        recipe = parse_json(recipe_text_in(picture) or "{}", "the recipe")
+    except ConfigError:
+        return
+    count, one = recipe.get("num_images", 1), (recipe.get("width", shape[2]), recipe.get("height", shape[1]))
+    if count != 1 and "index" not in recipe and picture.size != one:
+        raise ConfigError(
+            f"it is a sheet of {shown(count)} images, not one: make it with --num-images 1, or write its images to a "
+            "folder (--output images/) and take one"
+        )
 
 
 def read_control(path: str | os.PathLike[str], shape: Shape) -> Sample:

@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from ..errors import ConfigError, OutputError, choose_from, shortened
+from ..extras import install_command
 
 _PACKAGES = {
     "s3": "s3fs",
@@ -134,10 +135,8 @@ def _open(url: str) -> tuple[Any, str]:
     try:
         import fsspec
     except ImportError:
-        needed = "" if package == "fsspec" else f" {package}"
-        raise ConfigError(
-            f"writing to a URL needs packages that are missing: pip install 'ddim-edge[remote]'{needed}"
-        ) from None
+        needed = install_command("remote") + ("" if package == "fsspec" else f" {package}")
+        raise ConfigError(f"writing to a URL needs packages that are missing: {needed}") from None
     try:
         system, root = fsspec.core.url_to_fs(url)
     except ImportError:

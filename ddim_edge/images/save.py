@@ -13,7 +13,7 @@ from ..files import write_file
 from .encode import enlarged, grid, npy_bytes
 from .formats import SUFFIXES, image_bytes
 from .remote import is_url
-from .storage import Storage, storage_of, without_file_scheme
+from .storage import Storage, check_can_write, storage_of, without_file_scheme
 
 RUN_FILE = "run.json"
 _MACHINE = "machine"
@@ -48,6 +48,8 @@ def save_file(
     """
     target = local_or_url(path)
     if isinstance(target, Path):
+        check_suffix(target)
+        check_can_write(target)
         return write_file(target, file_bytes(target, images, recipe, png_level))
     folder, _, name = target.rpartition("/")
     storage, contents = storage_of(f"{folder}/"), file_bytes(Path(name), images, recipe, png_level)

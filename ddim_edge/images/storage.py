@@ -45,8 +45,6 @@ class LocalFolder:
         return str(self.path)
 
     def create(self) -> None:
-        with output_errors(self.path):
-            self.path.mkdir(parents=True, exist_ok=True)
         check_can_write(self.path / _PROBE)
 
     def read(self, name: str, size: int) -> bytes | None:
@@ -71,10 +69,13 @@ class LocalFolder:
 
 
 def check_can_write(path: Path) -> None:
-    """OutputError if the file ``path`` cannot be written; checked before a long run, not after it."""
+    """Create the folder of the file ``path`` if it is not there. OutputError if the file cannot be written.
+
+    It is checked before a long run, not after it.
+    """
     folder = path.parent
-    if not folder.is_dir():
-        raise OutputError(f"cannot write {path}: the folder {folder} does not exist. Create it first")
+    with output_errors(folder):
+        folder.mkdir(parents=True, exist_ok=True)
     if not os.access(folder, os.W_OK):
         raise OutputError(f"cannot write {path}: the folder {folder} is not writable")
 

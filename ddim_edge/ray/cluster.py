@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from ..errors import ConfigError, shown
+from ..extras import install_command
 
 _AUTO, _LOCAL = "auto", "local"
 _CONNECT_S = 5.0
@@ -23,7 +24,7 @@ _SETTINGS = b"\4"
 def prepare() -> None:
     """Turn off Ray's usage statistics, unless the environment turns them on. ConfigError where Ray is missing."""
     if importlib.util.find_spec("ray") is None:
-        raise ConfigError("Ray is not installed: pip install 'ddim-edge[ray]'")
+        raise ConfigError(f"Ray is not installed: {install_command('ray')}")
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
 
 

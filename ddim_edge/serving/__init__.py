@@ -1,4 +1,4 @@
-"""The HTTP server. Requests with any sampler and number of steps share network calls. Needs ``ddim-edge[serve]``."""
+"""The HTTP server. Requests with any sampler and number of steps share network calls. Needs the extra ``serve``."""
 
 from .app import create_app
 from .scheduling.async_engine import AsyncEngine, Ticket

@@ -17,7 +17,7 @@ from .http.head import HeadMiddleware
 from .http.idempotency import IdempotencyMiddleware
 from .http.security import SecurityMiddleware, needs_key
 from .http.uploads import Decoders
-from .routes import edits, generations, health, images, jobs, kserve, page
+from .routes import edits, generations, health, images, jobs, kserve, page, reference
 from .routes.job_runner import JobRunner
 from .scheduling.async_engine import AsyncEngine
 from .scheduling.catalogue import Models
@@ -49,6 +49,7 @@ def create_app(
         health.routes(engine),
         kserve.routes(engine),
         page.routes(),
+        reference.routes(),
     )
     for router in routers:
         app.include_router(router)

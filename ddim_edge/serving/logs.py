@@ -1,6 +1,8 @@
 """The log of the server process: where it goes, and what it must not contain."""
 
+import json
 import logging
+import sys
 import traceback
 from collections.abc import Iterator
 from types import TracebackType
@@ -20,10 +22,25 @@ class PromptlessFormatter(logging.Formatter):
         return "" if ei[1] is None else "\n".join(_describe(error) for error in _chain(ei[1]))
 
 
+class ReadableFormatter(logging.Formatter):
+    """Formats a JSON line of the access log for a person: time, status, request or job, seconds, and what else it has.
+
+    What cannot be printed is escaped, because a client chooses the path.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line."""
+        line = json.loads(record.getMessage())
+        request = f"{line['method']} {line['path']}" if "path" in line else f"job {line['job']}"
+        more = [f"{name} {line[name]}" for name in ("key", "reason", "prompt") if name in line]
+        parts = (self.formatTime(record, "%H:%M:%S"), str(line["status"]), request, f"{line['seconds']:.3g} s", *more)
+        return "  ".join(part if part.isprintable() else repr(part) for part in parts)
+
+
 def log_to_stderr(log_prompts: bool) -> None:
-    """Log to stderr: the access log's JSON lines without a prefix, all else with level and logger name."""
+    """Log to stderr: the access log as JSON, on a terminal as readable lines; all else with level and logger name."""
     access = logging.StreamHandler()
-    access.setFormatter(logging.Formatter("%(message)s"))
+    access.setFormatter(ReadableFormatter() if sys.stderr.isatty() else logging.Formatter("%(message)s"))
     logging.getLogger("ddim_edge.access").addHandler(access)
     logging.getLogger("ddim_edge.access").setLevel(logging.INFO)
     logging.getLogger("ddim_edge.access").propagate = False

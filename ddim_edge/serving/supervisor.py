@@ -16,7 +16,8 @@ from ..runtime.workers.process import exit_text
 LOG = logging.getLogger("ddim_edge.serving")
 STEADY_S = 10.0
 """A process that ends sooner than this after its start is not replaced at once."""
-LONGEST_PAUSE_S = 30.0
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 1.0, 30.0
+"""Seconds before another one is started then, twice as many each time."""
 
 
 class ServerProcess:
@@ -209,6 +210,6 @@ class Supervisor:
                 other.send(signal.SIGTERM)
         else:
             was_steady = time.monotonic() - process.started_at >= STEADY_S
-            self._pause = 0.0 if was_steady else min(LONGEST_PAUSE_S, max(1.0, 2 * self._pause))
+            self._pause = 0.0 if was_steady else min(LONGEST_PAUSE_S, max(FIRST_PAUSE_S, 2 * self._pause))
             self._not_before = time.monotonic() + self._pause
             LOG.error("the server process %d %s: another one is started", process.pid, exit_text(code))

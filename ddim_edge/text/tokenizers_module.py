@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 
 from ..errors import BundleError, shortened
+from ..extras import install_command
 
 
 def tokenizers_module() -> ModuleType:
@@ -13,9 +14,8 @@ def tokenizers_module() -> ModuleType:
     try:
         import tokenizers
     except ModuleNotFoundError:
-        raise BundleError(
-            "this bundle takes prompts, and the package tokenizers is not installed: pip install 'ddim-edge[text]'"
-        ) from None
+        needed = "this bundle takes prompts, and the package tokenizers is not installed"
+        raise BundleError(f"{needed}: {install_command('text')}") from None
     return tokenizers
 
 

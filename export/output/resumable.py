@@ -46,7 +46,7 @@ def _is_unfinished(out: Path) -> bool:
 
 def _begin(out: Path) -> None:
     try:
-        out.mkdir(exist_ok=True)
+        out.mkdir(parents=True, exist_ok=True)
         write_json(out / EXPORT_RECORD, _MARK)
     except OSError as error:
         raise OutputError(f"cannot write {out}: {error.strerror}; choose another place") from None

@@ -1,5 +1,7 @@
 """Every command and every option explains itself."""
 
+import subprocess
+import sys
 from collections import Counter
 
 import click
@@ -50,7 +52,15 @@ def test_the_list_of_commands_and_the_version(invoke: Invoke) -> None:
     outcome = invoke("--help")
     assert all(f"\n  {command} " in outcome.out for command in COMMANDS)
     assert "DDIM_EDGE_RUN_NUM_STEPS=20" in outcome.out
-    assert invoke("--version").out == f"ddim-edge, version {ddim_edge.__version__}\n"
+    version = f"ddim-edge, version {ddim_edge.__version__}\n"
+    assert [invoke(option).out for option in ("-V", "--version")] == [version, version]
+
+
+def test_the_package_is_the_program() -> None:
+    module = [sys.executable, "-m", "ddim_edge"]
+    assert ddim_edge.__version__ in subprocess.check_output([*module, "-V"], text=True, timeout=120)
+    refused = subprocess.run([*module, "rn"], capture_output=True, text=True, timeout=120, check=False)
+    assert (refused.returncode, refused.stderr[:11]) == (2, "ddim-edge: ")
 
 
 def test_without_a_command_it_shows_the_help(invoke: Invoke) -> None:

@@ -17,7 +17,7 @@ from tests.helpers.command_line import Invoke
         (["--ray", "local", "--save-every", "1"], "--save-every"),
         (["--ray", "local", "--shard", "0/2"], "--shard"),
         (["--ray", "local", "--archive", "webdataset"], "--archive"),
-        (["--ray", "local", "--requests", "table.csv"], "leave --ray out"),
+        (["--ray", "local", "--requests", "table.csv"], "--requests"),
     ],
 )
 def test_what_cannot_run_is_said_before_a_model_is_opened(

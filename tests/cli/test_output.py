@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from ddim_edge.cli.output import EstimateOptions, FileOutput, free_names, new_folder
+from tests.helpers.command_line import Invoke
 
 PROGRESS: Any = SimpleNamespace(calls=1, images=np.zeros((1, 4, 4, 1), np.uint8), indices=range(1))
 
@@ -41,3 +42,15 @@ def test_names_that_are_taken_are_passed_over(tmp_path: Path) -> None:
         (tmp_path / name).touch()
     names = free_names("some/model", "png")
     assert [str(next(names)) for _ in range(2)] == ["model-3.png", "model-5.png"]
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ("run", "-n", 1, "-s", 1, "-o", "new/deep/out.png"),
+        ("interpolate", 1, 2, "--frames", 2, "-s", 2, "-o", "new/deep/out.gif"),
+    ],
+)
+def test_a_folder_that_is_missing_is_created(invoke: Invoke, tmp_path: Path, command: tuple[object, ...]) -> None:
+    assert invoke(*command).code == 0
+    assert [path.stem for path in (tmp_path / "new" / "deep").iterdir()] == ["out"]

@@ -21,7 +21,7 @@ def test_without_anything_but_a_model_it_makes_a_grid_of_sixteen(
     outcome = invoke("run", tiny_bundle, "--steps", 2)
     assert outcome.code == 0
     assert outcome.err == ""
-    assert outcome.out.startswith("tiny.png  (16 images, 2 steps of ddim on ")
+    assert outcome.out.startswith("tiny.png  (16 images, 2 steps of ddim, seed 0, on ")
     with Image.open(tmp_path / "tiny.png") as picture:
         images = ddim_edge.load(tiny_bundle).generate(num_images=16, num_steps=2).images
         large = np.asarray(picture)
@@ -137,16 +137,6 @@ def test_a_gif_has_a_frame_a_step_and_ends_on_the_picture(invoke: Invoke, tmp_pa
         animation.seek(5)
         last = np.asarray(animation.convert("L")).astype(int)
         assert np.abs(last - np.asarray(picture)).max() <= 1
-
-
-def test_show_draws_the_picture_in_the_terminal(invoke: Invoke, tmp_path: Path, tiny_bundle: Path) -> None:
-    outcome = invoke("run", tiny_bundle, "-s", 1, "-n", 1, "--show", "-o", "out.png")
-    lines = outcome.out.splitlines()
-    assert len(lines) == 4 + 1
-    assert all(line.count("▀") == 8 for line in lines[:4])
-    with Image.open(tmp_path / "out.png") as picture:
-        upper, lower = (np.asarray(picture)[row, 0] for row in (0, 1))
-    assert lines[0].startswith(f"\x1b[38;2;{upper};{upper};{upper}m\x1b[48;2;{lower};{lower};{lower}m▀")
 
 
 def test_environment_variables_set_options(invoke: Invoke, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> None:

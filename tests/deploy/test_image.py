@@ -32,22 +32,25 @@ Buildah = Callable[..., str]
 def buildah(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Buildah]:
     """Buildah's commands on the storage that has the image."""
     work = tmp_path_factory.mktemp("image")
-    subprocess.run([DEPLOY / "docker/without-registry.sh", work], check=True, capture_output=True, timeout=1200)
     environment = {**os.environ, "STORAGE_DRIVER": "vfs", "BUILDAH_ISOLATION": "chroot"}
 
     def call(*arguments: str) -> str:
         command = ["buildah", "--root", f"{work}/storage", "--runroot", f"{work}/runroot", *arguments]
         return subprocess.run(command, env=environment, check=True, capture_output=True, text=True, timeout=300).stdout
 
-    yield call
-    _unmount(work)
+    try:
+        subprocess.run([DEPLOY / "docker/without-registry.sh", work], check=True, capture_output=True, timeout=1200)
+        yield call
+    finally:
+        _unmount(work)
 
 
 def _unmount(work: Path) -> None:
     """Unmount what Buildah has mounted: pytest could not remove the folder, and would warn in every later run."""
     lines = Path("/proc/self/mounts").read_text().splitlines()
     mounted = [line.split()[1] for line in lines if line.split()[1].startswith(f"{work}/")]
-    subprocess.run(["umount", *reversed(mounted)], check=True)
+    if mounted:
+        subprocess.run(["umount", *reversed(mounted)], check=True)
 
 
 @pytest.fixture(scope="module")

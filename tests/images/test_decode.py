@@ -1,14 +1,17 @@
 """Pictures that come in: the rule by which they are fitted, and what is refused."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
 import ddim_edge
+from ddim_edge.errors import ConfigError
 from ddim_edge.images.decode import read_mask, read_picture
-from ddim_edge.images.encode import to_pixels
+from ddim_edge.images.encode import grid, to_pixels
+from ddim_edge.images.formats import image_bytes
 from tests.helpers.pictures import too_long_palette
 
 GREY, COLOUR, ALPHA = (1, 8, 8), (3, 8, 8), (4, 8, 8)
@@ -104,3 +107,26 @@ def test_what_is_refused(path: Path) -> None:
         ddim_edge.ConfigError, match="has 8x9 pixels, and the model's images have 8x8: make it that size"
     ):
         read_mask(path, GREY)
+
+
+def sheet(path: Path, count: int, recipe: dict[str, Any], side: int = 8) -> Path:
+    pixels = grid(np.zeros((count, side, side, 1), np.uint8))
+    path.write_bytes(image_bytes(pixels, path.suffix, recipe))
+    return path
+
+
+@pytest.mark.parametrize("name", ["sheet.png", "sheet.jpg", "sheet.webp"])
+def test_a_sheet_of_several_images_is_refused(tmp_path: Path, name: str) -> None:
+    path = sheet(tmp_path / name, 3, {"num_images": 3})
+    with pytest.raises(ConfigError, match=rf"{name}: it is a sheet of 3 images, not one: make it with --num-images 1"):
+        read_picture(path, (1, 8, 8))
+    with pytest.raises(ConfigError, match="a sheet of 3 images"):
+        read_picture(sheet(tmp_path / "other.png", 3, {"num_images": 3, "width": 8, "height": 8}), (1, 16, 16))
+
+
+@pytest.mark.parametrize(
+    "recipe", [{"num_images": 1}, {"num_images": 3, "index": 1}, {"num_images": 3}, {}, {"estimate_after": 2}]
+)
+def test_one_image_is_no_sheet(tmp_path: Path, recipe: dict[str, Any]) -> None:
+    """Nor is one that was cut out of a sheet, and kept its recipe."""
+    assert read_picture(sheet(tmp_path / "one.png", 1, recipe), (1, 8, 8)).shape == (1, 1, 8, 8)

@@ -103,7 +103,7 @@ def test_a_url_that_cannot_be_used(url: str, words: str) -> None:
     assert "hunter2" not in str(error.value)
 
 
-@pytest.mark.parametrize(("package", "command"), [("fsspec", "'ddim-edge[remote]' s3fs"), ("s3fs", "s3fs")])
+@pytest.mark.parametrize(("package", "command"), [("fsspec", "'fsspec>=2025.2' s3fs"), ("s3fs", "s3fs")])
 def test_a_missing_package_is_named(package: str, command: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, package, None)
     monkeypatch.delitem(_registry, "s3", raising=False)

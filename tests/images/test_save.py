@@ -61,11 +61,13 @@ def test_another_suffix_is_refused(tmp_path: Path, result: ddim_edge.Result) -> 
     assert _files(tmp_path) == []
 
 
-def test_a_folder_that_is_not_there(tmp_path: Path, result: ddim_edge.Result) -> None:
-    with pytest.raises(ddim_edge.OutputError, match=r"cannot write .*No such file"):
-        result.save(tmp_path / "missing" / "out.png")
-    with pytest.raises(ddim_edge.OutputError, match=r"does not exist\. Create it first"):
-        check_can_write(tmp_path / "missing" / "out.png")
+def test_a_folder_that_is_not_there_is_created(tmp_path: Path, result: ddim_edge.Result) -> None:
+    assert result.save(tmp_path / "new" / "deep" / "out.png") == tmp_path / "new" / "deep" / "out.png"
+    check_can_write(tmp_path / "other" / "out.png")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["new", "other"]
+    (tmp_path / "file").touch()
+    with pytest.raises(ddim_edge.OutputError, match=r"cannot write .*file: File exists"):
+        result.save(tmp_path / "file" / "out.png")
 
 
 def test_a_folder_that_cannot_be_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,12 +1,6 @@
-"""Folders that optimum-onnx exported run unchanged, and agree with its own pipelines and with diffusers.
-
-optimum needs other versions than the other tests have: ``make test-optimum`` makes its environment and names its
-interpreter in ``DDIM_EDGE_OPTIMUM_PYTHON``. Without that variable there is nothing to compare with.
-"""
+"""Folders that optimum-onnx exported run unchanged, and agree with its own pipelines and with diffusers."""
 
 import json
-import os
-import subprocess
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,13 +12,13 @@ import ddim_edge
 from ddim_edge.generation.engine import Engine
 from ddim_edge.generation.jobs import job_of
 from tests.helpers.command_line import Invoke
+from tests.optimum.conftest import needs_optimum
 
-PYTHON = os.environ.get("DDIM_EDGE_OPTIMUM_PYTHON")
 LATENTS_CLOSE = 1e-4
 IMAGES_CLOSE = 1
 """Of 255 grey levels: a rounding."""
 
-pytestmark = pytest.mark.skipif(not PYTHON, reason="DDIM_EDGE_OPTIMUM_PYTHON names no interpreter")
+pytestmark = needs_optimum
 
 RUNS = [
     ("stable-diffusion", "plain"),
@@ -45,19 +39,6 @@ class Run(NamedTuple):
     def pixels(self, who: str) -> NDArray[np.float32]:
         pixels: NDArray[np.float32] = np.round(self.results[f"{who}_images"] * 255)
         return pixels
-
-
-@pytest.fixture(scope="session")
-def oracle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where optimum's interpreter has written its bundles and results. Leave it as it is."""
-    folder = tmp_path_factory.mktemp("optimum")
-    script = Path(__file__).with_name("oracle.py")
-    environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
-    done = subprocess.run(
-        [str(PYTHON), script, folder], env=environment, capture_output=True, encoding="utf-8", check=False
-    )
-    assert done.returncode == 0, done.stderr[-4000:]
-    return folder
 
 
 @pytest.fixture(params=RUNS, ids=" ".join)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shlex
 import subprocess
 import sys
 import venv
@@ -37,31 +38,36 @@ def test_the_wheel_holds_every_package_and_the_bundled_model(wheel: Path) -> Non
     assert {f"ddim_edge_export/{path}" for path in exported} <= names
     assert "ddim_edge_models/fashion-mnist/unet/model.onnx" in names
     assert {"ddim_edge/py.typed", "ddim_edge_main.py"} <= names
-    assert "ddim_edge/serving/routes/page.html" in names
+    assert "ddim_edge/serving/routes/page_source/page.html" in names
     assert {f"ddim_edge/doctor/probes/{probe}/model.onnx" for probe in ("attention", "convolution")} <= names
 
 
-def test_a_bare_environment_makes_a_picture(wheel: Path, tmp_path: Path) -> None:
-    venv.create(tmp_path / "venv", with_pip=True)
-    binaries = tmp_path / "venv" / "bin"
-    subprocess.run([binaries / "python", "-m", "pip", "install", "--quiet", f"{wheel}[cpu]"], check=True, env=BARE)
+@pytest.fixture(scope="module")
+def binaries(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The programs of a new environment with the wheel and its extra ``cpu``."""
+    environment = tmp_path_factory.mktemp("environment")
+    venv.create(environment, with_pip=True)
+    python = environment / "bin" / "python"
+    subprocess.run([python, "-m", "pip", "install", "--quiet", f"{wheel}[cpu]"], check=True, env=BARE)
+    return python.parent
+
+
+def test_a_bare_environment_makes_a_picture(binaries: Path, tmp_path: Path) -> None:
     installed = subprocess.check_output([binaries / "python", "-m", "pip", "list"], text=True, env=BARE)
     assert "torch" not in installed
     subprocess.run([binaries / "ddim-edge", "run", "--num-steps", "5"], check=True, cwd=tmp_path, env=BARE)
     with Image.open(tmp_path / "fashion-mnist.png") as picture:
         assert picture.size == (4 * 28, 4 * 28)
-    serving = subprocess.run([binaries / "ddim-edge", "serve"], capture_output=True, text=True, cwd=tmp_path, env=BARE)
-    assert (serving.returncode, "pip install 'ddim-edge[serve]'" in serving.stderr) == (2, True)
 
 
-def test_a_bare_environment_serves(wheel: Path, tmp_path: Path) -> None:
-    venv.create(tmp_path / "venv", with_pip=True)
-    binaries = tmp_path / "venv" / "bin"
-    subprocess.run(
-        [binaries / "python", "-m", "pip", "install", "--quiet", f"{wheel}[cpu,serve]"], check=True, env=BARE
-    )
-    command = [str(binaries / "ddim-edge"), "serve", "--port", "0"]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=BARE) as server:
+def test_the_server_starts_after_the_command_that_its_error_message_names(binaries: Path, tmp_path: Path) -> None:
+    serve = [str(binaries / "ddim-edge"), "serve", "--port", "0"]
+    refused = subprocess.run(serve, capture_output=True, text=True, cwd=tmp_path, env=BARE)
+    message, found, packages = refused.stderr.partition(": pip install ")
+    assert (refused.returncode, message, found) == (2, "ddim-edge: the server needs fastapi", ": pip install ")
+    install = [str(binaries / "python"), "-m", "pip", "install", "--quiet", *shlex.split(packages)]
+    subprocess.run(install, check=True, cwd=tmp_path, env=BARE)
+    with subprocess.Popen(serve, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=BARE) as server:
         assert server.stderr is not None
         address = server.stderr.readline().split()[-1]
         assert b"<title>ddim-edge" in urlopen(address, timeout=60).read()

@@ -50,8 +50,8 @@ def running(app: FastAPI, monkeypatch: pytest.MonkeyPatch) -> Iterator[LiveServe
         assert not thread.is_alive()
 
 
-def wait_until(condition: Callable[[], Any]) -> None:
-    deadline = time.monotonic() + DEADLINE_S
+def wait_until(condition: Callable[[], Any], seconds: float = DEADLINE_S) -> None:
+    deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)

@@ -1,6 +1,7 @@
 """What the log contains."""
 
 import io
+import json
 import logging
 from pathlib import Path
 
@@ -9,7 +10,7 @@ from fastapi.testclient import TestClient
 
 from ddim_edge.errors import BundleError, ConfigError
 from ddim_edge.serving import create_app
-from ddim_edge.serving.logs import PromptlessFormatter
+from ddim_edge.serving.logs import PromptlessFormatter, ReadableFormatter
 from ddim_edge.text.prompt import Prompt
 
 
@@ -58,3 +59,21 @@ def test_an_unexpected_error_is_logged_without_the_prompt(tiny_bundle: Path, mon
     answer = TestClient(app).post("/v1/images/generations", json={"prompt": "cat"})
     assert answer.status_code == 500
     assert ("RuntimeError" in written.getvalue(), "SECRET" in written.getvalue()) == (True, False)
+
+
+@pytest.mark.parametrize(
+    ("line", "readable"),
+    [
+        ({"method": "GET", "path": "/", "status": 200, "seconds": 0.0012}, "200  GET /  0.0012 s"),
+        (
+            {"method": "POST", "path": "/v1/jobs", "status": 429, "seconds": 1, "key": "alice", "reason": "key_limit"},
+            "429  POST /v1/jobs  1 s  key alice  reason key_limit",
+        ),
+        ({"job": "a1", "status": "done", "seconds": 75.25}, "done  job a1  75.2 s"),
+        ({"method": "GET", "path": "/\x1b[2J\x9b", "status": 404, "seconds": 0}, r"404  'GET /\x1b[2J\x9b'  0 s"),
+    ],
+)
+def test_a_terminal_gets_readable_lines(line: dict[str, object], readable: str) -> None:
+    record = logging.LogRecord("any", logging.INFO, "", 0, json.dumps(line), None, None)
+    time, _, rest = ReadableFormatter().format(record).partition("  ")
+    assert (len(time), rest) == (len("12:00:00"), readable)

@@ -87,7 +87,11 @@ OPTIONS = (
         "num_images",
         "Number of images.",
         "one for each label or prompt, else 1",
-        CommandLine(("--num-images", "-n"), int, default="one for each label or prompt, else 16"),
+        CommandLine(
+            ("--num-images", "-n"),
+            int,
+            default="one for each label or prompt, else 16; 1 with --init-image and with --output -",
+        ),
         http="n",
     ),
     Option(
@@ -158,7 +162,12 @@ OPTIONS = (
         "seed",
         "Seed. Image k is the image of seed + k, whatever is made with it.",
         "0",
-        CommandLine(("--seed",), int),
+        CommandLine(
+            ("--seed",),
+            int,
+            "NUMBER|random",
+            help="Seed, or random for a new one. Image k is the image of seed + k, whatever is made with it.",
+        ),
         http="seed",
     ),
     Option(

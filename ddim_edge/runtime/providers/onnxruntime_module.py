@@ -13,7 +13,8 @@ from ... import telemetry
 from ...errors import ProviderError
 
 NOT_INSTALLED = (
-    "ONNX Runtime is not installed: pip install 'ddim-edge[cpu]', or, for an NVIDIA GPU, pip install 'ddim-edge[gpu]'"
+    "ONNX Runtime is not installed: pip install onnxruntime, or, for an NVIDIA GPU, pip install "
+    "'onnxruntime-gpu[cuda,cudnn]'"
 )
 
 

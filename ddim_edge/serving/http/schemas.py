@@ -155,6 +155,7 @@ class ModelExtension(BaseModel):
     negative_prompt: bool
     default_negative_prompt: str | None
     size: tuple[int, int]
+    size_multiple: int
 
 
 class ModelBody(BaseModel):

@@ -15,6 +15,7 @@ from .error_responses import error_response
 
 _PATHS_WITHOUT_KEY = (
     "/",
+    "/docs",
     "/openapi.json",
     "/health",
     "/health/live",

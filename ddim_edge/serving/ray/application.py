@@ -1,5 +1,8 @@
 """What Ray Serve deploys: one deployment for one model; for several, one for each behind an ingress."""
 
+from collections.abc import Mapping
+from dataclasses import fields
+from pathlib import Path
 from typing import Any
 
 from ray import serve
@@ -8,9 +11,10 @@ from starlette.middleware import Middleware
 
 from ...config.schema import any_of, check_json, list_of, mapping_of, text
 from ...errors import ConfigError, choose_from
+from ..api_keys import ApiKeys
 from ..http.proxy_errors import ProxyErrorsMiddleware
 from ..scheduling.catalogue import Catalogue
-from ..settings import DEFAULTS, Settings, settings_of
+from ..settings import DEFAULTS, Settings
 from .ingress import Ingress
 from .replica import ModelReplica, Replica
 
@@ -19,8 +23,8 @@ NAME = "ddim-edge"
 _STOP_S = 15.0
 """Seconds beyond the drain that a replica gets to stop."""
 _HEALTH_PERIOD_S = 5.0
-_INGRESS_CPUS = 0.1
-"""For Ray's planning: the ingress passes on messages, and computes nothing."""
+_NOT_IN_FILES = ("warm_up",)
+"""Settings that are objects of Python."""
 _PATH = text(4096)
 _ARGUMENTS = {"models": any_of(_PATH, list_of(_PATH, 1000)), "settings": mapping_of(lambda _name, _value: None)}
 
@@ -60,15 +64,30 @@ def deployment_of(settings: Settings) -> serve.Deployment:
 
 
 def ingress_of(settings: Settings, models: int) -> serve.Deployment:
-    """The deployment in front of so many models: one replica, which takes what all of their queues take."""
+    """The deployment in front of so many models: one replica, which takes what all of their queues take.
+
+    It computes nothing, so Ray plans no core for it.
+    """
     most = settings.max_queue * models
     return _configured(serve.ingress()(Ingress), NAME, settings).options(
         max_ongoing_requests=most,
         max_queued_requests=most,
         autoscaling_config=None,
         num_replicas=1,
-        ray_actor_options={"num_cpus": _INGRESS_CPUS},
+        ray_actor_options={"num_cpus": 0},
     )
+
+
+def settings_of(given: Mapping[str, Any]) -> Settings:
+    """The settings of a configuration file. Raises ConfigError for an unknown one or an invalid value."""
+    known = [field.name for field in fields(Settings) if field.name not in _NOT_IN_FILES]
+    for name in given:
+        if name not in known:
+            raise ConfigError(choose_from("setting", name, known))
+    if given.get("api_keys") is None:
+        return Settings(**given)
+    _PATH("api_keys", given["api_keys"])
+    return Settings(**{**given, "api_keys": ApiKeys(Path(given["api_keys"]))})
 
 
 def proxy_middleware() -> list[Middleware]:

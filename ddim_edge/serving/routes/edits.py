@@ -30,7 +30,9 @@ def routes(engine: AsyncEngine, store: ImageStore, decoders: Decoders) -> APIRou
     """The router of ``/v1/images/edits`` and ``/v1/images/variations``."""
     router = APIRouter(prefix="/v1/images", tags=["OpenAI"])
 
-    @router.post("/edits", **_route_options(EditBody, ("image", "mask"), EVENTS))
+    @router.post(
+        "/edits", summary="Change a picture, or a part of it", **_route_options(EditBody, ("image", "mask"), EVENTS)
+    )
     async def edits(http: Request) -> Response:
         body, files = _parse_form(await read_form(http, max_files=2), EditBody, ("image", "mask"))
         partials = partial_image_count(body)
@@ -40,7 +42,7 @@ def routes(engine: AsyncEngine, store: ImageStore, decoders: Decoders) -> APIRou
             return responses.naming_ignored(responses.stream_response(http, response, "image_edit"), body)
         return responses.naming_ignored(await responses.json_response(http, response), body)
 
-    @router.post("/variations", **_route_options(VariationBody, ("image",), {}))
+    @router.post("/variations", summary="Make variations of a picture", **_route_options(VariationBody, ("image",), {}))
     async def variations(http: Request) -> Response:
         body, files = _parse_form(await read_form(http, max_files=1), VariationBody, ("image",))
         response = await _submit(engine, decoders, http, body, files, publisher(store, base_url(http)), 0)

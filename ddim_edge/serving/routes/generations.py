@@ -41,6 +41,7 @@ def routes(engine: AsyncEngine, store: ImageStore, started: int) -> APIRouter:
 
     @router.post(
         "/images/generations",
+        summary="Make images",
         response_model=None,
         responses={
             200: {"model": ImagesBody, "description": "Images, or events with `stream`", "content": EVENTS},
@@ -55,13 +56,13 @@ def routes(engine: AsyncEngine, store: ImageStore, started: int) -> APIRouter:
             return responses.naming_ignored(responses.stream_response(http, response, "image_generation"), body)
         return responses.naming_ignored(await responses.json_response(http, response), body)
 
-    @router.get("/models", responses=errors(403))
+    @router.get("/models", summary="The models, what each can, and its defaults", responses=errors(403))
     async def models(http: Request) -> ModelList:
         key = key_of(http)
         allowed = [name for name in engine.catalogue.bundles if key is None or key.allows(name)]
         return ModelList(object="list", data=[describe(name) for name in allowed])
 
-    @router.get("/models/{model}", responses=errors(400, 403, 404))
+    @router.get("/models/{model}", summary="One model", responses=errors(400, 403, 404))
     async def model(model: str, http: Request) -> ModelBody:
         return describe(engine.allowed(model, key_of(http)))
 
@@ -85,6 +86,7 @@ def describe_model(bundle: Bundle, started: int) -> ModelBody:
         negative_prompt=bundle.inputs.takes_negative_prompt,
         default_negative_prompt=bundle.defaults.negative_prompt,
         size=(width, height),
+        size_multiple=bundle.size_multiple,
     )
     return ModelBody(id=bundle.name, object="model", created=started, owned_by="ddim-edge", ddim_edge=extension)
 

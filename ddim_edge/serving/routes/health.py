@@ -29,7 +29,7 @@ def routes(engine: AsyncEngine) -> APIRouter:
     ):
         router.add_api_route(path, state, summary=summary, responses=UNAVAILABLE, response_model=None)
 
-    @router.get("/metrics", response_class=Response, responses=errors(403))
+    @router.get("/metrics", summary="Prometheus metrics", response_class=Response, responses=errors(403))
     def metrics() -> Response:
         return Response(engine.metrics.text(), headers={"Content-Type": _PROMETHEUS})
 

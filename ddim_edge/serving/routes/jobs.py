@@ -24,6 +24,7 @@ def routes(runner: JobRunner, settings: Settings) -> APIRouter:
     @router.post(
         "",
         status_code=202,
+        summary="Make images without an open connection",
         response_model=None,
         responses={202: {"model": JobBody}, **errors(400, 403, 404, 413, 429, 503)},
     )
@@ -33,7 +34,7 @@ def routes(runner: JobRunner, settings: Settings) -> APIRouter:
         location = f"{http.scope.get('root_path', '')}/v1/jobs/{job.order.id}"
         return naming_ignored(JSONResponse(job.describe(), 202, {"Location": location}), body)
 
-    @router.get("/{job_id}", **known)
+    @router.get("/{job_id}", summary="A job's progress and result", **known)
     async def read(job_id: str, preview: Annotated[bool, Query()] = False) -> Response:
         body = (await runner.get(job_id)).describe()
         if preview and job_id in runner.running:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ...errors import ConfigError
+from ...extras import install_command
 from ..scheduling.engine_thread import Clock
 from ..settings import Settings
 from .answers import MOST_ANSWERS, AnswerStore
@@ -76,7 +77,7 @@ def _open_redis(settings: Settings) -> Stores:
         from .redis_server import connect
         from .redis_store import RedisJobs
     except ModuleNotFoundError as error:
-        raise ConfigError(f"--store redis:// needs {error.name}: pip install 'ddim-edge[redis]'") from None
+        raise ConfigError(f"--store redis:// needs {error.name}: {install_command('redis')}") from None
     client, large = connect(settings.store), LargeValues(settings.store_images)
     jobs = RedisJobs(client, settings.keep_s, settings.job_timeout_s, settings.max_queue, large)
     answers = RedisAnswers(client, settings.keep_s)

@@ -151,12 +151,19 @@ class RedisJobs:
         found = []
         for stream in streams:
             lease = milliseconds(LEASE_S)
-            answer = await self._client.xautoclaim(stream, _GROUP, self._owner, lease, "0-0", count=most)
-            found += [(stream, entry, fields) for entry, fields in answer[1]]
-            most -= len(answer[1])
+            entries: Any = await self._client.xautoclaim(
+                stream, _GROUP, self._owner, lease, "0-0", count=most, justid=True
+            )
+            found += [(stream, entry, await self._fields(stream, entry)) for entry in entries]
+            most -= len(entries)
             if most <= 0:
                 break
         return found
+
+    async def _fields(self, stream: str, entry: bytes) -> Any:
+        """The fields of an entry; None if somebody has removed it from the stream."""
+        found: Any = await self._client.xrange(stream, entry, entry)
+        return found[0][1] if found else None
 
     async def _waiting(self, streams: Sequence[str], most: int) -> list[tuple[str, bytes, Any]]:
         """Entries that nobody has taken."""
@@ -166,7 +173,7 @@ class RedisJobs:
         return [(stream.decode(), entry, fields) for stream, entries in answer for entry, fields in entries]
 
     async def _take(self, stream: str, entry: bytes, fields: Mapping[bytes, bytes] | None) -> Order | None:
-        """Become the owner of a job; None for one that has ended, or that has been begun too often."""
+        """Become the owner of a job; None for one that has ended or was removed, or that has been begun too often."""
         if not fields:
             await self._forget(stream, entry)
             return None

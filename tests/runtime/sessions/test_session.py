@@ -269,8 +269,8 @@ def test_without_onnxruntime_the_two_commands_are_named(monkeypatch: pytest.Monk
     with pytest.raises(ddim_edge.ProviderError) as caught:
         ddim_edge.Session(graph)
     assert str(caught.value) == runtime.NOT_INSTALLED
-    assert "pip install 'ddim-edge[cpu]'" in runtime.NOT_INSTALLED
-    assert "pip install 'ddim-edge[gpu]'" in runtime.NOT_INSTALLED
+    assert "pip install onnxruntime," in runtime.NOT_INSTALLED
+    assert "pip install 'onnxruntime-gpu[cuda,cudnn]'" in runtime.NOT_INSTALLED
 
 
 def test_what_an_uninstalled_twin_leaves_behind_is_broken(monkeypatch: pytest.MonkeyPatch, graph: Path) -> None:

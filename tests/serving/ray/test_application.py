@@ -2,6 +2,7 @@
 
 import importlib
 import os
+import re
 import sys
 from pathlib import Path
 from typing import Any
@@ -15,13 +16,13 @@ from ddim_edge.errors import BundleError, ConfigError
 from ddim_edge.serving import Settings
 from ddim_edge.serving import ray as serving_ray
 
-EXAMPLES = Path(__file__).parents[3] / "deploy" / "ray"
+ROOT = Path(__file__).parents[3]
 
 
 def deployed(application: Application) -> list[str]:
     """The names of all deployments, the one that takes the requests first."""
     bound = application._bound_deployment
-    models = bound.init_args[2] if len(bound.init_args) > 2 else {}
+    models: dict[str, Application] = bound.init_args[2] if len(bound.init_args) > 2 else {}
     return [bound.name, *(each._bound_deployment.name for each in models.values())]
 
 
@@ -40,7 +41,7 @@ def test_several_models_are_a_deployment_each_behind_an_ingress(tiny_bundle: Pat
     built = serving_ray.build({"models": models, "settings": {"store": "redis://nowhere", "max_queue": 9}})
     assert deployed(built) == ["ddim-edge", "fashion-mnist", "tiny"]
     ingress = built._bound_deployment
-    assert (ingress.max_ongoing_requests, ingress.ray_actor_options["num_cpus"]) == (18, 0.1)
+    assert (ingress.max_ongoing_requests, ingress.ray_actor_options) == (18, {"num_cpus": 0})
 
 
 @pytest.mark.parametrize(
@@ -73,16 +74,26 @@ def test_a_model_that_is_missing_is_refused_before_a_replica_starts(tmp_path: Pa
 
 @pytest.mark.parametrize("name", ["serve.yaml", "models.yaml"])
 def test_the_examples_are_ones_that_serve_takes(name: str, tiny_bundle: Path) -> None:
-    text = (EXAMPLES / name).read_text().replace("/models/my-bundle", str(tiny_bundle))
+    text = (ROOT / "deploy" / "ray" / name).read_text().replace("/models/my-bundle", str(tiny_bundle))
     (application,) = ServeDeploySchema.model_validate(yaml.safe_load(text)).applications
     assert application.import_path == "ddim_edge.serving.ray:build"
     built = serving_ray.build(application.args)
     assert deployed(built) == [deployment.name for deployment in application.deployments]
 
 
+def test_the_documents_commands_name_what_exists() -> None:
+    text = (ROOT / "docs" / "many-machines.md").read_text()
+    commands = re.findall(r"^serve (?:run|deploy) (\S+)", text, re.MULTILINE)
+    named = [each.partition(":") for each in commands if not each.endswith(".yaml")]
+    assert {each for each in commands if each.endswith(".yaml")} == {"deploy/ray/serve.yaml"}
+    assert {module for module, _, _ in named} == {serving_ray.__name__}
+    assert {name for _, _, name in named} == {"app", "build"} <= set(serving_ray.__all__)
+    assert f"{serving_ray.__name__}:{serving_ray.proxy_middleware.__name__}" in text
+
+
 def test_without_ray_it_says_what_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "ray", None)
     for name in [name for name in sys.modules if name.startswith("ddim_edge.serving.ray")]:
         monkeypatch.delitem(sys.modules, name)
-    with pytest.raises(ConfigError, match=r"pip install 'ddim-edge\[serve,ray\]'"):
+    with pytest.raises(ConfigError, match=r"pip install '.*'ray\[data,serve\]>=2.60'"):
         importlib.import_module("ddim_edge.serving.ray")

@@ -34,7 +34,7 @@ def cluster() -> Iterator[str]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("RAY_USAGE_STATS_ENABLED", "0")
         patch.setenv("RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH", "ddim_edge.serving.ray:proxy_middleware")
-        ray.init(num_cpus=4, include_dashboard=False, log_to_driver=False, **_SMALL)
+        ray.init(num_cpus=3, include_dashboard=False, log_to_driver=False, **_SMALL)
         try:
             serve.start(http_options={"host": "127.0.0.1", "port": port})
             yield f"http://127.0.0.1:{port}"

@@ -1,8 +1,8 @@
 """The ingress in front of several models, with fakes of Serve's handles."""
 
 import asyncio
-import pickle
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,68 +12,17 @@ from ray.exceptions import RayActorError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError
 
 from ddim_edge.serving import Settings, create_app
+from ddim_edge.serving.api_keys import ApiKeys
 from ddim_edge.serving.ray.ingress import Forward, Ingress
-from ddim_edge.serving.ray.replica import ModelReplica
 
+from .fakes import FakeDeployment, of_a_model, of_messages
 from .test_replica import CAT, PATH, bearer, written
 
-Reply = Callable[[dict[str, Any], bytes], AsyncIterator[dict[str, Any]]]
 PICTURE = (Path(__file__).parents[3] / "docs" / "emoji.png").read_bytes()
 START = {"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"text/event-stream")]}
+JSON = {**START, "headers": [(b"content-type", b"application/json")]}
+END = {"type": "http.response.body", "body": b"{}"}
 EVENT = {"type": "http.response.body", "body": b"event: a\ndata: 1\n\n", "more_body": True}
-
-
-class FakeDeployment:
-    """A handle whose calls ``reply`` answers."""
-
-    def __init__(self, reply: Reply) -> None:
-        self._reply = reply
-        self.asked: list[tuple[dict[str, Any], bytes]] = []
-        self.cancelled = 0
-
-    def options(self, *, stream: bool) -> "FakeDeployment":
-        assert stream
-        return self
-
-    @property
-    def answer(self) -> "FakeDeployment":
-        return self
-
-    def remote(self, scope: dict[str, Any], body: bytes) -> "FakeDeployment":
-        self.asked.append((pickle.loads(pickle.dumps(scope)), body))
-        return self
-
-    def __aiter__(self) -> AsyncIterator[dict[str, Any]]:
-        return self._reply(*self.asked[-1])
-
-    def cancel(self) -> None:
-        self.cancelled += 1
-
-
-def of_a_model(model: str, settings: Settings) -> FakeDeployment:
-    """A deployment with a real replica, made in the event loop of its first request."""
-    made: list[Any] = []
-
-    async def reply(scope: dict[str, Any], body: bytes) -> AsyncIterator[dict[str, Any]]:
-        if not made:
-            made.append(object.__new__(ModelReplica))
-            await made[0].__init__([model], settings)
-        async for message in made[0].answer(scope, body):
-            yield message
-
-    return FakeDeployment(reply)
-
-
-def of_messages(*messages: dict[str, Any] | Exception) -> FakeDeployment:
-    """A deployment that answers so, or raises the error."""
-
-    async def reply(_scope: dict[str, Any], _body: bytes) -> AsyncIterator[dict[str, Any]]:
-        for message in messages:
-            if isinstance(message, Exception):
-                raise message
-            yield message
-
-    return FakeDeployment(reply)
 
 
 def ingress(models: dict[str, Path], deployments: dict[str, FakeDeployment], settings: Settings) -> TestClient:
@@ -136,14 +85,26 @@ def test_what_is_not_json_is_answered_as_by_the_server(client: TestClient, serve
         assert answers[0].status_code == 400
 
 
-def test_a_form_is_answered_as_by_the_server(
-    client: TestClient, server: TestClient, deployments: dict[str, FakeDeployment]
+@pytest.mark.parametrize(
+    ("fields", "model"),
+    [
+        ({"model": "plain"}, "plain"),
+        ({"seed": "1"}, "tiny"),
+        ({"model[]": "plain"}, "plain"),
+        ({"model": "none"}, None),
+    ],
+)
+def test_a_form_is_passed_on_as_it_came(
+    fields: dict[str, str], model: str | None, models: dict[str, Path], settings: Settings
 ) -> None:
-    form = {"model": "plain", "seed": "3", "num_inference_steps": "4"}
-    answers = [each.post("/v1/images/edits", data=form, files={"image": PICTURE}) for each in (client, server)]
-    assert answers[0].status_code == answers[1].status_code == 200
-    assert answers[0].json()["data"] == answers[1].json()["data"]
-    assert (len(deployments["tiny"].asked), len(deployments["plain"].asked)) == (0, 1)
+    deployments = {name: of_messages(JSON, END) for name in models}
+    client = ingress(models, deployments, settings)
+    answer = client.post("/v1/images/edits", data=fields, files={"image": PICTURE})
+    assert answer.status_code == (404 if model is None else 200)
+    assert [name for name, deployment in deployments.items() if deployment.asked] == ([] if model is None else [model])
+    for scope, body in (call for deployment in deployments.values() for call in deployment.asked):
+        assert body == answer.request.content
+        assert dict(scope["headers"])[b"content-type"].decode() == answer.request.headers["content-type"]
 
 
 def test_the_models_of_all_deployments_are_listed(client: TestClient, server: TestClient) -> None:
@@ -179,13 +140,7 @@ def test_events_are_passed_on(client: TestClient) -> None:
 def test_a_deployment_gets_the_requests_of_clients_with_a_key_once(
     models: dict[str, Path], tmp_path: Path, settings: Settings
 ) -> None:
-    from dataclasses import replace
-
-    from ddim_edge.serving.api_keys import ApiKeys
-
-    done = of_messages(
-        {**START, "headers": [(b"content-type", b"application/json")]}, {"type": "http.response.body", "body": b"{}"}
-    )
+    done = of_messages(JSON, END)
     named = replace(settings, api_keys=ApiKeys(written(tmp_path / "keys.toml", "alice")))
     client = ingress(models, {"tiny": done, "plain": done}, named)
     headers = {"Idempotency-Key": "one", "X-Request-Id": "mine"}

@@ -76,13 +76,13 @@ def test_a_maker_that_dies_is_replaced_and_says_nothing_more(
         assert await other.begin("key", "asked", "other") == KeptAnswer("asked", None)
         monkeypatch.setattr("ddim_edge.serving.stores.redis_answers.LEASE_S", 0.0)  # one millisecond
         await dead.renew("key", "dead")
+        monkeypatch.undo()
         now[0] = 3 * LEASE_S
         async with asyncio.timeout(30):
             while await other.begin("key", "asked", "other") is not None:
                 pass
         await dead.end("key", "dead", b"late")
         await dead.end("key", "dead", None)
-        monkeypatch.undo()
         await other.renew("key", "other")
         await other.end("key", "other", b"answer")
         assert await dead.begin("key", "asked", "dead") == KeptAnswer("asked", b"answer")

@@ -24,6 +24,7 @@ from ddim_edge.serving.stores.redis_server import connect
 from ddim_edge.serving.stores.redis_store import RedisJobs
 from tests.helpers.command_line import COMMAND, Invoke
 from tests.serving.live import wait_until
+from tests.serving.test_documents import examples
 
 BODY = {"prompt": "bag", "num_inference_steps": 5, "seed": 1}
 ORDER = Order("job-1", "tiny", BODY, "request-1", int(time.time()), "http://testserver", 5)
@@ -103,6 +104,22 @@ async def _cancel(url: str) -> None:
         assert client.xlen("ddim-edge:jobs:tiny") == 0
 
 
+@pytest.mark.usefixtures("_short_lease")
+def test_an_entry_that_was_removed_from_the_stream_is_passed_over(redis_url: str) -> None:
+    asyncio.run(_pass_over(redis_url))
+
+
+async def _pass_over(url: str) -> None:
+    dead, other = opened(url), opened(url)
+    await dead.add(ORDER, LIMIT)
+    assert await claimed(dead) == [ORDER]
+    with redis.Redis.from_url(url) as client:
+        client.xtrim("ddim-edge:jobs:tiny", maxlen=0, approximate=False)
+        await dead.add(replace(ORDER, id="job-2"), LIMIT)
+        assert [order.id for order in await claimed(other)] == ["job-2"]
+        assert names(url) == {dead._owner: 0, other._owner: 1}
+
+
 @pytest.mark.parametrize("idle_s", [0.0, 60.0])
 def test_a_name_without_jobs_is_removed_when_it_is_idle(
     redis_url: str, monkeypatch: pytest.MonkeyPatch, idle_s: float
@@ -155,11 +172,20 @@ def test_a_store_that_cannot_be_used_is_refused_before_a_model_is_opened(redis_u
     assert invoke("serve", "no-such-model", "--no-jobs").failed_with("--no-jobs", "redis://")
 
 
+def test_the_documents_commands_open_their_store(redis_url: str, tmp_path: Path, invoke: Invoke) -> None:
+    lines = [line for block in examples("docs/server.md", "redis://", "bash") for line in block.splitlines()]
+    assert len(lines) >= 3
+    for line in lines:
+        line = line.replace("redis://localhost:6379", redis_url).replace("s3://bucket/images/", str(tmp_path))
+        program, *words = line.replace("fashion-mnist", "no-such-model").split()
+        assert (program, invoke(*words).failed_with("no-such-model")) == ("ddim-edge", True)
+
+
 def test_without_its_package_it_names_the_extra(tmp_path: Path) -> None:
     code = "import sys; sys.modules['redis'] = None; from ddim_edge.cli import main; main()"
     command = [sys.executable, "-c", code, "serve", "--store", "redis://localhost"]
     done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False)
-    assert (done.returncode, "pip install 'ddim-edge[redis]'" in done.stderr) == (2, True)
+    assert (done.returncode, "pip install 'redis>=5.1'" in done.stderr) == (2, True)
     assert len(done.stderr.splitlines()) == 1
 
 

@@ -8,15 +8,17 @@ import shutil
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
+from email.parser import BytesParser
+from email.policy import HTTP
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from importlib import resources
 from typing import Any
 
 from PIL import Image
 
-from ddim_edge.serving.routes.page import CSP
+from ddim_edge.serving.routes.page import page_of
 
 CHROMIUM = shutil.which("chromium")
+_PAGE = page_of("page.html")
 
 LABELS = ["sneaker", "tench, Tinca tinca", "hangs", "breaks", "refused", "full", "cut off"]
 """What the fake does at the first two is make an image; at the others, what the name says."""
@@ -25,6 +27,17 @@ _MODELS: list[dict[str, Any]] = [
     {"id": "small", "labels": LABELS, "samplers": ["ddim", "pndm"], "guidance": True, "size": [28, 28]},
     {"id": "plain", "labels": [], "samplers": ["ddim"], "guidance": False, "size": [256, 192]},
     {"id": "words", "labels": [], "samplers": ["ddim"], "guidance": True, "size": [64, 64], "text": True},
+    {
+        "id": "chosen",
+        "labels": [],
+        "samplers": ["ddim", "pndm"],
+        "guidance": True,
+        "size": [96, 64],
+        "text": True,
+        "num_inference_steps": 30,
+        "guidance_scale": 3,
+        "default_negative_prompt": "blurry",
+    },
 ]
 
 
@@ -36,7 +49,10 @@ def png(level: int, size: list[int]) -> str:
 
 
 class FakeServer(ThreadingHTTPServer):
-    """Answers as the real one does; keeps what it was asked, and which requests their client left."""
+    """Answers as the real one does; keeps what it was asked, and which requests their client left.
+
+    ``bodies`` has JSON bodies and the text fields of forms, ``files`` the files of forms.
+    """
 
     daemon_threads = True
 
@@ -44,6 +60,7 @@ class FakeServer(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.api_key = api_key
         self.bodies: list[dict[str, Any]] = []
+        self.files: list[dict[str, Image.Image]] = []
         self.left: queue.Queue[str] = queue.Queue()
 
     @property
@@ -59,14 +76,14 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self) -> None:
         if self.path == "/":
-            page = resources.files("ddim_edge.serving.routes") / "page.html"
-            self._answer(200, page.read_bytes(), "text/html; charset=utf-8")
+            self._answer(200, _PAGE.html.encode(), "text/html; charset=utf-8")
         elif self._has_key():
             data = [_described(**model) for model in _MODELS]
             self._answer(200, json.dumps({"object": "list", "data": data}).encode())
 
     def do_POST(self) -> None:
-        body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
+        contents = self.rfile.read(int(self.headers["Content-Length"]))
+        body = self._form(contents) if self.path == "/v1/images/edits" else json.loads(contents)
         if not self._has_key():
             return
         self.server.bodies.append(body)
@@ -77,6 +94,16 @@ class _Handler(BaseHTTPRequestHandler):
             self._refuse(429, "the queue is full", {"Retry-After": "7"})
         else:
             self._stream(what, next(model for model in _MODELS if model["id"] == body["model"]))
+
+    def _form(self, contents: bytes) -> dict[str, Any]:
+        head = f"Content-Type: {self.headers['Content-Type']}\r\n\r\n".encode()
+        parts: Any = BytesParser(policy=HTTP).parsebytes(head + contents).iter_parts()
+        fields = {part.get_param("name", header="Content-Disposition"): part for part in parts}
+        files = {name: part for name, part in fields.items() if part.get_filename()}
+        read = {name: Image.open(io.BytesIO(part.get_payload(decode=True))) for name, part in files.items()}
+        self.server.files.append(read)
+        texts = {name: part.get_payload(decode=True).decode() for name, part in fields.items() if name not in files}
+        return {**texts, **({"labels": [texts["labels"]]} if "labels" in texts else {})}
 
     def _stream(self, what: str, model: dict[str, Any]) -> None:
         self._head(200, "text/event-stream", {})
@@ -89,7 +116,8 @@ class _Handler(BaseHTTPRequestHandler):
         elif what == "breaks":
             self._event("error", {"error": {"message": "unet: NaN at step 3", "type": "server_error"}})
         elif what != "cut off":
-            self._event("image_generation.completed", {"b64_json": png(200, model["size"])})
+            recipe = {"prompts": [""]} if model.get("text") else {}
+            self._event("image_generation.completed", {"b64_json": png(200, model["size"]), "ddim_edge": recipe})
 
     def _event(self, kind: str, data: dict[str, Any]) -> None:
         typed = data if kind == "error" else {"type": kind, **data}
@@ -112,15 +140,15 @@ class _Handler(BaseHTTPRequestHandler):
 
     def _head(self, status: int, kind: str, headers: dict[str, str]) -> None:
         self.send_response(status)
-        for name, value in {"Content-Type": kind, "Content-Security-Policy": CSP, **headers}.items():
+        for name, value in {"Content-Type": kind, "Content-Security-Policy": _PAGE.csp, **headers}.items():
             self.send_header(name, value)
         self.end_headers()
 
 
 def _described(id: str, **extension: Any) -> dict[str, Any]:
     text = extension.setdefault("text", False)
-    extension |= {"negative_prompt": text, "guidance_scale": 7.5 if text else 1.0}
-    extension |= {"sampler": extension["samplers"][-1], "num_inference_steps": 20}
+    own = {"sampler": extension["samplers"][-1], "num_inference_steps": 20, "guidance_scale": 7.5 if text else 1.0}
+    extension = {"negative_prompt": text, "default_negative_prompt": None, "size_multiple": 4, **own, **extension}
     return {"id": id, "object": "model", "ddim_edge": extension}
 
 

@@ -15,11 +15,12 @@ PHONE = {"width": 360, "height": 740}
 
 def test_by_keyboard_alone(page: Page, server: FakeServer) -> None:
     reached = []
-    for _ in range(9):
+    for _ in range(14):
         page.keyboard.press("Tab")
-        reached.append(page.evaluate("document.activeElement.id"))
+        reached.append(page.evaluate("document.activeElement.id || document.activeElement.textContent"))
         assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
-    assert reached == ["model", "label", "count", "steps", "seed", "random", "sampler", "guidance", "generate"]
+    assert reached[:5] == ["API reference", "theme", "model", "label", "Start from a picture"]
+    assert reached[5:] == ["count", "steps", "width", "height", "seed", "random", "sampler", "guidance", "generate"]
     page.get_by_label("Label").focus()
     page.keyboard.type("ha")
     page.get_by_role("button", name="Generate").focus()
@@ -40,7 +41,7 @@ def test_every_control_has_a_name(page: Page) -> None:
         expect(control).to_have_accessible_name(re.compile("."))
         names.append(control.get_attribute("aria-label"))
     said = [name for name in names if name]
-    assert len(said) == len(set(said)) == 6
+    assert len(said) == len(set(said)) == 8
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -93,3 +94,19 @@ def test_a_key_is_asked_for_and_forgotten(opened: Open) -> None:
         assert page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
         page.reload()
         expect(page.get_by_label("API key")).to_be_visible()
+
+
+def test_colours_are_the_systems_or_those_chosen_which_stay(server: FakeServer, opened: Open) -> None:
+    page = opened(server.address, color_scheme="light")
+    paper = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(paper)
+    page.get_by_label("Colours").select_option("dark")
+    dark = page.evaluate(paper)
+    assert luminance(dark) < luminance(light)
+    page.emulate_media(color_scheme="dark")
+    page.get_by_label("Colours").select_option("light")
+    page.reload()
+    assert page.evaluate(paper) == light
+    page.get_by_label("Colours").select_option("as the system")
+    assert page.evaluate(paper) == dark
+    assert page.evaluate("localStorage.length") == 0

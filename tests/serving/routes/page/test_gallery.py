@@ -1,11 +1,11 @@
-"""What a visit has made, and its recipes: reused, copied, downloaded."""
+"""What has been made: kept, deleted, watched again, compared, reused, downloaded."""
 
-import json
+import re
 
 from PIL import Image
 from playwright.sync_api import Page, expect
 
-from .actions import generate, status
+from .actions import alert, generate, level, press, status
 from .fake_server import FakeServer
 
 
@@ -36,7 +36,8 @@ def test_a_recipe_is_reused(page: Page, server: FakeServer) -> None:
     generate(page, "tench, Tinca tinca")
     expect(status(page)).to_contain_text("Finished")
     page.get_by_label("Model").select_option("plain")
-    page.get_by_role("button", name="Reuse").click()
+    page.get_by_role("button", name="Details").click()
+    press(page, "Reuse the settings")
     expect(page.get_by_role("button", name="Generate")).to_be_focused()
     page.keyboard.press("Enter")
     expect(page.get_by_role("img")).to_have_count(2)
@@ -44,25 +45,79 @@ def test_a_recipe_is_reused(page: Page, server: FakeServer) -> None:
     assert server.bodies[1] == server.bodies[0]
 
 
-def test_a_recipe_is_copied_and_is_a_request(page: Page, server: FakeServer) -> None:
-    page.context.grant_permissions(["clipboard-read", "clipboard-write"])
-    generate(page)
-    page.get_by_role("button", name="Copy recipe").click()
-    expect(status(page)).to_have_text("The recipe is copied.")
-    recipe = json.loads(page.evaluate("navigator.clipboard.readText()"))
-    assert recipe.items() <= server.bodies[0].items()
-    assert {"model", "labels", "seed", "num_inference_steps", "sampler", "guidance_scale"} == recipe.keys()
+def test_images_are_there_after_a_reload(page: Page) -> None:
+    for label in ("sneaker", "tench, Tinca tinca"):
+        generate(page, label)
+        expect(status(page)).to_contain_text("Finished")
+    page.reload()
+    expect(page.get_by_role("img", name="sneaker")).to_be_visible()
+    expect(page.get_by_role("img").first).to_have_attribute("alt", re.compile("^tench"))
+    assert level(page.get_by_role("img").first) == 200
+    page.get_by_role("button", name="Details: tench").click()
+    page.get_by_label("Denoising").press("Home")
+    expect(page.get_by_role("img", name="preview 1 of 3")).to_be_visible()
 
 
-def test_a_recipe_is_copied_over_plain_http_too(page: Page) -> None:
-    page.context.grant_permissions(["clipboard-read"])
+def test_images_are_deleted_for_good(page: Page) -> None:
+    for seed in ("1", "2", "3"):
+        page.get_by_label("Seed", exact=True).fill(seed)
+        generate(page)
+        expect(status(page)).to_contain_text("Finished")
+    page.get_by_role("button", name="Delete: sneaker, seed 2").click()
+    expect(status(page)).to_have_text("The image is deleted.")
+    expect(page.get_by_role("button", name="Delete: sneaker, seed 1")).to_be_focused()
+    page.reload()
+    expect(page.get_by_role("img")).to_have_count(2)
+    page.once("dialog", lambda dialog: dialog.dismiss())
+    press(page, "Delete all")
+    expect(page.get_by_role("img")).to_have_count(2)
+    page.once("dialog", lambda dialog: dialog.accept())
+    press(page, "Delete all")
+    expect(status(page)).to_have_text("All images are deleted.")
+    page.reload()
+    expect(status(page)).to_contain_text("Ready")
+    expect(page.get_by_role("img")).to_have_count(0)
+
+
+def test_where_the_browser_stores_nothing_images_are_shown_and_it_is_said(page: Page) -> None:
+    full = "IDBObjectStore.prototype.add = () => { throw new DOMException('full', 'QuotaExceededError'); };"
+    page.evaluate(f"() => {{ {full} }}")
     generate(page)
-    page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined, configurable: true})")
-    page.get_by_role("button", name="Copy recipe").click()
-    expect(status(page)).to_have_text("The recipe is copied.")
-    expect(page.get_by_role("button", name="Copy recipe")).to_be_focused()
-    page.evaluate("delete navigator.clipboard")
-    assert json.loads(page.evaluate("navigator.clipboard.readText()"))["model"] == "small"
+    expect(alert(page)).to_contain_text("did not store the image (QuotaExceededError)")
+    expect(page.get_by_role("button", name="Details: sneaker")).to_be_visible()
+
+
+def test_the_denoising_is_scrubbed_by_keyboard(page: Page) -> None:
+    generate(page)
+    page.get_by_role("button", name="Details").click()
+    slider = page.get_by_label("Denoising")
+    expect(slider).to_have_attribute("aria-valuetext", "the finished image")
+    slider.press("ArrowLeft")
+    expect(slider).to_have_attribute("aria-valuetext", "preview 3 of 3")
+    image = page.get_by_role("dialog").get_by_role("img")
+    assert level(image) == 120
+    slider.press("End")
+    expect(image).to_have_attribute("alt", re.compile("the finished image"))
+    page.keyboard.press("Escape")
+    expect(page.get_by_role("button", name="Details")).to_be_focused()
+
+
+def test_two_images_are_compared(page: Page) -> None:
+    generate(page, count=2)
+    first, second = page.get_by_role("button", name="Compare").all()
+    first.click()
+    expect(first).to_have_attribute("aria-pressed", "true")
+    expect(status(page)).to_have_text("Choose a second image to compare.")
+    second.click()
+    dialog = page.get_by_role("dialog", name="Two images compared")
+    left, right = (image.bounding_box() for image in dialog.get_by_role("img").all())
+    assert left is not None
+    assert right is not None
+    assert left["y"] == right["y"]
+    expect(dialog.get_by_role("rowheader")).to_have_text(["Seed"])
+    page.keyboard.press("Escape")
+    expect(second).to_be_focused()
+    expect(first).to_have_attribute("aria-pressed", "false")
 
 
 def test_an_image_is_downloaded(page: Page) -> None:

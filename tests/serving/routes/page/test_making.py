@@ -10,7 +10,11 @@ from .fake_server import LABELS, FakeServer
 
 
 def test_the_form_is_what_the_model_can(page: Page) -> None:
-    assert page.get_by_label("Label").locator("option").all_text_contents() == LABELS
+    assert page.get_by_label("Label").locator("option").all_text_contents() == [
+        *LABELS,
+        "any, drawn at random",
+        "none (no class)",
+    ]
     expect(page.get_by_label("Sampler")).to_have_value("pndm")
     expect(page.get_by_label("Steps")).to_have_value("20")
     expect(page.get_by_label("Prompt")).to_be_hidden()
@@ -60,6 +64,53 @@ def test_a_model_of_text_is_asked_for_a_prompt_and_what_to_avoid(page: Page, ser
     expect(page.get_by_role("img")).to_have_attribute("alt", re.compile("a red cat"))
 
 
+def test_the_authors_defaults_go_first(page: Page, server: FakeServer) -> None:
+    page.get_by_label("Model").select_option("chosen")
+    fields = ("Steps", "Guidance", "Width", "Height", "What to avoid")
+    assert [page.get_by_label(name).input_value() for name in fields] == ["30", "3", "96", "64", "blurry"]
+    expect(page.get_by_label("Model")).to_have_accessible_description(re.compile("30 steps of pndm, guidance 3, 96×64"))
+    page.get_by_label("Steps").fill("2")
+    page.get_by_label("Sampler").select_option("ddim")
+    page.get_by_label("Prompt").fill("a red cat")
+    press(page, "Back to the model's defaults")
+    expect(page.get_by_label("Steps")).to_have_value("30")
+    expect(page.get_by_label("Sampler")).to_have_value("pndm")
+    page.get_by_label("What to avoid").fill("")
+    press(page, "Generate")
+    expect(status(page)).to_contain_text("Finished")
+    asked = {"prompt": "a red cat", "negative_prompt": "", "num_inference_steps": 30, "guidance_scale": 3}
+    assert asked.items() <= server.bodies[0].items()
+    assert "size" not in server.bodies[0]
+
+
+def test_an_empty_prompt_says_what_it_means(page: Page) -> None:
+    page.get_by_label("Model").select_option("words")
+    prompt = page.get_by_label("Prompt")
+    expect(prompt).to_have_accessible_description(re.compile(r"Empty: no text guides the image \(unconditional\)"))
+    prompt.fill("a red cat")
+    expect(prompt).to_have_accessible_description("What the image should show.")
+
+
+def test_a_class_is_drawn_or_left_out(page: Page, server: FakeServer) -> None:
+    generate(page, "none (no class)")
+    expect(page.get_by_label("Label")).to_have_accessible_description(re.compile("unconditional"))
+    expect(status(page)).to_contain_text("Finished")
+    page.evaluate("Math.random = () => 0.1")
+    generate(page, "any, drawn at random")
+    expect(page.get_by_role("button", name="Details: sneaker")).to_be_visible()
+    assert [body["labels"] for body in server.bodies] == [["none"], ["sneaker"]]
+
+
+def test_a_size_that_the_model_cannot_have_is_not_sent(page: Page, server: FakeServer) -> None:
+    page.get_by_label("Width").fill("30")
+    generate(page)
+    assert page.get_by_label("Width").evaluate("field => field.validity.stepMismatch")
+    page.get_by_label("Width").fill("56")
+    press(page, "Generate")
+    expect(status(page)).to_contain_text("Finished")
+    assert [body["size"] for body in server.bodies] == ["56x28"]
+
+
 def test_previews_are_shown_and_cancel_stops_the_request(page: Page, server: FakeServer) -> None:
     generate(page, "hangs")
     expect(page.get_by_role("img", name="preview 3 of 3")).to_be_visible()
@@ -81,7 +132,7 @@ def test_what_was_finished_before_a_cancel_stays(page: Page, server: FakeServer)
     page.keyboard.press("Escape")
     assert server.left.get(timeout=30) == "hangs"
     expect(page.get_by_role("img")).to_have_count(1)
-    expect(page.get_by_role("heading", name="Earlier in this visit")).to_be_visible()
+    expect(page.get_by_role("heading", name="Earlier images")).to_be_visible()
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,86 @@
+"""Completion in the shell: values of arguments and options, for ``_DDIM_EDGE_COMPLETE`` as click describes it."""
+
+import copy
+from collections.abc import Callable, Sequence
+
+import click
+from click.shell_completion import CompletionItem
+from click.types import StringParamType
+
+from ..bundle.read import bundled_names, open_bundle
+from ..diffusion.samplers import SAMPLERS
+from ..errors import DdimEdgeError
+from ..runtime.providers.precision import PRECISIONS
+from ..runtime.providers.table import NAMES
+from .run_requests import DEFAULT_MODEL
+
+
+def with_completions(command: click.Command) -> click.Command:
+    """A copy of a command whose parameters know their values. It is for completion only: no value is checked."""
+    copied = copy.copy(command)
+    copied.params = list(map(copy.copy, command.params))
+    for parameter in copied.params:
+        if parameter.name in _VALUES:
+            parameter.type = _Completed(_VALUES[parameter.name])
+    return copied
+
+
+class _Completed(StringParamType):
+    """A text with values that the shell can complete."""
+
+    def __init__(self, values: Callable[[click.Context, str], list[CompletionItem]]) -> None:
+        self._values = values
+
+    def shell_complete(self, ctx: click.Context, param: click.Parameter, incomplete: str) -> list[CompletionItem]:  # noqa: ARG002
+        """The values that begin with ``incomplete``."""
+        return self._values(ctx, incomplete)
+
+
+def _models(ctx: click.Context, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
+    # The shell's own completion of folders comes first: in bash it drops what stands before it.
+    return [CompletionItem(incomplete, type="dir"), *_beginning(incomplete, bundled_names())]
+
+
+def _files(ctx: click.Context, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
+    return [CompletionItem(incomplete, type="file")]
+
+
+def _labels(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+    """The labels of the model on this line, after those that are given already."""
+    try:
+        labels = open_bundle(_model(ctx)).labels
+    except (DdimEdgeError, OSError):
+        return []
+    given = incomplete[: incomplete.rfind(",") + 1]
+    return _beginning(incomplete, [given + label for label in labels if not any(map(str.isspace, label))])
+
+
+def _model(ctx: click.Context) -> str:
+    """The model on this line. An option that lacks its value leaves arguments before it unread, in ``ctx.args``."""
+    arguments = [entry.name for entry in ctx.command.params if isinstance(entry, click.Argument)]
+    unread = ctx.args if arguments[:1] == ["model"] else []
+    return next(filter(None, [ctx.params.get("model"), *unread]), DEFAULT_MODEL)
+
+
+def _of(names: Sequence[str]) -> Callable[[click.Context, str], list[CompletionItem]]:
+    return lambda ctx, incomplete: _beginning(incomplete, names)  # noqa: ARG005
+
+
+def _beginning(incomplete: str, names: Sequence[str]) -> list[CompletionItem]:
+    return [CompletionItem(name) for name in names if name.startswith(incomplete)]
+
+
+_VALUES = {
+    "model": _models,
+    "models": _models,
+    "bundle": _models,
+    "source": _files,
+    "output": _files,
+    "first": _files,
+    "last": _files,
+    "labels": _labels,
+    "sampler": _of(list(SAMPLERS)),
+    "provider": _of(NAMES),
+    "precision": _of(PRECISIONS),
+}
+"""The parameters, by their names in all commands."""

@@ -1,0 +1,1 @@
+"""Builds a release: ``python -m release``, or ``make release``."""
