@@ -12,6 +12,7 @@ from ddim_edge.bundle.defaults import Defaults
 from ddim_edge.bundle.layout import SCHEDULER
 from ddim_edge.errors import ConfigError, ExportError
 from ddim_edge.version import package_version
+from ddim_edge.whole_folder import check_free, whole_folder
 
 from .bundle_component import ExportJob, export_component
 from .component_signature import signature_of
@@ -23,7 +24,6 @@ from .folder import BundleReport, fetch
 from .fp32_fallback import Fp32Fallbacks
 from .networks.network import Network, evaluation_mode, free_weights
 from .options import Options
-from .output.atomic import check_free, whole_folder
 from .output.record import file_entry, remember_hashes, write_json
 from .output.report import Report, write_report
 from .progress import Progress, ignore_progress

@@ -57,7 +57,7 @@ def test_a_run_goes_on_unless_a_picture_has_changed(invoke: Invoke, orders: Path
     assert "3 images" in invoke(*command).out
     assert "finished before: 3 images of this run were there" in invoke(*command).out
     Image.new("L", (8, 8), 77).save(orders / "ramp.png")
-    assert "1 image " in invoke(*command).out
+    assert "(1 image, " in invoke(*command).out
 
 
 @pytest.mark.parametrize(

@@ -45,7 +45,7 @@ def test_one_array(tmp_path: Path, result: ddim_edge.Result) -> None:
 
 @pytest.mark.parametrize("name", ["out", "out/", "out.v2/"])
 def test_one_file_an_image(tmp_path: Path, result: ddim_edge.Result, name: str) -> None:
-    folder = result.save(f"{tmp_path}/{name}")
+    folder = Path(result.save(f"{tmp_path}/{name}"))
     assert _files(folder) == [f"{index:06d}.png" for index in range(5)] + ["run.json"]
     for index, image in enumerate(IMAGES):
         path = folder / f"{index:06d}.png"

@@ -172,7 +172,7 @@ def test_the_command_needs_no_exporter(tmp_path: Path) -> None:
     ("arguments", "message"),
     [
         (["fashion-mnist", "--triton", "full"], "full is there already and is not empty"),
-        (["fashion-mnist", "--triton", "no/where"], "cannot write beside no/where"),
+        (["fashion-mnist", "--triton", "full/file/out"], "cannot write beside full/file/out"),
         (["missing", "--triton", "out"], "no model 'missing'"),
         (["fashion-mnist", "out", "--triton", "models"], "leave OUT out"),
         (["fashion-mnist", "--triton", "models", "--dtype", "fp16"], "leave --dtype out"),
