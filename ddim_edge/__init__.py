@@ -35,7 +35,8 @@ from .errors import (
     ProviderError,
 )
 from .generation.engine import Engine, Job
-from .generation.inversion import encode, from_latents, interpolate
+from .generation.interpolation import interpolate
+from .generation.inversion import encode, from_latents
 from .generation.many import MadeImage
 from .generation.pipeline import Pipeline, load
 from .generation.requests.latents_file import Latents, read_latents

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ddim_edge.bundle.defaults import Defaults
-from ddim_edge.bundle.layout import SCHEDULER
+from ddim_edge.bundle.layout import CONFIG, MODEL, SCHEDULER
 from ddim_edge.errors import ConfigError, ExportError
 from ddim_edge.version import package_version
 from ddim_edge.whole_folder import check_free, whole_folder
@@ -74,6 +74,7 @@ def export_with_optimum(
     with whole_folder(out) as bundle, tempfile.TemporaryDirectory(dir=bundle.parent) as made:
         on_stage("optimum", "export")
         _make_graphs(opened, Path(made))
+        _check_made(opened, Path(made))
         reports = {part.name: _component(bundle, Path(made), part, opened, on_stage) for part in opened.components}
         on_stage("bundle", "write")
         finish_bundle(bundle, opened, chosen, location, recommended, exporter=_exporter())
@@ -127,6 +128,12 @@ def _make_graphs(source: Source, folder: Path) -> None:
     gc.collect()
 
 
+def _check_made(source: Source, made: Path) -> None:
+    for component in source.components:
+        if component.name not in _OURS and not (made / component.name / MODEL).is_file():
+            raise ExportError(f"optimum made no graph of the {component.name}: leave out --with optimum")
+
+
 def _task(source: Source) -> str:
     """The task by which optimum chooses diffusers' pipeline class."""
     name = str(source.index.get("_class_name"))
@@ -141,21 +148,17 @@ def _component(bundle: Path, made: Path, component: Component, source: Source, o
     if component.name in _OURS:
         job = ExportJob(source=source, options=_OPTIONS, loras=(), fp32_fallbacks=Fp32Fallbacks())
         return export_component(folder, component, job, on_stage)
-    if not (made / component.name / "model.onnx").is_file():
-        raise ExportError(f"optimum made no graph of the {component.name}: leave out --with optimum")
     folder.mkdir()
-    for file in sorted((made / component.name).glob("model.onnx*")):
+    for file in sorted((made / component.name).glob(f"{MODEL}*")):
         file.rename(folder / file.name)
-    write_json(
-        folder / "config.json", {key: value for key, value in component.config.items() if key != "_name_or_path"}
-    )
+    write_json(folder / CONFIG, {key: value for key, value in component.config.items() if key != "_name_or_path"})
     report = _compare(folder, component, source, on_stage)
     write_report(folder, report)
     return report
 
 
 def _compare(folder: Path, component: Component, source: Source, on_stage: Progress) -> Report:
-    graph = folder / "model.onnx"
+    graph = folder / MODEL
     declared = Declared.read(graph)
     on_stage(component.name, "load")
     network = _load(component, source)
@@ -185,7 +188,7 @@ def _multiple(component: Component) -> int:
 
 
 def _made_from(component: Component) -> dict[str, Any]:
-    files = [component.folder / "config.json", *weight_files(component)]
+    files = [component.folder / CONFIG, *weight_files(component)]
     return {
         "exporter": _exporter(),
         "folder": component.folder.name,

@@ -48,9 +48,22 @@ def _batches(_context: click.Context, _parameter: click.Parameter, text: str) ->
 @precision_option
 @no_build_option
 @click.option(
-    "--batch", "-b", default="1", metavar="N,…", callback=_batches, help="Numbers of images that are denoised together."
+    "--batch",
+    "--batch-size",
+    "-b",
+    default="1",
+    metavar="N,…",
+    callback=_batches,
+    help="Numbers of images that are denoised together.",
 )
-@click.option("--steps", "-s", type=click.IntRange(1, 1000), default=20, help="Number of DDIM steps for each image.")
+@click.option(
+    "--steps",
+    "--num-steps",
+    "-s",
+    type=click.IntRange(1, 1000),
+    default=20,
+    help="Number of DDIM steps for each image.",
+)
 @click.option("--height", type=int, help="Image height in pixels.  [default: the model's]")
 @click.option("--width", type=int, help="Image width in pixels.  [default: the model's]")
 @click.option(

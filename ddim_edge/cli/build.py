@@ -31,6 +31,7 @@ _MEGABYTE = 2**20
 @click.option("--provider", "-p", metavar="NAME[:DEVICE]", help=f"What to build for: {', '.join((AUTO, *BUILDABLE))}.")
 @click.option(
     "--batch",
+    "--batch-size",
     "-b",
     metavar="N,…",
     help="Images in a batch; TensorRT builds an engine for each number.  [default: 1]",

@@ -12,6 +12,7 @@ from ..diffusion.samplers import SAMPLERS
 from ..errors import DdimEdgeError
 from ..runtime.providers.precision import PRECISIONS
 from ..runtime.providers.table import NAMES
+from .model_first import is_model
 from .run_requests import DEFAULT_MODEL
 
 
@@ -45,6 +46,10 @@ def _files(ctx: click.Context, incomplete: str) -> list[CompletionItem]:  # noqa
     return [CompletionItem(incomplete, type="file")]
 
 
+def _models_and_files(ctx: click.Context, incomplete: str) -> list[CompletionItem]:  # noqa: ARG001
+    return [CompletionItem(incomplete, type="file"), *_beginning(incomplete, bundled_names())]
+
+
 def _labels(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
     """The labels of the model on this line, after those that are given already."""
     try:
@@ -59,7 +64,9 @@ def _model(ctx: click.Context) -> str:
     """The model on this line. An option that lacks its value leaves arguments before it unread, in ``ctx.args``."""
     arguments = [entry.name for entry in ctx.command.params if isinstance(entry, click.Argument)]
     unread = ctx.args if arguments[:1] == ["model"] else []
-    return next(filter(None, [ctx.params.get("model"), *unread]), DEFAULT_MODEL)
+    words = next((ctx.params.get(name) or ctx.args for name in ("pictures", "ends") if name in arguments), ())
+    first = [word for word in words[:1] if is_model(word)]
+    return next(filter(None, [*first, ctx.params.get("model"), *unread]), DEFAULT_MODEL)
 
 
 def _of(names: Sequence[str]) -> Callable[[click.Context, str], list[CompletionItem]]:
@@ -76,8 +83,8 @@ _VALUES = {
     "bundle": _models,
     "source": _files,
     "output": _files,
-    "first": _files,
-    "last": _files,
+    "pictures": _models_and_files,
+    "ends": _models_and_files,
     "labels": _labels,
     "sampler": _of(list(SAMPLERS)),
     "provider": _of(NAMES),

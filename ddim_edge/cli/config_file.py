@@ -8,7 +8,7 @@ from typing import Any
 import click
 
 from ..errors import ConfigError, choose_from, shown
-from .help_sections import flag_name
+from .help_sections import flag_names
 
 NAME = "ddim-edge.toml"
 
@@ -40,7 +40,9 @@ def _defaults_in(path: Path, command: str, commands: Mapping[str, click.Command]
             raise ConfigError(f"{path}: {name} must be a table of options, as [{name}], not {shown(table)}")
     if not tables.get(command):
         return {}
-    options = {flag_name(each): each for each in commands[command].params if isinstance(each, click.Option)}
+    options = {
+        name: each for each in commands[command].params if isinstance(each, click.Option) for name in flag_names(each)
+    }
     return dict(_parameter(path, command, options, *entry) for entry in tables[command].items())
 
 

@@ -1,30 +1,38 @@
 """``ddim-edge encode``: inverts pictures to latents (DDIM inversion)."""
 
 import json
-import math
 from pathlib import Path
 
 import click
 
 from ..errors import ConfigError
 from ..files import write_file
-from ..generation.inversion import ENCODE_STEPS, encode
+from ..generation.inversion import ENCODE_STEPS, encode, num_calls
 from ..generation.pipeline import load
-from ..generation.requests.request import DEFAULT_BATCH_SIZE
 from ..images.storage import check_can_write
 from ..runtime.providers.device import Device
 from .device_options import device_options, max_memory_option
+from .environment import RepeatableOption
 from .image_options import split
+from .model_first import chosen_model, is_model, model_option
 from .progress import step_bar
 
 
 @click.command("encode")
-@click.argument("pictures", nargs=-1, required=True, metavar="PICTURE…", type=click.Path(path_type=Path))
+@click.argument("pictures", nargs=-1, required=True, metavar="[MODEL] PICTURE…")
 @click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="The .npz file to write.")
-@click.option("--model", "-m", default="fashion-mnist", help="A bundled model's name or a bundle's folder.")
+@model_option
 @click.option(
     "--labels", "-l", metavar="NAME,…", help="Classes of the pictures, used in turn.  [default: none, the null class]"
 )
+@click.option(
+    "--prompt",
+    cls=RepeatableOption,
+    metavar="TEXT",
+    help="Text that the picture shows; several are used in turn.  [default: the empty prompt]",
+)
+@click.option("--height", type=int, help="Height in pixels that pictures are scaled to.  [default: the model's]")
+@click.option("--width", type=int, help="Width in pixels that pictures are scaled to.  [default: the model's]")
 @click.option(
     "--num-steps",
     "--steps",
@@ -34,7 +42,10 @@ from .progress import step_bar
     help="Number of network calls for each picture. More calls are more exact.",
 )
 @click.option(
-    "--batch-size", "-b", type=int, default=DEFAULT_BATCH_SIZE, help="Number of pictures that are encoded together."
+    "--batch-size",
+    "-b",
+    type=int,
+    help="Number of pictures that are encoded together.  [default: 16; latent models 1]",
 )
 @device_options
 @max_memory_option
@@ -43,12 +54,15 @@ from .progress import step_bar
     "--json", "as_json", is_flag=True, envvar="DDIM_EDGE_ENCODE_JSON", help="Print one machine-readable line."
 )
 def encode_command(
-    pictures: tuple[Path, ...],
+    pictures: tuple[str, ...],
     output: Path,
     model: str,
     labels: str | None,
+    prompt: tuple[str, ...],
+    height: int | None,
+    width: int | None,
     num_steps: int,
-    batch_size: int,
+    batch_size: int | None,
     device: Device,
     max_memory: str | None,
     quiet: bool,
@@ -56,7 +70,8 @@ def encode_command(
 ) -> None:
     """Find the latents that give the PICTUREs again.
 
-    Deterministic DDIM generates the pictures from these latents.
+    Deterministic DDIM generates the pictures from these latents, without guidance. MODEL is a bundled model's name
+    (default: fashion-mnist) or a bundle's folder.
 
     Pictures are turned upright, put on black where they are transparent, cropped to the model's aspect ratio around the
     centre, and scaled to its size.
@@ -65,18 +80,31 @@ def encode_command(
     Examples:
       ddim-edge encode shoe.png --output shoe.npz
       ddim-edge run --latents shoe.npz
+      ddim-edge encode stable-diffusion/ fox.png --prompt "a red fox" --output fox.npz
+      ddim-edge run stable-diffusion/ --latents fox.npz --prompt "a grey wolf"
     """
+    first = pictures[:1] if is_model(pictures[0]) else ()
+    files, model = pictures[len(first) :], chosen_model(first, model)
+    if not files:
+        raise ConfigError(f"there is no picture to encode after the model {model}: give at least one PICTURE")
     if output.suffix != ".npz":
         raise ConfigError(f"cannot write {output}: the file must end in .npz")
     check_can_write(output)
     pipeline = load(model, device, max_memory=max_memory)
-    calls = math.ceil(len(pictures) / max(batch_size, 1)) * num_steps
-    with step_bar(calls, visible=not quiet) as advance:
+    with step_bar(num_calls(pipeline.bundle, len(files), num_steps, batch_size), visible=not quiet) as advance:
         latents = encode(
-            pipeline, pictures, labels=split(labels), num_steps=num_steps, batch_size=batch_size, on_call=advance
+            pipeline,
+            files,
+            labels=split(labels),
+            prompt=prompt or None,
+            height=height,
+            width=width,
+            num_steps=num_steps,
+            batch_size=batch_size,
+            on_call=advance,
         )
     write_file(output, latents.to_bytes())
     if as_json:
-        click.echo(json.dumps({"file": str(output), "images": len(pictures), "recipe": dict(latents.recipe)}))
+        click.echo(json.dumps({"file": str(output), "images": len(files), "recipe": dict(latents.recipe)}))
     elif not quiet:
-        click.echo(f"{output}  ({len(pictures)} pictures, {num_steps} steps on {pipeline.provider})")
+        click.echo(f"{output}  ({len(files)} pictures, {num_steps} steps on {pipeline.provider})")

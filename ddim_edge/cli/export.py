@@ -1,5 +1,6 @@
 """``ddim-edge export``: exports a trained UNet, or a diffusers pipeline, to a bundle."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,9 @@ from .export_triton import export_triton
 from .failures import say
 from .help_sections import SectionedCommand
 from .key_values import key_values
+
+_WITH_OPTIMUM = ("with", "scheduler", "defaults", "quiet", "as_json")
+"""The options that apply where optimum makes the graphs."""
 
 
 @click.command("export", cls=SectionedCommand)
@@ -147,6 +151,10 @@ from .key_values import key_values
     help="With --triton: also a model for each ONNX graph, with dynamic batching, for programs that make the steps "
     "themselves.",
 )
+@click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
+@click.option(
+    "--json", "as_json", is_flag=True, envvar="DDIM_EDGE_EXPORT_JSON", help="Print one machine-readable line."
+)
 def export_command(
     source: str,
     out: Path | None,
@@ -157,6 +165,8 @@ def export_command(
     triton: Path | None,
     triton_graphs: bool,
     defaults: tuple[str, ...],
+    quiet: bool,
+    as_json: bool,
     **options: Any,
 ) -> None:
     """Export SOURCE to the folder OUT, which runs without PyTorch.
@@ -182,7 +192,7 @@ def export_command(
       ddim-edge export bundle/ --triton repository/
     """
     if triton is not None:
-        return export_triton(source, triton, graphs=triton_graphs)
+        return export_triton(source, triton, graphs=triton_graphs, quiet=quiet, as_json=as_json)
     if triton_graphs:
         raise ConfigError("--triton-graphs needs --triton DIR, the folder to write to")
     if out is None:
@@ -190,13 +200,20 @@ def export_command(
     lists = {"components": components, "keep_fp32": keep_fp32, "fp32_too": fp32_too}
     options["defaults"] = key_values("--default", defaults, "guidance_scale=3")
     with_optimum = options.pop("with") is not None
+    exporter, chosen = "export_folder", {**{name: _names(text) for name, text in lists.items()}, **options}
     if with_optimum:
         _check_for_optimum(click.get_current_context())
-        run_export("export_with_optimum", source, out, **{name: options[name] for name in ("scheduler", "defaults")})
-    else:
-        run_export("export_folder", source, out, **{name: _names(text) for name, text in lists.items()}, **options)
+        exporter, chosen = "export_with_optimum", {name: options[name] for name in ("scheduler", "defaults")}
+    facts = run_export(exporter, source, out, quiet=quiet, as_json=as_json, **chosen)
+    built = None
     if not no_build and _target_is_this_cpu() and is_large(out):
-        _build(out)
+        built = _build(out, quiet=quiet, as_json=as_json)
+    if quiet:
+        return None
+    if as_json:
+        click.echo(json.dumps({**facts, "built": json.loads(built) if built else None}))
+    elif built:
+        click.echo(built)
     return None
 
 
@@ -205,7 +222,7 @@ def _check_for_optimum(context: click.Context) -> None:
     for parameter in context.command.params:
         name = str(parameter.name)
         given = context.get_parameter_source(name) != ParameterSource.DEFAULT
-        if isinstance(parameter, click.Option) and given and name not in ("with", "scheduler", "defaults"):
+        if isinstance(parameter, click.Option) and given and name not in _WITH_OPTIMUM:
             raise ConfigError(f"{parameter.opts[0]} does not apply to --with optimum: leave out one of them")
 
 
@@ -215,11 +232,13 @@ def _target_is_this_cpu() -> bool:
     return context.params["target"] == CPU.name and context.get_parameter_source("target") != ParameterSource.DEFAULT
 
 
-def _build(bundle: Path) -> None:
+def _build(bundle: Path, *, quiet: bool, as_json: bool) -> str | None:
+    """Build the bundle for this CPU. The report, or None where it failed, of which a warning tells."""
     try:
-        click.echo(build_bundle(open_bundle(bundle), Device(CPU.name), BuildRequest()))
+        return build_bundle(open_bundle(bundle), Device(CPU.name), BuildRequest(), quiet=quiet, as_json=as_json)
     except DdimEdgeError as error:
         say(f"warning: {bundle} is exported, and not built for this CPU: {error}")
+        return None
 
 
 def _names(text: str | None) -> list[str]:

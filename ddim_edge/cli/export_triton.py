@@ -1,5 +1,6 @@
 """``ddim-edge export BUNDLE --triton DIR``: a bundle as a model repository of Triton Inference Server."""
 
+import json
 from pathlib import Path
 
 import click
@@ -9,10 +10,10 @@ from ..bundle.read import open_bundle
 from ..errors import ConfigError
 from ..triton.repository import write_repository
 
-_OWN = ("source", "triton", "triton_graphs")
+_OWN = ("source", "triton", "triton_graphs", "quiet", "as_json")
 
 
-def export_triton(source: str, repository: Path, *, graphs: bool) -> None:
+def export_triton(source: str, repository: Path, *, graphs: bool, quiet: bool, as_json: bool) -> None:
     """Write the repository and print its models. Raises ConfigError for another option on the command line."""
     context = click.get_current_context()
     for parameter in context.command.params:
@@ -23,7 +24,10 @@ def export_triton(source: str, repository: Path, *, graphs: bool) -> None:
                 "export that makes the bundle"
             )
     models = write_repository(open_bundle(source), repository, graphs=graphs)
-    click.echo(f"{repository}: {', '.join(models)}")
+    if quiet:
+        return
+    facts = {"repository": str(repository), "models": list(models)}
+    click.echo(json.dumps(facts) if as_json else f"{repository}: {', '.join(models)}")
 
 
 def _name(parameter: click.Parameter) -> str:

@@ -95,6 +95,7 @@ OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
         "Precision": ("dtype", "keep_fp32", "fp32_too", "quantize"),
         "Graphs": ("target", "static", "opset", "fuse_step", "with", "no_build"),
         "Triton Inference Server": ("triton", "triton_graphs"),
+        "Output": ("quiet", "json"),
     },
     "bench": {
         "What to measure": ("batch", "steps", "height", "width", "guidance_scale", "repeats"),
@@ -157,5 +158,9 @@ class SectionedCommand(click.Command):
 
 def flag_name(option: click.Option) -> str:
     """An option's first long flag as a name: ``num_steps`` for ``--num-steps``, ``vae_tiling`` for a pair."""
-    flags = [flag for flag in option.opts if flag.startswith("--")]
-    return flags[0].removeprefix("--").replace("-", "_")
+    return flag_names(option)[0]
+
+
+def flag_names(option: click.Option) -> list[str]:
+    """All of an option's long flags as names: ``num_steps`` and ``steps`` for ``--num-steps`` and ``--steps``."""
+    return [flag.removeprefix("--").replace("-", "_") for flag in option.opts if flag.startswith("--")]

@@ -10,6 +10,7 @@ import click
 
 from ..bundle.read import open_bundle
 from ..errors import ConfigError
+from ..generation.inversion import shape_of_latents
 from ..generation.machine import machine_of
 from ..generation.memory.limit import MemoryLimit
 from ..generation.pipeline import Pipeline
@@ -155,7 +156,8 @@ def run_command(
     bundle = open_bundle(model or recipe.get("model", DEFAULT_MODEL))
     sizes = (recipe or choices).get("height"), (recipe or choices).get("width")
     shape = bundle.image_shape(*sizes)
-    encoded = read_latents(latents, bundle.sample_shape_for(*sizes)) if latents else None
+    fitting = partial(shape_of_latents, bundle, height=sizes[0], width=sizes[1])
+    encoded = read_latents(latents, fitting) if latents else None
     controls = control_samples(bundle, control_image, shape)
     origin = read_origin(init_image, mask, encoded, shape, controls)
     usual = 1 if init_image or output == STANDARD_OUTPUT else DEFAULT_NUM_IMAGES

@@ -2,13 +2,14 @@
 
 import functools
 import math
+from collections.abc import Callable
 
 import numpy as np
 
 from ..arrays import Conditioning, Sample
 from ..bundle.bundle import Bundle
 from ..bundle.layout import CLASS_INPUT, GUIDANCE_INPUT
-from ..text import Conditions, SizeHints, TextEncoder
+from ..text import Conditions, Prompt, SizeHints, TextEncoder
 from .requests.origin import row_for_image
 from .requests.request import Request
 
@@ -25,10 +26,27 @@ def prompt_or_class_conditioning(bundle: Bundle, request: Request, index: int, t
         unconditional = class_conditioning(bundle.null_class) if guided else None
         return Conditions(class_conditioning(request.label(index)), unconditional)
     _, *sides = bundle.image_shape(request.height, request.width)
-    encoded = text.encode(prompt, SizeHints(target=(sides[0], sides[1])), guided=guided)
+    encode = functools.partial(text.encode, hints=SizeHints(target=(sides[0], sides[1])), guided=guided)
+    encoded = _between_prompts(request, index, encode) if request.between_prompts else encode(prompt)
     if width is None:
         return encoded
     return Conditions({**encoded.conditioning, GUIDANCE_INPUT: embedded_guidance(request.guidance_scale, width)}, None)
+
+
+def _between_prompts(request: Request, index: int, encode: Callable[[Prompt], Conditions]) -> Conditions:
+    """The conditioning of image ``index`` on the straight line from the first prompt to the second; exact at both."""
+    first, last = (request.prompt(position) for position in (0, 1))
+    assert first is not None
+    assert last is not None
+    share = index / (request.num_images - 1)
+    if share in (0, 1):
+        return encode(last if share else first)
+    start, end = encode(first), encode(last)
+    return start._replace(conditioning=_mixed(start.conditioning, end.conditioning, share))
+
+
+def _mixed(start: Conditioning, end: Conditioning, share: float) -> Conditioning:
+    return {name: value + np.float32(share) * (end[name] - value) for name, value in start.items()}
 
 
 def class_conditioning(label: int | None) -> Conditioning:

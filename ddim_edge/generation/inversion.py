@@ -1,33 +1,27 @@
-"""DDIM inversion: encodes pictures to latents that reproduce them, and interpolates between latents."""
+"""DDIM inversion: encodes pictures to latents that reproduce them."""
 
 import os
-from collections.abc import Callable, Iterable, Sequence
-from pathlib import Path
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import numpy as np
 
-from ..arrays import Sample
+from ..arrays import Sample, Shape
 from ..bundle.bundle import Bundle
-from ..diffusion.noise import noise_stream
 from ..diffusion.samplers import DdimConfig, schedule_of
 from ..diffusion.samplers.ddim_inverse import InverseSchedule, ddim_inverse, invertible
-from ..diffusion.slerp import slerp
 from ..errors import ConfigError
 from ..images.decode import read_picture
-from .conditioning import class_conditioning
+from .conditioning import prompt_or_class_conditioning
 from .engine import Engine, Job
 from .pipeline import Pipeline
-from .requests.latents_file import Latents, read_latents
+from .requests.latents_file import Latents
 from .requests.option_table import Options
-from .requests.options import request_of
+from .requests.options import default_batch_size, request_of
 from .requests.origin import Origin
-from .requests.request import DEFAULT_BATCH_SIZE, Request, sampler_from_json
+from .requests.request import Request, sampler_from_json
 
 ENCODE_STEPS = 50
-
-Endpoint = int | str | os.PathLike[str]
-"""A seed, the path of a picture, or the path of a latents file (.npz)."""
 
 
 def encode(
@@ -35,22 +29,38 @@ def encode(
     pictures: Sequence[str | os.PathLike[str]] | Sample,
     *,
     labels: Sequence[str | int] | None = None,
+    prompt: str | Sequence[str] | None = None,
+    height: int | None = None,
+    width: int | None = None,
     num_steps: int = ENCODE_STEPS,
-    batch_size: int = DEFAULT_BATCH_SIZE,
+    batch_size: int | None = None,
     on_call: Callable[[], None] = lambda: None,
 ) -> Latents:
-    """Find the x_T from which deterministic DDIM reproduces ``pictures`` (DDIM, section 5.4).
+    """Find the x_T from which deterministic DDIM reproduces ``pictures`` (DDIM, section 5.4), without guidance.
 
-    ``pictures``: files, fitted to the model as ``images/decode.py`` says, or samples in [-1, 1], float32 (N, C, H, W).
-    ``labels``: their classes, used in turn; by default the null class. More steps reproduce them more exactly.
-    ``on_call`` is called after each network call. Raises ConfigError for pictures or a model that cannot be encoded.
+    A latent model's autoencoder encodes the pictures first, to the mean where it is variational.
+
+    ``pictures``: files, fitted to the model as ``images/decode.py`` says, or images in [-1, 1], float32 (N, C, H, W).
+    ``labels``: their classes, used in turn; by default the null class. ``prompt``: their texts, used in turn; by
+    default the empty prompt. ``height`` and ``width``: in pixels; by default the model's. More steps reproduce the
+    pictures more exactly. ``batch_size``: 16 by default, and 1 for latent models. ``on_call`` is called after each
+    network call.
+
+    Raises ConfigError for pictures or a model that cannot be encoded, BundleError without the autoencoder's encoder.
     """
-    samples = _samples(pipeline, pictures)
-    config = invertible(_ddim(pipeline))
+    check_invertible(pipeline.bundle)
+    defaults = pipeline.bundle.defaults
+    sizes = height or defaults.height, width or defaults.width
+    samples = _samples(pictures, pipeline.bundle.image_shape(*sizes))
+    config = invertible(own_ddim(pipeline))
     request = pipeline.request(
         num_images=len(samples),
-        labels=_labels(pipeline, labels),
+        labels=usual_labels(pipeline, labels),
+        prompt=[""] if prompt is None and pipeline.bundle.inputs.text else prompt,
+        height=sizes[0],
+        width=sizes[1],
         num_steps=num_steps,
+        guidance_scale=1.0,
         batch_size=batch_size,
         sampler=config,
         origin=Origin(image=samples),
@@ -60,6 +70,11 @@ def encode(
     batches = [_encode_batch(pipeline, request, schedule, samples, chunk, on_call) for chunk in request.chunks()]
     recipe = {name: value for name, value in pipeline.recipe(request).items() if name != "origin"}
     return Latents(np.concatenate(batches), recipe, schedule.end)
+
+
+def num_calls(bundle: Bundle, num_pictures: int, num_steps: int, batch_size: int | None) -> int:
+    """The number of network calls in which ``encode`` encodes so many pictures."""
+    return -(-num_pictures // max(batch_size or default_batch_size(bundle), 1)) * num_steps
 
 
 def from_latents(pipeline: Pipeline, latents: Latents, **options: Any) -> Request:
@@ -81,7 +96,11 @@ def request_from_latents(bundle: Bundle, latents: Latents, **options: Any) -> Re
     try:
         own = {
             "labels": latents.recipe["label_names"] or None,
+            "prompt": latents.recipe.get("prompts"),
+            "height": latents.recipe.get("height"),
+            "width": latents.recipe.get("width"),
             "num_steps": latents.recipe["num_steps"],
+            "guidance_scale": latents.recipe["guidance_scale"],
             "sampler": sampler_from_json(**latents.recipe["sampler"]),
             "num_images": len(latents.samples),
         }
@@ -92,34 +111,35 @@ def request_from_latents(bundle: Bundle, latents: Latents, **options: Any) -> Re
     return request
 
 
-def interpolate(
-    pipeline: Pipeline,
-    first: Endpoint,
-    last: Endpoint,
-    num_frames: int,
-    *,
-    labels: Sequence[str | int] | None = None,
-    num_steps: int = ENCODE_STEPS,
-    guidance_scale: float = 1.0,
-    batch_size: int = DEFAULT_BATCH_SIZE,
-) -> Request:
-    """The request for ``num_frames`` images from ``first`` to ``last``: spherical interpolation of their latents.
+def shape_of_latents(
+    bundle: Bundle, recipe: Mapping[str, Any], height: int | None = None, width: int | None = None
+) -> Shape:
+    """(C, H, W) of latents with this recipe: of that size in pixels, else of that which they were encoded in."""
+    return bundle.sample_shape_for(height or recipe.get("height"), width or recipe.get("width"))
 
-    An endpoint is a seed, a picture (encoded first) or a file of latents (its first row). ``labels`` as in ``encode``.
-    """
-    if num_frames < 2:
-        raise ConfigError(f"an interpolation needs at least 2 frames, not {num_frames}")
-    classes = _labels(pipeline, labels)
-    start, end = (_endpoint(pipeline, endpoint, classes, num_steps) for endpoint in (first, last))
-    return pipeline.request(
-        num_images=num_frames,
-        labels=classes,
-        num_steps=num_steps,
-        guidance_scale=guidance_scale,
-        batch_size=batch_size,
-        sampler=invertible(_ddim(pipeline)),
-        origin=Origin(latents=slerp(start, end, num_frames)),
-    )
+
+def check_invertible(bundle: Bundle) -> None:
+    """Raise ConfigError for a model whose images need more than noise, a class or a prompt."""
+    kind = "an inpainting model" if bundle.inputs.takes_mask else "a model with ControlNets" if bundle.controls else ""
+    if kind:
+        raise ConfigError(f"{bundle.name} is {kind}, which encode and interpolate do not support: take another model")
+
+
+def own_ddim(pipeline: Pipeline) -> DdimConfig:
+    """DDIM with the model's noise schedule."""
+    config = pipeline.bundle.sampler("ddim")
+    assert isinstance(config, DdimConfig)
+    return config
+
+
+def usual_labels(pipeline: Pipeline, labels: Sequence[str | int] | None) -> Sequence[str | int] | None:
+    """The given labels, or else the null class; None for a model without classes."""
+    bundle = pipeline.bundle
+    if labels is not None or not bundle.labels:
+        return labels
+    if bundle.null_class is None:
+        raise ConfigError(f"{bundle.name} has classes and no null class: give the class with labels")
+    return [bundle.label_name(bundle.null_class)]
 
 
 def _encode_batch(
@@ -130,10 +150,7 @@ def _encode_batch(
     chunk: Iterable[int],
     on_call: Callable[[], None],
 ) -> Sample:
-    jobs = [
-        Job(ddim_inverse(schedule, samples[index : index + 1]), class_conditioning(request.label(index)))
-        for index in chunk
-    ]
+    jobs = [_job(pipeline, request, schedule, samples[index : index + 1], index) for index in chunk]
     engine = Engine(pipeline.denoiser, max_rows=len(jobs))
     for job in jobs:
         engine.add(job)
@@ -144,15 +161,12 @@ def _encode_batch(
     return np.concatenate([job.result() for job in jobs])
 
 
-def _endpoint(pipeline: Pipeline, end: Endpoint, labels: Sequence[str | int] | None, num_steps: int) -> Sample:
-    shape = pipeline.bundle.sample_shape
-    if isinstance(end, int):
-        return noise_stream(end)((1, *shape))
-    if Path(end).suffix != ".npz":
-        return encode(pipeline, [end], labels=labels, num_steps=num_steps).samples
-    latents = read_latents(end, shape)
-    from_latents(pipeline, latents, num_steps=num_steps)  # refuses latents of another model or noise level
-    return latents.samples[:1]
+def _job(pipeline: Pipeline, request: Request, schedule: InverseSchedule, image: Sample, index: int) -> Job:
+    text, vae, _ = pipeline.components
+    tiles, tile = request.vae_tiling, request.vae_tile
+    start = image if vae is None else vae.encode(image, None, tiles=tiles, tile=tile)
+    condition = prompt_or_class_conditioning(pipeline.bundle, request, index, text).conditioning
+    return Job(ddim_inverse(schedule, start), condition)
 
 
 def _check_level(request: Request, alpha_bar: float) -> None:
@@ -164,29 +178,9 @@ def _check_level(request: Request, alpha_bar: float) -> None:
         )
 
 
-def _ddim(pipeline: Pipeline) -> DdimConfig:
-    config = pipeline.bundle.sampler("ddim")
-    assert isinstance(config, DdimConfig)
-    return config
-
-
-def _labels(pipeline: Pipeline, labels: Sequence[str | int] | None) -> Sequence[str | int] | None:
-    """The given labels, or else the null class; None for a model without classes."""
-    bundle = pipeline.bundle
-    if labels is not None or not bundle.labels:
-        return labels
-    if bundle.null_class is None:
-        raise ConfigError(f"{bundle.name} has classes and no null class: give the class with labels")
-    return [bundle.label_name(bundle.null_class)]
-
-
-def _samples(pipeline: Pipeline, pictures: Sequence[str | os.PathLike[str]] | Sample) -> Sample:
-    if pipeline.bundle.vae is not None or pipeline.bundle.inputs.text:
-        raise ConfigError(
-            f"{pipeline.bundle.name} is a latent or text-to-image model: pictures cannot be encoded with it yet"
-        )
+def _samples(pictures: Sequence[str | os.PathLike[str]] | Sample, shape: Shape) -> Sample:
     if isinstance(pictures, np.ndarray):
         return pictures
     if not pictures:
         raise ConfigError("there is no picture to encode: give at least one")
-    return np.concatenate([read_picture(path, pipeline.bundle.sample_shape) for path in pictures])
+    return np.concatenate([read_picture(path, shape) for path in pictures])

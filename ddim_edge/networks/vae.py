@@ -50,19 +50,18 @@ class Vae:
             run = functools.partial(tiled, run, side=side, scale=scale)
         return np.concatenate([run(inner[index : index + 1]) for index in range(len(inner))])
 
-    def encode(self, image: Sample, draw: Draw, *, tiles: bool = False, tile: int | None = None) -> Sample:
+    def encode(self, image: Sample, draw: Draw | None, *, tiles: bool = False, tile: int | None = None) -> Sample:
         """Encode an image in [-1, 1], float32 (1, C, H, W), to latents, float32 (1, C', H/f, W/f).
 
         A variational encoder's latents are drawn from its distribution with noise of ``draw``, as in diffusers'
-        img2img; other encoders draw no noise. ``tiles`` and ``tile`` as in ``decode``.
+        img2img; without ``draw`` they are its mean. Other encoders draw no noise. ``tiles`` and ``tile`` as in
+        ``decode``.
         """
         run = functools.partial(self._run, self._encoder)
         side, scale = tile or self.config.tile, Fraction(1, self.config.factor)
         output = tiled(run, image, side, scale) if tiles else run(image)
         if self.is_variational:
-            mean, log_variance = np.split(output, 2, axis=1)
-            deviation = np.exp(np.clip(log_variance, *_LOG_VARIANCE) / 2).astype(np.float32)
-            output = mean + deviation * draw(mean.shape)
+            output = _sampled(output, draw)
         latents: Sample = (output - _per_channel(self.config.shift)) * _per_channel(self.config.scale)
         return latents
 
@@ -93,6 +92,16 @@ class Vae:
                 f"{session.name} returned NaN or infinity: its precision is too low. Export it in fp32"
             )
         return output
+
+
+def _sampled(parameters: Sample, draw: Draw | None) -> Sample:
+    """A sample of the distribution with these parameters; without ``draw`` its mean."""
+    mean, log_variance = np.split(parameters, 2, axis=1)
+    if draw is None:
+        return mean
+    deviation = np.exp(np.clip(log_variance, *_LOG_VARIANCE) / 2).astype(np.float32)
+    sampled: Sample = mean + deviation * draw(mean.shape)
+    return sampled
 
 
 def _per_channel(values: Sequence[float]) -> Sample:

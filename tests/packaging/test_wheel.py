@@ -57,7 +57,7 @@ def test_a_bare_environment_makes_a_picture(binaries: Path, tmp_path: Path) -> N
     assert "torch" not in installed
     subprocess.run([binaries / "ddim-edge", "run", "--num-steps", "5"], check=True, cwd=tmp_path, env=BARE)
     with Image.open(tmp_path / "fashion-mnist.png") as picture:
-        assert picture.size == (4 * 28, 4 * 28)
+        assert picture.size == (4 * 4 * 28, 4 * 4 * 28)  # sixteen images, enlarged four times
 
 
 def test_the_server_starts_after_the_command_that_its_error_message_names(binaries: Path, tmp_path: Path) -> None:

@@ -3,10 +3,12 @@
 import base64
 import io
 import os
+import re
 import signal
 import socket
 import subprocess
 import sys
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -81,6 +83,24 @@ def test_a_killed_server_leaves_no_file(server: tuple[subprocess.Popen[str], str
     process.send_signal(signal.SIGKILL)
     assert process.wait(60) == -signal.SIGKILL
     assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no pseudo-terminals")
+def test_on_a_terminal_it_names_the_page_and_its_log_is_readable(tmp_path: Path) -> None:
+    import pty
+
+    ours, terminal = pty.openpty()
+    with subprocess.Popen([*COMMAND, "serve", "--lazy", "--port", "0"], cwd=tmp_path, stderr=terminal) as process:
+        os.close(terminal)
+        with open(ours, encoding="utf-8") as screen:
+            first, to_open, last = (screen.readline().rstrip() for _ in range(3))
+            address = to_open.split()[1]
+            assert (first.split(",")[0], last) == ("ddim-edge listens on 127.0.0.1", "Ctrl-C stops it.")
+            with urllib.request.urlopen(f"{address}/health") as answer:
+                assert answer.status == 200
+            assert re.fullmatch(r"\d\d:\d\d:\d\d  200  GET /health  [\d.e-]+ s", screen.readline().rstrip())
+            process.send_signal(signal.SIGINT)
+            assert process.wait(60) == 0
 
 
 _DEAD = """

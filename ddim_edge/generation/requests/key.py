@@ -14,7 +14,7 @@ def image_key(
     """The key of image ``index`` of a run: 64 hexadecimal digits. Images of one key are the same to the last byte.
 
     Of the number of images and the batch size, it has only which images were made together with this one: the first
-    image of a hundred is that of ten.
+    image of a hundred is that of ten, except between two prompts.
 
     Args:
         recipe: of ``recipe_of``; it has the model's hash, and this package's version.
@@ -26,7 +26,8 @@ def image_key(
         cache: the preset of a cache of features between steps, which changes an image; empty for none.
     """
     together = _together(recipe["num_images"], recipe["batch_size"], index)
-    settings = {name: value for name, value in recipe.items() if name not in (*_COUNTS, "index")}
+    left_out = ("index", "batch_size") if recipe.get("between_prompts") else ("index", *_COUNTS)
+    settings = {name: value for name, value in recipe.items() if name not in left_out}
     made = {"index": index, "together": together, "provider": provider, "precision": precision, "cache": cache}
     text = json.dumps(_canonical([settings, dict(file), made]), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

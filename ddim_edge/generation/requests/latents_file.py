@@ -4,7 +4,7 @@ import io
 import json
 import os
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -44,17 +44,21 @@ class Latents:
         return buffer.getvalue()
 
 
-def read_latents(path: str | os.PathLike[str], shape: Shape | None = None) -> Latents:
+def read_latents(
+    path: str | os.PathLike[str], shape: Shape | Callable[[Mapping[str, Any]], Shape] | None = None
+) -> Latents:
     """Read a file that ``Latents.to_bytes`` wrote; ConfigError for any other file.
 
-    ``shape``: (C, H, W) of the model's samples. ConfigError for latents of another shape, before they are read.
+    ``shape``: (C, H, W) of the model's samples, or a function that has it for the file's recipe. ConfigError for
+    latents of another shape, before they are read.
     """
     try:
         with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             recipe = parse_json(str(_array(archive, "recipe", "U", ())), "the recipe")
             check_recipe(recipe)
             alpha_bar = float(_array(archive, "alpha_bar", "f", ()))
-            samples = _array(archive, "latents", "f", shape and (None, *shape))
+            wanted = shape(recipe) if callable(shape) else shape
+            samples = _array(archive, "latents", "f", wanted and (None, *wanted))
             return Latents(samples.astype(np.float32, copy=False), recipe, alpha_bar)
     except FileNotFoundError:
         raise ConfigError(f"{os.fspath(path)} is not there") from None

@@ -42,7 +42,7 @@ def request_of(bundle: Bundle, options: Options) -> Request:
     defaults = {
         "num_images": _default_count(labels or prompts, origin),
         "num_steps": bundle.default_steps(config),
-        "negative_prompt": bundle.defaults.negative_prompt,
+        "negative_prompt": _default_negative(bundle, given.get("guidance_scale")),
         "height": bundle.defaults.height,
         "width": bundle.defaults.width,
         "strength": _default_strength(origin),
@@ -127,6 +127,12 @@ def default_guidance(bundle: Bundle) -> float:
     if bundle.inputs.guidance_width is not None:
         return EMBEDDED_GUIDANCE
     return POOLED_TEXT_GUIDANCE if bundle.inputs.pooled else TEXT_GUIDANCE
+
+
+def _default_negative(bundle: Bundle, scale: object) -> str | None:
+    """The author's negative prompt; None where guidance, which it needs, is turned off."""
+    off = isinstance(scale, (int, float)) and scale <= 1
+    return None if off else bundle.defaults.negative_prompt
 
 
 def default_batch_size(bundle: Bundle) -> int:

@@ -25,6 +25,7 @@ _SCHEMA = {
     "label_names": list_of(_TEXT),
     "labels": list_of(whole(0, 2**31)),
     "prompts": list_of(_TEXT),
+    "between_prompts": flag,
     "negative_prompt": _TEXT,
     "interpolated": _TEXT,
     "num_images": whole(1, MAX_IMAGES),

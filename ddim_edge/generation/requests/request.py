@@ -42,6 +42,8 @@ class Request:
     """How much of the initial image to change: the share of the steps that are run."""
     prompts: tuple[str, ...] = ()
     """Texts, used in turn; empty for a model that takes no text."""
+    between_prompts: bool = False
+    """Whether the images go from the first of two prompts to the second: their conditioning is interpolated."""
     negative_prompt: str | None = None
     """Text that the images should not show; None for the model's empty prompt."""
     long_prompt: bool = False
@@ -98,6 +100,8 @@ class Request:
     def _check_text(self) -> None:
         for index in range(len(self.prompts)):
             self.prompt(index)
+        if self.between_prompts and (len(self.prompts) != 2 or self.num_images < 2):
+            raise ConfigError(f"between_prompts needs two prompts and two images, not {len(self.prompts)} prompts")
         if not self.prompts and (self.negative_prompt is not None or self.long_prompt or self.prompt_weights):
             raise ConfigError("negative_prompt, long_prompt and prompt_weights need a prompt: give one")
         if self.negative_prompt is not None and not self.guided:

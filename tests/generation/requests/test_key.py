@@ -30,6 +30,7 @@ OTHERS: dict[str, Any] = {
     "guidance_interval": (0.1, 2.0),
     "strength": 0.5,
     "prompts": ("b", "a"),
+    "between_prompts": True,
     "negative_prompt": "",
     "long_prompt": True,
     "prompt_weights": True,

@@ -19,6 +19,7 @@ Open = Callable[..., Page]
 def browser() -> Iterator[Browser]:
     if CHROMIUM is None:
         pytest.skip("there is no chromium")
+    expect.set_options(timeout=30_000)
     # Of the module, not of the session: while it lives, this thread cannot run another event loop.
     with sync_playwright() as driver:
         chromium = driver.chromium.launch(executable_path=CHROMIUM)

@@ -104,6 +104,7 @@ def test_the_denoising_is_scrubbed_by_keyboard(page: Page) -> None:
 
 def test_two_images_are_compared(page: Page) -> None:
     generate(page, count=2)
+    expect(status(page)).to_contain_text("Finished")
     first, second = page.get_by_role("button", name="Compare").all()
     first.click()
     expect(first).to_have_attribute("aria-pressed", "true")
