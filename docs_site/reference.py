@@ -54,9 +54,7 @@ def _paragraph(text: str) -> str:
     return f"{text}\n"
 
 
-def _sections(
-    command: click.Command, options: list[click.Option]
-) -> Iterator[tuple[str, list[click.Option]]]:
+def _sections(command: click.Command, options: list[click.Option]) -> Iterator[tuple[str, list[click.Option]]]:
     if isinstance(command, SectionedCommand):
         yield from command.sections(options)
     else:

@@ -36,7 +36,9 @@ def test_there_are_twenty() -> None:
 
 
 @pytest.mark.parametrize(("command", "message"), _SHOWN)
-def test_the_command_fails_as_shown(invoke: Invoke, command: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_command_fails_as_shown(
+    invoke: Invoke, command: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.delenv("DDIM_EDGE_API_KEY", raising=False)
     monkeypatch.chdir(ROOT)
     outcome = invoke(*shlex.split(command))

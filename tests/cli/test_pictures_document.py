@@ -1,4 +1,4 @@
-"""README.md, "Change a picture": its commands run in the order in which they stand."""
+"""docs/pictures.md, "Change a picture": its commands run in the order in which they stand."""
 
 import re
 import shlex
@@ -13,7 +13,7 @@ from PIL import Image
 from ddim_edge.images.encode import read_recipe
 from tests.helpers.command_line import Invoke
 
-_TEXT = (Path(__file__).parents[2] / "README.md").read_text(encoding="utf-8")
+_TEXT = (Path(__file__).parents[2] / "docs" / "pictures.md").read_text(encoding="utf-8")
 _FEWER_STEPS = {"encode": ["-s", "5"], "interpolate": ["-s", "5"]}
 
 
