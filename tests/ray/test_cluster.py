@@ -40,7 +40,7 @@ def test_auto_is_the_address_in_rays_own_variable(monkeypatch: pytest.MonkeyPatc
 
 def test_a_missing_package_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(importlib.util, "find_spec", lambda _name: None)
-    with pytest.raises(ConfigError, match=r"ddim-edge\[ray\]"):
+    with pytest.raises(ConfigError, match=r"Ray is not installed: pip install 'ray\["):
         check_ray("auto")
 
 
