@@ -1,4 +1,4 @@
-"""docs/first-ten-minutes.md: its commands and its Python run in their order, in one fresh folder."""
+"""docs/first-ten-minutes.md: its commands and its Python run in order, in one fresh folder, and do what it says."""
 
 import contextlib
 import io
