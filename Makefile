@@ -1,7 +1,7 @@
 # make run     a picture from the bundled model, in a virtual environment with the runtime alone (no PyTorch)
 # make test    everything that the tests need, then all of them
 # make test-fast   those that take less than five seconds
-# make test-all    all of them, test-optimum, test-deploy and test-triton
+# make test-all    all of them, test-optimum, test-deploy, test-triton and docs
 # make check   linters and type checker
 # make bench-quick    a few ratios of speed; fails where one is worse than bench/quick.toml (about two minutes)
 # make test-optimum   bundles of optimum-onnx beside its own pipelines, which run in an environment of their own
@@ -32,7 +32,7 @@ test: $(DEV)/.installed
 test-fast: $(DEV)/.installed
 	$(DEV)/bin/python -m pytest $(PARALLEL) -m "not slow"
 
-test-all: test test-optimum test-deploy test-triton
+test-all: test test-optimum test-deploy test-triton docs
 
 check: $(DEV)/.installed
 	$(DEV)/bin/ruff check .

@@ -81,9 +81,17 @@ def _escaped(text: str) -> str:
 def _python() -> Iterator[str]:
     yield "# Python\n"
     yield "```python\nimport ddim_edge\n```\n"
-    for name in ddim_edge.__all__:
-        if not name.startswith("_"):
-            yield f"::: ddim_edge.{name}\n"
+    names = [name for name in ddim_edge.__all__ if not name.startswith("_")]
+    kinds = {name: _kind(getattr(ddim_edge, name)) for name in names}
+    for kind in ("Functions", "Classes", "Errors"):
+        yield f"## {kind}\n"
+        yield from (f"::: ddim_edge.{name}\n" for name in names if kinds[name] == kind)
+
+
+def _kind(value: object) -> str:
+    if not inspect.isclass(value):
+        return "Functions"
+    return "Errors" if issubclass(value, Exception) else "Classes"
 
 
 def _http() -> str:

@@ -32,6 +32,9 @@ def test_the_commands_run_in_their_order(invoke: Invoke, tmp_path: Path) -> None
     assert not np.array_equal(coat[:, :14], repaired[:, :14])
     assert read_recipe(tmp_path / "variations.png")["num_images"] == 4
     assert (tmp_path / "way.gif").exists()
+    (code,) = re.findall(r"```python\n(.*?)```", _TEXT, re.DOTALL)
+    exec(compile(re.sub(r"num_steps=\d+", "num_steps=2", code), "pictures.md", "exec"), {})
+    assert (tmp_path / "out.png").exists()
 
 
 def test_one_picture_makes_one_image_and_a_sheet_is_refused(invoke: Invoke, tmp_path: Path, tiny_bundle: Path) -> None:

@@ -15,6 +15,7 @@ from ddim_edge.bundle.defaults import Defaults
 from ddim_edge.bundle.json_files import _SCHEMAS, DEFAULTS
 from ddim_edge.cli import cli
 from docs_site import files
+from tests.helpers.command_line import Invoke
 
 ROOT = Path(__file__).parents[2]
 _DOCS = sorted((ROOT / "docs").rglob("*.md"))
@@ -22,7 +23,10 @@ _BLOCK = re.compile(r"^(<!-- needs: .*-->\n)?```(\w*)\n(.*?)^```$", re.DOTALL | 
 _RUN_HERE = sorted((ROOT / "docs" / "explanation").glob("*.md")) + [
     ROOT / "docs" / f"{name}.md" for name in ("numpy-alone", "from-diffusers")
 ]
-_COMMANDS_READ_HERE = [ROOT / "docs" / f"{name}.md" for name in ("pictures", "your-own-unet", "from-optimum", "jetson")]
+_COMMANDS_READ_HERE = [
+    ROOT / f"{name}.md"
+    for name in ("README", *(f"docs/{name}" for name in ("pictures", "your-own-unet", "from-optimum", "jetson")))
+]
 
 
 def _blocks(path: Path, language: str) -> list[str]:
@@ -64,6 +68,14 @@ def test_its_commands_have_options_that_exist(path: Path) -> None:
         known = {flag for option in command.params if isinstance(option, click.Option) for flag in option.opts}
         given = {word.partition("=")[0] for word in shlex.split(rest, comments=True) if re.match("--?[a-z]", word)}
         assert given <= known, (name, rest)
+
+
+def test_the_command_of_the_readme_makes_its_picture(invoke: Invoke, tmp_path: Path) -> None:
+    text = (ROOT / "README.md").read_text(encoding="utf-8")
+    (line,) = re.findall(r"^ddim-edge run (--labels .*)$", text, re.MULTILINE)
+    outcome = invoke("run", *shlex.split(line), "--num-steps", "1")
+    assert (outcome.code, outcome.err) == (0, "")
+    assert (tmp_path / "shoes.png").exists()
 
 
 def test_the_bundle_format_names_every_file_and_key() -> None:
