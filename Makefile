@@ -7,6 +7,7 @@
 # make test-optimum   bundles of optimum-onnx beside its own pipelines, which run in an environment of their own
 # make test-deploy     what deploy/ has, by the checkers of Dockerfiles and of Kubernetes, in an environment of their own
 # make test-triton     a model repository in a real Triton Inference Server, in an environment of its own (Linux, x86-64)
+# make docs    the documentation as a site, in build/site; a broken link or a resource from elsewhere fails
 # make wheel   the wheel of this working tree, in dist/
 # make release     sdist, wheel and hashes of this commit in dist/, checked; TAG=yes tags it, too (CONTRIBUTING.md)
 PYTHON ?= python3
@@ -16,10 +17,11 @@ OPTIMUM := .venv-optimum
 DEPLOY := .venv-deploy
 TRITON := .venv-triton
 RELEASE := .venv-release
+DOCS := .venv-docs
 # A file of tests runs in one process: they share their fixtures. Files with slow tests come first (tests/conftest.py).
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test test-fast test-all check bench-quick test-optimum test-deploy test-triton wheel release clean
+.PHONY: run test test-fast test-all check bench-quick test-optimum test-deploy test-triton docs wheel release clean
 
 run: $(RUNTIME)/.installed
 	$(RUNTIME)/bin/ddim-edge run --guidance-scale 1.5 --output fashion-mnist.png
@@ -49,6 +51,9 @@ test-deploy: $(DEV)/.installed $(DEPLOY)/.installed
 
 test-triton: $(DEV)/.installed $(TRITON)/.installed
 	DDIM_EDGE_TRITON_PYTHON=$(abspath $(TRITON)/bin/python) $(DEV)/bin/python -m pytest tests/triton
+
+docs: $(DOCS)/.installed
+	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/python -m mkdocs build --strict --config-file docs_site/mkdocs.yml
 
 wheel: $(RELEASE)/.installed
 	rm -rf build
@@ -88,5 +93,10 @@ $(RELEASE)/.installed: release/requirements.txt
 	$(RELEASE)/bin/python -m pip install --quiet --requirement $<
 	touch $@
 
+$(DOCS)/.installed: docs_site/requirements.txt pyproject.toml
+	$(PYTHON) -m venv $(DOCS)
+	$(DOCS)/bin/python -m pip install --quiet --requirement $< --editable '.[cpu,serve]'
+	touch $@
+
 clean:
-	rm -rf $(RUNTIME) $(DEV) $(OPTIMUM) $(DEPLOY) $(TRITON) $(RELEASE) build dist *.egg-info
+	rm -rf $(RUNTIME) $(DEV) $(OPTIMUM) $(DEPLOY) $(TRITON) $(RELEASE) $(DOCS) build dist *.egg-info

@@ -1,4 +1,4 @@
-"""The tables of bench/README.md and README.md, rendered from bench/results/*.json."""
+"""The tables of bench/README.md and docs/stable-diffusion.md, rendered from bench/results/*.json."""
 
 import re
 from collections.abc import Callable, Mapping
@@ -12,7 +12,7 @@ from ..results import Record
 from . import encoding, faults, full_size, fuzz, gpu, low_bits, precision, quality, serving, speed
 
 README = results.BENCH / "README.md"
-FRONT = results.ROOT / "README.md"
+FRONT = results.ROOT / "docs" / "stable-diffusion.md"
 """It has the few rows that compare with the others at full size."""
 TABLES = {
     "full_size": full_size.full_size,
@@ -47,7 +47,7 @@ def publish(subject: str, record: Record, packages: tuple[str, ...]) -> None:
 
 
 def render() -> None:
-    """Write each table of both README.md between its markers, ``<!-- NAME -->`` and ``<!-- /NAME -->``."""
+    """Write each table of both documents between its markers, ``<!-- NAME -->`` and ``<!-- /NAME -->``."""
     bodies = {name: _body(name, table) for name, table in TABLES.items()}
     _fill(README, bodies | {"gpu": gpu.all_tables(), "bench": _command_table()})
     _fill(FRONT, {"full_size": _body("full_size", full_size.headline)})

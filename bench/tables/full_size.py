@@ -100,7 +100,7 @@ def _versions(sides: Iterable[Record]) -> str:
 
 
 def headline(record: Record) -> str:
-    """The few rows of README.md."""
+    """The few rows of docs/stable-diffusion.md."""
     header = " | a step | 20 steps | private memory | start to the end of the first step"
     names = ("ours-bf16", "ours", "diffusers-bf16", "diffusers")
     sides = [record["sides"][name] for name in names if name in record["sides"]]

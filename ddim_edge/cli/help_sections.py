@@ -142,13 +142,14 @@ class SectionedCommand(click.Command):
     def format_options(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """Write a titled list of options for each section."""
         shown = [parameter for parameter in self.get_params(ctx) if isinstance(parameter, click.Option)]
-        for title, options in self._sections(shown):
+        for title, options in self.sections(shown):
             records = [record for option in options if (record := option.get_help_record(ctx)) is not None]
             if records:
                 with formatter.section(title):
                     formatter.write_dl(records, col_max=26)
 
-    def _sections(self, options: Sequence[click.Option]) -> Iterator[tuple[str, list[click.Option]]]:
+    def sections(self, options: Sequence[click.Option]) -> Iterator[tuple[str, list[click.Option]]]:
+        """Each section's title with those of ``options`` that belong to it."""
         named = {flag_name(option): option for option in options}
         for title, names in OPTION_SECTIONS[str(self.name)].items():
             yield title, [named.pop(name) for name in names if name in named]

@@ -83,6 +83,7 @@ def _facts(model: Found) -> dict[str, Any]:
         **known,
         "folder": str(bundle.folder),
         "kind": _kind(bundle),
+        "labels": list(bundle.labels),
         "image_shape": [channels, height, width],
         "bytes": sum(sizes),
         "built": sorted({compiled.recipe.provider for compiled in own}),

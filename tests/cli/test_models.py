@@ -26,6 +26,7 @@ def test_the_bundled_model_is_listed(invoke: Invoke) -> None:
     model = listed(invoke)["fashion-mnist"]
     assert (model["place"], model["kind"], model["image_shape"]) == ("bundled", "10 classes", [1, 28, 28])
     assert model["bytes"] > 1e6
+    assert "sneaker" in model["labels"]
 
 
 def test_bundles_of_folders_and_of_the_hub_s_cache(

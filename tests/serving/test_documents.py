@@ -43,8 +43,8 @@ def test_the_readmes_curl_line_gives_a_picture(port: str, tmp_path: Path) -> Non
     assert Image.open(tmp_path / "sneaker.png").size == (28, 28)
 
 
-def test_the_readmes_client_runs(port: str) -> None:
-    (code,) = examples("README.md", "import openai", "python")
+def test_the_client_of_the_document_runs(port: str) -> None:
+    (code,) = examples("docs/server.md", "import openai", "python")
     code = code.replace("127.0.0.1:8000", f"127.0.0.1:{port}")
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
     kinds = [line.split()[0] for line in done.stdout.splitlines()]

@@ -1,4 +1,4 @@
-"""README.md, "Change a picture": its commands run in the order in which they stand."""
+"""docs/pictures.md, "Change a picture": its commands run in the order in which they stand."""
 
 import re
 import shlex
@@ -14,7 +14,7 @@ from ddim_edge.images.encode import read_recipe
 from tests.helpers.command_line import Invoke
 
 _ROOT = Path(__file__).parents[2]
-_TEXT = (_ROOT / "README.md").read_text(encoding="utf-8")
+_TEXT = (_ROOT / "docs" / "pictures.md").read_text(encoding="utf-8")
 _FEWER_STEPS = {"encode": ["-s", "5"], "interpolate": ["-s", "5"]}
 
 

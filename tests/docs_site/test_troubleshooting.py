@@ -1,0 +1,52 @@
+"""docs/troubleshooting.md: the commands fail as it says, and the other messages are in the source."""
+
+import ast
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+from tests.helpers.command_line import Invoke
+
+ROOT = Path(__file__).parents[2]
+_TEXT = (ROOT / "docs" / "troubleshooting.md").read_text(encoding="utf-8")
+_SHOWN = re.findall(r"^```console\n\$ ddim-edge (.*)\n(.*)\n```$", _TEXT, re.MULTILINE)
+_NAMES = "…|unet/model.onnx|model_index.json"
+"""What differs, and what the source has as constants."""
+_QUOTED = re.findall(r"^```text\n(.*)\n```$", _TEXT, re.MULTILINE)
+
+
+def _texts_of(path: Path) -> list[str]:
+    """All texts in a file of Python; those of an f-string, in one line."""
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    constants = (node for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    return [node.value for node in constants if isinstance(node.value, str)]
+
+
+@pytest.fixture(scope="module")
+def source() -> str:
+    paths = [path for folder in ("ddim_edge", "export") for path in (ROOT / folder).rglob("*.py")]
+    return "\n".join(text for path in paths for text in _texts_of(path))
+
+
+def test_there_are_twenty() -> None:
+    assert len(re.findall("^### ", _TEXT, re.MULTILINE)) >= 20
+    assert len(_SHOWN) + len(_QUOTED) >= 20
+
+
+@pytest.mark.parametrize(("command", "message"), _SHOWN)
+def test_the_command_fails_as_shown(
+    invoke: Invoke, command: str, message: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("DDIM_EDGE_API_KEY", raising=False)
+    monkeypatch.chdir(ROOT)
+    outcome = invoke(*shlex.split(command))
+    assert (outcome.code, outcome.out, outcome.err) == (2, "", f"{message}\n")
+
+
+@pytest.mark.parametrize("message", _QUOTED)
+def test_the_message_is_in_the_source(message: str, source: str) -> None:
+    fragments = [fragment for fragment in re.split(_NAMES, message) if len(fragment) > 3]
+    assert fragments
+    assert [fragment for fragment in fragments if fragment not in source] == []
