@@ -107,4 +107,5 @@ def encode_command(
     if as_json:
         click.echo(json.dumps({"file": str(output), "images": len(files), "recipe": dict(latents.recipe)}))
     elif not quiet:
-        click.echo(f"{output}  ({len(files)} pictures, {num_steps} steps on {pipeline.provider})")
+        count = f"{len(files)} picture{'s' if len(files) != 1 else ''}"
+        click.echo(f"{output}  ({count}, {num_steps} steps on {pipeline.provider})")

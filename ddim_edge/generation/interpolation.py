@@ -102,8 +102,8 @@ def _endpoint(
     if isinstance(end, int):
         return noise_stream(end)((1, *bundle.sample_shape_for(*sizes)))
     if Path(end).suffix != ".npz":
-        options = {"height": sizes[0], "width": sizes[1], "num_steps": request.num_steps}
-        return encode(pipeline, [end], labels=labels, prompt=prompt, **options).samples
+        encode_like = partial(encode, height=sizes[0], width=sizes[1], num_steps=request.num_steps)
+        return encode_like(pipeline, [end], labels=labels, prompt=prompt).samples
     latents = read_latents(end, lambda recipe: shape_of_latents(bundle, recipe, *sizes))
     from_latents(pipeline, latents, num_steps=request.num_steps)  # refuses those of another model or noise level
     return latents.samples[:1]

@@ -41,6 +41,11 @@ def test_a_variable_and_the_command_line_win_over_the_file(
     assert (made["num_steps"], made["seed"]) == (8, 6)
 
 
+def test_every_spelling_of_an_option_is_an_entry(invoke: Invoke, tiny_bundle: Path, here: Path) -> None:
+    (here / NAME).write_text("[run]\nsteps = 7\n", encoding="utf-8")
+    assert recipe(invoke, tiny_bundle)["num_steps"] == 7
+
+
 def test_flags_and_repeatable_options(invoke: Invoke, tiny_bundle: Path, here: Path) -> None:
     (here / NAME).write_text('[run]\nquiet = true\nsampler-config = ["eta=0.5"]\n', encoding="utf-8")
     outcome = invoke("run", tiny_bundle, "--output", "x.png")

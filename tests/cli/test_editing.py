@@ -11,6 +11,8 @@ from ddim_edge.images.encode import read_recipe
 from tests.helpers.command_line import Invoke
 from tests.helpers.tiny_bundles import tiny_model, write_bundle
 
+EMOJI = Path(__file__).parents[2] / "models" / "emoji"
+
 
 @pytest.fixture
 def files(tmp_path: Path) -> Path:
@@ -71,6 +73,40 @@ def test_latents_belong_to_their_steps_and_model(invoke: Invoke, files: Path, ti
 def test_bad_input_of_encode(invoke: Invoke, files: Path, arguments: list[Any], parts: list[str]) -> None:
     assert invoke("encode", *arguments).failed_with(*parts)
     assert not list(files.glob("*.npz"))
+
+
+def test_a_text_model_is_the_first_argument(invoke: Invoke, files: Path) -> None:
+    command: list[Any] = ["encode", EMOJI, "ramp.png", "--prompt", "a ramp", "-s", 3, "--height", 40, "-o", "l.npz"]
+    assert invoke(*command).out == "l.npz  (1 picture, 3 steps on cpu)\n"
+    assert invoke("run", EMOJI, "--latents", "l.npz", "-o", "out.png").code == 0
+    assert pixels(files / "out.png").shape == (40, 32, 3)
+    recipe = read_recipe(files / "out.png")
+    assert (recipe["prompts"], recipe["guidance_scale"], recipe["height"]) == (["a ramp"], 1.0, 40)
+
+
+def test_a_way_between_prompts(invoke: Invoke, files: Path) -> None:
+    prompts: list[Any] = ["--prompt", "sun", "--prompt", "new moon"]
+    assert invoke("interpolate", EMOJI, 4, 4, *prompts, "-n", 3, "-s", 3, "-o", "way.npy").code == 0
+    frames = np.load(files / "way.npy")
+    assert frames.shape == (3, 32, 32, 3)
+    assert len(np.unique(frames.reshape(3, -1), axis=0)) == 3
+    assert invoke("interpolate", EMOJI, 4, 4, *prompts, "-n", 3, "-s", 3, "-o", "way.png").code == 0
+    again = invoke("run", EMOJI, "--from-image", "way.png")
+    assert again.failed_with("interpolate 4 4 --frames 3 --prompt sun --prompt 'new moon'`")
+
+
+def test_the_model_is_the_first_argument_or_an_option(invoke: Invoke, files: Path, tiny_bundle: Path) -> None:
+    for number, model in enumerate((["-m", tiny_bundle, "ramp.png"], [tiny_bundle, "ramp.png"])):
+        assert invoke("encode", *model, "-s", 3, "-o", f"{number}.npz").code == 0
+    assert (files / "0.npz").read_bytes() == (files / "1.npz").read_bytes()
+    for number, model in enumerate(([3, 4, "-m", tiny_bundle], [tiny_bundle, 3, 4])):
+        assert invoke("interpolate", *model, "-s", 3, "-o", f"{number}.png").code == 0
+    assert (files / "0.png").read_bytes() == (files / "1.png").read_bytes()
+    assert invoke("interpolate", tiny_bundle, 3, 4, "-m", tiny_bundle).failed_with("leave --model out")
+    assert invoke("interpolate", 3).failed_with("[MODEL] FIRST LAST are two or three arguments, not 1")
+    assert invoke("encode", "fashion-mnist", "-o", "l.npz").failed_with("give at least one PICTURE")
+    (files / "ramp.png").rename(files / "fashion-mnist")  # a file of that name is a picture
+    assert invoke("encode", "fashion-mnist", "-s", 3, "-o", "l.npz").code == 0
 
 
 @pytest.mark.parametrize("ends", [("3", "11"), ("ramp.png", "turned.png"), ("ramp.png", "7")])

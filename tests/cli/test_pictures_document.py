@@ -13,7 +13,8 @@ from PIL import Image
 from ddim_edge.images.encode import read_recipe
 from tests.helpers.command_line import Invoke
 
-_TEXT = (Path(__file__).parents[2] / "docs" / "pictures.md").read_text(encoding="utf-8")
+_ROOT = Path(__file__).parents[2]
+_TEXT = (_ROOT / "docs" / "pictures.md").read_text(encoding="utf-8")
 _FEWER_STEPS = {"encode": ["-s", "5"], "interpolate": ["-s", "5"]}
 
 
@@ -35,6 +36,21 @@ def test_the_commands_run_in_their_order(invoke: Invoke, tmp_path: Path) -> None
     (code,) = re.findall(r"```python\n(.*?)```", _TEXT, re.DOTALL)
     exec(compile(re.sub(r"num_steps=\d+", "num_steps=2", code), "pictures.md", "exec"), {})
     assert (tmp_path / "out.png").exists()
+
+
+@pytest.mark.slow
+def test_the_commands_of_the_text_model_run_in_their_order(invoke: Invoke, tmp_path: Path) -> None:
+    (tmp_path / "models").symlink_to(_ROOT / "models")
+    (block,) = re.findall(r"The same with a text-to-image model.*?:\n\n```\n(.*?)```", _TEXT, re.DOTALL)
+    for line in block.splitlines():
+        outcome = invoke(*shlex.split(line, comments=True)[1:])
+        assert (outcome.code, outcome.err) == (0, ""), line
+    apple, same, green = (np.asarray(Image.open(tmp_path / f"{name}.png")) for name in ("apple", "same-apple", "green"))
+    assert np.abs(same.astype(int) - apple).mean() < 10
+    assert apple[16, 16, 0] > apple[16, 16, 1]  # red
+    assert green[16, 16, 1] > green[16, 16, 0]
+    ripe = np.asarray(Image.open(tmp_path / "ripe.png"))
+    assert (ripe[:128, :128] != ripe[-128:, -128:]).any()
 
 
 def test_one_picture_makes_one_image_and_a_sheet_is_refused(invoke: Invoke, tmp_path: Path, tiny_bundle: Path) -> None:

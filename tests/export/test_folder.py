@@ -248,6 +248,27 @@ def test_the_authors_defaults_are_a_file_of_the_bundle(pipeline_folder: Path, tm
 
 
 @pytest.mark.usefixtures("untraced")
+def test_the_command_prints_one_line_of_json(pipeline_folder: Path, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    outcome = CliRunner().invoke(cli, ["export", str(pipeline_folder), str(out), "--json"])
+    assert outcome.stdout.count("\n") == 1
+    facts = json.loads(outcome.stdout)
+    assert (facts["bundle"], facts["built"]) == (str(out), None)
+    assert facts["bytes"] == sum(path.stat().st_size for path in out.rglob("*") if path.is_file())
+    for name, component in facts["components"].items():
+        record = json.loads((out / name / "export.json").read_text())
+        assert (component["network"], component["deviation"]) == (record["network"], record["verification"]["error"])
+    assert "unet" in facts["components"]
+    assert outcome.stderr.endswith("write: writing the bundle\n")
+
+
+@pytest.mark.usefixtures("untraced")
+def test_the_quiet_command_prints_nothing(pipeline_folder: Path, tmp_path: Path) -> None:
+    outcome = CliRunner().invoke(cli, ["export", str(pipeline_folder), str(tmp_path / "out"), "--quiet"])
+    assert (outcome.exit_code, outcome.output) == (0, "")
+
+
+@pytest.mark.usefixtures("untraced")
 def test_without_defaults_there_is_no_such_file(pipeline_folder: Path, tmp_path: Path) -> None:
     export_folder(pipeline_folder, tmp_path / "out")
     assert not (tmp_path / "out" / "generation_config.json").exists()

@@ -74,9 +74,22 @@ def test_what_means_nothing_is_named(what: str, family_of: FamilyOf) -> None:
         family_of(name).pipeline.generate(num_steps=1, **options)
 
 
-def test_pictures_cannot_be_encoded_yet(family_of: FamilyOf) -> None:
-    with pytest.raises(ddim_edge.ConfigError, match="cannot be encoded with it yet"):
-        ddim_edge.encode(family_of("unconditional").pipeline, picture())
+def test_pictures_are_not_encoded_with_an_inpainting_model(family_of: FamilyOf) -> None:
+    pipeline = family_of("inpainting").pipeline
+    message = "is an inpainting model, which encode and interpolate do not support"
+    with pytest.raises(ddim_edge.ConfigError, match=message):
+        ddim_edge.encode(pipeline, picture())
+    with pytest.raises(ddim_edge.ConfigError, match=message):
+        ddim_edge.interpolate(pipeline, 1, 2, 3, prompt="a")
+
+
+@pytest.mark.parametrize("name", ["unconditional", "sdxl"])
+def test_a_picture_is_encoded_to_latents_of_the_model(name: str, family_of: FamilyOf) -> None:
+    pipeline = family_of(name).pipeline
+    latents = ddim_edge.encode(pipeline, picture(), num_steps=2)
+    assert latents.samples.shape == (1, *pipeline.bundle.sample_shape)
+    request = ddim_edge.from_latents(pipeline, latents)
+    assert (request.prompts, request.guidance_scale) == (("",) if name == "sdxl" else (), 1)
 
 
 @pytest.mark.parametrize("part", ["vae_decoder", "text_encoder"])

@@ -1,5 +1,6 @@
 """The model repository of a bundle: its files, and its configurations as Triton reads them."""
 
+import json
 import os
 import subprocess
 import sys
@@ -159,6 +160,9 @@ def test_the_command_names_the_models(invoke: Invoke, tmp_path: Path) -> None:
     assert (outcome.code, outcome.err) == (0, "")
     assert outcome.out == "models: fashion-mnist, fashion-mnist_unet\n"
     assert (tmp_path / "models" / "fashion-mnist" / "1" / "model.py").is_file()
+    outcome = invoke("export", "fashion-mnist", "--triton", "again", "--json")
+    assert json.loads(outcome.out) == {"repository": "again", "models": ["fashion-mnist"]}
+    assert invoke("export", "fashion-mnist", "--triton", "third", "--quiet").out == ""
 
 
 def test_the_command_needs_no_exporter(tmp_path: Path) -> None:

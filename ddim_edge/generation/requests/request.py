@@ -101,7 +101,8 @@ class Request:
         for index in range(len(self.prompts)):
             self.prompt(index)
         if self.between_prompts and (len(self.prompts) != 2 or self.num_images < 2):
-            raise ConfigError(f"between_prompts needs two prompts and two images, not {len(self.prompts)} prompts")
+            given = f"{len(self.prompts)} and {self.num_images}"
+            raise ConfigError(f"between_prompts needs two prompts and at least two images, not {given}")
         if not self.prompts and (self.negative_prompt is not None or self.long_prompt or self.prompt_weights):
             raise ConfigError("negative_prompt, long_prompt and prompt_weights need a prompt: give one")
         if self.negative_prompt is not None and not self.guided:
