@@ -98,7 +98,7 @@ def test_the_command_and_the_code_for_ray_run(invoke: Invoke, tmp_path: Path, mo
         exec(compile(code.replace("num_images=2000", "num_images=2, num_steps=1"), "many-machines.md", "exec"), {})
     assert _contents(tmp_path / "images") == _contents(tmp_path / "plain")
     of_command, of_request, *of_rows = printed.getvalue().splitlines()
-    assert "(1 image, 1 step" in of_command
+    assert "(1 image, 3 more were there, 1 step" in of_command
     assert of_request == "0 2"
     assert [row.partition(") {")[0] for row in of_rows] == ["(1, 28, 28, 1"] * 2
 

@@ -34,8 +34,8 @@ def test_half_precision_scalars_and_nameless_axes(tmp_path: Path) -> None:
     model.graph.input[0].type.tensor_type.shape.dim[0].Clear()
     onnx.save(model, tmp_path / "model.onnx")
     declared = declared_inputs(tmp_path / "model.onnx")
-    assert declared["sample"] == (onnx.TensorProto.FLOAT16, ("?", 1, 8, 8))
     assert declared["sample"].is_half
+    assert declared["sample"] == (onnx.TensorProto.FLOAT16, ("?", 1, 8, 8))
     assert declared["timestep"] == (onnx.TensorProto.INT64, ())
 
 
