@@ -135,7 +135,7 @@ class Runs:
         while process.poll() is None and self._count(name) < until:
             driver = max(driver, _resident_mib(process.pid))
             worker = max([worker, *map(_resident_mib, workers())])
-            time.sleep(0.2)
+            time.sleep(1.0)  # looking takes time that the run would have
         return {"driver": driver, "worker": worker}
 
 
