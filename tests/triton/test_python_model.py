@@ -152,10 +152,10 @@ def test_an_internal_error_ends_one_request_alone(
 
 
 def test_the_settings_are_parameters_of_the_configuration(repository: Path) -> None:
-    given = {"max_images": "2", "timeout_s": "7.5", "max_memory": "1GB", "EXECUTION_ENV_PATH": "/env.tar.gz"}
+    given = {"max_images": "2", "timeout_s": "7.5", "max_memory": "100GB", "EXECUTION_ENV_PATH": "/env.tar.gz"}
     with _model(repository, "tiny", **given) as model:
         settings = model.engine.settings
-        assert (settings.max_images, settings.timeout_s, settings.max_memory) == (2, 7.5, "1GB")
+        assert (settings.max_images, settings.timeout_s, settings.max_memory) == (2, 7.5, "100GB")
         request = Request(prompt="cat", n=3)
         model.execute([request])
         (response,) = request.sender.wait()
