@@ -12,7 +12,7 @@ from pathlib import Path
 from ddim_edge.runtime.hardware.cpu import describe
 
 from .. import results
-from ..serving.processes import tree
+from ..serving.processes import command_line, tree
 
 MOST_OVERHEAD = 0.10
 _COMMAND = (sys.executable, "-c", "from ddim_edge.cli import main; main()", "run", "fashion-mnist")
@@ -161,7 +161,7 @@ def cluster(cpus: int) -> Iterator[str]:
 
 def workers() -> list[int]:
     """The processes of the cluster that hold a model, by Ray's titles of processes."""
-    return [pid for pid in tree(os.getpid()) if b"MapWorker" in _title(pid)]
+    return [pid for pid in tree(os.getpid()) if b"MapWorker" in command_line(pid)]
 
 
 def _wait(condition: Callable[[], bool]) -> None:
@@ -175,12 +175,6 @@ def _wait(condition: Callable[[], bool]) -> None:
 def _contents(folder: Path) -> dict[str, bytes]:
     """All files but those of a kill in the middle of a write, which have other names."""
     return {path.name: path.read_bytes() for path in folder.iterdir() if path.suffix != ".part"}
-
-
-def _title(pid: int) -> bytes:
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    return b""
 
 
 def _resident_mib(pid: int) -> int:

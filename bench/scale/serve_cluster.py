@@ -7,13 +7,12 @@ import signal
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from pathlib import Path
 
 from ddim_edge.serving import Settings
 
 from ..serving.batches import MAX_ROWS
 from ..serving.client import open_client, post
-from ..serving.processes import free_port, tree
+from ..serving.processes import command_line, free_port, tree
 from ..serving.trace import CLASSES, Ask
 
 CONCURRENCY = 16
@@ -57,18 +56,12 @@ def deploy(replicas: int, settings: Settings = SETTINGS) -> None:
 
 def replica_pids() -> list[int]:
     """The processes of the replicas."""
-    return [pid for pid in tree(os.getpid()) if b"ray::ServeReplica" in _command(pid)]
+    return [pid for pid in tree(os.getpid()) if b"ray::ServeReplica" in command_line(pid)]
 
 
 def kill_a_replica() -> None:
     """End one replica as a lack of memory would."""
     os.kill(replica_pids()[0], signal.SIGKILL)
-
-
-def _command(pid: int) -> bytes:
-    with contextlib.suppress(OSError):
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    return b""
 
 
 def wait_for(condition: Callable[[], bool]) -> None:

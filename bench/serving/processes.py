@@ -137,6 +137,13 @@ def tree(pid: int) -> Iterator[int]:
                 yield from tree(int(child))
 
 
+def command_line(pid: int) -> bytes:
+    """The arguments of a process, with zeros between them; empty where it has ended."""
+    with contextlib.suppress(OSError):
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    return b""
+
+
 def _rss_kib(pid: int) -> int:
     """0 for a process that has ended."""
     with contextlib.suppress(OSError):

@@ -10,8 +10,9 @@ import click
 
 from ..bundle.bundle import Bundle
 from ..bundle.layout import UNET
-from ..bundle.read import bundled_names, open_bundle
+from ..bundle.read import bundled_folder, bundled_names, open_bundle
 from ..errors import DdimEdgeError
+from ..runtime.compiled.entry import Compiled
 from ..runtime.compiled.places import caches_of
 from ..runtime.compiled.upkeep import entries
 
@@ -40,7 +41,8 @@ def models_command(folders: tuple[Path, ...], as_json: bool) -> None:
       ddim-edge models /srv/models --json
     """
     found = [*_bundled(), *_in_folders(folders or (Path(),)), *_in_hub_cache()]
-    facts = [_facts(model) for model in found]
+    compiled = _compiled(found)
+    facts = [_facts(model, compiled) for model in found]
     click.echo(json.dumps({"models": facts}) if as_json else _table(facts))
 
 
@@ -68,7 +70,15 @@ def _hub_cache() -> Path:
     return Path(os.environ.get("HF_HUB_CACHE") or home / "hub").expanduser()
 
 
-def _facts(model: Found) -> dict[str, Any]:
+def _compiled(models: Sequence[Found]) -> list[Compiled]:
+    """What is compiled and of use here, in the caches of all models: the user's is read once."""
+    bundled = bundled_folder() or Path()
+    folders = [bundled / model.name if model.place == "bundled" else Path(model.name) for model in models]
+    caches = dict.fromkeys(cache for folder in folders for cache in caches_of(folder))
+    return [entry.compiled for entry in entries(list(caches)) if entry.compiled and not entry.fault]
+
+
+def _facts(model: Found, compiled: Sequence[Compiled]) -> dict[str, Any]:
     """What is known of a model; "error" where it cannot be read."""
     known: dict[str, Any] = {"model": model.name, "place": model.place}
     try:
@@ -77,8 +87,7 @@ def _facts(model: Found) -> dict[str, Any]:
         return {**known, "error": str(error)}
     channels, height, width = bundle.image_shape()
     sizes = [path.stat().st_size for path in bundle.folder.rglob("*") if path.is_file()]
-    built = [entry.compiled for entry in entries(list(caches_of(bundle.folder))) if entry.compiled and not entry.fault]
-    own = [compiled for compiled in built if compiled.recipe.graph.is_relative_to(bundle.folder.absolute())]
+    own = [each for each in compiled if each.recipe.graph.is_relative_to(bundle.folder.absolute())]
     return {
         **known,
         "folder": str(bundle.folder),
@@ -86,7 +95,7 @@ def _facts(model: Found) -> dict[str, Any]:
         "labels": list(bundle.labels),
         "image_shape": [channels, height, width],
         "bytes": sum(sizes),
-        "built": sorted({compiled.recipe.provider for compiled in own}),
+        "built": sorted({each.recipe.provider for each in own}),
     }
 
 

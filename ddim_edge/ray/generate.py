@@ -20,7 +20,6 @@ from .folder import Folder
 from .workers import ChunkWorker, Model, RowWorker
 
 _MOST_BLOCKS = 1000
-_ADDED = ("images", "recipe")
 
 
 def generate(
@@ -86,7 +85,7 @@ def map_rows(rows: Any, model: Model) -> Any:
 
 def check_columns(columns: Iterable[str]) -> None:
     """Raise ConfigError for a column that is no option of ``Pipeline.generate``."""
-    known = sorted(set(Options.__annotations__) - set(_ADDED))
+    known = sorted(Options.__annotations__)
     for column in columns:
         if column not in known:
             raise ConfigError(choose_from("column", column, known))
