@@ -41,6 +41,7 @@ _DEVICE = (
 )
 _OUTPUT = (
     "output",
+    "force",
     "format",
     "png_level",
     "archive",
