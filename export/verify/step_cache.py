@@ -1,6 +1,6 @@
 """Compares shallow.onnx, fed with the deep features of model.onnx, with model.onnx. Needs no PyTorch."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -27,6 +27,11 @@ class StepCacheCheck(NamedTuple):
     parameters: float
     error: float
     tolerance: float
+
+    @classmethod
+    def from_json(cls, entry: Mapping[str, Any]) -> "StepCacheCheck":
+        """Read what ``to_json`` wrote."""
+        return cls(**{name: entry[name] for name in cls._fields})
 
     @property
     def summary(self) -> str:
