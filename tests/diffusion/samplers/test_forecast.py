@@ -25,7 +25,7 @@ def normal(seed: int = 0) -> Any:
 def forecasting(config: SamplerConfig, num_steps: int, every: int, sampler: Sampler, order: int = 1) -> Sampler:
     levels = schedule_of(config, num_steps).levels
     plan = CallPlan(StepCache("forecast", every), len(levels), starts_of(levels), order)
-    return forecast(sampler, levels, plan, order)
+    return forecast(sampler, config, levels, plan, order)
 
 
 def run(config: SamplerConfig, sampler: Sampler) -> tuple[Any, list[int]]:
@@ -60,7 +60,7 @@ def test_the_error_falls_with_the_order_of_adams_and_bashforth() -> None:
             calls.append(len(asked))
             errors.append(np.sqrt(np.mean((result - plain) ** 2)))
         observed = -np.polyfit(np.log(calls), np.log(errors), 1)[0]
-        assert observed == pytest.approx(order + 1, abs=0.25), (order, errors)
+        assert observed == pytest.approx(order + 1, abs=0.35), (order, errors)
 
 
 def test_a_linear_forecast_beats_as_many_plain_steps() -> None:
@@ -73,10 +73,14 @@ def test_a_linear_forecast_beats_as_many_plain_steps() -> None:
     assert np.abs(cached - exact).mean() < 0.5 * np.abs(fewer - exact).mean()
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
-def test_every_sampler_runs_with_the_calls_of_the_table(name: str) -> None:
-    config, steps = SAMPLERS[name](), 12
-    levels, draws = schedule_of(config, steps).levels, list[int]()
+STRONG = DdimConfig(eta=1.0)
+CONFIGS = [*(config() for config in SAMPLERS.values()), STRONG]
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
+def test_every_sampler_runs_with_the_calls_of_the_table(config: SamplerConfig) -> None:
+    steps, draws = 12, list[int]()
+    levels = schedule_of(config, steps).levels
 
     def noise() -> Any:
         draws.append(len(draws))
@@ -92,20 +96,28 @@ def test_every_sampler_runs_with_the_calls_of_the_table(name: str) -> None:
     whole = whole_calls(StepCache("forecast", 3), len(levels), starts_of(levels))
     assert draws == drawn  # as much noise, from the same places of its stream
     assert asked == [timestep for timestep, is_whole in zip(asked_plain, whole, strict=True) if is_whole]
-    assert np.abs(cached - plain).mean() < 0.2
+    assert np.abs(cached - plain).mean() < (0.3 if config.is_stochastic else 0.05)
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
-def test_where_every_call_is_whole_nothing_changes(name: str) -> None:
-    config = SAMPLERS[name]()
+@pytest.mark.parametrize("kind", ["noise", "sample"])
+def test_the_prediction_type_does_not_matter(kind: Any) -> None:
+    def result(config: DdimConfig) -> Any:
+        return run(config, forecasting(config, 20, 3, start(config, 20, normal())))[0]
+
+    velocity = DdimConfig(prediction_type="angular_velocity")
+    np.testing.assert_allclose(result(velocity.replace(prediction_type=kind)), result(velocity), atol=1e-4)
+
+
+@pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
+def test_where_every_call_is_whole_nothing_changes(config: SamplerConfig) -> None:
     plain, _ = run(config, start(config, 6, normal(), normal))
     cached, _ = run(config, forecasting(config, 6, 1, start(config, 6, normal(), normal)))
     np.testing.assert_array_equal(cached, plain)
 
 
 def test_noise_of_eta_is_drawn_at_the_same_steps() -> None:
-    """With a constant prediction a forecast is exact, so only the noise could differ."""
-    config = DdimConfig(eta=1.0)
+    """With a constant velocity a forecast is exact, so only the noise could differ."""
+    config = DdimConfig(eta=1.0, prediction_type="angular_velocity")
 
     def result(every: int) -> Any:
         stream = np.random.default_rng(1)
