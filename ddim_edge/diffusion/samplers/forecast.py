@@ -45,8 +45,8 @@ def forecast(
     """
     query = next(sampler)
     known: list[tuple[float, Sample]] = []
-    angles, columns = np.arccos(np.sqrt(levels)).tolist(), _from_velocity(config, levels)
-    for call, (angle, (of_x, of_v)) in enumerate(zip(angles, columns, strict=True)):
+    columns = from_velocity(config, levels)
+    for call, (angle, (of_x, of_v)) in enumerate(zip(angles(levels).tolist(), columns, strict=True)):
         if plan.is_whole(call):
             prediction = yield Query(*query)
             plan.observe(call, prediction)
@@ -64,12 +64,18 @@ def forecast(
     raise AssertionError("the sampler makes more calls than it has levels")
 
 
+def angles(levels: Floats) -> Floats:
+    """φ at each ᾱ of ``levels``, in radians."""
+    found: Floats = np.arccos(np.sqrt(levels))
+    return found
+
+
 def lagrange(nodes: Sequence[float], at: float) -> Weights:
     """The weights of the values at ``nodes``, which differ, in their polynomial's value ``at``."""
     return tuple(float(np.prod([(at - other) / (node - other) for other in nodes if other != node])) for node in nodes)
 
 
-def _from_velocity(config: NoiseScheduleConfig, levels: Floats) -> list[Weights]:
+def from_velocity(config: NoiseScheduleConfig, levels: Floats) -> list[Weights]:
     """The weights of (x_t, v) in the prediction, at each call."""
     signal, noise = np.sqrt(levels), np.sqrt(1 - levels)
     # ε = sin φ·x + cos φ·v and x_0 = cos φ·x - sin φ·v
