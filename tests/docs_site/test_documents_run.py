@@ -1,8 +1,8 @@
 """README.md and docs/: what a reader copies runs as it stands, in its order, in a fresh folder for each document.
 
-Smaller: numbers of steps and of images, and one size. Environments and ``pip install`` are left
-out here: tests/first_hour makes and installs what README.md says, and tests/packaging reads every such line. tests/docs_site/test_blocks.py says who runs
-the blocks that are marked.
+Smaller: numbers of steps and of images, and one size. Environments and ``pip install`` are left out: tests/first_hour
+makes and installs what README.md says, and tests/packaging reads every such line. tests/docs_site/test_blocks.py says
+who runs the blocks that are marked.
 """
 
 import contextlib
