@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddim_edge import SamplerConfig, start
-from ddim_edge.config import PredictionType
+from ddim_edge.config import BetasPrediction
 from ddim_edge.diffusion.samplers import NoiseSource, schedule_of
 
 Sample = NDArray[np.float32]
@@ -17,7 +17,7 @@ def variance(bar: float) -> float:
     return bar * DEVIATION**2 + 1 - bar
 
 
-def prediction(kind: PredictionType, bar: float, sample: Sample) -> Sample:
+def prediction(kind: BetasPrediction, bar: float, sample: Sample) -> Sample:
     """What a perfect network of this prediction type returns: E[ε | x_t], E[v | x_t] or E[x_0 | x_t]."""
     wide = sample.astype(np.float64)
     x_0 = MEAN + np.sqrt(bar) * DEVIATION**2 / variance(bar) * (wide - np.sqrt(bar) * MEAN)
@@ -44,7 +44,7 @@ def run(config: SamplerConfig, num_steps: int, sample: Sample, noise: NoiseSourc
     """Sample with the perfect network, whatever the sampler."""
     sampler = start(config, num_steps, sample, noise)
     query = next(sampler)
-    for bar in schedule_of(config, num_steps).levels.tolist():
+    for bar in schedule_of(config, num_steps).levels.alpha_bars.tolist():
         try:
             query = sampler.send(prediction(config.prediction_type, bar, query.sample))
         except StopIteration as stop:

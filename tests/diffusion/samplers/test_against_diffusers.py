@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 import ddim_edge
 from ddim_edge.diffusion.samplers import schedule_of
-from ddim_edge.diffusion.samplers.levels import NEARLY_ZERO
-from ddim_edge.diffusion.schedule import alpha_bars
+from ddim_edge.diffusion.schedule import NEARLY_ZERO, alpha_bars
 
 Sample = NDArray[np.float32]
 
