@@ -16,6 +16,7 @@ STAGES = {
     "export": "tracing the network to ONNX",
     "fit": "rewriting the graph for ONNX Runtime",
     "verify": "comparing ONNX Runtime with PyTorch",
+    "cache": "cutting out the shallow graph",
     "fuse": "adding the step to the graph",
     "write": "writing the bundle",
 }

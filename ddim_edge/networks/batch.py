@@ -7,6 +7,7 @@ import numpy as np
 
 from ..arrays import Array, Conditioning, Sample
 from .conditioning_cache import ConditioningCache
+from .features import Features, KeptRow
 from .row import EXTRA_CHANNELS, Row
 
 
@@ -22,6 +23,24 @@ def entries_of(rows: Sequence[Row]) -> tuple[list[Entry], list[Entry]]:
     conditional = [Entry(index, row.conditioning) for index, row in enumerate(rows)]
     unconditional = [Entry(index, row.unconditional) for index, row in enumerate(rows) if row.unconditional is not None]
     return conditional, unconditional
+
+
+def kept_of(rows: Sequence[Row]) -> list[KeptRow]:
+    """The kept features of the entries of ``rows``, which all have features, in the order of ``entries_of``."""
+    features = [row.features for row in rows if row.features is not None]
+    guided = [kept for row, kept in zip(rows, features, strict=True) if row.unconditional is not None]
+    unconditional = [kept.unconditional for kept in guided if kept.unconditional is not None]
+    return [kept.conditional for kept in features] + unconditional
+
+
+def features_of(rows: Sequence[Row], kept: Sequence[KeptRow | None]) -> list[Features | None]:
+    """Each row's features; the inverse of ``kept_of``. None for a row that keeps none."""
+    conditional, unconditional = kept[: len(rows)], iter(kept[len(rows) :])
+    pairs = [
+        (own, None if row.unconditional is None else next(unconditional))
+        for row, own in zip(rows, conditional, strict=True)
+    ]
+    return [None if own is None else Features(own, other) for own, other in pairs]
 
 
 class Batch:
@@ -40,7 +59,8 @@ class Batch:
         self, rows: Sequence[Row], entries: Sequence[Entry], names: Sequence[str], cache: ConditioningCache
     ) -> None:
         self.entries = entries
-        self._rows = [row._replace(sample=np.empty(0, np.float32), step=None) for row in rows]  # refers to no sample
+        nothing = np.empty(0, np.float32)
+        self._rows = [row._replace(sample=nothing, step=None, features=None) for row in rows]
         self.shape = rows[0].sample.shape
         samples = _samples(entries, self.shape)
         self._slots = [(at, samples[at : at + 1, : self.shape[1]], entry.row) for at, entry in enumerate(entries)]
