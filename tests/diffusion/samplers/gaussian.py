@@ -4,7 +4,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ddim_edge import SamplerConfig, start
-from ddim_edge.config import BetasPrediction
+from ddim_edge.config import PredictionType
 from ddim_edge.diffusion.samplers import NoiseSource, schedule_of
 
 Sample = NDArray[np.float32]
@@ -17,12 +17,13 @@ def variance(bar: float) -> float:
     return bar * DEVIATION**2 + 1 - bar
 
 
-def prediction(kind: BetasPrediction, bar: float, sample: Sample) -> Sample:
+def prediction(kind: PredictionType, bar: float, sample: Sample) -> Sample:
     """What a perfect network of this prediction type returns: E[ε | x_t], E[v | x_t] or E[x_0 | x_t]."""
     wide = sample.astype(np.float64)
     x_0 = MEAN + np.sqrt(bar) * DEVIATION**2 / variance(bar) * (wide - np.sqrt(bar) * MEAN)
     eps = np.sqrt(1 - bar) / variance(bar) * (wide - np.sqrt(bar) * MEAN)
-    values = {"sample": x_0, "noise": eps, "angular_velocity": np.sqrt(bar) * eps - np.sqrt(1 - bar) * x_0}
+    velocity = np.sqrt(bar) * eps - np.sqrt(1 - bar) * x_0
+    values: dict[PredictionType, NDArray[np.float64]] = {"sample": x_0, "noise": eps, "angular_velocity": velocity}
     answer: Sample = values[kind].astype(sample.dtype)
     return answer
 

@@ -51,7 +51,7 @@ def drawn(name: str, count: int) -> list[dict[str, Any]]:
 
 def both(name: str, options: dict[str, Any]) -> tuple[Any, Any]:
     """Ours, and theirs with our float64 table: theirs has three digits of 1-ᾱ where ᾱ is near 1."""
-    config = ddim_edge.sampler_config({"_class_name": name, **options})
+    config: Any = ddim_edge.sampler_config({"_class_name": name, **options})
     theirs = getattr(diffusers, name)(**options)
     table = alpha_bars(config)
     if options.get("rescale_betas_zero_snr"):
