@@ -20,6 +20,7 @@ class FlowConfig(SigmaSpacingConfig):
     family: ClassVar[Family] = "flow"
 
     prediction_type: Literal["flow"] = "flow"
+    """The network returns ε - x_0."""
     timestep_spacing: FlowSpacing = "linspace"
     """t before the shift: ``linspace`` from the first to the last of the T trained ones, or ``trailing`` 1 - i/S, which
     the pipelines of Flux and Sana give to their scheduler."""

@@ -34,6 +34,8 @@ class NoiseScheduleConfig(SamplerOptions):
     trained_betas: tuple[float, ...] | None = None
     """The T betas themselves, instead of a beta schedule."""
     prediction_type: BetasPrediction = "noise"
+    """What the network returns: ``noise`` ε, ``angular_velocity`` v = sqrt(ᾱ)ε - sqrt(1-ᾱ)x_0 (Salimans & Ho 2022),
+    or ``sample`` x_0."""
     alpha_clip_strategy: AlphaClipStrategy = "one"
     """ᾱ before the first timestep: 1 (``one``) or ᾱ_0 (``alpha_zero``)."""
     timesteps_offset: int = 0

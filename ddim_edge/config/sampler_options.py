@@ -14,6 +14,8 @@ from .json_file import read_json
 MAX_TRAIN_STEPS = 100_000
 
 PredictionType = Literal["noise", "angular_velocity", "sample", "flow", "edm"]
+"""What a network returns: ``noise`` ε, ``angular_velocity`` v = sqrt(ᾱ)ε - sqrt(1-ᾱ)x_0 (Salimans & Ho 2022),
+``sample`` x_0, ``flow`` ε - x_0 (flow matching), or ``edm`` F (Karras et al. 2022, eq. 7)."""
 Family = Literal["betas", "flow", "edm"]
 """What a model's noise levels come from: discrete betas, the straight path of flow matching, or σ alone (EDM)."""
 
@@ -35,9 +37,11 @@ class SamplerOptions:
 
     num_train_steps: int = 1000
     """T: the number of timesteps that the network was trained on."""
-    prediction_type: PredictionType = "noise"
-    """What the network returns: ``noise`` ε, ``angular_velocity`` v = sqrt(ᾱ)ε - sqrt(1-ᾱ)x_0 (Salimans & Ho 2022),
-    ``sample`` x_0, ``flow`` ε - x_0 (flow matching), or ``edm`` F (Karras et al. 2022, eq. 7)."""
+
+    @property
+    def prediction_type(self) -> PredictionType:
+        """What the network returns; a field of each family."""
+        raise NotImplementedError
 
     def __post_init__(self) -> None:
         self._normalize()
