@@ -119,8 +119,8 @@ def _images(pipeline: ddim_edge.Pipeline, request: Request, settings: Forecast) 
 
 _OVER: dict[str, Callable[[Any, Any], Any]] = {
     "timestep": lambda _levels, timesteps: timesteps.astype(np.float64),
-    "log-SNR": lambda levels, _timesteps: np.log(levels / (1 - levels)),
-    "σ": lambda levels, _timesteps: np.sqrt((1 - levels) / levels),
+    "log-SNR": lambda levels, _timesteps: levels.half_log_snr,
+    "σ": lambda levels, _timesteps: levels.sigmas,
 }
 
 

@@ -1,7 +1,7 @@
 """Forecast: a sampler whose cached calls are answered by extrapolating the predictions of its last whole calls.
 
-With the angle φ for the noise level, sqrt(ᾱ) = cos φ and sqrt(1-ᾱ) = sin φ, the velocity of DDIM's path is
-v = dx/dφ = sqrt(ᾱ)·ε - sqrt(1-ᾱ)·x_0 (Salimans & Ho 2022, https://arxiv.org/abs/2202.00512, appendix D). It varies
+With the angle φ for the noise level, tan φ = noise/signal, the velocity of DDIM's path x = cos φ·x_0 + sin φ·ε is
+v = dx/dφ = cos φ·ε - sin φ·x_0 (Salimans & Ho 2022, https://arxiv.org/abs/2202.00512, appendix D). It varies
 slowly, so at a cached call v is the polynomial in φ through the last whole calls; of degree 1, with v_0 and v_1 the
 last two::
 
@@ -29,19 +29,20 @@ from collections.abc import Sequence
 import numpy as np
 
 from ...arrays import Floats, Sample
-from ...config import NoiseScheduleConfig
+from ...config import SamplerOptions
+from ..levels import Levels
 from ..step_cache import FORECAST_ORDER, CallPlan
 from .query import Query, Sampler
 from .weights import Weights, weight_rows, weighted_sum
 
 
 def forecast(
-    sampler: Sampler, config: NoiseScheduleConfig, levels: Floats, plan: CallPlan, order: int = FORECAST_ORDER
+    sampler: Sampler, config: SamplerOptions, levels: Levels, plan: CallPlan, order: int = FORECAST_ORDER
 ) -> Sampler:
     """Run any sampler, and pass on only the queries of whole calls.
 
-    ``config``: the sampler's. ``levels``: ᾱ of the sample at each call. ``plan``: which calls are whole, made for this
-    ``order``, the polynomial's degree. No ``StepQuery`` is passed on: a fused step returns no prediction.
+    ``config``: the sampler's. ``levels``: those of the sample at each call. ``plan``: which calls are whole, made for
+    this ``order``, the polynomial's degree. No ``StepQuery`` is passed on: a fused step returns no prediction.
     """
     query = next(sampler)
     known: list[tuple[float, Sample]] = []
@@ -64,9 +65,9 @@ def forecast(
     raise AssertionError("the sampler makes more calls than it has levels")
 
 
-def angles(levels: Floats) -> Floats:
-    """φ at each ᾱ of ``levels``, in radians."""
-    found: Floats = np.arccos(np.sqrt(levels))
+def angles(levels: Levels) -> Floats:
+    """φ at each of ``levels``, in radians."""
+    found: Floats = np.arctan2(levels.noise, levels.signal)
     return found
 
 
@@ -75,12 +76,11 @@ def lagrange(nodes: Sequence[float], at: float) -> Weights:
     return tuple(float(np.prod([(at - other) / (node - other) for other in nodes if other != node])) for node in nodes)
 
 
-def from_velocity(config: NoiseScheduleConfig, levels: Floats) -> list[Weights]:
-    """The weights of (x_t, v) in the prediction, at each call."""
-    signal, noise = np.sqrt(levels), np.sqrt(1 - levels)
-    # ε = sin φ·x + cos φ·v and x_0 = cos φ·x - sin φ·v
-    if config.prediction_type == "noise":
-        return weight_rows(noise, signal)
-    if config.prediction_type == "sample":
-        return weight_rows(signal, -noise)
-    return weight_rows(0 * levels, 1 + 0 * levels)
+def from_velocity(config: SamplerOptions, levels: Levels) -> list[Weights]:
+    """The weights of (x_t, v) in the prediction, at each call. What is a velocity itself stays what it is."""
+    scale = 1 / np.hypot(levels.signal, levels.noise)
+    if config.prediction_type == "noise":  # ε = sin φ·x + cos φ·v
+        return weight_rows(levels.noise * scale**2, levels.signal * scale)
+    if config.prediction_type == "sample":  # x_0 = cos φ·x - sin φ·v
+        return weight_rows(levels.signal * scale**2, -levels.noise * scale)
+    return weight_rows(0 * scale, 1 + 0 * scale)
