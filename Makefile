@@ -25,7 +25,7 @@ PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-
 .PHONY: run test test-fast test-all check bench-quick test-optimum test-deploy test-triton test-first-hour docs wheel release clean
 
 run: $(RUNTIME)/.installed
-	$(RUNTIME)/bin/ddim-edge run --guidance-scale 1.5 --output fashion-mnist.png
+	$(RUNTIME)/bin/ddim-edge run --guidance-scale 1.5 --output fashion-mnist.png --force
 
 test: $(DEV)/.installed
 	$(DEV)/bin/python -m pytest $(PARALLEL)

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from ..arrays import Conditioning, Sample
 from ..diffusion.samplers.query import LinearStep
+from .features import Features
 
 EXTRA_CHANNELS = "extra_channels"
 """The conditioning's name of the channels that an inpainting UNet takes after those of the sample."""
@@ -13,7 +14,7 @@ class Row(NamedTuple):
     """One image's sample, float32 (1, C, H, W), at one timestep, and how to guide its prediction."""
 
     sample: Sample
-    timestep: int
+    timestep: float
     conditioning: Conditioning
     unconditional: Conditioning | None
     """The conditioning of the null class or empty prompt; None without guidance."""
@@ -21,6 +22,10 @@ class Row(NamedTuple):
     guidance_rescale: float = 0.0
     step: LinearStep | None = None
     """The step that follows the prediction, if the graph may compute it."""
+    features: Features | None = None
+    """Those that the shallow graph predicts from; None for a whole call."""
+    keeps_features: bool = False
+    """Whether the whole call also returns the row's features."""
 
     def has_shapes_of(self, other: "Row") -> bool:
         """Whether its inputs have the shapes of those of ``other``: only such rows share a call."""

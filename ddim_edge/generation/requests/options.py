@@ -7,11 +7,12 @@ from typing import Any
 from ...bundle.bundle import Bundle
 from ...config import whole_number
 from ...diffusion.guidance import guided_timesteps
-from ...diffusion.samplers import SamplerConfig, schedule_of
+from ...diffusion.samplers import SamplerConfig
 from ...diffusion.samplers.table import samplers_with
 from ...errors import ConfigError, shown
 from ...version import __version__
 from .control_images import check_controls, control_scales, with_controls
+from .fitted_sampler import check_timesteps, fitted_sampler
 from .option_table import Options
 from .origin import Origin
 from .other_names import OTHER_NAMES, right_name
@@ -38,6 +39,8 @@ def request_of(bundle: Bundle, options: Options) -> Request:
     labels, origin, prompts = given.pop("labels", None), given.get("origin"), _prompts(given.pop("prompt", ()))
     tiling = given.pop("vae_tiling", None)
     config = _sampler(bundle, given.pop("sampler", None), given.pop("eta", None))
+    sizes = given.get("height", bundle.defaults.height), given.get("width", bundle.defaults.width)
+    config = fitted_sampler(bundle, config, *sizes)
     images, scale = given.pop("control_images", None), given.pop("control_scale", None)
     defaults = {
         "num_images": _default_count(labels or prompts, origin),
@@ -68,7 +71,7 @@ def _check_names(options: Mapping[str, Any]) -> None:
 
 def check_request(bundle: Bundle, request: Request) -> None:
     """Raise ConfigError for a request that the model does not support."""
-    schedule_of(request.sampler, request.num_steps, request.strength)
+    check_timesteps(bundle, request)
     guided_timesteps(request.sampler, request.guidance_interval)
     if request.origin is not None:
         sizes = request.height, request.width
