@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from ddim_edge.diffusion.samplers import SAMPLERS, PndmConfig, schedule_of
 from ddim_edge.diffusion.levels import Levels
+from ddim_edge.diffusion.samplers import SAMPLERS, PndmConfig, schedule_of
 from ddim_edge.diffusion.step_cache import CallPlan, StepCache, starts_of, whole_calls
 from ddim_edge.errors import ConfigError
 

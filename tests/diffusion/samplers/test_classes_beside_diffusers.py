@@ -45,8 +45,28 @@ def _trailing(options: dict[str, Any], num_steps: int) -> dict[str, Any]:
     return {**_mu(options, num_steps), "sigmas": np.linspace(1, 1 / num_steps, num_steps)}
 
 
+_ODE: dict[str, tuple[Any, ...]] = {
+    **_BETAS,
+    "lower_order_final": (True, False),
+    "final_sigmas_type": ("zero", "sigma_min"),
+}
+
 CASES = (
     Case("EulerDiscreteScheduler", _BETAS | _SIGMAS, 2e-5, "float32", least=60),
+    Case(
+        "DPMSolverMultistepScheduler",
+        _ODE | {"spacing": (*_SPACINGS[1:], ("use_lu_lambdas",))},
+        1e-3,
+        "theirs have the levels in float32, whose steps of λ are short near the end",
+        least=60,
+    ),
+    Case(
+        "UniPCMultistepScheduler",
+        _ODE | {"spacing": _SPACINGS[1:], "solver_type": ("bh1", "bh2")},
+        1e-3,
+        "theirs have the levels in float32, whose steps of λ are short near the end",
+        least=40,
+    ),
     Case(
         "FlowMatchEulerDiscreteScheduler",
         _FLOW | {"stochastic_sampling": (False, True)},
