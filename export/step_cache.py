@@ -94,7 +94,9 @@ def _write(model: ir.Model, branch: int, whole: Path, shallow: Path) -> StepCach
 
 
 def _declare_shape(model: ir.Model, channels: int) -> None:
-    batch, _, height, width = next(value for value in model.graph.inputs if value.name == "sample").shape or ()
+    sample = next(value for value in model.graph.inputs if value.name == "sample")
+    assert sample.shape is not None
+    batch, _, height, width = sample.shape
     features = next(value for value in model.graph.outputs if value.name == DEEP_FEATURES)
     features.shape = ir.Shape([batch, channels, height, width])
 

@@ -9,7 +9,8 @@ from typing import Any
 import click
 
 from ..bundle.bundle import Bundle
-from ..bundle.layout import FP32_MODEL, MODEL, STEP_MODEL, UNET
+from ..bundle.json_files import read_optional
+from ..bundle.layout import EXPORT_RECORD, FP32_MODEL, MODEL, SHALLOW_MODEL, STEP_MODEL, UNET
 from ..bundle.read import open_bundle
 from ..bundle.verify import verify_files
 from ..config import ClipConfig, EdmConfig, FlowConfig, ThresholdConfig
@@ -26,7 +27,7 @@ from ..runtime.sessions.session import Session
 from ..runtime.sessions.tensors import TensorInfo
 from .device_options import auto_option
 
-_GRAPHS = (f"*/{MODEL}", f"*/{FP32_MODEL}", f"{UNET.name}/{STEP_MODEL}")
+_GRAPHS = (f"*/{MODEL}", f"*/{FP32_MODEL}", f"{UNET.name}/{STEP_MODEL}", f"{UNET.name}/{SHALLOW_MODEL}")
 
 
 @click.command("inspect")
@@ -63,6 +64,7 @@ def inspect_command(model: str, as_json: bool, verify: bool) -> None:
         "labels": list(bundle.labels),
         "null_class": bundle.null_class,
         "graphs": list(_graphs(bundle.folder)),
+        "step_cache": _step_cache(bundle.folder),
         "scheduler": _scheduler_facts(bundle),
         "num_steps": bundle.num_steps,
         "defaults": bundle.defaults.to_json(),
@@ -108,6 +110,15 @@ def _graphs(root: Path) -> Iterator[dict[str, Any]]:
         counted |= files
 
 
+def _step_cache(folder: Path) -> dict[str, Any] | None:
+    """The branch and the share of the parameters of the shallow graph, as its export recorded; None without one."""
+    if not (folder / UNET.name / SHALLOW_MODEL).is_file():
+        return None
+    records = (read_optional(place / EXPORT_RECORD).get("verification") or {} for place in (folder / UNET.name, folder))
+    recorded = next((record["step_cache"] for record in records if record.get("step_cache")), {})
+    return {key: recorded.get(key) for key in ("branch", "parameters")}
+
+
 def _graph(path: Path, files: set[Path]) -> dict[str, Any]:
     session = Session(path, "cpu")
     return {
@@ -131,7 +142,7 @@ def _text(facts: dict[str, Any], bundle: Bundle) -> str:
         lines.append(f"\n{graph['name']}  {graph['bytes'] / 1e6:.1f} MB{_quantized(graph['quantized'])}")
         for role in ("inputs", "outputs"):
             lines += [f"  {role[:-1]:7}{t['name']}  {t['dtype']} {_shape(t['shape'])}" for t in graph[role]]
-    lines += ["", *_image_lines(bundle), ""]
+    lines += ["", *_image_lines(bundle), *_step_cache_lines(facts["step_cache"]), ""]
     own = bundle.scheduler
     lines += _scheduler_lines(own, bundle.num_steps) if own else [f"scheduler {facts['scheduler']['error']}"]
     for precision, row in facts["measured"].items():
@@ -141,6 +152,15 @@ def _text(facts: dict[str, Any], bundle: Bundle) -> str:
         if facts["verified_compiled"]:
             lines.append(f"all {facts['verified_compiled']} files in compiled/ are as they were built")
     return "\n".join(lines)
+
+
+def _step_cache_lines(facts: dict[str, Any] | None) -> list[str]:
+    """The line about the shallow graph."""
+    if facts is None:
+        return []
+    if None in facts.values():
+        return ["has a shallow graph for --cache deep, of which its export.json says nothing"]
+    return [f"--cache deep: branch {facts['branch']}, a shallow call has {facts['parameters']:.1%} of the parameters"]
 
 
 def _quantized(operators: dict[str, int]) -> str:
