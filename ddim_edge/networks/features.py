@@ -57,10 +57,11 @@ def stacked(rows: Sequence[KeptRow], count: int) -> Feed:
     It is not copied where the rows are neighbours in the array of one call, as those of images that run together are.
     """
     call, first = rows[0]
-    are_neighbours = all(row.call is call and row.position == first + at for at, row in enumerate(rows))
-    if are_neighbours and count == len(call):
-        return call
-    if are_neighbours and first + count <= len(call) and not isinstance(call, DeviceArray):
-        return call[first : first + count]
+    end = first + count
+    if end <= len(call) and all(row.call is call and row.position == first + at for at, row in enumerate(rows)):
+        if count == len(call):
+            return call
+        if not isinstance(call, DeviceArray):
+            return call[first:end]
     arrays = [np.asarray(row.call)[row.position : row.position + 1] for row in rows]
     return np.concatenate([*arrays, *arrays[-1:] * (count - len(rows))])
