@@ -1,7 +1,7 @@
 """Jobs with and without a deep cache share network calls, and end where each ends alone."""
 
 import functools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -17,7 +17,8 @@ from ddim_edge.diffusion.guidance import guide
 from ddim_edge.diffusion.noise import noise_stream
 from ddim_edge.diffusion.samplers import SAMPLERS, schedule_of
 from ddim_edge.diffusion.step_cache import CallPlan, StepCache, whole_calls
-from ddim_edge.networks.denoiser import Denoiser
+from ddim_edge.networks.denoiser import Answer, Denoiser
+from ddim_edge.networks.row import Row
 from tests.helpers.deep_bundles import deep_features, shallow_prediction, write_deep_bundle
 from tests.helpers.tiny_bundles import NULL_CLASS, Array
 
@@ -147,9 +148,12 @@ def test_the_memory_of_features_is_free_before_new_ones_are_made(
     job, kept = Kind(every=2).job(), list[bool]()
     engine.add(job)
     working = engine.denoiser.predict_or_step
-    monkeypatch.setattr(
-        engine.denoiser, "predict_or_step", lambda rows: (kept.append(job.features is not None), working(rows))[1]
-    )
+
+    def predict_or_step(rows: Sequence[Row]) -> Sequence[Answer]:
+        kept.append(job.features is not None)
+        return working(rows)
+
+    monkeypatch.setattr(engine.denoiser, "predict_or_step", predict_or_step)
     for _ in _steps(engine):
         pass
     assert kept == [False, True] * 3

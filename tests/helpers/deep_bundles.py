@@ -47,7 +47,8 @@ def shallow_prediction(sample: Array, timestep: int, features: Array) -> Array:
     """What both networks predict of a row with these features."""
     shares = np.array([0.4, 0.2], np.float32).reshape(1, 2, 1, 1)
     part = (features * shares).sum(axis=1, keepdims=True)
-    return np.float32(0.5) * sample + np.float32(0.001) * np.float32(timestep) + part
+    prediction: Array = np.float32(0.5) * sample + np.float32(0.001) * np.float32(timestep) + part
+    return prediction
 
 
 def deep_model(*, shallow: bool, channels: str = "1", size: int = 8, batch: int | str = "batch", **options: Any) -> Any:

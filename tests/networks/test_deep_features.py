@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -20,7 +21,7 @@ from tests.helpers.tiny_bundles import NULL_CLASS, Array, tiny_model
 
 LABELS = [{"class_labels": np.array([label])} for label in range(3)]
 NULL = {"class_labels": np.array([NULL_CLASS])}
-FORMS: list[dict[str, object]] = [{}, {"batch": 3}, {"scalar_timestep": True}]
+FORMS: list[dict[str, Any]] = [{}, {"batch": 3}, {"scalar_timestep": True}]
 
 
 @pytest.fixture(scope="module")
