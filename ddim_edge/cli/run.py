@@ -18,6 +18,7 @@ from ..generation.requests.control_images import control_samples
 from ..generation.requests.latents_file import read_latents
 from ..generation.requests.options import recipe_of
 from ..generation.requests.request import Request
+from ..generation.requests.step_cache import network_calls
 from ..generation.warmup import warm_up, warm_up_calls
 from ..images.encode import check_channels
 from ..images.formats import FORMATS
@@ -38,7 +39,7 @@ from .image_options import DEFAULT_NUM_IMAGES, image_options, make_request, read
 from .on_ray import ray_option, run_on_ray
 from .output import EstimateOptions, FileOutput, free_names
 from .progress import step_bar
-from .report import Outcome, json_report, network_calls, report
+from .report import Outcome, json_report, report
 from .run_requests import DEFAULT_MODEL, requests_option
 from .seed import check_shared_seed
 from .shards import ALL, Shard, check_shard, shard_options

@@ -144,6 +144,11 @@ class CallPlan:
         self._last: Sample | None = None
 
     @property
+    def kind(self) -> Kind:
+        """What makes the prediction of a cached call."""
+        return self._cache.kind
+
+    @property
     def observes(self) -> bool:
         """Whether the predictions of whole calls decide which calls are whole."""
         return self._cache.threshold is not None

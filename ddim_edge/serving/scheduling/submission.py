@@ -5,9 +5,9 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from ...arrays import Pixels
-from ...diffusion.samplers import schedule_of
 from ...generation.engine import Job
 from ...generation.requests.request import Request
+from ...generation.requests.step_cache import network_calls
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 
@@ -79,7 +79,7 @@ class Submission:
     """Image index and number of calls of each Partial event so far."""
 
     def __post_init__(self) -> None:
-        self.calls_per_image = calls_per_image(self.request)
+        self.calls_per_image = network_calls(self.request)
         self.partial_after_calls = partial_calls(self.calls_per_image, self.partial_images)
 
     @property
@@ -106,11 +106,6 @@ class Submission:
     def calls(self) -> int:
         """Network calls so far, over all images. May be read from any thread."""
         return self.finished_calls + sum(job.calls for job in tuple(self.jobs))
-
-
-def calls_per_image(request: Request) -> int:
-    """Network calls of one image."""
-    return len(schedule_of(request.sampler, request.num_steps, request.strength).timesteps)
 
 
 def partial_calls(calls: int, count: int) -> frozenset[int]:
