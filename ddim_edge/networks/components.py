@@ -32,9 +32,9 @@ def shallow_opener(bundle: Bundle, sessions: Sessions) -> Callable[[], Session] 
     With low memory it stays open: it is called in turn with the UNet, and has few weights. It raises BundleError or
     ProviderError if that fails.
     """
-    path = bundle.folder / UNET.name / SHALLOW_MODEL
-    if not path.is_file():
+    if not bundle.has_shallow_graph:
         return None
+    path = bundle.folder / UNET.name / SHALLOW_MODEL
     return lambda: sessions.open(path, bundle.folder, each_step=True, keep_open=True)
 
 
