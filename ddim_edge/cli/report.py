@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 from ..generation.requests.request import Request
 from ..generation.requests.step_cache import least_whole_calls, network_calls, sampler_calls
+from ..images.save import is_folder
 
 
 class Outcome(NamedTuple):
@@ -33,9 +34,11 @@ def report(outcome: Outcome, request: Request) -> str:
 
 
 def finished_before(outcome: Outcome) -> str | None:
-    """The line for a folder that had all images; None if some were made."""
+    """The line for a file or folder that had all images; None if some were made."""
     if outcome.num_made:
         return None
+    if not is_folder(outcome.path):
+        return f"{outcome.path} is already this picture: nothing was made (--force makes it again)"
     return f"{outcome.path}  (finished before: {counted(outcome.num_there)} of this run were there, none was made)"
 
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..arrays import Conditioning, Sample
+from ..diffusion.guidance import TimeInterval
 from ..diffusion.samplers import Query, Sampler
 from ..diffusion.samplers.query import Stepped, StepQuery
 from ..diffusion.step_cache import CallPlan
@@ -27,7 +28,7 @@ class Job:
     """The conditioning of the null class or empty prompt, for guidance. None, or a scale of 1, costs no second row."""
     guidance_scale: float = 1.0
     guidance_rescale: float = 0.0
-    guided_timesteps: range | None = None
+    guided_timesteps: TimeInterval | None = None
     """The timesteps that are guided; None for all. At the others a query costs one row, not two."""
     plan: CallPlan | None = None
     """Which calls run the whole UNet, where the others run its shallow graph; None if all do. Steps are not fused."""

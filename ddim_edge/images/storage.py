@@ -1,7 +1,7 @@
 """Storage: the folder that the files of a run are written to, on this machine or in a store that a URL names."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
@@ -33,6 +33,12 @@ class Storage(Protocol):
 
     def holds(self, name: str, recipe: Mapping[str, Any], /) -> bool:
         """Whether a file is there and whole, and is, if it says so, of this recipe."""
+
+    def names(self) -> Iterable[str]:
+        """The names in the folder. A store's are those of when it was first listed, and those written since."""
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
 
 
 class LocalFolder:
@@ -66,6 +72,15 @@ class LocalFolder:
     def holds(self, name: str, recipe: Mapping[str, Any], /) -> bool:
         path = self.path / name
         return is_whole_tar(path) if path.suffix == ".tar" else is_whole(path, recipe)
+
+    def names(self) -> Iterable[str]:
+        with output_errors(self.path):
+            return [path.name for path in self.path.iterdir()]
+
+    def remove(self, name: str) -> None:
+        path = self.path / name
+        with output_errors(path):
+            path.unlink(missing_ok=True)
 
 
 def check_can_write(path: Path) -> None:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -160,9 +160,15 @@ class NetworkCalls:
         parts = [slice(first, min(first + limit, len(entries))) for first in range(0, len(entries), limit)]
         size = parts[-1].stop - parts[-1].start
         padding = self.padded_count(size) - size
-        batch = Batch(rows, entries + entries[-1:] * padding, self.conditioning_names, self.conditioning_cache)
+        padded = entries + entries[-1:] * padding
+        batch = Batch(rows, padded, self.conditioning_names, self.conditioning_cache, self.timestep_type)
         calls = [self._call(batch, part) for part in parts]
         return _Prepared(batch, calls, RowGuidance(rows), self.session.inputs, most_rows)
+
+    @property
+    def timestep_type(self) -> np.dtype[Any]:
+        """Not cached: if fp16 fails, the session changes to another graph."""
+        return self.session.inputs["timestep"].dtype
 
     def _call(self, batch: Batch, part: slice) -> _Call:
         padded = slice(part.start, part.start + self.padded_count(part.stop - part.start))

@@ -152,7 +152,8 @@ class Denoiser:
     def _batch_of_steps(self, rows: Sequence[Row], padding: int) -> Batch:
         """The batch of a fused step: the conditional entries and the unconditional ones are padded alike."""
         entries = [entry for part in entries_of(rows) for entry in part + part[-1:] * padding]
-        return Batch(rows, entries, self.conditioning_names, self._whole.conditioning_cache)
+        whole = self._whole
+        return Batch(rows, entries, self.conditioning_names, whole.conditioning_cache, whole.timestep_type)
 
     def _exceeds_most_rows(self, rows: Sequence[Row]) -> bool:
         """Whether the rows, two for each guided one, are too many for one call."""

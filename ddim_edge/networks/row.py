@@ -30,7 +30,7 @@ class Row(NamedTuple):
     """One image's sample, float32 (1, C, H, W), at one timestep, and how to guide its prediction."""
 
     sample: Sample
-    timestep: int
+    timestep: float
     conditioning: Conditioning
     unconditional: Conditioning | None
     """The conditioning of the null class or empty prompt; None without guidance."""

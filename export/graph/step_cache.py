@@ -1,6 +1,6 @@
 """Deep features in a UNet's graph: returns them as a second output, and cuts out the graph that starts from them.
 
-The up blocks of a UNet join the hidden state h with a skip connection s, ``Concat(h, s)``, in front of every resnet. The
+The up blocks of a UNet join the hidden state h with a skip connection s, ``Concat(h, s)``, before every resnet. The
 branch b keeps the last b + 1 resnets of the last up block, and of the down blocks what computes their skips. The deep
 features are the h that the first of them takes; they change little from one timestep to the next (DeepCache, Ma et al.
 2023, https://arxiv.org/abs/2312.00858).
@@ -9,6 +9,7 @@ Everything is found in the graph: a skip connection is a Concat of two values al
 also needed for the first; and the last up block begins behind the last operator that enlarges.
 """
 
+import itertools
 from collections.abc import Iterator
 from math import prod
 from typing import NoReturn
@@ -93,7 +94,7 @@ def _last_skips(graph: ir.Graph) -> list[ir.Node]:
     skips = _skips(graph)
     if not skips:
         _refuse("it has no skip connections, as a UNet has")
-    for position, (skip, earlier) in enumerate(zip(skips, skips[1:], strict=False), start=1):
+    for position, (skip, earlier) in enumerate(itertools.pairwise(skips), start=1):
         if any(node.op_type in _ENLARGE for node in _needed_for(_hidden(skip), without=earlier.outputs[0])):
             return skips[:position]
     return skips

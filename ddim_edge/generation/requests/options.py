@@ -7,12 +7,13 @@ from typing import Any
 from ...bundle.bundle import Bundle
 from ...config import whole_number
 from ...diffusion.guidance import guided_timesteps
-from ...diffusion.samplers import SamplerConfig, schedule_of
+from ...diffusion.samplers import SamplerConfig
 from ...diffusion.samplers.table import samplers_with
 from ...diffusion.step_cache import StepCache
 from ...errors import ConfigError, shown
 from ...version import __version__
 from .control_images import check_controls, control_scales, with_controls
+from .fitted_sampler import check_timesteps, fitted_sampler
 from .option_table import Options
 from .origin import Origin
 from .other_names import OTHER_NAMES, right_name
@@ -41,6 +42,8 @@ def request_of(bundle: Bundle, options: Options) -> Request:
     tiling = given.pop("vae_tiling", None)
     _name_cache(given)
     config = _sampler(bundle, given.pop("sampler", None), given.pop("eta", None))
+    sizes = given.get("height", bundle.defaults.height), given.get("width", bundle.defaults.width)
+    config = fitted_sampler(bundle, config, *sizes)
     images, scale = given.pop("control_images", None), given.pop("control_scale", None)
     defaults = {
         "num_images": _default_count(labels or prompts, origin),
@@ -78,7 +81,7 @@ def _name_cache(given: dict[str, Any]) -> None:
 
 def check_request(bundle: Bundle, request: Request) -> None:
     """Raise ConfigError for a request that the model does not support."""
-    schedule_of(request.sampler, request.num_steps, request.strength)
+    check_timesteps(bundle, request)
     guided_timesteps(request.sampler, request.guidance_interval)
     check_cache(bundle, request)
     if request.origin is not None:

@@ -8,7 +8,7 @@ from numbers import Real
 from typing import Any, Self, cast, get_args
 
 from ...bundle.json_files import MAX_SIDE
-from ...config import number, whole_number
+from ...config import RealTimeConfig, number, whole_number
 from ...config.diffusers_names import unknown_value
 from ...diffusion.noise import NoiseKind
 from ...diffusion.samplers import SAMPLERS, SamplerConfig, changed_options
@@ -16,7 +16,7 @@ from ...diffusion.step_cache import StepCache
 from ...errors import ConfigError, choose_from, shown
 from ...text import Prompt
 from .origin import Origin, check_same_origin
-from .recipe import MAX_IMAGES, check_recipe
+from .recipe import MAX_IMAGES, REAL_TIMESTEPS, check_recipe
 
 DEFAULT_BATCH_SIZE = 16
 
@@ -174,6 +174,9 @@ class Request:
         if self.origin is not None:
             values["origin"] = self.origin.to_json()
         sampler = {"name": self.sampler.name, **changed_options(self.sampler)}
+        if isinstance(self.sampler, RealTimeConfig):  # the recipe's version says it
+            sampler.pop("whole_timesteps", None)
+            values |= {} if self.sampler.whole_timesteps else {"recipe_version": REAL_TIMESTEPS}
         return {**values, "labels": list(self.labels), "sampler": sampler}
 
     @classmethod
@@ -183,6 +186,8 @@ class Request:
         try:
             plain = {name: values[name] for name in _ALWAYS_IN_RECIPES}
             labels, sampler = tuple(values["labels"]), sampler_from_json(**values["sampler"])
+            if isinstance(sampler, RealTimeConfig) and values.get("recipe_version", 1) < REAL_TIMESTEPS:
+                sampler = sampler.replace(whole_timesteps=True)
         except (KeyError, TypeError) as error:
             raise ConfigError(f"the recipe is incomplete or of another version: {error}") from None
         check_same_origin(values.get("origin", {}), origin)
