@@ -167,9 +167,16 @@ def test_a_job_that_becomes_guided_at_a_cached_call_makes_it_whole(engine: ddim_
     np.testing.assert_allclose(job.result(), alone(kind), rtol=1e-4, atol=1e-5)
 
 
+@pytest.fixture(scope="module")
+def fractions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle that takes any real number as a timestep."""
+    return write_deep_bundle(tmp_path_factory.mktemp("fractions") / "bundle", float_timestep=True)
+
+
 @pytest.mark.parametrize("sampler", sorted(SAMPLERS))
-def test_it_composes_with_every_sampler(engine: ddim_edge.Engine, sampler: str) -> None:
+def test_it_composes_with_every_sampler(fractions: Path, sampler: str) -> None:
     """Also with PNDM's, whose warm-up makes several calls a step: each of them is a call of the cache."""
+    engine = ddim_edge.Engine(_denoiser(fractions))
     kind = Kind(num_steps=8, every=3, sampler=sampler, label=1, scale=1.5)
     job = kind.job()
     np.testing.assert_allclose(_result(engine, job), alone(kind), rtol=1e-3, atol=1e-4)

@@ -52,11 +52,15 @@ def shallow_prediction(sample: Array, timestep: int, features: Array) -> Array:
 
 
 def deep_model(*, shallow: bool, channels: str = "1", size: int = 8, batch: int | str = "batch", **options: Any) -> Any:
-    """The whole network's graph, or the shallow one. ``half``: in fp16. ``scalar_timestep``: one for all rows."""
+    """The whole network's graph, or the shallow one.
+
+    ``half``: in fp16. ``scalar_timestep``: one for all rows. ``float_timestep``: it may be a fraction.
+    """
     element, to = ("float16", 10) if options.get("half") else ("float", 1)
     shape = f"{element}[{batch}, {channels}, {size}, {size}]"
     kept = f"{element}[{batch}, 2, {size}, {size}] deep_features"
-    time = "int64 timestep" if options.get("scalar_timestep") else f"int64[{batch}] timestep"
+    number = "float" if options.get("float_timestep") else "int64"
+    time = f"{number} timestep" if options.get("scalar_timestep") else f"{number}[{batch}] timestep"
     inputs = [f"{shape} sample", time, *([kept] if shallow else [f"int64[{batch}] class_labels"])]
     lines = ["x = Cast<to=1>(sample)"]
     lines += ["deep = Cast<to=1>(deep_features)"] if shallow else _FEATURES
