@@ -6,11 +6,11 @@ import click
 
 from ..generation.pipeline import Pipeline
 from ..generation.requests.request import Request
+from ..generation.requests.step_cache import network_calls
 from ..generation.warmup import warm_up, warm_up_calls
 from .folder_output import FolderOutput
 from .output import FileOutput
 from .progress import image_bar, step_bar
-from .report import network_calls
 
 
 def make_images(

@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ddim_edge
-from ddim_edge.diffusion.guidance import guide
+from ddim_edge.diffusion.guidance import TimeInterval, guide
 from ddim_edge.diffusion.noise import noise_stream
 from ddim_edge.diffusion.samplers import SAMPLERS, schedule_of
 from ddim_edge.diffusion.step_cache import CallPlan, StepCache, whole_calls
@@ -35,7 +35,7 @@ class Kind:
     scale: float = 1.0
     label: int = 0
     seed: int = 0
-    guided: range | None = None
+    guided: TimeInterval | None = None
     sampler: str = "ddim"
 
     def started(self) -> tuple[ddim_edge.Sampler, int]:
@@ -160,7 +160,7 @@ def test_the_memory_of_features_is_free_before_new_ones_are_made(
 
 
 def test_a_job_that_becomes_guided_at_a_cached_call_makes_it_whole(engine: ddim_edge.Engine) -> None:
-    kind = Kind(num_steps=8, every=4, scale=2.0, guided=range(200, 700))  # timesteps 875, 750, 625 … 0
+    kind = Kind(num_steps=8, every=4, scale=2.0, guided=TimeInterval(200, 699))  # timesteps 875, 750, 625 … 0
     job = kind.job()
     engine.add(job)
     assert list(_steps(engine)) == [(1, 0), (0, 1), (2, 0), (0, 2), (2, 0), (0, 2), (0, 1), (0, 1)]

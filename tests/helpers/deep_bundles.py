@@ -43,7 +43,7 @@ def deep_features(sample: Array, label: int) -> Array:
     return np.concatenate([np.tanh(np.float32(0.7) * sample + e), e - np.float32(0.3) * sample], axis=1)
 
 
-def shallow_prediction(sample: Array, timestep: int, features: Array) -> Array:
+def shallow_prediction(sample: Array, timestep: float, features: Array) -> Array:
     """What both networks predict of a row with these features."""
     shares = np.array([0.4, 0.2], np.float32).reshape(1, 2, 1, 1)
     part = (features * shares).sum(axis=1, keepdims=True)
