@@ -60,7 +60,7 @@ def test_what_does_not_use_it_neither_opens_the_shallow_graph_nor_asks_for_featu
     session = pipeline.denoiser.session = CountingSession(deep_bundle / "unet" / "model.onnx")
     monkeypatch.setattr(pipeline.denoiser, "prepare_shallow", lambda: pytest.fail("the shallow graph was opened"))
     monkeypatch.setattr(session, "run_and_keep", _only(["out_sample"], session))
-    for cache in (None, "off", "deep:1"):
+    for cache in (None, "off", "deep:1", "forecast:2"):
         pipeline.generate(**OPTIONS, cache=cache)
     assert session.calls
 
@@ -76,7 +76,7 @@ def _only(outputs: list[str], session: CountingSession) -> Any:
 
 
 def test_requests_with_and_without_it_share_calls_and_end_as_alone(pipeline: Pipeline) -> None:
-    caches = ["off", "deep:2", "deep:3", "deep:1", "deep:8"]
+    caches = ["off", "deep:2", "deep:3", "forecast:2", "deep:8"]
     requests = [
         pipeline.request(**OPTIONS | {"num_images": 2, "seed": at}, cache=cache) for at, cache in enumerate(caches)
     ]

@@ -33,6 +33,8 @@ class Kind:
     rescale: float
     interval: tuple[float, float] | None
     masked: bool
+    cache: str | None
+    threshold: float | None
 
     def request(self) -> Request:
         mask = np.zeros((1, 1, 8, 8), bool)
@@ -47,6 +49,8 @@ class Kind:
             guidance_rescale=self.rescale if self.scale != 1 else 0.0,
             guidance_interval=self.interval if self.scale != 1 else None,
             sampler=SAMPLERS[self.sampler](),
+            cache=self.cache,
+            cache_threshold=self.threshold if self.cache else None,
             origin=Origin(image=picture, mask=mask) if self.masked else None,
         )
 
@@ -61,6 +65,8 @@ KINDS = st.builds(
     rescale=st.sampled_from([0.0, 0.7]),
     interval=st.sampled_from([None, (0.5, 3.0)]),
     masked=st.booleans(),
+    cache=st.sampled_from([None, "forecast:2", "forecast:4"]),
+    threshold=st.sampled_from([None, 0.3]),
 )
 
 

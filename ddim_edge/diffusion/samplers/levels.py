@@ -15,6 +15,9 @@ from ..schedule import first_step, nonzero_alpha_bars, select_timesteps
 from ..spacings import spaced
 from .run_levels import Run, levels_of
 
+ROUNDING = 1e-3
+"""Added to a position before it is rounded down: for the last timestep, 999, float32 can give 998.9999. In diffusers
+it does so for a cosine's levels, and not for the others."""
 SHORTEST_STEP = 1e-6
 """The shortest step in λ, half the log-SNR: the weights of order 2 divide by its length."""
 
@@ -70,6 +73,8 @@ def _timesteps(config: OdeSolverConfig, num_steps: int) -> NDArray[np.int64]:
 
 def _whole_timesteps(config: OdeSolverConfig, positions: Floats) -> NDArray[np.int64]:
     """As in diffusers, which rounds the timesteps of Karras and lu levels, and rounds those of others down."""
-    cosine = config.truncates_cosine_timesteps and config.beta_schedule == "squared_cosine"
-    truncates = cosine or config.sigma_spacing in ("exponential", "beta")
-    return (positions if truncates else positions.round()).astype(np.int64)
+    cosine = config.beta_schedule == "squared_cosine"
+    if config.sigma_spacing in ("karras", "lu") and not (cosine and config.truncates_cosine_timesteps):
+        return positions.round().astype(np.int64)
+    missed = cosine and config.sigma_spacing != "lu"
+    return (positions if missed else positions + ROUNDING).astype(np.int64)

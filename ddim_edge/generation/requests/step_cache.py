@@ -1,8 +1,8 @@
 """A request's step cache: which of its network calls are whole, how many it makes, and whether it can be."""
 
-from ...arrays import Floats
 from ...bundle.bundle import Bundle
 from ...diffusion.guidance import guided_timesteps
+from ...diffusion.levels import Levels
 from ...diffusion.samplers import schedule_of
 from ...diffusion.step_cache import CallPlan, starts_of, whole_calls
 from ...errors import ConfigError
@@ -17,8 +17,8 @@ def call_plan(request: Request) -> CallPlan | None:
     return CallPlan(cache, sampler_calls(request), _starts(request))
 
 
-def call_levels(request: Request) -> Floats:
-    """ᾱ of the sample at each call of one image, float64 (S,)."""
+def call_levels(request: Request) -> Levels:
+    """The noise level of the sample at each call of one image."""
     return schedule_of(request.sampler, request.num_steps, request.strength).levels
 
 

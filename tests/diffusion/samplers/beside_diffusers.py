@@ -51,6 +51,8 @@ class Case:
     """More arguments of their set_timesteps."""
     ours: dict[str, Any] = field(default_factory=dict)
     """Our options that stand for an argument of theirs, not for a key of the file."""
+    own_table: bool = False
+    """Leave theirs its float32 table, where which timestep a level gets depends on its last digit."""
     least: int = 1
     """How many comparisons there must be: points that are refused here are left out."""
 
@@ -64,7 +66,8 @@ def drawn(case: Case) -> list[dict[str, Any]]:
 
 def _with_flags(options: dict[str, Any]) -> dict[str, Any]:
     """``spacing``, flags that exclude each other, as these flags."""
-    return {**options, **dict.fromkeys(options.pop("spacing", ()), True)}
+    flags = dict.fromkeys(options.pop("spacing", ()), True)
+    return {**options, **flags}
 
 
 def network(sample: Sample, timestep: float) -> Sample:
@@ -77,7 +80,7 @@ def both(case: Case, options: dict[str, Any]) -> tuple[ddim_edge.SamplerConfig, 
     """Our config, and their scheduler with our float64 table: theirs has three digits of 1-ᾱ where ᾱ is near 1."""
     config = ddim_edge.sampler_config({"_class_name": case.name, **options})
     theirs = getattr(diffusers, case.name).from_config(options)
-    if hasattr(theirs, "alphas_cumprod"):
+    if hasattr(theirs, "alphas_cumprod") and not case.own_table:
         table = alpha_bars(config)  # type: ignore[arg-type]  # only a sampler of betas has this attribute
         if options.get("rescale_betas_zero_snr"):
             table[-1] = NEARLY_ZERO

@@ -45,8 +45,32 @@ def _trailing(options: dict[str, Any], num_steps: int) -> dict[str, Any]:
     return {**_mu(options, num_steps), "sigmas": np.linspace(1, 1 / num_steps, num_steps)}
 
 
+_ODE: dict[str, tuple[Any, ...]] = {
+    **_BETAS,
+    "lower_order_final": (True, False),
+    "final_sigmas_type": ("zero", "sigma_min"),
+}
+
 CASES = (
-    Case("EulerDiscreteScheduler", _BETAS | _SIGMAS, 2e-5, "float32", least=60),
+    Case("EulerDiscreteScheduler", _BETAS | _SIGMAS, 2e-5, "float32", points=16, least=40),
+    Case(
+        "DPMSolverMultistepScheduler",
+        _ODE | {"spacing": (*_SPACINGS[2:], ("use_lu_lambdas",))},
+        1e-3,
+        "their levels are float32, and 1-ᾱ of it has three digits where ᾱ is near 1",
+        own_table=True,
+        points=16,
+        least=40,
+    ),
+    Case(
+        "UniPCMultistepScheduler",
+        _ODE | {"spacing": _SPACINGS[2:]},
+        1e-3,
+        "their levels are float32, and 1-ᾱ of it has three digits where ᾱ is near 1",
+        own_table=True,
+        points=16,
+        least=20,
+    ),
     Case(
         "FlowMatchEulerDiscreteScheduler",
         _FLOW | {"stochastic_sampling": (False, True)},
@@ -56,7 +80,8 @@ CASES = (
         set_timesteps=_mu,
         ours={"image_seq_len": 1024},
         steps=(2, 4, 9),
-        least=75,
+        points=16,
+        least=48,
     ),
     Case(
         "FlowMatchEulerDiscreteScheduler",
@@ -83,7 +108,8 @@ CASES = (
         2e-5,
         "float32",
         steps=(2, 4, 9),
-        least=75,
+        points=12,
+        least=36,
     ),
 )
 
