@@ -30,7 +30,7 @@ def _count_skips(block: torch.nn.Module) -> int:
 
     The first one of a block always does.
     """
-    resnets = list(block.get_submodule("resnets"))
+    resnets = list(block.get_submodule("resnets").children())
     pairs = itertools.pairwise(resnets)
     return 1 + sum(int(later.in_channels) > int(earlier.out_channels) for earlier, later in pairs)
 
