@@ -21,7 +21,7 @@ def job_of(bundle: Bundle, request: Request, index: int, components: Components 
     sampler, extra = start_sampler(request, index, stream, shape, components.vae, takes_mask=bundle.inputs.takes_mask)
     plan = call_plan(request)
     if plan is not None and plan.kind == "forecast":
-        sampler = forecast(sampler, request.sampler, call_levels(request), plan)
+        sampler, plan = forecast(sampler, request.sampler, call_levels(request), plan), None
     conditioning, unconditional = prompt_or_class_conditioning(bundle, request, index, components.text)
     controls, controls_unconditional = control_conditioning(bundle, request, index)
     guided = unconditional is not None
@@ -32,4 +32,5 @@ def job_of(bundle: Bundle, request: Request, index: int, components: Components 
         guidance_scale=request.guidance_scale,
         guidance_rescale=request.guidance_rescale,
         guided_timesteps=guided_timesteps(request.sampler, request.guidance_interval) if guided else None,
+        plan=plan,
     )

@@ -7,13 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..arrays import Array, Conditioning, Sample
+from ..bundle.layout import DEEP_FEATURES
 from ..errors import BundleError, listed
 from ..runtime.sessions.session import Feed, Session
 from ..runtime.sessions.tensors import TensorInfo
 from .batch import Batch, entries_of, features_of, kept_of
 from .conditioning_cache import ConditioningCache
 from .controlnet import RESIDUALS, ControlNets
-from .features import DEEP_FEATURES, Features, KeptRow, kept_rows, stacked
+from .features import Features, KeptRow, kept_rows, stacked
 from .fused_step import COEFFICIENTS, STEP_INPUTS, placeholder_step_inputs
 from .row import Row
 from .row_guidance import RowGuidance
