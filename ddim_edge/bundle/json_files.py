@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config import read_json
-from ..config.noise_schedule import MAX_TRAIN_STEPS
+from ..config.sampler_options import MAX_TRAIN_STEPS
 from ..config.schema import Check, any_of, check_json, flag, list_of, mapping_of, object_with, real, text, whole
 from ..errors import BundleError, ConfigError, shown
 from .layout import CONFIG, CONTROLNET, EXPORT_RECORD, GENERATION_CONFIG, INDEX, SCHEDULER, UNET, VAE_DECODER

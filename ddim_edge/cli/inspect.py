@@ -13,7 +13,7 @@ from ..bundle.json_files import read_optional
 from ..bundle.layout import EXPORT_RECORD, FP32_MODEL, MODEL, SHALLOW_MODEL, STEP_MODEL, UNET
 from ..bundle.read import open_bundle
 from ..bundle.verify import verify_files
-from ..config import ClipConfig, ThresholdConfig
+from ..config import ClipConfig, EdmConfig, FlowConfig, ThresholdConfig
 from ..diffusion.samplers import SamplerConfig, changed_options
 from ..errors import ConfigError
 from ..generation.requests.options import default_guidance
@@ -199,14 +199,30 @@ def _guidance(bundle: Bundle) -> str:
 
 def _scheduler_lines(config: SamplerConfig, num_steps: int) -> list[str]:
     """The lines about the scheduler: what each option means."""
-    predicts = {"noise": "the noise ε", "angular_velocity": "the velocity v", "sample": "the clean image x_0"}
-    betas = "given one by one" if config.trained_betas else config.beta_schedule.replace("_", " ")
+    predicts = {
+        "noise": "the noise ε",
+        "angular_velocity": "the velocity v",
+        "sample": "the clean image x_0",
+        "flow": "the velocity ε - x_0 of flow matching",
+        "edm": "EDM's F",
+    }
     return [
         f"scheduler {config.name}: the network predicts {predicts[config.prediction_type]}",
-        f"  trained on {config.num_train_steps} timesteps, betas {betas}, visited in {config.timestep_spacing} spacing",
+        f"  trained on {config.num_train_steps} timesteps, {_levels(config)}",
         f"  usually {num_steps} steps, {_stochasticity(config)}, x_0 {_clipping(config)}",
         f"  differs from the defaults in: {json.dumps(changed_options(config))}",
     ]
+
+
+def _levels(config: SamplerConfig) -> str:
+    """What its noise levels come from, and how a run visits them."""
+    if isinstance(config, EdmConfig):
+        return f"noise levels σ from {config.sigma_min:g} to {config.sigma_max:g} in {config.sigma_schedule} spacing"
+    if isinstance(config, FlowConfig):
+        shift = "of the image's size" if config.use_dynamic_shifting else f"{config.shift:g}"
+        return f"shift {shift}, visited in {config.timestep_spacing} spacing"
+    betas = "given one by one" if config.trained_betas else config.beta_schedule.replace("_", " ")
+    return f"betas {betas}, visited in {config.timestep_spacing} spacing"
 
 
 def _stochasticity(config: SamplerConfig) -> str:

@@ -1,11 +1,12 @@
 """Batch: the network's inputs for rows that come back step after step."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..arrays import Array, Conditioning, Sample
+from ..errors import BundleError
 from .conditioning_cache import ConditioningCache
 from .features import Features, KeptRow
 from .row import EXTRA_CHANNELS, Row
@@ -49,6 +50,8 @@ class Batch:
     Only samples and timesteps change from step to step. They are written into the same arrays, which the session then
     checks only once. No caller gets these arrays: nothing that was returned is written to.
 
+    ``timestep_type``: that of the graph's timestep. A fraction where it is whole numbers raises BundleError.
+
     Attributes:
         entries: what is predicted, and padding.
         shape: that of one row's sample, (1, C, H, W).
@@ -56,7 +59,12 @@ class Batch:
     """
 
     def __init__(
-        self, rows: Sequence[Row], entries: Sequence[Entry], names: Sequence[str], cache: ConditioningCache
+        self,
+        rows: Sequence[Row],
+        entries: Sequence[Entry],
+        names: Sequence[str],
+        cache: ConditioningCache,
+        timestep_type: np.dtype[Any],
     ) -> None:
         self.entries = entries
         nothing = np.empty(0, np.float32)
@@ -64,7 +72,7 @@ class Batch:
         self.shape = rows[0].sample.shape
         samples = _samples(entries, self.shape)
         self._slots = [(at, samples[at : at + 1, : self.shape[1]], entry.row) for at, entry in enumerate(entries)]
-        self._timesteps = np.empty(len(entries), np.int64)
+        self._timesteps, self._whole = np.empty(len(entries), timestep_type), timestep_type.kind in "iu"
         conditioning = {name: cache.batch(name, [entry.conditioning[name] for entry in entries]) for name in names}
         self.feeds: Mapping[str, Array] = {"sample": samples, "timestep": self._timesteps, **conditioning}
 
@@ -78,12 +86,17 @@ class Batch:
         """Write the samples and timesteps of ``rows``."""
         for at, place, row in self._slots:
             place[:] = rows[row].sample
-            self._timesteps[at] = rows[row].timestep
+            self._fill_timestep(at, rows[row].timestep)
 
     def fill_timesteps(self, rows: Sequence[Row]) -> None:
         """Write the timesteps of ``rows`` alone."""
         for at, _, row in self._slots:
-            self._timesteps[at] = rows[row].timestep
+            self._fill_timestep(at, rows[row].timestep)
+
+    def _fill_timestep(self, at: int, timestep: float) -> None:
+        if self._whole and timestep != int(timestep):
+            raise BundleError(f"the network takes whole timesteps alone, and was given {timestep:.6g}: export it again")
+        self._timesteps[at] = timestep
 
 
 def _samples(entries: Sequence[Entry], shape: tuple[int, ...]) -> Sample:

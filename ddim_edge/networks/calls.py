@@ -2,18 +2,19 @@
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..arrays import Array, Conditioning, Sample
+from ..bundle.layout import DEEP_FEATURES
 from ..errors import BundleError, listed
 from ..runtime.sessions.session import Feed, Session
 from ..runtime.sessions.tensors import TensorInfo
 from .batch import Batch, entries_of, features_of, kept_of
 from .conditioning_cache import ConditioningCache
 from .controlnet import RESIDUALS, ControlNets
-from .features import DEEP_FEATURES, Features, KeptRow, kept_rows, stacked
+from .features import Features, KeptRow, kept_rows, stacked
 from .fused_step import COEFFICIENTS, STEP_INPUTS, placeholder_step_inputs
 from .row import Row
 from .row_guidance import RowGuidance
@@ -159,9 +160,15 @@ class NetworkCalls:
         parts = [slice(first, min(first + limit, len(entries))) for first in range(0, len(entries), limit)]
         size = parts[-1].stop - parts[-1].start
         padding = self.padded_count(size) - size
-        batch = Batch(rows, entries + entries[-1:] * padding, self.conditioning_names, self.conditioning_cache)
+        padded = entries + entries[-1:] * padding
+        batch = Batch(rows, padded, self.conditioning_names, self.conditioning_cache, self.timestep_type)
         calls = [self._call(batch, part) for part in parts]
         return _Prepared(batch, calls, RowGuidance(rows), self.session.inputs, most_rows)
+
+    @property
+    def timestep_type(self) -> np.dtype[Any]:
+        """Not cached: if fp16 fails, the session changes to another graph."""
+        return self.session.inputs["timestep"].dtype
 
     def _call(self, batch: Batch, part: slice) -> _Call:
         padded = slice(part.start, part.start + self.padded_count(part.stop - part.start))

@@ -84,13 +84,13 @@ class Denoiser:
         can compute those of all of them; predictions until an fp16 image has been completed: steps stay on the device,
         where fp16 is not checked.
         """
-        shallow = [row for row in rows if row.features is not None]
+        shallow = [row for row in rows if row.is_shallow]
         if not shallow:
             return self._run_whole(rows)
-        whole = [row for row in rows if row.features is None]
+        whole = [row for row in rows if not row.is_shallow]
         answers = iter(self._run_whole(whole) if whole else ())
         shallow_answers = iter(self._run_shallow(shallow))
-        return [next(answers if row.features is None else shallow_answers) for row in rows]
+        return [next(shallow_answers if row.is_shallow else answers) for row in rows]
 
     def mark_fp16_checked(self) -> None:
         """Turn off the fp16 checks: an image has been completed."""
@@ -152,11 +152,12 @@ class Denoiser:
     def _batch_of_steps(self, rows: Sequence[Row], padding: int) -> Batch:
         """The batch of a fused step: the conditional entries and the unconditional ones are padded alike."""
         entries = [entry for part in entries_of(rows) for entry in part + part[-1:] * padding]
-        return Batch(rows, entries, self.conditioning_names, self._whole.conditioning_cache)
+        whole = self._whole
+        return Batch(rows, entries, self.conditioning_names, whole.conditioning_cache, whole.timestep_type)
 
     def _exceeds_most_rows(self, rows: Sequence[Row]) -> bool:
         """Whether the rows, two for each guided one, are too many for one call."""
-        return self.most_rows is not None and sum(1 + (row.unconditional is not None) for row in rows) > self.most_rows
+        return self.most_rows is not None and sum(row.entries for row in rows) > self.most_rows
 
 
 def _by_row(predictions: Sample) -> list[Sample]:

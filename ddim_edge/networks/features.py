@@ -12,15 +12,12 @@ import numpy as np
 from ..runtime.sessions.device_buffers import DeviceArray
 from ..runtime.sessions.session import Feed
 
-DEEP_FEATURES = "deep_features"
-"""The whole graph's output and the shallow graph's input, (B, F, H, W)."""
-
 
 class KeptRow(NamedTuple):
-    """One row, by its index, of the features that a call returned. They can be on the device."""
+    """The row at ``position`` of the features that a call returned. They can be on the device."""
 
     call: Feed
-    index: int
+    position: int
 
     @property
     def nbytes(self) -> int:
@@ -60,10 +57,11 @@ def stacked(rows: Sequence[KeptRow], count: int) -> Feed:
     It is not copied where the rows are neighbours in the array of one call, as those of images that run together are.
     """
     call, first = rows[0]
-    are_neighbours = all(row.call is call and row.index == first + at for at, row in enumerate(rows))
-    if are_neighbours and count == len(call):
-        return call
-    if are_neighbours and first + count <= len(call) and not isinstance(call, DeviceArray):
-        return call[first : first + count]
-    arrays = [np.asarray(row.call)[row.index : row.index + 1] for row in rows]
+    end = first + count
+    if end <= len(call) and all(row.call is call and row.position == first + at for at, row in enumerate(rows)):
+        if count == len(call):
+            return call
+        if not isinstance(call, DeviceArray):
+            return call[first:end]
+    arrays = [np.asarray(row.call)[row.position : row.position + 1] for row in rows]
     return np.concatenate([*arrays, *arrays[-1:] * (count - len(rows))])

@@ -1,8 +1,8 @@
 """README.md and docs/: what a reader copies runs as it stands, in its order, in a fresh folder for each document.
 
-Smaller: numbers of steps and of images, and one size. ``pip install`` is left out here: tests/first_hour
-installs what README.md says, and tests/packaging reads every such line. tests/docs_site/test_blocks.py says who runs
-the blocks that are marked.
+Smaller: numbers of steps and of images, and one size. Environments and ``pip install`` are left out: tests/first_hour
+makes and installs what README.md says, and tests/packaging reads every such line. tests/docs_site/test_blocks.py says
+who runs the blocks that are marked.
 """
 
 import contextlib
@@ -83,7 +83,7 @@ class Reader:
 
     def _line(self, line: str) -> None:
         words = shlex.split(line, comments=True)
-        if words[:2] == ["pip", "install"]:
+        if words[:2] == ["pip", "install"] or words[:3] == ["python3", "-m", "venv"]:
             return
         if words[:2] == ["ddim-edge", "serve"]:
             self._serve(words[1:])
