@@ -91,7 +91,7 @@ def test_every_row_is_predicted_from_its_own_features(
             label = kinds[at][0]
             found = prediction_of(answer)
             np.testing.assert_allclose(
-                found, wanted(row, label, by_hand[at] if row.is_shallow else None), rtol=1e-5, atol=1e-5
+                found, wanted(row, label, by_hand[at] if row.features else None), rtol=1e-5, atol=1e-5
             )
             assert isinstance(answer, Kept) == row.keeps_features
             if isinstance(answer, Kept):

@@ -60,9 +60,7 @@ def test_the_branches_of_a_last_block_of_two_resnets() -> None:
         assert names(model.graph.inputs)[-1] == "deep_features"
         sizes.append(count_parameters(model) / whole)
     assert sizes[0] < sizes[1] < 0.3
-    with pytest.raises(
-        ConfigError, match=r"branch 2 must be from 0 to 1 for this unet, whose last up block has 2 r"
-    ):
+    with pytest.raises(ConfigError, match=r"branch 2 must be from 0 to 1 for this unet, whose last up block has 2 r"):
         add_deep_features(bundled("emoji"), 2)
 
 
