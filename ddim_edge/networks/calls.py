@@ -197,7 +197,8 @@ class NetworkCalls:
         else:
             results = {**self.session.run(given, self._outputs)}
         seconds = time.perf_counter() - began
-        self._check_shape(results[self.output].shape, call)
+        if results[self.output].shape != call.shape:
+            raise self._wrong_shape(results[self.output].shape, call)
         on_call(call.rows, seconds)
         return results
 
@@ -207,12 +208,11 @@ class NetworkCalls:
             predictions = predictions[: call.rows]
         return predictions if predictions.dtype == _FLOAT32 else predictions.astype(np.float32)
 
-    def _check_shape(self, shape: tuple[int, ...], call: _Call) -> None:
-        if shape != call.shape:
-            raise BundleError(
-                f"{self.session.name} returns the shape {shape} for samples of {call.shape}: "
-                "a network that also predicts a variance, or is not a denoiser, is not supported"
-            )
+    def _wrong_shape(self, shape: tuple[int, ...], call: _Call) -> BundleError:
+        return BundleError(
+            f"{self.session.name} returns the shape {shape} for samples of {call.shape}: "
+            "a network that also predicts a variance, or is not a denoiser, is not supported"
+        )
 
 
 def _check_inputs(session: Session) -> None:

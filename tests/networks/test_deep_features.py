@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -15,8 +16,9 @@ from ddim_edge.networks.denoiser import Answer, Denoiser, Kept
 from ddim_edge.networks.features import Features, KeptRow, kept_rows, stacked
 from ddim_edge.networks.row import Row
 from ddim_edge.runtime.sessions.device_buffers import DeviceArray
+from ddim_edge.runtime.sessions.fp16_check import PrecisionWarning
 from ddim_edge.runtime.sessions.session import Session
-from tests.helpers.deep_bundles import deep_features, shallow_prediction, write_deep_bundle
+from tests.helpers.deep_bundles import deep_features, deep_model, shallow_prediction, write_deep_bundle
 from tests.helpers.tiny_bundles import NULL_CLASS, Array, tiny_model
 
 LABELS = [{"class_labels": np.array([label])} for label in range(3)]
@@ -188,7 +190,10 @@ def test_a_shallow_graph_of_another_network_is_refused(new_bundle: Callable[...,
 
 
 def test_fp16_is_checked_in_both_graphs(tmp_path: Path) -> None:
-    denoiser = denoiser_of(write_deep_bundle(tmp_path / "half", half=True))
+    """The fp32 form of the whole network is none of the shallow graph's."""
+    folder = write_deep_bundle(tmp_path / "half", half=True)
+    onnx.save_model(deep_model(shallow=False), folder / "unet" / "model.fp32.onnx")
+    denoiser = denoiser_of(folder)
     kept = features_of(denoiser.predict_or_step(whole_rows(1)))[0]
     assert kept.conditional.call.dtype == np.float16
     shallow = whole_rows(1, keeping=0)[0]._replace(features=kept, unconditional=None)
@@ -199,3 +204,16 @@ def test_fp16_is_checked_in_both_graphs(tmp_path: Path) -> None:
     denoiser.mark_fp16_checked()
     assert not denoiser.session.needs_fp16_check
     assert not np.isfinite(prediction_of(denoiser.predict_or_step([shallow._replace(features=endless)])[0])).any()
+
+
+def test_where_fp16_fails_the_whole_calls_keep_the_features_of_the_fp32_form(tmp_path: Path) -> None:
+    folder = write_deep_bundle(tmp_path / "half", half=True)
+    onnx.save_model(deep_model(shallow=False), folder / "unet" / "model.fp32.onnx")
+    denoiser, row = denoiser_of(folder), whole_rows(1)[0]
+    with np.errstate(over="ignore"), pytest.warns(PrecisionWarning, match="unet returned NaN or infinity in fp16"):
+        kept = features_of(denoiser.predict_or_step([row._replace(sample=row.sample + np.float32(1e6))]))[0]
+    assert kept.conditional.call.dtype == np.float32
+    kept = features_of(denoiser.predict_or_step([row]))[0]
+    found = prediction_of(denoiser.predict_or_step([row._replace(features=kept, keeps_features=False)])[0])
+    by_hand = deep_features(row.sample, 0), deep_features(row.sample, NULL_CLASS)
+    np.testing.assert_allclose(found, wanted(row, 0, by_hand), atol=2e-2)
