@@ -14,7 +14,7 @@ from ..runtime.sessions.tensors import TensorInfo
 from .batch import Batch, entries_of, features_of, kept_of
 from .conditioning_cache import ConditioningCache
 from .controlnet import RESIDUALS, ControlNets
-from .features import Features, KeptRow, kept_rows, stacked
+from .features import Features, FeatureStack, KeptRow, kept_rows
 from .fused_step import COEFFICIENTS, STEP_INPUTS, placeholder_step_inputs
 from .row import Row
 from .row_guidance import RowGuidance
@@ -75,6 +75,7 @@ class NetworkCalls:
         self._fixed_batch = _fixed_batch(session)
         self.conditioning_cache = ConditioningCache()
         self._prepared: _Prepared | None = None
+        self._features = FeatureStack()
 
     def predict(self, rows: Sequence[Row], most_rows: int | None, on_call: OnCall) -> Sample:
         """The guided predictions of ``rows``, float32 (B, C, H, W); runs B rows, plus one for each guided row.
@@ -182,7 +183,7 @@ class NetworkCalls:
     def _run(self, call: _Call, kept: Sequence[KeptRow], on_call: OnCall) -> Sample:
         feeds: Mapping[str, Feed] = call.feeds
         if kept:
-            feeds = {**feeds, DEEP_FEATURES: stacked(kept[call.part], call.shape[0])}
+            feeds = {**feeds, DEEP_FEATURES: self._features.joined(kept[call.part], call.shape[0])}
         return self._predictions(call, self._results(call, feeds, on_call))
 
     def _results(
