@@ -50,7 +50,7 @@ def names(values: Any) -> list[str]:
 def test_the_branches_of_a_last_block_of_two_resnets() -> None:
     sizes = []
     for branch in (0, 1):
-        model = bundled("emoji")
+        model = bundled("fashion-mnist")
         whole = count_parameters(model)
         add_deep_features(model, branch)
         assert names(model.graph.outputs) == ["out_sample", "deep_features"]
@@ -61,7 +61,7 @@ def test_the_branches_of_a_last_block_of_two_resnets() -> None:
         sizes.append(count_parameters(model) / whole)
     assert sizes[0] < sizes[1] < 0.3
     with pytest.raises(ConfigError, match=r"branch 2 must be from 0 to 1 for this unet, whose last up block has 2 r"):
-        add_deep_features(bundled("emoji"), 2)
+        add_deep_features(bundled("fashion-mnist"), 2)
 
 
 def test_no_shape_is_taken_from_a_block_that_is_left_out() -> None:
