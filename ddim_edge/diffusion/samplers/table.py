@@ -12,7 +12,9 @@ from ...config.diffusers_names import FLOW_MATCHING, NotBuiltError, unknown_valu
 from ...errors import ConfigError
 from .ddim import DdimConfig, DdimSchedule, ddim
 from .ddpm import DdpmConfig, DdpmSchedule, ddpm
-from .dpmpp import DpmppConfig, DpmppSchedule, dpmpp_2m
+from .deis import DeisConfig, deis_schedule
+from .dpmpp import DpmppConfig, EdmDpmppConfig, dpmpp_schedule
+from .dpmpp_2s import DpmppSinglestepConfig, dpmpp_2s_schedule
 from .edm_euler import EdmEulerConfig, edm_first_sample
 from .euler import EulerAncestralConfig, EulerConfig, EulerSchedule, ancestral_schedule, euler
 from .euler import first_sample as euler_first_sample
@@ -20,6 +22,7 @@ from .flow_euler import FlowEulerConfig, flow_euler_schedule
 from .lcm import LcmConfig, LcmSchedule, lcm
 from .pndm import PndmConfig, PndmSchedule, pndm
 from .query import NoiseSource, Sampler, Schedule
+from .solver import solve
 from .unipc import UnipcConfig, UnipcSchedule, unipc
 
 SamplerConfig = (
@@ -31,8 +34,11 @@ SamplerConfig = (
     | EulerAncestralConfig
     | DpmppConfig
     | UnipcConfig
+    | DpmppSinglestepConfig
+    | DeisConfig
     | FlowEulerConfig
     | EdmEulerConfig
+    | EdmDpmppConfig
 )
 
 
@@ -60,10 +66,13 @@ ROWS = (
     SamplerRow(LcmConfig, LcmSchedule, lcm),
     SamplerRow(EulerConfig, EulerSchedule, euler, euler_first_sample),
     SamplerRow(EulerAncestralConfig, ancestral_schedule, euler, euler_first_sample),
-    SamplerRow(DpmppConfig, DpmppSchedule, dpmpp_2m),
+    SamplerRow(DpmppConfig, dpmpp_schedule, solve),
     SamplerRow(UnipcConfig, UnipcSchedule, unipc),
+    SamplerRow(DpmppSinglestepConfig, dpmpp_2s_schedule, solve),
+    SamplerRow(DeisConfig, deis_schedule, solve),
     SamplerRow(FlowEulerConfig, flow_euler_schedule, euler),
     SamplerRow(EdmEulerConfig, EulerSchedule, euler, edm_first_sample),
+    SamplerRow(EdmDpmppConfig, dpmpp_schedule, solve, edm_first_sample),
 )
 
 SAMPLERS: Mapping[str, type[SamplerConfig]] = {row.config.name: row.config for row in ROWS}
