@@ -50,7 +50,8 @@ def _flow_levels(config: FlowConfig, num_steps: int) -> Run:
     else:
         # diffusers shifts the lowest time twice: once as the end of all times, once here.
         ends = np.array([1.0, 1 / config.num_train_steps])
-        times = np.linspace(*(ends if config.use_dynamic_shifting else _shifted(config, ends)), num_steps)
+        first, last = (ends if config.use_dynamic_shifting else _shifted(config, ends)).tolist()
+        times = np.linspace(first, last, num_steps)
     times = _shifted(config, times)
     if config.shift_terminal is not None:
         times = 1 - (1 - times) * ((1 - config.shift_terminal) / (1 - times[-1]))
