@@ -132,4 +132,6 @@ def test_the_memory_of_features_is_in_the_limit(deep_bundle: Path, tiny_bundle: 
         limit._needs(pipeline.request(**OPTIONS, cache=cache), may_tile=False) for cache in ("off", "deep:2")
     )
     assert cached.base - plain.base == 5 * 2 * features_row(bundle, 8, 8)
+    with pytest.raises(ddim_edge.ConfigError, match=r"max_memory 0\.01 GB is too little for .*: it must be at least"):
+        MemoryLimit(bundle, ddim_edge.Device("cpu"), "1MB").plan(pipeline.request(**OPTIONS, cache="deep:2"))
     assert sum(cached.weights.values()) - sum(plain.weights.values()) == shallow_weights(bundle)
