@@ -19,6 +19,8 @@ DEPLOY := .venv-deploy
 TRITON := .venv-triton
 RELEASE := .venv-release
 DOCS := .venv-docs
+# Where this is set, each of the many processes that the tests start would compile our modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 # A file of tests runs in one process: they share their fixtures. Files with slow tests come first (tests/conftest.py).
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from onnxscript import ir
 
 from ddim_edge.bundle.layout import DEEP_FEATURES, FP32_MODEL, MODEL, SHALLOW_MODEL, STEP_MODEL, UNET
-from ddim_edge.errors import ConfigError, DdimEdgeError, ExportError, OutputError, shown
+from ddim_edge.errors import ConfigError, DdimEdgeError, OutputError, shown
 
 from .fuse import fuse_step
 from .graph.step_cache import add_deep_features, count_parameters, keep_shallow
@@ -27,12 +27,12 @@ def add_step_cache(unet_folder: Path, branch: int = 0) -> StepCacheCheck:
 
     ``graph/step_cache.py`` says what a branch is. Both graphs share a file of weights, if there is one; otherwise the
     few weights of shallow.onnx are inside it. The files are replaced when both are verified, shallow.onnx last.
-    ConfigError for a branch that the UNet does not have; ExportError for a graph without deep features, or where
-    shallow.onnx differs from model.onnx; OutputError where nothing can be written.
+    ConfigError for a branch that the UNet does not have, and beside model.fp32.onnx; ExportError for a graph without
+    deep features, or where shallow.onnx differs from model.onnx; OutputError where nothing can be written.
     """
     if (unet_folder / FP32_MODEL).is_file():
-        raise ExportError(
-            f"{FP32_MODEL} replaces {MODEL} where fp16 fails, and would return no deep features: remove it"
+        raise ConfigError(
+            f"{unet_folder / FP32_MODEL} replaces {MODEL} where fp16 fails, and returns no deep features: remove it"
         )
     model = load_graph(unet_folder / MODEL)
     add_deep_features(model, branch)

@@ -16,7 +16,7 @@ from ..graphs.inputs import declared_inputs
 from ..graphs.same_files import SameFiles
 from .control_config import ControlConfig
 from .defaults import Defaults
-from .layout import CLASS_INPUT, SAFETY_CHECKER, UNET, component_named, graphs_of
+from .layout import CLASS_INPUT, SAFETY_CHECKER, SHALLOW_MODEL, UNET, component_named, graphs_of
 from .unet_inputs import NO_INPUTS, UnetInputs, check_sides
 from .vae_config import VaeConfig
 
@@ -86,6 +86,11 @@ class Bundle:
     @property
     def has_safety_checker(self) -> bool:
         return SAFETY_CHECKER.is_in(self.folder)
+
+    @property
+    def has_shallow_graph(self) -> bool:
+        """Whether it was exported with --step-cache."""
+        return (self.folder / UNET.name / SHALLOW_MODEL).is_file()
 
     @property
     def conditioning_names(self) -> set[str]:

@@ -72,6 +72,8 @@ OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
             "guidance_scale",
             "guidance_rescale",
             "guidance_interval",
+            "cache",
+            "cache_threshold",
             "eta",
             "sampler_config",
             "scheduler",

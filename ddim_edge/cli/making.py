@@ -6,11 +6,11 @@ import click
 
 from ..generation.pipeline import Pipeline
 from ..generation.requests.request import Request
+from ..generation.requests.step_cache import network_calls
 from ..generation.warmup import warm_up, warm_up_calls
 from .folder_output import FolderOutput
 from .output import FileOutput
 from .progress import image_bar, step_bar
-from .report import network_calls
 
 
 def make_images(
@@ -23,7 +23,7 @@ def make_images(
         with image_bar(request.num_images, len(chunks), network_calls(request), visible=visible) as bar:
             for progress in pipeline.run(request, chunks, bar.phase):
                 destination.take(progress)
-                bar.advance()
+                bar.advance(ends_batch=progress.images is not None)
         destination.write()
     except KeyboardInterrupt:
         raise click.Abort(destination.interruption_message(request)) from None

@@ -13,6 +13,7 @@ from ..arrays import Pixels, Shape
 from ..config import whole_number
 from ..files import output_errors
 from ..generation.requests.request import Request
+from ..generation.requests.step_cache import network_calls
 from ..generation.results import Progress
 from ..images.encode import enlarged, gif_bytes, grid, grid_shape, png_bytes
 from ..images.save import check_suffix, file_bytes
@@ -20,7 +21,6 @@ from ..images.storage import check_can_write
 from ..images.whole import is_same_picture
 from .enlarging import factor_of
 from .replacing import existing, exists, write_output
-from .report import network_calls
 
 
 def free_names(model: str, file_format: str) -> Iterator[Path]:

@@ -54,16 +54,20 @@ def position(phase: str, indices: range, num_images: int, calls_made: float, cal
 class ImageBar:
     """The bar of a run that makes images in batches, each in as many network calls."""
 
-    def __init__(self, bar: Progress, total: int) -> None:
+    def __init__(self, bar: Progress, num_batches: int, calls: int) -> None:
+        total = num_batches * calls
         self._bar, self._task = bar, bar.add_task("", total=total, phase="", indices=range(0))
+        self._calls, self._of_batch = calls, 0
 
     def phase(self, name: str, indices: range) -> None:
         """Show a phase that begins."""
         self._bar.update(self._task, phase=name, indices=indices)
 
-    def advance(self) -> None:
-        """A network call was made."""
-        self._bar.advance(self._task)
+    def advance(self, *, ends_batch: bool) -> None:
+        """A network call was made. A step cache with a threshold can end a batch after fewer calls than it has."""
+        self._of_batch += 1
+        self._bar.advance(self._task, self._calls - self._of_batch + 1 if ends_batch else 1)
+        self._of_batch = 0 if ends_batch else self._of_batch
 
 
 @contextmanager
@@ -71,7 +75,7 @@ def image_bar(num_images: int, num_batches: int, calls: int, *, visible: bool) -
     """Show the progress of a run of so many images, of which so many batches are made, each in so many calls."""
     columns = (Position(num_images, calls), BarColumn(None), StepRate(), TimeRemainingColumn())
     with _shown(columns, visible=visible) as bar:
-        yield ImageBar(bar, num_batches * calls)
+        yield ImageBar(bar, num_batches, calls)
 
 
 @contextmanager

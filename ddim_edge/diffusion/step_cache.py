@@ -145,6 +145,11 @@ class CallPlan:
         self._last: Sample | None = None
 
     @property
+    def kind(self) -> Kind:
+        """What makes the prediction of a cached call."""
+        return self._cache.kind
+
+    @property
     def observes(self) -> bool:
         """Whether the predictions of whole calls decide which calls are whole."""
         return self._cache.threshold is not None
@@ -170,7 +175,10 @@ def _check(cache: StepCache, num_calls: int) -> None:
     if num_calls < 2:
         raise ConfigError(f"a cache needs at least 2 network calls, and this run makes {num_calls}: leave cache out")
     if cache.every > num_calls:
-        raise ConfigError(f"cache {cache} makes every {cache.every}th call whole, and the run has {num_calls}: lower N")
+        raise ConfigError(
+            f"cache {cache} makes one call in {cache.every} whole, and this run makes {num_calls}: take a smaller N, "
+            "or more steps"
+        )
 
 
 def _always_whole(cache: StepCache, num_calls: int, starts: Sequence[int], order: int) -> set[int]:

@@ -44,8 +44,8 @@ class Progress(NamedTuple):
         """Previews: the batch's predicted x_0 as images; the finished images once they are there."""
         if self.images is not None:
             return self.images
-        queries = [job.query for job in self.jobs if job.query is not None]
-        return self.pixels(np.concatenate([query.denoised for query in queries if query.denoised is not None]))
+        samples = [job.result() if job.query is None else job.query.denoised for job in self.jobs]
+        return self.pixels(np.concatenate([sample for sample in samples if sample is not None]))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,6 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from ..errors import ConfigError, OutputError, shown
 from ..files import open_regular, output_errors, write_file, write_new_file
@@ -108,4 +107,6 @@ def without_file_scheme(target: str) -> str:
     parts = urlsplit(target)
     if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
         raise ConfigError(f"{shown(target)} names a file of another machine: write file:///PATH with three slashes")
+    from urllib.request import url2pathname  # here, because it loads the modules of HTTP and of mail
+
     return url2pathname(parts.path)

@@ -10,6 +10,22 @@ EXTRA_CHANNELS = "extra_channels"
 """The conditioning's name of the channels that an inpainting UNet takes after those of the sample."""
 
 
+_SHALLOW_SHARE = 0.1
+"""The work of a row of the shallow graph, in whole rows: that of Stable Diffusion 1.5's UNet on a CPU."""
+
+
+class RowCount(NamedTuple):
+    """A number of rows of whole calls, and one of calls of the shallow graph."""
+
+    whole: int
+    shallow: int
+
+    @property
+    def work(self) -> float:
+        """About how much work they are, in whole rows."""
+        return self.whole + _SHALLOW_SHARE * self.shallow
+
+
 class Row(NamedTuple):
     """One image's sample, float32 (1, C, H, W), at one timestep, and how to guide its prediction."""
 

@@ -24,6 +24,7 @@ from .group_norm import separate_norms
 _ENLARGE = ("Resize", "Upsample", "ConvTranspose", "DepthToSpace")
 _RESIDUALS = ("down_block_additional_residual", "mid_block_additional_residual")
 _FLOAT, _BFLOAT = ir.DataType.FLOAT, ir.DataType.BFLOAT16
+_HALF = (ir.DataType.FLOAT16, _BFLOAT)
 
 
 def add_deep_features(model: ir.Model, branch: int) -> None:
@@ -142,11 +143,13 @@ def _check_is_cut(output: ir.Value, hidden: ir.Value) -> None:
 
 
 def _dtype_of(model: ir.Model, value: ir.Value) -> ir.DataType:
-    """A value's type. ONNX does not infer it behind operators of ONNX Runtime, which are in graphs of one type."""
+    """A value's type. ONNX does not infer it behind operators of ONNX Runtime, which are in float32 graphs alone."""
+    if not {entry.dtype for entry in model.graph.initializers.values()} & set(_HALF):
+        return _FLOAT
     inferred = model.clone()
     ir.passes.common.ShapeInferencePass()(inferred)
     values = (entry for node in inferred.graph for entry in node.outputs)
-    dtype = next(entry.dtype for entry in values if entry.name == value.name) or model.graph.outputs[0].dtype
+    dtype = next(entry.dtype for entry in values if entry.name == value.name)
     assert dtype is not None
     return dtype
 

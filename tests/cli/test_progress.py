@@ -52,7 +52,7 @@ def test_a_narrow_terminal_has_it_on_one_line(monkeypatch: pytest.MonkeyPatch) -
     with image_bar(1000, 2, 50, visible=True) as bar:
         bar.phase("steps", range(896, 960))
         for _ in range(7):
-            bar.advance()
+            bar.advance(ends_batch=False)
     assert _last_drawn(terminal).startswith("steps  images 897-960 of 1000, step 7 of 50 ")
     assert len(_last_drawn(terminal)) <= 80
 

@@ -127,7 +127,7 @@ def test_guidance_that_turns_on_or_off_is_a_start() -> None:
 def test_runs_that_cannot_be_cached() -> None:
     with pytest.raises(ConfigError, match="at least 2 network calls, and this run makes 1"):
         whole_calls(cache_of("forecast:1"), 1)
-    with pytest.raises(ConfigError, match=r"deep:6 makes every 6th call whole, and the run has 5"):
+    with pytest.raises(ConfigError, match=r"deep:6 makes one call in 6 whole, and this run makes 5"):
         whole_calls(cache_of("deep:6"), 5)
 
 

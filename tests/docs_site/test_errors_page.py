@@ -22,6 +22,13 @@ SOURCES = {path: path.read_text(encoding="utf-8") for path in (ROOT / "ddim_edge
 _CLASS = re.compile(r"^class (\w+)\((\w+)\)", re.MULTILINE)
 
 
+def _table(title: str) -> dict[str, str]:
+    """What stands before each code in the table of this title."""
+    lines = TEXT.partition(f"| `{title}` | `code` |\n| --- | --- |\n")[2].partition("\n\n")[0].splitlines()
+    cells = [line.strip("| ").split(" | ") for line in lines]
+    return {code: first for first, codes in cells for code in codes.split(", ")}
+
+
 def _kinds(base: type[DdimEdgeError]) -> Iterator[type[DdimEdgeError]]:
     yield base
     for kind in base.__subclasses__():
@@ -54,9 +61,11 @@ def test_an_error_of_the_library_has_its_exit_code_and_status(kind: type[DdimEdg
 
 @pytest.mark.parametrize("kind", _of_the_server(), ids=lambda kind: kind.__name__)
 def test_an_error_of_the_server_has_its_status_and_words(kind: type[RequestError]) -> None:
-    _, status, code, words, seconds, when, remedy = ROWS[kind.__name__]
-    assert (status, code, words) == (str(kind.status), f"`{kind.code}`", f"`{kind.kind}`")
-    assert seconds == ("computed" if issubclass(kind, QueueFull) else str(kind.retry_after or ""))
+    _, status, code, when, remedy = ROWS[kind.__name__]
+    assert (status, code) == (str(kind.status), f"`{kind.code}`")
+    assert _table("type")[code] == f"`{kind.kind}`"
+    computed = "by the length of the queue" if issubclass(kind, QueueFull) else None
+    assert _table("Retry-After").get(code) == (computed or (str(kind.retry_after) if kind.retry_after else None))
     assert when
     assert remedy
 

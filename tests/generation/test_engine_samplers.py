@@ -18,7 +18,7 @@ from ddim_edge.generation import engine
 from ddim_edge.generation.engine import Engine
 from ddim_edge.generation.jobs import job_of
 from ddim_edge.generation.requests.request import Request
-from tests.helpers.tiny_bundles import Array, write_bundle
+from tests.helpers.tiny_bundles import Array, tiny_model, write_bundle
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,8 @@ class Kind:
     rescale: float
     interval: tuple[float, float] | None
     masked: bool
+    cache: str | None
+    threshold: float | None
 
     def request(self) -> Request:
         mask = np.zeros((1, 1, 8, 8), bool)
@@ -47,6 +49,8 @@ class Kind:
             guidance_rescale=self.rescale if self.scale != 1 else 0.0,
             guidance_interval=self.interval if self.scale != 1 else None,
             sampler=SAMPLERS[self.sampler](),
+            cache=self.cache,
+            cache_threshold=self.threshold if self.cache else None,
             origin=Origin(image=picture, mask=mask) if self.masked else None,
         )
 
@@ -61,6 +65,8 @@ KINDS = st.builds(
     rescale=st.sampled_from([0.0, 0.7]),
     interval=st.sampled_from([None, (0.5, 3.0)]),
     masked=st.booleans(),
+    cache=st.sampled_from([None, "forecast:2", "forecast:4"]),
+    threshold=st.sampled_from([None, 0.3]),
 )
 
 
@@ -68,7 +74,7 @@ KINDS = st.builds(
 def pipeline() -> ddim_edge.Pipeline:
     """Cached, not a fixture: hypothesis calls the test many times with one."""
     with tempfile.TemporaryDirectory() as folder:
-        return ddim_edge.load(write_bundle(Path(folder) / "tiny"), "cpu")
+        return ddim_edge.load(write_bundle(Path(folder) / "tiny", tiny_model(real_timestep=True)), "cpu")
 
 
 @functools.cache

@@ -9,6 +9,7 @@ from ...config import whole_number
 from ...diffusion.guidance import guided_timesteps
 from ...diffusion.samplers import SamplerConfig
 from ...diffusion.samplers.table import samplers_with
+from ...diffusion.step_cache import StepCache
 from ...errors import ConfigError, shown
 from ...version import __version__
 from .control_images import check_controls, control_scales, with_controls
@@ -17,6 +18,7 @@ from .option_table import Options
 from .origin import Origin
 from .other_names import OTHER_NAMES, right_name
 from .request import DEFAULT_BATCH_SIZE, Request
+from .step_cache import check_cache
 
 IMAGE_STRENGTH = 0.8
 """The default strength for an initial image without a mask; with a mask it is 1."""
@@ -38,6 +40,7 @@ def request_of(bundle: Bundle, options: Options) -> Request:
     given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
     labels, origin, prompts = given.pop("labels", None), given.get("origin"), _prompts(given.pop("prompt", ()))
     tiling = given.pop("vae_tiling", None)
+    _name_cache(given)
     config = _sampler(bundle, given.pop("sampler", None), given.pop("eta", None))
     sizes = given.get("height", bundle.defaults.height), given.get("width", bundle.defaults.width)
     config = fitted_sampler(bundle, config, *sizes)
@@ -69,10 +72,18 @@ def _check_names(options: Mapping[str, Any]) -> None:
         raise ConfigError(f"there is no option {shown(name)}: {hint or valid}")
 
 
+def _name_cache(given: dict[str, Any]) -> None:
+    """Put the cache in its one form, so that the same pictures have the same recipe; ``off`` is none."""
+    if "cache" in given or "cache_threshold" in given:
+        cache = StepCache.parse(given.get("cache", "off"), given.get("cache_threshold"))
+        given["cache"] = None if cache is None else str(cache)
+
+
 def check_request(bundle: Bundle, request: Request) -> None:
     """Raise ConfigError for a request that the model does not support."""
     check_timesteps(bundle, request)
     guided_timesteps(request.sampler, request.guidance_interval)
+    check_cache(bundle, request)
     if request.origin is not None:
         sizes = request.height, request.width
         request.origin.check_shape(bundle.sample_shape_for(*sizes), bundle.image_shape(*sizes))

@@ -44,6 +44,8 @@ _SCHEMA = {
     "guidance_scale": real(0),
     "guidance_rescale": real(0, 1),
     "guidance_interval": list_of(real(0), 2),
+    "cache": text(100),
+    "cache_threshold": real(0),
     "strength": real(0, 1),
     "control_scale": list_of(real(0), 1000),
     "long_prompt": flag,

@@ -12,6 +12,7 @@ from ...config import RealTimeConfig, number, whole_number
 from ...config.diffusers_names import unknown_value
 from ...diffusion.noise import NoiseKind
 from ...diffusion.samplers import SAMPLERS, SamplerConfig, changed_options
+from ...diffusion.step_cache import StepCache
 from ...errors import ConfigError, choose_from, shown
 from ...text import Prompt
 from .origin import Origin, check_same_origin
@@ -61,6 +62,10 @@ class Request:
     """Whether the autoencoder works in tiles, which changes the pixels slightly."""
     vae_tile: int | None = None
     """The side of the tiles in pixels; None for the autoencoder's own."""
+    cache: str | None = None
+    """The step cache, as ``StepCache.parse`` reads it: another picture in fewer network calls. None for none."""
+    cache_threshold: float | None = None
+    """The most that a prediction may change while it is cached; None where the cache's N alone decides."""
     rows_per_call: int | None = None
     """Most rows of a network call, for little memory; None for no limit. It can change an image by a rounding error."""
     labels: tuple[int, ...] = ()
@@ -83,6 +88,7 @@ class Request:
             _check_number("control_scale", scale)
         self._check_interval()
         self._check_text()
+        _ = self.step_cache
         for name in ("height", "width"):
             if getattr(self, name) is not None:
                 whole_number(name, getattr(self, name), low=1, high=MAX_SIDE)
@@ -127,6 +133,11 @@ class Request:
     def guided(self) -> bool:
         """Whether guidance is on: at any scale but 1; with prompts only above 1, as in diffusers."""
         return self.guidance_scale > 1 if self.prompts else self.guidance_scale != 1
+
+    @functools.cached_property
+    def step_cache(self) -> StepCache | None:
+        """``cache`` with its threshold, as data; None without one."""
+        return StepCache.parse("off" if self.cache is None else self.cache, self.cache_threshold)
 
     def chunks(self) -> Iterator[range]:
         """The indices of the images of each batch."""
