@@ -70,7 +70,7 @@ def guided_timesteps(config: SamplerOptions, interval: tuple[float, float] | Non
 def _trained_levels(config: SamplerOptions) -> tuple[Floats, Floats]:
     """Timesteps of the whole range that the network was trained on, and their σ, both rising."""
     if isinstance(config, EdmConfig):
-        sigmas = np.geomspace(config.sigma_min, config.sigma_max, config.num_train_steps)
+        sigmas: Floats = np.exp(np.linspace(math.log(config.sigma_min), math.log(config.sigma_max), 1000))
         return np.log(sigmas) / 4, sigmas
     every = np.arange(config.num_train_steps)
     if isinstance(config, FlowConfig):
