@@ -12,7 +12,7 @@ COMMAND_SECTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "Bring a model": {
         "export": "Export SOURCE to the folder OUT, which runs without PyTorch.",
-        "build": "Compile a BUNDLE's graphs ahead of time for full speed.",
+        "build": "Compile MODEL's graphs ahead of time for full speed.",
     },
     "Serve": {
         "serve": "Serve MODELs over HTTP.",

@@ -33,7 +33,7 @@ FRAME_MS = 120
 
 @click.command("interpolate")
 @click.argument("ends", nargs=-1, required=True, metavar="[MODEL] FIRST LAST")
-@click.option("--frames", "-n", type=int, default=8, help="Number of images, FIRST and LAST included.")
+@click.option("--frames", "--num-images", "-n", type=int, default=8, help="Number of images, FIRST and LAST included.")
 @click.option(
     "--output",
     "-o",
@@ -150,7 +150,7 @@ def _endpoint(text: str) -> Endpoint:
     if re.fullmatch(r"[0-9]+", text) and not Path(text).exists():
         return int(text)
     if not Path(text).is_file():
-        raise ConfigError(f"{shown(text)} is neither a seed (a whole number) nor a file")
+        raise ConfigError(f"{shown(text)} is neither a seed (a whole number) nor a file: give one of them")
     return text
 
 
@@ -162,7 +162,7 @@ def _check_target(target: str, channels: int) -> None:
     if is_folder(target):
         return
     if Path(target).suffix != ".gif":
-        check_suffix(Path(target))
+        check_suffix(Path(target), (".gif",))
     check_can_write(Path(target))
 
 

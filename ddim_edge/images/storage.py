@@ -8,7 +8,7 @@ from urllib.parse import urlsplit
 from urllib.request import url2pathname
 
 from ..errors import ConfigError, OutputError, shown
-from ..files import open_regular, output_errors, write_file, write_new_file
+from ..files import open_regular, write_file, write_new_file
 from .formats import is_whole
 from .remote import RemoteFolder, is_url
 from .tar import is_whole_tar
@@ -74,8 +74,12 @@ def check_can_write(path: Path) -> None:
     It is checked before a long run, not after it.
     """
     folder = path.parent
-    with output_errors(folder):
+    try:
         folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise OutputError(f"cannot write {path}: {folder} is a file, not a folder. Give another path") from None
+    except OSError as error:
+        raise OutputError(f"cannot write {folder}: {error.strerror}") from None
     if not os.access(folder, os.W_OK):
         raise OutputError(f"cannot write {path}: the folder {folder} is not writable")
 

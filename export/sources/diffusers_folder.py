@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ddim_edge.bundle.layout import CONFIG, INDEX
+from ddim_edge.bundle.layout import CONFIG, INDEX, UNET
 from ddim_edge.config import read_json
 from ddim_edge.errors import ConfigError, choose_from, shown
 
@@ -80,11 +80,16 @@ def open_source(
     ``vae`` is a folder with another autoencoder, ``checkpoint`` a file with the weights. ConfigError where the folder
     is something else, a PipelineWarning for a class of pipeline that is unknown.
     """
+    if UNET.is_in(folder):
+        raise ConfigError(f"{folder} is exported already: `ddim-edge run {folder}` makes pictures with it")
     if not folder.is_dir():
         raise ConfigError(f"there is no folder {folder}: give a folder that diffusers' save_pretrained wrote")
     if not (folder / INDEX).exists():
         if not (folder / CONFIG).exists():
-            raise ConfigError(f"{folder} has neither config.json (a UNet2DModel) nor model_index.json (a pipeline)")
+            raise ConfigError(
+                f"{folder} has neither config.json (a UNet2DModel) nor model_index.json (a pipeline): "
+                "give a folder that diffusers' save_pretrained wrote"
+            )
         return _bare_network(folder)
     source = _pipeline(folder, wanted)
     if checkpoint is not None:
@@ -150,7 +155,7 @@ def _refuse_unknown(folder: Path, index: Mapping[str, Any], present: Collection[
                 f"it out by naming the others with --components"
             )
     if "unet" not in present:
-        raise ConfigError(f"{folder} has no unet: nothing can be sampled")
+        raise ConfigError(f"{folder} has no unet: nothing can be sampled. Give the folder of the whole pipeline")
 
 
 def _component(name: str, folder: Path) -> Component:

@@ -68,7 +68,7 @@ def test_a_run_goes_on_unless_a_picture_has_changed(invoke: Invoke, orders: Path
         ("init_image,mask\nramp.png,small.png\n", "small.png has 9x8 pixels"),
         ("mask\nmask.png\n", "a mask needs an initial image"),
         ("strength\n0.5\n", "strength 0.5 needs an initial image"),
-        ("init_image,strength\nramp.png,2\n", "strength must lie in [0, 1]"),
+        ("init_image,strength\nramp.png,2\n", "strength must be a number from 0 to 1"),
         ("init_image,strength\nramp.png,x\n", "strength must be a number, not 'x'"),
         ("control_images\nramp.png\n", "has no ControlNet"),
         ("control_scale\n1\n", "has 0 ControlNets"),
