@@ -109,7 +109,7 @@ def bench_command(
 ) -> int:
     """Measure how fast MODELs are on this machine.
 
-    MODEL is a bundled model (default: fashion-mnist) or a bundle's folder.
+    MODEL is a bundled model (default: fashion-mnist), or a bundle: a folder that `ddim-edge export` wrote.
 
     Each combination of model, batch and provider runs in its own process; each round runs all of them in turn. A step
     is one network call and the work between two calls; "idle" is the share of that work, in which a GPU waits. The time

@@ -96,7 +96,8 @@ def build_command(
 ) -> None:
     """Compile MODEL's graphs ahead of time for full speed.
 
-    MODEL is a bundled model or a bundle's folder. --provider is required, except with --list and --prune.
+    MODEL is a bundled model, or a bundle: a folder that `ddim-edge export` wrote. --provider is required, except with
+    --list and --prune.
 
     For TensorRT, an engine is built for every graph of the bundle, for each batch and the one size that are given, each
     in its own process. This takes minutes. After Ctrl-C the same command continues where it stopped; what is built

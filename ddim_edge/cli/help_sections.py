@@ -7,7 +7,7 @@ import click
 COMMAND_SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Make pictures": {
         "run": "Generate images with MODEL.",
-        "encode": "Find the latents that give the PICTUREs again.",
+        "encode": "Find the noise from which MODEL makes each PICTURE again.",
         "interpolate": "Generate images between FIRST and LAST.",
     },
     "Bring a model": {

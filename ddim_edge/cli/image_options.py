@@ -200,7 +200,8 @@ _COMMAND_LINE_ONLY: Mapping[str, Sequence[Decorator]] = {
             "-c",
             cls=RepeatableOption,
             metavar="KEY=VALUE",
-            help="Option of the sampler, such as eta=0.5; repeatable.",
+            help="Option of the sampler, such as use_karras_sigmas=true; an unknown KEY is answered with the valid "
+            "ones. Repeatable.",
         ),
         click.option("--scheduler", type=_FILE, help="scheduler_config.json to use instead of the model's."),
     ],

@@ -91,7 +91,7 @@ def interpolate_command(
 
     Each of the two is a seed (a whole number), a picture, or a file of latents (.npz). Pictures are encoded first. The
     latents between the two are their spherical interpolation. MODEL is a bundled model's name (default: fashion-mnist)
-    or a bundle's folder.
+    or a bundle: a folder that `ddim-edge export` wrote.
 
     With two prompts the images go from the first to the second: what the network is told of them is interpolated
     linearly. Give the same seed twice, and the prompt alone changes.

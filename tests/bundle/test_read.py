@@ -143,7 +143,7 @@ def test_no_such_model_lists_the_bundled_ones(tmp_path: Path) -> None:
     ):
         open_bundle("fashion-mnits")
     (tmp_path / "file").touch()
-    with pytest.raises(ddim_edge.BundleError, match="it is not a folder"):
+    with pytest.raises(ddim_edge.BundleError, match="it is a file, and a model is a folder"):
         open_bundle(tmp_path / "file")
 
 

@@ -71,7 +71,7 @@ def test_a_run_goes_on_unless_a_picture_has_changed(invoke: Invoke, orders: Path
         ("init_image,strength\nramp.png,2\n", "strength must be a number from 0 to 1"),
         ("init_image,strength\nramp.png,x\n", "strength must be a number, not 'x'"),
         ("control_images\nramp.png\n", "has no ControlNet"),
-        ("control_scale\n1\n", "has 0 ControlNets"),
+        ("control_scale\n1\n", "has no ControlNet: leave control_scale"),
         ("control_scale\nx\n", "control_scale must be a number for each ControlNet"),
         ("safety_checker\nfalse\n", "has no safety checker"),
     ],
