@@ -1,12 +1,13 @@
 # make run     a picture from the bundled model, in a virtual environment with the runtime alone (no PyTorch)
 # make test    everything that the tests need, then all of them
 # make test-fast   those that take less than five seconds
-# make test-all    all of them, test-optimum, test-deploy, test-triton and docs
+# make test-all    all of them, test-optimum, test-deploy, test-triton, test-first-hour and docs
 # make check   linters and type checker
 # make bench-quick    a few ratios of speed; fails where one is worse than bench/quick.toml (about two minutes)
 # make test-optimum   bundles of optimum-onnx beside its own pipelines, which run in an environment of their own
 # make test-deploy     what deploy/ has, by the checkers of Dockerfiles and of Kubernetes, in an environment of their own
 # make test-triton     a model repository in a real Triton Inference Server, in an environment of its own (Linux, x86-64)
+# make test-first-hour     a stranger: a clone, a new environment, README.md from top to bottom; needs a package index
 # make docs    the documentation as a site, in build/site; a broken link or a resource from elsewhere fails
 # make wheel   the wheel of this working tree, in dist/
 # make release     sdist, wheel and hashes of this commit in dist/, checked; TAG=yes tags it, too (CONTRIBUTING.md)
@@ -18,13 +19,15 @@ DEPLOY := .venv-deploy
 TRITON := .venv-triton
 RELEASE := .venv-release
 DOCS := .venv-docs
+# Where this is set, each of the many processes that the tests start would compile our modules anew.
+unexport PYTHONDONTWRITEBYTECODE
 # A file of tests runs in one process: they share their fixtures. Files with slow tests come first (tests/conftest.py).
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test test-fast test-all check bench-quick test-optimum test-deploy test-triton docs wheel release clean
+.PHONY: run test test-fast test-all check bench-quick test-optimum test-deploy test-triton test-first-hour docs wheel release clean
 
 run: $(RUNTIME)/.installed
-	$(RUNTIME)/bin/ddim-edge run --guidance-scale 1.5 --output fashion-mnist.png
+	$(RUNTIME)/bin/ddim-edge run --guidance-scale 1.5 --output fashion-mnist.png --force
 
 test: $(DEV)/.installed
 	$(DEV)/bin/python -m pytest $(PARALLEL)
@@ -32,7 +35,7 @@ test: $(DEV)/.installed
 test-fast: $(DEV)/.installed
 	$(DEV)/bin/python -m pytest $(PARALLEL) -m "not slow"
 
-test-all: test test-optimum test-deploy test-triton docs
+test-all: test test-optimum test-deploy test-triton test-first-hour docs
 
 check: $(DEV)/.installed
 	$(DEV)/bin/ruff check .
@@ -51,6 +54,9 @@ test-deploy: $(DEV)/.installed $(DEPLOY)/.installed
 
 test-triton: $(DEV)/.installed $(TRITON)/.installed
 	DDIM_EDGE_TRITON_PYTHON=$(abspath $(TRITON)/bin/python) $(DEV)/bin/python -m pytest tests/triton
+
+test-first-hour:
+	$(PYTHON) -m tests.first_hour
 
 docs: $(DOCS)/.installed
 	NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/python -m mkdocs build --strict --config-file docs_site/mkdocs.yml

@@ -16,6 +16,7 @@ def on_files(files: Files, config: MkDocsConfig) -> Files:
         files.remove(file)
     for path in sources.pages():
         files.append(File.generated(config, path, abs_src_path=str(sources.ROOT / path)))
+    files.append(File.generated(config, "assets/extra.css", abs_src_path=str(sources.ROOT / "docs_site" / "extra.css")))
     for path, content in reference.pages().items():
         files.append(File.generated(config, path, content=content))
     return files

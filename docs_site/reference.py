@@ -1,6 +1,7 @@
 """The pages of the reference, made from the program: command line, Python, HTTP."""
 
 import inspect
+import re
 from collections.abc import Iterator
 
 import click
@@ -65,17 +66,13 @@ def _table(title: str, options: list[click.Option], context: click.Context) -> I
     records = [record for option in options if (record := option.get_help_record(context)) is not None]
     if records:
         yield f"| {title} | |\n| --- | --- |"
-        yield from (f"| `{_cell(flags)}` | {_escaped(words)} |" for flags, words in records)
+        yield from (f"| `{' '.join(flags.split())}` | {_escaped(words)} |" for flags, words in records)
         yield ""
 
 
-def _cell(text: str) -> str:
-    return " ".join(text.replace("|", "\\|").split())
-
-
 def _escaped(text: str) -> str:
-    """Text whose brackets are no links."""
-    return _cell(text).replace("[", "\\[").replace("]", "\\]")
+    """Text whose brackets are no links, and whose bars end no cell."""
+    return re.sub(r"([][|])", r"\\\1", " ".join(text.split()))
 
 
 def _python() -> Iterator[str]:

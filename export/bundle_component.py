@@ -19,6 +19,7 @@ from .component import export_fp32_fallback, export_into
 from .component_signature import config_of, signature_of
 from .fp32_fallback import Fp32Fallbacks
 from .fuse import fuse_step
+from .networks.branches import check_module
 from .networks.network import Network
 from .options import Options
 from .output.record import file_entry
@@ -28,6 +29,7 @@ from .progress import Progress, Stage
 from .sources.diffusers_folder import Component, Source
 from .sources.lora import Lora, add_lora
 from .sources.weights import extra_weights_error, load_network, weight_files
+from .step_cache import add_step_cache
 from .verify.fused_step import StepCheck, verify_step
 
 
@@ -45,12 +47,13 @@ class ExportJob:
     """The names of weights that are left out, by component."""
 
     def options_for(self, component: Component) -> Options:
-        """The options of one component: its own precision, and a fused step only for the UNet."""
+        """The options of one component: its own precision, and further graphs only for the UNet."""
         keep_fp32 = component.name in self.fp32_fallbacks.fp32_only
         return dataclasses.replace(
             self.options,
             precision=FP32 if keep_fp32 else self.options.precision,
             fuse_step=self.options.fuse_step and component.name == "unet",
+            step_cache=self.options.step_cache if component.name == "unet" else None,
             keep_fp32=keep_fp32,
             fp32_too=component.name in self.fp32_fallbacks.fp32_too,
         )
@@ -70,6 +73,9 @@ def export_component(folder: Path, component: Component, job: ExportJob, on_stag
             made_from=made_from,
             ignored_weights=job.ignored_weights.get(component.name, ()),
         )
+        if report.options.step_cache is not None:
+            on_stage("unet", "cache")
+            report = dataclasses.replace(report, step_cache=add_step_cache(temporary, report.options.step_cache))
         if report.options.fuse_step:
             report = dataclasses.replace(report, step=_fuse_step(temporary, on_stage))
         write_report(temporary, report)
@@ -79,10 +85,14 @@ def export_component(folder: Path, component: Component, job: ExportJob, on_stag
 def check_component(component: Component, job: ExportJob) -> tuple[str, ...]:
     """Load a component and its LoRAs once, so that what does not fit is found before any network is traced.
 
-    Returns the names of weights that the network does not have. ConfigError if they may not be left out, and for a LoRA
-    that does not fit; ExportError as ``load_network``.
+    Returns the names of weights that the network does not have. ConfigError if they may not be left out, for a LoRA
+    that does not fit, and for a UNet without the branch of the step cache; ExportError as ``load_network``.
     """
-    return _load_module(component, job)[1]
+    module, extra = _load_module(component, job)
+    branch = job.options_for(component).step_cache
+    if branch is not None:
+        check_module(module, branch)
+    return extra
 
 
 def _fuse_step(folder: Path, on_stage: Progress) -> StepCheck:

@@ -9,7 +9,6 @@ from typing import Any
 
 from ddim_edge.bundle.defaults import Defaults
 from ddim_edge.bundle.layout import SCHEDULER
-from ddim_edge.errors import ConfigError
 
 from .bundle_component import ExportJob, check_component, export_component
 from .draft import check_runs
@@ -26,6 +25,7 @@ from .sources.locate import Location, locate
 from .sources.lora import check_targets, read_lora
 from .sources.scheduler import SchedulerFile, check_scheduler, choose_scheduler
 from .sources.weights import check_config, check_weights
+from .unet_options import check_unet_options
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,6 +58,7 @@ def export_folder(
     static: str | None = None,
     target: str = "cpu",
     fuse_step: bool = False,
+    step_cache: int | None = None,
     vae: str | os.PathLike[str] | None = None,
     loras: Sequence[str] = (),
     allow_pickle: bool = False,
@@ -87,21 +88,29 @@ def export_folder(
     "tensorrt": the operators are chosen for it. ``quantize`` is "int8-weights" or None; ``target`` decides on its
     operator. ``static`` is "BxHxW": the UNet's batch and the image size in pixels that all graphs are fixed to.
     ``fuse_step`` adds unet/unet_step.onnx, which has guidance and the DDIM step as nodes and shares the weights of
-    model.onnx. ``vae`` is a folder with another autoencoder. ``loras`` are files in safetensors, each optionally
-    with ":SCALE", that are added to the weights. Pickled weights need ``allow_pickle``. Weights that the networks
-    do not have need ``ignore_extra_weights``: without them the images would differ from the source's.
+    model.onnx. ``step_cache`` is a branch, from 0 on: it adds unet/shallow.onnx, which takes the hidden state that an
+    earlier call of the UNet returned and computes only the outer blocks (DeepCache). ``vae`` is a folder with another
+    autoencoder. ``loras`` are files in safetensors, each optionally with ":SCALE", that are added to the weights.
+    Pickled weights need ``allow_pickle``. Weights that the networks do not have need ``ignore_extra_weights``: without
+    them the images would differ from the source's.
 
     What the runtime would refuse is refused before a network is traced. A scheduler that is not built here gets a
     SchedulerWarning: the bundle then needs ``sampler`` at every run. A PipelineWarning names an unknown pipeline.
 
-    ``on_stage`` is called with a component's name and "load", "export", "fit", "verify", "fuse" or "write" when that
-    stage begins; for the fp32 graph of a component, its name ends in ".fp32".
+    ``on_stage`` is called with a component's name and "load", "export", "fit", "verify", "cache", "fuse" or "write"
+    when that stage begins; for the fp32 graph of a component, its name ends in ".fp32".
     Raises ConfigError (the source is something else, an option does not apply to it, or ``out`` is not empty),
     ExportError and OutputError, as ``export_unet`` does.
     """
     out = Path(out).resolve()
     options = read_options(
-        dtype=dtype, opset=opset, target=target, quantize=quantize, static=static, fuse_step=fuse_step
+        dtype=dtype,
+        opset=opset,
+        target=target,
+        quantize=quantize,
+        static=static,
+        fuse_step=fuse_step,
+        step_cache=step_cache,
     )
     location = locate(os.fspath(source), config)
     opened = open_source(
@@ -112,8 +121,7 @@ def export_folder(
     recommended = Defaults.checked(defaults or {})
     names = [component.name for component in opened.components]
     fp32_fallbacks = read_fp32_fallbacks(keep_fp32, fp32_too, components=names, precision=options.precision)
-    if fuse_step:
-        _check_step(opened)
+    check_unet_options(opened, options, fp32_fallbacks)
     check_runs(opened, chosen, options, recommended)
     for component in opened.components:
         check_config(component)
@@ -140,21 +148,6 @@ def export_folder(
         finish_bundle(out, opened, chosen, location, recommended)
     remember_hashes(out)
     return BundleReport(path=out, components=reports)
-
-
-def _check_step(source: Source) -> None:
-    """ConfigError for a UNet that cannot have a fused step.
-
-    ``fuse_step`` checks the graph itself. This check comes before the graph is made, which takes long.
-    """
-    unet = next((component.config for component in source.components if component.name == "unet"), None)
-    if unet is None:
-        raise ConfigError("--fuse-step is for the unet: add it to --components, or leave --fuse-step out")
-    if source.has_controlnet:
-        raise ConfigError("--fuse-step: ControlNets read the sample before the unet does; leave one of them out")
-    taken, predicted = unet.get("in_channels"), unet.get("out_channels")
-    if taken != predicted:
-        raise ConfigError(f"--fuse-step: the unet takes {taken} channels and predicts {predicted}; leave it out")
 
 
 def fetch(location: Location, source: Source, *, allow_pickle: bool = False) -> None:

@@ -7,16 +7,16 @@ adds it to an existing bundle. Needs no PyTorch.
 
 import sys
 import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 
 from onnxscript import ir
 
-from ddim_edge.bundle.layout import EXPORT_RECORD, MODEL, STEP_MODEL
-from ddim_edge.errors import BundleError, DdimEdgeError, ExportError, OutputError
+from ddim_edge.bundle.layout import MODEL, STEP_MODEL, UNET
+from ddim_edge.errors import DdimEdgeError, OutputError
 
 from .graph.fused_step import add_step
-from .output.record import file_entry, recorded_files, remember_hashes, update_hashes
+from .output.record import recorded_files
+from .unet_files import check_as_exported, load_graph, update_records
 from .verify.fused_step import verify_step
 
 _DATA_NAME = f"{MODEL}_data"
@@ -31,7 +31,7 @@ def fuse_step(unet_folder: Path) -> Path:
     replaced as a whole, the graph last, so that model.onnx can be opened at any time. ``graph/fused_step.py`` has the
     equations. ExportError for a graph that cannot have a step; OutputError where nothing can be written.
     """
-    model = _load(unet_folder / MODEL)
+    model = load_graph(unet_folder / MODEL)
     try:
         with tempfile.TemporaryDirectory(prefix=".step.", dir=unet_folder) as temporary:
             return _write(model, Path(temporary), unet_folder)
@@ -44,8 +44,9 @@ def fuse_bundle(bundle: Path) -> Path:
 
     BundleError for a UNet whose hash differs from export.json: the updated hashes would hide that.
     """
-    unet = bundle / "unet"
-    _check_hashes(bundle)
+    unet = bundle / UNET.name
+    if _is_recorded(bundle):
+        check_as_exported(bundle)
     step = fuse_step(unet)
     try:
         verify_step(unet / MODEL, step)
@@ -53,27 +54,13 @@ def fuse_bundle(bundle: Path) -> Path:
         step.unlink()
         raise
     finally:
-        files = list(_files_of(unet))
-        update_hashes(unet, files, fuse_step=step.is_file())
-        update_hashes(bundle, [*files, unet / EXPORT_RECORD], fuse_step=step.is_file())
-        remember_hashes(unet)
+        update_records(bundle, fuse_step=step.is_file())
     return step
 
 
-def _check_hashes(bundle: Path) -> None:
-    hashes = recorded_files(bundle)
-    if (bundle / "unet" / STEP_MODEL).is_file() and f"unet/{STEP_MODEL}" not in hashes:
-        return  # an earlier call was interrupted before it wrote the new hashes
-    for name, entry in hashes.items():
-        if name.startswith("unet/") and (bundle / name).is_file() and file_entry(bundle / name) != entry:
-            raise BundleError(f"{bundle / name} is not the file that was exported: copy or export it again")
-
-
-def _files_of(unet: Path) -> Iterator[Path]:
-    """The files of both graphs and of their weights."""
-    yield from (unet / MODEL, unet / STEP_MODEL)
-    tensors = (value.const_value for value in ir.load(unet / MODEL).graph.initializers.values())
-    yield from sorted({unet / tensor.location for tensor in tensors if isinstance(tensor, ir.ExternalTensor)})
+def _is_recorded(bundle: Path) -> bool:
+    """Whether export.json describes the files: an earlier call may have been interrupted before it wrote the hashes."""
+    return not (bundle / UNET.name / STEP_MODEL).is_file() or f"{UNET.name}/{STEP_MODEL}" in recorded_files(bundle)
 
 
 def _write(model: ir.Model, temporary: Path, folder: Path) -> Path:
@@ -97,15 +84,6 @@ def _has_weights_inside(model: ir.Model) -> bool:
     if any(isinstance(tensor, ir.ExternalTensor) for tensor in tensors):
         return False
     return any(tensor.nbytes > _INLINE_BYTES for tensor in tensors)
-
-
-def _load(path: Path) -> ir.Model:
-    try:
-        return ir.load(path)
-    except FileNotFoundError:
-        raise ExportError(f"{path} is not there: give a folder with a UNet's graph") from None
-    except Exception as error:  # protobuf's errors share no public base
-        raise ExportError(f"{path} is not an ONNX graph: {error}") from None
 
 
 def main(arguments: list[str]) -> int:

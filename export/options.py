@@ -41,6 +41,8 @@ class Options:
     static: Static | None = None
     fuse_step: bool = False
     """Whether the UNet gets a second graph with guidance and the DDIM step."""
+    step_cache: int | None = None
+    """The branch of the UNet's shallow graph; None without one."""
     keep_fp32: bool = False
     """Whether this component was chosen to stay in fp32."""
     fp32_too: bool = False
@@ -60,6 +62,7 @@ class Options:
             "quantize": self.quantize,
             "static": None if self.static is None else str(self.static),
             "fuse_step": self.fuse_step,
+            "step_cache": self.step_cache,
             "keep_fp32": self.keep_fp32,
             "fp32_too": self.fp32_too,
         }
@@ -73,6 +76,7 @@ def read_options(
     quantize: str | None,
     static: str | None,
     fuse_step: bool = False,
+    step_cache: int | None = None,
     keep_fp32: bool = False,
     fp32_too: bool = False,
 ) -> Options:
@@ -89,6 +93,8 @@ def read_options(
         raise ConfigError(f"opset {opset} is not supported: choose from {OPSETS.start} to {OPSETS.stop - 1}")
     if dtype == "bf16" and opset < _FIRST_BF16:
         raise ConfigError(f"bf16 needs opset {_FIRST_BF16} or more, where convolutions accept it, not {opset}")
+    if step_cache is not None and step_cache < 0:
+        raise ConfigError(f"step cache: branch {step_cache} must be 0 or more")
     return Options(
         precision=PRECISIONS[dtype],
         opset=opset,
@@ -96,6 +102,7 @@ def read_options(
         quantize=quantize,
         static=_read_static(static),
         fuse_step=fuse_step,
+        step_cache=step_cache,
         keep_fp32=keep_fp32,
         fp32_too=fp32_too,
     )

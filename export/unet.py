@@ -12,11 +12,13 @@ from ddim_edge.errors import ExportError
 from ddim_edge.whole_folder import whole_folder
 
 from .component import export_into
+from .networks.branches import check_module
 from .networks.denoiser import call_unet, unet_signature
-from .networks.network import Network
+from .networks.network import Network, evaluation_mode, run_network
 from .output.record import remember_hashes
 from .output.report import Report, write_report
 from .progress import Stage, ignore_stage
+from .step_cache import add_step_cache
 
 
 def export_unet(
@@ -24,32 +26,59 @@ def export_unet(
     example_config: Mapping[str, Any],
     out: str | os.PathLike[str],
     *,
+    step_cache: int | None = None,
     on_stage: Stage = ignore_stage,
 ) -> Report:
     """Export any denoising network to the new folder ``out``: unet/model.onnx, unet/config.json, export.json.
 
-    ``module`` is called as (sample, timestep, **conditioning) with sample float32 (B, C, H, W), timestep int64 (B,)
-    and, where the config has class embeddings, class_labels int64 (B,). It returns a tensor (B, C', H, W), a tuple that
-    begins with one, or an object with ``.sample``. Its weights are float32. The module is not changed.
+    ``module`` is called as (sample, timestep, **conditioning) with sample float32 (B, C, H, W), timestep float32 (B,)
+    (int64 if it fails on float32) and, where the config has class embeddings, class_labels int64 (B,). It returns a
+    tensor (B, C', H, W), a tuple that begins with one, or an object with ``.sample``. Its weights are float32. The
+    module is not changed.
 
     ``example_config`` has the keys of a diffusers ``unet/config.json``: in_channels, sample_size, block_out_channels
     (one entry per level; each level but the first halves the image), num_class_embeds, class_embed_type ….
     Without block_out_channels, height and width must be multiples of sample_size.
 
-    ``on_stage`` is called with "export", "fit", "verify", "write" as each begins. The folder appears only at the end.
+    ``step_cache`` is a branch, from 0 on, for a module with the blocks of diffusers' UNets: it adds unet/shallow.onnx,
+    as ``export_folder`` does.
+
+    ``on_stage`` is called with "export", "fit", "verify", "cache", "write" as each begins. The folder appears only at
+    the end.
     Raises ConfigError (config, or ``out`` is not empty), ExportError (cannot be traced, or the graph disagrees with the
     module by more than 1e-4 standard deviations of its output) and OutputError.
     """
     out = Path(out).resolve()
+    if step_cache is not None:
+        check_module(module, step_cache)
     with whole_folder(out) as folder:
-        network = Network(module=module, call=call_unet, signature=unet_signature(example_config))
         _check_weights(module)
+        network = _network(module, example_config)
         (folder / "unet").mkdir()
         report = export_into(folder / "unet", lambda: network, example_config, on_stage)
+        if step_cache is not None:
+            on_stage("cache")
+            report = _with_step_cache(report, step_cache)
         on_stage("write")
         write_report(folder, report)
     remember_hashes(out)
     return dataclasses.replace(report, path=out)
+
+
+def _with_step_cache(report: Report, branch: int) -> Report:
+    options = dataclasses.replace(report.options, step_cache=branch)
+    return dataclasses.replace(report, options=options, step_cache=add_step_cache(report.path, branch))
+
+
+def _network(module: torch.nn.Module, config: Mapping[str, Any]) -> Network:
+    """The network with a float32 timestep; with int64 if it fails on float32, as one with a table of timesteps does."""
+    network = Network(module=module, call=call_unet, signature=unet_signature(config))
+    try:
+        with evaluation_mode(module):
+            run_network(network, 2, network.signature.sizes[0], seed=0)
+    except ExportError:
+        return dataclasses.replace(network, signature=unet_signature(config, whole_timesteps=True))
+    return network
 
 
 def _check_weights(module: torch.nn.Module) -> None:

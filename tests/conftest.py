@@ -12,6 +12,7 @@ from hypothesis import settings
 
 from ddim_edge.cli import main
 from tests.helpers.command_line import COMMAND, Invoke, Outcome
+from tests.helpers.deep_bundles import write_deep_bundle
 from tests.helpers.tiny_bundles import tiny_model, write_bundle
 
 if TYPE_CHECKING:
@@ -75,6 +76,12 @@ def in_process(tmp_path: Path) -> Invoke:
 def tiny_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A bundle with three classes and a null class. Leave it as it is."""
     return write_bundle(tmp_path_factory.mktemp("bundles") / "tiny")
+
+
+@pytest.fixture(scope="session")
+def deep_bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle with a shallow graph, three classes and a null class. Leave it as it is."""
+    return write_deep_bundle(tmp_path_factory.mktemp("bundles") / "deep")
 
 
 @pytest.fixture(scope="session")

@@ -122,7 +122,11 @@ SCENARIOS = {
         share=0.16,
     ),
     "encode": Scenario(
-        "`encode`", ("encode", "in.png", "-s", "10", "-o", "out.npz"), ("out.npz",), share=0.16, prepare=_picture
+        "`encode`",
+        ("encode", "in.png", "-s", "10", "-o", "out.npz", "--force"),
+        ("out.npz",),
+        share=0.16,
+        prepare=_picture,
     ),
     "build": Scenario(
         "`build`",

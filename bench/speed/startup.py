@@ -48,7 +48,7 @@ def commands(subject: Subject, folder: Path) -> dict[str, Command]:
     ours = [*entry_point(), "run", str(subject.bundle), "--num-images", "1", "--steps", str(NUM_STEPS)]
     script = [sys.executable, str(BENCH / "speed" / "diffusers_start.py"), str(folder / "diffusers")]
     return {
-        "ours": [*ours, "--provider", "cpu", "--quiet", "--output", str(folder / "ours.png")],
+        "ours": [*ours, "--provider", "cpu", "--quiet", "--output", str(folder / "ours.png"), "--force"],
         "diffusers": [*script, str(NUM_STEPS), str(folder / "theirs.png")],
     }
 

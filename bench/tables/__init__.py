@@ -9,7 +9,7 @@ from ddim_edge.files import write_file
 
 from .. import results
 from ..results import Record
-from . import encoding, faults, full_size, fuzz, gpu, low_bits, precision, quality, serving, speed
+from . import encoding, faults, forecast, full_size, fuzz, gpu, low_bits, precision, quality, serving, speed
 
 README = results.BENCH / "README.md"
 FRONT = results.ROOT / "docs" / "stable-diffusion.md"
@@ -36,6 +36,7 @@ TABLES = {
     "fuzz": fuzz.fuzz,
     "faults": faults.faults,
     "encoding": encoding.encoding,
+    "forecast": forecast.forecast,
 }
 """The function of each table, by the name of its result file."""
 

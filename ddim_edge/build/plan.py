@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..bundle.bundle import Bundle
-from ..bundle.layout import CONFIG, STEP_MODEL, TEXT_ENCODER, component_named, graphs_of
+from ..bundle.layout import CONFIG, SHALLOW_MODEL, STEP_MODEL, TEXT_ENCODER, component_named, graphs_of
 from ..config import read_json
 from ..errors import BundleError, ConfigError, choose_from
 from ..graphs.external_data import check_onnx_file
@@ -117,12 +117,13 @@ def _check_loads(device: Device) -> None:
 
 
 def _graphs(bundle: Bundle) -> Iterator[Path]:
-    """Every graph that a pipeline opens, checked; the UNet with its fused step where there is one."""
+    """Every graph that a pipeline opens, checked; of the UNet the fused step and the shallow graph, if it has them."""
     for path in graphs_of(bundle.folder):
-        step = path.with_name(STEP_MODEL)
-        graph = step if step.is_file() else path
-        check_onnx_file(graph, bundle.folder)
-        yield graph
+        step, shallow = path.with_name(STEP_MODEL), path.with_name(SHALLOW_MODEL)
+        for graph in (step if step.is_file() else path, shallow):
+            if graph != shallow or shallow.is_file():
+                check_onnx_file(graph, bundle.folder)
+                yield graph
 
 
 def _precision(device: Device, graph: Path) -> str | None:

@@ -12,10 +12,11 @@ from ..diffusion.samplers import SamplerConfig, sampler_config
 from ..errors import ConfigError, choose_from
 from ..graphs.background_hash import BackgroundHash
 from ..graphs.external_data import check_onnx_file
+from ..graphs.inputs import declared_inputs
 from ..graphs.same_files import SameFiles
 from .control_config import ControlConfig
 from .defaults import Defaults
-from .layout import CLASS_INPUT, SAFETY_CHECKER, component_named, graphs_of
+from .layout import CLASS_INPUT, SAFETY_CHECKER, SHALLOW_MODEL, UNET, component_named, graphs_of
 from .unet_inputs import NO_INPUTS, UnetInputs, check_sides
 from .vae_config import VaeConfig
 
@@ -87,6 +88,11 @@ class Bundle:
         return SAFETY_CHECKER.is_in(self.folder)
 
     @property
+    def has_shallow_graph(self) -> bool:
+        """Whether it was exported with --step-cache."""
+        return (self.folder / UNET.name / SHALLOW_MODEL).is_file()
+
+    @property
     def conditioning_names(self) -> set[str]:
         """The names of the UNet's inputs beside sample and timestep, according to the JSON files."""
         return self.inputs.names or ({CLASS_INPUT} if self.labels else set())
@@ -112,6 +118,15 @@ class Bundle:
     def _samplers(self) -> dict[str, SamplerConfig]:
         """Those asked for so far, by name: reading the keys takes as long as some steps of a small model."""
         return {}
+
+    @functools.cached_property
+    def takes_real_timesteps(self) -> bool:
+        """Whether a timestep may be between two whole numbers. Exports of earlier versions take int64.
+
+        BundleError for a UNet that is no ONNX graph.
+        """
+        timestep = declared_inputs(self.folder / UNET.graph).get("timestep")
+        return timestep is not None and timestep.is_real
 
     def default_steps(self, config: SamplerConfig) -> int:
         """The default number of steps: the scheduler file's for the model's own sampler, else the sampler's."""

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from ..config import read_json
-from ..config.noise_schedule import MAX_TRAIN_STEPS
-from ..config.schema import Check, any_of, check_json, flag, list_of, mapping_of, real, text, whole
+from ..config.sampler_options import MAX_TRAIN_STEPS
+from ..config.schema import Check, any_of, check_json, flag, list_of, mapping_of, object_with, real, text, whole
 from ..errors import BundleError, ConfigError, shown
 from .layout import CONFIG, CONTROLNET, EXPORT_RECORD, GENERATION_CONFIG, INDEX, SCHEDULER, UNET, VAE_DECODER
 
@@ -93,11 +93,17 @@ DEFAULTS: Mapping[str, Check] = {
     "width": whole(1, MAX_SIDE),
 }
 """The keys of generation_config.json."""
-_EXPORT: Mapping[str, Check] = {"files": mapping_of(_OBJECT), "network": text()}
+_STEP_CACHE: Mapping[str, Check] = {"branch": whole(0, 100), "parameters": real(0, 1)}
+_EXPORT: Mapping[str, Check] = {
+    "files": mapping_of(_OBJECT),
+    "network": text(),
+    "verification": object_with({"step_cache": object_with(_STEP_CACHE)}),
+}
 
 _SCHEMAS: Mapping[str, Mapping[str, Check]] = {
     INDEX: _INDEX,
     EXPORT_RECORD: _EXPORT,
+    f"{UNET.name}/{EXPORT_RECORD}": _EXPORT,
     GENERATION_CONFIG: DEFAULTS,
     f"{UNET.name}/{CONFIG}": _UNET,
     SCHEDULER: _SCHEDULER,

@@ -64,11 +64,12 @@ def destination_of(
     other_names: Iterator[Path] | None,
     enlarge: int | None,
 ) -> FileOutput | FolderOutput:
-    """Where the images go. With ``other_names``, the user gave no --output: nothing that exists is replaced."""
+    """Where the images go. With ``other_names``, the user gave no --output: a new file or folder."""
     if output == STANDARD_OUTPUT:
         return StandardOutput(Path(target), recipe, index, estimates, None, options.png_level, enlarge)
     if not is_folder(target):
-        return FileOutput(Path(target), recipe, index, estimates, other_names, options.png_level, enlarge)
+        level, force = options.png_level, options.force
+        return FileOutput(Path(target), recipe, index, estimates, other_names, level, enlarge, force)
     if enlarge is not None:
         raise ConfigError("--enlarge is for one picture file: give a file, not a folder, as --output")
     if estimates.animate:

@@ -6,7 +6,6 @@ from pathlib import Path
 import click
 
 from ..errors import ConfigError
-from ..files import write_file
 from ..generation.inversion import ENCODE_STEPS, encode, num_calls
 from ..generation.pipeline import load
 from ..images.storage import check_can_write
@@ -16,11 +15,13 @@ from .environment import RepeatableOption
 from .image_options import split
 from .model_first import chosen_model, is_model, model_option
 from .progress import step_bar
+from .replacing import check_free, force_option, write_output
 
 
 @click.command("encode")
 @click.argument("pictures", nargs=-1, required=True, metavar="[MODEL] PICTURE…")
 @click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="The .npz file to write.")
+@force_option
 @model_option
 @click.option(
     "--labels", "-l", metavar="NAME,…", help="Classes of the pictures, used in turn.  [default: none, the null class]"
@@ -56,6 +57,7 @@ from .progress import step_bar
 def encode_command(
     pictures: tuple[str, ...],
     output: Path,
+    force: bool,
     model: str,
     labels: str | None,
     prompt: tuple[str, ...],
@@ -90,6 +92,7 @@ def encode_command(
     if output.suffix != ".npz":
         raise ConfigError(f"cannot write {output}: the file must end in .npz")
     check_can_write(output)
+    check_free(output, force=force)
     pipeline = load(model, device, max_memory=max_memory)
     with step_bar(num_calls(pipeline.bundle, len(files), num_steps, batch_size), visible=not quiet) as advance:
         latents = encode(
@@ -103,7 +106,7 @@ def encode_command(
             batch_size=batch_size,
             on_call=advance,
         )
-    write_file(output, latents.to_bytes())
+    write_output(output, latents.to_bytes(), force=force)
     if as_json:
         click.echo(json.dumps({"file": str(output), "images": len(files), "recipe": dict(latents.recipe)}))
     elif not quiet:

@@ -5,8 +5,6 @@ from typing import Any
 
 import click
 
-from ..arrays import Pixels
-
 SMALL = 64
 """Images with both sides below it are enlarged by themselves in a grid and in an animation."""
 _WANTED = 128
@@ -24,9 +22,8 @@ def enlarge_option(command: Callable[..., Any]) -> Callable[..., Any]:
     )(command)
 
 
-def factor_of(enlarge: int | None, images: Pixels, *, animated: bool = False) -> int:
-    """How often each pixel is drawn; ``enlarge`` is what the user gave. ``images``: uint8 (N, H, W, C)."""
-    count, height, width, _ = images.shape
+def factor_of(enlarge: int | None, count: int, side: int, *, animated: bool = False) -> int:
+    """How often each pixel of ``count`` images of a longer ``side`` is drawn; ``enlarge`` is what the user gave."""
     if enlarge is not None:
         return enlarge
-    return _WANTED // max(height, width) if max(height, width) < SMALL and (count > 1 or animated) else 1
+    return _WANTED // side if side < SMALL and (count > 1 or animated) else 1

@@ -7,19 +7,15 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from ..build.plan import BuildRequest
-from ..bundle.read import open_bundle
-from ..errors import ConfigError, DdimEdgeError
-from ..runtime.providers.device import Device
-from ..runtime.providers.table import CPU
+from ..errors import ConfigError
 from ..runtime.sessions.first_build import is_large
-from .build import build_bundle
 from .environment import RepeatableOption
+from .export_build import build_exported, target_is_this_cpu
 from .export_run import run_export
 from .export_triton import export_triton
-from .failures import say
 from .help_sections import SectionedCommand
 from .key_values import key_values
+from .step_cache_branch import read_branch
 
 _WITH_OPTIMUM = ("with", "scheduler", "defaults", "quiet", "as_json")
 """The options that apply where optimum makes the graphs."""
@@ -115,6 +111,15 @@ _WITH_OPTIMUM = ("with", "scheduler", "defaults", "quiet", "as_json")
     help="Also write a UNet graph that includes guidance and the DDIM step. Both graphs share their weights.",
 )
 @click.option(
+    "--step-cache",
+    is_flag=False,
+    flag_value="0",
+    callback=read_branch,
+    metavar="[BRANCH]",
+    help="Also write the graph of the UNet's outer blocks, for `run --cache deep`. BRANCH 0, the default, keeps the "
+    "last resnet, 1 the last two. Give it after OUT.",
+)
+@click.option(
     "--vae",
     type=click.Path(path_type=Path),
     help="Folder with an autoencoder, such as TAESD, to use instead of SOURCE's.",
@@ -206,8 +211,8 @@ def export_command(
         exporter, chosen = "export_with_optimum", {name: options[name] for name in ("scheduler", "defaults")}
     facts = run_export(exporter, source, out, quiet=quiet, as_json=as_json, **chosen)
     built = None
-    if not no_build and _target_is_this_cpu() and is_large(out):
-        built = _build(out, quiet=quiet, as_json=as_json)
+    if not no_build and target_is_this_cpu() and is_large(out):
+        built = build_exported(out, quiet=quiet, as_json=as_json)
     if quiet:
         return None
     if as_json:
@@ -224,21 +229,6 @@ def _check_for_optimum(context: click.Context) -> None:
         given = context.get_parameter_source(name) != ParameterSource.DEFAULT
         if isinstance(parameter, click.Option) and given and name not in _WITH_OPTIMUM:
             raise ConfigError(f"{parameter.opts[0]} does not apply to --with optimum: leave out one of them")
-
-
-def _target_is_this_cpu() -> bool:
-    """Whether ``--target cpu`` was given. By default an export may be for any machine."""
-    context = click.get_current_context()
-    return context.params["target"] == CPU.name and context.get_parameter_source("target") != ParameterSource.DEFAULT
-
-
-def _build(bundle: Path, *, quiet: bool, as_json: bool) -> str | None:
-    """Build the bundle for this CPU. The report, or None where it failed, of which a warning tells."""
-    try:
-        return build_bundle(open_bundle(bundle), Device(CPU.name), BuildRequest(), quiet=quiet, as_json=as_json)
-    except DdimEdgeError as error:
-        say(f"warning: {bundle} is exported, and not built for this CPU: {error}")
-        return None
 
 
 def _names(text: str | None) -> list[str]:

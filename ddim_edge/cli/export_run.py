@@ -45,6 +45,8 @@ def _lines(out: Path, report: Any) -> Iterator[str]:
         remark = f"; {component.remark}" if component.remark else ""
         if component.step is not None:
             remark += f"; its fused step at most {component.step.error:.1e} from NumPy's"
+        if component.step_cache is not None:
+            remark += f"; its shallow graph {component.step_cache.summary}"
         if component.fp32_fallback_deviation is not None:
             remark += f"; its fp32 graph {component.fp32_fallback_deviation}"
         yield (

@@ -6,13 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..arrays import Pixels
+from ..arrays import Pixels, Shape
 from ..errors import OutputError
 from ..generation.requests.request import Request
 from ..generation.results import Progress
 from ..images.archive import Archive, folder_of
+from ..images.earlier_files import RunFiles, make_room
 from ..images.encode import png_bytes
-from ..images.save import RUN_FILE, ImageFolder
+from ..images.save import ImageFolder
 from ..images.storage import Storage, storage_of
 from .beside import Beside
 from .output import EstimateOptions, estimate_path
@@ -29,13 +30,15 @@ class FolderOptions(NamedTuple):
     png_level: int | None = None
     archive: Archive | None = None
     """How the images are divided into tar files; None for single files."""
+    force: bool = False
+    """Replace images of another run."""
 
 
 class FolderOutput:
     """Writes one file per image, or tar files, to a folder, batch by batch. A run that was interrupted can be resumed.
 
-    ``recipe`` is called at once only if the folder has images, which may be of another run: the model's hash may not be
-    known yet. ``machine`` is called when the first batch is to be made.
+    ``recipe`` is called at the start only if the folder has images, which may be of another run: the model's hash may
+    not be known yet. ``machine`` is called when the first batch is to be made.
     """
 
     def __init__(
@@ -53,8 +56,16 @@ class FolderOutput:
         self._recipe, self._suffix = recipe, suffix
         self._written = Beside()
         self.path.create()
-        if self.path.read(RUN_FILE, 1) is not None:
-            self._open(None)
+
+    def finished(self, request: Request, _shape: Shape) -> bool:
+        """Check that the images can be written without replacing others; ``chunks`` says what is missing.
+
+        Raises OutputError for a folder of another run, and for files in the way, unless they may be replaced.
+        """
+        tars = self.options.archive
+        files = RunFiles(request.num_images, self._suffix, tars.step if tars else None)
+        make_room(self.path, files, lambda: self._open(None), force=self.options.force)
+        return False
 
     def _open(self, machine: Mapping[str, str] | None) -> ImageFolder:
         return folder_of(self.options.archive, self.path, self._recipe(), self._suffix, machine, self.options.png_level)

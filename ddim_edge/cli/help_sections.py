@@ -41,6 +41,7 @@ _DEVICE = (
 )
 _OUTPUT = (
     "output",
+    "force",
     "format",
     "png_level",
     "archive",
@@ -71,6 +72,8 @@ OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
             "guidance_scale",
             "guidance_rescale",
             "guidance_interval",
+            "cache",
+            "cache_threshold",
             "eta",
             "sampler_config",
             "scheduler",
@@ -93,7 +96,7 @@ OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
             "ignore_extra_weights",
         ),
         "Precision": ("dtype", "keep_fp32", "fp32_too", "quantize"),
-        "Graphs": ("target", "static", "opset", "fuse_step", "with", "no_build"),
+        "Graphs": ("target", "static", "opset", "fuse_step", "step_cache", "with", "no_build"),
         "Triton Inference Server": ("triton", "triton_graphs"),
         "Output": ("quiet", "json"),
     },

@@ -9,10 +9,11 @@ from typing import Any
 import click
 
 from ..bundle.bundle import Bundle
-from ..bundle.layout import FP32_MODEL, MODEL, STEP_MODEL, UNET
+from ..bundle.json_files import read_optional
+from ..bundle.layout import EXPORT_RECORD, FP32_MODEL, MODEL, SHALLOW_MODEL, STEP_MODEL, UNET
 from ..bundle.read import open_bundle
 from ..bundle.verify import verify_files
-from ..config import ClipConfig, ThresholdConfig
+from ..config import ClipConfig, EdmConfig, FlowConfig, ThresholdConfig
 from ..diffusion.samplers import SamplerConfig, changed_options
 from ..errors import ConfigError
 from ..generation.requests.options import default_guidance
@@ -26,7 +27,7 @@ from ..runtime.sessions.session import Session
 from ..runtime.sessions.tensors import TensorInfo
 from .device_options import auto_option
 
-_GRAPHS = (f"*/{MODEL}", f"*/{FP32_MODEL}", f"{UNET.name}/{STEP_MODEL}")
+_GRAPHS = (f"*/{MODEL}", f"*/{FP32_MODEL}", f"{UNET.name}/{STEP_MODEL}", f"{UNET.name}/{SHALLOW_MODEL}")
 
 
 @click.command("inspect")
@@ -65,6 +66,7 @@ def inspect_command(model: str, as_json: bool, verify: bool) -> None:
         "labels": list(bundle.labels),
         "null_class": bundle.null_class,
         "graphs": list(_graphs(bundle.folder)),
+        "step_cache": _step_cache(bundle.folder),
         "scheduler": _scheduler_facts(bundle),
         "num_steps": bundle.num_steps,
         "defaults": bundle.defaults.to_json(),
@@ -110,6 +112,15 @@ def _graphs(root: Path) -> Iterator[dict[str, Any]]:
         counted |= files
 
 
+def _step_cache(folder: Path) -> dict[str, Any] | None:
+    """The branch and the share of the parameters of the shallow graph, as its export recorded; None without one."""
+    if not (folder / UNET.name / SHALLOW_MODEL).is_file():
+        return None
+    records = (read_optional(place / EXPORT_RECORD).get("verification") or {} for place in (folder / UNET.name, folder))
+    recorded = next((record["step_cache"] for record in records if record.get("step_cache")), {})
+    return {key: recorded.get(key) for key in ("branch", "parameters")}
+
+
 def _graph(path: Path, files: set[Path]) -> dict[str, Any]:
     session = Session(path, "cpu")
     return {
@@ -133,7 +144,7 @@ def _text(facts: dict[str, Any], bundle: Bundle) -> str:
         lines.append(f"\n{graph['name']}  {graph['bytes'] / 1e6:.1f} MB{_quantized(graph['quantized'])}")
         for role in ("inputs", "outputs"):
             lines += [f"  {role[:-1]:7}{t['name']}  {t['dtype']} {_shape(t['shape'])}" for t in graph[role]]
-    lines += ["", *_image_lines(bundle), ""]
+    lines += ["", *_image_lines(bundle), *_step_cache_lines(facts["step_cache"]), ""]
     own = bundle.scheduler
     lines += _scheduler_lines(own, bundle.num_steps) if own else [f"scheduler {facts['scheduler']['error']}"]
     for precision, row in facts["measured"].items():
@@ -143,6 +154,15 @@ def _text(facts: dict[str, Any], bundle: Bundle) -> str:
         if facts["verified_compiled"]:
             lines.append(f"all {facts['verified_compiled']} files in compiled/ are as they were built")
     return "\n".join(lines)
+
+
+def _step_cache_lines(facts: dict[str, Any] | None) -> list[str]:
+    """The line about the shallow graph."""
+    if facts is None:
+        return []
+    if None in facts.values():
+        return ["has a shallow graph for --cache deep, of which its export.json says nothing"]
+    return [f"--cache deep: branch {facts['branch']}, a shallow call has {facts['parameters']:.1%} of the parameters"]
 
 
 def _quantized(operators: dict[str, int]) -> str:
@@ -181,14 +201,30 @@ def _guidance(bundle: Bundle) -> str:
 
 def _scheduler_lines(config: SamplerConfig, num_steps: int) -> list[str]:
     """The lines about the scheduler: what each option means."""
-    predicts = {"noise": "the noise ε", "angular_velocity": "the velocity v", "sample": "the clean image x_0"}
-    betas = "given one by one" if config.trained_betas else config.beta_schedule.replace("_", " ")
+    predicts = {
+        "noise": "the noise ε",
+        "angular_velocity": "the velocity v",
+        "sample": "the clean image x_0",
+        "flow": "the velocity ε - x_0 of flow matching",
+        "edm": "EDM's F",
+    }
     return [
         f"scheduler {config.name}: the network predicts {predicts[config.prediction_type]}",
-        f"  trained on {config.num_train_steps} timesteps, betas {betas}, visited in {config.timestep_spacing} spacing",
+        f"  trained on {config.num_train_steps} timesteps, {_levels(config)}",
         f"  usually {num_steps} steps, {_stochasticity(config)}, x_0 {_clipping(config)}",
         f"  differs from the defaults in: {json.dumps(changed_options(config))}",
     ]
+
+
+def _levels(config: SamplerConfig) -> str:
+    """What its noise levels come from, and how a run visits them."""
+    if isinstance(config, EdmConfig):
+        return f"noise levels σ from {config.sigma_min:g} to {config.sigma_max:g} in {config.sigma_schedule} spacing"
+    if isinstance(config, FlowConfig):
+        shift = "of the image's size" if config.use_dynamic_shifting else f"{config.shift:g}"
+        return f"shift {shift}, visited in {config.timestep_spacing} spacing"
+    betas = "given one by one" if config.trained_betas else config.beta_schedule.replace("_", " ")
+    return f"betas {betas}, visited in {config.timestep_spacing} spacing"
 
 
 def _stochasticity(config: SamplerConfig) -> str:

@@ -3,29 +3,33 @@
 import json
 import re
 import shlex
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import click
-import numpy as np
 
+from ..bundle.read import open_bundle
 from ..errors import ConfigError, shown
-from ..files import write_file
 from ..generation.interpolation import Endpoint, interpolate
 from ..generation.inversion import ENCODE_STEPS
-from ..generation.pipeline import load
-from ..generation.results import Result
-from ..images.encode import check_channels, enlarged, gif_bytes
-from ..images.save import check_suffix, file_bytes, is_folder
+from ..generation.pipeline import Pipeline
+from ..images.encode import check_channels, enlarged, gif_bytes, read_recipe
+from ..images.save import check_suffix, is_folder
 from ..images.storage import check_can_write
 from ..runtime.providers.device import Device
+from .destination import destination_of, local_or_url
 from .device_options import device_options, max_memory_option
-from .enlarging import enlarge_option, factor_of
+from .enlarging import enlarge_option
 from .environment import RepeatableOption
+from .folder_output import FolderOptions, FolderOutput
 from .image_options import split
+from .making import make_images
 from .model_first import chosen_model, model_option
-from .output import free_names, write_image_file
-from .progress import step_bar
+from .output import EstimateOptions, FileOutput, free_names
+from .progress import phase
+from .replacing import check_free, force_option
+from .report import Outcome, finished_before
 from .standard_output import STANDARD_OUTPUT
 
 FRAME_MS = 120
@@ -41,6 +45,7 @@ FRAME_MS = 120
     help="A .png, .jpg or .webp file (a grid), a .gif or .npy file, or a folder (DIR/).  "
     "[default: a .png named after the model]",
 )
+@force_option
 @model_option
 @click.option(
     "--labels", "-l", metavar="NAME,…", help="Classes of the images, used in turn.  [default: none, the null class]"
@@ -74,6 +79,7 @@ def interpolate_command(
     ends: tuple[str, ...],
     frames: int,
     output: str | None,
+    force: bool,
     model: str,
     labels: str | None,
     prompt: tuple[str, ...],
@@ -105,10 +111,12 @@ def interpolate_command(
     """
     *named, first, last = _three_at_most(ends)
     start, end = _endpoint(first), _endpoint(last)
-    pipeline = load(chosen_model(named, model), device, max_memory=max_memory)
-    names = free_names(pipeline.bundle.name, "png")
-    target = output or str(next(names))
-    _check_target(target, pipeline.bundle.image_shape()[0])
+    bundle = open_bundle(chosen_model(named, model))
+    names, output = free_names(bundle.name, "png"), local_or_url(output)
+    target, own = output or str(next(names)), {"interpolated": _command(first, last, frames, prompt)}
+    _check_target(target, bundle.image_shape()[0], own, force=force)
+    with phase("load", visible=not quiet):
+        pipeline = Pipeline(bundle, device, max_memory=max_memory)
     request = interpolate(
         pipeline,
         start,
@@ -121,18 +129,17 @@ def interpolate_command(
         num_steps=num_steps,
         guidance_scale=guidance_scale,
     )
-    batches = []
-    with step_bar(len(list(request.chunks())) * num_steps, visible=not quiet) as advance:
-        for progress in pipeline.run(request):
-            advance()
-            batches += [progress.images] if progress.images is not None else []
-    recipe = {**pipeline.recipe(request), "interpolated": _command(first, last, frames, prompt)}
-    result = Result(np.concatenate(batches), recipe, pipeline.provider)
-    path = _write(result, target, None if output else names, enlarge)
+    recipe = {**pipeline.recipe(request), **own}
+    destination = _destination(output, target, recipe, None if output else names, enlarge, force=force)
+    done, seconds = destination.finished(request, bundle.image_shape(request.height, request.width)), 0.0
+    if not done:
+        seconds = make_images(pipeline, request, destination, visible=not quiet)
+    path, made = str(destination.path), 0 if done else destination.num_made
     if as_json:
-        click.echo(json.dumps({"file": str(path), "images": frames, "recipe": recipe}))
+        click.echo(json.dumps({"file": path, "images": frames, "recipe": recipe}))
     elif not quiet:
-        click.echo(f"{path}  ({frames} images, {num_steps} steps on {pipeline.provider})")
+        outcome = Outcome(path, made, pipeline.provider, seconds, destination.num_there)
+        click.echo(finished_before(outcome) or f"{path}  ({frames} images, {num_steps} steps on {pipeline.provider})")
 
 
 def _three_at_most(ends: Sequence[str]) -> Sequence[str]:
@@ -154,24 +161,50 @@ def _endpoint(text: str) -> Endpoint:
     return text
 
 
-def _check_target(target: str, channels: int) -> None:
+def _check_target(target: str, channels: int, own: Mapping[str, Any], *, force: bool) -> None:
+    """Raise an error for an output that cannot be written, and for a file that no run of ``own`` arguments made."""
     if target == STANDARD_OUTPUT:
         raise ConfigError("--output - is for `ddim-edge run`: give a file or a folder")
-    if Path(target).suffix != ".npy":
+    path = Path(target)
+    if path.suffix != ".npy":
         check_channels(channels)
     if is_folder(target):
         return
-    if Path(target).suffix != ".gif":
-        check_suffix(Path(target), (".gif",))
-    check_can_write(Path(target))
+    if path.suffix != ".gif":
+        check_suffix(path, (".gif",))
+    check_can_write(path)
+    if not _may_be_of(path, own):
+        check_free(path, force=force)
 
 
-def _write(result: Result, target: str, other_names: Iterator[Path] | None, enlarge: int | None) -> Path | str:
-    if is_folder(target):
-        if enlarge is not None:
-            raise ConfigError("--enlarge is for one picture file: give a file, not a folder, as --output")
-        return result.save(target)
-    path, factor = Path(target), factor_of(enlarge, result.images)
-    if path.suffix == ".gif":
-        return write_file(path, gif_bytes(list(enlarged(result.images, factor)), FRAME_MS, FRAME_MS))
-    return write_image_file(path, file_bytes(path, result.images, result.recipe, enlarge=factor), other_names)
+def _may_be_of(path: Path, own: Mapping[str, Any]) -> bool:
+    """Whether a file has a recipe with these entries: the others are known once networks are open."""
+    try:
+        return own.items() <= read_recipe(path).items()
+    except ConfigError:
+        return False
+
+
+def _destination(
+    output: str | None,
+    target: str,
+    recipe: Mapping[str, Any],
+    other_names: Iterator[Path] | None,
+    enlarge: int | None,
+    *,
+    force: bool,
+) -> FileOutput | FolderOutput:
+    if Path(target).suffix == ".gif" and not is_folder(target):
+        return Animation(Path(target), lambda: recipe, None, EstimateOptions(), None, None, enlarge, force)
+    options = FolderOptions(lambda: None, force=force)
+    return destination_of(output, target, lambda: recipe, None, "png", EstimateOptions(), options, other_names, enlarge)
+
+
+class Animation(FileOutput):
+    """Writes all images as the frames of a GIF file."""
+
+    def _check(self) -> None:
+        check_can_write(self.path)
+
+    def contents(self) -> bytes:
+        return gif_bytes(list(enlarged(self.images, self._factor(animated=False))), FRAME_MS, FRAME_MS)

@@ -50,12 +50,12 @@ def _check_options(options: Mapping[str, Any]) -> None:
     check_ray(options["ray"])
 
 
-def run_on_ray(model: Model, request: Request, folder: Folder, *, visible: bool) -> Outcome:
+def run_on_ray(model: Model, request: Request, folder: Folder, *, visible: bool, force: bool) -> Outcome:
     """Make what the folder lacks, on the cluster that this process is connected to."""
     if not request.safety_checker:
         warn_checker_off(model.name)
     num_made, provider = 0, model.device.provider
-    chunks = folder.missing(request)
+    chunks = folder.missing(request, force=force)
     began = time.perf_counter()
     try:
         with own_errors(), step_bar(len(chunks), visible=visible, text="batch") as advance:

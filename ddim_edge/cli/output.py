@@ -1,6 +1,7 @@
-"""Output of ``ddim-edge run`` to one file: all images, their animation, their estimates."""
+"""Output of a command to one file: all images, their animation, their estimates."""
 
 import contextlib
+import glob
 import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -8,19 +9,22 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..arrays import Pixels
+from ..arrays import Pixels, Shape
 from ..config import whole_number
-from ..files import output_errors, write_file, write_new_file
+from ..files import output_errors
 from ..generation.requests.request import Request
+from ..generation.requests.step_cache import network_calls
 from ..generation.results import Progress
-from ..images.encode import enlarged, gif_bytes, grid, png_bytes
+from ..images.encode import enlarged, gif_bytes, grid, grid_shape, png_bytes
 from ..images.save import check_suffix, file_bytes
 from ..images.storage import check_can_write
+from ..images.whole import is_same_picture
 from .enlarging import factor_of
+from .replacing import existing, exists, write_output
 
 
 def free_names(model: str, file_format: str) -> Iterator[Path]:
-    """Those of model.png, model-2.png, … that do not exist in the current folder, nor as .gif.
+    """Those of model.png, model-2.png, … that do not exist in the current folder, nor as .gif, nor with estimates.
 
     Without a format, the names of folders: model-images, model-images-2, …
     """
@@ -29,7 +33,8 @@ def free_names(model: str, file_format: str) -> Iterator[Path]:
     stem = stem if file_format else f"{stem.replace('.', '-')}-images"
     for number in itertools.count(1):
         path = Path(f"{stem}-{number}{suffix}" if number > 1 else f"{stem}{suffix}")
-        if not path.exists() and not path.with_suffix(".gif").exists():
+        estimates = Path().glob(f"{glob.escape(path.stem)}-call-*.png")
+        if not existing([path, path.with_suffix(".gif")]) and not any(estimates):
             yield path
 
 
@@ -40,13 +45,6 @@ def new_folder(paths: Iterable[Path]) -> Path:
             path.mkdir()
             return path
     raise FileExistsError
-
-
-def write_image_file(path: Path, contents: bytes, other_names: Iterator[Path] | None) -> Path:
-    """Write a file, or with ``other_names`` a new file of the first name that is free. Returns its path."""
-    if other_names is None:
-        return write_file(path, contents)
-    return write_new_file(itertools.chain([path], other_names), contents)
 
 
 class EstimateOptions(NamedTuple):
@@ -64,6 +62,10 @@ class EstimateOptions(NamedTuple):
     def keeps(self, calls: int) -> bool:
         return self.animate or self.saves(calls)
 
+    def saved(self, calls: int) -> range:
+        """Of so many network calls, those after which the estimate is written to a file."""
+        return range(0) if self.every is None else range(self.every, calls + 1, self.every)
+
     def saves(self, calls: int) -> bool:
         return self.every is not None and calls % self.every == 0
 
@@ -77,9 +79,9 @@ class FileOutput:
     """Writes all images to one file (.png: a grid), and the animation and the estimates beside it.
 
     With ``index``, the recipe is that of one image of a folder: only this image is written. Its whole batch is
-    generated, since the batch can change an image by a rounding error. With ``other_names``, an existing file is not
-    replaced: the images get the first of these names that is free. ``recipe`` is called when the file is written: the
-    model's hash may not be known before.
+    generated, since the batch can change an image by a rounding error. A file that exists is replaced only with
+    ``force``; with ``other_names`` the images get the first of these names that is free. ``recipe`` is called when the
+    file is written, or where there is one with a recipe: the model's hash may not be known before.
     """
 
     def __init__(
@@ -91,11 +93,14 @@ class FileOutput:
         other_names: Iterator[Path] | None = None,
         png_level: int | None = None,
         enlarge: int | None = None,
+        force: bool = False,
     ) -> None:
         estimates.check()
         self.path, self.index, self.estimates, self._other_names = path, index, estimates, other_names
-        self._recipe, self._png_level, self._enlarge = recipe, png_level, enlarge
+        self._recipe, self._png_level, self._enlarge, self._force = recipe, png_level, enlarge, force
         self._check()
+        self._kept: list[Path] = []
+        self.num_there = 0
         self._batches: list[Pixels] = []
         self._frames: dict[int, list[Pixels]] = {}
 
@@ -115,10 +120,35 @@ class FileOutput:
     def num_made(self) -> int:
         return len(self.images)
 
-    @property
-    def num_there(self) -> int:
-        """Images that were there before the run: a file is made as a whole."""
-        return 0
+    def finished(self, request: Request, shape: Shape) -> bool:
+        """Whether all files are there, from the same run; ``shape`` is (C, H, W) of an image.
+
+        Raises OutputError for a file that is something else. The animation and the estimates beside a picture are
+        taken to be its own.
+        """
+        wanted = [self.path, *self._beside(network_calls(request))]
+        there = [] if self._force or self._other_names is not None else existing(wanted)
+        if there and not (self.path in there and self._is_this_picture(request, shape)):
+            raise exists(there[0])
+        self._kept = there
+        done = bool(there) and len(there) == len(wanted)
+        self.num_there = self._count(request) if done else 0
+        return done
+
+    def _beside(self, calls: int) -> list[Path]:
+        """The animation and the estimates that are written after so many network calls."""
+        animation = [self.path.with_suffix(".gif")] if self.estimates.animate else []
+        return animation + [estimate_path(self.path, call) for call in self.estimates.saved(calls)]
+
+    def _count(self, request: Request) -> int:
+        return request.num_images if self.index is None else 1
+
+    def _is_this_picture(self, request: Request, shape: Shape) -> bool:
+        count = self._count(request)
+        _, height, width = shape
+        rows, columns = grid_shape(count)
+        factor = factor_of(self._enlarge, count, max(height, width))
+        return is_same_picture(self.path, self.recipe, (columns * width * factor, rows * height * factor))
 
     def chunks(self, request: Request) -> Sequence[range]:
         """The batches to generate."""
@@ -138,21 +168,30 @@ class FileOutput:
 
     def contents(self) -> bytes:
         """The bytes of the file."""
-        factor = factor_of(self._enlarge, self.images)
+        factor = self._factor(animated=False)
         return file_bytes(self.path, self.images, self.recipe(), self._png_level, factor)
+
+    def _factor(self, *, animated: bool) -> int:
+        count, height, width, _ = self.images.shape
+        return factor_of(self._enlarge, count, max(height, width), animated=animated)
 
     def write(self) -> None:
         contents = self.contents()
-        self.path = write_image_file(self.path, contents, self._other_names)
-        factor = factor_of(self._enlarge, self.images, animated=self.estimates.animate)
+        if self.path not in self._kept:
+            self.path = write_output(self.path, contents, force=self._force, other_names=self._other_names)
+        factor = self._factor(animated=self.estimates.animate)
         frames = {
             calls: grid(enlarged(np.concatenate(batches), factor)) for calls, batches in sorted(self._frames.items())
         }
         if self.estimates.animate:
-            write_file(self.path.with_suffix(".gif"), gif_bytes(list(frames.values())))
+            self._write_beside(self.path.with_suffix(".gif"), gif_bytes(list(frames.values())))
         for calls, frame in frames.items():
             if self.estimates.saves(calls):
-                write_file(estimate_path(self.path, calls), png_bytes(frame, {"estimate_after": calls}))
+                self._write_beside(estimate_path(self.path, calls), png_bytes(frame, {"estimate_after": calls}))
+
+    def _write_beside(self, path: Path, contents: bytes) -> None:
+        if path not in self._kept:
+            write_output(path, contents, force=self._force)
 
     def close(self) -> None:
         """Does nothing."""

@@ -18,7 +18,6 @@ from ..generation.requests.control_images import control_samples
 from ..generation.requests.latents_file import read_latents
 from ..generation.requests.options import recipe_of
 from ..generation.requests.request import Request
-from ..generation.warmup import warm_up, warm_up_calls
 from ..images.encode import check_channels
 from ..images.formats import FORMATS
 from ..images.save import is_folder
@@ -31,14 +30,16 @@ from ..runtime.sessions.pool import computes_in
 from .destination import archive_of, archive_options, destination_of, local_or_url
 from .device_options import device_options, max_memory_option
 from .enlarging import enlarge_option
-from .folder_output import FolderOptions, FolderOutput
+from .folder_output import FolderOptions
 from .from_image import device_for, recipe_in, remade
 from .help_sections import SectionedCommand
 from .image_options import DEFAULT_NUM_IMAGES, image_options, make_request, read_origin, samplers_help
+from .making import make_and_drop, make_images
 from .on_ray import ray_option, run_on_ray
 from .output import EstimateOptions, FileOutput, free_names
-from .progress import step_bar
-from .report import Outcome, json_report, network_calls, report
+from .progress import phase
+from .replacing import force_option
+from .report import Outcome, json_report, report
 from .run_requests import DEFAULT_MODEL, requests_option
 from .seed import check_shared_seed
 from .shards import ALL, Shard, check_shard, shard_options
@@ -70,6 +71,7 @@ from .standard_output import STANDARD_OUTPUT, check_standard_output
     "may be in a store: s3://bucket/folder/.  "
     "[default: a new file, or with --prompts a new folder, named after the model]",
 )
+@force_option
 @click.option(
     "--format",
     "file_format",
@@ -110,6 +112,7 @@ def run_command(
     max_memory: str | None,
     low_memory: bool,
     output: str | None,
+    force: bool,
     file_format: str,
     png_level: int | None,
     shard: Shard | None,
@@ -179,19 +182,28 @@ def run_command(
         with connected(ray):
             folder = Folder.at(target, used(), f".{file_format}", png_level, mixed_machines)
             there = Model.of(bundle, device, low_memory, max_memory)
-            outcome = run_on_ray(there, request, folder, visible=not quiet)
+            outcome = run_on_ray(there, request, folder, visible=not quiet, force=force)
         _tell(outcome, request, used, quiet, as_json)
         return
     tars = archive_of(archive, images_per_tar, request, target, estimates)
-    options = FolderOptions(lambda: None if mixed_machines else machine_of(pipeline), shard or ALL, png_level, tars)
+    options = FolderOptions(
+        lambda: None if mixed_machines else machine_of(pipeline), shard or ALL, png_level, tars, force
+    )
     free, index = None if output else names, recipe.get("index")
     destination = destination_of(output, target, used, index, file_format, estimates, options, free, enlarge)
-    # Networks can have gigabytes: they are opened after all other checks.
-    pipeline = Pipeline(bundle, device, low_memory=low_memory, max_memory=max_memory, request=request)
+    began = time.perf_counter()
+    if destination.finished(request, shape) and not show:
+        seconds = time.perf_counter() - began
+        outcome = Outcome(str(destination.path), 0, device.provider, seconds, destination.num_there)
+        _tell(outcome, request, used, quiet, as_json)
+        return
+    with phase("load", visible=not quiet):
+        # Networks can have gigabytes: they are opened after all other checks.
+        pipeline = Pipeline(bundle, device, low_memory=low_memory, max_memory=max_memory, request=request)
     pipeline.check(request)
     if warmup:
-        _warm_up(pipeline, request, visible=not quiet)
-    seconds = _run(pipeline, request, destination, visible=not quiet)
+        make_and_drop(pipeline, request, visible=not quiet)
+    seconds = make_images(pipeline, request, destination, visible=not quiet)
     if show and isinstance(destination, FileOutput) and not (quiet or as_json):
         show_images(destination.images)
     made, before = destination.num_made, destination.num_there
@@ -205,28 +217,6 @@ def _within(limit: MemoryLimit, request: Request, *, turns: bool | None, again: 
         limit.check(request, turns=turns)
         return request
     return limit.fit(request, may_tile=tiling is not False, turns=turns)
-
-
-def _run(pipeline: Pipeline, request: Request, destination: FileOutput | FolderOutput, *, visible: bool) -> float:
-    """Generate the images that the destination does not have yet. Returns the seconds, without opening the model."""
-    chunks = destination.chunks(request)
-    began = time.perf_counter()
-    try:
-        with step_bar(len(chunks) * network_calls(request), visible=visible) as advance:
-            for progress in pipeline.run(request, chunks):
-                destination.take(progress)
-                advance()
-        destination.write()
-    except KeyboardInterrupt:
-        raise click.Abort(destination.interruption_message(request)) from None
-    finally:
-        destination.close()
-    return time.perf_counter() - began
-
-
-def _warm_up(pipeline: Pipeline, request: Request, *, visible: bool) -> None:
-    with step_bar(warm_up_calls(request), visible=visible, text="warming up") as advance:
-        warm_up(pipeline, request, advance)
 
 
 def _tell(

@@ -22,8 +22,9 @@ from ..generation.requests.option_table import Options
 from ..generation.requests.options import default_batch_size, request_of
 from ..generation.requests.request import Request
 from ..images.archive import folder_of
+from ..images.earlier_files import RunFiles, make_room
 from ..images.encode import check_channels
-from ..images.save import RUN_FILE, ImageFolder, is_folder
+from ..images.save import ImageFolder, is_folder
 from ..images.storage import Storage, storage_of
 from ..networks.components import unet_graph
 from ..runtime.sessions.pool import computes_in
@@ -86,8 +87,8 @@ def run_requests(path: Path, options: Mapping[str, Any]) -> None:
         suffix, level = f".{options['file_format']}", options["png_level"]
         return folder_of(tars, folder, recipe, suffix, machine, level, lambda index: rows.recipe(pipeline, index))
 
-    if folder.read(RUN_FILE, 1) is not None:  # another run's is an error before networks are opened
-        open_folder(None)
+    files = RunFiles(len(table.rows), f".{options['file_format']}", tars.step if tars else None)
+    make_room(folder, files, lambda: open_folder(None), force=options["force"])
     pipeline = Pipeline(
         bundle, device, low_memory=options["low_memory"], max_memory=options["max_memory"], request=largest
     )

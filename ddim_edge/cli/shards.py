@@ -72,6 +72,8 @@ def shard_options(command: Callable[..., Any]) -> Callable[..., Any]:
     )
     @functools.wraps(command)
     def with_shard(shard: str | None, **rest: Any) -> Any:
+        if shard is not None and rest["force"]:
+            raise ConfigError("--force could remove the images of other shards: delete the folder before they start")
         return command(shard=None if shard is None else Shard.parse(shard), **rest)
 
     return with_shard

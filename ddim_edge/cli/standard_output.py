@@ -4,7 +4,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from ..arrays import Shape
 from ..errors import ConfigError
+from ..generation.requests.request import Request
 from .output import FileOutput
 
 STANDARD_OUTPUT = "-"
@@ -32,6 +34,10 @@ class StandardOutput(FileOutput):
 
     def _check(self) -> None:
         """Nothing can be checked before the bytes are written."""
+
+    def finished(self, _request: Request, _shape: Shape) -> bool:
+        """Never."""
+        return False
 
     def write(self) -> None:
         sys.stdout.buffer.write(self.contents())

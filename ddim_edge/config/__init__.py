@@ -1,27 +1,38 @@
 """Sampler options as frozen dataclasses, checked on construction, and the mapping from diffusers' keys."""
 
 from .checks import number, whole_number
+from .edm import EdmConfig
+from .flow import FlowConfig
 from .json_file import parse_json, read_json
-from .noise_levels import NoiseLevelsConfig, OdeSolverConfig
+from .noise_levels import NoiseLevelsConfig, OdeSolverConfig, RealTimeConfig
 from .noise_schedule import (
     AlphaClipStrategy,
     BetaSchedule,
+    BetasPrediction,
     ClipConfig,
     NoiseScheduleConfig,
-    PredictionType,
     ThresholdConfig,
     TimestepSpacing,
     Transition,
 )
+from .sampler_options import Family, PredictionType, SamplerOptions
+from .sigma_spacing import SigmaSpacingConfig
 
 __all__ = [
     "AlphaClipStrategy",
     "BetaSchedule",
+    "BetasPrediction",
     "ClipConfig",
+    "EdmConfig",
+    "Family",
+    "FlowConfig",
     "NoiseLevelsConfig",
     "NoiseScheduleConfig",
     "OdeSolverConfig",
     "PredictionType",
+    "RealTimeConfig",
+    "SamplerOptions",
+    "SigmaSpacingConfig",
     "ThresholdConfig",
     "TimestepSpacing",
     "Transition",

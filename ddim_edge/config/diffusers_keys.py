@@ -26,15 +26,32 @@ _FIELD_OF_KEY: Mapping[str, str] = {
     "original_inference_steps": "num_original_steps",
     "timestep_scaling": "boundary_condition_timestep_scale",
     "use_karras_sigmas": "use_karras_sigmas",
+    "use_exponential_sigmas": "use_exponential_sigmas",
+    "use_beta_sigmas": "use_beta_sigmas",
+    "use_lu_lambdas": "use_lu_lambdas",
     "sigma_min": "sigma_min",
     "sigma_max": "sigma_max",
     "final_sigmas_type": "final_sigma",
     "lower_order_final": "lower_order_final",
+    "shift": "shift",
+    "use_dynamic_shifting": "use_dynamic_shifting",
+    "base_shift": "base_shift",
+    "max_shift": "max_shift",
+    "base_image_seq_len": "base_image_seq_len",
+    "max_image_seq_len": "max_image_seq_len",
+    "shift_terminal": "shift_terminal",
+    "time_shift_type": "time_shift_type",
+    "stochastic_sampling": "stochastic_sampling",
+    "sigma_data": "sigma_data",
+    "sigma_schedule": "sigma_schedule",
+    "rho": "rho",
     # Not in diffusers' files: there they are arguments of step(). A bundle can set them by our field names.
     "eta": "eta",
     "rederive_noise": "rederive_noise",
     "use_clipped_model_output": "rederive_noise",
     "transition": "transition",
+    "whole_timesteps": "whole_timesteps",
+    "image_seq_len": "image_seq_len",
 }
 
 _TRANSLATED_VALUES: Mapping[str, Mapping[Any, Any]] = {
@@ -42,10 +59,17 @@ _TRANSLATED_VALUES: Mapping[str, Mapping[Any, Any]] = {
     "set_alpha_to_one": {True: "one", False: "alpha_zero"},
 }
 
+_NULL_IS_DEFAULT = frozenset(
+    ["use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas", "base_shift", "max_shift"]
+)
+"""Keys whose null is the default in diffusers, too."""
+
 _THRESHOLDING: Mapping[str, str] = {
     "thresholding": "thresholding",
     "dynamic_thresholding_ratio": "dynamic_threshold_ratio",
 }
+
+_EDM_PREDICTIONS: Mapping[Any, Any] = {"epsilon": "edm", "v_prediction": "angular_velocity"}
 
 _BY_CLASS: Mapping[str, Mapping[str, tuple[str, Mapping[Any, Any]]]] = {
     "DDPMScheduler": {
@@ -58,16 +82,11 @@ _BY_CLASS: Mapping[str, Mapping[str, tuple[str, Mapping[Any, Any]]]] = {
         # diffusers reads the solver types of its other schedulers as bh2.
         "solver_type": ("solver", {"bh1": "bh1", "bh2": "bh2", "midpoint": "bh2", "heun": "bh2", "logrho": "bh2"})
     },
+    "EDMEulerScheduler": {"prediction_type": ("prediction_type", _EDM_PREDICTIONS)},
 }
 """Keys that only one scheduler class has: the field, and the translation of its values."""
 
-_NOISE_LEVEL_VALUES: Mapping[str, tuple[Any, ...]] = {
-    "use_exponential_sigmas": (False, None),
-    "use_beta_sigmas": (False, None),
-}
-
 _ODE_SOLVER_VALUES: Mapping[str, tuple[Any, ...]] = {
-    **_NOISE_LEVEL_VALUES,
     "solver_order": (2,),
     "use_flow_sigmas": (False, None),
     "use_dynamic_shifting": (False, None),
@@ -75,7 +94,6 @@ _ODE_SOLVER_VALUES: Mapping[str, tuple[Any, ...]] = {
 
 _SUPPORTED_VALUES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
     "EulerDiscreteScheduler": {
-        **_NOISE_LEVEL_VALUES,
         "interpolation_type": ("linear",),
         "timestep_type": ("discrete",),
         "s_churn": (0.0, None),
@@ -85,7 +103,6 @@ _SUPPORTED_VALUES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "algorithm_type": ("dpmsolver++", "deis"),
         "solver_type": ("midpoint", "logrho", "bh1", "bh2"),  # diffusers, too, reads the last three as midpoint
         "euler_at_final": (False, None),
-        "use_lu_lambdas": (False, None),
         "lambda_min_clipped": (-math.inf, None),
         "variance_type": (None,),
     },
@@ -95,6 +112,7 @@ _SUPPORTED_VALUES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "disable_corrector": ([], None),
         "solver_p": (None,),
     },
+    "FlowMatchEulerDiscreteScheduler": {"invert_sigmas": (False, None)},
 }
 """By scheduler class: the values that are supported of keys that choose a variant of the sampler."""
 
@@ -109,6 +127,8 @@ def fields_from_diffusers(keys: Mapping[str, Any], scheduler_class: str, valid: 
     for key, value in keys.items():
         _refuse_unsupported(scheduler_class, key, value)
         field = _FIELD_OF_KEY.get(key)
+        if value is None and key in _NULL_IS_DEFAULT:
+            continue
         if key in own:
             name, values = own[key]
             fields[name] = _translated(key, value, values)

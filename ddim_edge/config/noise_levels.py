@@ -6,6 +6,8 @@ from typing import ClassVar, Literal
 from ..errors import ConfigError
 from .checks import number
 from .noise_schedule import ThresholdConfig, TimestepSpacing
+from .sampler_options import SamplerOptions
+from .sigma_spacing import SigmaSpacingConfig
 
 LOWEST_SIGMA, HIGHEST_SIGMA = 1e-5, 1e5
 """Bounds of ``sigma_min`` and ``sigma_max``: ᾱ = 1/(1 + σ²) must differ clearly from 1 and from 0."""
@@ -14,15 +16,23 @@ FinalSigma = Literal["zero", "sigma_min"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class NoiseLevelsConfig(ThresholdConfig):
+class RealTimeConfig(SamplerOptions):
+    """Options of samplers whose levels can be between two timesteps."""
+
+    whole_timesteps: bool = False
+    """Feed the network the nearest whole timestep instead of a fractional one. A model whose network takes whole
+    numbers alone turns it on."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class NoiseLevelsConfig(SigmaSpacingConfig, ThresholdConfig):
     """Options that choose the noise levels σ of a run."""
 
     timestep_spacing: TimestepSpacing = "linspace"
-    use_karras_sigmas: bool = False
-    """Space σ^(1/7) evenly (Karras et al. 2022, eq. 5) instead of the timesteps."""
     sigma_min: float | None = None
     sigma_max: float | None = None
-    """The ends of the Karras levels. Default: the schedule's; a cosine's σ_max is too high to be useful."""
+    """The ends of Karras, exponential and beta levels. Default: the schedule's; a cosine's σ_max is too high to be
+    useful."""
     final_sigma: FinalSigma = "zero"
     """σ after the last step: 0 (``zero``) or the first timestep's (``sigma_min``)."""
 
@@ -45,5 +55,7 @@ class OdeSolverConfig(NoiseLevelsConfig):
     ends_at_last_level: ClassVar[bool] = False
     """Whether ``final_sigma="sigma_min"`` ends at the run's last level, not the noise schedule's (diffusers' rule)."""
 
+    use_lu_lambdas: bool = False
+    """Space λ, half the log-SNR, evenly between the schedule's ends (Lu et al. 2022)."""
     lower_order_final: bool = True
     """Make the last step of first order, which is more stable with few steps."""

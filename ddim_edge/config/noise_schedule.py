@@ -1,44 +1,30 @@
-"""Options that all samplers have: the noise schedule of the forward process, and the timesteps of a run."""
+"""Options of discrete betas: the noise schedule of the forward process, and the timesteps of a run."""
 
-import dataclasses
-import os
-from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, ClassVar, Literal, Self
+from typing import ClassVar, Literal
 
-from ..errors import ConfigError, choose_from, shown
-from .checks import check_field, number, whole_number
-from .diffusers_keys import fields_from_diffusers, with_diffusers_key
-from .json_file import read_json
+from ..errors import ConfigError, shown
+from .checks import number, whole_number
+from .sampler_options import Family, SamplerOptions
 
 BetaSchedule = Literal["linear", "quadratic", "squared_cosine"]
 LOWEST_BETA, HIGHEST_BETA = 1e-9, 0.9999
 """Bounds of every β: 1 - β must differ clearly from 1 and from 0."""
-MAX_TRAIN_STEPS = 100_000
 LARGEST_RANGE = 1e6
 """The largest range that x_0 can be limited to; float32 samples stay far from overflow."""
 
-PredictionType = Literal["noise", "angular_velocity", "sample"]
+BetasPrediction = Literal["noise", "angular_velocity", "sample"]
 AlphaClipStrategy = Literal["one", "alpha_zero"]
 TimestepSpacing = Literal["leading", "trailing", "linspace", "quadratic"]
 Transition = Literal["fixed_gap", "next"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class NoiseScheduleConfig:
-    """Options that all samplers have: the forward process q(x_t | x_0), and the timesteps of a run."""
+class NoiseScheduleConfig(SamplerOptions):
+    """Options of the samplers of discrete betas: the forward process q(x_t | x_0), and the timesteps of a run."""
 
-    name: ClassVar[str]
-    """Name of the sampler on the command line and in recipes."""
-    summary: ClassVar[str]
-    """One line that says what the sampler is for."""
-    scheduler_class: ClassVar[str]
-    """``_class_name`` of its scheduler files: the class in diffusers."""
-    usual_steps: ClassVar[int] = 50
-    """Default number of steps, if the scheduler file has none."""
+    family: ClassVar[Family] = "betas"
 
-    num_train_steps: int = 1000
-    """T: the number of timesteps that the network was trained on."""
     beta_schedule: BetaSchedule = "linear"
     """``linear``: β evenly spaced (Ho 2020). ``quadratic``: sqrt(β) evenly spaced (latent diffusion).
     ``squared_cosine``: ᾱ(t) = cos²((t/T + s)/(1 + s)·π/2) with s = 0.008 and β ≤ 0.999 (Nichol & Dhariwal 2021)."""
@@ -47,7 +33,7 @@ class NoiseScheduleConfig:
     """First and last β of the ``linear`` and ``quadratic`` schedules."""
     trained_betas: tuple[float, ...] | None = None
     """The T betas themselves, instead of a beta schedule."""
-    prediction_type: PredictionType = "noise"
+    prediction_type: BetasPrediction = "noise"
     """What the network returns: ``noise`` ε, ``angular_velocity`` v = sqrt(ᾱ)ε - sqrt(1-ᾱ)x_0 (Salimans & Ho 2022),
     or ``sample`` x_0."""
     alpha_clip_strategy: AlphaClipStrategy = "one"
@@ -59,10 +45,7 @@ class NoiseScheduleConfig:
     ``quadratic`` c·i² (DDIM, appendix D.2)."""
 
     def __post_init__(self) -> None:
-        self._normalize()
-        for field in dataclasses.fields(self):
-            check_field(field, getattr(self, field.name))
-        whole_number("num_train_steps", self.num_train_steps, low=1, high=MAX_TRAIN_STEPS)
+        super().__post_init__()
         whole_number("timesteps_offset", self.timesteps_offset, low=0, high=self.num_train_steps - 1)
         number("beta_start", self.beta_start, low=LOWEST_BETA, high=HIGHEST_BETA)
         number("beta_end", self.beta_end, low=LOWEST_BETA, high=HIGHEST_BETA)
@@ -87,36 +70,6 @@ class NoiseScheduleConfig:
             )
         for beta in self.trained_betas:
             number("trained_betas", beta, low=LOWEST_BETA, high=HIGHEST_BETA)
-
-    @property
-    def is_stochastic(self) -> bool:
-        """Whether steps add fresh noise: then the result depends on more than the initial sample."""
-        return False
-
-    def replace(self, **changes: Any) -> Self:
-        """Return a copy with some fields changed; an unknown field raises ConfigError with the nearest valid one."""
-        valid = [field.name for field in dataclasses.fields(self)]
-        for name in changes:
-            if name not in valid:
-                raise ConfigError(choose_from(f"{self.name} option", name, valid))
-        return dataclasses.replace(self, **changes)
-
-    @classmethod
-    def from_json(cls, source: str | os.PathLike[str] | Mapping[str, Any]) -> Self:
-        """Read a ``scheduler_config.json`` (a path, or its contents as a dict) with diffusers' keys.
-
-        Keys that this sampler does not have are ignored. An unsupported value, or a key that looks misspelt, raises
-        ConfigError naming the key.
-        """
-        try:
-            return cls(**cls.fields_of(read_json(source)))
-        except ConfigError as error:
-            raise type(error)(with_diffusers_key(str(error))) from None
-
-    @classmethod
-    def fields_of(cls, keys: Mapping[str, Any]) -> dict[str, Any]:
-        """The fields that the ``keys`` of a scheduler file set. Raises ConfigError as ``from_json`` does."""
-        return fields_from_diffusers(keys, cls.scheduler_class, {field.name for field in dataclasses.fields(cls)})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -76,6 +76,16 @@ def mapping_of(item: Check, longest: int = MAX_ITEMS) -> Check:
     return check
 
 
+def object_with(schema: Mapping[str, Check]) -> Check:
+    """An object whose values pass the checks of their keys; other keys are not checked."""
+
+    def check(name: str, value: Any) -> None:
+        _check_type(name, value, Mapping, "an object")
+        check_json(value, schema, name)
+
+    return check
+
+
 def any_of(*checks: Check) -> Check:
     """A value that passes one of ``checks``; the error is that of the last."""
 

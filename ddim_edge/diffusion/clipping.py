@@ -6,13 +6,13 @@ from functools import partial
 import numpy as np
 
 from ..arrays import Sample
-from ..config import ClipConfig, NoiseScheduleConfig, ThresholdConfig
+from ..config import ClipConfig, SamplerOptions, ThresholdConfig
 
 Limit = Callable[[Sample], Sample]
 """Function that limits x_0, float32 (B, …). It may write to its argument."""
 
 
-def limit_of(config: NoiseScheduleConfig) -> Limit | None:
+def limit_of(config: SamplerOptions) -> Limit | None:
     """Return the function by which ``config`` limits x_0: dynamic thresholding, clipping, or None."""
     if isinstance(config, ThresholdConfig) and config.dynamic_threshold_ratio is not None:
         return partial(_threshold, ratio=config.dynamic_threshold_ratio, largest=config.dynamic_threshold_max)

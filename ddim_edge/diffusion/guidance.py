@@ -1,11 +1,13 @@
 """Classifier-free guidance (Ho & Salimans 2022, https://arxiv.org/abs/2207.12598), rescaled and in an interval."""
 
 import functools
+import math
+from dataclasses import dataclass
 
 import numpy as np
 
-from ..arrays import Sample
-from ..config import NoiseScheduleConfig
+from ..arrays import Floats, Sample
+from ..config import EdmConfig, FlowConfig, NoiseScheduleConfig, SamplerOptions
 from ..errors import ConfigError
 from .schedule import alpha_bars
 
@@ -34,17 +36,26 @@ def rescale(guided: Sample, conditional: Sample, shares: Sample) -> Sample:
     return guided * _per_row(shares * ratio + (1 - shares), guided)
 
 
+@dataclass(frozen=True)
+class TimeInterval:
+    """The timesteps t with after < t <= last, which need not be whole."""
+
+    after: float
+    last: float
+
+    def __contains__(self, timestep: float) -> bool:
+        return self.after < timestep <= self.last
+
+
 @functools.lru_cache(maxsize=64)
-def guided_timesteps(config: NoiseScheduleConfig, interval: tuple[float, float] | None) -> range | None:
-    """The timesteps whose noise level σ = sqrt((1-ᾱ)/ᾱ) is in (low, high] (Kynkäänniemi et al. 2024); None for all.
+def guided_timesteps(config: SamplerOptions, interval: tuple[float, float] | None) -> TimeInterval | None:
+    """The timesteps whose noise level σ = noise/signal is in (low, high] (Kynkäänniemi et al. 2024); None for all.
 
     Raises ConfigError if there is none.
     """
     if interval is None:
         return None
-    bars = alpha_bars(config)
-    with np.errstate(divide="ignore"):
-        sigmas = np.sqrt((1 - bars) / bars)
+    times, sigmas = _trained_levels(config)
     first, end = (int(np.searchsorted(sigmas, level, side="right")) for level in interval)
     if first >= end:
         low, high = interval
@@ -52,7 +63,27 @@ def guided_timesteps(config: NoiseScheduleConfig, interval: tuple[float, float] 
             f"guidance_interval {low:g} to {high:g} contains no noise level of this model: they go from "
             f"{sigmas[0]:.3g} to {sigmas[-1]:.3g}"
         )
-    return range(first, end)
+    after, last = (float(np.interp(level, sigmas, times, -math.inf, math.inf)) for level in interval)
+    return TimeInterval(after, last)
+
+
+def _trained_levels(config: SamplerOptions) -> tuple[Floats, Floats]:
+    """Timesteps of the whole range that the network was trained on, and their σ, both rising."""
+    if isinstance(config, EdmConfig):
+        sigmas = np.geomspace(config.sigma_min, config.sigma_max, config.num_train_steps)
+        return np.log(sigmas) / 4, sigmas
+    every = np.arange(config.num_train_steps)
+    if isinstance(config, FlowConfig):
+        shares = (every + 1) / config.num_train_steps
+        return every + 1.0, np.minimum(shares / np.maximum(1 - shares, 1 / _LARGE), _LARGE)
+    assert isinstance(config, NoiseScheduleConfig)
+    bars = alpha_bars(config)
+    with np.errstate(divide="ignore"):
+        return every.astype(np.float64), np.minimum(np.sqrt((1 - bars) / bars), _LARGE)
+
+
+_LARGE = 1e12
+"""In place of infinity, between which and another number one cannot interpolate."""
 
 
 def _per_row(values: Sample, like: Sample) -> Sample:

@@ -1,7 +1,8 @@
 """The noise schedule: betas, ᾱ, timesteps, and x_0 and ε as linear functions, for all samplers.
 
-The forward process is q(x_t | x_0) = N(sqrt(ᾱ_t) x_0, (1-ᾱ_t) I) with ᾱ_t = ∏ (1-β_s). Every prediction type is linear
-in (x_t, prediction), so each sampler's options become float64 rows of coefficients, and its steps have no branches.
+The forward process is q(x_t | x_0) = N(signal·x_0, noise² I); with betas, signal² = ᾱ_t = ∏ (1-β_s). Every prediction
+type is linear in (x_t, prediction), so each sampler's options become float64 rows of coefficients, and its steps have
+no branches.
 """
 
 import math
@@ -10,12 +11,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..arrays import Floats
-from ..config import NoiseScheduleConfig, ThresholdConfig
+from ..config import EdmConfig, NoiseScheduleConfig, SamplerOptions, ThresholdConfig
 from ..config.checks import number
 from ..errors import ConfigError, shown
+from .levels import Levels
 
 LOWEST_ALPHA_BAR = 1e-50
 """Below it, 1/sqrt(ᾱ) would bring float32 samples near their largest value."""
+
+
+NEARLY_ZERO = 2.0**-24
+"""Replaces ᾱ_T = 0 in samplers that need its log-SNR; as in diffusers."""
 
 
 def alpha_bars(config: NoiseScheduleConfig) -> Floats:
@@ -28,6 +34,14 @@ def alpha_bars(config: NoiseScheduleConfig) -> Floats:
         )
     ends_in_noise = isinstance(config, ThresholdConfig) and config.zero_terminal_snr
     return _to_zero_terminal_snr(table) if ends_in_noise else table
+
+
+def nonzero_alpha_bars(config: ThresholdConfig) -> Floats:
+    """ᾱ with a small number in place of ᾱ_T = 0, whose log-SNR is infinite."""
+    table = alpha_bars(config)
+    if config.zero_terminal_snr:
+        table[-1] = NEARLY_ZERO
+    return table
 
 
 def final_alpha_bar(config: NoiseScheduleConfig, table: Floats) -> float:
@@ -105,20 +119,26 @@ def first_step(num_steps: int, strength: float) -> int:
     return num_steps - left
 
 
-def prediction_columns(config: NoiseScheduleConfig, now: Floats) -> tuple[Floats, Floats, Floats, Floats]:
-    """x0_x, x0_p, eps_x, eps_p: x_0 and ε as linear functions of (x_t, prediction), at each ᾱ of ``now``.
+def prediction_columns(config: SamplerOptions, levels: Levels) -> tuple[Floats, Floats, Floats, Floats]:
+    """x0_x, x0_p, eps_x, eps_p: x_0 and ε as linear functions of (x_t, prediction), at each of ``levels``.
 
-    Raises ConfigError if x_0 has no finite value.
+    They solve x = signal·x_0 + noise·ε together with what the network is trained to predict. Raises ConfigError if x_0
+    has no finite value.
     """
-    alpha, sigma = np.sqrt(now), np.sqrt(1 - now)
-    zero, one = np.zeros_like(now), np.ones_like(now)
+    signal, noise = levels.signal, levels.noise
+    zero, one = np.zeros_like(signal), np.ones_like(signal)
+    data = config.sigma_data if isinstance(config, EdmConfig) else 1.0
     if config.prediction_type == "angular_velocity":
-        return alpha, -sigma, sigma, alpha
+        return data**2 * signal, -data * noise, noise, data * signal
+    if config.prediction_type == "edm":
+        return data**2 * signal, data * noise, noise, -data * signal
+    if config.prediction_type == "flow":
+        return one / (signal + noise), -noise / (signal + noise), one / (signal + noise), signal / (signal + noise)
     if config.prediction_type == "sample":
-        return zero, one, 1 / sigma, -alpha / sigma
-    if np.any(now == 0):
+        return zero, one, 1 / noise, -signal / noise
+    if np.any(signal == 0):
         raise ConfigError(
             "with prediction_type 'noise' a sample of zero signal-to-noise ratio has no finite x_0: zero_terminal_snr "
             "needs 'angular_velocity' or 'sample', or timesteps that leave out the last"
         )
-    return 1 / alpha, -sigma / alpha, zero, one
+    return 1 / signal, -noise / signal, zero, one

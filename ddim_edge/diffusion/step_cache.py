@@ -14,9 +14,10 @@ from typing import Literal, Self, get_args
 
 import numpy as np
 
-from ..arrays import Floats, Sample
+from ..arrays import Sample
 from ..config import number, whole_number
 from ..errors import ConfigError, shown
+from .levels import Levels
 
 Kind = Literal["forecast", "deep"]
 
@@ -89,16 +90,16 @@ def _unknown(text: object) -> ConfigError:
     return ConfigError(f"cache must be {FORMS}, such as forecast:3, not {shown(text)}")
 
 
-def starts_of(levels: Floats, guided: Sequence[bool] | None = None) -> tuple[int, ...]:
+def starts_of(levels: Levels, guided: Sequence[bool] | None = None) -> tuple[int, ...]:
     """The calls from which a schedule begins anew: the first, and where the calls before it say little about it.
 
     These are the calls whose noise is not below that of the call before, as in PNDM's warm-up, which asks several times
     at one noise level; and those at which guidance turns on or off.
 
-    ``levels``: ᾱ of the sample at each call, float64 (S,). ``guided``: whether each call is guided; None if all are, or
+    ``levels``: that of the sample at each call. ``guided``: whether each call is guided; None if all are, or
     none.
     """
-    new = np.append(True, np.diff(levels) <= 0)
+    new = np.append(True, np.diff(levels.sigmas) >= 0)
     if guided is not None:
         new[1:] |= np.diff(np.array(guided, bool))
     return tuple(np.flatnonzero(new).tolist())
@@ -142,6 +143,11 @@ class CallPlan:
         self._always = _always_whole(cache, num_calls, starts, order)
         self._last_call, self._change = 0, math.inf
         self._last: Sample | None = None
+
+    @property
+    def kind(self) -> Kind:
+        """What makes the prediction of a cached call."""
+        return self._cache.kind
 
     @property
     def observes(self) -> bool:

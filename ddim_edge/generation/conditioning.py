@@ -9,9 +9,20 @@ import numpy as np
 from ..arrays import Conditioning, Sample
 from ..bundle.bundle import Bundle
 from ..bundle.layout import CLASS_INPUT, GUIDANCE_INPUT
+from ..errors import BundleError, listed
 from ..text import Conditions, Prompt, SizeHints, TextEncoder
 from .requests.origin import row_for_image
 from .requests.request import Request
+
+
+def check_conditioning(bundle: Bundle, taken: set[str]) -> None:
+    """BundleError where the conditioning that the UNet takes is not what the bundle's JSON files describe."""
+    known = bundle.conditioning_names
+    if taken != known:
+        raise BundleError(
+            f"{bundle.name}'s unet takes the conditioning {listed(sorted(taken)) or 'none'}, but the "
+            f"bundle's JSON files describe {', '.join(sorted(known)) or 'none'}: export or copy it again"
+        )
 
 
 def prompt_or_class_conditioning(bundle: Bundle, request: Request, index: int, text: TextEncoder | None) -> Conditions:

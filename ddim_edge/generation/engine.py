@@ -1,4 +1,4 @@
-"""Engine: one loop that steps all running jobs, with one UNet call a step.
+"""Engine: one loop that steps all running jobs, with one UNet call a step, and one of its shallow graph if some use it.
 
 It has no threads, no clock and no I/O, and does not depend on which sampler a job runs.
 """
@@ -8,11 +8,14 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from ..arrays import Conditioning, Sample
+from ..diffusion.guidance import TimeInterval
 from ..diffusion.samplers import Query, Sampler
 from ..diffusion.samplers.query import Stepped, StepQuery
+from ..diffusion.step_cache import CallPlan
 from ..errors import PredictionError
-from ..networks.denoiser import Denoiser
-from ..networks.row import Row
+from ..networks.denoiser import Answer, Denoiser, Kept
+from ..networks.features import Features
+from ..networks.row import Row, RowCount
 
 
 @dataclass(eq=False)
@@ -25,10 +28,16 @@ class Job:
     """The conditioning of the null class or empty prompt, for guidance. None, or a scale of 1, costs no second row."""
     guidance_scale: float = 1.0
     guidance_rescale: float = 0.0
-    guided_timesteps: range | None = None
+    guided_timesteps: TimeInterval | None = None
     """The timesteps that are guided; None for all. At the others a query costs one row, not two."""
+    plan: CallPlan | None = None
+    """Which calls run the whole UNet, where the others run its shallow graph; None if all do. Steps are not fused."""
+    features: Features | None = None
+    """What the last whole call kept for the shallow ones; None without a plan."""
     calls: int = 0
     """Number of predictions received so far."""
+    shallow_calls: int = 0
+    """How many of them the shallow graph made."""
     query: Query | None = None
     """The current query; None before the job was added and after it ended."""
     finished: Sample | None = None
@@ -52,40 +61,77 @@ class Job:
         return self.unconditional if here and self.guidance_scale != 1.0 else None
 
     def row(self) -> Row:
+        """What the denoiser is asked next."""
         assert self.query is not None
+        unconditional = self._active_unconditional()
+        features = self._usable_features(guided=unconditional is not None)
         return Row(
             self.query.sample,
             self.query.timestep,
             self.conditioning,
-            self._active_unconditional(),
+            unconditional,
             self.guidance_scale,
             self.guidance_rescale,
-            self.query.step if isinstance(self.query, StepQuery) else None,
+            self.query.step if self.plan is None and isinstance(self.query, StepQuery) else None,
+            features,
+            keeps_features=self.plan is not None and features is None,
         )
 
-    def advance(self, output: Sample | Stepped) -> None:
+    def _usable_features(self, *, guided: bool) -> Features | None:
+        """The features that the next call is predicted from; None for a whole one.
+
+        Where guidance begins, there are none of the unconditional prediction.
+        """
+        if self.plan is None or self.features is None or self.plan.is_whole(self.calls):
+            return None
+        return None if guided and self.features.unconditional is None else self.features
+
+    def advance(self, answer: Answer) -> None:
         """Send a prediction, or a step that was taken, to the sampler; store its next query, or its result."""
+        output = self._kept(answer)
         self.calls += 1
         try:
             self.query = self.sampler.send(output)
         except StopIteration as stop:
-            self.query, self.finished = None, stop.value
+            self._end(stop.value)
+
+    def _kept(self, answer: Answer) -> Sample | Stepped:
+        """The output of ``answer``, after the features are kept."""
+        if isinstance(answer, Kept):
+            assert self.plan is not None
+            self.features = answer.features
+            self.plan.observe(self.calls, answer.prediction)
+            return answer.prediction
+        self.shallow_calls += self.plan is not None
+        return answer
+
+    def fail(self, error: Exception) -> None:
+        """End it with an error."""
+        self.error = error
+        self._end(None)
+
+    def _end(self, finished: Sample | None) -> None:
+        self.query = self.features = None
+        self.finished = finished
 
 
 class Engine:
     """Steps jobs together. Jobs may be added and removed between any two steps.
 
-    ``max_rows``: the most rows in one UNet call (a guided job takes two). Jobs that do not fit wait, first come, first
-    served.
+    ``max_rows``: the most rows in one network call (a guided job takes two). Jobs that do not fit wait, first come,
+    first served. ``last_rows``: the rows of the calls of the last step.
     """
 
     def __init__(self, denoiser: Denoiser, max_rows: int = 64) -> None:
         self.denoiser = denoiser
         self.max_rows = max_rows
         self.jobs: list[Job] = []
+        self.last_rows = RowCount(0, 0)
 
     def add(self, job: Job) -> None:
-        """Add ``job``; it joins at the next step."""
+        """Add ``job``; it joins at the next step. BundleError where it has a plan, and there is no shallow graph."""
+        if job.plan is not None:
+            self.denoiser.prepare_shallow()
         job.query = next(job.sampler)
         self.jobs.append(job)
 
@@ -95,57 +141,61 @@ class Engine:
         job.sampler.close()
 
     def step(self) -> list[Job]:
-        """Make one UNet call for as many jobs as fit; return those that ended, finished or failed."""
+        """Make one call of each kind for as many jobs as fit; return those that ended, finished or failed."""
         batch, rows = self._select()
         if not batch:
             return []
-        for job, output in zip(batch, self.denoiser.predict_or_step(rows), strict=True):
-            self._advance(job, output)
+        for job, row in zip(batch, rows, strict=True):
+            if row.features is None:
+                job.features = None  # their memory is free for the call that makes new ones
+        for job, answer in zip(batch, self.denoiser.predict_or_step(rows), strict=True):
+            self._advance(job, answer)
         ended = [job for job in batch if job.query is None]
         if ended:
             self.jobs = [job for job in self.jobs if job.query is not None]
         return ended
 
     def _select(self) -> tuple[list[Job], list[Row]]:
-        """The longest-waiting jobs that fit into one call: of one shape, and of one timestep if it is a scalar."""
+        """The longest-waiting jobs that fit into one call of each kind: of one shape, and of one scalar timestep."""
         batch: list[Job] = []
         rows: list[Row] = []
-        taken = 0
+        calls: dict[bool, tuple[Row, int]] = {}
         for job in self.jobs:
             row = job.row()
-            needed = 1 if row.unconditional is None else 2
-            if batch and (taken + needed > self.max_rows or not self._may_join(row, rows[0])):
+            first, taken = calls.get(row.is_shallow, (row, 0))
+            if taken and (taken + row.entries > self.max_rows or not self._may_join(row, first)):
                 continue
             batch.append(job)
             rows.append(row)
-            taken += needed
+            calls[row.is_shallow] = first, taken + row.entries
+        self.last_rows = RowCount(*(calls[kind][1] if kind in calls else 0 for kind in (False, True)))
         return batch, rows
 
     def _may_join(self, row: Row, first: Row) -> bool:
         return (self.denoiser.per_row_timesteps or row.timestep == first.timestep) and row.has_shapes_of(first)
 
-    def _advance(self, job: Job, output: Sample | Stepped) -> None:
+    def _advance(self, job: Job, answer: Answer) -> None:
         """Advance ``job``, or end it at NaN or infinity, in a prediction or in the finished sample, or at an error.
 
         The other jobs go on. Samples on the device are checked when the job has finished: a check at every step would
         download them.
         """
         assert job.query is not None
-        timestep, stepped = job.query.timestep, isinstance(output, Stepped)
-        if not stepped and not np.isfinite(output).all():
-            job.query, job.error = None, self._not_finite(f"at network call {job.calls + 1}, timestep {timestep}")
+        timestep, stepped = job.query.timestep, isinstance(answer, Stepped)
+        if not stepped and not np.isfinite(answer.prediction if isinstance(answer, Kept) else answer).all():
+            job.fail(self._not_finite(f"at network call {job.calls + 1}, timestep {timestep}"))
             return
         try:
-            job.advance(output)
+            job.advance(answer)
         except Exception as error:  # of its sampler, of whatever kind
-            job.query, job.error = None, error
+            job.fail(error)
         if job.finished is None:
             return
         self.denoiser.check_files()
         self.denoiser.mark_fp16_checked()
         if not np.isfinite(job.finished).all():
-            job.finished = None
-            job.error = self._not_finite(f"at one of {job.calls} network calls") if stepped else _overflow(job.calls)
+            where = f"at one of {job.calls} network calls"
+            job.fail(self._not_finite(where) if stepped else _overflow(job.calls))
 
     def _not_finite(self, where: str) -> PredictionError:
         self.denoiser.check_files()

@@ -61,7 +61,7 @@ def _from_image(
     """Start at ``image`` with the noise of the first step, unless ``sampler`` is given; inpaint if there is a mask."""
     levels = schedule_of(request.sampler, request.num_steps, request.strength).levels
     if sampler is None:
-        begin = add_noise(image, noise, float(levels[0]))
+        begin = add_noise(image, noise, levels[0])
         sampler = start(request.sampler, request.num_steps, begin, draw, request.strength)
     return sampler if mask is None else inpaint(sampler, levels, image, noise, ~mask)
 

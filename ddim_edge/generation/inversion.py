@@ -172,7 +172,7 @@ def _job(pipeline: Pipeline, request: Request, schedule: InverseSchedule, image:
 
 
 def _check_level(request: Request, alpha_bar: float) -> None:
-    start = float(schedule_of(request.sampler, request.num_steps).levels[0])
+    start = schedule_of(request.sampler, request.num_steps).levels[0].signal ** 2
     if not np.isclose(start, alpha_bar, rtol=1e-6, atol=0):
         raise ConfigError(
             f"the latents have the noise level ᾱ = {alpha_bar:.4g}, and {request.num_steps} steps of "

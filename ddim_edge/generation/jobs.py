@@ -3,11 +3,13 @@
 from ..bundle.bundle import Bundle
 from ..diffusion.guidance import guided_timesteps
 from ..diffusion.noise import noise_stream
+from ..diffusion.samplers.forecast import forecast
 from ..networks.components import Components
 from .conditioning import control_conditioning, prompt_or_class_conditioning
 from .engine import Job
 from .initial_sample import start_sampler
 from .requests.request import Request
+from .requests.step_cache import call_levels, call_plan
 
 _NO_COMPONENTS = Components()
 
@@ -17,6 +19,9 @@ def job_of(bundle: Bundle, request: Request, index: int, components: Components 
     stream = noise_stream(request.seed + index, request.noise)
     shape = bundle.sample_shape_for(request.height, request.width)
     sampler, extra = start_sampler(request, index, stream, shape, components.vae, takes_mask=bundle.inputs.takes_mask)
+    plan = call_plan(request)
+    if plan is not None and plan.kind == "forecast":
+        sampler, plan = forecast(sampler, request.sampler, call_levels(request), plan), None
     conditioning, unconditional = prompt_or_class_conditioning(bundle, request, index, components.text)
     controls, controls_unconditional = control_conditioning(bundle, request, index)
     guided = unconditional is not None
@@ -27,4 +32,5 @@ def job_of(bundle: Bundle, request: Request, index: int, components: Components 
         guidance_scale=request.guidance_scale,
         guidance_rescale=request.guidance_rescale,
         guided_timesteps=guided_timesteps(request.sampler, request.guidance_interval) if guided else None,
+        plan=plan,
     )

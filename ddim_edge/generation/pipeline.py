@@ -13,21 +13,23 @@ import numpy as np
 from ..bundle.bundle import Bundle
 from ..bundle.read import open_bundle
 from ..config import whole_number
-from ..errors import BundleError, ConfigError, listed
-from ..networks.components import Components, open_unet, unet_graph
+from ..errors import ConfigError
+from ..networks.components import Components, open_unet, shallow_opener, unet_graph
 from ..networks.controlnet import ControlNets
 from ..networks.denoiser import Denoiser
 from ..networks.safety_checker import warn_checker_off, warn_unsafe
 from ..runtime.providers.device import Device
 from ..runtime.sessions.pool import Sessions
+from .conditioning import check_conditioning
 from .engine import Engine
 from .jobs import job_of
 from .many import MadeImage, Model, made_images
 from .memory.limit import MemoryLimit, usual_request
 from .requests.option_table import Options, documents_options
-from .requests.options import check_request, default_batch_size, recipe_of, refuse_positional, request_of
+from .requests.options import check_request, default_batch_size, recipe_of, request_of
+from .requests.positional import refuse_positional
 from .requests.request import Request
-from .results import Progress, Result
+from .results import OnPhase, Progress, Result, ignore_phase
 
 
 class SlowWarning(UserWarning):
@@ -64,12 +66,12 @@ class Pipeline:
         sessions = Sessions(device, low_memory=self._turns, lean=lean, files=bundle.files, measured=unet_graph(bundle))
         bundle.start_hashing()  # recipes have the hash, and no image is finished before it
         controls = ControlNets(bundle.folder, bundle.controls, sessions)
-        self.denoiser = Denoiser(open_unet(bundle, sessions), controls)
+        self.denoiser = Denoiser(open_unet(bundle, sessions), controls, shallow_opener(bundle, sessions))
         controls.check_fit(self.denoiser.session)
         self.device = sessions.device
         self.provider, self.precision = self.denoiser.session.provider, sessions.device.computes_in
         self._warn_if_slow()
-        self._check_conditioning()
+        check_conditioning(bundle, set(self.denoiser.conditioning_names))
         self.components = Components.open(bundle, self.denoiser.session.inputs, sessions)
         if self._limit is not None:
             self._limit.check_opened()
@@ -98,10 +100,13 @@ class Pipeline:
         is_safe = tuple(itertools.chain(*flags)) or None
         return Result(np.concatenate(images), recipe, self.provider, is_safe)
 
-    def run(self, request: Request, chunks: Iterable[range] | None = None) -> Iterator[Progress]:
+    def run(
+        self, request: Request, chunks: Iterable[range] | None = None, on_phase: OnPhase = ignore_phase
+    ) -> Iterator[Progress]:
         """Make the images of ``request`` batch by batch; yield after every network call.
 
         ``chunks`` limits the run to some of the request's batches. Memory does not grow with the number of images.
+        ``on_phase`` is called as each phase of a batch begins.
         Gives an UncheckedWarning if the model's safety checker is turned off, and an UnsafeWarning for every image that
         it finds unsafe.
         """
@@ -111,16 +116,19 @@ class Pipeline:
         tiles, tile = request.vae_tiling, request.vae_tile
         pixels = partial(self.components.to_images, check=request.safety_checker, tiles=tiles, tile=tile)
         for indices in chunks if chunks is not None else request.chunks():
+            if request.prompts:
+                on_phase("text", indices)
             jobs = [job_of(self.bundle, request, index, self.components) for index in indices]
             engine = Engine(self.denoiser, max_rows=2 * len(jobs))
             for job in jobs:
                 engine.add(job)
+            on_phase("steps", indices)
             while engine.jobs:
                 self.denoiser.most_rows = request.rows_per_call
                 for job in engine.step():
                     job.result()  # raises a failed job's error now, not after the whole batch
                 progress = Progress(indices, max(job.calls for job in jobs), jobs, None, pixels)
-                yield progress if engine.jobs else self._finished(progress, request)
+                yield progress if engine.jobs else self._finished(progress, request, on_phase)
 
     def generate_many(
         self, requests: Iterable[Request], *, max_rows: int | None = None
@@ -154,8 +162,9 @@ class Pipeline:
             return request.rows_per_call
         return self._limit.rows_per_call(request, max_rows, turns=self._turns)
 
-    def _finished(self, progress: Progress, request: Request) -> Progress:
+    def _finished(self, progress: Progress, request: Request, on_phase: OnPhase) -> Progress:
         """The progress of a batch whose jobs have ended, with their images."""
+        on_phase("decode", progress.indices)
         samples = np.concatenate([job.result() for job in progress.jobs])
         images, is_safe = self.components.to_checked_images(
             samples, check=request.safety_checker, tiles=request.vae_tiling, tile=request.vae_tile
@@ -203,15 +212,6 @@ class Pipeline:
             raise ConfigError(
                 f"{self.bundle.name}'s unet takes only samples of {fixed[0]}x{fixed[1]}, not {shape[1]}x{shape[2]}: "
                 f"leave height and width out (default: {height} and {width}), or export it without fixed sizes"
-            )
-
-    def _check_conditioning(self) -> None:
-        taken = set(self.denoiser.conditioning_names)
-        known = self.bundle.conditioning_names
-        if taken != known:
-            raise BundleError(
-                f"{self.bundle.name}'s unet takes the conditioning {listed(sorted(taken)) or 'none'}, but the "
-                f"bundle's JSON files describe {', '.join(sorted(known)) or 'none'}: export or copy it again"
             )
 
 

@@ -4,7 +4,7 @@ import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 import numpy as np
 
@@ -13,6 +13,15 @@ from ..images.encode import to_pixels
 from ..images.save import ImageFolder, is_folder, local_or_url, save_file
 from ..images.storage import storage_of
 from .engine import Job
+
+Phase = Literal["text", "steps", "decode"]
+"""What a batch of images goes through: its prompts are encoded, its network calls made, its images decoded."""
+OnPhase = Callable[[Phase, range], None]
+"""Called with a phase that begins, and the images of the batch."""
+
+
+def ignore_phase(_phase: Phase, _indices: range) -> None:
+    """Do nothing."""
 
 
 class Progress(NamedTuple):
@@ -35,8 +44,8 @@ class Progress(NamedTuple):
         """Previews: the batch's predicted x_0 as images; the finished images once they are there."""
         if self.images is not None:
             return self.images
-        queries = [job.query for job in self.jobs if job.query is not None]
-        return self.pixels(np.concatenate([query.denoised for query in queries if query.denoised is not None]))
+        samples = [job.result() if job.query is None else job.query.denoised for job in self.jobs]
+        return self.pixels(np.concatenate([sample for sample in samples if sample is not None]))
 
 
 @dataclass(frozen=True)

@@ -7,12 +7,13 @@ does this with images that are thrown away.
 import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from typing import Any
 
-from ..diffusion.samplers import schedule_of
 from .pipeline import Pipeline
 from .requests.option_table import Options
 from .requests.options import request_of
 from .requests.request import Request
+from .requests.step_cache import network_calls
 
 _STEPS = 6
 """With fewer steps, not every set of buffers that a long run alternates between would have been used."""
@@ -36,8 +37,7 @@ def warm_up(pipeline: Pipeline, request: Request, on_call: Callable[[], None] = 
 def warm_up_calls(request: Request) -> int:
     """Number of network calls that ``warm_up`` makes."""
     short = _shortened(request)
-    steps = len(schedule_of(short.sampler, short.num_steps, short.strength).timesteps)
-    return _ROUNDS * len(_chunks(short)) * steps
+    return _ROUNDS * len(_chunks(short)) * network_calls(short)
 
 
 def default_requests(pipeline: Pipeline, max_rows: int) -> Iterator[Request]:
@@ -58,7 +58,13 @@ def default_requests(pipeline: Pipeline, max_rows: int) -> Iterator[Request]:
 
 def _shortened(request: Request) -> Request:
     few = request.origin is None and request.num_steps > _STEPS
-    return replace(request, num_steps=_STEPS) if few else request
+    return replace(request, num_steps=_STEPS, **_shortened_cache(request)) if few else request
+
+
+def _shortened_cache(request: Request) -> dict[str, Any]:
+    """A cache that six steps can have. A forecast makes no other calls than a run without it."""
+    cache = request.step_cache
+    return {"cache": "deep:2" if cache is not None and cache.kind == "deep" else None, "cache_threshold": None}
 
 
 def _chunks(request: Request) -> list[range]:

@@ -50,6 +50,11 @@ def check_onnx_file(path: Path, root: Path) -> list[Path]:
     return list(ends)
 
 
+def external_bytes(path: Path) -> int:
+    """The bytes of a graph's weights that are in other files, which may have more. BundleError for no ONNX graph."""
+    return sum(_position(entry, "length", path) for entry in _external_entries(path))
+
+
 def _weights_of(path: Path) -> Sequence[tuple[str, int]]:
     """The locations of a graph's weights, and how many bytes each must have. A graph is read once while it is the same.
 

@@ -12,6 +12,7 @@ from .protobuf import fields, mapped, varint
 _GRAPH, _NODE, _OPERATOR, _INPUT, _OUTPUT, _INITIALIZER, _INITIALIZER_NAME = 7, 1, 4, 11, 12, 5, 8
 _NAME, _TYPE, _TENSOR, _ELEMENT, _SHAPE, _DIMENSION, _LENGTH, _LENGTH_NAME = 1, 2, 1, 1, 2, 1, 1, 2
 _FLOAT16 = (10, 16)  # and bfloat16
+_REAL = (1, *_FLOAT16, 11)
 _ON_QUANTIZED = (
     *("QuantizeLinear", "DequantizeLinear", "DynamicQuantizeLinear"),
     *("MatMulNBits", "MatMulInteger", "ConvInteger", "QLinearConv", "QLinearMatMul"),
@@ -31,6 +32,11 @@ class Declared(NamedTuple):
     def is_half(self) -> bool:
         """Whether it is fp16 or bfloat16."""
         return self.element in _FLOAT16
+
+    @property
+    def is_real(self) -> bool:
+        """Whether it has numbers with a fraction."""
+        return self.element in _REAL
 
 
 def declared_inputs(graph: Path) -> dict[str, Declared]:

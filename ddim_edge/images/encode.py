@@ -31,12 +31,17 @@ def to_pixels(sample: Sample) -> Pixels:
 def grid(images: Pixels) -> Pixels:
     """Arrange images, uint8 (N, H, W, C), in a nearly square grid, uint8 (H', W', C), row by row, on black."""
     count, height, width, channels = images.shape
-    columns = math.ceil(math.sqrt(count))
-    rows = math.ceil(count / columns)
+    rows, columns = grid_shape(count)
     sheet = np.zeros((rows * columns, height, width, channels), np.uint8)
     sheet[:count] = images
     tiles = sheet.reshape(rows, columns, height, width, channels).swapaxes(1, 2)
     return tiles.reshape(rows * height, columns * width, channels)
+
+
+def grid_shape(count: int) -> tuple[int, int]:
+    """The numbers of rows and columns of a grid of ``count`` images."""
+    columns = math.ceil(math.sqrt(count))
+    return math.ceil(count / columns), columns
 
 
 def enlarged(images: Pixels, factor: int) -> Pixels:

@@ -3,7 +3,7 @@
 import contextlib
 import errno
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -86,6 +86,16 @@ class RemoteFolder:
         """Whether the object existed when the folder was first listed, or was written since."""
         with self._errors("list"):
             return name in self._listed()
+
+    def names(self) -> Iterable[str]:
+        with self._errors("list"):
+            return list(self._listed())
+
+    def remove(self, name: str) -> None:
+        with self._errors("remove from"), contextlib.suppress(FileNotFoundError):
+            self._system.rm_file(self._path(name))
+        if self._names is not None:
+            self._names.discard(name)
 
     def _listed(self) -> set[str]:
         """The names in the folder: one list for thousands of images, not a call for each."""

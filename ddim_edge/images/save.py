@@ -20,6 +20,10 @@ _MACHINE = "machine"
 _MOST_MACHINE_BYTES = 8192
 
 
+class OtherRunError(OutputError):
+    """A folder has the images of another run."""
+
+
 def is_folder(path: str | os.PathLike[str]) -> bool:
     """Whether ``path`` names a folder: it is one, ends with a slash, or has no suffix."""
     text = os.fspath(path)
@@ -111,9 +115,9 @@ class ImageFolder:
         contents = self.storage.read(RUN_FILE, len(wanted) + _MOST_MACHINE_BYTES) or b""
         found, text = _without_machine(contents)
         if text != wanted:
-            raise OutputError(
+            raise OtherRunError(
                 f"{self.storage} holds the images of another run ({RUN_FILE} says which): give another folder, "
-                "or delete it"
+                "or --force to replace them"
             ) from None
         others = differences(machine or {}, found)
         if others:

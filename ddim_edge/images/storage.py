@@ -1,14 +1,13 @@
 """Storage: the folder that the files of a run are written to, on this machine or in a store that a URL names."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import urlsplit
-from urllib.request import url2pathname
 
 from ..errors import ConfigError, OutputError, shown
-from ..files import open_regular, write_file, write_new_file
+from ..files import open_regular, output_errors, write_file, write_new_file
 from .formats import is_whole
 from .remote import RemoteFolder, is_url
 from .tar import is_whole_tar
@@ -33,6 +32,12 @@ class Storage(Protocol):
 
     def holds(self, name: str, recipe: Mapping[str, Any], /) -> bool:
         """Whether a file is there and whole, and is, if it says so, of this recipe."""
+
+    def names(self) -> Iterable[str]:
+        """The names in the folder. A store's are those of when it was first listed, and those written since."""
+
+    def remove(self, name: str) -> None:
+        """Remove a file, if it is there."""
 
 
 class LocalFolder:
@@ -67,6 +72,15 @@ class LocalFolder:
         path = self.path / name
         return is_whole_tar(path) if path.suffix == ".tar" else is_whole(path, recipe)
 
+    def names(self) -> Iterable[str]:
+        with output_errors(self.path):
+            return [path.name for path in self.path.iterdir()]
+
+    def remove(self, name: str) -> None:
+        path = self.path / name
+        with output_errors(path):
+            path.unlink(missing_ok=True)
+
 
 def check_can_write(path: Path) -> None:
     """Create the folder of the file ``path`` if it is not there. OutputError if the file cannot be written.
@@ -97,4 +111,6 @@ def without_file_scheme(target: str) -> str:
     parts = urlsplit(target)
     if parts.netloc not in ("", "localhost") or not parts.path.startswith("/"):
         raise ConfigError(f"{shown(target)} names a file of another machine: write file:///PATH with three slashes")
+    from urllib.request import url2pathname  # here, because it loads the modules of HTTP and of mail
+
     return url2pathname(parts.path)

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,16 @@ def is_whole_picture(path: Path, recipe: Mapping[str, Any]) -> bool:
         return own and _end(path, len(last)) == last
     except (ConfigError, OSError):
         return False
+
+
+def is_same_picture(path: Path, recipe: Callable[[], Mapping[str, Any]], size: tuple[int, int]) -> bool:
+    """Whether ``path`` is a whole picture of this recipe, of a width and height. ``recipe`` is called if needed."""
+    try:
+        with open_picture(path) as picture:
+            comparable = picture.size == size and recipe_text_in(picture) is not None
+    except ConfigError:
+        return False
+    return comparable and is_whole_picture(path, recipe())
 
 
 def is_whole_npy(path: Path) -> bool:

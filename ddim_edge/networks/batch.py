@@ -1,12 +1,14 @@
 """Batch: the network's inputs for rows that come back step after step."""
 
 from collections.abc import Mapping, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..arrays import Array, Conditioning, Sample
+from ..errors import BundleError
 from .conditioning_cache import ConditioningCache
+from .features import Features, KeptRow
 from .row import EXTRA_CHANNELS, Row
 
 
@@ -24,11 +26,31 @@ def entries_of(rows: Sequence[Row]) -> tuple[list[Entry], list[Entry]]:
     return conditional, unconditional
 
 
+def kept_of(rows: Sequence[Row]) -> list[KeptRow]:
+    """The kept features of the entries of ``rows``, which all have features, in the order of ``entries_of``."""
+    features = [row.features for row in rows if row.features is not None]
+    guided = [kept for row, kept in zip(rows, features, strict=True) if row.unconditional is not None]
+    unconditional = [kept.unconditional for kept in guided if kept.unconditional is not None]
+    return [kept.conditional for kept in features] + unconditional
+
+
+def features_of(rows: Sequence[Row], kept: Sequence[KeptRow | None]) -> list[Features | None]:
+    """Each row's features; the inverse of ``kept_of``. None for a row that keeps none."""
+    conditional, unconditional = kept[: len(rows)], iter(kept[len(rows) :])
+    pairs = [
+        (own, None if row.unconditional is None else next(unconditional))
+        for row, own in zip(rows, conditional, strict=True)
+    ]
+    return [None if own is None else Features(own, other) for own, other in pairs]
+
+
 class Batch:
     """The inputs of the entries of some rows: arrays that are made once, and filled at every step. Not thread-safe.
 
     Only samples and timesteps change from step to step. They are written into the same arrays, which the session then
     checks only once. No caller gets these arrays: nothing that was returned is written to.
+
+    ``timestep_type``: that of the graph's timestep. A fraction where it is whole numbers raises BundleError.
 
     Attributes:
         entries: what is predicted, and padding.
@@ -37,14 +59,20 @@ class Batch:
     """
 
     def __init__(
-        self, rows: Sequence[Row], entries: Sequence[Entry], names: Sequence[str], cache: ConditioningCache
+        self,
+        rows: Sequence[Row],
+        entries: Sequence[Entry],
+        names: Sequence[str],
+        cache: ConditioningCache,
+        timestep_type: np.dtype[Any],
     ) -> None:
         self.entries = entries
-        self._rows = [row._replace(sample=np.empty(0, np.float32), step=None) for row in rows]  # refers to no sample
+        nothing = np.empty(0, np.float32)
+        self._rows = [row._replace(sample=nothing, step=None, features=None) for row in rows]
         self.shape = rows[0].sample.shape
         samples = _samples(entries, self.shape)
         self._slots = [(at, samples[at : at + 1, : self.shape[1]], entry.row) for at, entry in enumerate(entries)]
-        self._timesteps = np.empty(len(entries), np.int64)
+        self._timesteps, self._whole = np.empty(len(entries), timestep_type), timestep_type.kind in "iu"
         conditioning = {name: cache.batch(name, [entry.conditioning[name] for entry in entries]) for name in names}
         self.feeds: Mapping[str, Array] = {"sample": samples, "timestep": self._timesteps, **conditioning}
 
@@ -58,12 +86,17 @@ class Batch:
         """Write the samples and timesteps of ``rows``."""
         for at, place, row in self._slots:
             place[:] = rows[row].sample
-            self._timesteps[at] = rows[row].timestep
+            self._fill_timestep(at, rows[row].timestep)
 
     def fill_timesteps(self, rows: Sequence[Row]) -> None:
         """Write the timesteps of ``rows`` alone."""
         for at, _, row in self._slots:
-            self._timesteps[at] = rows[row].timestep
+            self._fill_timestep(at, rows[row].timestep)
+
+    def _fill_timestep(self, at: int, timestep: float) -> None:
+        if self._whole and timestep != int(timestep):
+            raise BundleError(f"the network takes whole timesteps alone, and was given {timestep:.6g}: export it again")
+        self._timesteps[at] = timestep
 
 
 def _samples(entries: Sequence[Entry], shape: tuple[int, ...]) -> Sample:

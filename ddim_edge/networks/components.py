@@ -1,6 +1,6 @@
 """Components: a bundle's networks beside the UNet: text encoders, VAE and safety checker."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import NamedTuple, Self
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from ..arrays import Pixels, Sample
 from ..bundle.bundle import Bundle
-from ..bundle.layout import MODEL, STEP_MODEL, UNET
+from ..bundle.layout import MODEL, SHALLOW_MODEL, STEP_MODEL, UNET
 from ..images.encode import to_pixels
 from ..runtime.sessions.pool import Sessions
 from ..runtime.sessions.session import Session
@@ -24,6 +24,18 @@ def open_unet(bundle: Bundle, sessions: Sessions) -> Session:
     Raises BundleError or ProviderError if that fails.
     """
     return sessions.open(unet_graph(bundle), bundle.folder, each_step=True)
+
+
+def shallow_opener(bundle: Bundle, sessions: Sessions) -> Callable[[], Session] | None:
+    """What opens the UNet's shallow graph; None where the bundle has none.
+
+    With low memory it stays open: it is called in turn with the UNet, and has few weights. It raises BundleError or
+    ProviderError if that fails.
+    """
+    if not bundle.has_shallow_graph:
+        return None
+    path = bundle.folder / UNET.name / SHALLOW_MODEL
+    return lambda: sessions.open(path, bundle.folder, each_step=True, keep_open=True)
 
 
 def unet_graph(bundle: Bundle) -> Path:

@@ -4,16 +4,33 @@ from typing import NamedTuple
 
 from ..arrays import Conditioning, Sample
 from ..diffusion.samplers.query import LinearStep
+from .features import Features
 
 EXTRA_CHANNELS = "extra_channels"
 """The conditioning's name of the channels that an inpainting UNet takes after those of the sample."""
+
+
+_SHALLOW_SHARE = 0.1
+"""The work of a row of the shallow graph, in whole rows: that of Stable Diffusion 1.5's UNet on a CPU."""
+
+
+class RowCount(NamedTuple):
+    """A number of rows of whole calls, and one of calls of the shallow graph."""
+
+    whole: int
+    shallow: int
+
+    @property
+    def work(self) -> float:
+        """About how much work they are, in whole rows."""
+        return self.whole + _SHALLOW_SHARE * self.shallow
 
 
 class Row(NamedTuple):
     """One image's sample, float32 (1, C, H, W), at one timestep, and how to guide its prediction."""
 
     sample: Sample
-    timestep: int
+    timestep: float
     conditioning: Conditioning
     unconditional: Conditioning | None
     """The conditioning of the null class or empty prompt; None without guidance."""
@@ -21,6 +38,20 @@ class Row(NamedTuple):
     guidance_rescale: float = 0.0
     step: LinearStep | None = None
     """The step that follows the prediction, if the graph may compute it."""
+    features: Features | None = None
+    """Those that the shallow graph predicts from; None for a whole call."""
+    keeps_features: bool = False
+    """Whether the whole call also returns the row's features."""
+
+    @property
+    def entries(self) -> int:
+        """How many rows it has in a network call."""
+        return 1 if self.unconditional is None else 2
+
+    @property
+    def is_shallow(self) -> bool:
+        """Whether the shallow graph predicts it."""
+        return self.features is not None
 
     def has_shapes_of(self, other: "Row") -> bool:
         """Whether its inputs have the shapes of those of ``other``: only such rows share a call."""

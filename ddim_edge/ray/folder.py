@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from ..generation.requests.request import Request
+from ..images.earlier_files import RunFiles, make_room
 from ..images.remote import is_url
 from ..images.save import RUN_FILE, ImageFolder
 from ..images.storage import storage_of
@@ -31,13 +32,15 @@ class Folder:
         kind = None if self.mixed_machines else machine
         return ImageFolder(storage_of(self.target), self.recipe, self.suffix, kind, self.png_level)
 
-    def missing(self, request: Request) -> list[range]:
-        """The chunks of a request that are not whole here. OutputError where the folder is of another run.
+    def missing(self, request: Request, *, force: bool = False) -> list[range]:
+        """The chunks of a request that are not whole here. ``force`` removes the files of another run, and others in
+        the way; OutputError without it.
 
         In a new folder, the first worker writes down what kind of machine it is: none is opened here.
         """
         storage = storage_of(self.target)
         storage.create()
+        make_room(storage, RunFiles(request.num_images, self.suffix), lambda: self.open(None), force=force)
         if storage.read(RUN_FILE, 1) is None:
             return list(request.chunks())
         folder = self.open(None)

@@ -15,6 +15,7 @@ from typing import NoReturn
 import numpy as np
 from onnxscript import ir
 
+from ddim_edge.bundle.layout import DEEP_FEATURES
 from ddim_edge.errors import ExportError
 
 COLUMNS = ("x0_x", "x0_p", "next_x", "next_p", "next_x0", "sigma", "limit", "guidance_scale")
@@ -74,7 +75,8 @@ def check_fusable(model: ir.Model) -> None:
         _refuse(f"it has a {sorted(taken)[0]} already")
     if any(name.startswith(_RESIDUALS) for name in inputs):
         _refuse("it takes the residuals of ControlNets, which depend on the sample and are computed before it")
-    if len(model.graph.outputs) != 1:
+    others = [value for value in model.graph.outputs[1:] if value.name != DEEP_FEATURES]
+    if others:
         _refuse(f"it has {len(model.graph.outputs)} outputs, and which of them is the prediction is not known")
     if model.opset_imports.get("", 0) < _FIRST_OPSET:
         _refuse(f"its opset is below {_FIRST_OPSET}: export it again, with a newer one")

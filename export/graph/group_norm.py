@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 from onnxscript import ir
 
+_NORMS = ("LayerNormalization", "InstanceNormalization")
 _TYPES = (ir.DataType.FLOAT, ir.DataType.FLOAT16, ir.DataType.BFLOAT16)
 
 
@@ -93,6 +94,32 @@ class _Rewrite:
         )
         self._graph.register_initializer(constant)
         return constant
+
+
+def separate_norms(model: ir.Model) -> None:
+    """Let every norm, as it is rewritten here, take its shapes from its own input, in place.
+
+    Norms of equal shapes share them, from the input of the first: what is cut out of a graph would still compute that.
+    """
+    for node in list(model.graph):
+        before = node.inputs[0].producer() if node.op_type in _NORMS and node.inputs[0] is not None else None
+        if before is not None and before.op_type == "Reshape":
+            _separate(model.graph, node, before.inputs[0], before.outputs[0])
+
+
+def _separate(graph: ir.Graph, norm: ir.Node, x: ir.Value | None, grouped: ir.Value) -> None:
+    assert x is not None
+    scale = norm.inputs[1]
+    made = scale.producer() if scale is not None else None
+    tape = ir.tape.Tape()
+    if made is not None and made.op_type == "ConstantOfShape":
+        length = tape.op("Shape", [grouped], {"start": 2})
+        norm.replace_input_with(1, tape.op("ConstantOfShape", [length], dict(made.attributes)))
+    for user, _ in norm.outputs[0].uses():
+        shape = user.inputs[1].producer() if user.op_type == "Reshape" and user.inputs[1] is not None else None
+        if shape is not None and shape.op_type == "Shape":
+            user.replace_input_with(1, tape.op("Shape", [x], dict(shape.attributes)))
+    graph.insert_before(norm, tape.nodes)
 
 
 def _ones(tape: ir.tape.Tape, grouped: ir.Value, x: ir.Value) -> ir.Value:

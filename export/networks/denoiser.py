@@ -7,7 +7,7 @@ import torch
 
 from ..config_keys import Config, count, one_of, per_level, widths
 from .conditioning import BASE_TIME_IDS, label_inputs, text_inputs
-from .signature import Axes, Input, Signature, Sizes, distinct_integers, image_axes
+from .signature import Axes, Input, Signature, Sizes, distinct_integers, distinct_numbers, image_axes
 from .sizes import two_image_sizes
 
 _SEQUENCES = (77, 154)
@@ -16,13 +16,13 @@ _MIDDLE = "mid_block_additional_residual"
 _ADDED = ("text_embeds", "time_ids")
 
 
-def unet_signature(config: Config) -> Signature:
+def unet_signature(config: Config, *, whole_timesteps: bool = False) -> Signature:
     """A UNet2DModel, or any network that is called like one: sample, timestep, optional class_labels.
 
-    ConfigError names an unsupported key of the config.
+    The timestep is float32, or int64 with ``whole_timesteps``. ConfigError names an unsupported key of the config.
     """
     one_of(config, "class_embed_type", (None, "timestep", "identity"))
-    return _unet(config, _base(config))
+    return _unet(config, _base(config, whole_timesteps=whole_timesteps))
 
 
 def conditional_unet_signature(config: Config, *, time_ids: int = BASE_TIME_IDS, residuals: bool = False) -> Signature:
@@ -100,14 +100,15 @@ def _sizes(config: Config) -> tuple[Sizes, ...]:
     return tuple({**size, "sequence": length} for size, length in zip(sizes, _SEQUENCES, strict=True))
 
 
-def _base(config: Config) -> tuple[Input, ...]:
+def _base(config: Config, *, whole_timesteps: bool = False) -> tuple[Input, ...]:
     # Fourier features use log(t), and the output is divided by t, so t must not be 0.
     first = 1 if config.get("time_embedding_type") == "fourier" else 0
     last = max(count(config, "num_train_timesteps", default=1000), first + 1)
     sample = Input(name="sample", axes=image_axes(count(config, "in_channels")))
+    draw = distinct_integers if whole_timesteps else distinct_numbers
     return (
         sample,
-        Input(name="timestep", axes=("batch",), draw=distinct_integers(first, last)),
+        Input(name="timestep", axes=("batch",), draw=draw(first, last)),
         *label_inputs(config, last),
     )
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from ddim_edge.errors import ExportError
 
 from ..errors import error_summary
-from .signature import Arrays, Signature, Sizes
+from .signature import FLOAT32_ALWAYS, Arrays, Signature, Sizes
 
 Call = Callable[[torch.nn.Module, Mapping[str, torch.Tensor]], tuple[torch.Tensor, ...]]
 """Calls a module with inputs by name. Returns its outputs in the order of its signature."""
@@ -76,8 +76,9 @@ def free_weights(network: Network) -> None:
 def to_tensors(module: torch.nn.Module, inputs: Mapping[str, NDArray[Any]]) -> tuple[torch.Tensor, ...]:
     """The inputs as tensors, in order, on the module's device, in the least precise data type of its weights."""
     weight = min(module.parameters(), key=lambda parameter: parameter.element_size(), default=torch.empty(0))
-    tensors = (torch.from_numpy(array).to(weight.device) for array in inputs.values())
-    return tuple(tensor.to(weight.dtype) if tensor.is_floating_point() else tensor for tensor in tensors)
+    tensors = {name: torch.from_numpy(array).to(weight.device) for name, array in inputs.items()}
+    rounded = {name for name, tensor in tensors.items() if tensor.is_floating_point()} - FLOAT32_ALWAYS
+    return tuple(tensor.to(weight.dtype) if name in rounded else tensor for name, tensor in tensors.items())
 
 
 def run_network(network: Network, batch: int, sizes: Sizes, seed: int) -> tuple[Arrays, Arrays]:

@@ -73,6 +73,21 @@ def image_axes(channels: int, *, height: int | str = "height", width: int | str 
     return ("batch", channels, height, width)
 
 
+FLOAT32_ALWAYS = frozenset(["timestep"])
+"""Inputs that are float32 at every precision: between 512 and 1024, fp16 has no number but the halves."""
+
+
+def distinct_numbers(low: int, high: int) -> Draw:
+    """Draws float32 numbers in [low, high), all different: most with a fraction, the first one whole."""
+
+    def draw(random: np.random.Generator, shape: tuple[int, ...]) -> NDArray[np.float32]:
+        numbers = random.uniform(low, high, shape)
+        numbers.flat[0] = np.floor(numbers.flat[0])
+        return numbers.astype(np.float32)
+
+    return draw
+
+
 def distinct_integers(low: int, high: int) -> Draw:
     """Draws integers in [low, high), all different if there are enough."""
 

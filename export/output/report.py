@@ -15,6 +15,7 @@ from ..options import Options, read_options
 from ..precision import FP32, Precision
 from ..verify.against_torch import Case
 from ..verify.fused_step import StepCheck
+from ..verify.step_cache import StepCacheCheck
 from .record import folder_size, hash_files, write_json
 
 _PACKAGES = ("ddim-edge", "torch", "diffusers", "transformers", "onnx", "onnxscript")
@@ -36,6 +37,8 @@ class Report:
     """The source's files and the options. The same ones give the same graph."""
     step: StepCheck | None = None
     """The error of the fused step; None without one."""
+    step_cache: StepCacheCheck | None = None
+    """The shallow graph's share of the network, and its error; None without one."""
     fp32_fallback_cases: tuple[Case, ...] = ()
     """The comparison of model.fp32.onnx; empty without one."""
     ignored_weights: tuple[str, ...] = ()
@@ -78,6 +81,8 @@ def write_report(folder: Path, report: Report) -> None:
     }
     if report.step is not None:
         contents["verification"]["step"] = report.step.to_json()
+    if report.step_cache is not None:
+        contents["verification"]["step_cache"] = report.step_cache.to_json()
     if report.fp32_fallback_cases:
         contents["verification"]["fp32"] = _comparison(report.fp32_fallback_cases, FP32)
     contents |= {"remark": report.remark} if report.remark else {}
@@ -89,7 +94,7 @@ def write_report(folder: Path, report: Report) -> None:
 def read_report(folder: Path) -> Report:
     """Read what ``write_report`` wrote. ConfigError where it is not JSON."""
     contents = read_json(folder / EXPORT_RECORD)
-    step = contents["verification"].get("step")
+    step, cache = (contents["verification"].get(key) for key in ("step", "step_cache"))
     return Report(
         path=folder,
         network=contents["network"],
@@ -98,6 +103,7 @@ def read_report(folder: Path) -> Report:
         remark=contents.get("remark"),
         made_from=contents.get("made_from", {}),
         step=None if step is None else StepCheck(error=step["error"], tolerance=step["tolerance"]),
+        step_cache=None if cache is None else StepCacheCheck.from_json(cache),
         ignored_weights=tuple(contents.get("ignored_weights", ())),
         fp32_fallback_cases=tuple(map(Case.from_json, contents["verification"].get("fp32", {}).get("cases", ()))),
     )

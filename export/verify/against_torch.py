@@ -14,7 +14,7 @@ from ddim_edge.errors import ExportError
 
 from ..errors import error_summary
 from ..networks.network import Network, run_network
-from ..networks.signature import Arrays, Sizes
+from ..networks.signature import FLOAT32_ALWAYS, Arrays, Sizes
 from ..precision import Precision
 
 _BATCHES = (1, 3, 5)
@@ -87,7 +87,9 @@ def _open(path: Path) -> onnxruntime.InferenceSession:
 
 
 def _compare(session: onnxruntime.InferenceSession, reference: Reference, precision: Precision) -> Case:
-    feeds = {name: precision.cast(array) for name, array in reference.inputs.items()}
+    feeds = {
+        name: array if name in FLOAT32_ALWAYS else precision.cast(array) for name, array in reference.inputs.items()
+    }
     try:
         outputs = session.run(list(reference.outputs), feeds)
     except Exception as error:  # as above

@@ -1,8 +1,6 @@
 """Compares unet_step.onnx with model.onnx followed by guidance and ``DdimSchedule`` in NumPy. Needs no PyTorch."""
 
-import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -10,28 +8,21 @@ from typing import Any, NamedTuple
 import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
-from onnxscript import ir
 
-from ddim_edge.config import read_json
 from ddim_edge.diffusion.guidance import guide
 from ddim_edge.diffusion.samplers import DdimConfig, DdimSchedule
 from ddim_edge.errors import ExportError
 
-from ..graph.bfloat16 import write_as_float32
-from ..graph.fused_step import COLUMNS
-from ..networks.sizes import two_image_sizes
+from ..graph.fused_step import COLUMNS, NEW_OUTPUTS
+from .graph_runs import Arrays, declared_inputs, draw_inputs, open_graph, run_graph, sides_of
 
 _TOLERANCES = {"tensor(float)": 1e-5, "tensor(float16)": 1e-2}
 """By the prediction's type. In fp16, ONNX Runtime's CPU omits roundings, and not the same ones in both graphs."""
-_TYPES = {"float": np.float32, "float16": np.float16, "double": np.float64, "int64": np.int64, "int32": np.int32}
-_TOKENS = 77
 
 _CLIPPED = DdimSchedule(DdimConfig(eta=1.0), 10)
 _FREE = DdimSchedule(DdimConfig(prediction_type="angular_velocity", clip_denoised_sample=False), 10)
 _ROWS = ((_CLIPPED, 3, 3.0), (_FREE, 7, 0.5))
 """Schedule, step and guidance scale; images take them in turn."""
-
-Arrays = dict[str, NDArray[Any]]
 
 
 class StepCheck(NamedTuple):
@@ -67,48 +58,30 @@ def verify_step(plain: Path, fused: Path) -> StepCheck:
 
     ExportError where an error, relative to the largest value, is above the tolerance.
     """
-    with _session(plain) as session:
+    with open_graph(plain) as session:
         cases = [_case(session, plain.parent, *counts) for counts in _counts(session)]
         tolerance = _TOLERANCES[session.get_outputs()[0].type]
-    with _session(fused) as session:
+    with open_graph(fused) as session:
         return StepCheck(max(_compare(session, case, tolerance) for case in cases), tolerance)
-
-
-@contextmanager
-def _session(path: Path) -> Iterator[onnxruntime.InferenceSession]:
-    """Open a graph; one in bfloat16 is computed in float32. Only one is in memory at a time."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4
-    with tempfile.TemporaryDirectory(prefix=".verify.", dir=path.parent) as place:
-        runnable = path
-        if any(value.dtype == ir.DataType.BFLOAT16 for value in ir.load(path).graph.initializers.values()):
-            runnable = Path(place) / path.name
-            write_as_float32(path, runnable)
-        try:
-            session = onnxruntime.InferenceSession(runnable, options, providers=["CPUExecutionProvider"])
-        except Exception as error:  # ONNX Runtime's errors have no other common base
-            raise ExportError(f"ONNX Runtime does not load {path.name}: {error}") from error
-        yield session
 
 
 def _counts(session: onnxruntime.InferenceSession) -> list[tuple[int, int]]:
     """Numbers of images and rows: without guidance, and with it if the batch allows."""
-    batch = _declared(session)["sample"].shape[0]
+    batch = declared_inputs(session)["sample"].shape[0]
     if not isinstance(batch, int):
         return [(2, 2), (2, 4)]
     return [(batch, batch)] if batch % 2 else [(batch, batch), (batch // 2, batch)]
 
 
 def _case(session: onnxruntime.InferenceSession, folder: Path, images: int, rows: int) -> _Case:
-    random, declared = np.random.default_rng(rows), _declared(session)
-    lengths = _lengths(declared["sample"].shape, folder)
-    feeds = {name: _draw(random, value, rows, lengths) for name, value in declared.items()}
+    random = np.random.default_rng(rows)
+    feeds = draw_inputs(random, session, rows, sides_of(folder)[1])
     plan = [_ROWS[image % len(_ROWS)] for image in range(images)]
     timesteps = [schedule.timesteps[step] for schedule, step, _ in plan]
     feeds["timestep"] = np.array(timesteps * (rows // images), feeds["timestep"].dtype)
     sample, noise = random.standard_normal((2, images, *feeds["sample"].shape[1:]), np.float32)
     tiled = np.tile(sample, (rows // images, 1, 1, 1)).astype(feeds["sample"].dtype)
-    (prediction,) = _run(session, {**feeds, "sample": tiled})
+    (prediction,) = run_graph(session, {**feeds, "sample": tiled}, [session.get_outputs()[0].name])
     coefficients = np.array([_coefficients(*entry) for entry in plan], np.float32)
     return _Case({**feeds, "sample": sample, "noise": noise, "step_coefficients": coefficients}, prediction)
 
@@ -120,37 +93,12 @@ def _coefficients(schedule: DdimSchedule, step: int, scale: float) -> list[float
     return [row[column] for column in COLUMNS]
 
 
-def _declared(session: onnxruntime.InferenceSession) -> dict[str, Any]:
-    return {value.name: value for value in session.get_inputs()}
-
-
-def _lengths(sample: list[int | str], folder: Path) -> dict[int | str, int]:
-    """Small lengths for the free axes of the sample."""
-    sides = two_image_sizes(read_json(folder / "config.json"))[1]
-    return dict(zip(sample[2:], sides, strict=True))
-
-
-def _draw(random: np.random.Generator, declared: Any, rows: int, lengths: dict[int | str, int]) -> NDArray[Any]:
-    """Random floats; integers such as classes are 0. A free axis without a length in ``lengths`` is tokens."""
-    axes = (axis if isinstance(axis, int) else lengths.get(axis, _TOKENS) for axis in declared.shape[1:])
-    shape, kind = (rows, *axes), _TYPES[declared.type.removeprefix("tensor(").removesuffix(")")]
-    is_float = issubclass(kind, np.floating)
-    return random.standard_normal(shape, np.float32).astype(kind) if is_float else np.zeros(shape, kind)
-
-
 def _compare(session: onnxruntime.InferenceSession, case: _Case, tolerance: float) -> float:
-    prediction, *got = _run(session, case.feeds)
+    prediction, *got = run_graph(session, case.feeds, [session.get_outputs()[0].name, *NEW_OUTPUTS])
     _check("prediction", prediction, case.prediction, tolerance)
     wanted = zip(*case.expected(prediction.astype(np.float32)), strict=True)
-    named = zip(("next_sample", "denoised"), got, wanted, strict=True)
+    named = zip(NEW_OUTPUTS, got, wanted, strict=True)
     return max(_check(name, have, np.stack(want), tolerance) for name, have, want in named)
-
-
-def _run(session: onnxruntime.InferenceSession, feeds: Arrays) -> list[NDArray[Any]]:
-    try:
-        return list(session.run(None, feeds))
-    except Exception as error:  # as above
-        raise ExportError(f"ONNX Runtime cannot run the UNet with or without its step: {error}") from error
 
 
 def _check(name: str, got: NDArray[Any], expected: NDArray[Any], tolerance: float) -> float:

@@ -38,6 +38,28 @@ def test_a_store_gets_what_a_folder_gets(invoke: Invoke, tmp_path: Path, tiny_bu
     assert _stored(url) == _contents(tmp_path / "images")
 
 
+def test_a_store_with_another_run_is_replaced_on_purpose_only(invoke: Invoke, tiny_bundle: Path) -> None:
+    url, other = "memory://replaced/images/", "memory://replaced/other/"
+    assert invoke("run", tiny_bundle, *OPTIONS, "--format", "npy", "-o", url).code == 0
+    before = _stored(url)
+    command = ("run", tiny_bundle, *OPTIONS, "-n", 3, "--format", "npy", "--eta", 1, "-o")
+    assert invoke(*command, url).failed_with("holds the images of another run")
+    assert _stored(url) == before
+    assert invoke(*command, url, "--force").code == 0
+    assert invoke(*command, other).code == 0
+    assert _stored(url) == _stored(other)
+
+
+def test_tars_of_another_run_are_replaced_on_purpose_only(invoke: Invoke, tmp_path: Path, tiny_bundle: Path) -> None:
+    command = ("run", tiny_bundle, *OPTIONS, *TARS, "-o")
+    assert invoke(*command, "one/").code == 0
+    (tmp_path / "one" / "000002.tar").write_text("mine")
+    assert invoke(*command, "one/", "--eta", 1, "-n", 4).failed_with("holds the images of another run")
+    assert invoke(*command, "one/", "--eta", 1, "-n", 4, "--force").code == 0
+    assert invoke(*command, "two/", "--eta", 1, "-n", 4).code == 0
+    assert _contents(tmp_path / "one") == {**_contents(tmp_path / "two"), "000002.tar": b"mine"}
+
+
 def test_a_file_url_is_a_folder_here(invoke: Invoke, tmp_path: Path, tiny_bundle: Path) -> None:
     assert invoke("run", tiny_bundle, *OPTIONS, "-o", "one/").code == 0
     assert invoke("run", tiny_bundle, *OPTIONS, "-o", f"{(tmp_path / 'two').as_uri()}/").code == 0

@@ -196,3 +196,18 @@ def test_a_model_without_a_null_class_knows_no_none(invoke: Invoke, new_bundle: 
     assert files.exists()
     assert invoke("run", "bundle", "-l", "none").failed_with("label 'none' is unknown")
     assert invoke("encode", "ramp.png", "-m", "bundle", "-o", "l.npz").failed_with("give the class with labels")
+
+
+def test_one_picture_makes_one_image_and_a_sheet_is_refused(invoke: Invoke, tmp_path: Path, tiny_bundle: Path) -> None:
+    assert invoke("run", tiny_bundle, "-s", 1, "-o", "sheet.png").code == 0
+    words = (
+        "sheet.png: it is a sheet of 16 images, not one: make it with --num-images 1, or write its images to a folder"
+    )
+    assert invoke("run", tiny_bundle, "--init-image", "sheet.png").failed_with(words)
+    assert invoke("encode", "sheet.png", "-m", tiny_bundle, "-o", "sheet.npz").failed_with("it is a sheet of 16 images")
+    assert invoke("run", tiny_bundle, "-s", 1, "-n", 1, "-o", "one.png").code == 0
+    assert invoke("run", tiny_bundle, "-s", 4, "--init-image", "one.png", "-o", "changed.png").code == 0
+    assert read_recipe(tmp_path / "changed.png")["num_images"] == 1
+    two = ("--init-image", "one.png", "--labels", "dog,cat")
+    assert invoke("run", tiny_bundle, "-s", 4, *two, "-o", "two.png").code == 0
+    assert read_recipe(tmp_path / "two.png")["num_images"] == 2

@@ -59,11 +59,16 @@ def test_the_command_for_a_store_runs(invoke: Invoke) -> None:
     assert sorted(names) == [*(f"{index:06d}.png" for index in range(5)), "run.json"]
 
 
-def test_the_command_for_an_archive_runs(invoke: Invoke, tmp_path: Path) -> None:
+def test_the_command_for_an_archive_and_its_reader_run(invoke: Invoke, tmp_path: Path) -> None:
     (line,) = (line for line in _ALL_COMMANDS if "--archive" in line)
     _run(invoke, shlex.split(line))
     with tarfile.open(tmp_path / "tars" / "000000.tar") as tar:
         assert len(tar.getnames()) == 10
+    pytest.importorskip("webdataset")
+    (code,) = re.findall(r"```python\n(import webdataset.*?)```", _TEXT, re.DOTALL)
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec(compile(code.replace("000009", "000000"), "many-machines.md", "exec"), {})
+    assert printed.getvalue().splitlines() == [f"{index:06d} (28, 28) 0" for index in range(5)]
 
 
 def test_the_table_and_the_loop_over_requests_run(

@@ -14,7 +14,7 @@ _DOCUMENT = Path(__file__).parents[2] / "docs" / "providers.md"
 
 def _commands() -> list[list[str]]:
     section = _DOCUMENT.read_text(encoding="utf-8").split("\n## OpenVINO\n")[1]
-    block = re.search(r"^```\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
+    block = re.search(r"^```sh\n(.*?)^```$", section, re.DOTALL | re.MULTILINE)
     assert block
     lines = [shlex.split(line) for line in block[1].splitlines()]
     assert lines[0] == ["pip", "install", "openvino"]

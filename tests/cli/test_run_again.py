@@ -36,7 +36,7 @@ def test_a_file_of_a_folder_comes_again_byte_for_byte(invoke: Invoke, tmp_path: 
     assert invoke("run", tiny_bundle, *OPTIONS, "-o", "many/").code == 0
     for index in (0, 4, 6):
         name = f"many/{index:06d}.png"
-        assert invoke("run", "--from-image", name, "-o", "again.png").code == 0
+        assert invoke("run", "--from-image", name, "-o", "again.png", "--force").code == 0
         assert (tmp_path / name).read_bytes() == (tmp_path / "again.png").read_bytes()
 
 

@@ -18,7 +18,7 @@ from ddim_edge import (
     SamplerConfig,
     UnipcConfig,
 )
-from ddim_edge.diffusion.samplers import SAMPLERS, changed_options, schedule_of, with_sampler
+from ddim_edge.diffusion.samplers import SAMPLERS, changed_options, samplers_for, schedule_of, with_sampler
 
 
 @pytest.mark.parametrize(
@@ -60,17 +60,13 @@ def test_a_files_keys_become_fields(name: str, keys: dict[str, Any], fields: dic
     [
         ("EulerDiscreteScheduler", "interpolation_type", "log_linear"),
         ("EulerDiscreteScheduler", "timestep_type", "continuous"),
-        ("EulerDiscreteScheduler", "use_exponential_sigmas", True),
-        ("EulerDiscreteScheduler", "use_beta_sigmas", True),
         ("EulerDiscreteScheduler", "s_churn", 0.5),
         ("DPMSolverMultistepScheduler", "solver_order", 3),
         ("DPMSolverMultistepScheduler", "algorithm_type", "sde-dpmsolver++"),
         ("DPMSolverMultistepScheduler", "algorithm_type", "dpmsolver"),
         ("DPMSolverMultistepScheduler", "solver_type", "heun"),
         ("DPMSolverMultistepScheduler", "euler_at_final", True),
-        ("DPMSolverMultistepScheduler", "use_lu_lambdas", True),
-        ("DPMSolverMultistepScheduler", "use_exponential_sigmas", True),
-        ("DPMSolverMultistepScheduler", "use_beta_sigmas", True),
+        ("FlowMatchEulerDiscreteScheduler", "invert_sigmas", True),
         ("DPMSolverMultistepScheduler", "use_flow_sigmas", True),
         ("DPMSolverMultistepScheduler", "lambda_min_clipped", -5.1),
         ("DPMSolverMultistepScheduler", "variance_type", "learned_range"),
@@ -85,7 +81,7 @@ def test_a_variant_that_is_not_built_is_refused_by_its_key(name: str, key: str, 
     assert ddim_edge.DdimConfig.from_json({key: value}) == DdimConfig()
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", samplers_for("betas"))
 def test_the_noise_schedule_carries_over(name: str) -> None:
     own = DdimConfig(
         num_train_steps=500,
@@ -107,6 +103,10 @@ def test_the_noise_schedule_carries_over(name: str) -> None:
 def test_what_cannot_carry_over_is_refused() -> None:
     with pytest.raises(ddim_edge.ConfigError, match=r"sampler 'dpm\+\+' is unknown"):
         with_sampler(DdimConfig(), "dpm++")
+    with pytest.raises(ddim_edge.ConfigError, match=r"this model is one of discrete betas: take ddim, .* unipc$"):
+        with_sampler(DdimConfig(), "flow-euler")
+    with pytest.raises(ddim_edge.ConfigError, match=r"one of flow matching, which has no betas: take flow-euler"):
+        with_sampler(SAMPLERS["flow-euler"](), "ddim")
     with pytest.raises(ddim_edge.ConfigError, match="pndm has no zero_terminal_snr"):
         with_sampler(DdimConfig(zero_terminal_snr=True), "pndm")
     with pytest.raises(ddim_edge.ConfigError, match="'quadratic' does not work with pndm"):
@@ -115,7 +115,8 @@ def test_what_cannot_carry_over_is_refused() -> None:
 
 @pytest.mark.parametrize("name", SAMPLERS)
 def test_the_changed_options_make_the_config_again(name: str) -> None:
-    config = SAMPLERS[name](num_train_steps=77, prediction_type="sample", alpha_clip_strategy="one")
+    betas = {"prediction_type": "sample", "alpha_clip_strategy": "one"} if name in samplers_for("betas") else {}
+    config = SAMPLERS[name]().replace(num_train_steps=77, **betas)
     assert SAMPLERS[name]().replace(**changed_options(config)) == config
     assert changed_options(SAMPLERS[name]()) == {}
 
@@ -186,7 +187,7 @@ def test_files_as_sdxl_and_its_turbo_model_have_them() -> None:
 def test_the_ends_of_the_karras_levels(kind: Any) -> None:
     config = kind(use_karras_sigmas=True, sigma_min=0.1, sigma_max=5.0)
     levels = schedule_of(config, 9).levels
-    np.testing.assert_allclose(np.sqrt((1 - levels[[0, -1]]) / levels[[0, -1]]), [5.0, 0.1])
+    np.testing.assert_allclose(levels.sigmas[[0, -1]], [5.0, 0.1])
     with pytest.raises(ddim_edge.ConfigError, match="sigma_min 5 must be below sigma_max 2"):
         config.replace(sigma_min=5.0, sigma_max=2.0)
     with pytest.raises(ddim_edge.ConfigError, match="sigma_max must be a number"):

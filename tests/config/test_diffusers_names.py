@@ -57,7 +57,7 @@ def test_a_sampler_that_is_not_built_is_not_mistaken_for_another(name: str) -> N
         with_sampler(ddim_edge.DdimConfig(), name)
 
 
-@pytest.mark.parametrize("name", ["FlowMatchEulerDiscreteSchedulr", "NewScheduler", "EDMEuler", "X" * 100_000])
+@pytest.mark.parametrize("name", ["FlowMatchHeunDiscreteSchedulr", "NewScheduler", "EDMEuler", "X" * 100_000])
 def test_an_unknown_name_is_not_mistaken_for_another(name: str) -> None:
     with pytest.raises(ddim_edge.ConfigError, match="is unknown") as caught:
         ddim_edge.sampler_config({"_class_name": name})

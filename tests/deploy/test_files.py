@@ -3,7 +3,6 @@
 import re
 from pathlib import Path
 
-import click
 import pytest
 import yaml
 
@@ -22,6 +21,7 @@ from tests.deploy.files import (
     manifests,
     option,
 )
+from tests.helpers.command_line import check_options
 
 SERVERS = [each for each in command_lines() if each.words[0] == "serve"]
 INDEX = "$(JOB_COMPLETION_INDEX)"
@@ -36,14 +36,7 @@ def test_every_yaml_file_has_documents(path: Path) -> None:
 
 @pytest.mark.parametrize("line", command_lines(), ids=lambda line: f"{line.file} {line.words[0]}")
 def test_every_command_line_has_options_that_exist_and_values_of_their_types(line: CommandLine) -> None:
-    name, *words = [word.replace(INDEX, "0") for word in line.words]
-    command = cli.commands[name]
-    context = click.Context(command, info_name=name)
-    values, rest, order = command.make_parser(context).parse_args(words)
-    assert not rest
-    for parameter in order:
-        if isinstance(parameter, click.Option) and not isinstance(parameter.type, click.Path):
-            parameter.type_cast_value(context, values.get(str(parameter.name)))
+    check_options([word.replace(INDEX, "0") for word in line.words])
 
 
 def test_every_server_in_a_container_is_reached_from_outside_of_it() -> None:

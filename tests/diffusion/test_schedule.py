@@ -9,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from ddim_edge import ConfigError, DdimConfig, DdimSchedule
-from ddim_edge.config import AlphaClipStrategy, BetaSchedule, PredictionType, TimestepSpacing, Transition
+from ddim_edge.config import AlphaClipStrategy, BetaSchedule, BetasPrediction, TimestepSpacing, Transition
 from ddim_edge.diffusion.schedule import select_timesteps
 
 SPACINGS = get_args(TimestepSpacing)
@@ -25,7 +25,7 @@ def schedules(draw: st.DrawFn, /, **fixed: Any) -> DdimSchedule:
         "beta_start": draw(st.floats(1e-5, 1e-2)),
         "beta_end": draw(st.floats(1e-2, 0.1)),
         "trained_betas": draw(st.none() | st.lists(st.floats(1e-4, 0.1), min_size=total, max_size=total)),
-        "prediction_type": draw(st.sampled_from(get_args(PredictionType))),
+        "prediction_type": draw(st.sampled_from(get_args(BetasPrediction))),
         "alpha_clip_strategy": draw(st.sampled_from(get_args(AlphaClipStrategy))),
         "timesteps_offset": draw(st.integers(0, 1)),
         "timestep_spacing": draw(st.sampled_from(SPACINGS)),

@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from ddim_edge.diffusion.levels import Levels
 from ddim_edge.diffusion.samplers import SAMPLERS, PndmConfig, schedule_of
 from ddim_edge.diffusion.step_cache import CallPlan, StepCache, starts_of, whole_calls
 from ddim_edge.errors import ConfigError
@@ -119,7 +120,7 @@ def test_starts_of_all_samplers() -> None:
 
 
 def test_guidance_that_turns_on_or_off_is_a_start() -> None:
-    levels = np.linspace(0.1, 0.9, 6)
+    levels = Levels.preserving(np.linspace(0.1, 0.9, 6))
     assert starts_of(levels, [False, False, True, True, True, False]) == (0, 2, 5)
 
 

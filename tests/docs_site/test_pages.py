@@ -1,52 +1,15 @@
-"""Pages of docs/: their Python runs, their links lead to files, their tables name what the code has."""
+"""Pages of docs/: their links lead to files, their tables name what the code has."""
 
-import contextlib
-import io
 import json
 import re
-import shlex
 from pathlib import Path
-
-import click
-import pytest
 
 from ddim_edge.bundle import layout
 from ddim_edge.bundle.defaults import Defaults
 from ddim_edge.bundle.json_files import _SCHEMAS, DEFAULTS
-from ddim_edge.cli import cli
 from docs_site import files
-from tests.helpers.command_line import Invoke
 
 ROOT = Path(__file__).parents[2]
-_DOCS = sorted((ROOT / "docs").rglob("*.md"))
-_BLOCK = re.compile(r"^(<!-- needs: .*-->\n)?```(\w*)\n(.*?)^```$", re.DOTALL | re.MULTILINE)
-_RUN_HERE = sorted((ROOT / "docs" / "explanation").glob("*.md")) + [
-    ROOT / "docs" / f"{name}.md" for name in ("numpy-alone", "from-diffusers")
-]
-_COMMANDS_READ_HERE = [
-    ROOT / f"{name}.md"
-    for name in ("README", *(f"docs/{name}" for name in ("pictures", "your-own-unet", "from-optimum", "jetson")))
-]
-
-
-def _blocks(path: Path, language: str) -> list[str]:
-    found = _BLOCK.findall(path.read_text(encoding="utf-8"))
-    return [code for needs, name, code in found if name == language and not needs]
-
-
-_PYTHON = [pytest.param(code, id=path.stem) for path in _RUN_HERE for code in _blocks(path, "python")]
-
-
-@pytest.mark.parametrize("code", _PYTHON)
-def test_the_python_runs(code: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.chdir(tmp_path)
-    with contextlib.redirect_stdout(io.StringIO()) as printed:
-        exec(compile(code, "page.md", "exec"), {})
-    assert printed.getvalue() or "print(" not in code
-
-
-def test_there_is_python_to_run() -> None:
-    assert len(_PYTHON) >= 5
 
 
 def test_every_link_leads_to_a_file() -> None:
@@ -57,25 +20,6 @@ def test_every_link_leads_to_a_file() -> None:
     assert len(found) > 60
     missing = {(page, link) for page, link in found if not (ROOT / files.target(page, link)).exists()}
     assert {pair for pair in missing if files.target(*pair) not in made} == set()
-
-
-@pytest.mark.parametrize("path", _COMMANDS_READ_HERE, ids=lambda path: path.stem)
-def test_its_commands_have_options_that_exist(path: Path) -> None:
-    lines = re.findall(r"^(?:\S*/)?ddim-edge (\w+)(.*)$", path.read_text(encoding="utf-8"), re.MULTILINE)
-    assert lines
-    for name, rest in lines:
-        command = cli.commands[name]
-        known = {flag for option in command.params if isinstance(option, click.Option) for flag in option.opts}
-        given = {word.partition("=")[0] for word in shlex.split(rest, comments=True) if re.match("--?[a-z]", word)}
-        assert given <= known, (name, rest)
-
-
-def test_the_command_of_the_readme_makes_its_picture(invoke: Invoke, tmp_path: Path) -> None:
-    text = (ROOT / "README.md").read_text(encoding="utf-8")
-    (line,) = re.findall(r"^ddim-edge run (--labels .*)$", text, re.MULTILINE)
-    outcome = invoke("run", *shlex.split(line), "--num-steps", "1")
-    assert (outcome.code, outcome.err) == (0, "")
-    assert (tmp_path / "shoes.png").exists()
 
 
 def test_the_bundle_format_names_every_file_and_key() -> None:

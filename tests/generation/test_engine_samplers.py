@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 import ddim_edge
 from ddim_edge import Origin
-from ddim_edge.diffusion.samplers import SAMPLERS
+from ddim_edge.diffusion.samplers import SAMPLERS, samplers_for
 from ddim_edge.generation import engine
 from ddim_edge.generation.engine import Engine
 from ddim_edge.generation.jobs import job_of
@@ -33,6 +33,8 @@ class Kind:
     rescale: float
     interval: tuple[float, float] | None
     masked: bool
+    cache: str | None
+    threshold: float | None
 
     def request(self) -> Request:
         mask = np.zeros((1, 1, 8, 8), bool)
@@ -47,13 +49,15 @@ class Kind:
             guidance_rescale=self.rescale if self.scale != 1 else 0.0,
             guidance_interval=self.interval if self.scale != 1 else None,
             sampler=SAMPLERS[self.sampler](),
+            cache=self.cache,
+            cache_threshold=self.threshold if self.cache else None,
             origin=Origin(image=picture, mask=mask) if self.masked else None,
         )
 
 
 KINDS = st.builds(
     Kind,
-    sampler=st.sampled_from(sorted(SAMPLERS)),
+    sampler=st.sampled_from(sorted(samplers_for("betas"))),
     num_steps=st.integers(4, 9),
     label=st.integers(0, 2),
     seed=st.integers(0, 3),
@@ -61,6 +65,8 @@ KINDS = st.builds(
     rescale=st.sampled_from([0.0, 0.7]),
     interval=st.sampled_from([None, (0.5, 3.0)]),
     masked=st.booleans(),
+    cache=st.sampled_from([None, "forecast:2", "forecast:4"]),
+    threshold=st.sampled_from([None, 0.3]),
 )
 
 
@@ -98,7 +104,7 @@ def test_the_engine_knows_no_sampler() -> None:
     assert not [name for name in (*SAMPLERS, "dpmpp") if name in source.replace("ddim_edge", "")]
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", samplers_for("betas"))
 def test_a_seed_makes_one_image_and_another_another(tiny_bundle: Path, name: str) -> None:
     tiny = ddim_edge.load(tiny_bundle, "cpu")
     first, again, other = (

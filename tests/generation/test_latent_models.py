@@ -142,3 +142,9 @@ def test_the_authors_negative_prompt_needs_guidance(emoji: ddim_edge.Pipeline) -
     bundle = replace(emoji.bundle, defaults=Defaults(negative_prompt="blurry", guidance_scale=3))
     assert request_of(bundle, {"prompt": RED}).negative_prompt == "blurry"
     assert request_of(bundle, {"prompt": RED, "guidance_scale": 1.0}).negative_prompt is None
+
+
+def test_a_batch_has_its_text_encoded_first(emoji: ddim_edge.Pipeline) -> None:
+    request, phases = emoji.request(prompt=RED, num_images=2, batch_size=1, num_steps=1), list[object]()
+    assert len([*emoji.run(request, on_phase=lambda phase, indices: phases.append((phase, indices.start)))]) == 2
+    assert phases == [(phase, start) for start in (0, 1) for phase in ("text", "steps", "decode")]

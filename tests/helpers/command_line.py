@@ -4,6 +4,10 @@ import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import click
+
+from ddim_edge.cli import cli
+
 COMMAND = [sys.executable, "-c", "from ddim_edge.cli import main; main()"]
 
 
@@ -27,3 +31,16 @@ class Outcome:
 
 
 Invoke = Callable[..., Outcome]
+
+
+def check_options(words: list[str]) -> None:
+    """Raise KeyError for an unknown command, click's error for an option or a value that it does not take."""
+    name, *arguments = words
+    command = cli.commands[name]
+    context = click.Context(command, info_name=name)
+    values, rest, order = command.make_parser(context).parse_args(arguments)
+    if rest:
+        raise click.UsageError(f"nobody takes {rest}")
+    for parameter in order:
+        if isinstance(parameter, click.Option) and not isinstance(parameter.type, click.Path):
+            parameter.type_cast_value(context, values.get(str(parameter.name)))

@@ -21,7 +21,7 @@ NULL_CLASS = 3
 _FLOAT16 = 10
 
 
-def tiny_prediction(sample: Array, timestep: int, label: int | None = None) -> Array:
+def tiny_prediction(sample: Array, timestep: float, label: int | None = None) -> Array:
     """What the tiny network returns for one row, in the same order of float32 operations."""
     term = np.float32(timestep) * np.float32(0.001)
     if label is not None:
@@ -35,6 +35,7 @@ def tiny_model(
     size: int = 8,
     classes: bool = True,
     scalar_timestep: bool = False,
+    real_timestep: bool = False,
     batch: int | str = "batch",
     half: bool = False,
     nan_at: tuple[int, int] | None = None,
@@ -42,7 +43,8 @@ def tiny_model(
     """The graph. ``nan_at`` = (timestep, class) turns the prediction of such a row into NaN."""
     element = "float16" if half else "float"
     shape = f"{element}[{batch}, {channels}, {size}, {size}]"
-    inputs = [f"{shape} sample", "int64 timestep" if scalar_timestep else f"int64[{batch}] timestep"]
+    number = "float" if real_timestep else "int64"
+    inputs = [f"{shape} sample", f"{number} timestep" if scalar_timestep else f"{number}[{batch}] timestep"]
     lines = ["time = Cast<to=1>(timestep)", "drift = Mul(time, slope)"]
     if classes:
         inputs.append(f"int64[{batch}] class_labels")

@@ -19,6 +19,8 @@ REPOSITORY = Path(__file__).parents[2]
 # A PYTHONPATH into the repository would show its packages to the bare environment.
 BARE = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
 
+INSTALL = ["install", "--quiet", "--no-compile"]  # most modules of the packages are never imported
+
 
 @pytest.fixture(scope="module")
 def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
@@ -46,14 +48,18 @@ def test_the_wheel_holds_every_package_and_the_bundled_model(wheel: Path) -> Non
 def binaries(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The programs of a new environment with the wheel and its extra ``cpu``."""
     environment = tmp_path_factory.mktemp("environment")
-    venv.create(environment, with_pip=True)
-    python = environment / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "--quiet", f"{wheel}[cpu]"], check=True, env=BARE)
-    return python.parent
+    venv.create(environment)
+    subprocess.run([*pip(environment / "bin"), *INSTALL, f"{wheel}[cpu]"], check=True, env=BARE)
+    return environment / "bin"
+
+
+def pip(binaries: Path) -> list[str]:
+    """The command of this environment's pip, for the environment of these programs: it has none of its own."""
+    return [sys.executable, "-m", "pip", "--python", str(binaries / "python")]
 
 
 def test_a_bare_environment_makes_a_picture(binaries: Path, tmp_path: Path) -> None:
-    installed = subprocess.check_output([binaries / "python", "-m", "pip", "list"], text=True, env=BARE)
+    installed = subprocess.check_output([*pip(binaries), "list"], text=True, env=BARE)
     assert "torch" not in installed
     subprocess.run([binaries / "ddim-edge", "run", "--num-steps", "5"], check=True, cwd=tmp_path, env=BARE)
     with Image.open(tmp_path / "fashion-mnist.png") as picture:
@@ -65,8 +71,7 @@ def test_the_server_starts_after_the_command_that_its_error_message_names(binari
     refused = subprocess.run(serve, capture_output=True, text=True, cwd=tmp_path, env=BARE)
     message, found, packages = refused.stderr.partition(": pip install ")
     assert (refused.returncode, message, found) == (2, "ddim-edge: the server needs fastapi", ": pip install ")
-    install = [str(binaries / "python"), "-m", "pip", "install", "--quiet", *shlex.split(packages)]
-    subprocess.run(install, check=True, cwd=tmp_path, env=BARE)
+    subprocess.run([*pip(binaries), *INSTALL, *shlex.split(packages)], check=True, cwd=tmp_path, env=BARE)
     with subprocess.Popen(serve, stderr=subprocess.PIPE, text=True, cwd=tmp_path, env=BARE) as server:
         assert server.stderr is not None
         address = server.stderr.readline().split()[-1]

@@ -85,6 +85,8 @@ def test_a_folder_of_another_run_is_refused_before_workers_start(request_of_five
     other = _folder(tmp_path, request_of_five, recipe={**_MODEL.open().recipe(request_of_five), "seed": 7})
     with pytest.raises(OutputError, match="another run"):
         other.missing(request_of_five)
+    assert other.missing(request_of_five, force=True) == list(request_of_five.chunks())
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_worker_on_another_kind_of_machine_is_refused(request_of_five: Request, tmp_path: Path) -> None:

@@ -37,8 +37,9 @@ def port() -> Iterator[str]:
 
 
 @pytest.mark.skipif(shutil.which("curl") is None, reason="there is no curl")
-def test_the_readmes_curl_line_gives_a_picture(port: str, tmp_path: Path) -> None:
-    (line,) = examples("README.md", "curl -s")
+def test_the_curl_line_gives_a_picture(port: str, tmp_path: Path) -> None:
+    (line,) = examples("README.md", "curl -s", "sh")
+    assert examples("docs/server.md", "curl -s", "sh") == [line]
     subprocess.run(["sh", "-c", line.replace("localhost:8000", f"localhost:{port}")], cwd=tmp_path, check=True)
     assert Image.open(tmp_path / "sneaker.png").size == (28, 28)
 
@@ -59,7 +60,7 @@ def test_the_python_examples_run(word: str) -> None:
 
 
 def test_the_server_behind_a_proxy() -> None:
-    (line,) = examples("docs/server.md", "--root-path")
+    (line,) = examples("docs/server.md", "--root-path", "sh")
     arguments = shlex.split(line.removeprefix("ddim-edge"))
     body = json.dumps({"prompt": "bag", "num_inference_steps": 1, "response_format": "url"}).encode()
     headers = {"Host": "images.example.com", "X-Forwarded-Proto": "https", "Content-Type": "application/json"}

@@ -33,7 +33,7 @@ def _arguments(notes: Notes) -> list[str]:
     words = [] if asked["prompt"] is None else ["--prompt", asked["prompt"]]
     shared = ["--num-images", "1", "--steps", str(asked["steps"]), "--sampler", asked["sampler"]]
     guidance = ["--guidance-scale", str(asked["guidance"])] if words else []
-    output = ["--seed", str(asked["seed"]), "--output", str(notes.out / "image.png")]
+    output = ["--seed", str(asked["seed"]), "--output", str(notes.out / "image.png"), "--force"]
     return ["run", str(notes.folder), *words, *shared, *guidance, *output, *asked["options"]]
 
 

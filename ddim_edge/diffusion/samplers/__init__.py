@@ -3,7 +3,9 @@
 from .ddim import DdimConfig, DdimSchedule, ddim
 from .ddpm import DdpmConfig
 from .dpmpp import DpmppConfig
+from .edm_euler import EdmEulerConfig
 from .euler import EulerAncestralConfig, EulerConfig
+from .flow_euler import FlowEulerConfig
 from .lcm import LcmConfig
 from .pndm import PndmConfig
 from .query import NoiseSource, Query, Sampler, Schedule
@@ -13,6 +15,7 @@ from .table import (
     changed_options,
     first_sample,
     sampler_config,
+    samplers_for,
     samplers_with,
     schedule_of,
     start,
@@ -26,8 +29,10 @@ __all__ = [
     "DdimSchedule",
     "DdpmConfig",
     "DpmppConfig",
+    "EdmEulerConfig",
     "EulerAncestralConfig",
     "EulerConfig",
+    "FlowEulerConfig",
     "LcmConfig",
     "NoiseSource",
     "PndmConfig",
@@ -40,6 +45,7 @@ __all__ = [
     "ddim",
     "first_sample",
     "sampler_config",
+    "samplers_for",
     "samplers_with",
     "schedule_of",
     "start",

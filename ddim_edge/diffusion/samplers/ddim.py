@@ -16,6 +16,7 @@ from ...arrays import Floats, Sample
 from ...config import ClipConfig, Transition, number
 from ...errors import ConfigError
 from ..clipping import limit_of
+from ..levels import Levels
 from ..schedule import alpha_bars, final_alpha_bar, first_step, prediction_columns, select_timesteps
 from .query import LinearStep, NoiseSource, Query, Sampler, Stepped, StepQuery
 from .weights import weighted_sum
@@ -81,7 +82,7 @@ class DdimSchedule:
         config: the options that the table was built from.
         timesteps: int64 (S,), descending: the network's input at each step.
         alpha_bars: float64 (T,): ᾱ.
-        levels: float64 (S,): ᾱ of the sample at each step.
+        levels: the noise level of the sample at each step, S of them.
         rows: the S rows of coefficients.
 
     Raises ConfigError if the options and the number of steps do not fit together.
@@ -92,7 +93,7 @@ class DdimSchedule:
         timesteps, first = select_timesteps(config, num_steps), first_step(num_steps, strength)
         self.rows = _coefficient_rows(config, self.alpha_bars, timesteps)[first:]
         self.timesteps = timesteps[first:]
-        self.levels = self.alpha_bars[self.timesteps]
+        self.levels = Levels.preserving(self.alpha_bars[self.timesteps])
         self._limit = limit_of(config)
         self._linear = [_linear_step(config, row) for row in self.rows]
 
@@ -169,7 +170,7 @@ def _coefficient_rows(config: DdimConfig, table: Floats, timesteps: NDArray[np.i
     remaining = 1 - then - variance
     if np.any(remaining < -1e-12):
         raise ConfigError(f"eta {config.eta:g} needs more noise than the schedule has: take an eta of at most 1")
-    predicted = prediction_columns(config, now)
+    predicted = prediction_columns(config, Levels.preserving(now))
     redo = 1 / np.sqrt(1 - now), -np.sqrt(now) / np.sqrt(1 - now)
     signal, direction = np.sqrt(then), np.sqrt(np.maximum(remaining, 0))
     following = _next_columns(config, predicted, redo, signal, direction)

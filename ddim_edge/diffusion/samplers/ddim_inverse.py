@@ -17,6 +17,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ...arrays import Sample
+from ..levels import Levels
 from ..schedule import alpha_bars, final_alpha_bar, prediction_columns, select_timesteps
 from .ddim import DdimConfig
 from .query import Query, Sampler
@@ -44,19 +45,20 @@ def invertible(config: DdimConfig) -> DdimConfig:
 class InverseSchedule:
     """The steps of DDIM over ``num_steps`` timesteps, in reverse; see ``DdimSchedule`` for the attributes.
 
-    ``timesteps`` ascend; ``levels`` are ᾱ of the sample in each query, ``end`` is ᾱ of the result.
+    ``timesteps`` ascend; ``levels`` are those of the sample in each query, ``end`` is ᾱ of the result.
     """
 
     def __init__(self, config: DdimConfig, num_steps: int) -> None:
         table = alpha_bars(config)
         self.timesteps = select_timesteps(config, num_steps)[::-1]
         then = table[self.timesteps]
-        self.levels = np.append(final_alpha_bar(config, table), then[:-1])
+        now = np.append(final_alpha_bar(config, table), then[:-1])
+        self.levels = Levels.preserving(now)
         self.end = float(then[-1])
         # At ᾱ = 1 an image has no ε: the first prediction is converted with ᾱ of the first timestep.
-        x0_x, x0_p, eps_x, eps_p = prediction_columns(config, np.append(then[:1], then[:-1]))
-        signal = np.sqrt(then / self.levels)
-        direction = np.sqrt(1 - then) - signal * np.sqrt(1 - self.levels)
+        x0_x, x0_p, eps_x, eps_p = prediction_columns(config, Levels.preserving(np.append(then[:1], then[:-1])))
+        signal = np.sqrt(then / now)
+        direction = np.sqrt(1 - then) - signal * np.sqrt(1 - now)
         following = weight_rows(signal + direction * eps_x, direction * eps_p)
         self.rows = [Row(*row) for row in zip(weight_rows(x0_x, x0_p), following, strict=True)]
 

@@ -16,6 +16,7 @@ import numpy as np
 from ...arrays import Sample
 from ...config import ClipConfig
 from ..clipping import limit_of
+from ..levels import Levels
 from ..schedule import alpha_bars, final_alpha_bar, first_step, prediction_columns, select_timesteps
 from .query import NoiseSource, Query, Sampler, required
 from .weights import Weights, weight_rows, weighted_sum
@@ -51,13 +52,13 @@ class DdpmSchedule:
     def __init__(self, config: DdpmConfig, num_steps: int, strength: float = 1.0) -> None:
         table = alpha_bars(config)
         self.timesteps = select_timesteps(config, num_steps)[first_step(num_steps, strength) :]
-        self.levels = table[self.timesteps]
-        now, then = self.levels, np.append(self.levels[1:], final_alpha_bar(config, table))
+        now = table[self.timesteps]
+        self.levels, then = Levels.preserving(now), np.append(now[1:], final_alpha_bar(config, table))
         beta = 1 - now / then
         variance = beta if config.large_variance else (1 - then) / (1 - now) * beta
         variance = np.append(variance[:-1], 0.0)
         mean_x0, mean_x = np.sqrt(then) * beta / (1 - now), np.sqrt(1 - beta) * (1 - then) / (1 - now)
-        x0, following = prediction_columns(config, now)[:2], (mean_x0, mean_x, np.sqrt(variance))
+        x0, following = prediction_columns(config, self.levels)[:2], (mean_x0, mean_x, np.sqrt(variance))
         self.rows = [Row(*row) for row in zip(weight_rows(*x0), weight_rows(*following), strict=True)]
         self.limit = limit_of(config)
 

@@ -3,7 +3,7 @@
 In log-SNR time λ, with h = λ_t' - λ_t the length of this step, h_0 that of the one before, and m_0, m_1 the predicted
 x_0 of this call and of the one before::
 
-    x_t' = sqrt((1-ᾱ_t')/(1-ᾱ_t))·x_t - sqrt(ᾱ_t')·(e^-h - 1)·D,    D = m_0 + h/(2·h_0)·(m_0 - m_1)
+    x_t' = noise'/noise·x_t - signal'·(e^-h - 1)·D,    D = m_0 + h/(2·h_0)·(m_0 - m_1)
 
 The first step has D = m_0, so it is a step of DDIM. The last one has, too, if it goes to ᾱ = 1 or if there are few
 steps.
@@ -17,9 +17,10 @@ import numpy as np
 from ...arrays import Floats, Sample
 from ...config import OdeSolverConfig
 from ..clipping import limit_of
-from ..schedule import first_step, prediction_columns
-from .levels import half_log_snr, noise_levels
-from .query import NoiseSource, Query, Sampler
+from ..levels import Levels
+from ..schedule import prediction_columns
+from .levels import ode_levels_of
+from .query import NoiseSource, Query, Sampler, times
 from .weights import Weights, weight_rows, weighted_sum
 
 
@@ -51,14 +52,13 @@ class DpmppSchedule:
     """DPM-Solver++(2M) over ``num_steps`` steps; see ``DdimSchedule`` for the attributes."""
 
     def __init__(self, config: DpmppConfig, num_steps: int, strength: float = 1.0) -> None:
-        timesteps, bars = noise_levels(config, num_steps)
-        first = first_step(num_steps, strength)
-        self.timesteps, self.levels = timesteps[first:], bars[first:-1]
+        self.timesteps, levels = ode_levels_of(config, num_steps, strength)
+        self.levels = levels[:-1]
         second_order = np.ones(len(self.levels))
         second_order[0] = 0
         if config.final_sigma == "zero" or (config.lower_order_final and num_steps < FEW_STEPS):
             second_order[-1] = 0
-        x0, following = prediction_columns(config, self.levels)[:2], _weights(bars[first:], second_order)
+        x0, following = prediction_columns(config, self.levels)[:2], _weights(levels, second_order)
         self.rows = [Row(*row) for row in zip(weight_rows(*x0), weight_rows(*following), strict=True)]
         self.limit = limit_of(config)
 
@@ -66,7 +66,7 @@ class DpmppSchedule:
 def dpmpp_2m(schedule: DpmppSchedule, sample: Sample, _noise: NoiseSource | None = None) -> Sampler:
     """Sample from x_T, float32 of any shape. Deterministic: takes no noise."""
     before: Sample | None = None
-    for timestep, row in zip(schedule.timesteps.tolist(), schedule.rows, strict=True):
+    for timestep, row in zip(times(schedule.timesteps), schedule.rows, strict=True):
         prediction = yield Query(sample, timestep, before)
         denoised = weighted_sum(row.x0, sample, prediction)
         if schedule.limit:
@@ -76,12 +76,11 @@ def dpmpp_2m(schedule: DpmppSchedule, sample: Sample, _noise: NoiseSource | None
     return sample
 
 
-def _weights(bars: Floats, second_order: Floats) -> tuple[Floats, Floats, Floats]:
-    """The weights of x_t, m_0 and m_1, from ᾱ at the S+1 ends of the steps; ``second_order``: 1 or 0 per step."""
-    now, then = bars[:-1], bars[1:]
-    h = np.diff(half_log_snr(bars))
-    gain = -np.sqrt(then) * np.expm1(-h)
+def _weights(levels: Levels, second_order: Floats) -> tuple[Floats, Floats, Floats]:
+    """The weights of x_t, m_0 and m_1, from the S+1 ends of the steps; ``second_order``: 1 or 0 per step."""
+    h = np.diff(levels.half_log_snr)
+    gain = -levels.signal[1:] * np.expm1(-h)
     with np.errstate(invalid="ignore"):
         ratio = np.append(0.0, h[1:] / h[:-1])
     share = np.where(second_order == 1, ratio / 2, 0.0)
-    return np.sqrt((1 - then) / (1 - now)), gain * (1 + share), -gain * share
+    return levels.noise[1:] / levels.noise[:-1], gain * (1 + share), -gain * share

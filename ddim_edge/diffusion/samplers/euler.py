@@ -1,6 +1,6 @@
 """Euler's method in σ (Karras et al. 2022, https://arxiv.org/abs/2206.00364), and its ancestral form (k-diffusion).
 
-With σ = sqrt((1-ᾱ)/ᾱ) for time and x̃ = x/sqrt(ᾱ) = x_0 + σ·ε for the sample, the probability-flow ODE is eq. 3,
+With σ = noise/signal for time and x̃ = x/signal = x_0 + σ·ε for the sample, the probability-flow ODE is eq. 3,
 dx̃/dσ = (x̃ - x_0(x̃))/σ. One step is algorithm 2 without churn and without its second-order correction::
 
     x̃' = x̃ + (σ' - σ)·(x̃ - x_0)/σ
@@ -14,27 +14,29 @@ Between the same levels these are DDIM's steps at η = 0 and η = 1, without its
 between two timesteps, and the run can end above 0. The sample is kept as x, the network's input, as in the other
 samplers; diffusers keeps x̃. The result is x̃, as in diffusers.
 
-For a level between two timesteps diffusers feeds the network a fractional timestep. Here it is the nearest whole one,
-on which the network was trained: ``linspace`` and Karras levels can differ a little from diffusers.
+In terms of x the step is x' = signal'·x_0 + noise'·ε with ε = (x - signal·x_0)/noise, for any family of levels: for
+flow matching it is x' = x + (t' - t)·(ε - x_0).
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import numpy as np
 
 from ...arrays import Floats, Sample
-from ...config import NoiseLevelsConfig, ThresholdConfig, TimestepSpacing
+from ...config import NoiseLevelsConfig, RealTimeConfig, SamplerOptions, ThresholdConfig, TimestepSpacing
 from ...errors import ConfigError
 from ..clipping import limit_of
-from ..schedule import alpha_bars, first_step, prediction_columns, select_timesteps
-from .levels import NEARLY_ZERO, karras
-from .query import NoiseSource, Query, Sampler, required
+from ..levels import Levels
+from ..schedule import prediction_columns
+from .query import NoiseSource, Query, Sampler, required, times
+from .run_levels import levels_of
 from .weights import Weights, weight_rows, weighted_sum
 
 
 @dataclass(frozen=True, kw_only=True)
-class EulerConfig(NoiseLevelsConfig):
+class EulerConfig(RealTimeConfig, NoiseLevelsConfig):
     """Options of Euler's method in σ (Karras et al. 2022, https://arxiv.org/abs/2206.00364, algorithm 2 without churn).
 
     Without ``sigma_min`` and ``sigma_max``, Karras levels go from σ of the run's first timestep to that of its last.
@@ -46,7 +48,7 @@ class EulerConfig(NoiseLevelsConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class EulerAncestralConfig(ThresholdConfig):
+class EulerAncestralConfig(RealTimeConfig, ThresholdConfig):
     """Options of Euler's method with fresh noise at every step but the last (k-diffusion's ``euler_ancestral``)."""
 
     name: ClassVar[str] = "euler-a"
@@ -68,33 +70,41 @@ class Row(NamedTuple):
     next: Weights
 
 
-class EulerSchedule:
-    """Euler, ancestral or not, over ``num_steps`` steps; see ``DdimSchedule`` for the attributes.
+def all_kept(levels: Levels) -> Floats:
+    """The noise of each step's end, float64 (S,): none is fresh."""
+    return levels.noise[1:]
 
-    Raises ConfigError if a step of the ancestral form leads to more noise.
+
+class EulerSchedule:
+    """Euler over ``num_steps`` steps, for any family of levels; see ``DdimSchedule`` for the attributes.
+
+    ``kept`` says how much of each step's noise is that of the sample, from the S+1 levels; the rest is fresh.
     """
 
-    def __init__(self, config: EulerConfig | EulerAncestralConfig, num_steps: int, strength: float = 1.0) -> None:
-        positions, sigmas = _levels(config, num_steps)
-        first = first_step(num_steps, strength)
-        self.config, self.limit = config, limit_of(config)
-        self.timesteps = positions[first:].round().astype(np.int64)
-        now, then = sigmas[first:-1], sigmas[first + 1 :]
-        self.levels = 1 / (1 + now**2)
-        up = then * np.sqrt(1 - (then / now) ** 2) if isinstance(config, EulerAncestralConfig) else 0 * then
-        x0, following = prediction_columns(config, self.levels)[:2], _weights(now, then, up)
+    def __init__(
+        self, config: SamplerOptions, num_steps: int, strength: float = 1.0, kept: Callable[[Levels], Floats] = all_kept
+    ) -> None:
+        self.timesteps, levels = levels_of(config, num_steps, strength)
+        self.config, self.limit, self.levels = config, limit_of(config), levels[:-1]
+        x0, following = prediction_columns(config, self.levels)[:2], _weights(levels, kept(levels))
         self.rows = [Row(*row) for row in zip(weight_rows(*x0), weight_rows(*following), strict=True)]
 
-    def first_sample(self, noise: Sample) -> Sample:
-        """x_T from standard normal noise, as in diffusers: x̃ = σ·z, for ``leading`` sqrt(σ²+1)·z."""
-        ends_in_noise = self.config.timestep_spacing in ("linspace", "trailing")
-        return float(np.sqrt(1 - self.levels[0])) * noise if ends_in_noise else noise
+
+def ancestral_schedule(config: EulerAncestralConfig, num_steps: int, strength: float = 1.0) -> EulerSchedule:
+    """The ancestral form's schedule. Raises ConfigError if a step leads to more noise."""
+    return EulerSchedule(config, num_steps, strength, kept=_ancestral_kept)
+
+
+def first_sample(schedule: EulerSchedule, noise: Sample) -> Sample:
+    """x_T from standard normal noise, as in diffusers: x̃ = σ·z, for ``leading`` sqrt(σ²+1)·z."""
+    ends_in_noise = getattr(schedule.config, "timestep_spacing", None) in ("linspace", "trailing")
+    return schedule.levels[0].noise * noise if ends_in_noise else noise
 
 
 def euler(schedule: EulerSchedule, sample: Sample, noise: NoiseSource | None = None) -> Sampler:
-    """Sample from x_T, float32 of any shape; the ancestral form calls ``noise`` once per step, except at the last."""
+    """Sample from x_T, float32 of any shape; ``noise`` is called at every step that adds fresh noise."""
     denoised: Sample | None = None
-    for timestep, row in zip(schedule.timesteps.tolist(), schedule.rows, strict=True):
+    for timestep, row in zip(times(schedule.timesteps), schedule.rows, strict=True):
         prediction = yield Query(sample, timestep, denoised)
         denoised = weighted_sum(row.x0, sample, prediction)
         if schedule.limit:
@@ -104,43 +114,18 @@ def euler(schedule: EulerSchedule, sample: Sample, noise: NoiseSource | None = N
     return sample
 
 
-def _weights(now: Floats, then: Floats, up: Floats) -> tuple[Floats, Floats, Floats]:
-    """The weights of x_t, x_0 and z, from σ, σ' and σ_up."""
-    kept = np.sqrt(then**2 - up**2) / now
-    to_x = 1 / np.sqrt(1 + then**2)
-    to_x[-1] = 1  # the result is x̃
-    return to_x * kept * np.sqrt(1 + now**2), to_x * (1 - kept), to_x * up
+def _weights(levels: Levels, kept: Floats) -> tuple[Floats, Floats, Floats]:
+    """The weights of x_t, x_0 and z: x' = signal'·x_0 + kept·ε + sqrt(noise'² - kept²)·z."""
+    share, then = kept / levels.noise[:-1], levels[1:]
+    return share, then.signal - share * levels.signal[:-1], np.sqrt(then.noise**2 - kept**2)
 
 
-def _levels(config: EulerConfig | EulerAncestralConfig, num_steps: int) -> tuple[Floats, Floats]:
-    """The timesteps, float64 (S,), can be fractional; and σ, float64 (S+1,), whose last value is the end of the run."""
-    bars = alpha_bars(config)
-    if config.zero_terminal_snr:
-        bars[-1] = NEARLY_ZERO
-    table, every = np.sqrt((1 - bars) / bars), np.arange(len(bars))
-    positions = _positions(config, num_steps)
-    sigmas = np.interp(positions, every, table)
-    if isinstance(config, EulerAncestralConfig):
-        _check_falling(sigmas)
-        return positions, np.append(sigmas, 0.0)
-    if config.use_karras_sigmas:
-        sigmas = karras(config.sigma_min or float(sigmas[-1]), config.sigma_max or float(sigmas[0]), num_steps)
-        rising = np.maximum.accumulate(table)  # the value that replaces ᾱ_T = 0 can give a σ below its neighbours'
-        positions = np.interp(np.log(sigmas), np.log(rising), every)
-    return positions, np.append(sigmas, 0.0 if config.final_sigma == "zero" else table[0])
-
-
-def _check_falling(sigmas: Floats) -> None:
-    """Check that σ falls: the value that replaces ᾱ_T = 0 can be above ᾱ of its neighbours. Then σ_up is undefined."""
-    if np.any(np.diff(sigmas) > 0):
+def _ancestral_kept(levels: Levels) -> Floats:
+    """σ_down = σ'²/σ, times signal'."""
+    sigmas = levels.sigmas
+    if np.any(np.diff(sigmas) > 0):  # the value that replaces ᾱ_T = 0 can be above ᾱ of its neighbours
         raise ConfigError(
-            f"euler-a goes from more noise to less, and {len(sigmas)} steps of this zero_terminal_snr schedule begin "
-            "with a step to more: take fewer, or another sampler"
+            f"euler-a goes from more noise to less, and {len(levels) - 1} steps of this zero_terminal_snr schedule "
+            "begin with a step to more: take fewer, or another sampler"
         )
-
-
-def _positions(config: EulerConfig | EulerAncestralConfig, num_steps: int) -> Floats:
-    whole = select_timesteps(config, num_steps)
-    if config.timestep_spacing != "linspace":
-        return whole.astype(np.float64)
-    return np.linspace(0, config.num_train_steps - 1, num_steps)[::-1]
+    return levels.noise[1:] * (sigmas[1:] / sigmas[:-1])

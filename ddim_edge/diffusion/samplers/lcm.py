@@ -23,6 +23,7 @@ from ...arrays import Sample
 from ...config import BetaSchedule, ClipConfig, number, whole_number
 from ...errors import ConfigError
 from ..clipping import limit_of
+from ..levels import Levels
 from ..schedule import alpha_bars, prediction_columns
 from .query import NoiseSource, Query, Sampler, required
 from .weights import Weights, weight_rows, weighted_sum
@@ -81,11 +82,12 @@ class LcmSchedule:
 
     def __init__(self, config: LcmConfig, num_steps: int, strength: float = 1.0) -> None:
         self.timesteps = _timesteps(config, num_steps, strength)
-        self.levels = alpha_bars(config)[self.timesteps]
+        bars = alpha_bars(config)[self.timesteps]
+        self.levels = Levels.preserving(bars)
         scaled = self.timesteps * config.boundary_condition_timestep_scale
         c_skip = SIGMA_DATA**2 / (scaled**2 + SIGMA_DATA**2)
         c_out = scaled / np.sqrt(scaled**2 + SIGMA_DATA**2)
-        then = np.append(self.levels[1:], 1.0)
+        then = np.append(bars[1:], 1.0)
         sums = prediction_columns(config, self.levels)[:2], (c_skip, c_out), (np.sqrt(then), np.sqrt(1 - then))
         self.rows = [Row(*row) for row in zip(*(weight_rows(*columns) for columns in sums), strict=True)]
         self.limit = limit_of(config)

@@ -27,6 +27,7 @@ from numpy.typing import NDArray
 from ...arrays import Floats, Sample
 from ...config import AlphaClipStrategy, NoiseScheduleConfig, Transition
 from ...errors import ConfigError
+from ..levels import Levels
 from ..schedule import alpha_bars, final_alpha_bar, first_step, prediction_columns, select_timesteps
 from .query import NoiseSource, Query, Sampler
 from .weights import Weights, weight_rows, weighted_sum
@@ -89,9 +90,10 @@ class PndmSchedule:
         self.reduce_warmup = config.reduce_warmup
         gaps = _gaps(config, steps, num_steps)
         self.timesteps, starts, ends = (_reduced if config.reduce_warmup else _full)(steps, gaps)
-        self.levels = table[self.timesteps]
+        fed = table[self.timesteps]
+        self.levels = Levels.preserving(fed)
         then = np.where(ends >= 0, table[ends], final_alpha_bar(config, table))
-        x0, following = _columns(config, self.levels, table[starts], then)
+        x0, following = _columns(config, fed, table[starts], then)
         rows = zip(self.timesteps.tolist(), weight_rows(*x0), weight_rows(*following), strict=True)
         self.calls = [Call(*row) for row in rows]
 
@@ -156,8 +158,8 @@ def _columns(
     config: PndmConfig, fed: Floats, now: Floats, then: Floats
 ) -> tuple[tuple[Floats, Floats], tuple[Floats, Floats]]:
     """The columns of the two sums of ``Call``, from ᾱ that the network is fed and where φ starts and ends."""
-    x0_x, x0_p, _, _ = prediction_columns(config, fed)
-    start_x0_x, start_x0_p, start_eps_x, start_eps_p = prediction_columns(config, now)
+    x0_x, x0_p, _, _ = prediction_columns(config, Levels.preserving(fed))
+    start_x0_x, start_x0_p, start_eps_x, start_eps_p = prediction_columns(config, Levels.preserving(now))
     signal, direction = np.sqrt(then), np.sqrt(1 - then)
     next_x, next_p = signal * start_x0_x + direction * start_eps_x, signal * start_x0_p + direction * start_eps_p
     return (x0_x, x0_p), (next_x, next_p)

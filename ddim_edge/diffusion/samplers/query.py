@@ -6,8 +6,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from ...arrays import Floats, Sample
+from ...arrays import Sample
 from ...errors import ConfigError
+from ..levels import Levels
 
 
 class Query(NamedTuple):
@@ -16,7 +17,8 @@ class Query(NamedTuple):
     sample: Sample
     """x_t, float32, all of it at one timestep. It is the sampler's own array: a change that is made to it before the
     prediction is sent takes effect (``inpaint`` uses this)."""
-    timestep: int
+    timestep: float
+    """What the network is fed: an int where it is whole."""
     denoised: Sample | None
     """The last predicted x_0, for previews; None at the first query."""
 
@@ -70,13 +72,22 @@ NoiseSource = Callable[[], Sample]
 """Returns fresh standard normal noise of the sample's shape."""
 
 
+Times = NDArray[np.int64] | NDArray[np.float64]
+"""Timesteps: int64 where all are whole."""
+
+
+def times(timesteps: Times) -> list[float]:
+    """``timesteps`` as numbers for queries: an int where one is whole."""
+    return [int(time) if time == int(time) else time for time in timesteps.tolist()]
+
+
 class Schedule(Protocol):
     """The table of a sampler's run: what all samplers have in common."""
 
-    timesteps: NDArray[np.int64]
+    timesteps: Times
     """The network's timestep at each call."""
-    levels: Floats
-    """ᾱ of the sample at each call, float64."""
+    levels: Levels
+    """The noise level of the sample at each call."""
 
 
 def required(noise: NoiseSource | None, sampler: str) -> NoiseSource:

@@ -7,20 +7,32 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from ...arrays import Sample
-from ...config import NoiseScheduleConfig, read_json
+from ...config import Family, SamplerOptions, read_json
 from ...config.diffusers_names import FLOW_MATCHING, NotBuiltError, unknown_value
 from ...errors import ConfigError, shown
 from .ddim import DdimConfig, DdimSchedule, ddim
 from .ddpm import DdpmConfig, DdpmSchedule, ddpm
 from .dpmpp import DpmppConfig, DpmppSchedule, dpmpp_2m
-from .euler import EulerAncestralConfig, EulerConfig, EulerSchedule, euler
+from .edm_euler import EdmEulerConfig, edm_first_sample
+from .euler import EulerAncestralConfig, EulerConfig, EulerSchedule, ancestral_schedule, euler
+from .euler import first_sample as euler_first_sample
+from .flow_euler import FlowEulerConfig, flow_euler_schedule
 from .lcm import LcmConfig, LcmSchedule, lcm
 from .pndm import PndmConfig, PndmSchedule, pndm
 from .query import NoiseSource, Sampler, Schedule
 from .unipc import UnipcConfig, UnipcSchedule, unipc
 
 SamplerConfig = (
-    DdimConfig | DdpmConfig | PndmConfig | LcmConfig | EulerConfig | EulerAncestralConfig | DpmppConfig | UnipcConfig
+    DdimConfig
+    | DdpmConfig
+    | PndmConfig
+    | LcmConfig
+    | EulerConfig
+    | EulerAncestralConfig
+    | DpmppConfig
+    | UnipcConfig
+    | FlowEulerConfig
+    | EdmEulerConfig
 )
 
 
@@ -46,10 +58,12 @@ ROWS = (
     SamplerRow(DdpmConfig, DdpmSchedule, ddpm),
     SamplerRow(PndmConfig, PndmSchedule, pndm),
     SamplerRow(LcmConfig, LcmSchedule, lcm),
-    SamplerRow(EulerConfig, EulerSchedule, euler, EulerSchedule.first_sample),
-    SamplerRow(EulerAncestralConfig, EulerSchedule, euler, EulerSchedule.first_sample),
+    SamplerRow(EulerConfig, EulerSchedule, euler, euler_first_sample),
+    SamplerRow(EulerAncestralConfig, ancestral_schedule, euler, euler_first_sample),
     SamplerRow(DpmppConfig, DpmppSchedule, dpmpp_2m),
     SamplerRow(UnipcConfig, UnipcSchedule, unipc),
+    SamplerRow(FlowEulerConfig, flow_euler_schedule, euler),
+    SamplerRow(EdmEulerConfig, EulerSchedule, euler, edm_first_sample),
 )
 
 SAMPLERS: Mapping[str, type[SamplerConfig]] = {row.config.name: row.config for row in ROWS}
@@ -120,11 +134,12 @@ def _own_sampler(keys: Mapping[str, Any]) -> SamplerConfig:
 
 
 def _own_sampler_or_ddim(keys: Mapping[str, Any]) -> SamplerConfig:
-    """The file's own sampler; if it is not built here, DDIM with the file's noise schedule."""
+    """The file's own sampler; if it is not built here, DDIM with the file's noise schedule, or Euler for flow."""
     try:
         return _own_sampler(keys)
     except NotBuiltError:
-        _refuse_flow_matching(keys)
+        if _is_flow_matching(keys):
+            return FlowEulerConfig.from_json({"shift": keys.get("flow_shift", 1.0), **keys})
         if not _has_betas(keys):
             raise
     # The schedulers that are not built do not clip unless their file says so; DDIM does.
@@ -139,14 +154,23 @@ def _has_betas(keys: Mapping[str, Any]) -> bool:
     return keys.get("trained_betas") is not None or ("beta_schedule" in keys and ends)
 
 
-def _refuse_flow_matching(keys: Mapping[str, Any]) -> None:
+def _is_flow_matching(keys: Mapping[str, Any]) -> bool:
     name = keys.get("_class_name")
     flow = isinstance(name, str) and name in FLOW_MATCHING
-    if flow or keys.get("use_flow_sigmas") or keys.get("prediction_type") == "flow_prediction":
-        raise ConfigError(
-            f"{shown(name)} is set for flow matching, which has no betas: no sampler here works with this model. "
-            f"Built are {', '.join(_BY_CLASS)}, for models of noise, v or sample prediction"
-        )
+    return flow or bool(keys.get("use_flow_sigmas")) or keys.get("prediction_type") == "flow_prediction"
+
+
+@functools.cache
+def samplers_for(family: Family) -> tuple[str, ...]:
+    """The names of the samplers for models of ``family``."""
+    return tuple(name for name, config in SAMPLERS.items() if config.family == family)
+
+
+_FAMILIES: Mapping[Family, str] = {
+    "betas": "discrete betas",
+    "flow": "flow matching, which has no betas",
+    "edm": "EDM's σ-space, which has no betas",
+}
 
 
 def with_sampler(config: SamplerConfig, name: str) -> SamplerConfig:
@@ -162,6 +186,12 @@ def with_sampler(config: SamplerConfig, name: str) -> SamplerConfig:
     wanted = SAMPLERS[name]
     if isinstance(config, wanted):
         return config
+    if config.family != wanted.family:
+        fitting = ", ".join(samplers_for(config.family))
+        raise ConfigError(
+            f"{name} is for models of {_FAMILIES[wanted.family]}, and this model is one of {_FAMILIES[config.family]}: "
+            f"take {fitting}"
+        )
     if getattr(config, "zero_terminal_snr", False) and not hasattr(wanted, "zero_terminal_snr"):
         raise ConfigError(f"{name} has no zero_terminal_snr, which this model was trained with: take another sampler")
     shared = {field.name for field in dataclasses.fields(wanted)} & {f.name for f in dataclasses.fields(config)}
@@ -175,7 +205,7 @@ def _unknown_sampler(name: str) -> ConfigError:
     return type(error)(str(error).replace(shown(usual), shown(name), 1))
 
 
-def changed_options(config: NoiseScheduleConfig) -> dict[str, Any]:
+def changed_options(config: SamplerOptions) -> dict[str, Any]:
     """The options in which ``config`` differs from its defaults."""
     default = type(config)()
     return {

@@ -3,9 +3,9 @@
 Time is λ, the half log-SNR; h and h_0 are the lengths in λ of this step and of the one before, m the predicted x_0.
 Predictor and corrector add a correction to DDIM's step, with r = h/h_0 and B(h) = -h (``bh1``) or e^-h - 1 (``bh2``)::
 
-    base = sqrt((1-ᾱ_t')/(1-ᾱ_t))·x_t - sqrt(ᾱ_t')·(e^-h - 1)·m_0
-    UniP:  x_t' = base - sqrt(ᾱ_t')·B·½·r·(m_0 - m_1)
-    UniC:  x_t' = base - sqrt(ᾱ_t')·B·(ρ_1·r·(m_0 - m_1) + ρ_2·(m_t' - m_0))
+    base = noise'/noise·x_t - signal'·(e^-h - 1)·m_0
+    UniP:  x_t' = base - signal'·B·½·r·(m_0 - m_1)
+    UniC:  x_t' = base - signal'·B·(ρ_1·r·(m_0 - m_1) + ρ_2·(m_t' - m_0))
 
 UniC repeats the step with m_t', the prediction at its end. It costs no call: no prediction is made at the corrected
 sample. The first step has order 1 (no m_1; ρ_2 = ½), and the last one can have, too.
@@ -19,9 +19,10 @@ from ...arrays import Sample
 from ...config import OdeSolverConfig
 from ...errors import ConfigError
 from ..clipping import limit_of
-from ..schedule import first_step, prediction_columns
-from .levels import half_log_snr, noise_levels
-from .query import NoiseSource, Query, Sampler
+from ..levels import Level
+from ..schedule import prediction_columns
+from .levels import ode_levels_of
+from .query import NoiseSource, Query, Sampler, times
 from .weights import Weights, weight_rows, weighted_sum
 
 Solver = Literal["bh1", "bh2"]
@@ -55,12 +56,11 @@ class UnipcSchedule:
     """
 
     def __init__(self, config: UnipcConfig, num_steps: int, strength: float = 1.0) -> None:
-        timesteps, bars = noise_levels(config, num_steps)
-        first = first_step(num_steps, strength)
-        self.timesteps, self.levels = timesteps[first:], bars[first:-1]
+        self.timesteps, levels = ode_levels_of(config, num_steps, strength)
+        self.levels = levels[:-1]
         x0_x, x0_p, _, _ = prediction_columns(config, self.levels)
         self.from_prediction = weight_rows(x0_x, x0_p)
-        self.predictors, self.correctors = _tables(config, bars[first:].tolist(), half_log_snr(bars[first:]).tolist())
+        self.predictors, self.correctors = _tables(config, list(levels), levels.half_log_snr.tolist())
         self.limit = limit_of(config)
 
     def denoised(self, step: int, sample: Sample, prediction: Sample) -> Sample:
@@ -74,7 +74,7 @@ def unipc(schedule: UnipcSchedule, sample: Sample, _noise: NoiseSource | None = 
     start = sample
     m0: Sample | None = None
     m1: Sample | None = None
-    for step, timestep in enumerate(schedule.timesteps.tolist()):
+    for step, timestep in enumerate(times(schedule.timesteps)):
         prediction = yield Query(sample, timestep, m0)
         latest = schedule.denoised(step, sample, prediction)
         if m0 is not None:
@@ -84,24 +84,24 @@ def unipc(schedule: UnipcSchedule, sample: Sample, _noise: NoiseSource | None = 
     return sample
 
 
-def _tables(config: UnipcConfig, bars: list[float], lambdas: list[float]) -> tuple[list[Weights], list[Weights]]:
-    last = len(bars) - 2
+def _tables(config: UnipcConfig, levels: list[Level], lambdas: list[float]) -> tuple[list[Weights], list[Weights]]:
+    last = len(levels) - 2
     predictors, correctors = [], []
     for step in range(last + 1):
         h = lambdas[step + 1] - lambdas[step]
         first_order = step == 0 or (step == last and config.lower_order_final)
         ratio = 0.0 if first_order else h / (lambdas[step] - lambdas[step - 1])
-        base, gain = _base(bars[step], bars[step + 1], h, config.solver)
+        base, gain = _base(levels[step], levels[step + 1], h, config.solver)
         predictors.append(_weights(base, gain, ratio, rho_1=0.5, rho_2=0.0))
         if step < last:  # after the last step there is no prediction to correct with
             correctors.append(_weights(base, gain, ratio, *_rhos(h, ratio, config.solver)))
     return predictors, correctors
 
 
-def _base(now: float, then: float, h: float, solver: str) -> tuple[tuple[float, float], float]:
-    """The weights of x_t and m_0 in the shared DDIM step, and -sqrt(ᾱ_t')·B."""
-    keep = math.sqrt((1 - then) / (1 - now)), -math.sqrt(then) * math.expm1(-h)
-    return keep, (keep[1] if solver == "bh2" else math.sqrt(then) * h)
+def _base(now: Level, then: Level, h: float, solver: str) -> tuple[tuple[float, float], float]:
+    """The weights of x_t and m_0 in the shared DDIM step, and -signal'·B."""
+    keep = then.noise / now.noise, -then.signal * math.expm1(-h)
+    return keep, (keep[1] if solver == "bh2" else then.signal * h)
 
 
 def _weights(base: tuple[float, float], gain: float, ratio: float, rho_1: float, rho_2: float) -> Weights:

@@ -6,7 +6,17 @@ from pathlib import Path
 
 from ...bundle.bundle import Bundle
 from ...bundle.json_files import read_optional
-from ...bundle.layout import CONFIG, CONTROLNET, MODEL, STEP_MODEL, UNET, VAE_DECODER, VAE_ENCODER, graphs_of
+from ...bundle.layout import (
+    CONFIG,
+    CONTROLNET,
+    MODEL,
+    SHALLOW_MODEL,
+    STEP_MODEL,
+    UNET,
+    VAE_DECODER,
+    VAE_ENCODER,
+    graphs_of,
+)
 from ...config.byte_count import byte_count, size_text
 from ...diffusion.samplers import DdimConfig
 from ...errors import ConfigError
@@ -18,6 +28,7 @@ from ...runtime.sessions.first_build import is_mapped, runs_on_cpu
 from ..requests.options import default_guidance
 from ..requests.request import Request
 from .activations import residuals, unet_row, vae_pixel
+from .features import features_row, shallow_weights
 from .plan import Needs, Plan, choose, least
 
 _PROCESS = 60_000_000 + (64 << 20)
@@ -122,10 +133,14 @@ class MemoryLimit:
             row += residuals(self._configs[UNET.name], *sample)
         rows = self._rows or min(request.batch_size, request.num_images) * (2 if request.guided else 1)
         weights = {name: size for name, size in self._weights.items() if name != VAE_ENCODER.name or request.origin}
+        features = 0
+        if request.step_cache is not None and request.step_cache.kind == "deep":
+            weights[SHALLOW_MODEL] = shallow_weights(bundle)
+            features = rows * features_row(bundle, *sample)
         return Needs(
-            base=self._base,
+            base=self._base + features,
             weights=weights,
-            kept=frozenset(name for name in weights if name.startswith(CONTROLNET.name)),
+            kept=frozenset(name for name in weights if name.startswith((CONTROLNET.name, SHALLOW_MODEL))),
             row=row,
             rows=min(rows, request.rows_per_call or rows),
             pixel=vae_pixel(self._configs[VAE_DECODER.name]) if bundle.vae else 0,

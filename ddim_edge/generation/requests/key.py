@@ -8,9 +8,7 @@ from typing import Any
 _COUNTS = ("num_images", "batch_size")
 
 
-def image_key(
-    recipe: Mapping[str, Any], index: int, file: Mapping[str, Any], *, provider: str, precision: str, cache: str = ""
-) -> str:
+def image_key(recipe: Mapping[str, Any], index: int, file: Mapping[str, Any], *, provider: str, precision: str) -> str:
     """The key of image ``index`` of a run: 64 hexadecimal digits. Images of one key are the same to the last byte.
 
     Of the number of images and the batch size, it has only which images were made together with this one: the first
@@ -23,12 +21,11 @@ def image_key(
             and not in the key, so of files with the recipe inside only those of one number of images are the same.
         provider: what the network ran on.
         precision: what it computed in.
-        cache: the preset of a cache of features between steps, which changes an image; empty for none.
     """
     together = _together(recipe["num_images"], recipe["batch_size"], index)
     left_out = ("index", "batch_size") if recipe.get("between_prompts") else ("index", *_COUNTS)
     settings = {name: value for name, value in recipe.items() if name not in left_out}
-    made = {"index": index, "together": together, "provider": provider, "precision": precision, "cache": cache}
+    made = {"index": index, "together": together, "provider": provider, "precision": precision}
     text = json.dumps(_canonical([settings, dict(file), made]), sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()
 

@@ -34,6 +34,8 @@ class Options(TypedDict, total=False):
     guidance_scale: float | None
     guidance_rescale: float
     guidance_interval: tuple[float, float] | None
+    cache: str | None
+    cache_threshold: float | None
     origin: Origin | None
     strength: float | None
     control_images: ControlImage | Sequence[ControlImage] | None
@@ -188,6 +190,22 @@ OPTIONS = (
         "Guide only between two noise levels σ, for instance 0.2 and 3.",
         "at all levels",
         CommandLine(("--guidance-interval",), metavar="LOW,HIGH"),
+    ),
+    Option(
+        "cache",
+        "Fewer network calls, for slightly other images: forecast (any model), or deep (exported with --step-cache); "
+        "every N-th call is whole.",
+        "off; N is 3",
+        CommandLine(("--cache",), metavar="off|forecast[:N]|deep[:N]"),
+        http="cache",
+    ),
+    Option(
+        "cache_threshold",
+        "With a cache: make a call whole, too, before the network's output has changed by this share of itself since "
+        "the last.",
+        "none; N alone decides",
+        CommandLine(("--cache-threshold",), float),
+        http="cache_threshold",
     ),
     Option("origin", "An Origin: an image to change, a mask for it, latents instead of noise.", "none"),
     Option(

@@ -5,17 +5,20 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...bundle.bundle import Bundle
-from ...config import NoiseScheduleConfig, whole_number
+from ...config import SamplerOptions, whole_number
 from ...diffusion.guidance import guided_timesteps
-from ...diffusion.samplers import SamplerConfig, schedule_of
+from ...diffusion.samplers import SamplerConfig
 from ...diffusion.samplers.table import samplers_with
+from ...diffusion.step_cache import StepCache
 from ...errors import ConfigError, shown
 from ...version import __version__
 from .control_images import check_controls, control_scales, with_controls
+from .fitted_sampler import check_timesteps, fitted_sampler
 from .option_table import Options
 from .origin import Origin
 from .other_names import OTHER_NAMES, right_name
 from .request import DEFAULT_BATCH_SIZE, Request
+from .step_cache import check_cache
 
 IMAGE_STRENGTH = 0.8
 """The default strength for an initial image without a mask; with a mask it is 1."""
@@ -39,7 +42,10 @@ def request_of(bundle: Bundle, options: Options) -> Request:
     labels, origin, prompts = given.pop("labels", None), given.get("origin"), _prompts(given.pop("prompt", ()))
     classes = _class_numbers(bundle, labels)
     tiling = given.pop("vae_tiling", None)
+    _name_cache(given)
     config = _sampler(bundle, given.pop("sampler", None), given.pop("eta", None))
+    sizes = given.get("height", bundle.defaults.height), given.get("width", bundle.defaults.width)
+    config = fitted_sampler(bundle, config, *sizes)
     images, scale = given.pop("control_images", None), given.pop("control_scale", None)
     defaults = {
         "num_images": _default_count(labels or prompts, origin),
@@ -76,23 +82,18 @@ def _check_origin(origin: object) -> None:
         raise ConfigError(f"origin must be an Origin, such as {example}, not {shown(origin)}")
 
 
-class PositionalError(ConfigError, TypeError):
-    """A value that is given without the name of its option."""
-
-
-def refuse_positional(bundle: Bundle, values: Sequence[object]) -> None:
-    """Raise PositionalError if there are values without a name."""
-    if values:
-        example = f"labels=[{bundle.labels[0]!r}]" if bundle.labels else "prompt='a fox'"
-        raise PositionalError(
-            f"options are given by name, and {shown(values[0])} has none: write for instance {example}, num_steps=20"
-        )
+def _name_cache(given: dict[str, Any]) -> None:
+    """Put the cache in its one form, so that the same pictures have the same recipe; ``off`` is none."""
+    if "cache" in given or "cache_threshold" in given:
+        cache = StepCache.parse(given.get("cache", "off"), given.get("cache_threshold"))
+        given["cache"] = None if cache is None else str(cache)
 
 
 def check_request(bundle: Bundle, request: Request) -> None:
     """Raise ConfigError for a request that the model does not support."""
-    schedule_of(request.sampler, request.num_steps, request.strength)
+    check_timesteps(bundle, request)
     guided_timesteps(request.sampler, request.guidance_interval)
+    check_cache(bundle, request)
     if request.origin is not None:
         sizes = request.height, request.width
         request.origin.check_shape(bundle.sample_shape_for(*sizes), bundle.image_shape(*sizes))
@@ -216,7 +217,7 @@ def _sampler(bundle: Bundle, wanted: SamplerConfig | str | None, eta: float | No
     if wanted is None:
         wanted = bundle.own_sampler if eta is None else takes_eta[0]
     config = bundle.sampler(wanted) if isinstance(wanted, str) else wanted
-    if not isinstance(config, NoiseScheduleConfig):
+    if not isinstance(config, SamplerOptions):
         raise ConfigError(
             f"sampler must be a name, such as 'ddim', or a config, such as DdimConfig(), not {shown(wanted)}"
         )

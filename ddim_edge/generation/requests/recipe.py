@@ -10,6 +10,10 @@ from ...errors import ConfigError
 MAX_IMAGES = 10**7
 """The most images of one request."""
 
+REAL_TIMESTEPS = 2
+"""Version of a recipe whose sampler feeds the network fractional timesteps. A recipe says the lowest version that
+describes it; one without a version has 1, in which the timesteps between two whole ones were rounded."""
+
 _TEXT = text(2**20)
 
 
@@ -20,6 +24,7 @@ def _anything(_name: str, _value: Any) -> None:
 _SCHEMA = {
     "model": text(4096),
     "model_sha256": text(64),
+    "recipe_version": whole(1, 2**31),
     "version": text(100),
     "precision": text(100),
     "label_names": list_of(_TEXT),
@@ -39,6 +44,8 @@ _SCHEMA = {
     "guidance_scale": real(0),
     "guidance_rescale": real(0, 1),
     "guidance_interval": list_of(real(0), 2),
+    "cache": text(100),
+    "cache_threshold": real(0),
     "strength": real(0, 1),
     "control_scale": list_of(real(0), 1000),
     "long_prompt": flag,
@@ -58,5 +65,10 @@ def check_recipe(values: Mapping[str, Any]) -> None:
     for key in _SCHEMA.keys() & values.keys():
         if values[key] is None:
             raise ConfigError(f"the recipe: {key} must have a value, not null")
+    if values.get("recipe_version", 1) > REAL_TIMESTEPS:
+        raise ConfigError(
+            f"the recipe has version {values['recipe_version']}, and this version of ddim-edge reads up to "
+            f"{REAL_TIMESTEPS}: take a newer one"
+        )
     if values.get("index", 0) >= values.get("num_images", MAX_IMAGES):
         raise ConfigError(f"the recipe: index must be below num_images {values['num_images']}, not {values['index']}")

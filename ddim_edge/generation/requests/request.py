@@ -8,14 +8,15 @@ from numbers import Real
 from typing import Any, Self, cast, get_args
 
 from ...bundle.json_files import MAX_SIDE
-from ...config import number, whole_number
+from ...config import RealTimeConfig, number, whole_number
 from ...config.diffusers_names import unknown_value
 from ...diffusion.noise import NoiseKind
 from ...diffusion.samplers import SAMPLERS, SamplerConfig, changed_options
+from ...diffusion.step_cache import StepCache
 from ...errors import ConfigError, choose_from, shown
 from ...text import Prompt
 from .origin import Origin, check_same_origin
-from .recipe import MAX_IMAGES, check_recipe
+from .recipe import MAX_IMAGES, REAL_TIMESTEPS, check_recipe
 
 DEFAULT_BATCH_SIZE = 16
 
@@ -61,6 +62,10 @@ class Request:
     """Whether the autoencoder works in tiles, which changes the pixels slightly."""
     vae_tile: int | None = None
     """The side of the tiles in pixels; None for the autoencoder's own."""
+    cache: str | None = None
+    """The step cache, as ``StepCache.parse`` reads it: another picture in fewer network calls. None for none."""
+    cache_threshold: float | None = None
+    """The most that a prediction may change while it is cached; None where the cache's N alone decides."""
     rows_per_call: int | None = None
     """Most rows of a network call, for little memory; None for no limit. It can change an image by a rounding error."""
     labels: tuple[int, ...] = ()
@@ -83,6 +88,7 @@ class Request:
             _check_number("control_scale", scale)
         self._check_interval()
         self._check_text()
+        _ = self.step_cache
         for name in ("height", "width"):
             if getattr(self, name) is not None:
                 whole_number(name, getattr(self, name), low=1, high=MAX_SIDE)
@@ -130,6 +136,11 @@ class Request:
         """Whether guidance is on: at any scale but 1; with prompts only above 1, as in diffusers."""
         return self.guidance_scale > 1 if self.prompts else self.guidance_scale != 1
 
+    @functools.cached_property
+    def step_cache(self) -> StepCache | None:
+        """``cache`` with its threshold, as data; None without one."""
+        return StepCache.parse("off" if self.cache is None else self.cache, self.cache_threshold)
+
     def chunks(self) -> Iterator[range]:
         """The indices of the images of each batch."""
         for first in range(0, self.num_images, self.batch_size):
@@ -165,6 +176,9 @@ class Request:
         if self.origin is not None:
             values["origin"] = self.origin.to_json()
         sampler = {"name": self.sampler.name, **changed_options(self.sampler)}
+        if isinstance(self.sampler, RealTimeConfig):  # the recipe's version says it
+            sampler.pop("whole_timesteps", None)
+            values |= {} if self.sampler.whole_timesteps else {"recipe_version": REAL_TIMESTEPS}
         return {**values, "labels": list(self.labels), "sampler": sampler}
 
     @classmethod
@@ -174,6 +188,8 @@ class Request:
         try:
             plain = {name: values[name] for name in _ALWAYS_IN_RECIPES}
             labels, sampler = tuple(values["labels"]), sampler_from_json(**values["sampler"])
+            if isinstance(sampler, RealTimeConfig) and values.get("recipe_version", 1) < REAL_TIMESTEPS:
+                sampler = sampler.replace(whole_timesteps=True)
         except (KeyError, TypeError) as error:
             raise ConfigError(f"the recipe is incomplete or of another version: {error}") from None
         check_same_origin(values.get("origin", {}), origin)

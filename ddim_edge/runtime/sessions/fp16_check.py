@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...bundle.layout import FP32_MODEL
 from ...errors import PredictionError
@@ -20,8 +19,8 @@ def fp32_fallback_of(graph: Path) -> Path | None:
     return fallback if fallback.is_file() else None
 
 
-def fp16_fault_of(outputs: Mapping[str, NDArray[np.generic]], *, first: bool) -> str | None:
-    """What is wrong with a network's fp16 outputs, as text; None where nothing is.
+def fp16_fault_of(outputs: Mapping[str, object], *, first: bool) -> str | None:
+    """What is wrong with a network's fp16 outputs, as text; None where nothing is. Those on the device are left out.
 
     One value everywhere is wrong at the ``first`` call only: later it can be the right output.
     """

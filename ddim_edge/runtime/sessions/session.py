@@ -113,24 +113,25 @@ class Session:
         does not have (such as the timestep 499.9 of a graph that takes whole ones), DeviceMemoryError where the
         device has too little memory, PredictionError for wrong fp16 outputs, ProviderError for other failures.
         """
+        return cast(dict[str, Array], self.run_and_keep(feeds, list(outputs or self.outputs), ()))
+
+    def run_and_keep(self, feeds: Mapping[str, Feed], outputs: list[str], kept: Sequence[str]) -> dict[str, Feed]:
+        """Like ``run``, but with device buffers the outputs ``kept`` stay on the device, and are not checked."""
         if self._fp32_fallback is not None:
-            return self._run_fp32_fallback(feeds, outputs)
-        results = cast(dict[str, Array], self._run(feeds, list(outputs or self.outputs), keep_on_device=False))
+            return self._run_fp32_fallback(feeds, outputs, kept)
+        results = self._run(feeds, outputs, kept)
         if self.is_half:
             fault, self._is_first_call = fp16_fault_of(results, first=self._is_first_call), False
             if fault is not None and self._open_fp32_fallback(fault):
-                return self._run_fp32_fallback(feeds, outputs)
+                return self._run_fp32_fallback(feeds, outputs, kept)
             self.needs_fp16_check &= self._each_step
         return results
 
     def run_on_device(self, feeds: Mapping[str, Feed], outputs: Sequence[str]) -> dict[str, Feed]:
-        """Like ``run``, but with device buffers the outputs stay on the device, as DeviceArrays.
-
-        They are not checked for errors of fp16, because that would download them.
-        """
+        """Like ``run``, but with device buffers the outputs stay there, as DeviceArrays: fp16 is not checked."""
         if self._fp32_fallback is not None:
             return self._fp32_fallback.run_on_device(feeds, outputs)
-        return self._run(feeds, list(outputs), keep_on_device=True)
+        return self._run(feeds, list(outputs), outputs)
 
     def _open_fp32_fallback(self, fault: str) -> bool:
         """Replace the graph by its fp32 form from now on; False where the bundle has none.
@@ -143,7 +144,7 @@ class Session:
         if fallback is None:
             return False
         message = f"{self.name} returned {fault} in fp16, and runs in fp32 from now on"
-        warnings.warn(message, PrecisionWarning, stacklevel=4)
+        warnings.warn(message, PrecisionWarning, stacklevel=5)
         self.close()
         self._files.use()
         options: Any = {"one_in_memory": self._one_in_memory, "each_step": self._each_step, "bound": self._bound}
@@ -152,10 +153,10 @@ class Session:
         self.inputs, self.outputs = self._fp32_fallback.inputs, self._fp32_fallback.outputs
         return True
 
-    def _run_fp32_fallback(self, feeds: Mapping[str, Feed], outputs: Sequence[str] | None) -> dict[str, Array]:
+    def _run_fp32_fallback(self, feeds: Mapping[str, Feed], outputs: list[str], kept: Sequence[str]) -> dict[str, Feed]:
         assert self._fp32_fallback is not None
         known = {name: feed for name, feed in feeds.items() if name in self.inputs}
-        return self._fp32_fallback.run(known, outputs)
+        return self._fp32_fallback.run_and_keep(known, outputs, kept)
 
     def check_files(self) -> None:
         """BundleError where a file that it was read from was overwritten: its last outputs can be wrong.
@@ -170,7 +171,7 @@ class Session:
         self.raw = self.device_buffers = None
         self._opened_compiled.clear()
 
-    def _run(self, feeds: Mapping[str, Feed], wanted: list[str], *, keep_on_device: bool) -> dict[str, Feed]:
+    def _run(self, feeds: Mapping[str, Feed], wanted: list[str], kept: Sequence[str]) -> dict[str, Feed]:
         if feeds.keys() != self.inputs.keys():
             raise BundleError(
                 f"{self.name} needs the inputs {', '.join(self.inputs)}, and was given {', '.join(feeds) or 'none'}"
@@ -181,7 +182,7 @@ class Session:
             self._switch_to_compiled({name: value.shape for name, value in prepared.items()})
         try:
             if self.device_buffers is not None:
-                results = self.device_buffers.run(prepared, wanted, wanted if keep_on_device else ())
+                results = self.device_buffers.run(prepared, wanted, kept)
             else:
                 assert self.raw is not None
                 arrays = cast(dict[str, Array], prepared)  # without buffers, inputs of the device were downloaded

@@ -8,8 +8,9 @@ from ...generation.requests.key import image_key
 from ...generation.requests.options import recipe_of
 from ...generation.requests.origin import Origin
 from ...generation.requests.request import Request
+from ...generation.requests.step_cache import network_calls
 from ..scheduling.async_engine import AsyncEngine
-from ..scheduling.submission import Maker, calls_per_image
+from ..scheduling.submission import Maker
 from .body_to_request import FileFormat, parse_file_format, request_from_body
 from .schemas import ImageBody
 
@@ -25,7 +26,7 @@ class Asked:
     @property
     def calls(self) -> int:
         """Network calls over all images."""
-        return calls_per_image(self.request) * self.request.num_images
+        return network_calls(self.request) * self.request.num_images
 
     def recipe(self, index: int, maker: Maker) -> dict[str, Any]:
         """The recipe of image ``index``."""

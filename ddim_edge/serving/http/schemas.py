@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from ...diffusion.step_cache import HIGHEST_THRESHOLD
 from ...errors import LONGEST_SHOWN
 from ...generation.requests.option_table import http_options
 from ...generation.requests.other_names import OTHER_NAMES, right_name
@@ -69,6 +70,8 @@ class ImageBody(BaseModel):
     guidance_scale: float | None = _option("guidance_scale", ge=0, le=1e6)
     sampler: str | None = _option("sampler", max_length=100)
     eta: float | None = _option("eta", ge=0, le=1)
+    cache: str | None = _option("cache", max_length=100)
+    cache_threshold: float | None = _option("cache_threshold", ge=0, le=HIGHEST_THRESHOLD)
     timeout_s: float | None = Field(None, ge=1, le=1e9, description="Seconds; at most the server's limit.")
 
     @model_validator(mode="before")

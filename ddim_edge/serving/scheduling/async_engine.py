@@ -144,9 +144,9 @@ class AsyncEngine:
     def _on_begin(self, submission: Submission) -> None:
         self.metrics.begun(submission.model, self.engine_thread.clock() - submission.queued_at)
 
-    def _on_call(self, model: str, rows: int, seconds: float) -> None:
-        self.metrics.network_call(model, rows, seconds)
-        self._pace.observe(model, rows, seconds)
+    def _on_call(self, model: str, rows: int, seconds: float, shallow: bool) -> None:
+        self.metrics.network_call(model, rows, seconds, shallow=shallow)
+        self._pace.observe(model, rows, seconds, shallow=shallow)
 
     def request(self, model: str | None = None, **options: Unpack[Options]) -> Request:
         """A checked request for ``model`` (None: the first one); ``Pipeline.generate`` documents the options."""

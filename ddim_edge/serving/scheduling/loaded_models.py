@@ -9,6 +9,7 @@ from ...bundle.bundle import Bundle
 from ...bundle.read import open_bundle
 from ...errors import BundleError, DdimEdgeError
 from ...generation.engine import Engine
+from ...generation.memory.features import features_row
 from ...generation.pipeline import Pipeline
 from ...generation.warmup import default_requests, warm_up
 from ...networks.components import Components
@@ -20,8 +21,8 @@ from .memory_limits import MemoryLimits
 from .row_limit import RowLimit
 from .submission import Maker, Submission
 
-OnCall = Callable[[str, int, float], None]
-"""Called after each network call with the model's name, the call's rows and its seconds."""
+OnCall = Callable[[str, int, float, bool], None]
+"""Called after each network call: the model's name, the call's rows, its seconds, whether of the shallow graph."""
 
 
 @dataclass(eq=False)
@@ -66,6 +67,11 @@ class LoadedModel:
             counted = list({other.client: other for other in reversed(self.running)}.values())
         taken = sum(other.rows_per_image for other in counted)
         return not self.running or taken + submission.rows_per_image <= self.limit.rows
+
+    @property
+    def work_left(self) -> float:
+        """The work of its running requests, in rows."""
+        return sum(each.rows_of_each_kind_left.work for each in self.running)
 
     @property
     def maker(self) -> Maker:
@@ -186,13 +192,15 @@ def load_model(
         for request in default_requests(pipeline, max_rows):
             on_warm_up(f"{bundle.name}: warming up at batches of {request.num_images}")
             warm_up(pipeline, request)
-    engine, limit = Engine(pipeline.denoiser), RowLimit(max_rows, budget, private_bytes)
+    kept_row = features_row(bundle, *bundle.sample_shape[1:])
+    engine, limit = Engine(pipeline.denoiser), RowLimit(max_rows, budget, private_bytes, kept_row)
     model = LoadedModel(bundle, engine, pipeline.components, limit, pipeline.provider, pipeline.precision)
 
     def count_call(rows: int, seconds: float) -> None:
         model.call_times.observe(rows, seconds)
-        on_call(bundle.name, rows, seconds)
+        on_call(bundle.name, rows, seconds, False)
 
     pipeline.denoiser.on_call = count_call
+    pipeline.denoiser.on_shallow_call = lambda rows, seconds: on_call(bundle.name, rows, seconds, True)
     _ = bundle.sha256  # cached; recipes need it, and computing it later would block the event loop
     return model

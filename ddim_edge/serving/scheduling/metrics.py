@@ -28,6 +28,13 @@ class Metrics:
         self._steps = Histogram(
             "ddim_edge_step_seconds", "Seconds of a network call", ["model"], buckets=_SECONDS, registry=self.registry
         )
+        self._shallow_steps = Histogram(
+            "ddim_edge_shallow_step_seconds",
+            "Seconds of a call of the shallow graph, with a deep cache",
+            ["model"],
+            buckets=_SECONDS,
+            registry=self.registry,
+        )
         self._images = Counter("ddim_edge_images", "Finished images", ["model"], registry=self.registry)
         self._requests = Histogram(
             "ddim_edge_request_seconds",
@@ -64,8 +71,11 @@ class Metrics:
         """Count one request that has begun after ``seconds`` in the queue."""
         self._queued.labels(model).observe(seconds)
 
-    def network_call(self, model: str, rows: int, seconds: float) -> None:
-        """Count one network call."""
+    def network_call(self, model: str, rows: int, seconds: float, *, shallow: bool = False) -> None:
+        """Count one network call, of the UNet or of its shallow graph."""
+        if shallow:
+            self._shallow_steps.labels(model).observe(seconds)
+            return
         self._rows.labels(model).observe(rows)
         self._steps.labels(model).observe(seconds)
 

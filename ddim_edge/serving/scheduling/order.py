@@ -8,15 +8,15 @@ from ...generation.engine import Job
 from .submission import Submission
 
 
-def by_rank(waiting: Sequence[Submission], computed_rows: int) -> list[Submission]:
+def by_rank(waiting: Sequence[Submission], done: float) -> list[Submission]:
     """The waiting requests: the models in order of arrival, the requests of each by rank, equal ones by arrival.
 
-    ``computed_rows``: the rows that the scheduler has computed so far; gives a rank to those that have none.
+    ``done``: the work that the scheduler has done so far, in rows; gives a rank to those that have none.
     """
     by_model: dict[str, deque[Submission]] = {}
     for submission in waiting:
         if submission.rank is None:
-            submission.rank = computed_rows + submission.rows_left
+            submission.rank = done + submission.rows_of_each_kind_left.work
     for submission in sorted(waiting, key=lambda each: each.rank or 0):
         by_model.setdefault(submission.model, deque()).append(submission)
     return [by_model[submission.model].popleft() for submission in waiting]

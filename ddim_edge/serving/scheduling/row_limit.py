@@ -11,12 +11,13 @@ class RowLimit:
     ``rows`` is the current limit, ``max_rows`` the most that it may become. ``budget``: most private bytes of the
     process, None for no limit; ``used`` reads how many it has. The memory of a call grows about linearly with its rows,
     and the process keeps it. So the growth since the model was loaded, divided by the largest call so far, predicts the
-    memory of a larger call; times two, because ONNX Runtime's arena doubles when it grows.
+    memory of a larger call; times two, because ONNX Runtime's arena doubles when it grows. ``kept_row``: the bytes that
+    each row may keep between calls, for a step cache.
     """
 
-    def __init__(self, max_rows: int, budget: int | None, used: ReadMemory) -> None:
+    def __init__(self, max_rows: int, budget: int | None, used: ReadMemory, kept_row: int = 0) -> None:
         self.max_rows, self.rows = max_rows, min(2, max_rows)
-        self._budget, self._used = budget, used
+        self._budget, self._used, self._kept_row = budget, used, kept_row
         self._start_bytes, self._largest_call = used(), 0
 
     def after_call(self, rows: int, wanted: int) -> None:
@@ -37,4 +38,5 @@ class RowLimit:
         if now is None or self._start_bytes is None or self._budget is None:
             return True
         growth = max(0, now - self._start_bytes)
-        return self._start_bytes + _ARENA_FACTOR * growth * rows / self._largest_call <= self._budget
+        kept = rows * self._kept_row
+        return self._start_bytes + kept + _ARENA_FACTOR * growth * rows / self._largest_call <= self._budget

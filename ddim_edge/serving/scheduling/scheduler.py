@@ -42,7 +42,7 @@ class Scheduler:
     ) -> None:
         self.waiting: deque[Submission] = deque()
         self._models, self._on_image, self._on_begin = models, on_image, on_begin
-        self._computed_rows = 0
+        self._work_done = 0.0
 
     def turn(self, now: float) -> None:
         """End and admit requests, then make one network call for each busy model. ``now``: the deadlines' clock."""
@@ -89,7 +89,7 @@ class Scheduler:
         """
         full: set[str] = set()
         closed: set[str] = set()
-        for submission in by_rank(self.waiting, self._computed_rows):
+        for submission in by_rank(self.waiting, self._work_done):
             model = None if submission.model in closed else self._model_of(submission)
             if submission.ended or submission.model in closed:
                 continue
@@ -117,7 +117,7 @@ class Scheduler:
         """The busy model that must become idle for ``submission``: the one with the least work left, if any must."""
         if self._models.is_loading(submission.model):
             return []
-        by_work = sorted(self._models.busy(), key=lambda model: sum(each.rows_left for each in model.running))
+        by_work = sorted(self._models.busy(), key=lambda model: model.work_left)
         return [model.bundle.name for model in by_work[:1]]
 
     def _begin(self, model: LoadedModel, submission: Submission) -> None:
@@ -138,16 +138,15 @@ class Scheduler:
         engine, limit = model.engine, model.limit
         engine.jobs, engine.max_rows = fair_order(model.running), model.most_rows
         engine.denoiser.most_rows = model.most_rows_per_call
-        rows = min(engine.max_rows, sum(job.rows for job in engine.jobs))
         try:
             ended = engine.step()
         except Exception as error:  # a network may fail in any way: its requests fail, the server goes on
-            if not _lower_row_limit(model, rows, error):
+            if not _lower_row_limit(model, max(engine.last_rows), error):
                 self._fail_all(model, error)
             return
-        self._computed_rows += rows
+        self._work_done += engine.last_rows.work
         if engine.max_rows == limit.rows:
-            limit.after_call(rows, self._wanted_rows(model))
+            limit.after_call(max(engine.last_rows), self._wanted_rows(model))
         for submission in tuple(model.running):
             self._report(model, submission, ended)
 
@@ -184,8 +183,7 @@ class Scheduler:
         return None
 
     def _send_image(self, model: LoadedModel, submission: Submission, job: Job) -> None:
-        index = submission.jobs.pop(job)
-        submission.finished_calls += job.calls
+        index = submission.finish(job)
         image = _finish_image(index, job, submission.request, model.components)
         self._on_image(submission.model)
         submission.listener(image)

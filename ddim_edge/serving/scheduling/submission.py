@@ -5,9 +5,10 @@ from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from ...arrays import Pixels
-from ...diffusion.samplers import schedule_of
 from ...generation.engine import Job
 from ...generation.requests.request import Request
+from ...generation.requests.step_cache import least_whole_calls, network_calls
+from ...networks.row import RowCount
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 
@@ -64,13 +65,15 @@ class Submission:
     """Who sent it: clients share a model's rows evenly."""
     queued_at: float = 0.0
     """When it came into the queue, in seconds of EngineThread's clock."""
-    rank: int | None = None
-    """Its place among the waiting requests, the lowest first: the rows that it needs, plus those that the scheduler had
-    computed when it arrived. None before it is in the scheduler's queue."""
+    rank: float | None = None
+    """Its place among the waiting requests, the lowest first: the work that it needs, plus what the scheduler had done
+    when it arrived. None before it is in the scheduler's queue."""
     jobs: dict[Job, int] = field(default_factory=dict)
     """The jobs that have not ended, with the index of their image."""
     finished_calls: int = 0
     """Network calls of the images that have ended."""
+    finished_shallow_calls: int = 0
+    """How many of them were calls of the shallow graph."""
     maker: Maker | None = None
     """What runs it; None before it runs."""
     state: State = "queued"
@@ -79,7 +82,7 @@ class Submission:
     """Image index and number of calls of each Partial event so far."""
 
     def __post_init__(self) -> None:
-        self.calls_per_image = calls_per_image(self.request)
+        self.calls_per_image = network_calls(self.request)
         self.partial_after_calls = partial_calls(self.calls_per_image, self.partial_images)
 
     @property
@@ -93,12 +96,23 @@ class Submission:
         return (self.calls_per_image * self.request.num_images - self.calls) * self.rows_per_image
 
     @property
+    def rows_of_each_kind_left(self) -> RowCount:
+        """``rows_left`` by the kinds of their calls; those of an adaptive cache as if as few as can be were whole."""
+        cache = self.request.step_cache
+        if cache is None or cache.kind == "forecast":
+            return RowCount(self.rows_left, 0)
+        whole_made = self.calls - self.shallow_calls
+        whole_left = least_whole_calls(self.request) * self.request.num_images - whole_made
+        whole = min(max(whole_left, 0) * self.rows_per_image, self.rows_left)
+        return RowCount(whole, self.rows_left - whole)
+
+    @property
     def ended(self) -> bool:
         return self.state not in ("queued", "running")
 
     def end(self, state: State, error: Exception | None) -> None:
         """Drop its jobs and send the Ended event."""
-        self.finished_calls = self.calls
+        self.finished_calls, self.finished_shallow_calls = self.calls, self.shallow_calls
         self.jobs, self.state = {}, state
         self.listener(Ended(error))
 
@@ -107,10 +121,16 @@ class Submission:
         """Network calls so far, over all images. May be read from any thread."""
         return self.finished_calls + sum(job.calls for job in tuple(self.jobs))
 
+    @property
+    def shallow_calls(self) -> int:
+        """How many of ``calls`` were calls of the shallow graph. May be read from any thread."""
+        return self.finished_shallow_calls + sum(job.shallow_calls for job in tuple(self.jobs))
 
-def calls_per_image(request: Request) -> int:
-    """Network calls of one image."""
-    return len(schedule_of(request.sampler, request.num_steps, request.strength).timesteps)
+    def finish(self, job: Job) -> int:
+        """Drop a job that has ended, and count its calls. Returns the index of its image."""
+        self.finished_calls += job.calls
+        self.finished_shallow_calls += job.shallow_calls
+        return self.jobs.pop(job)
 
 
 def partial_calls(calls: int, count: int) -> frozenset[int]:

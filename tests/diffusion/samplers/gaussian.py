@@ -22,7 +22,8 @@ def prediction(kind: PredictionType, bar: float, sample: Sample) -> Sample:
     wide = sample.astype(np.float64)
     x_0 = MEAN + np.sqrt(bar) * DEVIATION**2 / variance(bar) * (wide - np.sqrt(bar) * MEAN)
     eps = np.sqrt(1 - bar) / variance(bar) * (wide - np.sqrt(bar) * MEAN)
-    values = {"sample": x_0, "noise": eps, "angular_velocity": np.sqrt(bar) * eps - np.sqrt(1 - bar) * x_0}
+    velocity = np.sqrt(bar) * eps - np.sqrt(1 - bar) * x_0
+    values: dict[PredictionType, NDArray[np.float64]] = {"sample": x_0, "noise": eps, "angular_velocity": velocity}
     answer: Sample = values[kind].astype(sample.dtype)
     return answer
 
@@ -44,7 +45,7 @@ def run(config: SamplerConfig, num_steps: int, sample: Sample, noise: NoiseSourc
     """Sample with the perfect network, whatever the sampler."""
     sampler = start(config, num_steps, sample, noise)
     query = next(sampler)
-    for bar in schedule_of(config, num_steps).levels.tolist():
+    for bar in schedule_of(config, num_steps).levels.alpha_bars.tolist():
         try:
             query = sampler.send(prediction(config.prediction_type, bar, query.sample))
         except StopIteration as stop:

@@ -12,8 +12,7 @@ from numpy.typing import NDArray
 
 import ddim_edge
 from ddim_edge.diffusion.samplers import schedule_of
-from ddim_edge.diffusion.samplers.levels import NEARLY_ZERO
-from ddim_edge.diffusion.schedule import alpha_bars
+from ddim_edge.diffusion.schedule import NEARLY_ZERO, alpha_bars
 
 Sample = NDArray[np.float32]
 
@@ -73,7 +72,7 @@ def drawn(name: str, count: int) -> list[dict[str, Any]]:
     return [dict(zip(axes, point, strict=True)) for point in points]
 
 
-def network(sample: Sample, timestep: int) -> Sample:
+def network(sample: Sample, timestep: float) -> Sample:
     """Smooth and bounded, so that rounding does not grow."""
     answer: Sample = np.tanh(sample * np.float32(0.7) + np.float32(0.001 * timestep))
     return answer
@@ -105,7 +104,7 @@ def their_run(theirs: Any, timesteps: list[int], start: Sample) -> list[Sample]:
     return samples
 
 
-def with_our_table(theirs: Any, config: ddim_edge.SamplerConfig) -> Any:
+def with_our_table(theirs: Any, config: Any) -> Any:
     """Theirs in float32 has three digits of 1-ᾱ where ᾱ is near 1; the formulas are what is compared here."""
     table = alpha_bars(config)
     if isinstance(config, ddim_edge.DpmppConfig | ddim_edge.UnipcConfig) and config.zero_terminal_snr:

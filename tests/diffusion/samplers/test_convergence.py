@@ -39,7 +39,7 @@ def error_after(config: SamplerConfig, num_steps: int) -> float:
     start: Any = np.random.default_rng(0).standard_normal((1, 1, 8, 8))
     ends_clean = getattr(config, "final_sigma", "zero") == "zero" and config.alpha_clip_strategy == "one"
     end = 1.0 if ends_clean else float(alpha_bars(config)[0])
-    exact = gaussian.flow(float(schedule_of(config, num_steps).levels[0]), end, start)
+    exact = gaussian.flow(schedule_of(config, num_steps).levels[0].signal ** 2, end, start)
     if isinstance(config, EulerConfig):
         exact /= np.sqrt(end)  # its result is x/sqrt(ᾱ)
     return float(np.sqrt(np.mean((gaussian.run(config, num_steps, start) - exact) ** 2)))
@@ -96,7 +96,7 @@ def test_ddpm_over_few_steps_has_the_moments_of_its_recursion(large_variance: bo
 
     result = gaussian.run(config, 10, draw(), draw).astype(np.float64)
     mean, variance = 0.0, 1.0
-    bars = [*schedule_of(config, 10).levels.tolist(), 1.0]
+    bars = [*schedule_of(config, 10).levels.alpha_bars.tolist(), 1.0]
     for now, then in itertools.pairwise(bars):
         beta = 1 - now / then
         gain = np.sqrt(now) * gaussian.DEVIATION**2 / gaussian.variance(now)
@@ -112,7 +112,7 @@ def test_one_step_of_lcm_with_a_consistency_function_lands_on_the_end_of_the_flo
     config = LcmConfig(prediction_type="sample", boundary_condition_timestep_scale=1e6)
     schedule = schedule_of(config, 1)
     start = np.random.default_rng(0).standard_normal((4, 1, 8, 8), np.float32)
-    exact = gaussian.flow(float(schedule.levels[0]), 1.0, start)
+    exact = gaussian.flow(schedule.levels[0].signal ** 2, 1.0, start)
     sampler = ddim_edge.start(config, 1, start)
     next(sampler)
     with pytest.raises(StopIteration) as end:

@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 
 from ddim_edge import DdimConfig, DdimSchedule
-from ddim_edge.config import PredictionType
+from ddim_edge.config import BetasPrediction
 
 from . import gaussian
 
-PREDICTION_TYPES = get_args(PredictionType)
+PREDICTION_TYPES = get_args(BetasPrediction)
 
 # The β of the usual 1,000 training steps cut 16 times finer, so that 400 steps are still few of them.
 _TOTAL = 16_000
@@ -25,7 +25,7 @@ def error_after(config: DdimConfig, num_steps: int) -> float:
 
 
 @pytest.mark.parametrize("prediction_type", PREDICTION_TYPES)
-def test_the_error_falls_as_one_over_the_number_of_steps(prediction_type: PredictionType) -> None:
+def test_the_error_falls_as_one_over_the_number_of_steps(prediction_type: BetasPrediction) -> None:
     counts = [25, 50, 100, 200, 400]
     errors = [error_after(_DENSE.replace(prediction_type=prediction_type), count) for count in counts]
     order = -np.polyfit(np.log(counts), np.log(errors), 1)[0]
@@ -42,7 +42,7 @@ def test_prediction_types_are_one_sampler() -> None:
 
 
 @pytest.mark.parametrize("prediction_type", PREDICTION_TYPES)
-def test_eta_one_over_all_timesteps_samples_the_data_distribution(prediction_type: PredictionType) -> None:
+def test_eta_one_over_all_timesteps_samples_the_data_distribution(prediction_type: BetasPrediction) -> None:
     config = DdimConfig(eta=1.0, clip_denoised_sample=False, prediction_type=prediction_type)
     generator = np.random.default_rng(1)
     shape = (4_000, 1, 1, 1)

@@ -39,7 +39,7 @@ def test_the_moments_are_those_of_the_closed_form(large_variance: bool) -> None:
 
 def moments(config: ddim_edge.DdpmConfig, num_steps: int) -> tuple[float, float]:
     """Mean and variance of x_0 from N(0, 1) through eq. 6 and 7 of Ho et al. 2020, with E[x_0 | x_t]."""
-    levels = schedule_of(config, num_steps).levels.tolist()
+    levels = schedule_of(config, num_steps).levels.alpha_bars.tolist()
     mean, variance = 0.0, 1.0
     for bar, then in zip(levels, [*levels[1:], 1.0], strict=True):
         beta = 1 - bar / then

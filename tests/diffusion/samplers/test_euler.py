@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 import ddim_edge
 from ddim_edge import DdimConfig, EulerAncestralConfig, EulerConfig
 from ddim_edge.diffusion.samplers import first_sample, schedule_of
-from ddim_edge.diffusion.samplers.levels import NEARLY_ZERO
-from ddim_edge.diffusion.schedule import alpha_bars
+from ddim_edge.diffusion.schedule import NEARLY_ZERO, alpha_bars
 from tests.diffusion.rounding import UNIT
 
 from .test_against_diffusers import compare, network, our_run
@@ -52,7 +51,7 @@ def drawn(name: str, count: int) -> list[dict[str, Any]]:
 
 def both(name: str, options: dict[str, Any]) -> tuple[Any, Any]:
     """Ours, and theirs with our float64 table: theirs has three digits of 1-ᾱ where ᾱ is near 1."""
-    config = ddim_edge.sampler_config({"_class_name": name, **options})
+    config: Any = ddim_edge.sampler_config({"_class_name": name, **options})
     theirs = getattr(diffusers, name)(**options)
     table = alpha_bars(config)
     if options.get("rescale_betas_zero_snr"):
@@ -123,7 +122,7 @@ def test_an_image_is_noised_and_changed_as_by_diffusers(name: str, spacing: str,
     start = theirs.add_noise(torch.from_numpy(image), torch.from_numpy(z), theirs.timesteps[first : first + 1])
     expected = their_run(theirs, start.numpy(), first, schedule.timesteps.tolist())
     level = schedule.levels[0]
-    begin = (np.sqrt(level) * image + np.sqrt(1 - level) * z).astype(np.float32)
+    begin = (level.signal * image + level.noise * z).astype(np.float32)
     compare(our_run(config, 20, begin, strength), expected, name, 2e-4)
 
 
@@ -146,7 +145,7 @@ def our_run_with_x_0(config: EulerAncestralConfig) -> Sample:
     generator = np.random.default_rng(5)
     sampler = ddim_edge.start(config, 9, noise(), lambda: generator.standard_normal(SHAPE, np.float32))
     query = next(sampler)
-    for level in schedule_of(config, 9).levels.tolist():
+    for level in schedule_of(config, 9).levels.alpha_bars.tolist():
         answer = np.tanh(query.sample)
         if config.prediction_type == "noise":
             answer = (query.sample - np.sqrt(level) * answer) / np.sqrt(1 - level)

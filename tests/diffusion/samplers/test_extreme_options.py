@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ddim_edge import ConfigError, start
-from ddim_edge.diffusion.samplers import SAMPLERS, schedule_of
+from ddim_edge.diffusion.samplers import SAMPLERS, samplers_for, schedule_of
 
 EXTREME = (0, 1, -1, 5e-324, 1e-300, 1e-17, 1e-9, 1e-6, 1e-5, 0.9999, 1 - 1e-16, 1000, 1e5, 1e6, 1e17, 1e300, 10**400)
 """Numbers at the ends of float64, and at the bounds of the options."""
@@ -50,7 +50,7 @@ def test_any_options_are_refused_or_give_finite_samples(
         schedule = schedule_of(config, num_steps, strength)
     except ConfigError:
         return
-    assert np.isfinite(schedule.levels).all()
+    assert np.isfinite([*schedule.levels]).all()
     assert all(np.isfinite(row).all() for row in _rows(schedule))
     sampler = start(
         config, num_steps, np.zeros((1, 1, 2, 2), np.float32), lambda: np.zeros((1, 1, 2, 2), np.float32), strength
@@ -94,7 +94,7 @@ def test_levels_too_close_for_order_two(name: str) -> None:
         schedule_of(config, 5)
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", samplers_for("betas"))
 def test_betas_that_leave_all_or_nothing_of_the_signal(name: str) -> None:
     with pytest.raises(ConfigError, match=r"trained_betas must be a number from 1e-09 to 0.9999, not 1e-17"):
         SAMPLERS[name](num_train_steps=100, trained_betas=(1e-17,) * 100)

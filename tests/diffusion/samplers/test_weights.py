@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from ddim_edge import DpmppConfig, EulerConfig, PndmConfig, SamplerConfig, UnipcConfig, start
-from ddim_edge.config import PredictionType
+from ddim_edge.config import BetasPrediction
 from ddim_edge.diffusion.samplers import SAMPLERS, schedule_of
 from ddim_edge.diffusion.samplers.pndm import MULTISTEP, RUNGE_KUTTA
 from ddim_edge.diffusion.samplers.unipc import _rhos
@@ -51,7 +51,7 @@ def drive(
     generator = np.random.default_rng(seed)
     sampler = start(config, num_steps, sample, lambda: generator.standard_normal(SHAPE, np.float32))
     query = next(sampler)
-    for level in schedule_of(config, num_steps).levels.tolist():
+    for level in schedule_of(config, num_steps).levels.alpha_bars.tolist():
         try:
             query = sampler.send(answers(query.sample, query.timestep, level))
         except StopIteration as end:
@@ -60,10 +60,10 @@ def drive(
 
 
 @pytest.mark.parametrize("config", [DpmppConfig(), DpmppConfig(use_karras_sigmas=True), UnipcConfig(), EulerConfig()])
-@pytest.mark.parametrize("kind", get_args(PredictionType))
+@pytest.mark.parametrize("kind", get_args(BetasPrediction))
 @pytest.mark.parametrize("num_steps", [1, 2, 7, 30])
 def test_a_network_that_always_sees_one_x_0_is_followed_exactly(
-    config: DpmppConfig | UnipcConfig | EulerConfig, kind: PredictionType, num_steps: int
+    config: DpmppConfig | UnipcConfig | EulerConfig, kind: BetasPrediction, num_steps: int
 ) -> None:
     target = np.random.default_rng(1).uniform(-1, 1, SHAPE)
 
@@ -114,7 +114,7 @@ def test_an_estimate_stands_in_every_query_but_the_first(name: str) -> None:
     sampler = start(SAMPLERS[name](), 9, sample, lambda: np.zeros(SHAPE, np.float32))
     query = next(sampler)
     assert query.denoised is None
-    for level in schedule_of(SAMPLERS[name](), 9).levels.tolist()[1:]:
+    for level in schedule_of(SAMPLERS[name](), 9).levels.alpha_bars.tolist()[1:]:
         query = sampler.send(network(query.sample, query.timestep, level))
         assert query.denoised is not None
         assert query.denoised.shape == SHAPE
@@ -127,10 +127,10 @@ def test_pndm_can_go_where_the_following_step_begins(reduce_warmup: bool, spacin
     config = PndmConfig(reduce_warmup=reduce_warmup, timestep_spacing=spacing, transition="next")
     x_0, eps = np.random.default_rng(4).standard_normal((2, *SHAPE))
     schedule = schedule_of(config, 13)
-    begin: Any = np.sqrt(schedule.levels[0]) * x_0 + np.sqrt(1 - schedule.levels[0]) * eps
+    begin: Any = schedule.levels[0].signal * x_0 + schedule.levels[0].noise * eps
     sampler = start(config, 13, begin)
     query = next(sampler)
-    for level in schedule.levels.tolist()[1:]:
+    for level in schedule.levels.alpha_bars.tolist()[1:]:
         query = sampler.send(np.asarray(eps))
         exact = np.sqrt(level) * x_0 + np.sqrt(1 - level) * eps
         # Half a step is rounded, so within the warm-up the sample may stand one timestep beside its level.

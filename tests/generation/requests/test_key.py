@@ -19,7 +19,13 @@ from ddim_edge.images.encode import png_bytes
 
 PNG = {"format": "png", "level": None, "recipe": False}
 BASE = Request(
-    num_images=4, num_steps=5, batch_size=2, guidance_scale=2.0, prompts=("a", "b"), sampler=SAMPLERS["ddim"]()
+    num_images=4,
+    num_steps=5,
+    batch_size=2,
+    guidance_scale=2.0,
+    prompts=("a", "b"),
+    cache="forecast:3",
+    sampler=SAMPLERS["ddim"](),
 )
 OTHERS: dict[str, Any] = {
     "num_steps": 6,
@@ -40,6 +46,8 @@ OTHERS: dict[str, Any] = {
     "safety_checker": False,
     "vae_tiling": True,
     "vae_tile": 64,
+    "cache": "forecast:5",
+    "cache_threshold": 0.1,
     "rows_per_call": 1,
     "labels": (1,),
     "sampler": SAMPLERS["ddim"]().replace(eta=0.5),
@@ -74,7 +82,7 @@ def test_all_keys_of_several_differences_differ(data: st.DataObject) -> None:
 
 @pytest.mark.parametrize(
     "change",
-    [{"provider": "cuda"}, {"precision": "float16"}, {"cache": "fast"}, {"index": 1}]
+    [{"provider": "cuda"}, {"precision": "float16"}, {"index": 1}]
     + [{"file": {**PNG, **file}} for file in ({"format": "webp"}, {"level": 1}, {"recipe": True})],
 )
 def test_another_maker_index_or_file_is_another_key(change: dict[str, Any]) -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 import ddim_edge
 from ddim_edge import Origin
 from ddim_edge.diffusion.noise import noise_stream
-from ddim_edge.diffusion.samplers import SAMPLERS, schedule_of
+from ddim_edge.diffusion.samplers import samplers_for, schedule_of
 from ddim_edge.generation.jobs import job_of
 from ddim_edge.generation.requests.request import Request
 from ddim_edge.images.encode import to_pixels
@@ -28,20 +28,21 @@ def pipeline(tiny_bundle: Path) -> ddim_edge.Pipeline:
     return ddim_edge.load(tiny_bundle, "cpu")
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", samplers_for("betas"))
 @pytest.mark.parametrize("strength", [0.5, 0.8, 1.0])
 def test_a_run_begins_at_the_images_own_noise_level(pipeline: ddim_edge.Pipeline, name: str, strength: float) -> None:
     request = pipeline.request(num_steps=20, sampler=name, seed=3, origin=Origin(image=PICTURE), strength=strength)
     schedule = schedule_of(request.sampler, 20, strength)
     query = next(job_of(pipeline.bundle, request, 0).sampler)
     level = schedule.levels[0]
-    expected = np.sqrt(level) * PICTURE + np.sqrt(1 - level) * noise_stream(3)(SHAPE)
+    expected = level.signal * PICTURE + level.noise * noise_stream(3)(SHAPE)
     np.testing.assert_allclose(query.sample, expected, atol=1e-6)
     assert query.timestep == schedule.timesteps[0]
 
 
 @pytest.mark.parametrize(
-    ("name", "calls"), [*((name, 12) for name in sorted({*SAMPLERS} - {"pndm", "lcm"})), ("pndm", 21), ("lcm", 20)]
+    ("name", "calls"),
+    [*((name, 12) for name in sorted({*samplers_for("betas")} - {"pndm", "lcm"})), ("pndm", 21), ("lcm", 20)],
 )
 def test_strength_is_the_share_of_the_steps_that_are_made(pipeline: ddim_edge.Pipeline, name: str, calls: int) -> None:
     """But for LCM, which takes as many steps from the part of its list that is left."""
@@ -49,7 +50,7 @@ def test_strength_is_the_share_of_the_steps_that_are_made(pipeline: ddim_edge.Pi
     assert len(list(pipeline.run(request))) == calls
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", samplers_for("betas"))
 def test_what_is_not_masked_comes_back_and_the_rest_is_new(pipeline: ddim_edge.Pipeline, name: str) -> None:
     images = pipeline.generate(
         num_images=3, num_steps=8, sampler=name, origin=Origin(image=PICTURE, mask=HALF), batch_size=2
@@ -60,13 +61,13 @@ def test_what_is_not_masked_comes_back_and_the_rest_is_new(pipeline: ddim_edge.P
         assert (image[:, 3:] != before[:, 3:]).mean() > 0.5
 
 
-@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("name", samplers_for("betas"))
 def test_the_rest_stands_at_its_noise_level_in_every_question(pipeline: ddim_edge.Pipeline, name: str) -> None:
     request = pipeline.request(num_steps=6, sampler=name, seed=5, origin=Origin(image=PICTURE, mask=HALF))
     sampler = job_of(pipeline.bundle, request, 0).sampler
     noise = noise_stream(5)(SHAPE)
     query = next(sampler)
-    for level in schedule_of(request.sampler, 6).levels.tolist():
+    for level in schedule_of(request.sampler, 6).levels.alpha_bars.tolist():
         known = np.sqrt(level) * PICTURE + np.sqrt(1 - level) * noise
         np.testing.assert_allclose(query.sample[~HALF], known[~HALF], atol=1e-6)
         try:

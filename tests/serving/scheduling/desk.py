@@ -55,11 +55,11 @@ class Desk:
     def __init__(
         self, *folders: Path, max_rows: int = 16, max_models: int = 3, seconds: Seconds = lambda _: 1.0
     ) -> None:
-        self.now, self.calls = 0.0, list[tuple[str, int]]()
+        self.now, self.calls, self.shallow_calls = 0.0, list[tuple[str, int]](), list[tuple[str, int]]()
         self.catalogue = Catalogue({folder.name: folder for folder in folders})
 
         def load(bundle: Bundle) -> LoadedModel:
-            model = load_model(bundle, "cpu", max_rows, None, lambda name, rows, _: self.calls.append((name, rows)))
+            model = load_model(bundle, "cpu", max_rows, None, self._called)
             model.call_times = FixedTimes(seconds)
             return model
 
@@ -70,6 +70,9 @@ class Desk:
     @property
     def rows(self) -> list[int]:
         return [rows for _, rows in self.calls]
+
+    def _called(self, name: str, rows: int, _seconds: float, shallow: bool) -> None:
+        (self.shallow_calls if shallow else self.calls).append((name, rows))
 
     def ask(
         self, model: str = "tiny", deadline: float = 100, partials: int = 0, client: str | None = None, **options: Any

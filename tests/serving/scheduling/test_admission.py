@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from ddim_edge.networks.row import RowCount
 from ddim_edge.serving.errors import QueueFull
 from ddim_edge.serving.scheduling.admission import Admission
 from ddim_edge.serving.scheduling.pace import Pace
@@ -71,6 +72,10 @@ class Work:
     model: str = "m"
     rows_left: int = 10
     state: str = "queued"
+
+    @property
+    def rows_of_each_kind_left(self) -> RowCount:
+        return RowCount(self.rows_left, 0)
 
     @property
     def ended(self) -> bool:

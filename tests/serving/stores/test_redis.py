@@ -22,7 +22,7 @@ from ddim_edge.serving.stores.large_values import LargeValues
 from ddim_edge.serving.stores.redis_images import RedisImages
 from ddim_edge.serving.stores.redis_server import connect
 from ddim_edge.serving.stores.redis_store import RedisJobs
-from tests.helpers.command_line import COMMAND, Invoke
+from tests.helpers.command_line import Invoke
 from tests.serving.live import wait_until
 from tests.serving.test_documents import examples
 
@@ -189,12 +189,21 @@ def test_without_its_package_it_names_the_extra(tmp_path: Path) -> None:
     assert len(done.stderr.splitlines()) == 1
 
 
+SHORT_LEASE = """
+from ddim_edge.cli import main
+from ddim_edge.serving.stores import redis_store
+
+redis_store.LEASE_S = 4.0
+main()
+"""
+
+
 @pytest.mark.slow
 def test_a_worker_is_killed_and_another_makes_its_job(redis_url: str) -> None:
-    command = [*COMMAND, "worker", "fashion-mnist", "--store", redis_url]
+    command = [sys.executable, "-c", SHORT_LEASE, "worker", "fashion-mnist", "--store", redis_url]
     app = create_app(["fashion-mnist"], Settings(store=redis_url, make_jobs=False, preload=False))
     with TestClient(app) as client, redis.Redis.from_url(redis_url) as store:
-        body = {"prompt": "bag", "num_inference_steps": 1000, "sampler": "ddim", "seed": 1}
+        body = {"prompt": "bag", "num_inference_steps": 400, "sampler": "ddim", "seed": 1}
         job = client.post("/v1/jobs", json=body).json()["id"]
         with _process(command) as first:
             wait_until(lambda: store.hexists(f"ddim-edge:job:{job}", "owner"))

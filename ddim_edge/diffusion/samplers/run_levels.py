@@ -1,0 +1,109 @@
+"""The noise levels of a run, for each family of models: what a solver needs to make its rows.
+
+``levels_of`` has S+1 levels: those at which the network is called, and the end of the run.
+"""
+
+import math
+from typing import NamedTuple
+
+import numpy as np
+
+from ...arrays import Floats
+from ...config import EdmConfig, FlowConfig, NoiseLevelsConfig, SamplerOptions, ThresholdConfig
+from ...config.noise_levels import RealTimeConfig
+from ..levels import CLEAN, Level, Levels
+from ..schedule import first_step, nonzero_alpha_bars, select_timesteps
+from ..spacings import karras, spaced
+from .query import Times
+
+
+class Run(NamedTuple):
+    """``timesteps``: what the network is fed at each call, (S,); ``levels``: S+1, whose last is the end of the run."""
+
+    timesteps: Times
+    levels: Levels
+
+    def after(self, first: int) -> "Run":
+        """The run without its first steps."""
+        return Run(self.timesteps[first:], self.levels[first:])
+
+
+def levels_of(config: SamplerOptions, num_steps: int, strength: float = 1.0) -> Run:
+    """The levels of a run of ``num_steps`` steps, of which ``strength`` leaves the last; as diffusers chooses them.
+
+    ``config`` is a FlowConfig, an EdmConfig, or of discrete betas; then the levels are those of diffusers' samplers in
+    σ (Euler, Heun, LMS, …). Raises ConfigError.
+    """
+    first = first_step(num_steps, strength)
+    if isinstance(config, FlowConfig):
+        return _flow_levels(config, num_steps).after(first)
+    if isinstance(config, EdmConfig):
+        return _edm_levels(config, num_steps).after(first)
+    assert isinstance(config, ThresholdConfig)
+    return _sigma_levels(config, num_steps).after(first)
+
+
+def _flow_levels(config: FlowConfig, num_steps: int) -> Run:
+    """t, shifted, perhaps stretched and spaced anew; the network is fed T·t."""
+    if config.timestep_spacing == "trailing":
+        times = np.linspace(1, 1 / num_steps, num_steps)
+    else:
+        # diffusers shifts the lowest time twice: once as the end of all times, once here.
+        ends = np.array([1.0, 1 / config.num_train_steps])
+        times = np.linspace(*(ends if config.use_dynamic_shifting else _shifted(config, ends)), num_steps)
+    times = _shifted(config, times)
+    if config.shift_terminal is not None:
+        times = 1 - (1 - times) * ((1 - config.shift_terminal) / (1 - times[-1]))
+    if config.sigma_spacing:
+        times = spaced(config.sigma_spacing, float(times[-1]), float(times[0]), num_steps)
+    return Run(times * config.num_train_steps, Levels.flow(times).ending(CLEAN))
+
+
+def _shifted(config: FlowConfig, times: Floats) -> Floats:
+    shift = dynamic_shift(config) if config.use_dynamic_shifting else config.shift
+    return shift * times / (1 + (shift - 1) * times)
+
+
+def dynamic_shift(config: FlowConfig) -> float:
+    """The shift of the image's size: e^μ or μ, with μ linear in the number of tokens."""
+    tokens = config.image_seq_len or config.base_image_seq_len
+    slope = (config.max_shift - config.base_shift) / (config.max_image_seq_len - config.base_image_seq_len)
+    mu = config.base_shift + slope * (tokens - config.base_image_seq_len)
+    return math.exp(mu) if config.time_shift_type == "exponential" else mu
+
+
+def _edm_levels(config: EdmConfig, num_steps: int) -> Run:
+    """σ between the config's own ends; the network is fed c_noise = ¼·log(σ)."""
+    ends = config.sigma_min, config.sigma_max, num_steps
+    sigmas = karras(*ends, config.rho) if config.sigma_schedule == "karras" else spaced("exponential", *ends)
+    end = 0.0 if config.final_sigma == "zero" else float(sigmas[-1])
+    return Run(np.log(sigmas) / 4, Levels.of_sigmas(sigmas, config.sigma_data).ending(Level(1.0, end)))
+
+
+def _sigma_levels(config: ThresholdConfig, num_steps: int) -> Run:
+    """σ at timesteps that can be fractional, or spaced anew, and then their timesteps by interpolation of log σ."""
+    bars = nonzero_alpha_bars(config)
+    table, every = np.sqrt((1 - bars) / bars), np.arange(len(bars))
+    positions = _positions(config, num_steps)
+    sigmas, end = np.interp(positions, every, table), 0.0
+    if isinstance(config, NoiseLevelsConfig):
+        if config.sigma_spacing:
+            ends = config.sigma_min or float(sigmas[-1]), config.sigma_max or float(sigmas[0])
+            sigmas = spaced(config.sigma_spacing, *ends, num_steps)
+            rising = np.maximum.accumulate(table)  # the value that replaces ᾱ_T = 0 can give a σ below its neighbours'
+            positions = np.interp(np.log(sigmas), np.log(rising), every)
+        end = 0.0 if config.final_sigma == "zero" else float(table[0])
+    whole = isinstance(config, RealTimeConfig) and config.whole_timesteps
+    timesteps = positions.round().astype(np.int64) if whole or _all_whole(positions) else positions
+    return Run(timesteps, Levels.of_sigmas(sigmas).ending(Level(1.0, end)))
+
+
+def _positions(config: ThresholdConfig, num_steps: int) -> Floats:
+    whole = select_timesteps(config, num_steps)
+    if config.timestep_spacing != "linspace":
+        return whole.astype(np.float64)
+    return np.linspace(0, config.num_train_steps - 1, num_steps)[::-1]
+
+
+def _all_whole(positions: Floats) -> bool:
+    return bool(np.all(positions == positions.round()))

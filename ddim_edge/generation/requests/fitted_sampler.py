@@ -1,0 +1,34 @@
+"""Fits a sampler's options to a model's network and to the size of its images."""
+
+import numpy as np
+
+from ...bundle.bundle import Bundle
+from ...config import FlowConfig, RealTimeConfig
+from ...diffusion.samplers import SamplerConfig, schedule_of
+from ...errors import ConfigError
+from .request import Request
+
+PATCH = 2
+"""The side in latents of an image token: the models with a shift by resolution (SD3.5, Flux) patch 2 by 2."""
+
+
+def fitted_sampler(bundle: Bundle, config: SamplerConfig, height: int | None, width: int | None) -> SamplerConfig:
+    """``config`` with whole timesteps for a network that takes no others, and with the image's number of tokens."""
+    if isinstance(config, RealTimeConfig) and not config.whole_timesteps and not bundle.takes_real_timesteps:
+        return config.replace(whole_timesteps=True)
+    if isinstance(config, FlowConfig) and config.use_dynamic_shifting and config.image_seq_len is None:
+        _, *sides = bundle.sample_shape_for(height, width)
+        return config.replace(image_seq_len=max(1, sides[0] // PATCH * (sides[1] // PATCH)))
+    return config
+
+
+def check_timesteps(bundle: Bundle, request: Request) -> None:
+    """Raise ConfigError for fractional timesteps where the network takes whole ones alone."""
+    timesteps = schedule_of(request.sampler, request.num_steps, request.strength).timesteps
+    if timesteps.dtype == np.int64 or np.all(timesteps == np.round(timesteps)) or bundle.takes_real_timesteps:
+        return
+    fraction = float(timesteps[timesteps != np.round(timesteps)][0])
+    raise ConfigError(
+        f"{request.sampler.name} feeds the network fractional timesteps, such as {fraction:.6g}, and that of "
+        f"{bundle.name} takes whole numbers alone: export the model again"
+    )

@@ -1,0 +1,235 @@
+"""Network calls: one denoising network on rows of different timesteps, in batches that it takes."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ..arrays import Array, Conditioning, Sample
+from ..bundle.layout import DEEP_FEATURES
+from ..errors import BundleError, listed
+from ..runtime.sessions.session import Feed, Session
+from ..runtime.sessions.tensors import TensorInfo
+from .batch import Batch, entries_of, features_of, kept_of
+from .conditioning_cache import ConditioningCache
+from .controlnet import RESIDUALS, ControlNets
+from .features import Features, KeptRow, kept_rows, stacked
+from .fused_step import COEFFICIENTS, STEP_INPUTS, placeholder_step_inputs
+from .row import Row
+from .row_guidance import RowGuidance
+
+_FLOAT32 = np.dtype(np.float32)
+_MAX_FIXED_BATCH = 1024
+OnCall = Callable[[int, float], None]
+
+
+class _Call(NamedTuple):
+    """One network call: a part of a batch."""
+
+    feeds: Mapping[str, Array]
+    conditions: Sequence[Conditioning]
+    part: slice
+    """Which of the batch's entries it has, without padding."""
+    shape: tuple[int, ...]
+    """That of the predictions, with padding."""
+
+    @property
+    def rows(self) -> int:
+        """Without padding."""
+        return int(self.part.stop - self.part.start)
+
+
+class _Prepared(NamedTuple):
+    """What the predictions of some rows need at each of their steps."""
+
+    batch: Batch
+    calls: Sequence[_Call]
+    guidance: RowGuidance
+    inputs: Mapping[str, TensorInfo]
+    """The session's, which change if fp16 fails."""
+    most_rows: int | None
+    """The limit that the calls keep."""
+
+
+class NetworkCalls:
+    """Runs rows of different timesteps on one network: the UNet, or its shallow graph.
+
+    Attributes:
+        output: the name of the predictions.
+        conditioning_names: the inputs that are conditioning.
+        per_row_timesteps: False for a graph whose timestep is a scalar: all rows must have the same one.
+
+    A graph with a fixed batch, or compiled for a few batches, is called as often as needed, the last call padded. A
+    session with static shapes is called with powers of two, padded, so that few shapes occur. ``on_call`` is called
+    after every network call with its rows, without padding, and its seconds.
+
+    Raises BundleError for a graph that is no denoiser of images.
+    """
+
+    def __init__(self, session: Session, on_call: OnCall, controls: ControlNets | None = None) -> None:
+        self.session, self._on_call, self._controls = session, on_call, controls
+        _check_inputs(session)
+        self.output = "out_sample" if "out_sample" in session.outputs else next(iter(session.outputs))
+        self._outputs = [self.output]
+        names = (name for name in session.inputs if name not in ("sample", "timestep", DEEP_FEATURES, *STEP_INPUTS))
+        self.conditioning_names = tuple(name for name in names if not name.startswith(RESIDUALS))
+        self.per_row_timesteps = len(session.inputs["timestep"].shape) == 1
+        self._fixed_batch = _fixed_batch(session)
+        self.conditioning_cache = ConditioningCache()
+        self._prepared: _Prepared | None = None
+
+    def predict(self, rows: Sequence[Row], most_rows: int | None) -> Sample:
+        """The guided predictions of ``rows``, float32 (B, C, H, W); runs B rows, plus one for each guided row.
+
+        ``most_rows``: the most rows of a call, None for no limit. Each row has its features if the graph takes some.
+        """
+        prepared = self._prepared_for(rows, most_rows)
+        kept = kept_of(rows) if DEEP_FEATURES in self.session.inputs else ()
+        first, *others = prepared.calls
+        outputs = self._run(first, kept)
+        if others:
+            outputs = np.concatenate([outputs, *(self._run(call, kept) for call in others)])
+        return prepared.guidance.apply(outputs)
+
+    def predict_and_keep(self, rows: Sequence[Row], most_rows: int | None) -> tuple[Sample, list[Features | None]]:
+        """The predictions as of ``predict``, and the features of the rows that keep them."""
+        if DEEP_FEATURES not in self.session.outputs:
+            raise BundleError(f"{self.session.name} does not return {DEEP_FEATURES}: export it with --step-cache again")
+        prepared = self._prepared_for(rows, most_rows)
+        keeping = [rows[entry.row].keeps_features for entry in prepared.batch.entries]
+        outputs: list[Sample] = []
+        kept: list[KeptRow | None] = []
+        for call in prepared.calls:
+            results = self._results(call, call.feeds, kept=(DEEP_FEATURES,))
+            outputs.append(self._predictions(call, results))
+            kept += kept_rows(results[DEEP_FEATURES], keeping[call.part])
+        joined = np.concatenate(outputs) if len(outputs) > 1 else outputs[0]
+        return prepared.guidance.apply(joined), features_of(rows, kept)
+
+    def check_is_shallow_of(self, whole: "NetworkCalls") -> None:
+        """Raise BundleError unless it takes the features that ``whole`` returns, and no other input than it."""
+        kept, wanted = whole.session.outputs.get(DEEP_FEATURES), self.session.inputs.get(DEEP_FEATURES)
+        others = set(self.conditioning_names) - set(whole.conditioning_names)
+        if kept is None or wanted is None or kept.shape[1:2] != wanted.shape[1:2] or others:
+            raise BundleError(
+                f"{self.session.name}'s shallow graph takes {listed(self.session.inputs)}, and the unet returns "
+                f"{listed(whole.session.outputs)}: that does not fit. Export the model with --step-cache again"
+            )
+
+    def rows_per_call(self, rows: int, most_rows: int | None) -> int:
+        """The most rows of one call, when there are ``rows``."""
+        if self._fixed_batch is not None or self.session.batches:
+            return self._fixed_batch or max(self.session.batches)
+        return min(rows, most_rows or rows)
+
+    def padded_count(self, rows: int) -> int:
+        """The rows of a call of ``rows``, with padding."""
+        if self._fixed_batch is not None:
+            return self._fixed_batch
+        if self.session.batches:
+            return min(batch for batch in self.session.batches if batch >= rows)
+        return 1 << (rows - 1).bit_length() if self.session.static_shapes else rows
+
+    def with_timestep(self, feeds: Mapping[str, Array]) -> dict[str, Array]:
+        """``feeds`` with the timestep that all rows have, for a graph that takes a scalar."""
+        timesteps = feeds["timestep"]
+        return {**feeds, "timestep": timesteps if self.per_row_timesteps else timesteps[:1].reshape(())}
+
+    @property
+    def has_step_inputs(self) -> bool:
+        """Not cached: if fp16 fails, the session changes to another graph."""
+        return COEFFICIENTS in self.session.inputs
+
+    def _prepared_for(self, rows: Sequence[Row], most_rows: int | None) -> _Prepared:
+        """The batch and calls of ``rows``, filled with their samples and timesteps."""
+        prepared = self._prepared
+        if prepared is None or not self._serves(prepared, rows, most_rows):
+            prepared = self._prepared = self._prepare(rows, most_rows)
+        prepared.batch.fill(rows)
+        return prepared
+
+    def _serves(self, prepared: _Prepared, rows: Sequence[Row], most_rows: int | None) -> bool:
+        is_current = prepared.inputs is self.session.inputs and prepared.most_rows == most_rows
+        return is_current and prepared.batch.fits(rows)
+
+    def _prepare(self, rows: Sequence[Row], most_rows: int | None) -> _Prepared:
+        conditional, unconditional = entries_of(rows)
+        entries = conditional + unconditional
+        limit = self.rows_per_call(len(entries), most_rows)
+        parts = [slice(first, min(first + limit, len(entries))) for first in range(0, len(entries), limit)]
+        size = parts[-1].stop - parts[-1].start
+        padding = self.padded_count(size) - size
+        padded = entries + entries[-1:] * padding
+        batch = Batch(rows, padded, self.conditioning_names, self.conditioning_cache, self.timestep_type)
+        calls = [self._call(batch, part) for part in parts]
+        return _Prepared(batch, calls, RowGuidance(rows), self.session.inputs, most_rows)
+
+    @property
+    def timestep_type(self) -> np.dtype[Any]:
+        """Not cached: if fp16 fails, the session changes to another graph."""
+        return self.session.inputs["timestep"].dtype
+
+    def _call(self, batch: Batch, part: slice) -> _Call:
+        padded = slice(part.start, part.start + self.padded_count(part.stop - part.start))
+        feeds = self.with_timestep({name: feed[padded] for name, feed in batch.feeds.items()})
+        if self.has_step_inputs:
+            feeds |= placeholder_step_inputs(feeds["sample"].shape)
+        entries = batch.entries[padded]
+        return _Call(feeds, [entry.conditioning for entry in entries], part, (len(entries), *batch.shape[1:]))
+
+    def _run(self, call: _Call, kept: Sequence[KeptRow]) -> Sample:
+        feeds: Mapping[str, Feed] = call.feeds
+        if kept:
+            feeds = {**feeds, DEEP_FEATURES: stacked(kept[call.part], call.shape[0])}
+        return self._predictions(call, self._results(call, feeds))
+
+    def _results(self, call: _Call, feeds: Mapping[str, Feed], kept: Sequence[str] = ()) -> Mapping[str, Feed]:
+        """Run the network: its predictions, and the outputs ``kept``, which stay on the device if it has own memory."""
+        began = time.perf_counter()
+        added = self._controls.residuals(call.feeds, call.conditions) if self._controls else None
+        given = {**feeds, **added} if added else feeds
+        if kept:
+            results = self.session.run_and_keep(given, [self.output, *kept], kept)
+        else:
+            results = {**self.session.run(given, self._outputs)}
+        seconds = time.perf_counter() - began
+        self._check_shape(results[self.output].shape, call)
+        self._on_call(call.rows, seconds)
+        return results
+
+    def _predictions(self, call: _Call, results: Mapping[str, Feed]) -> Sample:
+        predictions = np.asarray(results[self.output])
+        if call.rows < len(predictions):
+            predictions = predictions[: call.rows]
+        return predictions if predictions.dtype == _FLOAT32 else predictions.astype(np.float32)
+
+    def _check_shape(self, shape: tuple[int, ...], call: _Call) -> None:
+        if shape != call.shape:
+            raise BundleError(
+                f"{self.session.name} returns the shape {shape} for samples of {call.shape}: "
+                "a network that also predicts a variance, or is not a denoiser, is not supported"
+            )
+
+
+def _check_inputs(session: Session) -> None:
+    """Raise BundleError for a graph whose samples are not (B, C, H, W), or whose timestep is no number or (B,)."""
+    ranks_of = {"sample": (4,), "timestep": (0, 1)}
+    for name in ranks_of:
+        if name not in session.inputs:
+            raise BundleError(f"{session.name} has no input {name!r}: it has {listed(session.inputs)}")
+    for name, ranks in ranks_of.items():
+        info = session.inputs[name]
+        if len(info.shape) not in ranks:
+            wanted = "(batch, channels, height, width)" if name == "sample" else "one number, or one for each row"
+            raise BundleError(f"{session.name}'s input {info} must be {wanted}: it is no denoiser of images")
+
+
+def _fixed_batch(session: Session) -> int | None:
+    """The batch of a graph that takes no other one; BundleError for one that no call could be padded to."""
+    batch = session.inputs["sample"].shape[0]
+    if not isinstance(batch, int):
+        return None
+    if not 1 <= batch <= _MAX_FIXED_BATCH:
+        raise BundleError(f"{session.name} takes {batch} rows in every call, and 1 to {_MAX_FIXED_BATCH} are supported")
+    return batch

@@ -1,0 +1,119 @@
+"""Every accepted class of diffusers over a drawn grid of its options; see ``beside_diffusers``.
+
+A new sampler adds its class here: its options, its tolerance, and why it is no smaller.
+"""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from .beside_diffusers import Case, check_case
+
+# diffusers hands torch tensors to np.array.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+_SPACINGS = ((), ("use_karras_sigmas",), ("use_exponential_sigmas",), ("use_beta_sigmas",))
+_BETAS: dict[str, tuple[Any, ...]] = {
+    "beta_schedule": ("linear", "scaled_linear", "squaredcos_cap_v2"),
+    "prediction_type": ("epsilon", "v_prediction", "sample"),
+    "timestep_spacing": ("leading", "trailing", "linspace"),
+    "steps_offset": (0, 1),
+}
+_SIGMAS: dict[str, tuple[Any, ...]] = {
+    "final_sigmas_type": ("zero", "sigma_min"),
+    "spacing": _SPACINGS,
+    "sigma_min": (None, 0.03),
+    "sigma_max": (None, 80.0),
+}
+_FLOW: dict[str, tuple[Any, ...]] = {
+    "shift": (1.0, 3.0),
+    "spacing": _SPACINGS,
+    "use_dynamic_shifting": (False, True),
+    "time_shift_type": ("exponential", "linear"),
+    "shift_terminal": (None, 0.1),
+}
+
+
+def _mu(options: dict[str, Any], _num_steps: int) -> dict[str, Any]:
+    """μ as diffusers' pipelines compute it, for 1024 tokens."""
+    return {"mu": 0.5 + (1.15 - 0.5) / (4096 - 256) * (1024 - 256)} if options["use_dynamic_shifting"] else {}
+
+
+def _trailing(options: dict[str, Any], num_steps: int) -> dict[str, Any]:
+    """σ as the pipelines of Flux and Sana give them to their scheduler."""
+    return {**_mu(options, num_steps), "sigmas": np.linspace(1, 1 / num_steps, num_steps)}
+
+
+_ODE: dict[str, tuple[Any, ...]] = {
+    **_BETAS,
+    "lower_order_final": (True, False),
+    "final_sigmas_type": ("zero", "sigma_min"),
+}
+
+CASES = (
+    Case("EulerDiscreteScheduler", _BETAS | _SIGMAS, 2e-5, "float32", points=16, least=40),
+    Case(
+        "DPMSolverMultistepScheduler",
+        _ODE | {"spacing": (*_SPACINGS[2:], ("use_lu_lambdas",))},
+        1e-3,
+        "their levels are float32, and 1-ᾱ of it has three digits where ᾱ is near 1",
+        own_table=True,
+        points=16,
+        least=40,
+    ),
+    Case(
+        "UniPCMultistepScheduler",
+        _ODE | {"spacing": _SPACINGS[2:]},
+        1e-3,
+        "their levels are float32, and 1-ᾱ of it has three digits where ᾱ is near 1",
+        own_table=True,
+        points=16,
+        least=20,
+    ),
+    Case(
+        "FlowMatchEulerDiscreteScheduler",
+        _FLOW | {"stochastic_sampling": (False, True)},
+        5e-6,
+        "float32",
+        fresh_noise=lambda options: bool(options["stochastic_sampling"]),
+        set_timesteps=_mu,
+        ours={"image_seq_len": 1024},
+        steps=(2, 4, 9),
+        points=16,
+        least=48,
+    ),
+    Case(
+        "FlowMatchEulerDiscreteScheduler",
+        _FLOW,
+        5e-6,
+        "float32",
+        set_timesteps=_trailing,
+        ours={"image_seq_len": 1024, "timestep_spacing": "trailing"},
+        points=10,
+        steps=(2, 9),
+        least=20,
+    ),
+    Case(
+        "EDMEulerScheduler",
+        {
+            "sigma_min": (0.002, 0.01),
+            "sigma_max": (80.0, 120.0),
+            "sigma_data": (0.5, 1.0),
+            "sigma_schedule": ("karras", "exponential"),
+            "prediction_type": ("epsilon", "v_prediction"),
+            "rho": (7.0, 5.0),
+            "final_sigmas_type": ("zero", "sigma_min"),
+        },
+        2e-5,
+        "float32",
+        steps=(2, 4, 9),
+        points=12,
+        least=36,
+    ),
+)
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_every_sample_of_a_run_is_diffusers(case: Case) -> None:
+    check_case(case)
