@@ -80,8 +80,6 @@ def open_source(
     ``vae`` is a folder with another autoencoder, ``checkpoint`` a file with the weights. ConfigError where the folder
     is something else, a PipelineWarning for a class of pipeline that is unknown.
     """
-    if UNET.is_in(folder):
-        raise ConfigError(f"{folder} is exported already: `ddim-edge run {folder}` makes pictures with it")
     if not folder.is_dir():
         raise ConfigError(f"there is no folder {folder}: give a folder that diffusers' save_pretrained wrote")
     if not (folder / INDEX).exists():
@@ -155,7 +153,8 @@ def _refuse_unknown(folder: Path, index: Mapping[str, Any], present: Collection[
                 f"it out by naming the others with --components"
             )
     if "unet" not in present:
-        raise ConfigError(f"{folder} has no unet: nothing can be sampled. Give the folder of the whole pipeline")
+        advice = f"`ddim-edge run {folder}` runs it as it is" if UNET.is_in(folder) else "give that of a whole pipeline"
+        raise ConfigError(f"{folder} has no unet: nothing can be sampled; {advice}")
 
 
 def _component(name: str, folder: Path) -> Component:
