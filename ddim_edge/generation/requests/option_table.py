@@ -187,7 +187,7 @@ OPTIONS = (
     ),
     Option(
         "guidance_interval",
-        "Guide only between two noise levels σ.",
+        "Guide only between two noise levels σ, for instance 0.2 and 3.",
         "at all levels",
         CommandLine(("--guidance-interval",), metavar="LOW,HIGH"),
     ),
