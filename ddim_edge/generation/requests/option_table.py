@@ -187,7 +187,7 @@ OPTIONS = (
     ),
     Option(
         "guidance_interval",
-        "Guide only between two noise levels σ.",
+        "Guide only between two noise levels σ, for instance 0.2 and 3.",
         "at all levels",
         CommandLine(("--guidance-interval",), metavar="LOW,HIGH"),
     ),
@@ -201,8 +201,8 @@ OPTIONS = (
     ),
     Option(
         "cache_threshold",
-        "With a cache: make a call whole, too, before the network's output has changed by this share of itself since "
-        "the last.",
+        "With a cache: the largest estimated error of cached calls, as a share of the network's output; an image makes "
+        "more calls whole to keep it.",
         "none; N alone decides",
         CommandLine(("--cache-threshold",), float),
         http="cache_threshold",
