@@ -20,9 +20,9 @@ CONFIG = ddim_edge.DdimConfig()  # or ddim_edge.sampler_config("scheduler_config
 ALPHA_BARS = ddim_edge.DdimSchedule(CONFIG, num_steps=50).alpha_bars
 
 
-def network(sample: NDArray[np.float32], timestep: int) -> NDArray[np.float32]:
+def network(sample: NDArray[np.float32], timestep: float) -> NDArray[np.float32]:
     """Predict ε: x_t = sqrt(ᾱ)·x_0 + sqrt(1-ᾱ)·ε with the posterior mean of x_0 under N(MEAN, DEVIATION²)."""
-    alpha_bar = ALPHA_BARS[timestep]
+    alpha_bar = ALPHA_BARS[int(timestep)]
     signal, noise = np.sqrt(alpha_bar), np.sqrt(1 - alpha_bar)
     gain = DEVIATION**2 * signal / (DEVIATION**2 * alpha_bar + noise**2)
     x_0 = MEAN + gain * (sample - signal * MEAN)

@@ -27,8 +27,8 @@ def add_step_cache(unet_folder: Path, branch: int = 0) -> StepCacheCheck:
 
     ``graph/step_cache.py`` says what a branch is. Both graphs share a file of weights, if there is one; otherwise the
     few weights of shallow.onnx are inside it. The files are replaced when both are verified, shallow.onnx last.
-    ConfigError for a branch that the UNet does not have, and beside model.fp32.onnx; ExportError for a graph without deep features, or where
-    shallow.onnx differs from model.onnx; OutputError where nothing can be written.
+    ConfigError for a branch that the UNet does not have, and beside model.fp32.onnx; ExportError for a graph without
+    deep features, or where shallow.onnx differs from model.onnx; OutputError where nothing can be written.
     """
     if (unet_folder / FP32_MODEL).is_file():
         raise ConfigError(

@@ -15,13 +15,13 @@ from .environment import RepeatableOption
 from .image_options import split
 from .model_first import chosen_model, is_model, model_option
 from .progress import step_bar
-from .replacing import check_free, force_option, write_output
+from .replacing import check_free, write_output
 
 
 @click.command("encode")
 @click.argument("pictures", nargs=-1, required=True, metavar="[MODEL] PICTURE…")
 @click.option("--output", "-o", required=True, type=click.Path(path_type=Path), help="The .npz file to write.")
-@force_option
+@click.option("--force", is_flag=True, help="Replace the .npz file if it exists.")
 @model_option
 @click.option(
     "--labels", "-l", metavar="NAME,…", help="Classes of the pictures, used in turn.  [default: none, the null class]"

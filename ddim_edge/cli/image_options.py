@@ -43,7 +43,7 @@ def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
 
 def samplers_help() -> str:
     """One line per sampler: its name and what it is for."""
-    return "\n".join(f"  {name:9} {config.summary}" for name, config in SAMPLERS.items())
+    return "\n".join(f"  {name:10} {config.summary}" for name, config in SAMPLERS.items())
 
 
 def make_request(

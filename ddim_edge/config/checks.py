@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import sys
+from itertools import pairwise
 from typing import Any, get_args
 
 from ..errors import ConfigError, shown
@@ -25,6 +26,17 @@ def whole_number(name: str, value: object, low: int, high: int | None = None) ->
     if value < low or (high is not None and value > high):
         limits = f"at least {low}" if high is None else f"from {low} to {high}"
         raise ConfigError(f"{name} must be {limits}, not {shown(value)}")
+
+
+def falling(name: str, value: object) -> tuple[float, ...]:
+    """``value`` as a tuple of numbers. Raises ConfigError unless it is a list of numbers, each below the one before."""
+    try:
+        numbers = tuple(float(entry) for entry in value)  # type: ignore[attr-defined]  # which is caught
+    except (TypeError, ValueError, OverflowError):
+        raise ConfigError(f"{name} must be a list of numbers, not {shown(value)}") from None
+    if not numbers or any(not later < earlier for earlier, later in pairwise(numbers)):
+        raise ConfigError(f"{name} must fall, each number below the one before, and have at least one: {shown(value)}")
+    return numbers
 
 
 def number(name: str, value: object, low: float, high: float = math.inf, *, open_interval: bool = False) -> None:

@@ -52,6 +52,9 @@ _FIELD_OF_KEY: Mapping[str, str] = {
     "transition": "transition",
     "whole_timesteps": "whole_timesteps",
     "image_seq_len": "image_seq_len",
+    "sigmas": "sigmas",
+    "timesteps": "timesteps",
+    "align_your_steps": "align_your_steps",
 }
 
 _TRANSLATED_VALUES: Mapping[str, Mapping[Any, Any]] = {

@@ -33,7 +33,7 @@ def beta_distribution(x: Floats, a: float, b: float) -> Floats:
     first, second = np.where(mirrored, b, a), np.where(mirrored, a, b)
     logarithm = math.lgamma(a + b) - math.lgamma(a) - math.lgamma(b)
     front = np.exp(logarithm + first * np.log(near) + second * np.log1p(-np.minimum(near, 1 - 1e-16)))
-    share = front / first * _fraction(near, first, second)
+    share: Floats = front / first * _fraction(near, first, second)
     return np.where(mirrored, 1 - share, share)
 
 

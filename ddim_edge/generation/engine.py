@@ -64,7 +64,7 @@ class Job:
         """What the denoiser is asked next."""
         assert self.query is not None
         unconditional = self._active_unconditional()
-        features = self._usable_features(guided=unconditional is not None)
+        features = None if self.plan is None else self._usable_features(self.plan, guided=unconditional is not None)
         return Row(
             self.query.sample,
             self.query.timestep,
@@ -77,32 +77,31 @@ class Job:
             keeps_features=self.plan is not None and features is None,
         )
 
-    def _usable_features(self, *, guided: bool) -> Features | None:
+    def _usable_features(self, plan: CallPlan, *, guided: bool) -> Features | None:
         """The features that the next call is predicted from; None for a whole one.
 
         Where guidance begins, there are none of the unconditional prediction.
         """
-        if self.plan is None or self.features is None or self.plan.is_whole(self.calls):
+        if self.features is None or plan.is_whole(self.calls):
             return None
         return None if guided and self.features.unconditional is None else self.features
 
     def advance(self, answer: Answer) -> None:
         """Send a prediction, or a step that was taken, to the sampler; store its next query, or its result."""
-        output = self._kept(answer)
+        output = answer if self.plan is None else self._kept(self.plan, answer)
         self.calls += 1
         try:
             self.query = self.sampler.send(output)
         except StopIteration as stop:
             self._end(stop.value)
 
-    def _kept(self, answer: Answer) -> Sample | Stepped:
-        """The output of ``answer``, after the features are kept."""
+    def _kept(self, plan: CallPlan, answer: Answer) -> Sample | Stepped:
+        """The output of ``answer``, after the features of a whole call are kept."""
         if isinstance(answer, Kept):
-            assert self.plan is not None
             self.features = answer.features
-            self.plan.observe(self.calls, answer.prediction)
+            plan.observe(self.calls, answer.prediction)
             return answer.prediction
-        self.shallow_calls += self.plan is not None
+        self.shallow_calls += 1
         return answer
 
     def fail(self, error: Exception) -> None:
@@ -159,16 +158,20 @@ class Engine:
         """The longest-waiting jobs that fit into one call of each kind: of one shape, and of one scalar timestep."""
         batch: list[Job] = []
         rows: list[Row] = []
-        calls: dict[bool, tuple[Row, int]] = {}
+        first: list[Row | None] = [None, None]
+        taken = [0, 0]
         for job in self.jobs:
             row = job.row()
-            first, taken = calls.get(row.is_shallow, (row, 0))
-            if taken and (taken + row.entries > self.max_rows or not self._may_join(row, first)):
+            kind, needed = row.features is not None, 1 if row.unconditional is None else 2
+            before = first[kind]
+            if before is None:
+                first[kind] = row
+            elif taken[kind] + needed > self.max_rows or not self._may_join(row, before):
                 continue
             batch.append(job)
             rows.append(row)
-            calls[row.is_shallow] = first, taken + row.entries
-        self.last_rows = RowCount(*(calls[kind][1] if kind in calls else 0 for kind in (False, True)))
+            taken[kind] += needed
+        self.last_rows = RowCount(*taken)
         return batch, rows
 
     def _may_join(self, row: Row, first: Row) -> bool:

@@ -14,7 +14,7 @@ from ..runtime.sessions.tensors import TensorInfo
 from .batch import Batch, entries_of, features_of, kept_of
 from .conditioning_cache import ConditioningCache
 from .controlnet import RESIDUALS, ControlNets
-from .features import Features, KeptRow, kept_rows, stacked
+from .features import Features, FeatureStack, KeptRow, kept_rows
 from .fused_step import COEFFICIENTS, STEP_INPUTS, placeholder_step_inputs
 from .row import Row
 from .row_guidance import RowGuidance
@@ -22,6 +22,7 @@ from .row_guidance import RowGuidance
 _FLOAT32 = np.dtype(np.float32)
 _MAX_FIXED_BATCH = 1024
 OnCall = Callable[[int, float], None]
+"""Is told the rows of a network call, without padding, and its seconds."""
 
 
 class _Call(NamedTuple):
@@ -31,13 +32,10 @@ class _Call(NamedTuple):
     conditions: Sequence[Conditioning]
     part: slice
     """Which of the batch's entries it has, without padding."""
+    rows: int
+    """Their number."""
     shape: tuple[int, ...]
     """That of the predictions, with padding."""
-
-    @property
-    def rows(self) -> int:
-        """Without padding."""
-        return int(self.part.stop - self.part.start)
 
 
 class _Prepared(NamedTuple):
@@ -61,14 +59,13 @@ class NetworkCalls:
         per_row_timesteps: False for a graph whose timestep is a scalar: all rows must have the same one.
 
     A graph with a fixed batch, or compiled for a few batches, is called as often as needed, the last call padded. A
-    session with static shapes is called with powers of two, padded, so that few shapes occur. ``on_call`` is called
-    after every network call with its rows, without padding, and its seconds.
+    session with static shapes is called with powers of two, padded, so that few shapes occur.
 
     Raises BundleError for a graph that is no denoiser of images.
     """
 
-    def __init__(self, session: Session, on_call: OnCall, controls: ControlNets | None = None) -> None:
-        self.session, self._on_call, self._controls = session, on_call, controls
+    def __init__(self, session: Session, controls: ControlNets | None = None) -> None:
+        self.session, self._controls = session, controls
         _check_inputs(session)
         self.output = "out_sample" if "out_sample" in session.outputs else next(iter(session.outputs))
         self._outputs = [self.output]
@@ -78,21 +75,25 @@ class NetworkCalls:
         self._fixed_batch = _fixed_batch(session)
         self.conditioning_cache = ConditioningCache()
         self._prepared: _Prepared | None = None
+        self._features = FeatureStack()
 
-    def predict(self, rows: Sequence[Row], most_rows: int | None) -> Sample:
+    def predict(self, rows: Sequence[Row], most_rows: int | None, on_call: OnCall) -> Sample:
         """The guided predictions of ``rows``, float32 (B, C, H, W); runs B rows, plus one for each guided row.
 
-        ``most_rows``: the most rows of a call, None for no limit. Each row has its features if the graph takes some.
+        ``most_rows``: the most rows of a call, None for no limit. ``on_call`` is called after each. Each row has its
+        features if the graph takes some.
         """
         prepared = self._prepared_for(rows, most_rows)
         kept = kept_of(rows) if DEEP_FEATURES in self.session.inputs else ()
         first, *others = prepared.calls
-        outputs = self._run(first, kept)
+        outputs = self._run(first, kept, on_call)
         if others:
-            outputs = np.concatenate([outputs, *(self._run(call, kept) for call in others)])
+            outputs = np.concatenate([outputs, *(self._run(call, kept, on_call) for call in others)])
         return prepared.guidance.apply(outputs)
 
-    def predict_and_keep(self, rows: Sequence[Row], most_rows: int | None) -> tuple[Sample, list[Features | None]]:
+    def predict_and_keep(
+        self, rows: Sequence[Row], most_rows: int | None, on_call: OnCall
+    ) -> tuple[Sample, list[Features | None]]:
         """The predictions as of ``predict``, and the features of the rows that keep them."""
         if DEEP_FEATURES not in self.session.outputs:
             raise BundleError(f"{self.session.name} does not return {DEEP_FEATURES}: export it with --step-cache again")
@@ -101,7 +102,7 @@ class NetworkCalls:
         outputs: list[Sample] = []
         kept: list[KeptRow | None] = []
         for call in prepared.calls:
-            results = self._results(call, call.feeds, kept=(DEEP_FEATURES,))
+            results = self._results(call, call.feeds, on_call, (DEEP_FEATURES,))
             outputs.append(self._predictions(call, results))
             kept += kept_rows(results[DEEP_FEATURES], keeping[call.part])
         joined = np.concatenate(outputs) if len(outputs) > 1 else outputs[0]
@@ -144,14 +145,16 @@ class NetworkCalls:
     def _prepared_for(self, rows: Sequence[Row], most_rows: int | None) -> _Prepared:
         """The batch and calls of ``rows``, filled with their samples and timesteps."""
         prepared = self._prepared
-        if prepared is None or not self._serves(prepared, rows, most_rows):
+        is_current = (
+            prepared is not None
+            and prepared.inputs is self.session.inputs
+            and prepared.most_rows == most_rows
+            and prepared.batch.fits(rows)
+        )
+        if prepared is None or not is_current:
             prepared = self._prepared = self._prepare(rows, most_rows)
         prepared.batch.fill(rows)
         return prepared
-
-    def _serves(self, prepared: _Prepared, rows: Sequence[Row], most_rows: int | None) -> bool:
-        is_current = prepared.inputs is self.session.inputs and prepared.most_rows == most_rows
-        return is_current and prepared.batch.fits(rows)
 
     def _prepare(self, rows: Sequence[Row], most_rows: int | None) -> _Prepared:
         conditional, unconditional = entries_of(rows)
@@ -176,15 +179,18 @@ class NetworkCalls:
         if self.has_step_inputs:
             feeds |= placeholder_step_inputs(feeds["sample"].shape)
         entries = batch.entries[padded]
-        return _Call(feeds, [entry.conditioning for entry in entries], part, (len(entries), *batch.shape[1:]))
+        conditions, shape = [entry.conditioning for entry in entries], (len(entries), *batch.shape[1:])
+        return _Call(feeds, conditions, part, part.stop - part.start, shape)
 
-    def _run(self, call: _Call, kept: Sequence[KeptRow]) -> Sample:
+    def _run(self, call: _Call, kept: Sequence[KeptRow], on_call: OnCall) -> Sample:
         feeds: Mapping[str, Feed] = call.feeds
         if kept:
-            feeds = {**feeds, DEEP_FEATURES: stacked(kept[call.part], call.shape[0])}
-        return self._predictions(call, self._results(call, feeds))
+            feeds = {**feeds, DEEP_FEATURES: self._features.joined(kept[call.part], call.shape[0])}
+        return self._predictions(call, self._results(call, feeds, on_call))
 
-    def _results(self, call: _Call, feeds: Mapping[str, Feed], kept: Sequence[str] = ()) -> Mapping[str, Feed]:
+    def _results(
+        self, call: _Call, feeds: Mapping[str, Feed], on_call: OnCall, kept: Sequence[str] = ()
+    ) -> Mapping[str, Feed]:
         """Run the network: its predictions, and the outputs ``kept``, which stay on the device if it has own memory."""
         began = time.perf_counter()
         added = self._controls.residuals(call.feeds, call.conditions) if self._controls else None
@@ -194,8 +200,9 @@ class NetworkCalls:
         else:
             results = {**self.session.run(given, self._outputs)}
         seconds = time.perf_counter() - began
-        self._check_shape(results[self.output].shape, call)
-        self._on_call(call.rows, seconds)
+        if results[self.output].shape != call.shape:
+            raise self._wrong_shape(results[self.output].shape, call)
+        on_call(call.rows, seconds)
         return results
 
     def _predictions(self, call: _Call, results: Mapping[str, Feed]) -> Sample:
@@ -204,12 +211,11 @@ class NetworkCalls:
             predictions = predictions[: call.rows]
         return predictions if predictions.dtype == _FLOAT32 else predictions.astype(np.float32)
 
-    def _check_shape(self, shape: tuple[int, ...], call: _Call) -> None:
-        if shape != call.shape:
-            raise BundleError(
-                f"{self.session.name} returns the shape {shape} for samples of {call.shape}: "
-                "a network that also predicts a variance, or is not a denoiser, is not supported"
-            )
+    def _wrong_shape(self, shape: tuple[int, ...], call: _Call) -> BundleError:
+        return BundleError(
+            f"{self.session.name} returns the shape {shape} for samples of {call.shape}: "
+            "a network that also predicts a variance, or is not a denoiser, is not supported"
+        )
 
 
 def _check_inputs(session: Session) -> None:

@@ -47,7 +47,7 @@ class Denoiser:
         controls: ControlNets | None = None,
         open_shallow: Callable[[], Session] | None = None,
     ) -> None:
-        self._whole = NetworkCalls(session, lambda rows, seconds: self.on_call(rows, seconds), controls)
+        self._whole = NetworkCalls(session, controls)
         self._shallow: NetworkCalls | None = None
         self._controls, self._open_shallow = controls, open_shallow
         self.output, self.conditioning_names = self._whole.output, self._whole.conditioning_names
@@ -73,7 +73,7 @@ class Denoiser:
             return
         if self._open_shallow is None:
             raise BundleError(f"{self.session.name} has no shallow graph: export the model with --step-cache")
-        shallow = NetworkCalls(self._open_shallow(), lambda rows, seconds: self.on_shallow_call(rows, seconds))
+        shallow = NetworkCalls(self._open_shallow())
         shallow.check_is_shallow_of(self._whole)
         self._shallow = shallow
 
@@ -84,13 +84,13 @@ class Denoiser:
         can compute those of all of them; predictions until an fp16 image has been completed: steps stay on the device,
         where fp16 is not checked.
         """
-        shallow = [row for row in rows if row.is_shallow]
+        shallow = [row for row in rows if row.features is not None]
         if not shallow:
             return self._run_whole(rows)
-        whole = [row for row in rows if not row.is_shallow]
+        whole = [row for row in rows if row.features is None]
         answers = iter(self._run_whole(whole) if whole else ())
         shallow_answers = iter(self._run_shallow(shallow))
-        return [next(shallow_answers if row.is_shallow else answers) for row in rows]
+        return [next(answers if row.features is None else shallow_answers) for row in rows]
 
     def mark_fp16_checked(self) -> None:
         """Turn off the fp16 checks: an image has been completed."""
@@ -110,27 +110,26 @@ class Denoiser:
 
     def predict(self, rows: Sequence[Row]) -> Sample:
         """The guided predictions of ``rows``, float32 (B, C, H, W); runs B rows, plus one for each guided row."""
-        return self._whole.predict(rows, self.most_rows)
+        return self._whole.predict(rows, self.most_rows, self.on_call)
 
     def _run_whole(self, rows: Sequence[Row]) -> Sequence[Answer]:
-        if self._can_step(rows):
+        if self._whole.has_step_inputs and self._can_step(rows):
             return self._step(rows)
-        if not any(row.keeps_features for row in rows):
+        if not [row for row in rows if row.keeps_features]:
             return _by_row(self.predict(rows))
-        predictions, features = self._whole.predict_and_keep(rows, self.most_rows)
+        predictions, features = self._whole.predict_and_keep(rows, self.most_rows, self.on_call)
         pairs = zip(_by_row(predictions), features, strict=True)
         return [prediction if kept is None else Kept(prediction, kept) for prediction, kept in pairs]
 
     def _run_shallow(self, rows: Sequence[Row]) -> Sequence[Sample]:
         self.prepare_shallow()
         assert self._shallow is not None
-        return _by_row(self._shallow.predict(rows, self.most_rows))
+        return _by_row(self._shallow.predict(rows, self.most_rows, self.on_shallow_call))
 
     def _can_step(self, rows: Sequence[Row]) -> bool:
         """Whether one call computes the steps of all rows."""
         return (
-            self._whole.has_step_inputs
-            and not self.session.needs_fp16_check
+            not self.session.needs_fp16_check
             and _can_step_together(rows)
             and len(rows) <= self._whole.rows_per_call(len(rows), self.most_rows)
             and not self._exceeds_most_rows(rows)
@@ -157,7 +156,7 @@ class Denoiser:
 
     def _exceeds_most_rows(self, rows: Sequence[Row]) -> bool:
         """Whether the rows, two for each guided one, are too many for one call."""
-        return self.most_rows is not None and sum(row.entries for row in rows) > self.most_rows
+        return self.most_rows is not None and sum(1 + (row.unconditional is not None) for row in rows) > self.most_rows
 
 
 def _by_row(predictions: Sample) -> list[Sample]:

@@ -43,16 +43,6 @@ class Row(NamedTuple):
     keeps_features: bool = False
     """Whether the whole call also returns the row's features."""
 
-    @property
-    def entries(self) -> int:
-        """How many rows it has in a network call."""
-        return 1 if self.unconditional is None else 2
-
-    @property
-    def is_shallow(self) -> bool:
-        """Whether the shallow graph predicts it."""
-        return self.features is not None
-
     def has_shapes_of(self, other: "Row") -> bool:
         """Whether its inputs have the shapes of those of ``other``: only such rows share a call."""
         mine, others = self.conditioning, other.conditioning

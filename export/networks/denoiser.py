@@ -105,7 +105,9 @@ def _base(config: Config, *, whole_timesteps: bool = False) -> tuple[Input, ...]
     first = 1 if config.get("time_embedding_type") == "fourier" else 0
     last = max(count(config, "num_train_timesteps", default=1000), first + 1)
     sample = Input(name="sample", axes=image_axes(count(config, "in_channels")))
-    draw = distinct_integers if whole_timesteps else distinct_numbers
+    # A learned embedding is a table with a row for each whole timestep.
+    whole = whole_timesteps or config.get("time_embedding_type") == "learned"
+    draw = distinct_integers if whole else distinct_numbers
     return (
         sample,
         Input(name="timestep", axes=("batch",), draw=draw(first, last)),

@@ -26,6 +26,7 @@ FILES: dict[str, dict[str, Any]] = {
         "force_zeros_for_empty_prompt": True,
     },
     "export.json": {"source": "x", "files": {"unet/model.onnx": {"sha256": "0", "size": 1}}},
+    "unet/export.json": {"verification": {"step_cache": {"branch": 0, "parameters": 0.01}}},
     "generation_config.json": {
         "num_steps": 20,
         "height": 64,

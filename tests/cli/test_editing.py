@@ -160,10 +160,10 @@ def test_strength_says_how_much_is_changed(invoke: Invoke, files: Path, tiny_bun
     before = pixels(files / "ramp.png")
     changes = []
     for strength in (0.1, 0.5, 1.0):
-        arguments = ["--init-image", "ramp.png", "--strength", strength, "-n", 1, "-s", 20, "-o", "out.png"]
+        arguments = ["--init-image", "ramp.png", "--strength", strength, "-n", 1, "-s", 20, "-o", f"{strength}.png"]
         assert invoke("run", tiny_bundle, *arguments).code == 0
-        changes.append(np.abs(pixels(files / "out.png") - before).mean())
-        assert read_recipe(files / "out.png").get("strength", 1.0) == strength
+        changes.append(np.abs(pixels(files / f"{strength}.png") - before).mean())
+        assert read_recipe(files / f"{strength}.png").get("strength", 1.0) == strength
     assert changes[0] < changes[1] < changes[2]
 
 

@@ -16,7 +16,7 @@ def _large(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 
 
 def _run(invoke: Invoke, bundle: Path, *options: str) -> str:
-    outcome = invoke("run", bundle, "--provider", "cpu", "--steps", "1", "--output", "out.png", *options)
+    outcome = invoke("run", bundle, "--provider", "cpu", "--steps", "1", "--output", "out.png", "--force", *options)
     assert outcome.code == 0
     return outcome.err
 

@@ -38,7 +38,7 @@ def test_every_sampler_runs_the_bundled_model(invoke: Invoke, tmp_path: Path, na
 def test_help_lists_every_sampler_with_a_line(invoke: Invoke) -> None:
     text = invoke("run", "--help").out
     for name, config in SAMPLERS.items():
-        assert f"  {name:9} {config.summary}" in text
+        assert f"  {name:10} {config.summary}" in text
 
 
 @pytest.mark.parametrize("name", samplers_for("betas"))

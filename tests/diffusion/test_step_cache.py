@@ -127,7 +127,7 @@ def test_guidance_that_turns_on_or_off_is_a_start() -> None:
 def test_runs_that_cannot_be_cached() -> None:
     with pytest.raises(ConfigError, match="at least 2 network calls, and this run makes 1"):
         whole_calls(cache_of("forecast:1"), 1)
-    with pytest.raises(ConfigError, match=r"deep:6 makes every 6th call whole, and the run has 5"):
+    with pytest.raises(ConfigError, match=r"deep:6 makes one call in 6 whole, and this run makes 5"):
         whole_calls(cache_of("deep:6"), 5)
 
 
@@ -167,3 +167,14 @@ def test_threshold_zero_caches_only_what_does_not_change() -> None:
     rising = np.arange(1, 11, dtype=np.float32)[:, None]
     assert run(CallPlan(cache_of("deep:4", 0.0), 10), rising) == list(range(10))
     assert run(CallPlan(cache_of("deep:4", 0.0), 10), np.zeros((10, 4), np.float32)) == [0, 1, 5, 9]
+
+
+def test_what_was_expected_counts_where_it_is_known() -> None:
+    """Predictions that rise, and are expected to: nothing is wrong, so N alone decides."""
+    plan, whole = CallPlan(cache_of("forecast:4", 0.01), 20), []
+    for call in range(20):
+        if plan.is_whole(call):
+            whole.append(call)
+            rising = np.full(4, 1.0 + call, np.float32)
+            plan.observe(call, rising, rising)
+    assert whole == np.flatnonzero(whole_calls(cache_of("forecast:4"), 20)).tolist()

@@ -82,7 +82,7 @@ def test_the_command_exports_a_unet_folder(unet_folder: Path, tmp_path: Path) ->
     session = onnxruntime.InferenceSession(out / "unet/model.onnx", providers=["CPUExecutionProvider"])
     random = np.random.default_rng(0)
     sample = random.standard_normal((4, 1, 10, 6), dtype=np.float32)
-    timestep, labels = np.array([0, 999, 5, 400]), np.array([2, 0, 1, 1])
+    timestep, labels = np.array([0, 999, 5.5, 400], np.float32), np.array([2, 0, 1, 1])
     unet = Diffusers.UNet2DModel.from_pretrained(unet_folder)
     with torch.no_grad():
         expected = unet(*map(torch.from_numpy, (sample, timestep, labels))).sample.numpy()

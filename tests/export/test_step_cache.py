@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 import onnx
-import onnx.parser
 import onnxruntime
 import pytest
 from onnxscript import ir
@@ -23,31 +22,9 @@ from ddim_edge_export.output.record import hash_files
 from ddim_edge_export.step_cache import add_step_cache, add_to_bundle, main
 from tests.helpers.command_line import Invoke
 from tests.helpers.tiny_bundles import write_bundle, write_json
+from tests.helpers.tiny_unet import tiny_unet
 
 FASHION = Path(__file__).parents[2] / "models" / "fashion-mnist"
-UNET = f"""<ir_version: 10, opset_import: ["": 20]>
-unet (float[batch, 1, height, width] sample, int64[batch] timestep) => (float[batch, 1, height, width] out_sample)
-<float[2, 1, 1, 1] enter = {{0.3, 0.7}}, float slope = {{0.001}}, int64[4] column = {{-1, 1, 1, 1}},
- float[2, 2, 1, 1] inner = {{0.2, -0.4, 0.6, 0.3}}, float[2, 4, 1, 1] join = {{{", ".join(["0.5", "-0.2"] * 4)}}},
- float[1, 2, 1, 1] leave = {{0.8, -0.3}}, float[1] bias = {{0.1}}> {{
-    time = Cast <to = 1> (timestep)
-    drift = Mul (time, slope)
-    shift = Reshape (drift, column)
-    entered = Conv (sample, enter)
-    shifted = Add (entered, shift)
-    second = Conv (shifted, inner)
-    curved = Tanh (second)
-    deepest = Conv (curved, inner)
-    middle = Sigmoid (deepest)
-    early = Concat <axis = 1> (middle, curved)
-    joined = Conv (early, join)
-    hidden = Add (joined, shift)
-    late = Concat <axis = 1> (hidden, shifted)
-    outer = Conv (late, join)
-    warm = Tanh (outer)
-    out_sample = Conv (warm, leave, bias)
-}}"""
-"""A UNet of one level: two resnets without norms."""
 
 
 def run(path: Path, outputs: list[str], **feeds: Any) -> list[Any]:
@@ -62,7 +39,7 @@ def question(side: int = 8) -> dict[str, Any]:
 
 def written(folder: Path) -> Path:
     """A bundle of the tiny UNet, with its hashes."""
-    write_bundle(folder, onnx.parser.parse_model(UNET), labels=None)
+    write_bundle(folder, tiny_unet(), labels=None)
     write_json(folder / "export.json", {"network": "UNet", "verification": {"error": 0}, "files": hash_files(folder)})
     return folder
 
@@ -150,6 +127,13 @@ def test_a_fused_step_returns_the_features_too(step_first: bool, plain: Path) ->
     prediction, features = run(plain / "unet" / "unet_step.onnx", ["out_sample", "deep_features"], **inputs)
     (again,) = run(plain / "unet" / "shallow.onnx", ["out_sample"], deep_features=features, **question())
     np.testing.assert_allclose(again, prediction, atol=1e-5)
+
+
+def test_a_timestep_that_all_rows_share(tmp_path: Path) -> None:
+    """As in the graphs of optimum."""
+    tiny = write_bundle(tmp_path / "bundle", tiny_unet(scalar_timestep=True), labels=None)
+    check = add_to_bundle(tiny)
+    assert check.error <= check.tolerance
 
 
 def test_another_branch_replaces_the_first(bundle: Path, plain: Path) -> None:

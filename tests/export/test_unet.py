@@ -41,7 +41,7 @@ def test_any_module_with_the_signature(wrap: Callable[[torch.Tensor], Any], tmp_
 
     assert stages == ["export", "fit", "verify", "write"]
     assert report.path == tmp_path / "out"
-    sample, timestep = np.ones((7, 2, 4, 6), np.float32), np.arange(7)
+    sample, timestep = np.ones((7, 2, 4, 6), np.float32), np.linspace(0, 999, 7, dtype=np.float32)
     expected = TinyNetwork().eval()(torch.from_numpy(sample), torch.from_numpy(timestep)).detach().numpy()
     got = run(tmp_path / "out/unet/model.onnx", {"sample": sample, "timestep": timestep})
     np.testing.assert_allclose(got, expected, rtol=1e-5, atol=1e-6)
@@ -60,7 +60,7 @@ def test_the_graph_declares_what_the_design_says(tiny: TinyNetwork, tmp_path: Pa
     }
     assert declared == {
         "sample": (onnx.TensorProto.FLOAT, ["batch", 2, "height", "width"]),
-        "timestep": (onnx.TensorProto.INT64, ["batch"]),
+        "timestep": (onnx.TensorProto.FLOAT, ["batch"]),
         "out_sample": (onnx.TensorProto.FLOAT, ["batch", 2, "height", "width"]),
     }
     # The tracer notes the paths of the source code that it came through.

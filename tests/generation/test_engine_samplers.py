@@ -18,7 +18,7 @@ from ddim_edge.generation import engine
 from ddim_edge.generation.engine import Engine
 from ddim_edge.generation.jobs import job_of
 from ddim_edge.generation.requests.request import Request
-from tests.helpers.tiny_bundles import Array, write_bundle
+from tests.helpers.tiny_bundles import Array, tiny_model, write_bundle
 
 
 @dataclass(frozen=True)
@@ -74,7 +74,7 @@ KINDS = st.builds(
 def pipeline() -> ddim_edge.Pipeline:
     """Cached, not a fixture: hypothesis calls the test many times with one."""
     with tempfile.TemporaryDirectory() as folder:
-        return ddim_edge.load(write_bundle(Path(folder) / "tiny"), "cpu")
+        return ddim_edge.load(write_bundle(Path(folder) / "tiny", tiny_model(real_timestep=True)), "cpu")
 
 
 @functools.cache

@@ -8,7 +8,7 @@ import pytest
 
 import ddim_edge
 from ddim_edge import ConfigError, Origin
-from ddim_edge.diffusion.samplers import SAMPLERS
+from ddim_edge.diffusion.samplers.table import samplers_for
 from ddim_edge.generation.engine import Engine
 from ddim_edge.generation.jobs import job_of
 from ddim_edge.generation.requests.request import Request
@@ -19,7 +19,7 @@ from tests.helpers.counting import CountingSession
 PICTURE = np.linspace(-1, 1, 64, dtype=np.float32).reshape(1, 1, 8, 8)
 MASK = np.arange(64).reshape(1, 1, 8, 8) % 8 > 3
 WAYS: dict[str, dict[str, Any]] = {
-    **{name: {"sampler": name} for name in SAMPLERS},
+    **{name: {"sampler": name} for name in samplers_for("betas")},
     "eta": {"sampler": "ddim", "eta": 0.7},
     "rescaled": {"guidance_scale": 3.0, "guidance_rescale": 0.7},
     "interval": {"guidance_scale": 3.0, "guidance_interval": (0.5, 3.0)},
@@ -129,7 +129,7 @@ def test_the_recipe_has_it_only_if_set_and_makes_the_image_again(pipeline: ddim_
     ("options", "message"),
     [
         ({"cache": "forecast:0"}, "N must be from 1 to 1000, not 0"),
-        ({"cache": "forecast:9"}, "cache forecast:9 makes every 9th call whole, and the run has 8"),
+        ({"cache": "forecast:9"}, "cache forecast:9 makes one call in 9 whole, and this run makes 8"),
         ({"cache": "forecast:2", "num_steps": 1}, "at least 2 network calls, and this run makes 1"),
         ({"cache": "forcast"}, "cache must be off, forecast, forecast:N, deep"),
         ({"cache": 3}, "cache must be off, forecast, forecast:N, deep"),

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -12,11 +13,12 @@ from hypothesis import strategies as st
 import ddim_edge
 from ddim_edge.diffusion.samplers.query import Stepped
 from ddim_edge.networks.denoiser import Answer, Denoiser, Kept
-from ddim_edge.networks.features import Features, KeptRow, kept_rows, stacked
+from ddim_edge.networks.features import Features, FeatureStack, KeptRow, kept_rows
 from ddim_edge.networks.row import Row
 from ddim_edge.runtime.sessions.device_buffers import DeviceArray
+from ddim_edge.runtime.sessions.fp16_check import PrecisionWarning
 from ddim_edge.runtime.sessions.session import Session
-from tests.helpers.deep_bundles import deep_features, shallow_prediction, write_deep_bundle
+from tests.helpers.deep_bundles import deep_features, deep_model, shallow_prediction, write_deep_bundle
 from tests.helpers.tiny_bundles import NULL_CLASS, Array, tiny_model
 
 LABELS = [{"class_labels": np.array([label])} for label in range(3)]
@@ -91,7 +93,7 @@ def test_every_row_is_predicted_from_its_own_features(
             label = kinds[at][0]
             found = prediction_of(answer)
             np.testing.assert_allclose(
-                found, wanted(row, label, by_hand[at] if row.is_shallow else None), rtol=1e-5, atol=1e-5
+                found, wanted(row, label, by_hand[at] if row.features else None), rtol=1e-5, atol=1e-5
             )
             assert isinstance(answer, Kept) == row.keeps_features
             if isinstance(answer, Kept):
@@ -118,10 +120,9 @@ def test_the_features_of_images_that_run_together_are_not_copied(folders: list[P
     kept = features_of(denoiser.predict_or_step(whole_rows(2)))
     entries = [features.conditional for features in kept]
     entries += [features.unconditional for features in kept if features.unconditional]
-    assert stacked(entries, 4) is entries[0].call
-    assert np.shares_memory(np.asarray(stacked(entries[:2], 2)), np.asarray(entries[0].call))
-    swapped = np.asarray(stacked(entries[1::-1], 3))
-    np.testing.assert_array_equal(swapped, np.asarray(entries[0].call)[[1, 0, 0]])
+    stack = FeatureStack()
+    assert stack.joined(entries, 4) is entries[0].call
+    assert np.shares_memory(np.asarray(stack.joined(entries[:2], 2)), np.asarray(entries[0].call))
 
 
 def test_features_that_are_not_kept_take_no_memory(folders: list[Path]) -> None:
@@ -188,7 +189,10 @@ def test_a_shallow_graph_of_another_network_is_refused(new_bundle: Callable[...,
 
 
 def test_fp16_is_checked_in_both_graphs(tmp_path: Path) -> None:
-    denoiser = denoiser_of(write_deep_bundle(tmp_path / "half", half=True))
+    """The fp32 form of the whole network is none of the shallow graph's."""
+    folder = write_deep_bundle(tmp_path / "half", half=True)
+    onnx.save_model(deep_model(shallow=False), folder / "unet" / "model.fp32.onnx")
+    denoiser = denoiser_of(folder)
     kept = features_of(denoiser.predict_or_step(whole_rows(1)))[0]
     assert kept.conditional.call.dtype == np.float16
     shallow = whole_rows(1, keeping=0)[0]._replace(features=kept, unconditional=None)
@@ -199,3 +203,47 @@ def test_fp16_is_checked_in_both_graphs(tmp_path: Path) -> None:
     denoiser.mark_fp16_checked()
     assert not denoiser.session.needs_fp16_check
     assert not np.isfinite(prediction_of(denoiser.predict_or_step([shallow._replace(features=endless)])[0])).any()
+
+
+def test_where_fp16_fails_the_whole_calls_keep_the_features_of_the_fp32_form(tmp_path: Path) -> None:
+    folder = write_deep_bundle(tmp_path / "half", half=True)
+    onnx.save_model(deep_model(shallow=False), folder / "unet" / "model.fp32.onnx")
+    denoiser, row = denoiser_of(folder), whole_rows(1)[0]
+    with np.errstate(over="ignore"), pytest.warns(PrecisionWarning, match="unet returned NaN or infinity in fp16"):
+        kept = features_of(denoiser.predict_or_step([row._replace(sample=row.sample + np.float32(1e6))]))[0]
+    assert kept.conditional.call.dtype == np.float32
+    kept = features_of(denoiser.predict_or_step([row]))[0]
+    found = prediction_of(denoiser.predict_or_step([row._replace(features=kept, keeps_features=False)])[0])
+    by_hand = deep_features(row.sample, 0), deep_features(row.sample, NULL_CLASS)
+    np.testing.assert_allclose(found, wanted(row, 0, by_hand), atol=2e-2)
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    calls=st.lists(
+        st.tuples(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), min_size=1, max_size=5), st.integers(0, 2)),
+        min_size=1,
+        max_size=6,
+    )
+)
+def test_features_of_several_calls_are_joined_in_one_array(calls: list[tuple[list[tuple[int, int]], int]]) -> None:
+    """``calls``: the rows of each call, by the call and position that they are from, and the padding."""
+    random = np.random.default_rng(0)
+    kept = {at: random.standard_normal((3, 2, 4, 4)).astype(np.float32) for at in range(4)}
+    stack = FeatureStack()
+    for number, (rows, padding) in enumerate(calls):
+        joined = np.asarray(stack.joined([KeptRow(kept[call], at) for call, at in rows], len(rows) + padding))
+        np.testing.assert_array_equal(joined[: len(rows)], np.stack([kept[call][at] for call, at in rows]))
+        assert len(joined) == len(rows) + padding
+        kept[number % 4] = random.standard_normal((3, 2, 4, 4)).astype(np.float32)  # the one before is gone
+
+
+def test_what_was_copied_is_not_copied_again() -> None:
+    first, second = (np.full((2, 2, 4, 4), value, np.float32) for value in (1, 2))
+    stack, rows = FeatureStack(), [KeptRow(first, 1), KeptRow(second, 1)]
+    joined = np.asarray(stack.joined(rows, 2))
+    joined[0] = 7
+    assert np.shares_memory(joined, np.asarray(stack.joined(rows, 2)))
+    assert joined[0, 0, 0, 0] == 7
+    stack.joined([rows[1], rows[1]], 2)
+    np.testing.assert_array_equal(joined, second)

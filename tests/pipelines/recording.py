@@ -20,7 +20,7 @@ class Step(NamedTuple):
     """One question to diffusers' UNet, and its answer after guidance."""
 
     sample: Array
-    timestep: int
+    timestep: float
     inputs: dict[str, Array]
     """What it was told besides, the guided half last."""
     prediction: Array
@@ -49,7 +49,7 @@ def recording(pipeline: Any, scale: float, channels: int = 4) -> Iterator[Record
         if len(sample) == 2:
             nothing, wanted = answer.chunk(2)
             answer = nothing + scale * (wanted - nothing)
-        record.steps.append(Step(sample[-1:, :channels].numpy(), int(timestep), _inputs(named), answer.numpy()))
+        record.steps.append(Step(sample[-1:, :channels].numpy(), float(timestep), _inputs(named), answer.numpy()))
 
     decode = vae.decode
 
@@ -85,7 +85,7 @@ def check_alike(pipeline: ddim_edge.Pipeline, request: ddim_edge.Request, record
     close(job.query.sample, samples[0])
     for step, following in zip(record.steps, samples[1:], strict=True):
         assert job.query is not None
-        assert job.query.timestep == step.timestep
+        assert np.isclose(job.query.timestep, step.timestep, rtol=1e-6)
         job.query.sample[:] = step.sample
         row = job.row()
         check_inputs(row, step.inputs)

@@ -84,10 +84,13 @@ def times(timesteps: Times) -> list[float]:
 class Schedule(Protocol):
     """The table of a sampler's run: what all samplers have in common."""
 
-    timesteps: Times
-    """The network's timestep at each call."""
-    levels: Levels
-    """The noise level of the sample at each call."""
+    @property
+    def timesteps(self) -> Times:
+        """The network's timestep at each call."""
+
+    @property
+    def levels(self) -> Levels:
+        """The noise level of the sample at each call."""
 
 
 def required(noise: NoiseSource | None, sampler: str) -> NoiseSource:

@@ -14,6 +14,7 @@ from ...config.noise_levels import RealTimeConfig
 from ..levels import CLEAN, Level, Levels
 from ..schedule import first_step, nonzero_alpha_bars, select_timesteps
 from ..spacings import karras, spaced
+from .given_levels import given_levels
 from .query import Times
 
 
@@ -50,7 +51,8 @@ def _flow_levels(config: FlowConfig, num_steps: int) -> Run:
     else:
         # diffusers shifts the lowest time twice: once as the end of all times, once here.
         ends = np.array([1.0, 1 / config.num_train_steps])
-        times = np.linspace(*(ends if config.use_dynamic_shifting else _shifted(config, ends)), num_steps)
+        first, last = (ends if config.use_dynamic_shifting else _shifted(config, ends)).tolist()
+        times = np.linspace(first, last, num_steps)
     times = _shifted(config, times)
     if config.shift_terminal is not None:
         times = 1 - (1 - times) * ((1 - config.shift_terminal) / (1 - times[-1]))
@@ -87,11 +89,12 @@ def _sigma_levels(config: ThresholdConfig, num_steps: int) -> Run:
     positions = _positions(config, num_steps)
     sigmas, end = np.interp(positions, every, table), 0.0
     if isinstance(config, NoiseLevelsConfig):
+        rising = np.maximum.accumulate(table)  # the value that replaces ᾱ_T = 0 can give a σ below its neighbours'
         if config.sigma_spacing:
             ends = config.sigma_min or float(sigmas[-1]), config.sigma_max or float(sigmas[0])
             sigmas = spaced(config.sigma_spacing, *ends, num_steps)
-            rising = np.maximum.accumulate(table)  # the value that replaces ᾱ_T = 0 can give a σ below its neighbours'
             positions = np.interp(np.log(sigmas), np.log(rising), every)
+        positions, sigmas = given_levels(config, rising, num_steps) or (positions, sigmas)
         end = 0.0 if config.final_sigma == "zero" else float(table[0])
     whole = isinstance(config, RealTimeConfig) and config.whole_timesteps
     timesteps = positions.round().astype(np.int64) if whole or _all_whole(positions) else positions

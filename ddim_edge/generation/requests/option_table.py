@@ -201,8 +201,8 @@ OPTIONS = (
     ),
     Option(
         "cache_threshold",
-        "With a cache: make a call whole, too, before the network's output has changed by this share of itself since "
-        "the last.",
+        "With a cache: the largest estimated error of cached calls, as a share of the network's output; an image makes "
+        "more calls whole to keep it.",
         "none; N alone decides",
         CommandLine(("--cache-threshold",), float),
         http="cache_threshold",

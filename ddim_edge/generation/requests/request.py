@@ -65,7 +65,7 @@ class Request:
     cache: str | None = None
     """The step cache, as ``StepCache.parse`` reads it: another picture in fewer network calls. None for none."""
     cache_threshold: float | None = None
-    """The most that a prediction may change while it is cached; None where the cache's N alone decides."""
+    """The largest estimated error of cached calls; None where the cache's N alone decides."""
     rows_per_call: int | None = None
     """Most rows of a network call, for little memory; None for no limit. It can change an image by a rounding error."""
     labels: tuple[int, ...] = ()

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ...bundle.layout import FP32_MODEL
+from ...bundle.layout import FP32_MODEL, SHALLOW_MODEL
 from ...errors import PredictionError
 
 
@@ -14,7 +14,12 @@ class PrecisionWarning(UserWarning):
 
 
 def fp32_fallback_of(graph: Path) -> Path | None:
-    """The graph's fp32 form, ``model.fp32.onnx`` beside ``model.onnx``; None where the bundle has none."""
+    """The graph's fp32 form, ``model.fp32.onnx`` beside ``model.onnx``; None where the bundle has none.
+
+    It is that of the whole network, and none for the UNet's shallow graph.
+    """
+    if graph.name == SHALLOW_MODEL:
+        return None
     fallback = graph.with_name(FP32_MODEL)
     return fallback if fallback.is_file() else None
 

@@ -113,7 +113,7 @@ class Session:
         does not have (such as the timestep 499.9 of a graph that takes whole ones), DeviceMemoryError where the
         device has too little memory, PredictionError for wrong fp16 outputs, ProviderError for other failures.
         """
-        return cast(dict[str, Array], self.run_and_keep(feeds, list(outputs or self.outputs), ()))
+        return self.run_and_keep(feeds, list(outputs or self.outputs), ())  # type: ignore[return-value]
 
     def run_and_keep(self, feeds: Mapping[str, Feed], outputs: list[str], kept: Sequence[str]) -> dict[str, Feed]:
         """Like ``run``, but with device buffers the outputs ``kept`` stay on the device, and are not checked."""

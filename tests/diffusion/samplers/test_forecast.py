@@ -11,7 +11,7 @@ from ddim_edge.diffusion.samplers import SAMPLERS, Query, Sampler, schedule_of
 from ddim_edge.diffusion.samplers.forecast import forecast, lagrange
 from ddim_edge.diffusion.samplers.inpaint import inpaint
 from ddim_edge.diffusion.samplers.query import StepQuery
-from ddim_edge.diffusion.schedule import alpha_bars
+from ddim_edge.diffusion.samplers.table import samplers_for
 from ddim_edge.diffusion.step_cache import CallPlan, StepCache, starts_of, whole_calls
 
 from . import gaussian
@@ -28,15 +28,18 @@ def forecasting(config: SamplerConfig, num_steps: int, every: int, sampler: Samp
     return forecast(sampler, config, levels, plan, order)
 
 
-def run(config: SamplerConfig, sampler: Sampler) -> tuple[Any, list[int]]:
+def run(config: SamplerConfig, num_steps: int, sampler: Sampler) -> tuple[Any, list[float]]:
     """Drive a sampler with a Gaussian's perfect network. Returns its result, and the timesteps that it asked for."""
-    query, asked, bars = next(sampler), list[int](), alpha_bars(config)
-    while True:
-        asked.append(query.timestep)
+    schedule, query, asked = schedule_of(config, num_steps), next(sampler), list[float]()
+    for timestep, bar in zip(schedule.timesteps.tolist(), schedule.levels.alpha_bars.tolist(), strict=True):
+        if query.timestep != timestep:
+            continue  # a cached call
+        asked.append(timestep)
         try:
-            query = sampler.send(gaussian.prediction(config.prediction_type, bars[query.timestep], query.sample))
+            query = sampler.send(gaussian.prediction(config.prediction_type, bar, query.sample))
         except StopIteration as end:
             return end.value, asked
+    raise AssertionError("the sampler asks more often than its schedule says")
 
 
 def test_a_polynomial_of_the_order_is_forecast_exactly() -> None:
@@ -52,11 +55,11 @@ def test_the_error_falls_with_the_order_of_adams_and_bashforth() -> None:
     """Beside DDIM of as many steps, whose own error stays the same: order 1 for the last output again, 2 for linear."""
     config, steps = DdimConfig(clip_denoised_sample=False, **_SMOOTH), 800
     sample = normal().astype(np.float64)
-    plain, _ = run(config, start(config, steps, sample))
+    plain, _ = run(config, steps, start(config, steps, sample))
     for order in (0, 1, 2):
         calls, errors = [], []
         for every in (4, 8, 16):
-            result, asked = run(config, forecasting(config, steps, every, start(config, steps, sample), order))
+            result, asked = run(config, steps, forecasting(config, steps, every, start(config, steps, sample), order))
             calls.append(len(asked))
             errors.append(np.sqrt(np.mean((result - plain) ** 2)))
         observed = -np.polyfit(np.log(calls), np.log(errors), 1)[0]
@@ -66,15 +69,15 @@ def test_the_error_falls_with_the_order_of_adams_and_bashforth() -> None:
 def test_a_linear_forecast_beats_as_many_plain_steps() -> None:
     config = DdimConfig(clip_denoised_sample=False, **_SMOOTH)
     sample = normal().astype(np.float64)
-    exact, _ = run(config, start(config, 4000, sample))
-    cached, asked = run(config, forecasting(config, 50, 3, start(config, 50, sample)))
-    fewer, _ = run(config, start(config, len(asked), sample))
+    exact, _ = run(config, 4000, start(config, 4000, sample))
+    cached, asked = run(config, 50, forecasting(config, 50, 3, start(config, 50, sample)))
+    fewer, _ = run(config, len(asked), start(config, len(asked), sample))
     assert len(asked) == 18
     assert np.abs(cached - exact).mean() < 0.5 * np.abs(fewer - exact).mean()
 
 
 STRONG = DdimConfig(eta=1.0)
-CONFIGS = [*(config() for config in SAMPLERS.values()), STRONG]
+CONFIGS = [*(SAMPLERS[name]() for name in samplers_for("betas")), STRONG]
 
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
@@ -90,9 +93,9 @@ def test_every_sampler_runs_with_the_calls_of_the_table(config: SamplerConfig) -
         draws.clear()
         return start(config, steps, normal(), noise)
 
-    plain, asked_plain = run(config, start_it())
+    plain, asked_plain = run(config, steps, start_it())
     drawn = list(draws)
-    cached, asked = run(config, forecasting(config, steps, 3, start_it()))
+    cached, asked = run(config, steps, forecasting(config, steps, 3, start_it()))
     whole = whole_calls(StepCache("forecast", 3), len(levels), starts_of(levels))
     assert draws == drawn  # as much noise, from the same places of its stream
     assert asked == [timestep for timestep, is_whole in zip(asked_plain, whole, strict=True) if is_whole]
@@ -102,7 +105,7 @@ def test_every_sampler_runs_with_the_calls_of_the_table(config: SamplerConfig) -
 @pytest.mark.parametrize("kind", ["noise", "sample"])
 def test_the_prediction_type_does_not_matter(kind: Any) -> None:
     def result(config: DdimConfig) -> Any:
-        return run(config, forecasting(config, 20, 3, start(config, 20, normal())))[0]
+        return run(config, 20, forecasting(config, 20, 3, start(config, 20, normal())))[0]
 
     velocity = DdimConfig(prediction_type="angular_velocity")
     np.testing.assert_allclose(result(velocity.replace(prediction_type=kind)), result(velocity), atol=1e-4)
@@ -110,8 +113,8 @@ def test_the_prediction_type_does_not_matter(kind: Any) -> None:
 
 @pytest.mark.parametrize("config", CONFIGS, ids=lambda config: config.name)
 def test_where_every_call_is_whole_nothing_changes(config: SamplerConfig) -> None:
-    plain, _ = run(config, start(config, 6, normal(), normal))
-    cached, _ = run(config, forecasting(config, 6, 1, start(config, 6, normal(), normal)))
+    plain, _ = run(config, 6, start(config, 6, normal(), normal))
+    cached, _ = run(config, 6, forecasting(config, 6, 1, start(config, 6, normal(), normal)))
     np.testing.assert_array_equal(cached, plain)
 
 
@@ -138,10 +141,10 @@ def test_what_a_mask_keeps_is_put_back_at_cached_calls_too() -> None:
     keep = np.zeros((1, 1, 8, 8), bool)
     keep[..., :4] = True
     levels, kept = schedule_of(config, steps).levels, inpainting(config, steps, original, keep)
-    result, asked = run(config, forecasting(config, steps, 3, kept))
+    result, asked = run(config, steps, forecasting(config, steps, 3, kept))
     np.testing.assert_array_equal(result[keep], original[keep])
     assert len(asked) == sum(whole_calls(StepCache("forecast", 3), len(levels)))
-    plain, _ = run(config, inpainting(config, steps, original, keep))
+    plain, _ = run(config, steps, inpainting(config, steps, original, keep))
     assert 0 < np.abs(result - plain).max() < 0.2
 
 
@@ -154,6 +157,22 @@ def test_no_step_is_asked_for_that_a_graph_would_compute() -> None:
     config = DdimConfig()
     assert isinstance(next(start(config, 6, normal())), StepQuery)
     assert type(next(forecasting(config, 6, 3, start(config, 6, normal())))) is Query
+
+
+@pytest.mark.parametrize("name", ["flow-euler", "edm-euler"])
+def test_a_velocity_of_another_family_is_extrapolated_as_it_is(name: str) -> None:
+    config = SAMPLERS[name]()
+
+    def result(every: int) -> Any:
+        sampler = forecasting(config, 12, every, start(config, 12, normal()))
+        query = next(sampler)
+        while True:
+            try:
+                query = sampler.send(np.full_like(query.sample, 0.5))
+            except StopIteration as end:
+                return end.value
+
+    np.testing.assert_allclose(result(3), result(1), atol=2e-6)
 
 
 def test_guided_outputs_forecast_together_or_apart_are_the_same() -> None:

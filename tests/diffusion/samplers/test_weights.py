@@ -67,7 +67,7 @@ def test_a_network_that_always_sees_one_x_0_is_followed_exactly(
 ) -> None:
     target = np.random.default_rng(1).uniform(-1, 1, SHAPE)
 
-    def answer(sample: Sample, _timestep: int, level: float) -> Sample:
+    def answer(sample: Sample, _timestep: float, level: float) -> Sample:
         eps = (sample - np.sqrt(level) * target) / np.sqrt(1 - level)
         values = {
             "sample": target,
@@ -81,7 +81,7 @@ def test_a_network_that_always_sees_one_x_0_is_followed_exactly(
     np.testing.assert_allclose(result, target, atol=1e-6)
 
 
-def network(sample: Sample, timestep: int, _level: float) -> Sample:
+def network(sample: Sample, timestep: float, _level: float) -> Sample:
     answer: Sample = np.tanh(sample * np.float32(0.7) + np.float32(0.001 * timestep))
     return answer
 
@@ -100,7 +100,7 @@ def test_nothing_of_the_callers_is_written_to(name: str) -> None:
     sample = np.random.default_rng(3).standard_normal(SHAPE, np.float32)
     sample.flags.writeable = False
 
-    def frozen(x: Sample, timestep: int, level: float) -> Sample:
+    def frozen(x: Sample, timestep: float, level: float) -> Sample:
         answer = network(x, timestep, level)
         answer.flags.writeable = False
         return answer

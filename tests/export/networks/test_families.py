@@ -85,7 +85,7 @@ def question(batch: int, height: int, width: int, text_width: int) -> Arrays:
     """What every conditional UNet is asked."""
     return {
         "sample": normal(batch, 4, height, width),
-        "timestep": np.arange(batch) * 300,
+        "timestep": np.arange(batch, dtype=np.float32) * 300.5,
         "encoder_hidden_states": normal(batch, 60 + batch, text_width),
     }
 

@@ -71,8 +71,8 @@ def test_a_scheduler_that_is_not_built_but_has_betas_is_warned_of() -> None:
 @pytest.mark.parametrize(
     "keys",
     [
-        {"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0},
-        {"_class_name": "EDMEulerScheduler", "sigma_data": 0.5},
+        {"_class_name": "ScoreSdeVeScheduler", "sigma_max": 1348.0},
+        {"_class_name": "SCMScheduler", "sigma_data": 0.5},
         {"_class_name": "DDIMScheduler", "beta_start": "x"},
     ],
 )

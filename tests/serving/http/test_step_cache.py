@@ -1,0 +1,61 @@
+"""The fields ``cache`` and ``cache_threshold``: in the recipe, in a job's progress, in the key of a kept result."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from fastapi.testclient import TestClient
+
+from ddim_edge.serving.app import create_app
+from ddim_edge.serving.settings import Settings
+
+BODY = {"prompt": "cat", "sampler": "ddim", "num_inference_steps": 20, "seed": 3}
+PATH = "/v1/images/generations"
+
+
+@pytest.fixture
+def client(tiny_bundle: Path) -> Any:
+    with TestClient(create_app({"tiny": tiny_bundle}, Settings(cache_results=2**20))) as client:
+        yield client
+
+
+def test_the_recipe_has_them(client: TestClient) -> None:
+    (made,) = client.post(PATH, json={**BODY, "cache": "forecast", "cache_threshold": 0.25}).json()["data"]
+    assert (made["ddim_edge"]["cache"], made["ddim_edge"]["cache_threshold"]) == ("forecast:3", 0.25)
+    (plain,) = client.post(PATH, json=BODY).json()["data"]
+    assert "cache" not in plain["ddim_edge"]
+    assert plain["b64_json"] != made["b64_json"]
+
+
+def test_a_kept_result_is_of_the_same_cache_only(client: TestClient) -> None:
+    def status(**fields: Any) -> str:
+        return client.post(PATH, json={**BODY, **fields}).headers["X-Cache"]
+
+    assert [status(), status(cache="forecast:3"), status(cache="forecast:2")] == ["miss"] * 3
+    assert [status(cache="off"), status(cache="forecast"), status(cache="forecast:2")] == ["hit"] * 3
+
+
+def test_a_jobs_total_is_the_calls_that_are_made(client: TestClient) -> None:
+    for fields, total in (({"cache": "forecast:3"}, 8), ({}, 20)):
+        path = client.post("/v1/jobs", json={**BODY, "seed": 9, **fields}).headers["Location"]
+        while (job := client.get(path).json())["status"] not in ("done", "failed"):
+            pass
+        assert job["progress"] == {"calls": total, "total": total}
+
+
+@pytest.mark.parametrize(
+    ("fields", "words"),
+    [
+        ({"cache": "forecast:0"}, "N must be from 1 to 1000"),
+        ({"cache": "some"}, "cache must be off, forecast"),
+        ({"cache": "forecast:30"}, "and this run makes 20"),
+        ({"cache": "deep"}, "export the model with --step-cache"),
+        ({"cache_threshold": 0.5}, "cache_threshold needs a cache"),
+        ({"cache": 3}, "cache"),
+        ({"cache": "forecast", "cache_threshold": -1}, "cache_threshold"),
+    ],
+)
+def test_bad_fields_are_400(client: TestClient, fields: dict[str, Any], words: str) -> None:
+    answer = client.post(PATH, json={**BODY, **fields})
+    assert answer.status_code == 400
+    assert words in answer.json()["error"]["message"]
