@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import sys
+from itertools import pairwise
 from typing import Any, get_args
 
 from ..errors import ConfigError, shown
@@ -27,11 +28,23 @@ def whole_number(name: str, value: object, low: int, high: int | None = None) ->
         raise ConfigError(f"{name} must be {limits}, not {shown(value)}")
 
 
+def falling(name: str, value: object) -> tuple[float, ...]:
+    """``value`` as a tuple of numbers. Raises ConfigError unless it is a list of numbers, each below the one before."""
+    try:
+        numbers = tuple(float(entry) for entry in value)  # type: ignore[attr-defined]  # which is caught
+    except (TypeError, ValueError, OverflowError):
+        raise ConfigError(f"{name} must be a list of numbers, not {shown(value)}") from None
+    if not numbers or any(not later < earlier for earlier, later in pairwise(numbers)):
+        raise ConfigError(f"{name} must fall, each number below the one before, and have at least one: {shown(value)}")
+    return numbers
+
+
 def number(name: str, value: object, low: float, high: float = math.inf, *, open_interval: bool = False) -> None:
     """Check that ``value`` is a finite number in [low, high], or in (low, high) with ``open_interval``."""
     if isinstance(value, bool) or not isinstance(value, (int, float)) or not abs(value) <= sys.float_info.max:
         raise ConfigError(f"{name} must be a finite number, not {shown(value)}")
     inside = low < value < high if open_interval else low <= value <= high
     if not inside:
-        brackets = "()" if open_interval else "[]"
-        raise ConfigError(f"{name} must lie in {brackets[0]}{low:g}, {high:g}{brackets[1]}, not {shown(value)}")
+        between = f"between {low:g} and {high:g}" if open_interval else f"from {low:g} to {high:g}"
+        limits = between if high < math.inf else f"{'above' if open_interval else 'of at least'} {low:g}"
+        raise ConfigError(f"{name} must be a number {limits}, not {shown(value)}")

@@ -57,6 +57,9 @@ _FIELD_OF_KEY: Mapping[str, str] = {
     "transition": "transition",
     "whole_timesteps": "whole_timesteps",
     "image_seq_len": "image_seq_len",
+    "sigmas": "sigmas",
+    "timesteps": "timesteps",
+    "align_your_steps": "align_your_steps",
 }
 
 _TRANSLATED_VALUES: Mapping[str, Mapping[Any, Any]] = {
@@ -152,6 +155,8 @@ _SUPPORTED_VALUES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "solver_p": (None,),
     },
     "FlowMatchEulerDiscreteScheduler": {"invert_sigmas": (False, None)},
+    "LTXEulerAncestralRFScheduler": {"invert_sigmas": (False, None), "s_noise": (1.0,)},
+    "FlowMatchLCMScheduler": {"invert_sigmas": (False, None), "scale_factors": (None, [])},
 }
 """By scheduler class: the values that are supported of keys that choose a variant of the sampler."""
 

@@ -145,14 +145,16 @@ class NetworkCalls:
     def _prepared_for(self, rows: Sequence[Row], most_rows: int | None) -> _Prepared:
         """The batch and calls of ``rows``, filled with their samples and timesteps."""
         prepared = self._prepared
-        if prepared is None or not self._serves(prepared, rows, most_rows):
+        is_current = (
+            prepared is not None
+            and prepared.inputs is self.session.inputs
+            and prepared.most_rows == most_rows
+            and prepared.batch.fits(rows)
+        )
+        if prepared is None or not is_current:
             prepared = self._prepared = self._prepare(rows, most_rows)
         prepared.batch.fill(rows)
         return prepared
-
-    def _serves(self, prepared: _Prepared, rows: Sequence[Row], most_rows: int | None) -> bool:
-        is_current = prepared.inputs is self.session.inputs and prepared.most_rows == most_rows
-        return is_current and prepared.batch.fits(rows)
 
     def _prepare(self, rows: Sequence[Row], most_rows: int | None) -> _Prepared:
         conditional, unconditional = entries_of(rows)

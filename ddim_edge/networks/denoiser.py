@@ -115,7 +115,7 @@ class Denoiser:
     def _run_whole(self, rows: Sequence[Row]) -> Sequence[Answer]:
         if self._whole.has_step_inputs and self._can_step(rows):
             return self._step(rows)
-        if not any(row.keeps_features for row in rows):
+        if not [row for row in rows if row.keeps_features]:
             return _by_row(self.predict(rows))
         predictions, features = self._whole.predict_and_keep(rows, self.most_rows, self.on_call)
         pairs = zip(_by_row(predictions), features, strict=True)

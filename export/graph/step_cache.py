@@ -123,7 +123,7 @@ def _hidden(skip: ir.Node) -> ir.Value:
 
 
 def _needed_for(value: ir.Value, without: ir.Value | None = None) -> Iterator[ir.Node]:
-    """The nodes that compute a value, if ``without`` is given."""
+    """The nodes that compute a value; not those that only ``without`` needs."""
     seen, pending = set[ir.Node](), [value]
     while pending:
         current = pending.pop()

@@ -17,7 +17,7 @@ from ..networks.signature import Input, Signature
 _EXAMPLE_BATCH = 2  # with 1, the tracer would make the batch a constant
 # diffusers' upsampling divides lengths. PyTorch 2.13 has SymPy do it, which fails on traced lengths; then the whole
 # network is traced again by another way, which takes more than twice as long.
-_LENGTHS_ARE_DIVIDED = patch.object(PythonReferenceAnalysis, "int_truediv", operator.truediv)
+_LENGTHS_ARE_DIVIDED = patch.object(PythonReferenceAnalysis, "int_truediv", operator.truediv, create=True)
 
 
 def trace(network: Network, opset: int) -> ir.Model:

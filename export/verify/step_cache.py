@@ -99,7 +99,8 @@ def _whole_call(session: onnxruntime.InferenceSession, rows: int, sides: tuple[i
     random = np.random.default_rng(rows)
     feeds = draw_inputs(random, session, rows, sides)
     timesteps = random.choice(_TIMESTEPS - 1, rows) + 1
-    feeds["timestep"] = timesteps.astype(feeds["timestep"].dtype)
+    per_row = bool(declared_inputs(session)["timestep"].shape)
+    feeds["timestep"] = np.asarray(timesteps if per_row else timesteps[0], feeds["timestep"].dtype)
     return WholeCall(feeds, *run_graph(session, feeds, [session.get_outputs()[0].name, DEEP_FEATURES]))
 
 

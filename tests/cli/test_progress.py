@@ -9,6 +9,7 @@ import pytest
 
 from ddim_edge.cli.progress import image_bar, position
 from ddim_edge.generation.pipeline import Pipeline, load
+from ddim_edge.generation.requests.request import Request
 from tests.helpers.command_line import Invoke
 
 
@@ -69,9 +70,13 @@ def test_phases_come_in_their_order(tiny_bundle: Path) -> None:
 def test_a_run_on_a_terminal_shows_where_it_is(
     invoke: Invoke, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened, checked = list[str](), Pipeline.check
-    monkeypatch.setattr(Pipeline, "check", lambda *given: (opened.append(_last_drawn(terminal)), checked(*given)))
-    terminal = _terminal(monkeypatch)
+    terminal, opened, checked = _terminal(monkeypatch), list[str](), Pipeline.check
+
+    def check(self: Pipeline, request: Request) -> None:
+        opened.append(_last_drawn(terminal))
+        checked(self, request)
+
+    monkeypatch.setattr(Pipeline, "check", check)
     assert invoke("run", tiny_bundle, "-n", 3, "-b", 1, "-s", 2, "-o", "a.png").code == 0
     assert opened[0].startswith("load ")
     assert _last_drawn(terminal).startswith("decode image 3 of 3 ")

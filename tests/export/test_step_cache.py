@@ -129,6 +129,13 @@ def test_a_fused_step_returns_the_features_too(step_first: bool, plain: Path) ->
     np.testing.assert_allclose(again, prediction, atol=1e-5)
 
 
+def test_a_timestep_that_all_rows_share(tmp_path: Path) -> None:
+    """As in the graphs of optimum."""
+    tiny = write_bundle(tmp_path / "bundle", tiny_unet(scalar_timestep=True), labels=None)
+    check = add_to_bundle(tiny)
+    assert check.error <= check.tolerance
+
+
 def test_another_branch_replaces_the_first(bundle: Path, plain: Path) -> None:
     assert add_to_bundle(plain, 1).parameters > add_to_bundle(plain, 0).parameters
     add_to_bundle(plain, 1)

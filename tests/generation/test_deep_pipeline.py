@@ -122,8 +122,8 @@ def test_a_broken_shallow_graph_ends_the_requests_that_use_it(deep_bundle: Path,
 
 def test_the_memory_of_features_is_in_the_limit(deep_bundle: Path, tiny_bundle: Path) -> None:
     bundle = open_bundle(deep_bundle)
-    assert features_row(bundle, 8, 8) == 2 * 8 * 8 * 4
-    assert features_row(bundle, 16, 4) == 2 * 16 * 4 * 4
+    assert features_row(bundle, 8, 8) == 2 * (2 * 8 * 8 * 4)
+    assert features_row(bundle, 16, 4) == 2 * (2 * 16 * 4 * 4)
     assert features_row(open_bundle(tiny_bundle), 8, 8) == shallow_weights(open_bundle(tiny_bundle)) == 0
     assert shallow_weights(bundle) > (deep_bundle / "unet" / "shallow.onnx").stat().st_size
     pipeline = ddim_edge.load(deep_bundle, "cpu")
@@ -132,4 +132,6 @@ def test_the_memory_of_features_is_in_the_limit(deep_bundle: Path, tiny_bundle: 
         limit._needs(pipeline.request(**OPTIONS, cache=cache), may_tile=False) for cache in ("off", "deep:2")
     )
     assert cached.base - plain.base == 5 * 2 * features_row(bundle, 8, 8)
+    with pytest.raises(ddim_edge.ConfigError, match=r"max_memory 0\.01 GB is too little for .*: it must be at least"):
+        MemoryLimit(bundle, ddim_edge.Device("cpu"), "1MB").plan(pipeline.request(**OPTIONS, cache="deep:2"))
     assert sum(cached.weights.values()) - sum(plain.weights.values()) == shallow_weights(bundle)

@@ -27,6 +27,6 @@ unet (float[batch, 1, height, width] sample, int64[batch] timestep) => (float[ba
 }}"""
 
 
-def tiny_unet() -> onnx.ModelProto:
+def tiny_unet(*, scalar_timestep: bool = False) -> onnx.ModelProto:
     """The graph: (sample, timestep) to out_sample, with the skip connections of two resnets."""
-    return onnx.parser.parse_model(_UNET)
+    return onnx.parser.parse_model(_UNET.replace("int64[batch]", "int64") if scalar_timestep else _UNET)

@@ -13,6 +13,7 @@ from ...errors import ConfigError
 from ..levels import Levels
 from ..schedule import first_step, nonzero_alpha_bars, select_timesteps
 from ..spacings import spaced
+from .given_levels import given_levels
 from .run_levels import Run, levels_of
 
 ROUNDING = 1e-3
@@ -40,6 +41,10 @@ def ode_levels_of(config: SamplerOptions, num_steps: int, strength: float = 1.0)
 def _ode_levels(config: OdeSolverConfig, num_steps: int) -> Run:
     table = nonzero_alpha_bars(config)
     final = 1.0 if config.final_sigma == "zero" else float(table[0])
+    given = given_levels(config, np.maximum.accumulate(np.sqrt((1 - table) / table)), num_steps)
+    if given is not None:
+        levels = Levels.of_sigmas(given.sigmas).ending(Levels.preserving(np.array([final]))[0])
+        return Run(given.positions.round().astype(np.int64), levels)
     timesteps = _timesteps(config, num_steps, _kept(config, table))
     if config.sigma_spacing is None:
         return Run(timesteps, Levels.preserving(np.append(table[timesteps], final)))

@@ -117,7 +117,7 @@ class MemoryLimit:
         height, width = needs.sides
         start = f"max_memory {size_text(self.bytes)} is too little for {self._bundle.name}"
         message = f"{start}: it must be at least {size_text(least(needs))} for {width}x{height}"
-        small = {name: min(size, self._mapped[name]) for name, size in needs.weights.items()}
+        small = {name: min(size, self._mapped.get(name, size)) for name, size in needs.weights.items()}
         mapped = dataclasses.replace(needs, weights=small, fixed=_OTHER_NETWORKS)
         if 2 * least(mapped) > least(needs):
             return message
