@@ -205,8 +205,8 @@ def with_sampler(config: SamplerConfig, name: str) -> SamplerConfig:
     The options that both samplers have are copied: the noise schedule, the spacing, the clipping of x_0. Raises
     ConfigError for an unknown name, and if the sampler does not support the model's noise schedule.
     """
-    if name in _BY_CLASS:
-        raise ConfigError(f"sampler {name!r} is called {_BY_CLASS[name].name!r} here")
+    if name in BY_CLASS:
+        raise ConfigError(f"sampler {name!r} is called {BY_CLASS[name].name!r} here")
     if name not in SAMPLERS:
         raise _unknown_sampler(name)
     wanted = SAMPLERS[name]
