@@ -158,7 +158,8 @@ class Bundle:
     def class_index(self, label: str | int) -> int:
         """The class of a name or number; ConfigError, with the nearest name, for an unknown one."""
         if not self.labels:
-            raise ConfigError(f"{self.name} has no classes: leave the labels out")
+            instead = ", and give a prompt" if self.inputs.text else ""
+            raise ConfigError(f"{self.name} has no classes: leave the labels out{instead}")
         text = str(label).strip().lower()
         if text == NO_CLASS and self.null_class is not None:
             return self.null_class

@@ -43,6 +43,8 @@ _GRAPHS = (f"*/{MODEL}", f"*/{FP32_MODEL}", f"{UNET.name}/{STEP_MODEL}", f"{UNET
 def inspect_command(model: str, as_json: bool, verify: bool) -> None:
     """Show MODEL's graphs, and what its scheduler file means.
 
+    MODEL is a bundled model (default: fashion-mnist), or a bundle: a folder that `ddim-edge export` wrote.
+
     For each graph: its size, and the names, types and shapes of its inputs and outputs.
 
     \b
@@ -115,7 +117,7 @@ def _step_cache(folder: Path) -> dict[str, Any] | None:
     if not (folder / UNET.name / SHALLOW_MODEL).is_file():
         return None
     records = (read_optional(place / EXPORT_RECORD).get("verification") or {} for place in (folder / UNET.name, folder))
-    recorded = next((record["step_cache"] for record in records if record.get("step_cache")), {})
+    recorded: dict[str, Any] = next((record["step_cache"] for record in records if record.get("step_cache")), {})
     return {key: recorded.get(key) for key in ("branch", "parameters")}
 
 

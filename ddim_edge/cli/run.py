@@ -135,7 +135,8 @@ def run_command(
 ) -> None:
     """Generate images with MODEL.
 
-    MODEL is a bundled model (default: fashion-mnist) or a bundle's folder.
+    MODEL is a bundled model (default: fashion-mnist), or a bundle: a folder that `ddim-edge export` wrote.
+    `ddim-edge models` lists those on this machine.
 
     \b
     Examples:

@@ -72,14 +72,13 @@ def _trained_levels(config: SamplerOptions) -> tuple[Floats, Floats]:
     if isinstance(config, EdmConfig):
         sigmas: Floats = np.exp(np.linspace(math.log(config.sigma_min), math.log(config.sigma_max), 1000))
         return np.log(sigmas) / 4, sigmas
-    every = np.arange(config.num_train_steps)
+    every = np.arange(config.num_train_steps, dtype=np.float64)
     if isinstance(config, FlowConfig):
-        shares = (every + 1) / config.num_train_steps
-        return every + 1.0, np.minimum(shares / np.maximum(1 - shares, 1 / _LARGE), _LARGE)
+        times = (every + 1) / config.num_train_steps
+        return every + 1, times / np.maximum(1 - times, 1 / _LARGE)
     assert isinstance(config, NoiseScheduleConfig)
     bars = alpha_bars(config)
-    with np.errstate(divide="ignore"):
-        return every.astype(np.float64), np.minimum(np.sqrt((1 - bars) / bars), _LARGE)
+    return every, np.sqrt((1 - bars) / np.maximum(bars, _LARGE**-2))
 
 
 _LARGE = 1e12

@@ -4,7 +4,7 @@ A call is one query of a sampler. A whole call runs the network. A cached call d
 those of earlier calls (``forecast``), or a small part of the network computes it from the features that the last whole
 call kept (``deep``: DeepCache, Ma et al. 2023, https://arxiv.org/abs/2312.00858).
 
-Which calls are whole is a table, or, with a threshold, follows from how fast the predictions change.
+Which calls are whole is a table, or, with a threshold, follows from how wrong cached calls would have been.
 """
 
 import math
@@ -41,8 +41,9 @@ class StepCache:
         every: N. Every N-th call is whole; with a threshold, at most N-1 calls in a row are cached. 1: all are whole.
         center, power: for ``deep`` the uneven spacing of DeepCache's section 3.3: the whole calls are densest at call
             ``center``, the more so the higher ``power``. Both None for even spacing.
-        threshold: the most that the prediction may change over the cached calls in a row, as a share of its root mean
-            square, going by its change between the last two whole calls. None: which calls are whole is fixed.
+        threshold: the largest estimated error of cached calls in a row, as a share of the prediction's root mean
+            square. The estimate is what the last whole call would have been wrong by, had it been cached, for each
+            call since. None: which calls are whole is fixed.
 
     ``str`` gives the text that ``parse`` reads, without the threshold. Raises ConfigError for invalid values.
     """
@@ -161,12 +162,15 @@ class CallPlan:
         since = call - self._last_call
         return call in self._always or since >= self._cache.every or self._change * since > self._cache.threshold
 
-    def observe(self, call: int, prediction: Sample) -> None:
-        """Take the prediction of a whole call, float32 of any shape; it is kept, and not written to."""
+    def observe(self, call: int, prediction: Sample, expected: Sample | None = None) -> None:
+        """Take the prediction of a whole call, float32 of any shape; it is kept, and not written to.
+
+        ``expected``: what a cached call would have had in its place; None for the prediction of the last whole call.
+        """
         if not self.observes:
             return
         if self._last is not None:
-            difference, size = _rms(prediction - self._last), _rms(prediction)
+            difference, size = _rms(prediction - (self._last if expected is None else expected)), _rms(prediction)
             self._change = difference / max(size, SMALLEST_SIZE) / (call - self._last_call)
         self._last, self._last_call = prediction, call
 

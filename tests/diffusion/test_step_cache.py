@@ -50,9 +50,9 @@ def test_another_text_is_an_error_with_the_forms(text: object) -> None:
     [
         ("forecast:0", "N must be from 1 to 1000"),
         ("deep:-2", "N must be from 1 to 1000"),
-        ("deep:3:-1:1.4", "CENTER must lie in"),
+        ("deep:3:-1:1.4", "CENTER must be a number"),
         ("deep:3:nan:1.4", "CENTER must be a finite number"),
-        ("deep:3:15:0.5", "POWER must lie in"),
+        ("deep:3:15:0.5", "POWER must be a number"),
     ],
 )
 def test_a_number_out_of_range_is_an_error(text: str, message: str) -> None:
@@ -169,3 +169,14 @@ def test_threshold_zero_caches_only_what_does_not_change() -> None:
     rising = np.arange(1, 11, dtype=np.float32)[:, None]
     assert run(CallPlan(cache_of("deep:4", 0.0), 10), rising) == list(range(10))
     assert run(CallPlan(cache_of("deep:4", 0.0), 10), np.zeros((10, 4), np.float32)) == [0, 1, 5, 9]
+
+
+def test_what_was_expected_counts_where_it_is_known() -> None:
+    """Predictions that rise, and are expected to: nothing is wrong, so N alone decides."""
+    plan, whole = CallPlan(cache_of("forecast:4", 0.01), 20), []
+    for call in range(20):
+        if plan.is_whole(call):
+            whole.append(call)
+            rising = np.full(4, 1.0 + call, np.float32)
+            plan.observe(call, rising, rising)
+    assert whole == np.flatnonzero(whole_calls(cache_of("forecast:4"), 20)).tolist()

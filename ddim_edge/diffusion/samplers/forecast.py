@@ -44,25 +44,43 @@ def forecast(
     ``config``: the sampler's. ``levels``: those of the sample at each call. ``plan``: which calls are whole, made for
     this ``order``, the polynomial's degree. No ``StepQuery`` is passed on: a fused step returns no prediction.
     """
-    query = next(sampler)
-    known: list[tuple[float, Sample]] = []
-    columns = from_velocity(config, levels)
-    for call, (angle, (of_x, of_v)) in enumerate(zip(angles(levels).tolist(), columns, strict=True)):
+    query, past = next(sampler), _Past(order)
+    for call, level in enumerate(zip(angles(levels).tolist(), from_velocity(config, levels), strict=True)):
         if plan.is_whole(call):
             prediction = yield Query(*query)
-            plan.observe(call, prediction)
-            velocity = weighted_sum((-of_x / of_v, 1 / of_v), query.sample, prediction)
-            known = [*known, (angle, velocity)][-order - 1 :]
+            plan.observe(call, prediction, past.prediction(query.sample, *level) if plan.observes else None)
+            past.add(query.sample, prediction, *level)
         else:
-            nodes, velocities = zip(*known, strict=True)
-            weights = (of_v * weight for weight in lagrange(nodes, angle))
-            prediction = weighted_sum((of_x, *weights), query.sample, *velocities)
+            prediction = past.prediction(query.sample, *level)
         try:
             query = sampler.send(prediction)
         except StopIteration as end:
             result: Sample = end.value
             return result
     raise AssertionError("the sampler makes more calls than it has levels")
+
+
+class _Past:
+    """The velocities of the last whole calls. ``weights`` are those of ``from_velocity`` at ``angle``."""
+
+    def __init__(self, order: int) -> None:
+        self._most = order + 1
+        self._angles: list[float] = []
+        self._velocities: list[Sample] = []
+
+    def add(self, sample: Sample, prediction: Sample, angle: float, weights: Weights) -> None:
+        of_x, of_v = weights
+        velocity = weighted_sum((-of_x / of_v, 1 / of_v), sample, prediction)
+        self._angles = [*self._angles, angle][-self._most :]
+        self._velocities = [*self._velocities, velocity][-self._most :]
+
+    def prediction(self, sample: Sample, angle: float, weights: Weights) -> Sample | None:
+        """The prediction at ``sample`` by extrapolation; None before the first whole call."""
+        if not self._angles:
+            return None
+        of_x, of_v = weights
+        shares = (of_v * share for share in lagrange(self._angles, angle))
+        return weighted_sum((of_x, *shares), sample, *self._velocities)
 
 
 def angles(levels: Levels) -> Floats:

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 from ...arrays import Sample
 from ...config import Family, SamplerOptions, read_json
 from ...config.diffusers_names import FLOW_MATCHING, NotBuiltError, unknown_value
-from ...errors import ConfigError
+from ...errors import ConfigError, shown
 from .ddim import DdimConfig, DdimSchedule, ddim
 from .ddpm import DdpmConfig, DdpmSchedule, ddpm
 from .dpmpp import DpmppConfig, DpmppSchedule, dpmpp_2m
@@ -205,8 +205,10 @@ def with_sampler(config: SamplerConfig, name: str) -> SamplerConfig:
     The options that both samplers have are copied: the noise schedule, the spacing, the clipping of x_0. Raises
     ConfigError for an unknown name, and if the sampler does not support the model's noise schedule.
     """
+    if name in _BY_CLASS:
+        raise ConfigError(f"sampler {name!r} is called {_BY_CLASS[name].name!r} here")
     if name not in SAMPLERS:
-        raise unknown_value("sampler", name, SAMPLERS)
+        raise _unknown_sampler(name)
     wanted = SAMPLERS[name]
     if isinstance(config, wanted):
         return config
@@ -220,6 +222,13 @@ def with_sampler(config: SamplerConfig, name: str) -> SamplerConfig:
         raise ConfigError(f"{name} has no zero_terminal_snr, which this model was trained with: take another sampler")
     shared = {field.name for field in dataclasses.fields(wanted)} & {f.name for f in dataclasses.fields(config)}
     return wanted(**{field: getattr(config, field) for field in shared})
+
+
+def _unknown_sampler(name: str) -> ConfigError:
+    """The error for an unknown sampler; other programs write DPM++ 2M for dpmpp-2m, and Euler a."""
+    usual = name.lower().replace("+", "p").replace("_", "-").replace(" ", "-")
+    error = unknown_value("sampler", usual, SAMPLERS)
+    return type(error)(str(error).replace(shown(usual), shown(name), 1))
 
 
 def changed_options(config: SamplerOptions) -> dict[str, Any]:

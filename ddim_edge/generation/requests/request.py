@@ -65,7 +65,7 @@ class Request:
     cache: str | None = None
     """The step cache, as ``StepCache.parse`` reads it: another picture in fewer network calls. None for none."""
     cache_threshold: float | None = None
-    """The most that a prediction may change while it is cached; None where the cache's N alone decides."""
+    """The largest estimated error of cached calls; None where the cache's N alone decides."""
     rows_per_call: int | None = None
     """Most rows of a network call, for little memory; None for no limit. It can change an image by a rounding error."""
     labels: tuple[int, ...] = ()
@@ -101,7 +101,9 @@ class Request:
                 f"{self.guidance_scale:g}: set guidance_scale, too"
             )
         if self.strength != 1 and (self.origin is None or self.origin.image is None):
-            raise ConfigError(f"strength {shown(self.strength)} needs an initial image to change: give the image, too")
+            raise ConfigError(
+                f"strength {shown(self.strength)} needs an initial image to change: give the image (--init-image), too"
+            )
 
     def _check_text(self) -> None:
         for index in range(len(self.prompts)):

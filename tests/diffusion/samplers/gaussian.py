@@ -5,7 +5,9 @@ from numpy.typing import NDArray
 
 from ddim_edge import SamplerConfig, start
 from ddim_edge.config import PredictionType
+from ddim_edge.diffusion.levels import Level, Levels
 from ddim_edge.diffusion.samplers import NoiseSource, schedule_of
+from ddim_edge.diffusion.schedule import prediction_columns
 
 Sample = NDArray[np.float32]
 
@@ -52,3 +54,35 @@ def run(config: SamplerConfig, num_steps: int, sample: Sample, noise: NoiseSourc
             result: Sample = stop.value
             return result
     raise AssertionError("the sampler asks more often than its schedule says")
+
+
+def perfect(config: SamplerConfig, level: Level, sample: Sample) -> Sample:
+    """What a perfect network returns at a level of any family, from E[x_0 | x]."""
+    x_0 = MEAN + level.signal * DEVIATION**2 / _variance(level) * (sample - level.signal * MEAN)
+    columns = prediction_columns(config, Levels(np.array([level.signal]), np.array([level.noise])))
+    of_x, of_p = (float(column[0]) for column in columns[:2])
+    answer: Sample = ((x_0 - of_x * sample) / of_p).astype(sample.dtype)
+    return answer
+
+
+def exact_end(level: Level, sample: Sample) -> NDArray[np.float64]:
+    """Where the probability-flow ODE carries a sample at ``level`` of any family, without noise."""
+    end: NDArray[np.float64] = MEAN + DEVIATION * (sample - level.signal * MEAN) / np.sqrt(_variance(level))
+    return end
+
+
+def run_perfect(config: SamplerConfig, num_steps: int, sample: Sample) -> Sample:
+    """Sample with the perfect network, at levels of any family."""
+    sampler = start(config, num_steps, sample)
+    query = next(sampler)
+    for level in schedule_of(config, num_steps).levels:
+        try:
+            query = sampler.send(perfect(config, level, query.sample))
+        except StopIteration as stop:
+            result: Sample = stop.value
+            return result
+    raise AssertionError("the sampler asks more often than its schedule says")
+
+
+def _variance(level: Level) -> float:
+    return level.signal**2 * DEVIATION**2 + level.noise**2

@@ -17,7 +17,7 @@ from ddim_edge import (
     SamplerConfig,
     UnipcConfig,
 )
-from ddim_edge.diffusion.samplers import schedule_of
+from ddim_edge.diffusion.samplers import EdmEulerConfig, FlowEulerConfig, schedule_of
 from ddim_edge.diffusion.schedule import alpha_bars
 
 from . import gaussian
@@ -118,3 +118,22 @@ def test_one_step_of_lcm_with_a_consistency_function_lands_on_the_end_of_the_flo
     with pytest.raises(StopIteration) as end:
         sampler.send(exact.astype(np.float32))
     np.testing.assert_allclose(end.value.value, exact, atol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("config", "order"),
+    [
+        (FlowEulerConfig(num_train_steps=100_000), 1),
+        (FlowEulerConfig(shift=3.0, timestep_spacing="trailing"), 1),
+        (EdmEulerConfig(), 1),
+        (EdmEulerConfig(sigma_schedule="exponential", sigma_data=1.0, prediction_type="angular_velocity"), 1),
+    ],
+)
+def test_the_order_in_flow_matching_and_edm(config: SamplerConfig, order: int) -> None:
+    start: Any = np.random.default_rng(0).standard_normal((1, 1, 8, 8))
+    errors = []
+    for num_steps in (50, 100, 200):
+        exact = gaussian.exact_end(schedule_of(config, num_steps).levels[0], start)
+        errors.append(np.sqrt(np.mean((gaussian.run_perfect(config, num_steps, start) - exact) ** 2)))
+    observed = np.log2(np.array(errors[:-1]) / errors[1:])
+    assert abs(observed - order).max() < 0.15, observed

@@ -55,7 +55,7 @@ class Pair:
             shape = [2, *(axis if isinstance(axis, int) else lengths[axis] for axis in value.shape[1:])]
             is_whole = value.type == "tensor(int64)"
             drawn[value.name] = random.integers(0, 2, shape) if is_whole else random.normal(size=shape)
-        drawn["timestep"] = random.choice(1000, 2, replace=False)
+        drawn["timestep"] = random.choice(1000, 2, replace=False).astype(drawn["timestep"].dtype)
         return {name: array if array.dtype == np.int64 else array.astype(np.float32) for name, array in drawn.items()}
 
     def torch_prediction(self, inputs: Arrays) -> NDArray[np.float32]:
@@ -84,4 +84,4 @@ def test_features_of_another_step(name: str, branch: int, exports: Exports, tmp_
     np.testing.assert_allclose(got, expected, atol=1e-4 * expected.std())
     assert np.abs(expected - pair.torch_prediction(now)).max() > 1e-2 * expected.std()  # the features are old
     assert pair.check.error <= 1e-5
-    assert 0 < pair.check.parameters < 0.5
+    assert 0 < pair.check.parameters < 1
