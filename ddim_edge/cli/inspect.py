@@ -117,7 +117,7 @@ def _step_cache(folder: Path) -> dict[str, Any] | None:
     if not (folder / UNET.name / SHALLOW_MODEL).is_file():
         return None
     records = (read_optional(place / EXPORT_RECORD).get("verification") or {} for place in (folder / UNET.name, folder))
-    recorded = next((record["step_cache"] for record in records if record.get("step_cache")), {})
+    recorded: dict[str, Any] = next((record["step_cache"] for record in records if record.get("step_cache")), {})
     return {key: recorded.get(key) for key in ("branch", "parameters")}
 
 
