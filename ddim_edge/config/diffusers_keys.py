@@ -116,6 +116,8 @@ _SUPPORTED_VALUES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "solver_p": (None,),
     },
     "FlowMatchEulerDiscreteScheduler": {"invert_sigmas": (False, None)},
+    "LTXEulerAncestralRFScheduler": {"invert_sigmas": (False, None), "s_noise": (1.0,)},
+    "FlowMatchLCMScheduler": {"invert_sigmas": (False, None), "scale_factors": (None, [])},
 }
 """By scheduler class: the values that are supported of keys that choose a variant of the sampler."""
 

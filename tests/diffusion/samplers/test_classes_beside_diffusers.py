@@ -51,6 +51,15 @@ _ODE: dict[str, tuple[Any, ...]] = {
     "final_sigmas_type": ("zero", "sigma_min"),
 }
 
+_KDPM2: dict[str, tuple[Any, ...]] = {
+    **_BETAS,
+    "num_train_timesteps": (100,),  # theirs takes a second to make 1,000 timesteps, which it does when it is made
+    "beta_end": (0.1,),
+    "prediction_type": ("epsilon", "v_prediction"),
+    "spacing": _SPACINGS,
+}
+_VARIANCE_PRESERVING: dict[str, tuple[Any, ...]] = {**_BETAS, "clip_sample": (False, True)}
+
 CASES = (
     Case("EulerDiscreteScheduler", _BETAS | _SIGMAS, 2e-5, "float32", points=16, least=40),
     Case(
@@ -110,6 +119,70 @@ CASES = (
         steps=(2, 4, 9),
         points=12,
         least=36,
+    ),
+    Case(
+        "HeunDiscreteScheduler",
+        # From a cosine's σ of 20,000 a step of two calls multiplies the second slope's rounding by its length.
+        _BETAS | {"beta_schedule": ("linear", "scaled_linear"), "spacing": _SPACINGS, "clip_sample": (False, True)},
+        5e-4,
+        "a long step multiplies its second slope's rounding, which is divided by a small σ",
+        points=16,
+        least=40,
+    ),
+    Case("KDPM2DiscreteScheduler", _KDPM2, 2e-5, "float32", points=12, least=30),
+    Case(
+        "KDPM2AncestralDiscreteScheduler",
+        _KDPM2 | {"beta_schedule": ("linear", "scaled_linear"), "spacing": _SPACINGS[:3]},
+        1e-3,
+        "their σ_down is the root of a difference of float32 numbers",
+        points=12,
+        least=30,
+        fresh_noise=lambda _options: True,
+    ),
+    Case("LMSDiscreteScheduler", _BETAS | {"spacing": _SPACINGS}, 2e-5, "float32", points=12, least=30),
+    Case(
+        "FlowMatchHeunDiscreteScheduler",
+        {"shift": (1.0, 3.0, 7.0)},
+        5e-4,
+        "their last slope is a difference divided by t = 1/1000",
+        steps=(2, 4, 9),
+        least=9,
+    ),
+    Case(
+        "LTXEulerAncestralRFScheduler",
+        _FLOW | {"eta": (0.0, 0.5, 1.0)},
+        5e-6,
+        "float32",
+        fresh_noise=lambda _options: True,
+        set_timesteps=_mu,
+        ours={"image_seq_len": 1024},
+        steps=(2, 4, 9),
+        points=12,
+        least=36,
+    ),
+    Case(
+        "FlowMatchLCMScheduler",
+        _FLOW,
+        5e-6,
+        "float32",
+        fresh_noise=lambda _options: True,
+        set_timesteps=_mu,
+        ours={"image_seq_len": 1024},
+        steps=(2, 4, 9),
+        points=12,
+        least=36,
+    ),
+    Case("DDIMParallelScheduler", _VARIANCE_PRESERVING, 2e-5, "float32", points=8, least=15),
+    Case(
+        "DDPMParallelScheduler",
+        # Else theirs adds noise after the last step, too.
+        _VARIANCE_PRESERVING
+        | {"variance_type": ("fixed_small", "fixed_large"), "timestep_spacing": ("leading",), "steps_offset": (0,)},
+        2e-5,
+        "float32",
+        fresh_noise=lambda _options: True,
+        points=8,
+        least=15,
     ),
 )
 
