@@ -16,6 +16,7 @@ from .control_config import ControlConfig
 from .defaults import Defaults
 from .json_files import check_json_files, read_optional, read_required
 from .layout import CONFIG, CONTROLNET, EXPORT_RECORD, GENERATION_CONFIG, INDEX, SCHEDULER, UNET, VAE_DECODER
+from .presets import read_presets
 from .unet_inputs import UnetInputs
 from .vae_config import VaeConfig
 
@@ -60,6 +61,7 @@ def open_bundle(model: str | os.PathLike[str]) -> Bundle:
         inputs=UnetInputs.read(unet, vae),
         vae=vae,
         controls=_controls(folder, index),
+        presets=read_presets(folder),
     )
     try:
         return with_defaults(bundle, Defaults.read(folder))

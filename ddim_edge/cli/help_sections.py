@@ -72,6 +72,7 @@ OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
             "guidance_scale",
             "guidance_rescale",
             "guidance_interval",
+            "preset",
             "cache",
             "cache_threshold",
             "eta",

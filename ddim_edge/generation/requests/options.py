@@ -17,6 +17,7 @@ from .fitted_sampler import check_timesteps, fitted_sampler
 from .option_table import Options
 from .origin import Origin
 from .other_names import OTHER_NAMES, right_name
+from .preset import with_preset
 from .request import DEFAULT_BATCH_SIZE, Request
 from .step_cache import check_cache
 
@@ -37,7 +38,7 @@ def request_of(bundle: Bundle, options: Options) -> Request:
     ``Pipeline.generate`` describes the options, and the defaults of those that are left out or None.
     """
     _check_names(options)
-    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    given = with_preset(bundle, {name: value for name, value in options.items() if value is not None})
     labels, origin, prompts = given.pop("labels", None), given.get("origin"), _prompts(given.pop("prompt", ()))
     tiling = given.pop("vae_tiling", None)
     _name_cache(given)
