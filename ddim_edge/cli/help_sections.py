@@ -13,6 +13,7 @@ COMMAND_SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Bring a model": {
         "export": "Export SOURCE to the folder OUT, which runs without PyTorch.",
         "build": "Compile a BUNDLE's graphs ahead of time for full speed.",
+        "tune": "Find the fastest cache that keeps BUNDLE's images close.",
     },
     "Serve": {
         "serve": "Serve MODELs over HTTP.",
