@@ -19,7 +19,7 @@ from ..runtime.providers.device import Device
 from ..runtime.providers.onnxruntime_module import library_fault
 from ..runtime.providers.options import compile_time_options
 from ..runtime.providers.precision import INT8
-from ..runtime.providers.table import BUILDABLE, provider_named
+from ..runtime.providers.table import AUTO, BUILDABLE, NAMES, provider_named
 from ..runtime.sessions.opening import not_loaded
 
 _ROW_PER_IMAGE = ("sample", "step_coefficients", "noise")
@@ -87,6 +87,8 @@ def _check_options(given: Mapping[str, str], recipes: Sequence[Recipe]) -> None:
 
 def _check(provider: str, request: BuildRequest) -> None:
     if provider not in BUILDABLE:
+        if provider in NAMES and provider != AUTO:
+            raise ConfigError(f"nothing is built for {provider}, which runs without: valid are {', '.join(BUILDABLE)}")
         raise ConfigError(choose_from("provider to build for", provider, BUILDABLE))
     shaped = {"--batch": request.batches, "--height": request.height, "--width": request.width}
     given = {**shaped, "--workspace": request.workspace, "--no-guidance": not request.guided}

@@ -42,6 +42,7 @@ class Bundle:
         inputs: the UNet's inputs beside sample and timestep.
         vae: the autoencoder's config; None for a model without an autoencoder.
         controls: the configs of its ControlNets.
+        format: the version of its format; None for one that another program made.
         files: the files that were opened or hashed, to notice that one was replaced. A copy by ``replace`` has its own.
     """
 
@@ -56,6 +57,7 @@ class Bundle:
     inputs: UnetInputs = NO_INPUTS
     vae: VaeConfig | None = None
     controls: tuple[ControlConfig, ...] = ()
+    format: int | None = None
     defaults: Defaults = field(default_factory=Defaults)
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     files: SameFiles = field(default_factory=SameFiles, init=False, compare=False, repr=False)
@@ -160,7 +162,8 @@ class Bundle:
     def class_index(self, label: str | int) -> int:
         """The class of a name or number; ConfigError, with the nearest name, for an unknown one."""
         if not self.labels:
-            raise ConfigError(f"{self.name} has no classes: leave the labels out")
+            instead = ", and give a prompt" if self.inputs.text else ""
+            raise ConfigError(f"{self.name} has no classes: leave the labels out{instead}")
         text = str(label).strip().lower()
         if text == NO_CLASS and self.null_class is not None:
             return self.null_class

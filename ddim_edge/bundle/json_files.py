@@ -105,6 +105,7 @@ PRESET: Mapping[str, Check] = {
 _STEP_CACHE: Mapping[str, Check] = {"branch": whole(0, 100), "parameters": real(0, 1)}
 _EXPORT: Mapping[str, Check] = {
     "files": mapping_of(_OBJECT),
+    "replacing": mapping_of(_OBJECT),
     "network": text(),
     "verification": object_with({"step_cache": object_with(_STEP_CACHE)}),
 }
@@ -112,7 +113,7 @@ _EXPORT: Mapping[str, Check] = {
 _SCHEMAS: Mapping[str, Mapping[str, Check]] = {
     INDEX: _INDEX,
     EXPORT_RECORD: _EXPORT,
-    f"{UNET.name}/{EXPORT_RECORD}": _EXPORT,
+    **{f"{name}/{EXPORT_RECORD}": _EXPORT for name in (UNET.name, f"{CONTROLNET.name}*")},
     GENERATION_CONFIG: {**DEFAULTS, "presets": mapping_of(object_with(PRESET), 1000)},
     f"{UNET.name}/{CONFIG}": _UNET,
     SCHEDULER: _SCHEDULER,

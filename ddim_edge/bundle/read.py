@@ -1,6 +1,7 @@
 """Reads a bundle: finds a model's folder and reads its JSON files. No network is opened."""
 
 import dataclasses
+import difflib
 import importlib.util
 import os
 import sys
@@ -10,10 +11,11 @@ from typing import Any
 
 from ..config.diffusers_names import NotBuiltError
 from ..diffusion.samplers import DdimConfig, SamplerConfig, sampler_config, schedule_of
-from ..errors import BundleError, ConfigError, shown
+from ..errors import LONGEST_SHOWN, BundleError, ConfigError, shown
 from .bundle import Bundle, default_steps_of
 from .control_config import ControlConfig
 from .defaults import Defaults
+from .format import read_format
 from .json_files import check_json_files, read_optional, read_required
 from .layout import CONFIG, CONTROLNET, EXPORT_RECORD, GENERATION_CONFIG, INDEX, SCHEDULER, UNET, VAE_DECODER
 from .presets import read_presets
@@ -42,6 +44,7 @@ def open_bundle(model: str | os.PathLike[str]) -> Bundle:
     No network is opened.
     """
     folder = _find_folder(model)
+    number = read_format(folder)  # first: a newer format may have other files
     if not UNET.is_in(folder):
         raise BundleError(_not_a_bundle(folder))
     check_json_files(folder)
@@ -61,6 +64,7 @@ def open_bundle(model: str | os.PathLike[str]) -> Bundle:
         inputs=UnetInputs.read(unet, vae),
         vae=vae,
         controls=_controls(folder, index),
+        format=number,
         presets=read_presets(folder),
     )
     try:
@@ -89,9 +93,18 @@ def _find_folder(model: str | os.PathLike[str]) -> Path:
         return folder / model
     folder = Path(model)
     if not folder.is_dir():
-        bundled = f"the bundled models are {', '.join(names)}" if names else "no models are bundled here"
-        raise BundleError(f"no model {shown(os.fspath(model))}: it is not a folder, and {bundled}{_at_the_hub(folder)}")
+        raise BundleError(_no_model(folder, os.fspath(model), names))
     return folder
+
+
+def _no_model(path: Path, given: str, names: Sequence[str]) -> str:
+    if path.is_file():
+        advice = f"`ddim-edge export {path} OUT` makes a bundle of a checkpoint in safetensors"
+        return f"no model {shown(given)}: it is a file, and a model is a folder; {advice}"
+    bundled = f"the bundled models are {', '.join(names)}" if names else "no models are bundled here"
+    nearest = difflib.get_close_matches(given[:LONGEST_SHOWN], names, n=1)
+    hint = f". Did you mean {nearest[0]!r}?" if nearest else ""
+    return f"no model {shown(given)}: it is not a folder, and {bundled}{hint}{_at_the_hub(path)}"
 
 
 def _at_the_hub(path: Path) -> str:
@@ -107,7 +120,7 @@ def _at_the_hub(path: Path) -> str:
 def _not_a_bundle(folder: Path) -> str:
     if (folder / "unet").is_dir() or (folder / "config.json").is_file():
         return f"{folder} has no {UNET.graph}: make a bundle of it with `ddim-edge export {folder} OUT`"
-    return f"{folder} is not a bundle: it has no {UNET.graph}"
+    return f"{folder} is not a bundle: it has no {UNET.graph}. Give a folder that `ddim-edge export` wrote"
 
 
 def _read_index(folder: Path) -> Mapping[str, Any]:
@@ -183,7 +196,7 @@ def _sample_shape(unet: Mapping[str, Any], folder: Path) -> tuple[int, int, int]
     if len(values) != 3 or not all(isinstance(value, int) and value > 0 for value in values):
         raise BundleError(
             f"{folder / UNET.name / CONFIG} must say in_channels and sample_size (a side, or height and width); "
-            f"it says {shown(channels)} and {shown(size)}"
+            f"it says {shown(channels)} and {shown(size)}: export or copy it again"
         )
     return values
 

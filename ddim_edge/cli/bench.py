@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 from rich.console import Console
 
 from ..benchmark.agreement import check_agreement
@@ -43,7 +44,8 @@ def _batches(_context: click.Context, _parameter: click.Parameter, text: str) ->
     "-p",
     cls=RepeatableOption,
     default=["auto"],
-    help=f"Device to run on: {', '.join(NAMES)}; cuda:1 is the second GPU. Repeatable.",
+    metavar="NAME[:DEVICE]",
+    help=f"What to run on: {', '.join(NAMES)}; cuda:1 is the second GPU. Repeatable.",
 )
 @precision_option
 @no_build_option
@@ -107,7 +109,7 @@ def bench_command(
 ) -> int:
     """Measure how fast MODELs are on this machine.
 
-    MODEL is a bundled model (default: fashion-mnist) or a bundle's folder.
+    MODEL is a bundled model (default: fashion-mnist), or a bundle: a folder that `ddim-edge export` wrote.
 
     Each combination of model, batch and provider runs in its own process; each round runs all of them in turn. A step
     is one network call and the work between two calls; "idle" is the share of that work, in which a GPU waits. The time
@@ -119,6 +121,8 @@ def bench_command(
       ddim-edge bench sd15-fp32/ sd15-fp16/ --provider cuda --provider tensorrt --steps 30 --json
       ddim-edge bench sd15/ --compare diffusers --source stable-diffusion-v1-5/ --compile-mode max-autotune
     """
+    if compare is None:
+        _refuse_without_compare()
     bundles = [open_bundle(model).folder.resolve() for model in models or (DEFAULT_MODEL,)]
     for name in provider:
         Device.parse(name, precision=shared["precision"])  # raises an error for an unknown one
@@ -137,6 +141,14 @@ def bench_command(
     if interrupted:
         raise click.Abort("interrupted: " + ("not all rounds were run" if measured else "nothing was measured"))
     return 0 if measured else 2
+
+
+def _refuse_without_compare() -> None:
+    """Raise ConfigError for an option that is for --compare alone."""
+    context = click.get_current_context()
+    for name in ("source", "compile_mode"):
+        if context.get_parameter_source(name) is ParameterSource.COMMANDLINE:
+            raise ConfigError(f"--{name.replace('_', '-')} is for --compare diffusers: add that, or leave it out")
 
 
 def _diffusers_modes(source: Path | None, compile_modes: Sequence[str]) -> tuple[str, ...]:

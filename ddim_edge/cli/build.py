@@ -27,8 +27,13 @@ _MEGABYTE = 2**20
 
 
 @click.command("build")
-@click.argument("bundle", required=False)
-@click.option("--provider", "-p", metavar="NAME[:DEVICE]", help=f"What to build for: {', '.join((AUTO, *BUILDABLE))}.")
+@click.argument("model", required=False)
+@click.option(
+    "--provider",
+    "-p",
+    metavar="NAME[:DEVICE]",
+    help=f"What to build for: {', '.join((AUTO, *BUILDABLE))}.",
+)
 @click.option(
     "--batch",
     "--batch-size",
@@ -40,7 +45,12 @@ _MEGABYTE = 2**20
 @click.option("--width", type=int, help="Width of the images in pixels.  [default: the model's usual one]")
 @click.option("--no-guidance", is_flag=True, help="Build nothing for guided images, which have two rows per image.")
 @precision_option
-@click.option("--workspace", type=int, metavar="MB", help="The most GPU memory that TensorRT may try kernels with.")
+@click.option(
+    "--workspace",
+    type=int,
+    metavar="MB",
+    help="The most GPU memory that TensorRT may try kernels with.  [default: TensorRT's]",
+)
 @click.option("--beside", is_flag=True, help="Build into the bundle's folder, so that the build is copied with it.")
 @click.option(
     "--provider-option",
@@ -67,7 +77,7 @@ _MEGABYTE = 2**20
 @click.option("--quiet", "-q", is_flag=True, help="Print nothing but errors.")
 @click.option("--json", "as_json", is_flag=True, envvar="DDIM_EDGE_BUILD_JSON", help="Print one machine-readable line.")
 def build_command(
-    bundle: str | None,
+    model: str | None,
     provider: str | None,
     batch: str | None,
     height: int | None,
@@ -84,7 +94,10 @@ def build_command(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Compile a BUNDLE's graphs ahead of time for full speed.
+    """Compile MODEL's graphs ahead of time for full speed.
+
+    MODEL is a bundled model, or a bundle: a folder that `ddim-edge export` wrote. --provider is required, except with
+    --list and --prune.
 
     For TensorRT, an engine is built for every graph of the bundle, for each batch and the one size that are given, each
     in its own process. This takes minutes. After Ctrl-C the same command continues where it stopped; what is built
@@ -105,13 +118,13 @@ def build_command(
     if lists or prunes:
         if provider or beside or (lists and prunes):
             raise ConfigError(
-                "--list and --prune take no other option, and a bundle only to include its cache: leave the rest out"
+                "--list and --prune take no other option, and MODEL only to include its cache: leave the rest out"
             )
-        caches = [user_cache(), *([bundle_cache(open_bundle(bundle).folder)] if bundle else [])]
+        caches = [user_cache(), *([bundle_cache(open_bundle(model).folder)] if model else [])]
         report = _prune(caches, as_json) if prunes else _list(caches, as_json)
-    elif bundle is None or provider is None:
+    elif model is None or provider is None:
         names = "|".join((AUTO, *BUILDABLE))
-        raise ConfigError(f"name a bundle and a provider: ddim-edge build BUNDLE --provider {names}")
+        raise ConfigError(f"name a model and a provider: ddim-edge build {model or 'MODEL'} --provider {names}")
     else:
         space = None if workspace is None else workspace * _MEGABYTE
         wanted = BuildRequest(_batches(batch), height, width, not no_guidance, space)
@@ -121,11 +134,11 @@ def build_command(
             check_auto(
                 device.precision, {"--batch": batch, "--workspace": workspace, "--allow-fallback": allow_fallback}
             )
-            report = _auto(open_bundle(bundle), device.precision, wanted, beside, dry_run, quiet, as_json)
+            report = _auto(open_bundle(model), device.precision, wanted, beside, dry_run, quiet, as_json)
         elif dry_run:
             raise ConfigError("--dry-run is for --provider auto, which measures: leave it out")
         else:
-            report = build_bundle(open_bundle(bundle), device, wanted, beside=beside, quiet=quiet, as_json=as_json)
+            report = build_bundle(open_bundle(model), device, wanted, beside=beside, quiet=quiet, as_json=as_json)
     if not quiet:
         click.echo(report)
 

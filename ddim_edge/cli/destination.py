@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from ..config import whole_number
 from ..errors import ConfigError
@@ -94,4 +95,7 @@ def archive_of(
 def tars_of(kind: str | None, images_per_tar: int, num_images: int, batch_size: int) -> Archive | None:
     """How a number of images are divided into tar files; None without --archive. ConfigError for --images-per-tar."""
     whole_number("--images-per-tar", images_per_tar, low=1)
+    given = click.get_current_context().get_parameter_source("images_per_tar")
+    if kind is None and given is ParameterSource.COMMANDLINE:
+        raise ConfigError("--images-per-tar is for --archive webdataset: add that, or leave it out")
     return None if kind is None else Archive(num_images, batch_size, images_per_tar)

@@ -70,10 +70,10 @@ def encode_command(
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Find the latents that give the PICTUREs again.
+    """Find the noise from which MODEL makes each PICTURE again.
 
-    Deterministic DDIM generates the pictures from these latents, without guidance. MODEL is a bundled model's name
-    (default: fashion-mnist) or a bundle's folder.
+    The noise is written as a file of latents. Deterministic DDIM makes the pictures of it, without guidance. MODEL is a
+    bundled model's name (default: fashion-mnist), or a bundle: a folder that `ddim-edge export` wrote.
 
     Pictures are turned upright, put on black where they are transparent, cropped to the model's aspect ratio around the
     centre, and scaled to its size.

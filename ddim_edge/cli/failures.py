@@ -39,7 +39,9 @@ def shortened(message: str, arguments: Sequence[str]) -> str:
 
 def usage_error(error: click.ClickException) -> str:
     """The message of one of click's errors."""
-    text = error.format_message()
+    from .usage_errors import usage_text  # here, because no other command line needs it
+
+    text = usage_text(error)
     return text if len(text) <= _LONGEST_USAGE_ERROR else f"{text[: LONGEST_SHOWN - 3]}..."
 
 

@@ -9,7 +9,7 @@ import click
 from click.core import ParameterSource
 
 from ..bundle.bundle import Bundle
-from ..errors import LONGEST_SHOWN, ConfigError, ProviderError
+from ..errors import LONGEST_SHOWN, ConfigError, ProviderError, shown
 from ..generation.requests.options import check_request
 from ..generation.requests.origin import Origin
 from ..generation.requests.recipe import check_recipe
@@ -50,7 +50,8 @@ def remade(bundle: Bundle, recipe: Mapping[str, Any], origin: Origin | None) -> 
     if recipe.get("model_sha256") != bundle.sha256:
         raise ConfigError(
             f"the picture was made by another model: its hash is {str(recipe.get('model_sha256'))[:12]}…, that of "
-            f"{bundle.name} is {bundle.sha256[:12]}…"
+            f"{bundle.name} is {bundle.sha256[:12]}…. There it was called {shown(recipe.get('model'))}: give that one "
+            "as MODEL"
         )
     request = Request.from_json(recipe, origin)
     check_request(bundle, request)

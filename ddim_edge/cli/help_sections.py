@@ -7,12 +7,13 @@ import click
 COMMAND_SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Make pictures": {
         "run": "Generate images with MODEL.",
-        "encode": "Find the latents that give the PICTUREs again.",
+        "encode": "Find the noise from which MODEL makes each PICTURE again.",
         "interpolate": "Generate images between FIRST and LAST.",
     },
     "Bring a model": {
         "export": "Export SOURCE to the folder OUT, which runs without PyTorch.",
-        "build": "Compile a BUNDLE's graphs ahead of time for full speed.",
+        "build": "Compile MODEL's graphs ahead of time for full speed.",
+        "upgrade": "Upgrade BUNDLE to the newest format, without PyTorch.",
         "tune": "Find the fastest cache that keeps BUNDLE's images close.",
     },
     "Serve": {

@@ -1,6 +1,7 @@
 """The generation options of ``ddim-edge run``, and the request that they become for a model."""
 
 import contextlib
+import dataclasses
 import io
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -12,11 +13,13 @@ import click
 from ..arrays import Sample, Shape
 from ..bundle.bundle import Bundle
 from ..diffusion.samplers import SAMPLERS, SamplerConfig, sampler_config
+from ..diffusion.samplers.table import samplers_with
 from ..errors import ConfigError, shown
 from ..files import open_regular
 from ..generation.inversion import request_from_latents
 from ..generation.requests.latents_file import Latents
-from ..generation.requests.option_table import OPTIONS, CommandLine, Option, Options
+from ..generation.requests.option import CommandLine, Option
+from ..generation.requests.option_table import OPTIONS, Options
 from ..generation.requests.options import request_of
 from ..generation.requests.origin import Origin
 from ..generation.requests.request import Request
@@ -91,7 +94,12 @@ def _sampler(bundle: Bundle, choices: Mapping[str, Any]) -> SamplerConfig | None
         config = sampler_config(choices["scheduler"] or bundle.scheduler_keys, choices["sampler"])
     else:
         config = bundle.own_sampler
-    return config.replace(**key_values("--sampler-config", choices["sampler_config"], "eta=0.5"))
+    options = key_values("--sampler-config", choices["sampler_config"], "use_karras_sigmas=true")
+    for name in options.keys() - {field.name for field in dataclasses.fields(config)}:
+        if takers := samplers_with(name):
+            whose = f"is an option of {' and '.join(takers)}, and the sampler is {config.name}"
+            raise ConfigError(f"--sampler-config {name} {whose}: add --sampler {takers[0]}, or leave it out")
+    return config.replace(**options)
 
 
 def split(labels: str | None) -> list[str] | None:
@@ -193,7 +201,8 @@ _COMMAND_LINE_ONLY: Mapping[str, Sequence[Decorator]] = {
             "-c",
             cls=RepeatableOption,
             metavar="KEY=VALUE",
-            help="Option of the sampler, such as eta=0.5; repeatable.",
+            help="Option of the sampler, such as use_karras_sigmas=true; an unknown KEY is answered with the valid "
+            "ones. Repeatable.",
         ),
         click.option("--scheduler", type=_FILE, help="scheduler_config.json to use instead of the model's."),
     ],

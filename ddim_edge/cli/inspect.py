@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ..bundle.bundle import Bundle
+from ..bundle.format import FORMAT
 from ..bundle.json_files import read_optional
 from ..bundle.layout import EXPORT_RECORD, FP32_MODEL, MODEL, SHALLOW_MODEL, STEP_MODEL, UNET
 from ..bundle.presets import options_of
@@ -47,6 +48,8 @@ _FIGURES = ("distance", "times_faster")
 def inspect_command(model: str, as_json: bool, verify: bool) -> None:
     """Show MODEL's graphs, and what its scheduler file means.
 
+    MODEL is a bundled model (default: fashion-mnist), or a bundle: a folder that `ddim-edge export` wrote.
+
     For each graph: its size, and the names, types and shapes of its inputs and outputs.
 
     \b
@@ -62,6 +65,7 @@ def inspect_command(model: str, as_json: bool, verify: bool) -> None:
         "folder": str(bundle.folder),
         "linked_to": _linked_to(bundle.folder),
         "sha256": bundle.sha256,
+        "format": bundle.format,
         "sample_shape": list(bundle.sample_shape),
         "image_shape": list(bundle.image_shape()),
         "text": bundle.inputs.text,
@@ -120,7 +124,7 @@ def _step_cache(folder: Path) -> dict[str, Any] | None:
     if not (folder / UNET.name / SHALLOW_MODEL).is_file():
         return None
     records = (read_optional(place / EXPORT_RECORD).get("verification") or {} for place in (folder / UNET.name, folder))
-    recorded: Mapping[str, Any] = next((record["step_cache"] for record in records if record.get("step_cache")), {})
+    recorded: dict[str, Any] = next((record["step_cache"] for record in records if record.get("step_cache")), {})
     return {key: recorded.get(key) for key in ("branch", "parameters")}
 
 
@@ -140,7 +144,7 @@ def _tensor(info: TensorInfo) -> dict[str, Any]:
 
 
 def _text(facts: dict[str, Any], bundle: Bundle) -> str:
-    lines = [f"{bundle.name}  {facts['folder']}", f"sha256 {facts['sha256']}"]
+    lines = [f"{bundle.name}  {facts['folder']}", f"sha256 {facts['sha256']}", _format_line(bundle.format)]
     if facts["linked_to"]:
         lines.append(f"its files are links to the Hugging Face cache: {facts['linked_to']}")
     for graph in facts["graphs"]:
@@ -158,6 +162,12 @@ def _text(facts: dict[str, Any], bundle: Bundle) -> str:
         if facts["verified_compiled"]:
             lines.append(f"all {facts['verified_compiled']} files in compiled/ are as they were built")
     return "\n".join(lines)
+
+
+def _format_line(number: int | None) -> str:
+    if number is None:
+        return "no format number: another program exported it"
+    return f"bundle format {number}" + ("" if number == FORMAT else f"; exports have {FORMAT} now")
 
 
 def _step_cache_lines(facts: dict[str, Any] | None) -> list[str]:

@@ -37,7 +37,7 @@ FRAME_MS = 120
 
 @click.command("interpolate")
 @click.argument("ends", nargs=-1, required=True, metavar="[MODEL] FIRST LAST")
-@click.option("--frames", "-n", type=int, default=8, help="Number of images, FIRST and LAST included.")
+@click.option("--frames", "--num-images", "-n", type=int, default=8, help="Number of images, FIRST and LAST included.")
 @click.option(
     "--output",
     "-o",
@@ -97,7 +97,7 @@ def interpolate_command(
 
     Each of the two is a seed (a whole number), a picture, or a file of latents (.npz). Pictures are encoded first. The
     latents between the two are their spherical interpolation. MODEL is a bundled model's name (default: fashion-mnist)
-    or a bundle's folder.
+    or a bundle: a folder that `ddim-edge export` wrote.
 
     With two prompts the images go from the first to the second: what the network is told of them is interpolated
     linearly. Give the same seed twice, and the prompt alone changes.
@@ -157,7 +157,7 @@ def _endpoint(text: str) -> Endpoint:
     if re.fullmatch(r"[0-9]+", text) and not Path(text).exists():
         return int(text)
     if not Path(text).is_file():
-        raise ConfigError(f"{shown(text)} is neither a seed (a whole number) nor a file")
+        raise ConfigError(f"{shown(text)} is neither a seed (a whole number) nor a file: give one of them")
     return text
 
 
@@ -171,7 +171,7 @@ def _check_target(target: str, channels: int, own: Mapping[str, Any], *, force: 
     if is_folder(target):
         return
     if path.suffix != ".gif":
-        check_suffix(path)
+        check_suffix(path, (".gif",))
     check_can_write(path)
     if not _may_be_of(path, own):
         check_free(path, force=force)

@@ -69,7 +69,8 @@ def _csv_rows(path: Path, contents: bytes) -> Iterator[Row]:
         _check_columns(path, names)
         for number, cells in enumerate(filter(None, lines), start=1):
             if len(cells) != len(names):
-                raise ConfigError(f"{path}, row {number}: {len(cells)} cells, and the header has {len(names)} columns")
+                counts = f"{len(cells)} cells, and the header has {len(names)} columns"
+                raise ConfigError(f"{path}, row {number}: {counts}: put a cell with commas in quotes")
             yield {name: cell for name, cell in zip(names, cells, strict=True) if cell.strip()}
     except (csv.Error, UnicodeDecodeError) as error:
         raise ConfigError(f"{path} is not CSV in UTF-8: {shortened(str(error))}") from None

@@ -57,7 +57,7 @@ def requests_option(command: Callable[..., Any]) -> Callable[..., Any]:
         type=click.Path(path_type=Path),
         metavar="FILE",
         help="A .csv, .jsonl or .parquet file with an image a row, and options as columns, such as prompt or "
-        "guidance_scale. Options on the command line are for empty cells. Needs a folder as --output.",
+        "guidance_scale. Options on the command line are for empty cells. Writes a folder.",
     )
     @functools.wraps(command)
     def with_requests(requests: Path | None, **options: Any) -> None:

@@ -31,7 +31,7 @@ DEFAULT_MODEL = "fashion-mnist"
     "--workers",
     type=click.IntRange(1),
     default=1,
-    help="Number of processes that serve on the port, with a share of the cores each; more than one need a --store.",
+    help="Number of processes that serve on the port, with a share of the cores each; more than one needs --store.",
 )
 @device_options
 @click.option(
@@ -44,7 +44,7 @@ DEFAULT_MODEL = "fashion-mnist"
 @click.option(
     "--max-memory-mb",
     type=click.IntRange(1),
-    help="Size of the process, in MB, above which network calls get no more rows.  "
+    help="Size of the process, in MB, above which network calls get no more rows; --max-memory is a strict limit.  "
     "[default: 80 % of the memory that is free at start]",
 )
 @click.option(
@@ -163,7 +163,7 @@ def serve_command(
 ) -> int:
     """Serve MODELs over HTTP.
 
-    MODEL is a bundled model (default: fashion-mnist), a bundle's folder, or NAME=FOLDER.
+    MODEL is a bundled model (default: fashion-mnist), a folder that `ddim-edge export` wrote, or NAME=FOLDER.
 
     Requests share network calls, whatever their steps and samplers. The API is OpenAI's image API; a web page is at /.
 

@@ -46,7 +46,8 @@ def worker_command(
 ) -> int:
     """Make the jobs that servers with the same store accept.
 
-    MODEL is a bundled model, a bundle's folder, or NAME=FOLDER, and has the name that it has at the servers.
+    MODEL is a bundled model, a folder that `ddim-edge export` wrote, or NAME=FOLDER, and has the name that it has at
+    the servers.
 
     \b
     Examples:

@@ -45,5 +45,6 @@ def number(name: str, value: object, low: float, high: float = math.inf, *, open
         raise ConfigError(f"{name} must be a finite number, not {shown(value)}")
     inside = low < value < high if open_interval else low <= value <= high
     if not inside:
-        brackets = "()" if open_interval else "[]"
-        raise ConfigError(f"{name} must lie in {brackets[0]}{low:g}, {high:g}{brackets[1]}, not {shown(value)}")
+        between = f"between {low:g} and {high:g}" if open_interval else f"from {low:g} to {high:g}"
+        limits = between if high < math.inf else f"{'above' if open_interval else 'of at least'} {low:g}"
+        raise ConfigError(f"{name} must be a number {limits}, not {shown(value)}")

@@ -78,7 +78,7 @@ def _trained_levels(config: SamplerOptions) -> tuple[Floats, Floats]:
         return every + 1, times / np.maximum(1 - times, 1 / _LARGE)
     assert isinstance(config, NoiseScheduleConfig)
     bars = alpha_bars(config)
-    return every, np.sqrt(1 - bars) / np.maximum(np.sqrt(bars), 1 / _LARGE)
+    return every, np.sqrt((1 - bars) / np.maximum(bars, _LARGE**-2))
 
 
 _LARGE = 1e12

@@ -10,7 +10,7 @@ from ..arrays import Sample, Shape
 from ..bundle.bundle import Bundle
 from ..diffusion.samplers import DdimConfig, schedule_of
 from ..diffusion.samplers.ddim_inverse import InverseSchedule, ddim_inverse, invertible
-from ..errors import ConfigError
+from ..errors import ConfigError, shown
 from ..images.decode import read_picture
 from .conditioning import prompt_or_class_conditioning
 from .engine import Engine, Job
@@ -82,6 +82,8 @@ def from_latents(pipeline: Pipeline, latents: Latents, **options: Any) -> Reques
 
     Raises ConfigError for latents of another model, and for steps that start at another noise level.
     """
+    if not isinstance(latents, Latents):
+        raise ConfigError(f"latents must be what read_latents or encode returns, not {shown(latents)}")
     request = request_from_latents(pipeline.bundle, latents, **options)
     pipeline.check(request)
     return request
@@ -174,13 +176,16 @@ def _check_level(request: Request, alpha_bar: float) -> None:
     if not np.isclose(start, alpha_bar, rtol=1e-6, atol=0):
         raise ConfigError(
             f"the latents have the noise level ᾱ = {alpha_bar:.4g}, and {request.num_steps} steps of "
-            f"{request.sampler.name} start at {start:.4g}: use the steps and the sampler that they were encoded with"
+            f"{request.sampler.name} start at {start:.4g}: use the steps and the sampler that they were encoded with, "
+            "which are the defaults"
         )
 
 
 def _samples(pictures: Sequence[str | os.PathLike[str]] | Sample, shape: Shape) -> Sample:
     if isinstance(pictures, np.ndarray):
         return pictures
+    if isinstance(pictures, (str, os.PathLike)):
+        raise ConfigError(f"pictures must be a list of files, such as [{shown(os.fspath(pictures))}]")
     if not pictures:
         raise ConfigError("there is no picture to encode: give at least one")
     return np.concatenate([read_picture(path, shape) for path in pictures])

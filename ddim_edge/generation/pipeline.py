@@ -6,7 +6,7 @@ import warnings
 from collections.abc import Generator, Iterable, Iterator
 from dataclasses import replace
 from functools import partial
-from typing import Any, Unpack
+from typing import Any, Never, Unpack
 
 import numpy as np
 
@@ -27,6 +27,7 @@ from .many import MadeImage, Model, made_images
 from .memory.limit import MemoryLimit, usual_request
 from .requests.option_table import Options, documents_options
 from .requests.options import check_request, default_batch_size, recipe_of, request_of
+from .requests.positional import refuse_positional
 from .requests.request import Request
 from .results import OnPhase, Progress, Result, ignore_phase
 
@@ -75,8 +76,9 @@ class Pipeline:
         if self._limit is not None:
             self._limit.check_opened()
 
-    def request(self, **options: Unpack[Options]) -> Request:
+    def request(self, *unnamed: Never, **options: Unpack[Options]) -> Request:
         """Check options against this model and return the request; ``generate`` describes them."""
+        refuse_positional(self.bundle, unnamed)
         request = request_of(self.bundle, options)
         self._check_size(request)
         if self._limit is None:
@@ -84,14 +86,14 @@ class Pipeline:
         return self._limit.fit(request, may_tile=options.get("vae_tiling") is not False, turns=self._turns)
 
     @documents_options
-    def generate(self, **options: Unpack[Options]) -> Result:
-        """Make images and return them. All arguments are optional.
+    def generate(self, *unnamed: Never, **options: Unpack[Options]) -> Result:
+        """Make images and return them. All arguments are optional, and given by name.
 
         {options}
 
         Raises ConfigError for options that this model does not support, PredictionError if the network returns NaN.
         """
-        request = self.request(**options)
+        request = self.request(*unnamed, **options)
         ends = [(end.images, end.is_safe or ()) for end in self.run(request) if end.images is not None]
         recipe = self.recipe(request)
         images, flags = zip(*ends, strict=True)

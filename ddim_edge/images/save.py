@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -67,10 +67,10 @@ def local_or_url(path: str | os.PathLike[str]) -> Path | str:
     return target if is_url(target) else Path(target)
 
 
-def check_suffix(path: Path) -> None:
-    """ConfigError for a file whose format is not among those that are written."""
+def check_suffix(path: Path, more: Sequence[str] = ()) -> None:
+    """ConfigError for a file whose format is not among those that are written, nor in ``more``."""
     if path.suffix not in SUFFIXES:
-        *others, last = SUFFIXES
+        *others, last = *more, *SUFFIXES
         raise ConfigError(f"cannot write {path}: the file must end in {', '.join(others)} or {last}, a folder in /")
 
 

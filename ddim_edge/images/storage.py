@@ -88,8 +88,12 @@ def check_can_write(path: Path) -> None:
     It is checked before a long run, not after it.
     """
     folder = path.parent
-    with output_errors(folder):
+    try:
         folder.mkdir(parents=True, exist_ok=True)
+    except FileExistsError:
+        raise OutputError(f"cannot write {path}: {folder} is a file, not a folder. Give another path") from None
+    except OSError as error:
+        raise OutputError(f"cannot write {folder}: {error.strerror}") from None
     if not os.access(folder, os.W_OK):
         raise OutputError(f"cannot write {path}: the folder {folder} is not writable")
 

@@ -141,7 +141,7 @@ def _keys(path: Path, prefixes: tuple[str, ...]) -> list[str]:
         with safe_open(path, "pt") as file:
             names = list(file.keys())
     except (OSError, SafetensorError) as error:
-        raise ConfigError(f"cannot read the checkpoint {path}: {error}") from None
+        raise ConfigError(f"cannot read the checkpoint {path}: {error}. If it is damaged, get it again") from None
     found = ([name for name in names if name.startswith(prefix)] for prefix in prefixes)
     return next(filter(None, found), [])
 

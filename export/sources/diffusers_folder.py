@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ddim_edge.bundle.layout import CONFIG, INDEX
+from ddim_edge.bundle.layout import CONFIG, INDEX, UNET
 from ddim_edge.config import read_json
 from ddim_edge.errors import ConfigError, choose_from, shown
 
@@ -84,7 +84,10 @@ def open_source(
         raise ConfigError(f"there is no folder {folder}: give a folder that diffusers' save_pretrained wrote")
     if not (folder / INDEX).exists():
         if not (folder / CONFIG).exists():
-            raise ConfigError(f"{folder} has neither config.json (a UNet2DModel) nor model_index.json (a pipeline)")
+            raise ConfigError(
+                f"{folder} has neither config.json (a UNet2DModel) nor model_index.json (a pipeline): "
+                "give a folder that diffusers' save_pretrained wrote"
+            )
         return _bare_network(folder)
     source = _pipeline(folder, wanted)
     if checkpoint is not None:
@@ -150,7 +153,8 @@ def _refuse_unknown(folder: Path, index: Mapping[str, Any], present: Collection[
                 f"it out by naming the others with --components"
             )
     if "unet" not in present:
-        raise ConfigError(f"{folder} has no unet: nothing can be sampled")
+        advice = f"`ddim-edge run {folder}` runs it as it is" if UNET.is_in(folder) else "give that of a whole pipeline"
+        raise ConfigError(f"{folder} has no unet: nothing can be sampled; {advice}")
 
 
 def _component(name: str, folder: Path) -> Component:

@@ -43,7 +43,7 @@ def check_weights(component: Component, *, allow_pickle: bool) -> None:
     if safe:
         return
     if not pickled:
-        raise ConfigError(f"{component.folder} has no weights: neither in safetensors nor pickled")
+        raise ConfigError(f"{component.folder} has no weights: neither in safetensors nor pickled. Get them, too")
     if not allow_pickle:
         raise ConfigError(
             f"{component.folder} has no weights in safetensors, only pickled ones: save them again with "

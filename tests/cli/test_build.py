@@ -169,11 +169,11 @@ def test_list_and_prune(invoke: Invoke, new_bundle: Callable[..., Path], monkeyp
 @pytest.mark.parametrize(
     ("arguments", "parts"),
     [
-        ((), ("name a bundle and a provider: ddim-edge build BUNDLE --provider",)),
-        (("fashion-mnist",), ("name a bundle and a provider",)),
+        ((), ("name a model and a provider: ddim-edge build MODEL --provider",)),
+        (("fashion-mnist",), ("name a model and a provider: ddim-edge build fashion-mnist --provider",)),
         (("nowhere", "--provider", "cpu"), ("no model 'nowhere'",)),
         (("fashion-mnist", "--provider", "cdua"), ("provider 'cdua' is unknown. Did you mean 'cuda'?",)),
-        (("fashion-mnist", "--provider", "cuda"), ("provider to build for 'cuda' is unknown",)),
+        (("fashion-mnist", "--provider", "cuda"), ("nothing is built for cuda, which runs without",)),
         (("fashion-mnist", "--provider", "tensorrt"), ("provider 'tensorrt' is not in the installed", "Remedy:")),
         (("fashion-mnist", "--provider", "cpu", "--batch", "2"), ("--batch does not apply to cpu",)),
         (("fashion-mnist", "--provider", "tensorrt", "--batch", "two"), ("for instance 1,2,4, not 'two'",)),

@@ -61,7 +61,7 @@ def test_flags_and_repeatable_options(invoke: Invoke, tiny_bundle: Path, here: P
         ("[rum]\n", r"table 'rum' is unknown. Did you mean 'run'"),
         ("run = 3\n", "run must be a table of options"),
         ("[run]\nnum-step = 3\n", "option 'num_step' is unknown. Did you mean 'num_steps'"),
-        ('[run]\nnum-steps = "many"\n', "'many' is not a valid integer"),
+        ('[run]\nnum-steps = "many"\n', "'many' is not a whole number. It is num-steps in ddim-edge.toml"),
     ],
 )
 def test_a_mistake_is_one_line(invoke: Invoke, here: Path, text: str, message: str) -> None:

@@ -181,7 +181,7 @@ def test_no_class_at_all(invoke: Invoke, files: Path) -> None:
         (["--init-image", "ramp.png", "--mask", "small.png"], ["9x8 pixels, and the model's images have 8x8"]),
         (["--init-image", "none.png"], ["none.png is not there"]),
         (["--init-image", "ramp.png", "--strength", 0], ["leaves no step: take"]),
-        (["--init-image", "ramp.png", "--strength", 1.5], ["strength must lie in [0, 1]"]),
+        (["--init-image", "ramp.png", "--strength", 1.5], ["strength must be a number from 0 to 1"]),
         (["--init-image", "ramp.png", "--sampler", "lcm", "-s", 30, "--strength", 0.5], ["its 30 steps from the 25"]),
         (["--from-image", "ramp.png"], ["has no recipe"]),
     ],

@@ -147,7 +147,7 @@ def test_environment_variables_set_options(invoke: Invoke, tiny_bundle: Path, mo
     assert (facts["file"], facts["steps"], facts["images"]) == ("tiny.npy", 3, 2)
     assert (facts["recipe"]["label_names"], facts["recipe"]["eta"]) == (["dog"], 1.0)
     monkeypatch.setenv("DDIM_EDGE_RUN_NUM_STEPS", "many")
-    assert invoke("run", tiny_bundle).failed_with("'many' is not a valid integer")
+    assert invoke("run", tiny_bundle).failed_with("'many' is not a whole number")
 
 
 @pytest.mark.slow

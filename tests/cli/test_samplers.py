@@ -91,7 +91,7 @@ def test_a_models_own_steps_that_are_none(invoke: Invoke, new_bundle: Any, steps
         (["--sampler", "pndm", "-s", 1, "-c", "reduce_warmup=true"], ["at least 2 steps, not 1"]),
         (["--sampler", "lcm", "-s", 51], ["lcm takes its 51 steps from the 50"]),
         (["--sampler", "unipc", "--eta", 0.5], ["eta is an option of ddim, and the sampler is unipc"]),
-        (["--sampler", "unipc", "-c", "eta=1"], ["unipc option 'eta' is unknown"]),
+        (["--sampler", "unipc", "-c", "eta=1"], ["an option of ddim, and the sampler is unipc: add --sampler ddim"]),
         (["--sampler", "pndm", "-c", "timestep_spacing=quadratic"], ["'quadratic' does not work with pndm"]),
         (["--sampler", "unipc", "-c", "lower_order_final=false"], ["final_sigma 'zero' needs lower_order_final"]),
         (["--guidance-interval", "1"], ["--guidance-interval must be two noise levels", "'1'"]),

@@ -105,10 +105,10 @@ def test_values_are_translated(key: str, theirs: Any, field: str, ours: Any) -> 
         ({"clip_sample_range": None}, r"^clip_sample_range must be a finite number, not None"),
         ({"rescale_betas_zero_snr": 1}, r"^rescale_betas_zero_snr must be true or false"),
         ({"thresholding": "false"}, r"^thresholding must be true or false, not 'false'"),
-        ({"thresholding": True, "dynamic_thresholding_ratio": 2}, r"^dynamic_thresholding_ratio must lie in \[0, 1\]"),
-        ({"sample_max_value": 0.5}, r"^sample_max_value must lie in \[1, 1e\+06\]"),
+        ({"thresholding": True, "dynamic_thresholding_ratio": 2}, r"^dynamic_thresholding_ratio must be a number"),
+        ({"sample_max_value": 0.5}, r"^sample_max_value must be a number from 1 to 1e\+06"),
         ({"trained_betas": [0.1]}, r"^trained_betas has 1 values"),
-        ({"eta": -1}, r"^eta must lie in"),
+        ({"eta": -1}, r"^eta must be a number"),
     ],
 )
 def test_a_value_that_cannot_be_honoured_names_its_key(keys: dict[str, Any], message: str) -> None:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from ddim_edge import ConfigError, DdimConfig, DdimEdgeError, DdimSchedule
 
 _REFUSED: list[tuple[dict[str, Any], str]] = [
-    ({"eta": -0.1}, r"eta must lie in \[0, inf\], not -0\.1"),
+    ({"eta": -0.1}, r"eta must be a number of at least 0, not -0\.1"),
     ({"eta": math.nan}, r"eta must be a finite number, not nan"),
     ({"eta": math.inf}, r"eta must be a finite number, not inf"),
     ({"eta": 10**400}, r"eta must be a finite number, not 1000"),
@@ -21,9 +21,9 @@ _REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"eta": True}, r"eta must be a finite number, not True"),
     ({"num_train_steps": 0}, r"num_train_steps must be from 1 to 100000, not 0"),
     ({"num_train_steps": 10.0}, r"num_train_steps must be a whole number, not 10\.0"),
-    ({"beta_start": 0.0}, r"beta_start must lie in \[1e-09, 0\.9999\], not 0\.0"),
-    ({"beta_end": 1.0}, r"beta_end must lie in \[1e-09, 0\.9999\], not 1\.0"),
-    ({"beta_end": -0.02}, r"beta_end must lie in \[1e-09, 0\.9999\], not -0\.02"),
+    ({"beta_start": 0.0}, r"beta_start must be a number from 1e-09 to 0\.9999, not 0\.0"),
+    ({"beta_end": 1.0}, r"beta_end must be a number from 1e-09 to 0\.9999, not 1\.0"),
+    ({"beta_end": -0.02}, r"beta_end must be a number from 1e-09 to 0\.9999, not -0\.02"),
     ({"beta_start": math.nan}, r"beta_start must be a finite number, not nan"),
     ({"beta_schedule": "quadratc"}, r"beta_schedule 'quadratc' is unknown\. Did you mean 'quadratic'\? Valid: linear,"),
     ({"beta_schedule": None}, r"beta_schedule None is unknown"),
@@ -36,11 +36,11 @@ _REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"clip_denoised_sample": 1}, r"clip_denoised_sample must be true or false, not 1"),
     ({"rederive_noise": "yes"}, r"rederive_noise must be true or false, not 'yes'"),
     ({"zero_terminal_snr": None}, r"zero_terminal_snr must be true or false, not None"),
-    ({"clip_range": 0.0}, r"clip_range must lie in \[1e-06, 1e\+06\], not 0\.0"),
-    ({"dynamic_threshold_ratio": 1.5}, r"dynamic_threshold_ratio must lie in \[0, 1\], not 1\.5"),
-    ({"dynamic_threshold_max": 0.5}, r"dynamic_threshold_max must lie in \[1, 1e\+06\], not 0\.5"),
+    ({"clip_range": 0.0}, r"clip_range must be a number from 1e-06 to 1e\+06, not 0\.0"),
+    ({"dynamic_threshold_ratio": 1.5}, r"dynamic_threshold_ratio must be a number from 0 to 1, not 1\.5"),
+    ({"dynamic_threshold_max": 0.5}, r"dynamic_threshold_max must be a number from 1 to 1e\+06, not 0\.5"),
     ({"trained_betas": [0.1, 0.2]}, r"trained_betas has 2 values and num_train_steps is 1000"),
-    ({"trained_betas": [0.1, 1.0], "num_train_steps": 2}, r"trained_betas must lie in \[1e-09, 0\.9999\], not 1\.0"),
+    ({"trained_betas": [0.1, 1.0], "num_train_steps": 2}, r"trained_betas must be a number from 1e-09 to 0\.9999, not"),
     ({"trained_betas": [0.1, math.nan], "num_train_steps": 2}, r"trained_betas must be a finite number, not nan"),
     ({"trained_betas": "ab", "num_train_steps": 2}, r"trained_betas must be a list of numbers, not 'ab'"),
     ({"trained_betas": 0.1}, r"trained_betas must be a list of numbers, not 0\.1"),
@@ -112,7 +112,7 @@ def test_replace_changes_a_copy_and_checks_it() -> None:
     assert type(changed) is DdimConfig
     with pytest.raises(ConfigError, match=r"ddim option 'etta' is unknown\. Did you mean 'eta'\?"):
         config.replace(etta=1.0)
-    with pytest.raises(ConfigError, match="eta must lie in"):
+    with pytest.raises(ConfigError, match="eta must be a number"):
         config.replace(eta=-1.0)
 
 

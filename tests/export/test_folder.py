@@ -143,7 +143,12 @@ def test_a_pipeline_with_a_component_that_is_unknown(pipeline_folder: Path, tmp_
 def test_a_pipeline_without_a_unet(pipeline_folder: Path, tmp_path: Path) -> None:
     source = copy(pipeline_folder, tmp_path)
     change(source / "model_index.json", unet=[None, None])
-    refused(source, tmp_path, ConfigError, "has no unet: nothing can be sampled")
+    refused(source, tmp_path, ConfigError, "has no unet: nothing can be sampled; give that of a whole pipeline")
+
+
+def test_a_bundle(tmp_path: Path) -> None:
+    source = Path(__file__).parents[2] / "models" / "fashion-mnist"
+    refused(source, tmp_path, ConfigError, "`ddim-edge run .*fashion-mnist` runs it as it is")
 
 
 def test_a_component_of_another_class(pipeline_folder: Path, tmp_path: Path) -> None:

@@ -181,7 +181,7 @@ def test_eta_overrides_the_models_own(tmp_path: Path) -> None:
         ({"num_steps": "ten"}, "num_steps must be a whole number, not 'ten'"),
         ({"num_steps": True}, "num_steps must be a whole number"),
         ({"eta": float("nan")}, "eta must be a finite number"),
-        ({"eta": -0.1}, "eta must lie in"),
+        ({"eta": -0.1}, "eta must be a number"),
         ({"eta": 5.0}, "eta 5 needs more noise"),
         ({"seed": -1}, "seed must be from 0"),
         ({"seed": 2**63 - 1, "num_images": 2}, "seed must be from 0 to 9223372036854775806"),

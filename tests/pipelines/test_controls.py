@@ -47,7 +47,7 @@ REFUSED: Mapping[str, tuple[str, dict[str, Any], str]] = {
         "holds control images already",
     ),
     "no ControlNet": ("stable-diffusion", {"control_images": FLAT}, r"has no ControlNet: leave control_images"),
-    "its strength": ("stable-diffusion", {"control_scale": 0.5}, "has 0 ControlNets, and control_scale has 1 numbers"),
+    "its strength": ("stable-diffusion", {"control_scale": 0.5}, "has no ControlNet: leave control_scale"),
 }
 
 

@@ -50,6 +50,8 @@ def check_controls(bundle: Bundle, request: Request) -> None:
     images = request.origin.controls if request.origin else ()
     count, scales = len(bundle.controls), len(request.control_scale)
     _check_count(bundle, len(images))
+    if scales and not count:
+        raise ConfigError(f"{bundle.name} has no ControlNet: leave control_scale (--control-scale) out")
     if scales != count:
         raise ConfigError(
             f"{bundle.name} has {count} ControlNet{'s' * (count != 1)}, and control_scale has {scales} numbers: give "

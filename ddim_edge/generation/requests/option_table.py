@@ -5,11 +5,12 @@ table, or a test compares them with it. The default of a recipe is that of the f
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypedDict, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 from ...diffusion.noise import NoiseKind
 from ...diffusion.samplers import SamplerConfig
 from .control_images import ControlImage
+from .option import CommandLine, Option
 from .origin import Origin
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -44,45 +45,6 @@ class Options(TypedDict, total=False):
     safety_checker: bool
     batch_size: int | None
     noise: NoiseKind
-
-
-class CommandLine(NamedTuple):
-    """The command line option of ``ddim-edge run``.
-
-    Attributes:
-        flags: such as ``--seed``; a pair ``--on/--off`` for yes, no and unset.
-        kind: type of the value; bool for a flag without a value.
-        metavar: placeholder of the value in the help text.
-        repeatable: whether it may be given several times.
-        choices: the valid values.
-        help, default: used instead of the option's own.
-    """
-
-    flags: tuple[str, ...]
-    kind: type = str
-    metavar: str | None = None
-    repeatable: bool = False
-    choices: tuple[str, ...] = ()
-    help: str | None = None
-    default: str | None = None
-
-
-class Option(NamedTuple):
-    """One generation option.
-
-    Attributes:
-        name: the keyword argument.
-        help: what it does, in one or two sentences.
-        default: the value if it is not given, in words.
-        cli: the command line option; None if there is none.
-        http: the field of the HTTP API; None if there is none.
-    """
-
-    name: str
-    help: str
-    default: str
-    cli: CommandLine | None = None
-    http: str | None = None
 
 
 OPTIONS = (
@@ -188,7 +150,7 @@ OPTIONS = (
     ),
     Option(
         "guidance_interval",
-        "Guide only between two noise levels σ.",
+        "Guide only between two noise levels σ, for instance 0.2 and 3.",
         "at all levels",
         CommandLine(("--guidance-interval",), metavar="LOW,HIGH"),
     ),

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ...bundle.bundle import Bundle
-from ...config import whole_number
+from ...config import SamplerOptions, whole_number
 from ...diffusion.guidance import guided_timesteps
 from ...diffusion.samplers import SamplerConfig
 from ...diffusion.samplers.table import samplers_with
@@ -38,8 +38,10 @@ def request_of(bundle: Bundle, options: Options) -> Request:
     ``Pipeline.generate`` describes the options, and the defaults of those that are left out or None.
     """
     _check_names(options)
+    _check_origin(options.get("origin"))
     given = with_preset(bundle, {name: value for name, value in options.items() if value is not None})
     labels, origin, prompts = given.pop("labels", None), given.get("origin"), _prompts(given.pop("prompt", ()))
+    classes = _class_numbers(bundle, labels)
     tiling = given.pop("vae_tiling", None)
     _name_cache(given)
     config = _sampler(bundle, given.pop("sampler", None), given.pop("eta", None))
@@ -57,7 +59,7 @@ def request_of(bundle: Bundle, options: Options) -> Request:
         "guidance_scale": default_guidance(bundle),
         "batch_size": default_batch_size(bundle),
     }
-    request = Request(**{**defaults, **given}, prompts=prompts, labels=_class_numbers(bundle, labels), sampler=config)
+    request = Request(**{**defaults, **given}, prompts=prompts, labels=classes, sampler=config)
     if images is not None:
         request = with_controls(bundle, request, images)
     check_request(bundle, request)
@@ -69,8 +71,16 @@ def _check_names(options: Mapping[str, Any]) -> None:
     for name in options.keys() - Options.__annotations__.keys():
         here = right_name(name, Options.__annotations__)
         hint = f"it is called {here} here" if name in OTHER_NAMES else f"did you mean {here}?" if here else ""
+        if here == "origin" and name in OTHER_NAMES:
+            hint = "give origin=Origin(image=…, mask=…, latents=…), with arrays such as read_picture returns"
         valid = f"the options are {', '.join(Options.__annotations__)}"
         raise ConfigError(f"there is no option {shown(name)}: {hint or valid}")
+
+
+def _check_origin(origin: object) -> None:
+    if origin is not None and not isinstance(origin, Origin):
+        example = "Origin(image=read_picture('fox.png', pipeline.bundle.image_shape()))"
+        raise ConfigError(f"origin must be an Origin, such as {example}, not {shown(origin)}")
 
 
 def _name_cache(given: dict[str, Any]) -> None:
@@ -92,7 +102,9 @@ def check_request(bundle: Bundle, request: Request) -> None:
     _check_text(bundle, request)
     check_controls(bundle, request)
     if not request.safety_checker and not bundle.has_safety_checker:
-        raise ConfigError(f"{bundle.name} has no safety checker to turn off: leave safety_checker out")
+        raise ConfigError(
+            f"{bundle.name} has no safety checker to turn off: leave safety_checker (--no-safety-checker) out"
+        )
     if request.vae_tiling and bundle.vae is None:
         raise _no_autoencoder(bundle)
     if request.vae_tile is not None and bundle.vae is not None and request.vae_tile % (4 * bundle.vae.factor):
@@ -130,7 +142,9 @@ def _uses_tiles(bundle: Bundle, request: Request, wanted: bool | None) -> bool:
 
 
 def _no_autoencoder(bundle: Bundle) -> ConfigError:
-    return ConfigError(f"{bundle.name} has no autoencoder that could work in tiles: leave vae_tiling out")
+    return ConfigError(
+        f"{bundle.name} has no autoencoder that could work in tiles: leave vae_tiling (--vae-tiling) out"
+    )
 
 
 def default_guidance(bundle: Bundle) -> float:
@@ -157,7 +171,7 @@ def default_batch_size(bundle: Bundle) -> int:
 
 def _check_text(bundle: Bundle, request: Request) -> None:
     if bundle.inputs.text and not request.prompts:
-        raise ConfigError(f"{bundle.name} is a text-to-image model: give a prompt; it may be empty")
+        raise ConfigError(f"{bundle.name} is a text-to-image model: give a prompt (--prompt); it may be empty")
     if request.prompts and not bundle.inputs.text:
         raise ConfigError(f"{bundle.name} does not take text: leave the prompt out")
     if request.negative_prompt is not None and bundle.inputs.guidance_width is not None:
@@ -192,8 +206,10 @@ def _prompts(prompt: object) -> tuple[str, ...]:
 def _class_numbers(bundle: Bundle, labels: Sequence[str | int] | None) -> tuple[int, ...]:
     if labels is None:
         return tuple(range(len(bundle.labels)))
-    if isinstance(labels, str) or not labels:
-        raise ConfigError(f"labels must be a list of class names or numbers, not {shown(labels)}")
+    if isinstance(labels, str) or not isinstance(labels, Sequence) or not labels:
+        raise ConfigError(
+            f"labels must be a list of class names or numbers, not {shown(labels)}; without it, all classes"
+        )
     return tuple(bundle.class_index(label) for label in labels)
 
 
@@ -202,6 +218,10 @@ def _sampler(bundle: Bundle, wanted: SamplerConfig | str | None, eta: float | No
     if wanted is None:
         wanted = bundle.own_sampler if eta is None else takes_eta[0]
     config = bundle.sampler(wanted) if isinstance(wanted, str) else wanted
+    if not isinstance(config, SamplerOptions):
+        raise ConfigError(
+            f"sampler must be a name, such as 'ddim', or a config, such as DdimConfig(), not {shown(wanted)}"
+        )
     if eta is None:
         return config
     if config.name not in takes_eta:

@@ -37,7 +37,7 @@ class Origin:
             if array is not None and not np.size(array):
                 raise ConfigError(f"{name} is empty: give at least one")
         if self.mask is not None and self.image is None:
-            raise ConfigError("a mask needs an initial image to change: give the image, too")
+            raise ConfigError("a mask needs an initial image to change: give the image (--init-image), too")
 
     def to_json(self) -> dict[str, str]:
         """The SHA-256 of each array, by its name, as a recipe stores it."""

@@ -101,7 +101,9 @@ class Request:
                 f"{self.guidance_scale:g}: set guidance_scale, too"
             )
         if self.strength != 1 and (self.origin is None or self.origin.image is None):
-            raise ConfigError(f"strength {shown(self.strength)} needs an initial image to change: give the image, too")
+            raise ConfigError(
+                f"strength {shown(self.strength)} needs an initial image to change: give the image (--init-image), too"
+            )
 
     def _check_text(self) -> None:
         for index in range(len(self.prompts)):

@@ -36,7 +36,7 @@ def check_precision(provider: Provider | None, precision: str) -> None:
         return
     can = [row.name for row in PROVIDERS if precision in row.precisions]
     if provider is None:
-        measure = f"ddim-edge build BUNDLE --provider auto --precision {precision}"
+        measure = f"ddim-edge build MODEL --provider auto --precision {precision}"
         raise ProviderError(
             f"precision {precision} needs a provider by name, --provider {_either(can)}, or to be measured: {measure}"
         )

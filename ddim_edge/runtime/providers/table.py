@@ -185,4 +185,9 @@ def provider_named(name: str) -> Provider:
     for provider in PROVIDERS:
         if provider.name == name:
             return provider
+        if provider.ort_name == name:
+            raise ProviderError(f"provider {name!r} is called {provider.name!r} here")
+    if name == "gpu":
+        makers = "cuda or tensorrt (NVIDIA), migraphx (AMD), openvino (Intel), directml (Windows), coreml (Apple)"
+        raise ProviderError(f"provider 'gpu' is unknown: name one for your GPU, {makers}, or auto")
     raise ProviderError(choose_from("provider", name, NAMES))

@@ -75,7 +75,8 @@ def _http_error_of(error: HTTPException) -> RequestError:
     kinds = {404: NotFound, 405: MethodNotAllowed, 413: TooLarge}
     if error.status_code >= 500:
         return Internal("internal server error")
-    return kinds.get(error.status_code, BadRequest)(str(error.detail))
+    hint = ": /docs lists the paths and their methods" if error.status_code in (404, 405) else ""
+    return kinds.get(error.status_code, BadRequest)(f"{error.detail}{hint}")
 
 
 def validation_error_of(error: RequestValidationError | ValidationError) -> BadRequest:
@@ -85,6 +86,8 @@ def validation_error_of(error: RequestValidationError | ValidationError) -> BadR
         return BadRequest(first["msg"], param=first["ctx"]["name"], code=UNKNOWN_OPTION)
     path = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
     param = path[0] if path and first["type"] != "json_invalid" else None
+    if param is None:
+        return BadRequest(f"the body must be a JSON object, sent as Content-Type: application/json ({first['msg']})")
     return BadRequest(f"{param or 'the body'}: {first['msg']}", param=param)
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ...bundle.bundle import Bundle
 from ...bundle.read import open_bundle
-from ...errors import ConfigError, choose_from
+from ...errors import ConfigError, choose_from, shown
 from ...images.encode import check_channels
 from ..errors import NotFound
 
@@ -52,6 +52,10 @@ def _folders_by_name(models: Models) -> dict[str, str | os.PathLike[str]]:
         name, equals, folder = os.fspath(model).partition("=")
         if not equals:
             name, folder = Path(model).resolve().name, os.fspath(model)
+        if not name:
+            raise ConfigError(
+                f"{shown(os.fspath(model))} names a model without a name: write NAME=FOLDER, or FOLDER alone"
+            )
         if name in folders:
             raise ConfigError(f"two models are called {name!r}: give one of them another name, NAME=FOLDER")
         folders[name] = folder

@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from ...errors import ConfigError
+from ...errors import ConfigError, shown
 from ...extras import install_command
 from ..scheduling.engine_thread import Clock
 from ..settings import Settings
@@ -53,7 +53,7 @@ def _open(settings: Settings, images: Limits, jobs: Limits, clock: Clock) -> Sto
         case "redis" | "rediss" | "unix", _:
             return _open_redis(settings)
         case _:
-            raise ConfigError(f"--store: {scheme or 'an empty name'}: is no kind of store: {EXPECTED}")
+            raise ConfigError(f"--store: {shown(settings.store)} is no store: {EXPECTED}")
 
 
 def _answer_limits(settings: Settings) -> Limits:

@@ -93,7 +93,7 @@ def test_where_lower_precisions_were_not_measured_none_is_taken(graph: Path) -> 
     _kept(graph, _row(0.5, 1))
     assert chosen(graph, "bfloat16").row is None
     device = ddim_edge.Device("auto", precision="bfloat16")
-    with pytest.raises(ProviderError, match=r"needs a provider by name.*build BUNDLE --provider auto --precision bf"):
+    with pytest.raises(ProviderError, match=r"needs a provider by name.*build MODEL --provider auto --precision bf"):
         ddim_edge.load(graph.parent.parent, device)
 
 

@@ -52,6 +52,17 @@ def test_only_a_form_with_pictures_may_be_larger(client: TestClient) -> None:
     assert answer.status_code == 413
 
 
+@pytest.mark.parametrize("body", [b"{bad", b"", b"[]", b"3"])
+def test_what_is_no_json_object_is_told_what_to_send(client: TestClient, body: bytes) -> None:
+    message = error_of(client, body)["message"]
+    assert message.startswith("the body must be a JSON object, sent as Content-Type: application/json (")
+
+
+def test_an_unknown_path_is_told_where_the_paths_stand(client: TestClient) -> None:
+    answer = client.get("/v1/foo")
+    assert answer.json()["error"]["message"] == "Not Found: /docs lists the paths and their methods"
+
+
 def test_unknown_options_are_counted(client: TestClient) -> None:
     error = error_of(client, {f"{number:x}": 1 for number in range(9000)})
     assert error["message"] == "0: unknown option, and 8999 more"
