@@ -166,10 +166,10 @@ def samplers(num_images: int) -> list[SamplerCell]:
     return [cell for cell in cells if _is_possible(cell)]
 
 
-def few_calls(num_images: int) -> list[SamplerCell]:
+def few_calls(num_images: int, calls: tuple[int, ...] = FEW_CALLS) -> list[SamplerCell]:
     """The samplers that may be good at few calls, the cheapest cells first, and the reference with other seeds."""
     names = [name for name in VARIANTS if name not in KNOWN_TO_BE_WORSE]
-    cells = [SamplerCell(name, calls, num_images) for calls in FEW_CALLS for name in names]
+    cells = [SamplerCell(name, count, num_images) for count in calls for name in names]
     return [cell for cell in cells if _is_possible(cell)] + other_seeds(num_images)
 
 
