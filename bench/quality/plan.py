@@ -70,8 +70,15 @@ VARIANTS = {
     "dpmpp-2m": Variant("dpmpp-2m", {"use_karras_sigmas": False}),
     "dpmpp-2m, Karras": Variant("dpmpp-2m", {"use_karras_sigmas": True, "sigma_min": None, "sigma_max": None}),
     "dpmpp-2m, Karras 0.02 to 80": Variant("dpmpp-2m", KARRAS_ENDS),
+    "dpmpp-2m, SDE": Variant("dpmpp-2m", {"use_karras_sigmas": False, "algorithm_type": "sde-dpmsolver++"}),
+    "dpmpp-2m of order 3": Variant("dpmpp-2m", {"use_karras_sigmas": False, "solver_order": 3}),
+    "dpmpp-2s": Variant("dpmpp-2s", {"use_karras_sigmas": False}),
+    "dpmpp-2s, Karras 0.02 to 80": Variant("dpmpp-2s", KARRAS_ENDS),
+    "deis": Variant("deis", {"use_karras_sigmas": False}),
+    "deis, Karras 0.02 to 80": Variant("deis", KARRAS_ENDS),
     "unipc": Variant("unipc", {"use_karras_sigmas": False}),
     "unipc, Karras 0.02 to 80": Variant("unipc", KARRAS_ENDS),
+    "unipc of order 3, Karras 0.02 to 80": Variant("unipc", {**KARRAS_ENDS, "solver_order": 3}),
 }
 
 REFERENCE = "dpmpp-2m, Karras 0.02 to 80"
