@@ -42,18 +42,18 @@ def test_a_value_that_has_another_name_here_is_answered_by_it(field: str, theirs
         ddim_edge.DdimConfig().replace(**{field: theirs})
 
 
-@pytest.mark.parametrize("name", ["deis", "dpm2", "tcd", "heun", "dpmpp-2m-sde", "lms"])
+@pytest.mark.parametrize("name", ["dpm-adaptive", "dpm-fast", "edm", "sa-solver"])
 def test_a_sampler_that_is_not_built_is_not_mistaken_for_another(name: str) -> None:
     with pytest.raises(ddim_edge.ConfigError, match=f"^sampler '{name}' is known, but not built here"):
         with_sampler(ddim_edge.DdimConfig(), name)
 
 
-@pytest.mark.parametrize("name", ["FlowMatchHeunDiscreteSchedulr", "NewScheduler", "EDMEuler", "X" * 100_000])
+@pytest.mark.parametrize("name", ["VQDiffusionSchedulr", "NewScheduler", "EDMEuler", "X" * 100_000])
 def test_an_unknown_name_is_not_mistaken_for_another(name: str) -> None:
     with pytest.raises(ddim_edge.ConfigError, match="is unknown") as caught:
         ddim_edge.sampler_config({"_class_name": name})
     assert "Did you mean" not in str(caught.value)
-    assert len(str(caught.value)) < 500
+    assert len(str(caught.value)) < 1200  # it lists all that are built
 
 
 @pytest.mark.parametrize(("wrong", "meant"), [("DDIMSchedular", "DDIMScheduler"), ("PNDMSheduler", "PNDMScheduler")])

@@ -57,7 +57,9 @@ class Kdpm2AncestralConfig(Kdpm2Config):
 def kdpm2_schedule(config: Kdpm2Config, num_steps: int, strength: float = 1.0) -> TwoCallSchedule:
     """DPM-Solver-2 over ``num_steps`` steps, each to the next level."""
     timesteps, levels = levels_of(config, num_steps, strength)
-    return _schedule(config, timesteps, levels, levels.sigmas[1:])
+    sigmas = levels.sigmas
+    middle = Levels.of_sigmas(np.sqrt(sigmas[:-2] * sigmas[1:-1]))
+    return _schedule(config, timesteps, levels, middle, sigmas[1:])
 
 
 def kdpm2_ancestral_schedule(config: Kdpm2AncestralConfig, num_steps: int, strength: float = 1.0) -> TwoCallSchedule:
@@ -69,13 +71,12 @@ def kdpm2_ancestral_schedule(config: Kdpm2AncestralConfig, num_steps: int, stren
             f"dpm2-a goes from more noise to less, and {num_steps} steps of this zero_terminal_snr schedule begin with "
             "a step to more: take fewer, or another sampler"
         )
-    return _schedule(config, timesteps, levels, sigmas[1:] ** 2 / sigmas[:-1])
+    return _schedule(config, timesteps, levels, levels[1:-1], sigmas[1:] ** 2 / sigmas[:-1])
 
 
-def _schedule(config: Kdpm2Config, timesteps: Times, levels: Levels, down: Floats) -> TwoCallSchedule:
-    """The schedule from S+1 levels and the σ to which each step goes before it adds noise."""
+def _schedule(config: Kdpm2Config, timesteps: Times, levels: Levels, middle: Levels, down: Floats) -> TwoCallSchedule:
+    """The schedule from S+1 levels, those of the second calls, and the σ to which each step goes before its noise."""
     sigmas, signal = levels.sigmas, levels.signal
-    middle = Levels.of_sigmas(np.sqrt(sigmas[:-2] * down[:-1]))
     end_signal, end_sigma = np.append(middle.signal, signal[-1]), np.append(middle.sigmas, sigmas[-1])
     first = euler_rows(signal[:-1], end_signal, end_sigma - sigmas[:-1])
     then, length = signal[1:-1], down[:-1] - sigmas[:-2]

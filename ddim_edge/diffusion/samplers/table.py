@@ -12,7 +12,9 @@ from ...config.diffusers_names import FLOW_MATCHING, NotBuiltError, unknown_valu
 from ...errors import ConfigError, shown
 from .ddim import DdimConfig, DdimSchedule, ddim
 from .ddpm import DdpmConfig, DdpmSchedule, ddpm
-from .dpmpp import DpmppConfig, DpmppSchedule, dpmpp_2m
+from .deis import DeisConfig, deis_schedule
+from .dpmpp import DpmppConfig, EdmDpmppConfig, dpmpp_schedule
+from .dpmpp_2s import DpmppSinglestepConfig, dpmpp_2s_schedule
 from .edm_euler import EdmEulerConfig, edm_first_sample
 from .euler import EulerAncestralConfig, EulerConfig, EulerSchedule, ancestral_schedule, euler
 from .euler import first_sample as euler_first_sample
@@ -24,6 +26,7 @@ from .lcm import LcmConfig, LcmSchedule, lcm
 from .lms import LmsConfig, LmsSchedule, lms
 from .pndm import PndmConfig, PndmSchedule, pndm
 from .query import NoiseSource, Sampler, Schedule
+from .solver import solve
 from .two_calls import two_calls_a_step
 from .unipc import UnipcConfig, UnipcSchedule, unipc
 
@@ -36,8 +39,11 @@ SamplerConfig = (
     | EulerAncestralConfig
     | DpmppConfig
     | UnipcConfig
+    | DpmppSinglestepConfig
+    | DeisConfig
     | FlowEulerConfig
     | EdmEulerConfig
+    | EdmDpmppConfig
     | HeunConfig
     | Kdpm2Config
     | Kdpm2AncestralConfig
@@ -72,10 +78,13 @@ ROWS = (
     SamplerRow(LcmConfig, LcmSchedule, lcm),
     SamplerRow(EulerConfig, EulerSchedule, euler, euler_first_sample),
     SamplerRow(EulerAncestralConfig, ancestral_schedule, euler, euler_first_sample),
-    SamplerRow(DpmppConfig, DpmppSchedule, dpmpp_2m),
+    SamplerRow(DpmppConfig, dpmpp_schedule, solve),
     SamplerRow(UnipcConfig, UnipcSchedule, unipc),
+    SamplerRow(DpmppSinglestepConfig, dpmpp_2s_schedule, solve),
+    SamplerRow(DeisConfig, deis_schedule, solve),
     SamplerRow(FlowEulerConfig, flow_euler_schedule, euler),
     SamplerRow(EdmEulerConfig, EulerSchedule, euler, edm_first_sample),
+    SamplerRow(EdmDpmppConfig, dpmpp_schedule, solve, edm_first_sample),
     SamplerRow(HeunConfig, heun_schedule, two_calls_a_step, euler_first_sample),
     SamplerRow(Kdpm2Config, kdpm2_schedule, two_calls_a_step, euler_first_sample),
     SamplerRow(Kdpm2AncestralConfig, kdpm2_ancestral_schedule, two_calls_a_step, euler_first_sample),
@@ -205,8 +214,8 @@ def with_sampler(config: SamplerConfig, name: str) -> SamplerConfig:
     The options that both samplers have are copied: the noise schedule, the spacing, the clipping of x_0. Raises
     ConfigError for an unknown name, and if the sampler does not support the model's noise schedule.
     """
-    if name in _BY_CLASS:
-        raise ConfigError(f"sampler {name!r} is called {_BY_CLASS[name].name!r} here")
+    if name in BY_CLASS:
+        raise ConfigError(f"sampler {name!r} is called {BY_CLASS[name].name!r} here")
     if name not in SAMPLERS:
         raise _unknown_sampler(name)
     wanted = SAMPLERS[name]

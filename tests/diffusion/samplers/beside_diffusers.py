@@ -35,7 +35,7 @@ class Case:
     """One class of diffusers and the grid of its options.
 
     ``tolerance`` is for samples as the network is fed with them, relative to the largest value where that is above 1.
-    ``units`` in the last place of their largest σ are added to it.
+    2 units in the last place of their largest σ are added to it.
     """
 
     name: str
@@ -43,8 +43,6 @@ class Case:
     tolerance: float
     why: str
     """Why it is no smaller."""
-    units: int = 2
-    """How often a step rounds x̃, which theirs keeps: twice, and more often in steps of two calls."""
     points: int = 25
     """How many points of the grid are drawn."""
     steps: tuple[int, ...] = (1, 4, 9)
@@ -102,7 +100,7 @@ def _check(case: Case, options: dict[str, Any], num_steps: int) -> bool:
     try:
         config, theirs = both(case, options)
         schedule = schedule_of(config, num_steps)
-    except ddim_edge.ConfigError:
+    except (ddim_edge.ConfigError, ValueError):  # a few are refused there, and not here
         return False
     theirs.set_timesteps(num_steps, **case.set_timesteps(options, num_steps))
     if hasattr(theirs, "set_begin_index"):
@@ -116,11 +114,12 @@ def _check(case: Case, options: dict[str, Any], num_steps: int) -> bool:
     # At the most steps, ours goes on from their sample at each call: then no error of an earlier step is in the way.
     ours = our_run(config, num_steps, first, expected if num_steps == max(case.steps) else None)
     # Theirs in σ-space keep σ times as large a sample in float32.
-    tolerance = case.tolerance + case.units * UNIT * float(theirs.sigmas.max() if hasattr(theirs, "sigmas") else 0)
+    tolerance = case.tolerance + 2 * UNIT * float(theirs.sigmas.max() if hasattr(theirs, "sigmas") else 0)
     for call, (our, their) in enumerate(zip(ours, expected, strict=True)):
         assert np.isfinite(our).all(), f"{where}: call {call}"
         scale = max(1.0, float(abs(their).max()))
-        assert abs(our - their).max() <= tolerance * scale, f"{where}: call {call}"
+        error = abs(our - their).max() / scale
+        assert error <= tolerance, f"{where}: call {call}: {error:.2g}"
     return True
 
 
