@@ -160,6 +160,7 @@ class ModelExtension(BaseModel):
     text: bool
     labels: list[str]
     samplers: list[str]
+    caches: list[str]
     sampler: str | None
     num_inference_steps: int
     guidance: bool
