@@ -161,6 +161,7 @@ class ModelExtension(BaseModel):
     text: bool
     labels: list[str]
     samplers: list[str]
+    caches: list[str]
     sampler: str | None
     num_inference_steps: int
     guidance: bool

@@ -55,11 +55,13 @@ def test_an_image_tells_its_whole_and_cached_calls(client: TestClient) -> None:
 
 def test_with_a_threshold_they_are_those_that_were_made_and_metrics_sum_them(deep_bundle: Path) -> None:
     options: Options = {"labels": ["cat", "dog"], "sampler": "ddim", "num_steps": 20, "num_images": 2}
+    options["cache_threshold"] = 0.06
     pipeline, body = ddim_edge.load(deep_bundle), {"labels": ["cat", "dog"], "sampler": "ddim", "n": 2, "seed": 0}
     with TestClient(create_app({"deep": deep_bundle})) as client:
         wholes = []
         for kind in ("deep:5", "forecast:5"):
-            request = pipeline.request(**options, cache=kind, cache_threshold=0.06)
+            options["cache"] = kind
+            request = pipeline.request(**options)
             whole = [job.whole_calls for end in pipeline.run(request) if end.images is not None for job in end.jobs]
             cached = {"cache": kind, "cache_threshold": 0.06, "num_inference_steps": 20}
             data = client.post(PATH, json={**body, **cached}).json()["data"]
