@@ -1,15 +1,23 @@
 """Tune: each setting makes the images that it makes alone; the distance, the time and the choice."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 import ddim_edge
+from ddim_edge.arrays import Sample
 from ddim_edge.benchmark.tune import OFF, Measured, Setting, fastest, measure
 from ddim_edge.generation.pipeline import Pipeline
 
-OPTIONS = {"labels": ["cat", "dog"], "num_images": 3, "num_steps": 12, "sampler": "ddim", "batch_size": 2}
+OPTIONS: dict[str, Any] = {
+    "labels": ["cat", "dog"],
+    "num_images": 3,
+    "num_steps": 12,
+    "sampler": "ddim",
+    "batch_size": 2,
+}
 
 
 def test_every_setting_is_measured_against_none(deep_bundle: Path) -> None:
@@ -49,7 +57,7 @@ def test_the_distance_is_that_of_the_worst_image(tiny_bundle: Path) -> None:
     assert shares.max() > shares.mean()
 
 
-def _samples(pipeline: Pipeline, cache: str) -> np.ndarray:
+def _samples(pipeline: Pipeline, cache: str) -> Sample:
     request = pipeline.request(**OPTIONS, cache=cache)
     ends = [progress for progress in pipeline.run(request) if progress.images is not None]
     return np.concatenate([job.result() for end in ends for job in end.jobs])
