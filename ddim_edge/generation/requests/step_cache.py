@@ -6,7 +6,7 @@ from ...bundle.bundle import Bundle
 from ...diffusion.guidance import guided_timesteps
 from ...diffusion.levels import Levels
 from ...diffusion.samplers import schedule_of
-from ...diffusion.step_cache import CallPlan, starts_of, whole_calls
+from ...diffusion.step_cache import CallPlan, Kind, starts_of, whole_calls
 from ...errors import ConfigError
 from .request import Request
 
@@ -52,6 +52,11 @@ def network_calls(request: Request) -> int:
     cache = request.step_cache
     forecasts = cache is not None and cache.kind == "forecast" and cache.threshold is None
     return least_whole_calls(request) if forecasts else sampler_calls(request)
+
+
+def caches_of(bundle: Bundle) -> list[Kind]:
+    """The step caches that a model can have."""
+    return ["forecast", "deep"] if bundle.has_shallow_graph and not bundle.controls else ["forecast"]
 
 
 def check_cache(bundle: Bundle, request: Request) -> None:
