@@ -26,11 +26,16 @@ SAMPLER_CALLS = (4, 5, 8, 10, 15, 20, 50, 100)
 
 @dataclass(frozen=True)
 class Variant:
-    """A sampler with options of its own; ``extra_calls`` is how many network calls it makes beyond its steps."""
+    """A sampler with options of its own.
+
+    ``extra_calls`` is how many network calls it makes beyond ``calls_per_step`` of each step. A sampler of two calls a
+    step has cells only where its number of calls, which is odd, is that of the table.
+    """
 
     sampler: str
     options: dict[str, Any] = field(default_factory=dict)
     extra_calls: int = 0
+    calls_per_step: int = 1
     fewest_steps: int = 1
     most_steps: int = 1000
 
@@ -40,6 +45,7 @@ class Variant:
 
 
 KARRAS_ENDS = {"use_karras_sigmas": True, "sigma_min": 0.02, "sigma_max": 80.0}
+TWO_CALLS: dict[str, Any] = {"extra_calls": -1, "calls_per_step": 2}
 
 VARIANTS = {
     "ddim": Variant("ddim"),
@@ -51,6 +57,12 @@ VARIANTS = {
     "lcm": Variant("lcm", most_steps=50),
     "euler": Variant("euler", {"use_karras_sigmas": False}),
     "euler-a": Variant("euler-a"),
+    "heun": Variant("heun", {"use_karras_sigmas": False}, **TWO_CALLS),
+    "heun, Karras 0.02 to 80": Variant("heun", KARRAS_ENDS, **TWO_CALLS),
+    "dpm2": Variant("dpm2", {"use_karras_sigmas": False}, **TWO_CALLS),
+    "dpm2-a": Variant("dpm2-a", {"use_karras_sigmas": False}, **TWO_CALLS),
+    "lms": Variant("lms", {"use_karras_sigmas": False}),
+    "tcd": Variant("tcd", most_steps=50),
     "dpmpp-2m": Variant("dpmpp-2m", {"use_karras_sigmas": False}),
     "dpmpp-2m, Karras": Variant("dpmpp-2m", {"use_karras_sigmas": True, "sigma_min": None, "sigma_max": None}),
     "dpmpp-2m, Karras 0.02 to 80": Variant("dpmpp-2m", KARRAS_ENDS),
@@ -73,7 +85,8 @@ class SamplerCell:
 
     @property
     def num_steps(self) -> int:
-        return self.calls - VARIANTS[self.variant].extra_calls
+        variant = VARIANTS[self.variant]
+        return (self.calls - variant.extra_calls) // variant.calls_per_step
 
     def request(self, bundle: Bundle) -> dict[str, Any]:
         """The options of the run."""
@@ -138,7 +151,8 @@ def samplers(num_images: int) -> list[SamplerCell]:
 
 def _is_possible(cell: SamplerCell) -> bool:
     variant = VARIANTS[cell.variant]
-    return variant.fewest_steps <= cell.num_steps <= variant.most_steps
+    made = cell.num_steps * variant.calls_per_step + variant.extra_calls
+    return made == cell.calls and variant.fewest_steps <= cell.num_steps <= variant.most_steps
 
 
 AnyCell = Cell | SamplerCell | GuidedCell

@@ -18,6 +18,9 @@ from ddim_edge import (
     UnipcConfig,
 )
 from ddim_edge.diffusion.samplers import EdmEulerConfig, FlowEulerConfig, schedule_of
+from ddim_edge.diffusion.samplers.heun import HeunConfig
+from ddim_edge.diffusion.samplers.kdpm2 import Kdpm2Config
+from ddim_edge.diffusion.samplers.lms import LmsConfig
 from ddim_edge.diffusion.schedule import alpha_bars
 
 from . import gaussian
@@ -40,7 +43,7 @@ def error_after(config: Any, num_steps: int) -> float:
     ends_clean = getattr(config, "final_sigma", "zero") == "zero" and config.alpha_clip_strategy == "one"
     end = 1.0 if ends_clean else float(alpha_bars(config)[0])
     exact = gaussian.flow(schedule_of(config, num_steps).levels[0].signal ** 2, end, start)
-    if isinstance(config, EulerConfig):
+    if isinstance(config, EulerConfig | HeunConfig | Kdpm2Config | LmsConfig):
         exact /= np.sqrt(end)  # its result is x/sqrt(ᾱ)
     return float(np.sqrt(np.mean((gaussian.run(config, num_steps, start) - exact) ** 2)))
 
@@ -61,6 +64,12 @@ def error_after_calls(config: SamplerConfig, calls: int) -> float:
         (PndmConfig(prediction_type="angular_velocity", **_SMOOTH), 1),
         (EulerConfig(**_LEVELS), 1),
         (EulerConfig(prediction_type="angular_velocity", **_LEVELS), 1),
+        (HeunConfig(**_LEVELS), 2),
+        (HeunConfig(prediction_type="sample", **_LEVELS), 2),
+        (Kdpm2Config(**_LEVELS), 2),
+        (Kdpm2Config(prediction_type="angular_velocity", **_LEVELS), 2),
+        (LmsConfig(**_LEVELS), 4),
+        (LmsConfig(prediction_type="sample", **_LEVELS), 4),
         (DpmppConfig(**_KARRAS), 2),
         (DpmppConfig(prediction_type="angular_velocity", **_KARRAS), 2),
         (UnipcConfig(**_KARRAS), 3),
