@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from ddim_edge.bundle.defaults import Defaults
+from ddim_edge.bundle.format import format_keys
 from ddim_edge.bundle.layout import EXPORT_RECORD, GENERATION_CONFIG, INDEX, SCHEDULER
 from ddim_edge.files import write_file
 
@@ -30,7 +31,7 @@ def finish_bundle(
         write_json(out / GENERATION_CONFIG, defaults.to_json())
     index = json_bytes(_index(source, scheduler))
     entries = dict(sorted({**hash_files(out), INDEX: entry_of(index)}.items()))
-    write_json(out / EXPORT_RECORD, {**_origin(location), **facts, "scheduler": scheduler.origin, "files": entries})
+    write_json(out / EXPORT_RECORD, {**format_keys(), **_origin(location), **facts, "scheduler": scheduler.origin, "files": entries})
     write_file(out / INDEX, index)
 
 

@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 
+from ddim_edge.bundle.format import format_keys
 from ddim_edge.errors import ExportError
 from ddim_edge.whole_folder import whole_folder
 
@@ -60,7 +61,7 @@ def export_unet(
             on_stage("cache")
             report = _with_step_cache(report, step_cache)
         on_stage("write")
-        write_report(folder, report)
+        write_report(folder, report, **format_keys())
     remember_hashes(out)
     return dataclasses.replace(report, path=out)
 

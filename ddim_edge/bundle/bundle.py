@@ -41,6 +41,7 @@ class Bundle:
         inputs: the UNet's inputs beside sample and timestep.
         vae: the autoencoder's config; None for a model without an autoencoder.
         controls: the configs of its ControlNets.
+        format: the version of its format; None for one that another program made.
         files: the files that were opened or hashed, to notice that one was replaced. A copy by ``replace`` has its own.
     """
 
@@ -55,6 +56,7 @@ class Bundle:
     inputs: UnetInputs = NO_INPUTS
     vae: VaeConfig | None = None
     controls: tuple[ControlConfig, ...] = ()
+    format: int | None = None
     defaults: Defaults = field(default_factory=Defaults)
     files: SameFiles = field(default_factory=SameFiles, init=False, compare=False, repr=False)
 

@@ -96,6 +96,7 @@ DEFAULTS: Mapping[str, Check] = {
 _STEP_CACHE: Mapping[str, Check] = {"branch": whole(0, 100), "parameters": real(0, 1)}
 _EXPORT: Mapping[str, Check] = {
     "files": mapping_of(_OBJECT),
+    "replacing": mapping_of(_OBJECT),
     "network": text(),
     "verification": object_with({"step_cache": object_with(_STEP_CACHE)}),
 }
@@ -103,7 +104,7 @@ _EXPORT: Mapping[str, Check] = {
 _SCHEMAS: Mapping[str, Mapping[str, Check]] = {
     INDEX: _INDEX,
     EXPORT_RECORD: _EXPORT,
-    f"{UNET.name}/{EXPORT_RECORD}": _EXPORT,
+    **{f"{name}/{EXPORT_RECORD}": _EXPORT for name in (UNET.name, f"{CONTROLNET.name}*")},
     GENERATION_CONFIG: DEFAULTS,
     f"{UNET.name}/{CONFIG}": _UNET,
     SCHEDULER: _SCHEDULER,

@@ -15,6 +15,7 @@ from ..errors import LONGEST_SHOWN, BundleError, ConfigError, shown
 from .bundle import Bundle, default_steps_of
 from .control_config import ControlConfig
 from .defaults import Defaults
+from .format import read_format
 from .json_files import check_json_files, read_optional, read_required
 from .layout import CONFIG, CONTROLNET, EXPORT_RECORD, GENERATION_CONFIG, INDEX, SCHEDULER, UNET, VAE_DECODER
 from .unet_inputs import UnetInputs
@@ -42,6 +43,7 @@ def open_bundle(model: str | os.PathLike[str]) -> Bundle:
     No network is opened.
     """
     folder = _find_folder(model)
+    number = read_format(folder)  # first: a newer format may have other files
     if not UNET.is_in(folder):
         raise BundleError(_not_a_bundle(folder))
     check_json_files(folder)
@@ -61,6 +63,7 @@ def open_bundle(model: str | os.PathLike[str]) -> Bundle:
         inputs=UnetInputs.read(unet, vae),
         vae=vae,
         controls=_controls(folder, index),
+        format=number,
     )
     try:
         return with_defaults(bundle, Defaults.read(folder))

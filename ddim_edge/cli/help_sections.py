@@ -13,6 +13,7 @@ COMMAND_SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Bring a model": {
         "export": "Export SOURCE to the folder OUT, which runs without PyTorch.",
         "build": "Compile MODEL's graphs ahead of time for full speed.",
+        "upgrade": "Upgrade BUNDLE to the newest format, without PyTorch.",
     },
     "Serve": {
         "serve": "Serve MODELs over HTTP.",

@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from ..bundle.bundle import Bundle
+from ..bundle.format import FORMAT
 from ..bundle.json_files import read_optional
 from ..bundle.layout import EXPORT_RECORD, FP32_MODEL, MODEL, SHALLOW_MODEL, STEP_MODEL, UNET
 from ..bundle.read import open_bundle
@@ -60,6 +61,7 @@ def inspect_command(model: str, as_json: bool, verify: bool) -> None:
         "folder": str(bundle.folder),
         "linked_to": _linked_to(bundle.folder),
         "sha256": bundle.sha256,
+        "format": bundle.format,
         "sample_shape": list(bundle.sample_shape),
         "image_shape": list(bundle.image_shape()),
         "text": bundle.inputs.text,
@@ -137,7 +139,7 @@ def _tensor(info: TensorInfo) -> dict[str, Any]:
 
 
 def _text(facts: dict[str, Any], bundle: Bundle) -> str:
-    lines = [f"{bundle.name}  {facts['folder']}", f"sha256 {facts['sha256']}"]
+    lines = [f"{bundle.name}  {facts['folder']}", f"sha256 {facts['sha256']}", _format_line(bundle.format)]
     if facts["linked_to"]:
         lines.append(f"its files are links to the Hugging Face cache: {facts['linked_to']}")
     for graph in facts["graphs"]:
@@ -154,6 +156,12 @@ def _text(facts: dict[str, Any], bundle: Bundle) -> str:
         if facts["verified_compiled"]:
             lines.append(f"all {facts['verified_compiled']} files in compiled/ are as they were built")
     return "\n".join(lines)
+
+
+def _format_line(number: int | None) -> str:
+    if number is None:
+        return "no format number: another program exported it"
+    return f"bundle format {number}" + ("" if number == FORMAT else f"; exports have {FORMAT} now")
 
 
 def _step_cache_lines(facts: dict[str, Any] | None) -> list[str]:

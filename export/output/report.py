@@ -70,9 +70,10 @@ class Report:
         return folder_size(self.path)
 
 
-def write_report(folder: Path, report: Report) -> None:
-    """Write ``export.json`` to ``folder``, which must have all other files already."""
+def write_report(folder: Path, report: Report, **facts: Any) -> None:
+    """Write ``export.json`` to ``folder``, which must have all other files already. ``facts`` are further keys."""
     contents: dict[str, Any] = {
+        **facts,
         "network": report.network,
         **report.options.to_json(),
         "versions": _versions(),

@@ -1,7 +1,8 @@
 """Runs a finished UNet graph in ONNX Runtime on random inputs. Needs no PyTorch."""
 
+import re
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,7 @@ from ..networks.sizes import Side, two_image_sizes
 
 _TYPES = {"float": np.float32, "float16": np.float16, "double": np.float64, "int64": np.int64, "int32": np.int32}
 _TOKENS = 77
+_AXIS = re.compile(r"([*/])(?=[0-9]+$)")
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -51,20 +53,30 @@ def sides_of(folder: Path) -> tuple[Side, Side]:
 
 
 def draw_inputs(
-    random: np.random.Generator, session: onnxruntime.InferenceSession, rows: int, sides: Sequence[int]
+    random: np.random.Generator,
+    session: onnxruntime.InferenceSession,
+    rows: int,
+    sides: Sequence[int],
+    channels: int | None = None,
 ) -> Arrays:
-    """Random floats; integers such as classes are 0. The free axes of the sample get the lengths ``sides``."""
+    """Random floats; integers such as classes are 0. The free axes of the sample get ``channels`` and ``sides``."""
     declared = declared_inputs(session)
-    lengths = dict(zip(declared["sample"].shape[2:], sides, strict=True))
+    lengths = dict(zip(declared["sample"].shape[1:], (channels, *sides), strict=True))
     return {name: _draw(random, value, rows, lengths) for name, value in declared.items()}
 
 
-def _draw(random: np.random.Generator, declared: Any, rows: int, lengths: dict[int | str, int]) -> NDArray[Any]:
-    """A free axis without a length in ``lengths`` is tokens."""
-    axes = (axis if isinstance(axis, int) else lengths.get(axis, _TOKENS) for axis in declared.shape[1:])
+def _draw(random: np.random.Generator, declared: Any, rows: int, lengths: Mapping[str | int, int | None]) -> NDArray[Any]:
+    axes = (axis if isinstance(axis, int) else _length(axis, lengths) for axis in declared.shape[1:])
     shape, kind = (rows, *axes), _TYPES[declared.type.removeprefix("tensor(").removesuffix(")")]
     is_float = issubclass(kind, np.floating)
     return random.standard_normal(shape, np.float32).astype(kind) if is_float else np.zeros(shape, kind)
+
+
+def _length(axis: str | None, lengths: Mapping[str | int, int | None]) -> int:
+    """The length of a free axis, such as height, height/2 or height*8. One without a length in ``lengths`` is tokens."""
+    name, operator, factor = _AXIS.split(axis or "", maxsplit=1) if _AXIS.search(axis or "") else (axis or "", "*", "1")
+    length = lengths.get(name) or _TOKENS
+    return length * int(factor) if operator == "*" else length // int(factor)
 
 
 def run_graph(session: onnxruntime.InferenceSession, feeds: Arrays, outputs: Sequence[str]) -> list[NDArray[Any]]:

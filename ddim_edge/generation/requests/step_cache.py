@@ -1,5 +1,7 @@
 """A request's step cache: which of its network calls are whole, how many it makes, and whether it can be."""
 
+from typing import NamedTuple
+
 from ...bundle.bundle import Bundle
 from ...diffusion.guidance import guided_timesteps
 from ...diffusion.levels import Levels
@@ -7,6 +9,13 @@ from ...diffusion.samplers import schedule_of
 from ...diffusion.step_cache import CallPlan, starts_of, whole_calls
 from ...errors import ConfigError
 from .request import Request
+
+
+class ImageCalls(NamedTuple):
+    """The calls of one image: those of the whole network, and those that the step cache answered."""
+
+    whole: int
+    cached: int
 
 
 def call_plan(request: Request) -> CallPlan | None:
@@ -31,6 +40,11 @@ def least_whole_calls(request: Request) -> int:
     """The whole calls of one image; with a threshold, the fewest that there can be."""
     cache, calls = request.step_cache, sampler_calls(request)
     return calls if cache is None else sum(whole_calls(cache, calls, _starts(request)))
+
+
+def image_calls(request: Request, whole: int) -> ImageCalls:
+    """The calls of an image that made so many ``whole`` ones."""
+    return ImageCalls(whole, 0 if request.step_cache is None else sampler_calls(request) - whole)
 
 
 def network_calls(request: Request) -> int:

@@ -124,6 +124,13 @@ class ErrorBody(BaseModel):
     error: ErrorDetail
 
 
+class Calls(BaseModel):
+    """An image's calls: those of the whole network, and those that the step cache answered."""
+
+    whole: int
+    cached: int
+
+
 class ImageItem(BaseModel):
     """One image, as ``b64_json`` or ``url``; ``ddim_edge`` is the recipe to make it again."""
 
@@ -131,6 +138,8 @@ class ImageItem(BaseModel):
     url: str | None = None
     is_safe: bool | None = None
     """Only for models with a safety checker; an unsafe image is black."""
+    calls: Calls | None = None
+    """Only with `cache`."""
     ddim_edge: dict[str, Any]
 
 
