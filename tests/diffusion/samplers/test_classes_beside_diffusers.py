@@ -59,6 +59,13 @@ _KDPM2: dict[str, tuple[Any, ...]] = {
     "spacing": _SPACINGS,
 }
 _VARIANCE_PRESERVING: dict[str, tuple[Any, ...]] = {**_BETAS, "clip_sample": (False, True)}
+# With other spacings theirs adds noise after the last step, too.
+_ANCESTRAL: dict[str, tuple[Any, ...]] = {
+    **_VARIANCE_PRESERVING,
+    "variance_type": ("fixed_small", "fixed_large"),
+    "timestep_spacing": ("leading",),
+    "steps_offset": (0,),
+}
 
 CASES = (
     Case("EulerDiscreteScheduler", _BETAS | _SIGMAS, 2e-5, "float32", points=16, least=40),
@@ -202,12 +209,47 @@ CASES = (
         points=12,
         least=30,
     ),
+    Case("DDIMScheduler", _VARIANCE_PRESERVING, 2e-5, "float32", points=8, least=15),
     Case("DDIMParallelScheduler", _VARIANCE_PRESERVING, 2e-5, "float32", points=8, least=15),
     Case(
+        "DDPMScheduler",
+        _ANCESTRAL,
+        2e-5,
+        "float32",
+        fresh_noise=lambda _options: True,
+        points=8,
+        least=15,
+    ),
+    Case(
         "DDPMParallelScheduler",
-        # Else theirs adds noise after the last step, too.
-        _VARIANCE_PRESERVING
-        | {"variance_type": ("fixed_small", "fixed_large"), "timestep_spacing": ("leading",), "steps_offset": (0,)},
+        _ANCESTRAL,
+        2e-5,
+        "float32",
+        fresh_noise=lambda _options: True,
+        points=8,
+        least=15,
+    ),
+    Case(
+        "PNDMScheduler",
+        _BETAS | {"skip_prk_steps": (True, False), "prediction_type": ("epsilon", "v_prediction")},
+        2e-3,
+        "where ᾱ is nearly 0, theirs subtracts two large float32 terms",
+        steps=(4, 9),
+        points=8,
+        least=15,
+    ),
+    Case(
+        "LCMScheduler",
+        {"beta_schedule": _BETAS["beta_schedule"], "prediction_type": _BETAS["prediction_type"]},
+        2e-5,
+        "float32",
+        fresh_noise=lambda _options: True,
+        points=8,
+        least=15,
+    ),
+    Case(
+        "EulerAncestralDiscreteScheduler",
+        _BETAS | {"prediction_type": ("epsilon", "v_prediction")},
         2e-5,
         "float32",
         fresh_noise=lambda _options: True,
