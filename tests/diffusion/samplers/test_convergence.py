@@ -18,7 +18,7 @@ from ddim_edge import (
     UnipcConfig,
 )
 from ddim_edge.diffusion.samplers import EdmEulerConfig, FlowEulerConfig, schedule_of
-from ddim_edge.diffusion.samplers.heun import HeunConfig
+from ddim_edge.diffusion.samplers.heun import FlowHeunConfig, HeunConfig
 from ddim_edge.diffusion.samplers.kdpm2 import Kdpm2Config
 from ddim_edge.diffusion.samplers.lms import LmsConfig
 from ddim_edge.diffusion.schedule import alpha_bars
@@ -134,6 +134,8 @@ def test_one_step_of_lcm_with_a_consistency_function_lands_on_the_end_of_the_flo
     [
         (FlowEulerConfig(num_train_steps=100_000), 1),
         (FlowEulerConfig(shift=3.0, timestep_spacing="trailing"), 1),
+        (FlowHeunConfig(num_train_steps=100_000), 2),
+        (FlowHeunConfig(shift=3.0, timestep_spacing="trailing"), 2),
         (EdmEulerConfig(), 1),
         (EdmEulerConfig(sigma_schedule="exponential", sigma_data=1.0, prediction_type="angular_velocity"), 1),
     ],
