@@ -31,7 +31,10 @@ def finish_bundle(
         write_json(out / GENERATION_CONFIG, defaults.to_json())
     index = json_bytes(_index(source, scheduler))
     entries = dict(sorted({**hash_files(out), INDEX: entry_of(index)}.items()))
-    write_json(out / EXPORT_RECORD, {**format_keys(), **_origin(location), **facts, "scheduler": scheduler.origin, "files": entries})
+    write_json(
+        out / EXPORT_RECORD,
+        {**format_keys(), **_origin(location), **facts, "scheduler": scheduler.origin, "files": entries},
+    )
     write_file(out / INDEX, index)
 
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from onnxscript import ir
 
+from ddim_edge.bundle.format import read_format
 from ddim_edge.bundle.layout import MODEL, STEP_MODEL, UNET
 from ddim_edge.errors import DdimEdgeError, OutputError
 
@@ -44,6 +45,7 @@ def fuse_bundle(bundle: Path) -> Path:
 
     BundleError for a UNet whose hash differs from export.json: the updated hashes would hide that.
     """
+    read_format(bundle)  # which refuses a newer one
     unet = bundle / UNET.name
     if _is_recorded(bundle):
         check_as_exported(bundle)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from onnxscript import ir
 
+from ddim_edge.bundle.format import read_format
 from ddim_edge.bundle.layout import DEEP_FEATURES, FP32_MODEL, MODEL, SHALLOW_MODEL, STEP_MODEL, UNET
 from ddim_edge.errors import ConfigError, DdimEdgeError, OutputError, shown
 
@@ -53,6 +54,7 @@ def add_to_bundle(bundle: Path, branch: int = 0) -> StepCacheCheck:
 
     BundleError for a UNet whose hash differs from export.json: the updated hashes would hide that.
     """
+    read_format(bundle)  # which refuses a newer one
     unet = bundle / UNET.name
     if not _was_interrupted(unet):
         check_as_exported(bundle)

@@ -80,7 +80,7 @@ def upgrade_copy(bundle: Path, out: Path) -> Upgrade:
 
 
 def _denoisers(bundle: Path) -> Iterator[Path]:
-    """The graphs that take a timestep. The UNet's model.onnx is last: by it a bundle takes whole timesteps or others."""
+    """The graphs that take a timestep. The UNet's model.onnx is last: it says which timesteps a bundle takes."""
     folders = [graph.parent for graph in graphs_of(bundle) if component_named(graph.parent.name).each_step]
     for folder in reversed(folders):
         for name in (STEP_MODEL, SHALLOW_MODEL, FP32_MODEL, MODEL):
@@ -90,7 +90,7 @@ def _denoisers(bundle: Path) -> Iterator[Path]:
 
 @contextmanager
 def _drafts(graphs: Iterable[Path]) -> Iterator[dict[Path, Path]]:
-    """A name for a draft of each graph, beside its weights: ONNX Runtime reads them from the graph's own folder only."""
+    """A name for a draft of each graph, beside its weights, which ONNX Runtime reads from the graph's folder only."""
     drafts = {graph: graph.with_name(f".upgrade.{graph.name}") for graph in graphs}
     try:
         yield drafts

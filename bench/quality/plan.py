@@ -22,20 +22,19 @@ SLOW_ETAS = (0.0, 1.0)
 INTERVALS = ((0.2, 1e6), (0.0, 10.0), (0.2, 10.0), (0.5, 10.0), (0.5, 3.0))
 """Noise levels σ; 1e6 is above all."""
 SAMPLER_CALLS = (4, 5, 8, 10, 15, 20, 50, 100)
+FEW_CALLS = (4, 5, 8, 10, 15, 20)
+SEEDS_APART = 1_000_000
+"""Between the first seeds of two sets of images."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A sampler with options of its own.
-
-    ``extra_calls`` is how many network calls it makes beyond ``calls_per_step`` of each step. A sampler of two calls a
-    step has cells only where its number of calls, which is odd, is that of the table.
-    """
+    """A sampler with options of its own; it makes ``calls_a_step`` network calls a step, and ``extra_calls`` more."""
 
     sampler: str
     options: dict[str, Any] = field(default_factory=dict)
+    calls_a_step: int = 1
     extra_calls: int = 0
-    calls_per_step: int = 1
     fewest_steps: int = 1
     most_steps: int = 1000
 
@@ -44,8 +43,10 @@ class Variant:
         return bundle.sampler(self.sampler).replace(**self.options)
 
 
+EVEN = {"use_karras_sigmas": False}
 KARRAS_ENDS = {"use_karras_sigmas": True, "sigma_min": 0.02, "sigma_max": 80.0}
-TWO_CALLS: dict[str, Any] = {"extra_calls": -1, "calls_per_step": 2}
+TWICE = {"calls_a_step": 2, "extra_calls": -1}
+"""A second call in every step but the last."""
 
 VARIANTS = {
     "ddim": Variant("ddim"),
@@ -55,42 +56,66 @@ VARIANTS = {
         "pndm", {"transition": "next", "reduce_warmup": True}, extra_calls=1, fewest_steps=2
     ),
     "lcm": Variant("lcm", most_steps=50),
-    "euler": Variant("euler", {"use_karras_sigmas": False}),
-    "euler-a": Variant("euler-a"),
-    "heun": Variant("heun", {"use_karras_sigmas": False}, **TWO_CALLS),
-    "heun, Karras 0.02 to 80": Variant("heun", KARRAS_ENDS, **TWO_CALLS),
-    "dpm2": Variant("dpm2", {"use_karras_sigmas": False}, **TWO_CALLS),
-    "dpm2-a": Variant("dpm2-a", {"use_karras_sigmas": False}, **TWO_CALLS),
-    "lms": Variant("lms", {"use_karras_sigmas": False}),
     "tcd": Variant("tcd", most_steps=50),
+    "euler": Variant("euler", EVEN),
+    "euler, Karras 0.02 to 80": Variant("euler", KARRAS_ENDS),
+    "euler-a": Variant("euler-a"),
+    "heun": Variant("heun", EVEN, **TWICE),
+    "heun, Karras 0.02 to 80": Variant("heun", KARRAS_ENDS, **TWICE),
+    "dpm2": Variant("dpm2", EVEN, **TWICE),
+    "dpm2, Karras 0.02 to 80": Variant("dpm2", KARRAS_ENDS, **TWICE),
+    "dpm2-a": Variant("dpm2-a", EVEN, **TWICE),
+    "dpm2-a, Karras 0.02 to 80": Variant("dpm2-a", KARRAS_ENDS, **TWICE),
+    "lms": Variant("lms", EVEN),
+    "lms, Karras 0.02 to 80": Variant("lms", KARRAS_ENDS),
     "dpmpp-2m": Variant("dpmpp-2m", {"use_karras_sigmas": False}),
     "dpmpp-2m, Karras": Variant("dpmpp-2m", {"use_karras_sigmas": True, "sigma_min": None, "sigma_max": None}),
     "dpmpp-2m, Karras 0.02 to 80": Variant("dpmpp-2m", KARRAS_ENDS),
+    "dpmpp-2m, SDE": Variant("dpmpp-2m", {"use_karras_sigmas": False, "algorithm_type": "sde-dpmsolver++"}),
+    "dpmpp-2m of order 3": Variant("dpmpp-2m", {"use_karras_sigmas": False, "solver_order": 3}),
+    "dpmpp-2s": Variant("dpmpp-2s", {"use_karras_sigmas": False}),
+    "dpmpp-2s, Karras 0.02 to 80": Variant("dpmpp-2s", KARRAS_ENDS),
+    "deis": Variant("deis", {"use_karras_sigmas": False}),
+    "deis, Karras 0.02 to 80": Variant("deis", KARRAS_ENDS),
     "unipc": Variant("unipc", {"use_karras_sigmas": False}),
     "unipc, Karras 0.02 to 80": Variant("unipc", KARRAS_ENDS),
+    "unipc of order 3, Karras 0.02 to 80": Variant("unipc", {**KARRAS_ENDS, "solver_order": 3}),
 }
+
+REFERENCE = "dpmpp-2m, Karras 0.02 to 80"
+"""The bundled model's default."""
+KNOWN_TO_BE_WORSE = ("ddpm", "pndm", "pndm, reduced warm-up", "lcm", "dpmpp-2m, Karras")
+"""Far from the best at few calls, by the table of all samplers."""
 
 
 @dataclass(frozen=True)
 class SamplerCell:
-    """A sampler at a number of network calls, without guidance: image k has seed k and class k mod 10."""
+    """A sampler at a number of network calls, without guidance: image k has class k mod 10 and the k-th of its seeds.
+
+    A sampler of two calls a step makes one call fewer where the number does not come out.
+    """
 
     variant: str
     calls: int
     num_images: int
+    seeds: int = 0
+    """Which set of seeds."""
 
     @property
     def key(self) -> str:
-        return f"{self.variant}: {self.calls} calls, {self.num_images} images"
+        seeds = f", seeds {self.seeds}" if self.seeds else ""
+        return f"{self.variant}: {self.calls} calls, {self.num_images} images{seeds}"
 
     @property
     def num_steps(self) -> int:
         variant = VARIANTS[self.variant]
-        return (self.calls - variant.extra_calls) // variant.calls_per_step
+        return (self.calls - variant.extra_calls) // variant.calls_a_step
 
     def request(self, bundle: Bundle) -> dict[str, Any]:
         """The options of the run."""
-        return {"num_steps": self.num_steps, "sampler": VARIANTS[self.variant].config(bundle), "guidance_scale": 1.0}
+        options = {"seed": self.seeds * SEEDS_APART} if self.seeds else {}
+        config = VARIANTS[self.variant].config(bundle)
+        return {"num_steps": self.num_steps, "sampler": config, "guidance_scale": 1.0, **options}
 
 
 @dataclass(frozen=True)
@@ -149,10 +174,21 @@ def samplers(num_images: int) -> list[SamplerCell]:
     return [cell for cell in cells if _is_possible(cell)]
 
 
+def few_calls(num_images: int) -> list[SamplerCell]:
+    """The samplers that may be good at few calls, the cheapest cells first, and the reference with other seeds."""
+    names = [name for name in VARIANTS if name not in KNOWN_TO_BE_WORSE]
+    cells = [SamplerCell(name, calls, num_images) for calls in FEW_CALLS for name in names]
+    return [cell for cell in cells if _is_possible(cell)] + other_seeds(num_images)
+
+
+def other_seeds(num_images: int) -> list[SamplerCell]:
+    """The reference at 8 calls with other seeds: how much of a difference is chance."""
+    return [SamplerCell(REFERENCE, 8, num_images, seeds) for seeds in (1, 2, 3)]
+
+
 def _is_possible(cell: SamplerCell) -> bool:
     variant = VARIANTS[cell.variant]
-    made = cell.num_steps * variant.calls_per_step + variant.extra_calls
-    return made == cell.calls and variant.fewest_steps <= cell.num_steps <= variant.most_steps
+    return variant.fewest_steps <= cell.num_steps <= variant.most_steps
 
 
 AnyCell = Cell | SamplerCell | GuidedCell

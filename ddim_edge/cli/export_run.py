@@ -21,7 +21,7 @@ def run_export(exporter: str, source: str, out: Path, *, quiet: bool, as_json: b
     try:
         report = _run(exporter, source, out, quiet=quiet, **options)
     except ModuleNotFoundError as error:
-        raise ConfigError(how_to_install("export", error)) from None
+        raise ConfigError(_how_to_install(error)) from None
     if not (quiet or as_json):
         click.echo("\n".join(_lines(out, report)))
     return _facts(out, report)
@@ -73,9 +73,9 @@ def _facts(out: Path, report: Any) -> dict[str, Any]:
     return {"bundle": str(out), "bytes": report.size, "components": components}
 
 
-def how_to_install(command: str, error: ModuleNotFoundError) -> str:
+def _how_to_install(error: ModuleNotFoundError) -> str:
     """The message for a missing package of the extra. Any other missing module is a bug and is raised again."""
     missing = (error.name or "").partition(".")[0]
     if missing not in _EXTRA:
         raise error
-    return f"{command} needs {missing}, which is not installed: {install_command('export')}"
+    return f"export needs {missing}, which is not installed: {install_command('export')}"

@@ -10,7 +10,10 @@ import click
 from ..bundle.bundle import Bundle
 from ..bundle.read import bundled_folder, open_bundle
 from ..errors import ConfigError
-from .export_run import how_to_install
+from ..extras import install_command
+from ..graphs.external_data import huggingface_blobs
+
+_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 
 
 @click.command("upgrade")
@@ -34,8 +37,8 @@ def upgrade_command(bundle: str, output: Path | None, quiet: bool, as_json: bool
     only a new export changes is said.
 
     The hash of the bundle changes with its graphs: pictures that were made before name another model. Files are
-    replaced one by one as a whole; an interrupted upgrade can be run again. It needs the packages onnx, onnxscript and
-    onnxruntime.
+    replaced one by one as a whole; an interrupted upgrade can be run again. It needs the packages onnx and onnxscript,
+    of the extra `export`.
 
     \b
     Examples:
@@ -62,20 +65,24 @@ def upgrade_command(bundle: str, output: Path | None, quiet: bool, as_json: bool
 
 
 def _check_is_own(bundle: Bundle) -> None:
-    """Raise ConfigError for a bundled model."""
+    """Raise ConfigError for a bundled model, and for one in the cache of the Hugging Face hub."""
+    copy = f"`ddim-edge upgrade {bundle.name} --output NEW` writes an upgraded copy to the folder NEW"
     bundled = bundled_folder()
     if bundled is not None and bundle.folder.resolve().is_relative_to(bundled.resolve()):
-        raise ConfigError(
-            f"{bundle.name} is a model of the package, and stays as it is: `ddim-edge upgrade {bundle.name} --output "
-            "NEW` writes an upgraded copy to the folder NEW"
-        )
+        raise ConfigError(f"{bundle.name} is a model of the package, and stays as it is: {copy}")
+    if huggingface_blobs(bundle.folder) is not None:
+        raise ConfigError(f"{bundle.name} is in the Hugging Face cache, and stays as it is: {copy}")
 
 
 def _run(folder: Path, output: Path | None) -> Any:
     try:
         from ddim_edge_export.upgrade import upgrade_bundle, upgrade_copy
     except ModuleNotFoundError as error:
-        raise ConfigError(how_to_install("upgrade", error)) from None
+        missing = (error.name or "").partition(".")[0]
+        if missing not in _PACKAGES:
+            raise
+        command = install_command("export", only=_PACKAGES)
+        raise ConfigError(f"upgrade needs {missing}, of the extra export, which is not installed: {command}") from None
     return upgrade_bundle(folder) if output is None else upgrade_copy(folder, output)
 
 
@@ -83,8 +90,8 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
     name, before, now, changed = (facts[key] for key in ("bundle", "format_before", "format", "changed"))
     if not changed and before == now:
         yield f"{name}: nothing to upgrade: {_format(now)}"
-    elif before != now:
-        yield f"{name}: bundle format {now}, before {before}"
+    else:
+        yield f"{name}: {_format(now)}" + ("" if before == now else f", and had {before}")
     yield from (f"{graph}: its timestep is float32 now; the same predictions at whole timesteps" for graph in changed)
     if changed:
         yield f"sha256 {facts['sha256']}, before {facts['sha256_before']}: pictures made before name the old one"
@@ -92,4 +99,6 @@ def _lines(facts: dict[str, Any]) -> Iterator[str]:
 
 
 def _format(number: int | None) -> str:
-    return "another program exported it, without a format number" if number is None else f"it has format {number}"
+    if number is None:
+        return "it has no format number, because another program exported it"
+    return f"it has format {number}"

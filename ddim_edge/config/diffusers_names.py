@@ -38,7 +38,7 @@ _KNOWN: Mapping[str, Collection[str]] = {
     "variance_type": ("fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", "learned", "learned_range"),
     "solver_type": ("midpoint", "heun", "logrho", "bh1", "bh2"),
     "sampler": (
-        "ddim-inverse", "deis", "dpm-adaptive", "dpm-fast", "dpm2", "dpm2-a", "dpmpp-2m-sde", "dpmpp-2s-a", "dpmpp-3m",
+        "ddim-inverse", "dpm-adaptive", "dpm-fast", "dpm2", "dpm2-a", "dpmpp-2m-sde", "dpmpp-2s-a", "dpmpp-3m",
         "dpmpp-3m-sde", "dpmpp-sde", "edm", "heun", "ipndm", "lms", "plms", "sa-solver", "tcd",
     ),
 }  # fmt: skip

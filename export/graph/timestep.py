@@ -1,8 +1,8 @@
 """Makes a graph's int64 timestep float32, as exports of today have it: the network can then stand between two of them.
 
 A network that embeds its timestep by sines and cosines casts it to float32 first. Between the input and that cast there
-are a few operators, such as Unsqueeze, which are the same function of float32. So the cast is left out, and nothing else
-changes: whole timesteps give the same predictions, bit for bit.
+are a few operators, such as Unsqueeze, which are the same function of float32. So the cast is left out, and nothing
+else changes: whole timesteps give the same predictions, bit for bit.
 """
 
 from typing import NoReturn
@@ -58,7 +58,7 @@ def _follow(value: ir.Value, whole: list[ir.Value], casts: list[ir.Node], produc
         elif node.op_type == "Gather" and position == 1:
             _refuse("it is the index of a table, which has rows for whole timesteps alone")
         elif node.op_type != "Shape":
-            _refuse(f"{node.op_type} takes it as a whole number")
+            _refuse(f"{node.op_type} takes it as a whole number: export the model again")
 
 
 def _cast_factors(graph: ir.Graph, node: ir.Node, whole: list[ir.Value]) -> None:

@@ -22,7 +22,7 @@ _REPLACING = "replacing"
 def check_recorded(bundle: Path, files: Sequence[Path]) -> None:
     """BundleError for one of ``files`` whose hash differs from export.json: the updated hashes would hide that."""
     recorded, replacing = recorded_files(bundle), _contents(bundle).get(_REPLACING) or {}
-    for file in (*files, *_records_of(bundle, files)):
+    for file in (*files, *_records_of(files)):
         name = _name(bundle, file)
         if name in recorded and file_entry(file) not in (recorded[name], replacing.get(name)):
             raise BundleError(f"{file} is not the file that was exported: copy or export it again")
@@ -36,7 +36,7 @@ def replace_recorded(bundle: Path, files: Sequence[Path], drafts: Mapping[Path, 
     """
     contents = _contents(bundle)
     entries = {_name(bundle, file): file_entry(drafts.get(file, file)) for file in files}
-    records = {record: _updated(bundle, record, entries) for record in _records_of(bundle, files)}
+    records = {record: _updated(bundle, record, entries) for record in _records_of(files)}
     entries |= {_name(bundle, record): entry_of(text) for record, text in records.items()}
     if contents and drafts:
         write_json(bundle / EXPORT_RECORD, {**contents, _REPLACING: entries})
@@ -60,7 +60,7 @@ def _name(folder: Path, file: Path) -> str:
     return file.relative_to(folder).as_posix()
 
 
-def _records_of(bundle: Path, files: Sequence[Path]) -> Iterator[Path]:
+def _records_of(files: Sequence[Path]) -> Iterator[Path]:
     """The export.json of each network whose graphs are among ``files``; a network alone has only the bundle's."""
     for folder in dict.fromkeys(file.parent for file in files):
         if (folder / EXPORT_RECORD).is_file():

@@ -20,7 +20,7 @@ from ..networks.sizes import Side, two_image_sizes
 
 _TYPES = {"float": np.float32, "float16": np.float16, "double": np.float64, "int64": np.int64, "int32": np.int32}
 _TOKENS = 77
-_AXIS = re.compile(r"([*/])(?=[0-9]+$)")
+_FACTOR = re.compile(r"([*/])(?=[1-9][0-9]*$)")
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -65,7 +65,9 @@ def draw_inputs(
     return {name: _draw(random, value, rows, lengths) for name, value in declared.items()}
 
 
-def _draw(random: np.random.Generator, declared: Any, rows: int, lengths: Mapping[str | int, int | None]) -> NDArray[Any]:
+def _draw(
+    random: np.random.Generator, declared: Any, rows: int, lengths: Mapping[str | int, int | None]
+) -> NDArray[Any]:
     axes = (axis if isinstance(axis, int) else _length(axis, lengths) for axis in declared.shape[1:])
     shape, kind = (rows, *axes), _TYPES[declared.type.removeprefix("tensor(").removesuffix(")")]
     is_float = issubclass(kind, np.floating)
@@ -73,9 +75,12 @@ def _draw(random: np.random.Generator, declared: Any, rows: int, lengths: Mappin
 
 
 def _length(axis: str | None, lengths: Mapping[str | int, int | None]) -> int:
-    """The length of a free axis, such as height, height/2 or height*8. One without a length in ``lengths`` is tokens."""
-    name, operator, factor = _AXIS.split(axis or "", maxsplit=1) if _AXIS.search(axis or "") else (axis or "", "*", "1")
+    """The length of a free axis, such as height, height/2 or height*8; of one that is not in ``lengths``, tokens."""
+    name, *scaled = _FACTOR.split(axis or "", maxsplit=1)
     length = lengths.get(name) or _TOKENS
+    if not scaled:
+        return length
+    operator, factor = scaled
     return length * int(factor) if operator == "*" else length // int(factor)
 
 

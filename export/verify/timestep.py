@@ -8,6 +8,7 @@ import numpy as np
 import onnxruntime
 from numpy.typing import NDArray
 
+from ddim_edge.bundle.layout import CONFIG
 from ddim_edge.config import read_json
 from ddim_edge.errors import ExportError
 
@@ -25,27 +26,24 @@ def check_same_at_whole_timesteps(before: Path, after: Path) -> None:
     with open_graph(before) as session:
         calls = list(_calls(session, before.parent))
         expected = [run_graph(session, feeds, _outputs(session)) for feeds in calls]
+    real = [{**feeds, TIMESTEP: feeds[TIMESTEP].astype(np.float32)} for feeds in calls]
     with open_graph(after) as session:
-        kind = np.float32
-        found = [
-            run_graph(session, {**feeds, TIMESTEP: feeds[TIMESTEP].astype(kind)}, _outputs(session)) for feeds in calls
-        ]
+        found = [run_graph(session, feeds, _outputs(session)) for feeds in real]
     if not all(_same(one, other) for one, other in zip(expected, found, strict=True)):
         raise ExportError(f"{before} with a float32 timestep predicts something else: it is left as it is")
 
 
 def _calls(session: onnxruntime.InferenceSession, folder: Path) -> Iterator[Arrays]:
-    """One call with another timestep in every row; as many calls where all rows have the same timestep."""
+    """As many calls as it takes for every timestep to be in one: a call has one in each row, or one for all rows."""
     declared = declared_inputs(session)
     batch, _, *fixed = declared["sample"].shape
     sides = [side if isinstance(side, int) else usual for side, usual in zip(fixed, sides_of(folder)[1], strict=True)]
     rows = batch if isinstance(batch, int) else len(_TIMESTEPS)
-    channels = read_json(folder / "config.json").get("in_channels")
+    channels = read_json(folder / CONFIG).get("in_channels")
     feeds = draw_inputs(np.random.default_rng(0), session, rows, sides, channels)
-    if declared[TIMESTEP].shape:
-        yield {**feeds, TIMESTEP: np.resize(_TIMESTEPS, rows)}
-    else:
-        yield from ({**feeds, TIMESTEP: np.asarray(timestep)} for timestep in _TIMESTEPS)
+    shape = [rows] if declared[TIMESTEP].shape else []
+    for first in range(0, len(_TIMESTEPS), rows if shape else 1):
+        yield {**feeds, TIMESTEP: np.resize(np.roll(_TIMESTEPS, -first), shape)}
 
 
 def _outputs(session: onnxruntime.InferenceSession) -> list[str]:

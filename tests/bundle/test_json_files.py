@@ -25,7 +25,14 @@ FILES: dict[str, dict[str, Any]] = {
         "requires_aesthetics_score": False,
         "force_zeros_for_empty_prompt": True,
     },
-    "export.json": {"source": "x", "files": {"unet/model.onnx": {"sha256": "0", "size": 1}}},
+    "export.json": {
+        "format": 1,
+        "min_ddim_edge": "0.1",
+        "replacing": {},
+        "source": "x",
+        "files": {"unet/model.onnx": {"sha256": "0", "size": 1}},
+    },
+    "controlnet/export.json": {"network": "ControlNetModel", "files": {}},
     "unet/export.json": {"verification": {"step_cache": {"branch": 0, "parameters": 0.01}}},
     "generation_config.json": {
         "num_steps": 20,

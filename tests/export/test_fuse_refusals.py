@@ -112,10 +112,11 @@ def test_a_folder_that_cannot_be_written_into(tmp_path: Path, monkeypatch: pytes
         fuse_step(unet)
 
 
-def test_the_command_needs_no_torch(tmp_path: Path) -> None:
+def test_the_command_and_an_upgrade_need_no_torch(tmp_path: Path) -> None:
     bundle = write_bundle(tmp_path / "bundle")
     code = (
-        "import sys; from ddim_edge_export.fuse import main; code = main(sys.argv[1:]); "
+        "import sys; from ddim_edge_export.fuse import main; code = main(sys.argv[1:]); from pathlib import Path; "
+        "from ddim_edge_export.upgrade import upgrade_bundle; assert upgrade_bundle(Path(sys.argv[1])).changed; "
         "assert 'torch' not in sys.modules; sys.exit(code)"
     )
     done = subprocess.run([sys.executable, "-c", code, str(bundle)], capture_output=True, text=True, check=False)

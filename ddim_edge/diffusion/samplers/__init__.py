@@ -2,7 +2,9 @@
 
 from .ddim import DdimConfig, DdimSchedule, ddim
 from .ddpm import DdpmConfig
-from .dpmpp import DpmppConfig
+from .deis import DeisConfig
+from .dpmpp import DpmppConfig, EdmDpmppConfig
+from .dpmpp_2s import DpmppSinglestepConfig
 from .edm_euler import EdmEulerConfig
 from .euler import EulerAncestralConfig, EulerConfig
 from .flow_euler import FlowEulerConfig
@@ -28,7 +30,10 @@ __all__ = [
     "DdimConfig",
     "DdimSchedule",
     "DdpmConfig",
+    "DeisConfig",
     "DpmppConfig",
+    "DpmppSinglestepConfig",
+    "EdmDpmppConfig",
     "EdmEulerConfig",
     "EulerAncestralConfig",
     "EulerConfig",

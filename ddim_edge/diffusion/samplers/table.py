@@ -12,7 +12,9 @@ from ...errors import ConfigError, shown
 from .consistency import ConsistencyConfig, ConsistencySchedule, consistency, first_consistency_sample
 from .ddim import DdimConfig, DdimSchedule, ddim
 from .ddpm import DdpmConfig, DdpmSchedule, ddpm
-from .dpmpp import DpmppConfig, DpmppSchedule, dpmpp_2m
+from .deis import DeisConfig, deis_schedule
+from .dpmpp import DpmppConfig, EdmDpmppConfig, dpmpp_schedule
+from .dpmpp_2s import DpmppSinglestepConfig, dpmpp_2s_schedule
 from .edm_euler import EdmEulerConfig, edm_first_sample
 from .euler import EulerAncestralConfig, EulerConfig, EulerSchedule, ancestral_schedule, euler
 from .euler import first_sample as euler_first_sample
@@ -24,6 +26,7 @@ from .lcm import LcmConfig, LcmSchedule, lcm
 from .lms import LmsConfig, LmsSchedule, lms
 from .pndm import PndmConfig, PndmSchedule, pndm
 from .query import NoiseSource, Sampler, Schedule
+from .solver import solve
 from .tcd import TcdConfig, TcdSchedule, tcd
 from .two_calls import two_calls_a_step
 from .unipc import UnipcConfig, UnipcSchedule, unipc
@@ -37,8 +40,11 @@ SamplerConfig = (
     | EulerAncestralConfig
     | DpmppConfig
     | UnipcConfig
+    | DpmppSinglestepConfig
+    | DeisConfig
     | FlowEulerConfig
     | EdmEulerConfig
+    | EdmDpmppConfig
     | HeunConfig
     | Kdpm2Config
     | Kdpm2AncestralConfig
@@ -75,10 +81,13 @@ ROWS = (
     SamplerRow(LcmConfig, LcmSchedule, lcm),
     SamplerRow(EulerConfig, EulerSchedule, euler, euler_first_sample),
     SamplerRow(EulerAncestralConfig, ancestral_schedule, euler, euler_first_sample),
-    SamplerRow(DpmppConfig, DpmppSchedule, dpmpp_2m),
+    SamplerRow(DpmppConfig, dpmpp_schedule, solve),
     SamplerRow(UnipcConfig, UnipcSchedule, unipc),
+    SamplerRow(DpmppSinglestepConfig, dpmpp_2s_schedule, solve),
+    SamplerRow(DeisConfig, deis_schedule, solve),
     SamplerRow(FlowEulerConfig, flow_euler_schedule, euler),
     SamplerRow(EdmEulerConfig, EulerSchedule, euler, edm_first_sample),
+    SamplerRow(EdmDpmppConfig, dpmpp_schedule, solve, edm_first_sample),
     SamplerRow(HeunConfig, heun_schedule, two_calls_a_step, euler_first_sample),
     SamplerRow(Kdpm2Config, kdpm2_schedule, two_calls_a_step, euler_first_sample),
     SamplerRow(Kdpm2AncestralConfig, kdpm2_ancestral_schedule, two_calls_a_step, euler_first_sample),

@@ -45,11 +45,33 @@ def _trailing(options: dict[str, Any], num_steps: int) -> dict[str, Any]:
     return {**_mu(options, num_steps), "sigmas": np.linspace(1, 1 / num_steps, num_steps)}
 
 
+_EDM: dict[str, tuple[Any, ...]] = {
+    "sigma_min": (0.002, 0.01),
+    "sigma_max": (80.0, 120.0),
+    "sigma_data": (0.5, 1.0),
+    "sigma_schedule": ("karras", "exponential"),
+    "prediction_type": ("epsilon", "v_prediction"),
+    "rho": (7.0, 5.0),
+    "final_sigmas_type": ("zero", "sigma_min"),
+}
 _ODE: dict[str, tuple[Any, ...]] = {
     **_BETAS,
     "lower_order_final": (True, False),
     "final_sigmas_type": ("zero", "sigma_min"),
 }
+
+_DPM: dict[str, tuple[Any, ...]] = {
+    "solver_order": (1, 2, 3),
+    "solver_type": ("midpoint", "heun"),
+    "algorithm_type": ("dpmsolver++", "dpmsolver", "sde-dpmsolver++"),
+}
+
+_EDM_DPM: dict[str, tuple[Any, ...]] = {"euler_at_final": (False, True), "lower_order_final": (True, False)}
+
+
+def _is_sde(options: dict[str, Any]) -> bool:
+    return str(options["algorithm_type"]).startswith("sde")
+
 
 _KDPM2: dict[str, tuple[Any, ...]] = {
     **_BETAS,
@@ -88,6 +110,56 @@ CASES = (
         least=20,
     ),
     Case(
+        "DPMSolverMultistepScheduler",
+        _ODE
+        | _DPM
+        | {"algorithm_type": (*_DPM["algorithm_type"], "sde-dpmsolver"), "euler_at_final": (False, True)}
+        | {"lambda_min_clipped": (-float("inf"), -5.1)},
+        2e-4,
+        "float32, and a sample that is divided by its small signal",
+        fresh_noise=_is_sde,
+        points=36,
+        steps=(4, 9, 16),
+        least=60,
+    ),
+    Case(
+        "DPMSolverSinglestepScheduler",
+        _DPM
+        | {key: _ODE[key] for key in ("beta_schedule", "prediction_type", "lower_order_final", "final_sigmas_type")}
+        | {"lambda_min_clipped": (-float("inf"), -5.1)},
+        5e-4,
+        "float32: from a signal of 0.006 in one step, with ε, rounding grows 150 times",
+        fresh_noise=_is_sde,
+        points=30,
+        steps=(1, 4, 9),
+        least=50,
+    ),
+    Case(
+        "DEISMultistepScheduler",
+        {**_BETAS, "lower_order_final": (True, False), "solver_order": (1, 2, 3)},
+        5e-4,
+        "float32: from a signal of 0.006 in one step, with ε, rounding grows 150 times",
+        steps=(1, 4, 9),
+        points=16,
+        least=40,
+    ),
+    Case(
+        "UniPCMultistepScheduler",
+        {
+            **_ODE,
+            "solver_order": (1, 2, 3),
+            "solver_type": ("bh1", "bh2"),
+            "predict_x0": (True, False),
+            "disable_corrector": ([], [0, 2]),
+            "final_sigmas_type": ("sigma_min",),
+        },
+        5e-4,
+        "float32: from a signal of 0.006 in one step, with ε, rounding grows 150 times",
+        steps=(1, 4, 9),
+        points=24,
+        least=60,
+    ),
+    Case(
         "FlowMatchEulerDiscreteScheduler",
         _FLOW | {"stochastic_sampling": (False, True)},
         5e-6,
@@ -110,22 +182,26 @@ CASES = (
         steps=(2, 9),
         least=20,
     ),
+    Case("EDMEulerScheduler", _EDM, 2e-5, "float32", steps=(2, 4, 9), points=12, least=36),
     Case(
-        "EDMEulerScheduler",
-        {
-            "sigma_min": (0.002, 0.01),
-            "sigma_max": (80.0, 120.0),
-            "sigma_data": (0.5, 1.0),
-            "sigma_schedule": ("karras", "exponential"),
-            "prediction_type": ("epsilon", "v_prediction"),
-            "rho": (7.0, 5.0),
-            "final_sigmas_type": ("zero", "sigma_min"),
-        },
+        "EDMDPMSolverMultistepScheduler",
+        _EDM | _DPM | _EDM_DPM | {"algorithm_type": ("dpmsolver++",)},
         2e-5,
         "float32",
         steps=(2, 4, 9),
-        points=12,
-        least=36,
+        points=16,
+        least=48,
+    ),
+    Case(
+        "EDMDPMSolverMultistepScheduler",
+        # With sigma_min theirs is NaN where the rounded length of the last step is below 0.
+        _EDM | _DPM | _EDM_DPM | {"algorithm_type": ("sde-dpmsolver++",), "final_sigmas_type": ("zero",)},
+        2e-5,
+        "float32",
+        fresh_noise=_is_sde,
+        steps=(2, 4, 9),
+        points=16,
+        least=24,
     ),
     Case(
         "HeunDiscreteScheduler",
