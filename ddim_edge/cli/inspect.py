@@ -14,7 +14,7 @@ from ..bundle.json_files import read_optional
 from ..bundle.layout import EXPORT_RECORD, FP32_MODEL, MODEL, SHALLOW_MODEL, STEP_MODEL, UNET
 from ..bundle.read import open_bundle
 from ..bundle.verify import verify_files
-from ..config import ClipConfig, FlowConfig, PreconditionedConfig, ThresholdConfig
+from ..config import ClipConfig, FlowConfig, NoiseScheduleConfig, PreconditionedConfig, ThresholdConfig
 from ..diffusion.samplers import SamplerConfig, changed_options
 from ..errors import ConfigError
 from ..generation.requests.options import default_guidance
@@ -232,6 +232,8 @@ def _levels(config: SamplerConfig) -> str:
     if isinstance(config, FlowConfig):
         shift = "of the image's size" if config.use_dynamic_shifting else f"{config.shift:g}"
         return f"shift {shift}, visited in {config.timestep_spacing} spacing"
+    if not isinstance(config, NoiseScheduleConfig):
+        return "noise levels that are angles, from 90 degrees to 0"
     betas = "given one by one" if config.trained_betas else config.beta_schedule.replace("_", " ")
     return f"betas {betas}, visited in {config.timestep_spacing} spacing"
 

@@ -21,6 +21,7 @@ from .euler import first_sample as euler_first_sample
 from .flow_ancestral import FlowAncestralConfig, FlowLcmConfig, flow_ancestral_schedule, flow_lcm_schedule
 from .flow_euler import FlowEulerConfig, flow_euler_schedule
 from .heun import FlowHeunConfig, HeunConfig, heun_schedule
+from .ipndm import IpndmConfig, ipndm_schedule
 from .kdpm2 import Kdpm2AncestralConfig, Kdpm2Config, kdpm2_ancestral_schedule, kdpm2_schedule
 from .lcm import LcmConfig, LcmSchedule, lcm
 from .lms import LmsConfig, LmsSchedule, lms
@@ -45,6 +46,7 @@ SamplerConfig = (
     | FlowEulerConfig
     | EdmEulerConfig
     | EdmDpmppConfig
+    | IpndmConfig
     | HeunConfig
     | Kdpm2Config
     | Kdpm2AncestralConfig
@@ -88,6 +90,7 @@ ROWS = (
     SamplerRow(FlowEulerConfig, flow_euler_schedule, euler),
     SamplerRow(EdmEulerConfig, EulerSchedule, euler, edm_first_sample),
     SamplerRow(EdmDpmppConfig, dpmpp_schedule, solve, edm_first_sample),
+    SamplerRow(IpndmConfig, ipndm_schedule, solve),
     SamplerRow(HeunConfig, heun_schedule, two_calls_a_step, euler_first_sample),
     SamplerRow(Kdpm2Config, kdpm2_schedule, two_calls_a_step, euler_first_sample),
     SamplerRow(Kdpm2AncestralConfig, kdpm2_ancestral_schedule, two_calls_a_step, euler_first_sample),
@@ -162,6 +165,7 @@ _FAMILIES: Mapping[Family, str] = {
     "flow": "flow matching, which has no betas",
     "edm": "EDM's σ-space, which has no betas",
     "consistency": "consistency models, which have no betas",
+    "angle": "levels that are angles, without betas",
 }
 
 
