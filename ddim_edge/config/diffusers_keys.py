@@ -113,7 +113,8 @@ _BY_CLASS: Mapping[str, Mapping[str, tuple[str, Mapping[Any, Any]]]] = {
     "DDPMScheduler": {
         "variance_type": (
             "large_variance",
-            {"fixed_small": False, "fixed_small_log": False, "fixed_large": True},
+            # diffusers' own fixed_large_log is NaN: the root of a logarithm
+            {"fixed_small": False, "fixed_small_log": False, "fixed_large": True, "fixed_large_log": True},
         )
     },
     "UniPCMultistepScheduler": {

@@ -297,7 +297,7 @@ CASES = (
     Case("DDIMParallelScheduler", _VARIANCE_PRESERVING, 2e-5, "float32", points=8, least=15),
     Case(
         "DDPMScheduler",
-        _ANCESTRAL,
+        _ANCESTRAL | {"beta_schedule": ("linear", "scaled_linear", "squaredcos_cap_v2", "sigmoid")},
         2e-5,
         "float32",
         fresh_noise=lambda _options: True,
