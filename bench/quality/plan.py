@@ -22,14 +22,18 @@ SLOW_ETAS = (0.0, 1.0)
 INTERVALS = ((0.2, 1e6), (0.0, 10.0), (0.2, 10.0), (0.5, 10.0), (0.5, 3.0))
 """Noise levels σ; 1e6 is above all."""
 SAMPLER_CALLS = (4, 5, 8, 10, 15, 20, 50, 100)
+FEW_CALLS = (4, 5, 8, 10, 15, 20)
+SEEDS_APART = 1_000_000
+"""Between the first seeds of two sets of images."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A sampler with options of its own; ``extra_calls`` is how many network calls it makes beyond its steps."""
+    """A sampler with options of its own; it makes ``calls_a_step`` network calls a step, and ``extra_calls`` more."""
 
     sampler: str
     options: dict[str, Any] = field(default_factory=dict)
+    calls_a_step: int = 1
     extra_calls: int = 0
     fewest_steps: int = 1
     most_steps: int = 1000
@@ -39,7 +43,10 @@ class Variant:
         return bundle.sampler(self.sampler).replace(**self.options)
 
 
+EVEN = {"use_karras_sigmas": False}
 KARRAS_ENDS = {"use_karras_sigmas": True, "sigma_min": 0.02, "sigma_max": 80.0}
+TWICE = {"calls_a_step": 2, "extra_calls": -1}
+"""A second call in every step but the last."""
 
 VARIANTS = {
     "ddim": Variant("ddim"),
@@ -49,35 +56,65 @@ VARIANTS = {
         "pndm", {"transition": "next", "reduce_warmup": True}, extra_calls=1, fewest_steps=2
     ),
     "lcm": Variant("lcm", most_steps=50),
-    "euler": Variant("euler", {"use_karras_sigmas": False}),
+    "euler": Variant("euler", EVEN),
+    "euler, Karras 0.02 to 80": Variant("euler", KARRAS_ENDS),
     "euler-a": Variant("euler-a"),
-    "dpmpp-2m": Variant("dpmpp-2m", {"use_karras_sigmas": False}),
+    "heun": Variant("heun", EVEN, **TWICE),
+    "heun, Karras 0.02 to 80": Variant("heun", KARRAS_ENDS, **TWICE),
+    "dpm2": Variant("dpm2", EVEN, **TWICE),
+    "dpm2, Karras 0.02 to 80": Variant("dpm2", KARRAS_ENDS, **TWICE),
+    "dpm2-a": Variant("dpm2-a", EVEN, **TWICE),
+    "dpm2-a, Karras 0.02 to 80": Variant("dpm2-a", KARRAS_ENDS, **TWICE),
+    "lms": Variant("lms", EVEN),
+    "lms, Karras 0.02 to 80": Variant("lms", KARRAS_ENDS),
+    "dpmpp-2m": Variant("dpmpp-2m", EVEN),
     "dpmpp-2m, Karras": Variant("dpmpp-2m", {"use_karras_sigmas": True, "sigma_min": None, "sigma_max": None}),
     "dpmpp-2m, Karras 0.02 to 80": Variant("dpmpp-2m", KARRAS_ENDS),
-    "unipc": Variant("unipc", {"use_karras_sigmas": False}),
+    "dpmpp-2m, SDE, Karras 0.02 to 80": Variant("dpmpp-2m", {**KARRAS_ENDS, "algorithm_type": "sde-dpmsolver++"}),
+    "dpmpp-2m of order 3, Karras 0.02 to 80": Variant("dpmpp-2m", {**KARRAS_ENDS, "solver_order": 3}),
+    "dpmpp-2s": Variant("dpmpp-2s", EVEN),
+    "dpmpp-2s, Karras 0.02 to 80": Variant("dpmpp-2s", KARRAS_ENDS),
+    "deis": Variant("deis", EVEN),
+    "deis, Karras 0.02 to 80": Variant("deis", KARRAS_ENDS),
+    "unipc": Variant("unipc", EVEN),
     "unipc, Karras 0.02 to 80": Variant("unipc", KARRAS_ENDS),
+    "unipc of order 3, Karras 0.02 to 80": Variant("unipc", {**KARRAS_ENDS, "solver_order": 3}),
 }
+
+REFERENCE = "dpmpp-2m, Karras 0.02 to 80"
+"""The bundled model's default."""
+BESIDE_KARRAS = ("ddim", "euler", "euler-a", "dpmpp-2m")
+"""At few calls, Karras levels are better for every sampler that has them; these are compared with."""
 
 
 @dataclass(frozen=True)
 class SamplerCell:
-    """A sampler at a number of network calls, without guidance: image k has seed k and class k mod 10."""
+    """A sampler at a number of network calls, without guidance: image k has class k mod 10 and the k-th of its seeds.
+
+    A sampler of two calls a step makes one call fewer where the number does not come out.
+    """
 
     variant: str
     calls: int
     num_images: int
+    seeds: int = 0
+    """Which set of seeds."""
 
     @property
     def key(self) -> str:
-        return f"{self.variant}: {self.calls} calls, {self.num_images} images"
+        seeds = f", seeds {self.seeds}" if self.seeds else ""
+        return f"{self.variant}: {self.calls} calls, {self.num_images} images{seeds}"
 
     @property
     def num_steps(self) -> int:
-        return self.calls - VARIANTS[self.variant].extra_calls
+        variant = VARIANTS[self.variant]
+        return (self.calls - variant.extra_calls) // variant.calls_a_step
 
     def request(self, bundle: Bundle) -> dict[str, Any]:
         """The options of the run."""
-        return {"num_steps": self.num_steps, "sampler": VARIANTS[self.variant].config(bundle), "guidance_scale": 1.0}
+        options = {"seed": self.seeds * SEEDS_APART} if self.seeds else {}
+        config = VARIANTS[self.variant].config(bundle)
+        return {"num_steps": self.num_steps, "sampler": config, "guidance_scale": 1.0, **options}
 
 
 @dataclass(frozen=True)
@@ -134,6 +171,20 @@ def samplers(num_images: int) -> list[SamplerCell]:
     """Every sampler at every number of calls that it can make, the cheapest cells first."""
     cells = [SamplerCell(name, calls, num_images) for calls in SAMPLER_CALLS for name in VARIANTS]
     return [cell for cell in cells if _is_possible(cell)]
+
+
+def few_calls(num_images: int, calls: tuple[int, ...] = FEW_CALLS) -> list[SamplerCell]:
+    """The samplers over the bundled model's Karras levels, the cheapest cells first, and the reference again."""
+    names = [
+        name for name, row in VARIANTS.items() if name in BESIDE_KARRAS or row.options.items() >= KARRAS_ENDS.items()
+    ]
+    cells = [SamplerCell(name, count, num_images) for count in calls for name in names]
+    return [cell for cell in cells if _is_possible(cell)] + other_seeds(num_images)
+
+
+def other_seeds(num_images: int) -> list[SamplerCell]:
+    """The reference at 8 calls with other seeds: how much of a difference is chance."""
+    return [SamplerCell(REFERENCE, 8, num_images, seeds) for seeds in (1, 2, 3)]
 
 
 def _is_possible(cell: SamplerCell) -> bool:

@@ -9,7 +9,7 @@ from ddim_edge.files import write_file
 
 from .. import results
 from ..results import Record
-from . import encoding, faults, forecast, full_size, fuzz, gpu, low_bits, precision, quality, serving, speed
+from . import encoding, faults, forecast, full_size, fuzz, gpu, low_bits, precision, quality, serving, speed, step_cache
 
 README = results.BENCH / "README.md"
 FRONT = results.ROOT / "docs" / "stable-diffusion.md"
@@ -21,6 +21,7 @@ TABLES = {
     "startup": speed.startup,
     "size": speed.size,
     "quality": quality.quality,
+    "solvers": quality.solvers,
     "interval": speed.interval,
     "precision": precision.precision,
     "reconstruction": quality.reconstruction,
@@ -37,6 +38,7 @@ TABLES = {
     "faults": faults.faults,
     "encoding": encoding.encoding,
     "forecast": forecast.forecast,
+    "step_cache": step_cache.step_cache,
 }
 """The function of each table, by the name of its result file."""
 

@@ -66,6 +66,7 @@ def _facts(out: Path, report: Any) -> dict[str, Any]:
             "deviation": component.error,
             "measure": component.precision.formula,
             "remark": component.remark,
+            **({"step_cache": component.step_cache.to_json()} if component.step_cache else {}),
         }
         for name, component in report.components.items()
     }

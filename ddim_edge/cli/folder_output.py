@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -38,7 +39,8 @@ class FolderOutput:
     """Writes one file per image, or tar files, to a folder, batch by batch. A run that was interrupted can be resumed.
 
     ``recipe`` is called at the start only if the folder has images, which may be of another run: the model's hash may
-    not be known yet. ``machine`` is called when the first batch is to be made.
+    not be known yet. ``machine`` is called when the first batch is to be made. ``whole_calls`` says how many of the
+    images made so many whole network calls.
     """
 
     def __init__(
@@ -53,6 +55,7 @@ class FolderOutput:
         self.path: Storage = storage_of(target)
         self.estimates, self.options = estimates, options
         self.num_made = self.num_there = 0
+        self.whole_calls = Counter[int]()
         self._recipe, self._suffix = recipe, suffix
         self._written = Beside()
         self.path.create()
@@ -91,6 +94,7 @@ class FolderOutput:
         if progress.images is not None:
             self._written.do(self._write_images, progress.indices, progress.images)
             self.num_made += len(progress.images)
+            self.whole_calls.update(job.whole_calls for job in progress.jobs)
 
     def _write_estimates(self, indices: range, estimates: Pixels, calls: int) -> None:
         for index, estimate in zip(indices, estimates, strict=True):

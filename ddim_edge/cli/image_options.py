@@ -18,7 +18,8 @@ from ..errors import ConfigError, shown
 from ..files import open_regular
 from ..generation.inversion import request_from_latents
 from ..generation.requests.latents_file import Latents
-from ..generation.requests.option_table import OPTIONS, CommandLine, Option, Options
+from ..generation.requests.option import CommandLine, Option
+from ..generation.requests.option_table import OPTIONS, Options
 from ..generation.requests.options import request_of
 from ..generation.requests.origin import Origin
 from ..generation.requests.request import Request

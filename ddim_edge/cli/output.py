@@ -3,6 +3,7 @@
 import contextlib
 import glob
 import itertools
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -81,7 +82,8 @@ class FileOutput:
     With ``index``, the recipe is that of one image of a folder: only this image is written. Its whole batch is
     generated, since the batch can change an image by a rounding error. A file that exists is replaced only with
     ``force``; with ``other_names`` the images get the first of these names that is free. ``recipe`` is called when the
-    file is written, or where there is one with a recipe: the model's hash may not be known before.
+    file is written, or where there is one with a recipe: the model's hash may not be known before. ``whole_calls`` says
+    how many of the images made so many whole network calls.
     """
 
     def __init__(
@@ -101,6 +103,7 @@ class FileOutput:
         self._check()
         self._kept: list[Path] = []
         self.num_there = 0
+        self.whole_calls = Counter[int]()
         self._batches: list[Pixels] = []
         self._frames: dict[int, list[Pixels]] = {}
 
@@ -155,16 +158,19 @@ class FileOutput:
         return list(request.chunks()) if self.index is None else [request.chunk_of(self.index)]
 
     def take(self, progress: Progress) -> None:
+        selected = self._selected(progress.indices)
         if self.estimates.keeps(progress.calls):
-            self._frames.setdefault(progress.calls, []).append(self._selected(progress, progress.estimates()))
+            self._frames.setdefault(progress.calls, []).append(progress.estimates()[selected])
         if progress.images is not None:
-            self._batches.append(self._selected(progress, progress.images))
+            self._batches.append(progress.images[selected])
+            self.whole_calls.update(job.whole_calls for job in progress.jobs[selected])
 
-    def _selected(self, progress: Progress, images: Pixels) -> Pixels:
+    def _selected(self, indices: range) -> slice:
+        """Which images of a batch are written."""
         if self.index is None:
-            return images
-        position = self.index - progress.indices.start
-        return images[position : position + 1]
+            return slice(None)
+        position = self.index - indices.start
+        return slice(position, position + 1)
 
     def contents(self) -> bytes:
         """The bytes of the file."""

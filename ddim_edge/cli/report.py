@@ -21,16 +21,19 @@ class Outcome(NamedTuple):
     """Without opening the model."""
     num_there: int = 0
     """Images that the folder had before."""
+    whole_calls: Mapping[int, int] = {}
+    """How many of the images made so many whole network calls; empty where they were not counted."""
 
 
 def report(outcome: Outcome, request: Request) -> str:
     """One line for people."""
     there = f", {outcome.num_there} more were there" if outcome.num_there else ""
-    steps = f"{request.num_steps} step{'s' if request.num_steps != 1 else ''}"
-    what = (
-        f"{counted(outcome.num_made)}{there}, {steps} of {request.sampler.name}{cached(request)}, seed {request.seed}"
+    what, steps = (
+        f"{counted(outcome.num_made)}{there}",
+        f"{request.num_steps} step{'s' if request.num_steps != 1 else ''}",
     )
-    return finished_before(outcome) or f"{outcome.path}  ({what}, {rate(outcome)})"
+    how = f"{steps} of {request.sampler.name}{cached(request, outcome.whole_calls)}, seed {request.seed}"
+    return finished_before(outcome) or f"{outcome.path}  ({what}, {how}, {rate(outcome)})"
 
 
 def finished_before(outcome: Outcome) -> str | None:
@@ -48,16 +51,22 @@ def rate(outcome: Outcome) -> str:
     return f"on {outcome.provider} in {outcome.seconds:.2f} s, {per_second:.2f} images/s"
 
 
-def cached(request: Request) -> str:
-    """How many of an image's calls are whole, and how many the step cache answers; empty without one."""
+def cached(request: Request, whole_calls: Mapping[int, int]) -> str:
+    """How many of an image's calls were whole, and how many the step cache answered; empty without one.
+
+    ``whole_calls`` as in ``Outcome``.
+    """
     cache = request.step_cache
     if cache is None:
         return ""
-    whole, calls = least_whole_calls(request), sampler_calls(request)
     how = "forecast" if cache.kind == "forecast" else "shallow"
-    if cache.threshold is not None:
-        return f", {whole} to {calls} calls whole and the rest {how}"
-    return f", {whole} calls whole and {calls - whole} {how}"
+    if not whole_calls and cache.threshold is not None:
+        return f", at least {least_whole_calls(request)} calls whole and the rest {how}"
+    counts = whole_calls or [least_whole_calls(request)]
+    fewest, most = min(counts), max(counts)
+    if fewest < most:
+        return f", {fewest} to {most} calls whole and the rest {how}"
+    return f", {fewest} calls whole and {sampler_calls(request) - fewest} {how}"
 
 
 def counted(images: int) -> str:
@@ -67,16 +76,25 @@ def counted(images: int) -> str:
 
 def json_report(outcome: Outcome, request: Request, recipe: Mapping[str, Any]) -> str:
     """One line of JSON."""
-    steps = {"sampler": request.sampler.name, "steps": request.num_steps, "network_calls": network_calls(request)}
-    return json.dumps({**facts(outcome), **steps, **_cache_facts(request), "seed": request.seed, "recipe": recipe})
+    calls = {"network_calls": network_calls(request), **_cache_facts(request, outcome.whole_calls)}
+    steps = {"sampler": request.sampler.name, "steps": request.num_steps, **calls}
+    return json.dumps({**facts(outcome), **steps, "seed": request.seed, "recipe": recipe})
 
 
-def _cache_facts(request: Request) -> dict[str, Any]:
-    """An image's whole and cached calls; with a threshold, the fewest and the most that there can be."""
-    if request.step_cache is None:
+def _cache_facts(request: Request, whole_calls: Mapping[int, int]) -> dict[str, float]:
+    """An image's whole and cached calls, where they are known; the mean of the images if they differ."""
+    cache = request.step_cache
+    if cache is None or (cache.threshold is not None and not whole_calls):
         return {}
-    whole = least_whole_calls(request)
-    return {"whole_calls": whole, "cached_calls": sampler_calls(request) - whole}
+    whole, calls = _mean(whole_calls or {least_whole_calls(request): 1}), sampler_calls(request)
+    made = {"network_calls": whole} if cache.kind == "forecast" else {}
+    return {**made, "whole_calls": whole, "cached_calls": round(calls - whole, 2)}
+
+
+def _mean(counts: Mapping[int, int]) -> float:
+    """The mean of the keys, each as often as its value says; a whole number where it is one."""
+    total, number = sum(key * count for key, count in counts.items()), sum(counts.values())
+    return total // number if total % number == 0 else round(total / number, 2)
 
 
 def facts(outcome: Outcome) -> dict[str, Any]:

@@ -207,7 +207,8 @@ def run_command(
     if show and isinstance(destination, FileOutput) and not (quiet or as_json):
         show_images(destination.images)
     made, before = destination.num_made, destination.num_there
-    outcome = Outcome(str(destination.path), made, pipeline.provider, seconds, before)
+    whole = destination.whole_calls
+    outcome = Outcome(str(destination.path), made, pipeline.provider, seconds, before, whole)
     _tell(outcome, request, used, quiet, as_json)
 
 

@@ -33,6 +33,11 @@ _FIELD_OF_KEY: Mapping[str, str] = {
     "sigma_max": "sigma_max",
     "final_sigmas_type": "final_sigma",
     "lower_order_final": "lower_order_final",
+    "euler_at_final": "euler_at_final",
+    "lambda_min_clipped": "lambda_min_clipped",
+    "solver_order": "solver_order",
+    "predict_x0": "predict_x0",
+    "disable_corrector": "disable_corrector",
     "shift": "shift",
     "use_dynamic_shifting": "use_dynamic_shifting",
     "base_shift": "base_shift",
@@ -63,7 +68,15 @@ _TRANSLATED_VALUES: Mapping[str, Mapping[Any, Any]] = {
 }
 
 _NULL_IS_DEFAULT = frozenset(
-    ["use_karras_sigmas", "use_exponential_sigmas", "use_beta_sigmas", "use_lu_lambdas", "base_shift", "max_shift"]
+    [
+        "use_karras_sigmas",
+        "use_exponential_sigmas",
+        "use_beta_sigmas",
+        "use_lu_lambdas",
+        "base_shift",
+        "max_shift",
+        "disable_corrector",
+    ]
 )
 """Keys whose null is the default in diffusers, too."""
 
@@ -73,6 +86,25 @@ _THRESHOLDING: Mapping[str, str] = {
 }
 
 _EDM_PREDICTIONS: Mapping[Any, Any] = {"epsilon": "edm", "v_prediction": "angular_velocity"}
+
+# diffusers reads the solver types of its other schedulers as the default, and deis as dpmsolver++.
+_DPM_TYPES: Mapping[Any, Any] = {
+    **dict.fromkeys(("midpoint", "logrho", "bh1", "bh2"), "midpoint"),
+    "heun": "heun",
+}
+_DPM_SOLVER: Mapping[str, tuple[str, Mapping[Any, Any]]] = {
+    "solver_type": ("solver_type", _DPM_TYPES),
+    "algorithm_type": (
+        "algorithm_type",
+        {
+            "dpmsolver++": "dpmsolver++",
+            "deis": "dpmsolver++",
+            "dpmsolver": "dpmsolver",
+            "sde-dpmsolver++": "sde-dpmsolver++",
+            "sde-dpmsolver": "sde-dpmsolver",
+        },
+    ),
+}
 
 _BY_CLASS: Mapping[str, Mapping[str, tuple[str, Mapping[Any, Any]]]] = {
     "DDPMScheduler": {
@@ -85,12 +117,14 @@ _BY_CLASS: Mapping[str, Mapping[str, tuple[str, Mapping[Any, Any]]]] = {
         # diffusers reads the solver types of its other schedulers as bh2.
         "solver_type": ("solver", {"bh1": "bh1", "bh2": "bh2", "midpoint": "bh2", "heun": "bh2", "logrho": "bh2"})
     },
+    "DPMSolverMultistepScheduler": _DPM_SOLVER,
+    "DPMSolverSinglestepScheduler": _DPM_SOLVER,
+    "EDMDPMSolverMultistepScheduler": {**_DPM_SOLVER, "prediction_type": ("prediction_type", _EDM_PREDICTIONS)},
     "EDMEulerScheduler": {"prediction_type": ("prediction_type", _EDM_PREDICTIONS)},
 }
 """Keys that only one scheduler class has: the field, and the translation of its values."""
 
-_ODE_SOLVER_VALUES: Mapping[str, tuple[Any, ...]] = {
-    "solver_order": (2,),
+_BETAS_ALONE: Mapping[str, tuple[Any, ...]] = {
     "use_flow_sigmas": (False, None),
     "use_dynamic_shifting": (False, None),
 }
@@ -101,21 +135,29 @@ _SUPPORTED_VALUES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "timestep_type": ("discrete",),
         "s_churn": (0.0, None),
     },
-    "DPMSolverMultistepScheduler": {
-        **_ODE_SOLVER_VALUES,
-        "algorithm_type": ("dpmsolver++", "deis"),
-        "solver_type": ("midpoint", "logrho", "bh1", "bh2"),  # diffusers, too, reads the last three as midpoint
-        "euler_at_final": (False, None),
-        "lambda_min_clipped": (-math.inf, None),
+    "DPMSolverMultistepScheduler": {**_BETAS_ALONE, "variance_type": (None,)},
+    "DPMSolverSinglestepScheduler": {
+        **_BETAS_ALONE,
         "variance_type": (None,),
+        "algorithm_type": ("dpmsolver++", "dpmsolver", "sde-dpmsolver++", "deis"),
+    },
+    "DEISMultistepScheduler": {
+        **_BETAS_ALONE,
+        "algorithm_type": ("deis", "dpmsolver", "dpmsolver++"),  # diffusers, too, reads all as deis
+        "solver_type": ("logrho", "midpoint", "heun", "bh1", "bh2"),
+    },
+    "IPNDMScheduler": {"trained_betas": (None,)},
+    "EDMDPMSolverMultistepScheduler": {
+        "algorithm_type": ("dpmsolver++", "sde-dpmsolver++", "deis"),
+        "thresholding": (False, None),
     },
     "UniPCMultistepScheduler": {
-        **_ODE_SOLVER_VALUES,
-        "predict_x0": (True,),
-        "disable_corrector": ([], None),
+        **_BETAS_ALONE,
         "solver_p": (None,),
     },
     "FlowMatchEulerDiscreteScheduler": {"invert_sigmas": (False, None)},
+    "LTXEulerAncestralRFScheduler": {"invert_sigmas": (False, None), "s_noise": (1.0,)},
+    "FlowMatchLCMScheduler": {"invert_sigmas": (False, None), "scale_factors": (None, [])},
 }
 """By scheduler class: the values that are supported of keys that choose a variant of the sampler."""
 
@@ -130,7 +172,7 @@ def fields_from_diffusers(keys: Mapping[str, Any], scheduler_class: str, valid: 
     for key, value in keys.items():
         _refuse_unsupported(scheduler_class, key, value)
         field = _FIELD_OF_KEY.get(key)
-        if value is None and key in _NULL_IS_DEFAULT:
+        if (value is None and key in _NULL_IS_DEFAULT) or (key, value) == ("lambda_min_clipped", -math.inf):
             continue
         if key in own:
             name, values = own[key]

@@ -7,63 +7,7 @@ import difflib
 from collections.abc import Collection, Mapping
 
 from ..errors import LONGEST_SHOWN, ConfigError, choose_from, shown
-
-SCHEDULERS = frozenset(
-    [
-        "AmusedScheduler",
-        "BlockRefinementScheduler",
-        "CMStochasticIterativeScheduler",
-        "CogVideoXDDIMScheduler",
-        "CogVideoXDPMScheduler",
-        "ConsistencyDecoderScheduler",
-        "CosineDPMSolverMultistepScheduler",
-        "DDIMInverseScheduler",
-        "DDIMParallelScheduler",
-        "DDIMScheduler",
-        "DDPMParallelScheduler",
-        "DDPMScheduler",
-        "DDPMWuerstchenScheduler",
-        "DEISMultistepScheduler",
-        "DPMSolverMultistepInverseScheduler",
-        "DPMSolverMultistepScheduler",
-        "DPMSolverSDEScheduler",
-        "DPMSolverSinglestepScheduler",
-        "DiscreteDDIMScheduler",
-        "EDMDPMSolverMultistepScheduler",
-        "EDMEulerScheduler",
-        "EntropyBoundScheduler",
-        "EulerAncestralDiscreteScheduler",
-        "EulerDiscreteScheduler",
-        "FlowMapEulerDiscreteScheduler",
-        "FlowMatchEulerDiscreteScheduler",
-        "FlowMatchHeunDiscreteScheduler",
-        "FlowMatchLCMScheduler",
-        "HeliosDMDScheduler",
-        "HeliosScheduler",
-        "HeunDiscreteScheduler",
-        "IPNDMScheduler",
-        "KDPM2AncestralDiscreteScheduler",
-        "KDPM2DiscreteScheduler",
-        "KarrasVeScheduler",
-        "LCMScheduler",
-        "LMSDiscreteScheduler",
-        "LTXEulerAncestralRFScheduler",
-        "MiniMaxH3Scheduler",
-        "PNDMScheduler",
-        "PiflowScheduler",
-        "RFD4ProteinaScheduler",
-        "RePaintScheduler",
-        "SASolverScheduler",
-        "SCMScheduler",
-        "ScoreSdeVeScheduler",
-        "ScoreSdeVpScheduler",
-        "TCDScheduler",
-        "UnCLIPScheduler",
-        "UniPCMultistepScheduler",
-        "VQDiffusionScheduler",
-    ]
-)
-"""The scheduler classes."""
+from .refused_schedulers import REFUSED
 
 FLOW_MATCHING = frozenset(
     [
@@ -87,15 +31,15 @@ OUR_NAMES: Mapping[str, Mapping[str, str]] = {
 """By key: the values that have another name in this project's options."""
 
 _KNOWN: Mapping[str, Collection[str]] = {
-    "_class_name": SCHEDULERS,
+    "_class_name": REFUSED,
     "prediction_type": ("epsilon", "v_prediction", "sample", "original_sample", "flow_prediction", "trigflow"),
     "beta_schedule": ("linear", "scaled_linear", "squaredcos_cap_v2", "sigmoid", "exp", "laplace"),
     "timestep_spacing": ("leading", "linspace", "trailing"),
     "variance_type": ("fixed_small", "fixed_small_log", "fixed_large", "fixed_large_log", "learned", "learned_range"),
     "solver_type": ("midpoint", "heun", "logrho", "bh1", "bh2"),
     "sampler": (
-        "ddim-inverse", "deis", "dpm-adaptive", "dpm-fast", "dpm2", "dpm2-a", "dpmpp-2m-sde", "dpmpp-2s-a", "dpmpp-3m",
-        "dpmpp-3m-sde", "dpmpp-sde", "edm", "heun", "ipndm", "lms", "plms", "sa-solver", "tcd",
+        "ddim-inverse", "dpm-adaptive", "dpm-fast", "dpm2", "dpm2-a", "dpmpp-2m-sde", "dpmpp-2s-a", "dpmpp-3m",
+        "dpmpp-3m-sde", "dpmpp-sde", "edm", "heun", "lms", "plms", "sa-solver", "tcd",
     ),
 }  # fmt: skip
 """By key: the values of diffusers' files. ``sampler``: usual short names of samplers."""
@@ -116,7 +60,8 @@ def unknown_value(key: str, value: object, built: Collection[str]) -> ConfigErro
     if ours in built:
         return ConfigError(f"{key} {value!r} is called {ours!r} here")
     if isinstance(value, str) and value in known:
-        return NotBuiltError(f"{key} {value!r} is known, but not built here. Built: {', '.join(built)}.")
+        reason = f": {REFUSED[value]}" if key == "_class_name" else f". Built: {', '.join(built)}"
+        return NotBuiltError(f"{key} {value!r} is known, but not built here{reason}.")
     cutoff = _CLASS_CUTOFF if key == "_class_name" else 0.5
     text = str(value)[:LONGEST_SHOWN]
     if _similarity(text, built) >= max(cutoff, _similarity(text, known)):

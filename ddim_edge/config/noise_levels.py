@@ -8,9 +8,12 @@ from .checks import falling, number
 from .noise_schedule import ThresholdConfig, TimestepSpacing
 from .sampler_options import SamplerOptions
 from .sigma_spacing import SigmaSpacingConfig
+from .solver import MultistepConfig
 
 LOWEST_SIGMA, HIGHEST_SIGMA = 1e-5, 1e5
 """Bounds of ``sigma_min`` and ``sigma_max``: ᾱ = 1/(1 + σ²) must differ clearly from 1 and from 0."""
+
+HIGHEST_LAMBDA = 100.0
 
 AlignedFor = Literal["sd15", "sdxl"]
 FinalSigma = Literal["zero", "sigma_min"]
@@ -74,7 +77,7 @@ class NoiseLevelsConfig(SigmaSpacingConfig, ThresholdConfig):
 
 
 @dataclass(frozen=True, kw_only=True)
-class OdeSolverConfig(NoiseLevelsConfig):
+class OdeSolverConfig(MultistepConfig, NoiseLevelsConfig):
     """Options of the solvers of the probability-flow ODE in log-SNR time (Lu et al. 2022)."""
 
     truncates_cosine_timesteps: ClassVar[bool] = False
@@ -84,5 +87,11 @@ class OdeSolverConfig(NoiseLevelsConfig):
 
     use_lu_lambdas: bool = False
     """Space λ, half the log-SNR, evenly between the schedule's ends (Lu et al. 2022)."""
-    lower_order_final: bool = True
-    """Make the last step of first order, which is more stable with few steps."""
+    lambda_min_clipped: float | None = None
+    """Leave out the timesteps whose λ is below this, which are nearly all noise; a cosine's need about -5.1. It has no
+    effect on levels that are spaced anew."""
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.lambda_min_clipped is not None:
+            number("lambda_min_clipped", self.lambda_min_clipped, low=-HIGHEST_LAMBDA, high=HIGHEST_LAMBDA)

@@ -70,9 +70,12 @@ def _to_zero_terminal_snr(table: Floats) -> Floats:
     return rescaled**2
 
 
-def select_timesteps(config: NoiseScheduleConfig, num_steps: int) -> NDArray[np.int64]:
-    """The ``num_steps`` training timesteps of a run, int64 (S,), strictly descending. Raises ConfigError."""
-    total = config.num_train_steps
+def select_timesteps(config: NoiseScheduleConfig, num_steps: int, total: int | None = None) -> NDArray[np.int64]:
+    """The ``num_steps`` training timesteps of a run, int64 (S,), strictly descending. Raises ConfigError.
+
+    ``total``: how many of the training timesteps there are to choose from, the first ones; by default all.
+    """
+    total = config.num_train_steps if total is None else total
     if isinstance(num_steps, bool) or not isinstance(num_steps, (int, np.integer)) or not 1 <= num_steps <= total:
         raise ConfigError(f"the number of steps must be a whole number from 1 to {total}, not {shown(num_steps)}")
     if config.timestep_spacing == "trailing":
@@ -82,16 +85,17 @@ def select_timesteps(config: NoiseScheduleConfig, num_steps: int) -> NDArray[np.
         return np.linspace(0, total - 1, num_steps).round()[::-1].astype(np.int64)
     if config.timestep_spacing == "quadratic":
         return _quadratic_timesteps(total, num_steps)
-    return _leading_timesteps(config, num_steps)
+    return _leading_timesteps(config, num_steps, total)
 
 
-def _leading_timesteps(config: NoiseScheduleConfig, num_steps: int) -> NDArray[np.int64]:
-    total, offset = config.num_train_steps, config.timesteps_offset
+def _leading_timesteps(config: NoiseScheduleConfig, num_steps: int, total: int) -> NDArray[np.int64]:
+    offset = config.timesteps_offset
     timesteps = np.arange(num_steps, dtype=np.int64)[::-1] * (total // num_steps) + offset
-    if timesteps[0] >= total:
+    if timesteps[0] >= config.num_train_steps:
         raise ConfigError(
             f"timesteps_offset {offset} with {num_steps} steps reaches timestep {timesteps[0]}, past the last "
-            f"training timestep {total - 1}: take fewer steps, a smaller offset, or another timestep_spacing"
+            f"training timestep {config.num_train_steps - 1}: take fewer steps, a smaller offset, or another "
+            "timestep_spacing"
         )
     return timesteps
 

@@ -43,6 +43,11 @@ class Job:
     finished: Sample | None = None
     error: Exception | None = None
 
+    @property
+    def whole_calls(self) -> int:
+        """How many of ``calls`` ran the whole UNet."""
+        return self.calls - self.shallow_calls
+
     def result(self) -> Sample:
         """x_0, float32, of the initial sample's shape. Raises the error that ended the job, if one did."""
         if self.error is not None:

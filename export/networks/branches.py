@@ -1,7 +1,7 @@
 """Which branches a UNet has for a step cache, found in its module before it is traced."""
 
 import itertools
-from typing import NoReturn
+from typing import Any, NoReturn
 
 import torch
 
@@ -30,7 +30,7 @@ def _count_skips(block: torch.nn.Module) -> int:
 
     The first one of a block always does.
     """
-    resnets = list(block.get_submodule("resnets").children())
+    resnets: list[Any] = list(block.get_submodule("resnets").children())
     pairs = itertools.pairwise(resnets)
     return 1 + sum(int(later.in_channels) > int(earlier.out_channels) for earlier, later in pairs)
 

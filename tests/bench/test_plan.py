@@ -13,7 +13,9 @@ BUNDLE = open_bundle("fashion-mnist")
 @pytest.mark.parametrize("cell", plan.samplers(1000), ids=lambda cell: cell.key)
 def test_a_cell_makes_the_calls_that_it_is_listed_under(cell: plan.SamplerCell) -> None:
     options = cell.request(BUNDLE)
-    assert len(schedule_of(options["sampler"], options["num_steps"]).timesteps) == cell.calls
+    calls = len(schedule_of(options["sampler"], options["num_steps"]).timesteps)
+    uneven = cell.calls % 2 == 0 and plan.VARIANTS[cell.variant].calls_a_step == 2
+    assert calls == cell.calls - uneven
 
 
 def test_every_sampler_has_a_row() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from ddim_edge.cli import run as run_module
+from ddim_edge.generation.engine import Job
 from ddim_edge.images.encode import read_recipe
 from tests.helpers.command_line import Invoke
 
@@ -19,9 +20,30 @@ def test_the_summary_and_json_say_whole_and_cached_calls(invoke: Invoke, tmp_pat
     assert read_recipe(tmp_path / "out.png")["cache"] == "forecast:3"
     facts = json.loads(invoke("run", tiny_bundle, *CACHED, "-o", "json.png", "--json").out)
     assert (facts["network_calls"], facts["whole_calls"], facts["cached_calls"]) == (8, 8, 12)
-    adaptive = invoke("run", tiny_bundle, *CACHED, "--cache-threshold", 0.1, "-o", "adaptive.png").out
-    assert "20 steps of ddim, 8 to 20 calls whole and the rest forecast, " in adaptive
-    assert read_recipe(tmp_path / "adaptive.png")["cache_threshold"] == 0.1
+
+
+@pytest.mark.parametrize("kind", ["forecast", "deep"])
+def test_with_a_threshold_they_are_those_of_the_images_that_were_made(
+    invoke: Invoke, deep_bundle: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    whole: list[int] = []
+    ends = Job._end
+
+    def counted(job: Job, *result: Any) -> None:
+        whole.append(job.whole_calls)
+        ends(job, *result)
+
+    options = ["run", deep_bundle, *CACHED[:-1], f"{kind}:5", "--cache-threshold", 0.06, "--labels", "cat,dog"]
+    told = invoke(*options, "-o", "out.png").out
+    monkeypatch.setattr(Job, "_end", counted)
+    facts = json.loads(invoke(*options, "-o", "many/", "--json").out)
+    how = "forecast" if kind == "forecast" else "shallow"
+    assert len(set(whole)) > 1
+    assert f"20 steps of ddim, {min(whole)} to {max(whole)} calls whole and the rest {how}, " in told
+    assert (facts["whole_calls"], facts["cached_calls"]) == (sum(whole) / 5, pytest.approx(20 - sum(whole) / 5))
+    assert facts["network_calls"] == (sum(whole) / 5 if kind == "forecast" else 20)
+    again = json.loads(invoke("run", "--from-image", "many/000004.png", "-o", "one.png", "--json").out)
+    assert again["whole_calls"] == whole[4]
 
 
 def test_off_and_an_n_of_1_are_the_picture_without_it(invoke: Invoke, tmp_path: Path, tiny_bundle: Path) -> None:

@@ -18,7 +18,17 @@ from ddim_edge import (
     SamplerConfig,
     UnipcConfig,
 )
-from ddim_edge.diffusion.samplers import SAMPLERS, changed_options, samplers_for, schedule_of, with_sampler
+from ddim_edge.diffusion.samplers import (
+    SAMPLERS,
+    DeisConfig,
+    DpmppSinglestepConfig,
+    EdmDpmppConfig,
+    IpndmConfig,
+    changed_options,
+    samplers_for,
+    schedule_of,
+    with_sampler,
+)
 
 
 @pytest.mark.parametrize(
@@ -32,6 +42,10 @@ from ddim_edge.diffusion.samplers import SAMPLERS, changed_options, samplers_for
         ("EulerAncestralDiscreteScheduler", EulerAncestralConfig()),
         ("DPMSolverMultistepScheduler", DpmppConfig()),
         ("UniPCMultistepScheduler", UnipcConfig()),
+        ("DPMSolverSinglestepScheduler", DpmppSinglestepConfig()),
+        ("DEISMultistepScheduler", DeisConfig()),
+        ("EDMDPMSolverMultistepScheduler", EdmDpmppConfig()),
+        ("IPNDMScheduler", IpndmConfig()),
     ],
 )
 def test_the_class_in_a_file_chooses_the_sampler(name: str, config: SamplerConfig) -> None:
@@ -48,6 +62,15 @@ def test_the_class_in_a_file_chooses_the_sampler(name: str, config: SamplerConfi
         ("DPMSolverMultistepScheduler", {"lambda_min_clipped": -math.inf, "solver_type": "bh2"}, {}),
         ("UniPCMultistepScheduler", {"solver_type": "bh1", "disable_corrector": []}, {"solver": "bh1"}),
         ("UniPCMultistepScheduler", {"solver_type": "midpoint"}, {"solver": "bh2"}),
+        ("UniPCMultistepScheduler", {"solver_order": 3, "disable_corrector": [0]}, {"disable_corrector": (0,)}),
+        (
+            "DPMSolverMultistepScheduler",
+            {"solver_type": "logrho", "algorithm_type": "deis"},
+            {"solver_type": "midpoint"},
+        ),
+        ("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver++"}, {"algorithm_type": "sde-dpmsolver++"}),
+        ("DPMSolverMultistepScheduler", {"lambda_min_clipped": -5.1}, {"lambda_min_clipped": -5.1}),
+        ("DEISMultistepScheduler", {"solver_order": 3, "solver_type": "midpoint"}, {"solver_order": 3}),
     ],
 )
 def test_a_files_keys_become_fields(name: str, keys: dict[str, Any], fields: dict[str, Any]) -> None:
@@ -61,18 +84,13 @@ def test_a_files_keys_become_fields(name: str, keys: dict[str, Any], fields: dic
         ("EulerDiscreteScheduler", "interpolation_type", "log_linear"),
         ("EulerDiscreteScheduler", "timestep_type", "continuous"),
         ("EulerDiscreteScheduler", "s_churn", 0.5),
-        ("DPMSolverMultistepScheduler", "solver_order", 3),
-        ("DPMSolverMultistepScheduler", "algorithm_type", "sde-dpmsolver++"),
-        ("DPMSolverMultistepScheduler", "algorithm_type", "dpmsolver"),
-        ("DPMSolverMultistepScheduler", "solver_type", "heun"),
-        ("DPMSolverMultistepScheduler", "euler_at_final", True),
         ("FlowMatchEulerDiscreteScheduler", "invert_sigmas", True),
         ("DPMSolverMultistepScheduler", "use_flow_sigmas", True),
-        ("DPMSolverMultistepScheduler", "lambda_min_clipped", -5.1),
         ("DPMSolverMultistepScheduler", "variance_type", "learned_range"),
-        ("UniPCMultistepScheduler", "solver_order", 3),
-        ("UniPCMultistepScheduler", "predict_x0", False),
-        ("UniPCMultistepScheduler", "disable_corrector", [0]),
+        ("DPMSolverSinglestepScheduler", "algorithm_type", "sde-dpmsolver"),
+        ("EDMDPMSolverMultistepScheduler", "algorithm_type", "dpmsolver"),
+        ("DEISMultistepScheduler", "algorithm_type", "sde-dpmsolver++"),
+        ("UniPCMultistepScheduler", "solver_p", "DDIMScheduler"),
     ],
 )
 def test_a_variant_that_is_not_built_is_refused_by_its_key(name: str, key: str, value: Any) -> None:
@@ -100,10 +118,46 @@ def test_the_noise_schedule_carries_over(name: str) -> None:
     assert with_sampler(config, name) is config
 
 
+@pytest.mark.parametrize(
+    ("name", "keys", "message"),
+    [
+        (
+            "DPMSolverMultistepScheduler",
+            {"solver_order": 3, "algorithm_type": "sde-dpmsolver++"},
+            "solver_order 3 with algorithm_type 'sde-dpmsolver\\+\\+' is known, but not built here",
+        ),
+        ("EDMDPMSolverMultistepScheduler", {"thresholding": True}, "thresholding .* is not supported"),
+        ("IPNDMScheduler", {"trained_betas": [0.1]}, "trained_betas .* of IPNDMScheduler is not supported"),
+        ("DPMSolverMultistepScheduler", {"solver_order": 4}, "solver_order must be from 1 to 3, not 4"),
+        ("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver"}, "needs final_sigma 'sigma_min'"),
+        ("DPMSolverMultistepScheduler", {"solver_type": "euler"}, "solver_type 'euler' is unknown. Valid: midpoint, "),
+        ("UniPCMultistepScheduler", {"predict_x0": False}, "needs lower_order_final and predict_x0"),
+        ("UniPCMultistepScheduler", {"disable_corrector": 3}, "disable_corrector must be a list of steps, not 3"),
+        ("UniPCMultistepScheduler", {"disable_corrector": [-1]}, "disable_corrector must be at least 0, not -1"),
+    ],
+)
+def test_options_of_solvers_that_do_not_go_together(name: str, keys: dict[str, Any], message: str) -> None:
+    with pytest.raises(ddim_edge.ConfigError, match=message):
+        ddim_edge.sampler_config({"_class_name": name, **keys})
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"timestep_spacing": "trailing"}, "does not work with timestep_spacing 'trailing'"),
+        ({"num_train_steps": 12}, "leaves 11 of 12 training timesteps, and 11 steps need more"),
+    ],
+)
+def test_timesteps_that_lambda_min_clipped_leaves_out(options: dict[str, Any], message: str) -> None:
+    config = DpmppConfig(beta_schedule="squared_cosine", lambda_min_clipped=-5.1, **options)
+    with pytest.raises(ddim_edge.ConfigError, match=message):
+        schedule_of(config, 11)
+
+
 def test_what_cannot_carry_over_is_refused() -> None:
     with pytest.raises(ddim_edge.ConfigError, match=r"sampler 'dpm\+\+' is unknown"):
         with_sampler(DdimConfig(), "dpm++")
-    with pytest.raises(ddim_edge.ConfigError, match=r"this model is one of discrete betas: take ddim, .* unipc$"):
+    with pytest.raises(ddim_edge.ConfigError, match=r"this model is one of discrete betas: take ddim, .* unipc, "):
         with_sampler(DdimConfig(), "flow-euler")
     with pytest.raises(ddim_edge.ConfigError, match=r"one of flow matching, which has no betas: take flow-euler"):
         with_sampler(SAMPLERS["flow-euler"](), "ddim")

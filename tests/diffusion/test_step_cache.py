@@ -113,7 +113,9 @@ def test_the_schedule_begins_anew_at_a_start() -> None:
 
 def test_starts_of_all_samplers() -> None:
     for name, config in SAMPLERS.items():
-        if name != "pndm":
+        if name in ("heun", "flow-heun", "dpm2-a"):  # the second call of a step is at the level of the next one
+            assert starts_of(schedule_of(config(), 10).levels) == tuple(range(0, 19, 2))
+        elif name != "pndm":
             assert starts_of(schedule_of(config(), 10).levels) == (0,)
     assert starts_of(schedule_of(PndmConfig(), 10).levels) == (0, 2, 4, 6, 8, 10, 12)
     assert starts_of(schedule_of(PndmConfig(reduce_warmup=True), 10).levels) == (0, 2)

@@ -59,6 +59,15 @@ def test_what_goes_into_the_bundle(given: list[str], branch: int, unet_folder: P
     assert verify_files(tmp_path / "out") > 5
 
 
+@pytest.mark.usefixtures("untraced")
+def test_json_has_the_share_of_the_parameters(unet_folder: Path, tmp_path: Path) -> None:
+    arguments = ["export", str(unet_folder), str(tmp_path / "out"), "--assume-ddim", "--step-cache", "--json"]
+    (line,) = CliRunner().invoke(cli, arguments, catch_exceptions=False).stdout.splitlines()
+    told, record = json.loads(line), json.loads((tmp_path / "out" / "unet" / "export.json").read_text())
+    assert told["components"]["unet"]["step_cache"] == record["verification"]["step_cache"]
+    assert 0 < told["components"]["unet"]["step_cache"]["parameters"] < 1
+
+
 REFUSED: list[tuple[str, dict[str, Any], str]] = [
     ("stable-diffusion", {"step_cache": 2}, "branch 2 must be from 0 to 1 for this unet, whose last up block has 2 re"),
     ("stable-diffusion", {"step_cache": -1}, "branch -1 must be 0 or more"),

@@ -40,6 +40,18 @@ def test_a_server_s_batches_are_powers_of_two(tiny_bundle: Path, most: int, batc
     assert [request.num_images for request in default_requests(pipeline, most)] == batches
 
 
+def test_the_shallow_graph_is_opened_for_a_request_that_uses_it(deep_bundle: Path) -> None:
+    """A server's requests before the first real one are the model's defaults, which have no cache."""
+    pipeline = ddim_edge.load(deep_bundle, "cpu")
+    shallow: list[int] = []
+    pipeline.denoiser.on_shallow_call = lambda count, _seconds: shallow.append(count)
+    for request in default_requests(pipeline, 4):
+        warm_up(pipeline, request)
+    assert shallow == []
+    warm_up(pipeline, pipeline.request(num_images=2, num_steps=40, cache="deep:5"))
+    assert shallow == [2, 2, 2] * 2
+
+
 def test_the_command_warms_up_and_makes_its_image(invoke: Invoke, tiny_bundle: Path, tmp_path: Path) -> None:
     outcome = invoke("run", tiny_bundle, "-n", 1, "--warmup", "-o", "warm.png")
     assert outcome.code == 0

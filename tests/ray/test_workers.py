@@ -129,6 +129,17 @@ def test_a_row_of_options_gets_the_images_of_generate() -> None:
     assert '"seed": 3' in made["recipe"]
 
 
+def test_a_row_may_have_a_step_cache() -> None:
+    row = {"sampler": "ddim", "num_steps": 6, "num_images": 1, "cache": "forecast:2", "cache_threshold": 0.1}
+    check_columns(row)
+    worker = RowWorker(_MODEL)
+    made, options = worker(row), dict(row)
+    np.testing.assert_array_equal(made["images"], _MODEL.open().generate(**options).images)
+    assert '"cache": "forecast:2"' in made["recipe"]
+    with pytest.raises(ConfigError, match="cache forecast:9 makes one call in 9 whole"):
+        worker({**row, "cache": "forecast:9"})
+
+
 def test_cells_without_a_value_leave_their_options_out() -> None:
     assert options_of({"seed": np.float64("nan"), "eta": None, "num_steps": np.int32(4)}) == {"num_steps": 4}
 

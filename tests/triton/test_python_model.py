@@ -76,6 +76,17 @@ def test_partial_images_come_and_the_last_one_is_that_of_generate(model: TritonP
     assert recipe == {**expected.recipe, "model": recipe["model"], "batch_size": 1, "index": 0}
 
 
+def test_a_step_cache_is_passed_on(model: TritonPythonModel, tiny_bundle: Path) -> None:
+    request = Request(prompt="cat", seed=7, sampler="ddim", num_inference_steps=9, cache="forecast:4")
+    model.execute([request])
+    (response,) = request.sender.wait()
+    expected = ddim_edge.load(tiny_bundle, provider="cpu").generate(
+        labels=["cat"], seed=7, sampler="ddim", num_steps=9, cache="forecast:4"
+    )
+    np.testing.assert_array_equal(response.outputs["image"], expected.images[0])
+    assert json.loads(response.outputs["recipe"].tobytes())["cache"] == "forecast:4"
+
+
 def test_several_images_of_one_request_have_their_indices(model: TritonPythonModel) -> None:
     request = Request(prompt="cat, dog", n=2, num_inference_steps=1)
     model.execute([request])
@@ -104,6 +115,8 @@ def test_concurrent_requests_share_network_calls(model: TritonPythonModel) -> No
         ({"output_format": "png"}, "output_format: this option is of the HTTP API"),
         ({"labels": "cat"}, "labels: this option is of the HTTP API"),
         ({"guidance_scale": float("nan")}, "guidance_scale"),
+        ({"cache": "sometimes"}, "cache must be off, forecast"),
+        ({"cache_threshold": 0.5}, "cache_threshold needs a cache"),
     ],
 )
 def test_a_bad_request_gets_an_error(model: TritonPythonModel, parameters: dict[str, Any], message: str) -> None:

@@ -2,10 +2,13 @@
 
 from .ddim import DdimConfig, DdimSchedule, ddim
 from .ddpm import DdpmConfig
-from .dpmpp import DpmppConfig
+from .deis import DeisConfig
+from .dpmpp import DpmppConfig, EdmDpmppConfig
+from .dpmpp_2s import DpmppSinglestepConfig
 from .edm_euler import EdmEulerConfig
 from .euler import EulerAncestralConfig, EulerConfig
 from .flow_euler import FlowEulerConfig
+from .ipndm import IpndmConfig
 from .lcm import LcmConfig
 from .pndm import PndmConfig
 from .query import NoiseSource, Query, Sampler, Schedule
@@ -28,11 +31,15 @@ __all__ = [
     "DdimConfig",
     "DdimSchedule",
     "DdpmConfig",
+    "DeisConfig",
     "DpmppConfig",
+    "DpmppSinglestepConfig",
+    "EdmDpmppConfig",
     "EdmEulerConfig",
     "EulerAncestralConfig",
     "EulerConfig",
     "FlowEulerConfig",
+    "IpndmConfig",
     "LcmConfig",
     "NoiseSource",
     "PndmConfig",

@@ -9,11 +9,11 @@ The sample is kept as x, so its level is the pair (c_in, σ·c_in), and the step
 
 import math
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import ClassVar, Protocol
 
 from ...arrays import Sample
-from ...config import EdmConfig
-from .euler import EulerSchedule
+from ...config import EdmConfig, SamplerOptions
+from .query import Schedule
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +25,13 @@ class EdmEulerConfig(EdmConfig):
     scheduler_class: ClassVar[str] = "EDMEulerScheduler"
 
 
-def edm_first_sample(schedule: EulerSchedule, noise: Sample) -> Sample:
+class _EdmSchedule(Schedule, Protocol):
+    @property
+    def config(self) -> SamplerOptions:
+        """An EdmConfig."""
+
+
+def edm_first_sample(schedule: _EdmSchedule, noise: Sample) -> Sample:
     """x_T from standard normal noise, as in diffusers: x̃ = sqrt(σ_max² + 1)·z."""
     config = schedule.config
     assert isinstance(config, EdmConfig)

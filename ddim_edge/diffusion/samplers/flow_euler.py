@@ -38,8 +38,9 @@ class FlowEulerConfig(FlowConfig):
 
 def flow_euler_schedule(config: FlowEulerConfig, num_steps: int, strength: float = 1.0) -> EulerSchedule:
     """The schedule of a run."""
-    return EulerSchedule(config, num_steps, strength, kept=_none_kept if config.stochastic_sampling else all_kept)
+    return EulerSchedule(config, num_steps, strength, kept=none_kept if config.stochastic_sampling else all_kept)
 
 
-def _none_kept(levels: Levels) -> Floats:
+def none_kept(levels: Levels) -> Floats:
+    """The noise of each step's end that is the sample's: all of it is fresh."""
     return np.zeros(len(levels) - 1)

@@ -45,7 +45,7 @@ def _ode_levels(config: OdeSolverConfig, num_steps: int) -> Run:
     if given is not None:
         levels = Levels.of_sigmas(given.sigmas).ending(Levels.preserving(np.array([final]))[0])
         return Run(given.positions.round().astype(np.int64), levels)
-    timesteps = _timesteps(config, num_steps)
+    timesteps = _timesteps(config, num_steps, _kept(config, table))
     if config.sigma_spacing is None:
         return Run(timesteps, Levels.preserving(np.append(table[timesteps], final)))
     # In float32 as in diffusers: near a whole number, the last digit of a position decides the timestep.
@@ -64,16 +64,34 @@ def _ends(config: OdeSolverConfig, sigmas: NDArray[np.float32]) -> tuple[float, 
     return own if config.sigma_spacing == "lu" else (config.sigma_min or own[0], config.sigma_max or own[1])
 
 
-def _timesteps(config: OdeSolverConfig, num_steps: int) -> NDArray[np.int64]:
+def _kept(config: OdeSolverConfig, table: Floats) -> int:
+    """How many training timesteps ``lambda_min_clipped`` leaves: those with less noise."""
+    if config.lambda_min_clipped is None:
+        return len(table)
+    lambdas = Levels.preserving(table).half_log_snr
+    return len(table) - int(np.searchsorted(lambdas[::-1], config.lambda_min_clipped))
+
+
+def _timesteps(config: OdeSolverConfig, num_steps: int, kept: int) -> NDArray[np.int64]:
     """The usual spacings; those that end at timestep 0 are made with one more timestep, and 0 is left out."""
-    if config.timestep_spacing == "trailing":
+    if config.timestep_spacing == "trailing" and kept == config.num_train_steps:
         return select_timesteps(config, num_steps)
+    if config.timestep_spacing == "trailing":
+        raise ConfigError(
+            f"lambda_min_clipped {config.lambda_min_clipped:g} does not work with timestep_spacing 'trailing', whose "
+            "first timesteps it would leave out: take linspace or leading"
+        )
+    if kept != config.num_train_steps and num_steps >= kept:
+        raise ConfigError(
+            f"lambda_min_clipped {config.lambda_min_clipped:g} leaves {kept} of {config.num_train_steps} training "
+            f"timesteps, and {num_steps} steps need more: take fewer steps, or a lower value"
+        )
     if num_steps == config.num_train_steps:
         raise ConfigError(
             f"{config.name} with {config.timestep_spacing} spacing makes at most {num_steps - 1} steps of "
             f"{num_steps} training steps: take fewer, or trailing spacing"
         )
-    return select_timesteps(config, num_steps + 1)[:-1]
+    return select_timesteps(config, num_steps + 1, kept)[:-1]
 
 
 def _whole_timesteps(config: OdeSolverConfig, positions: Floats) -> NDArray[np.int64]:

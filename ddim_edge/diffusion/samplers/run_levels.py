@@ -84,21 +84,36 @@ def _edm_levels(config: EdmConfig, num_steps: int) -> Run:
 
 def _sigma_levels(config: ThresholdConfig, num_steps: int) -> Run:
     """σ at timesteps that can be fractional, or spaced anew, and then their timesteps by interpolation of log σ."""
-    bars = nonzero_alpha_bars(config)
-    table, every = np.sqrt((1 - bars) / bars), np.arange(len(bars))
-    positions = _positions(config, num_steps)
+    table, rising = _sigma_table(config)
+    every, positions = np.arange(len(table)), _positions(config, num_steps)
     sigmas, end = np.interp(positions, every, table), 0.0
     if isinstance(config, NoiseLevelsConfig):
-        rising = np.maximum.accumulate(table)  # the value that replaces ᾱ_T = 0 can give a σ below its neighbours'
         if config.sigma_spacing:
             ends = config.sigma_min or float(sigmas[-1]), config.sigma_max or float(sigmas[0])
             sigmas = spaced(config.sigma_spacing, *ends, num_steps)
             positions = np.interp(np.log(sigmas), np.log(rising), every)
         positions, sigmas = given_levels(config, rising, num_steps) or (positions, sigmas)
         end = 0.0 if config.final_sigma == "zero" else float(table[0])
+    return Run(_fed(config, positions), Levels.of_sigmas(sigmas).ending(Level(1.0, end)))
+
+
+def timesteps_at(config: ThresholdConfig, sigmas: Floats) -> Times:
+    """The timesteps of levels between two others, by interpolation of log σ."""
+    rising = _sigma_table(config)[1]
+    return _fed(config, np.interp(np.log(sigmas), np.log(rising), np.arange(len(rising))))
+
+
+def _sigma_table(config: ThresholdConfig) -> tuple[Floats, Floats]:
+    """σ of the T timesteps, and the same rising: the value that replaces ᾱ_T = 0 can be below its neighbours."""
+    bars = nonzero_alpha_bars(config)
+    table: Floats = np.sqrt((1 - bars) / bars)
+    return table, np.maximum.accumulate(table)
+
+
+def _fed(config: ThresholdConfig, positions: Floats) -> Times:
+    """What the network is fed for ``positions`` among the T timesteps."""
     whole = isinstance(config, RealTimeConfig) and config.whole_timesteps
-    timesteps = positions.round().astype(np.int64) if whole or _all_whole(positions) else positions
-    return Run(timesteps, Levels.of_sigmas(sigmas).ending(Level(1.0, end)))
+    return positions.round().astype(np.int64) if whole or _all_whole(positions) else positions
 
 
 def _positions(config: ThresholdConfig, num_steps: int) -> Floats:

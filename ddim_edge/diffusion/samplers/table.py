@@ -12,14 +12,23 @@ from ...config.diffusers_names import FLOW_MATCHING, NotBuiltError, unknown_valu
 from ...errors import ConfigError, shown
 from .ddim import DdimConfig, DdimSchedule, ddim
 from .ddpm import DdpmConfig, DdpmSchedule, ddpm
-from .dpmpp import DpmppConfig, DpmppSchedule, dpmpp_2m
+from .deis import DeisConfig, deis_schedule
+from .dpmpp import DpmppConfig, EdmDpmppConfig, dpmpp_schedule
+from .dpmpp_2s import DpmppSinglestepConfig, dpmpp_2s_schedule
 from .edm_euler import EdmEulerConfig, edm_first_sample
 from .euler import EulerAncestralConfig, EulerConfig, EulerSchedule, ancestral_schedule, euler
 from .euler import first_sample as euler_first_sample
+from .flow_ancestral import FlowAncestralConfig, FlowLcmConfig, flow_ancestral_schedule, flow_lcm_schedule
 from .flow_euler import FlowEulerConfig, flow_euler_schedule
+from .heun import FlowHeunConfig, HeunConfig, heun_schedule
+from .ipndm import IpndmConfig, ipndm_schedule
+from .kdpm2 import Kdpm2AncestralConfig, Kdpm2Config, kdpm2_ancestral_schedule, kdpm2_schedule
 from .lcm import LcmConfig, LcmSchedule, lcm
+from .lms import LmsConfig, LmsSchedule, lms
 from .pndm import PndmConfig, PndmSchedule, pndm
 from .query import NoiseSource, Sampler, Schedule
+from .solver import solve
+from .two_calls import two_calls_a_step
 from .unipc import UnipcConfig, UnipcSchedule, unipc
 
 SamplerConfig = (
@@ -31,8 +40,19 @@ SamplerConfig = (
     | EulerAncestralConfig
     | DpmppConfig
     | UnipcConfig
+    | DpmppSinglestepConfig
+    | DeisConfig
     | FlowEulerConfig
     | EdmEulerConfig
+    | EdmDpmppConfig
+    | IpndmConfig
+    | HeunConfig
+    | Kdpm2Config
+    | Kdpm2AncestralConfig
+    | LmsConfig
+    | FlowHeunConfig
+    | FlowAncestralConfig
+    | FlowLcmConfig
 )
 
 
@@ -60,17 +80,38 @@ ROWS = (
     SamplerRow(LcmConfig, LcmSchedule, lcm),
     SamplerRow(EulerConfig, EulerSchedule, euler, euler_first_sample),
     SamplerRow(EulerAncestralConfig, ancestral_schedule, euler, euler_first_sample),
-    SamplerRow(DpmppConfig, DpmppSchedule, dpmpp_2m),
+    SamplerRow(DpmppConfig, dpmpp_schedule, solve),
     SamplerRow(UnipcConfig, UnipcSchedule, unipc),
+    SamplerRow(DpmppSinglestepConfig, dpmpp_2s_schedule, solve),
+    SamplerRow(DeisConfig, deis_schedule, solve),
     SamplerRow(FlowEulerConfig, flow_euler_schedule, euler),
     SamplerRow(EdmEulerConfig, EulerSchedule, euler, edm_first_sample),
+    SamplerRow(EdmDpmppConfig, dpmpp_schedule, solve, edm_first_sample),
+    SamplerRow(IpndmConfig, ipndm_schedule, solve),
+    SamplerRow(HeunConfig, heun_schedule, two_calls_a_step, euler_first_sample),
+    SamplerRow(Kdpm2Config, kdpm2_schedule, two_calls_a_step, euler_first_sample),
+    SamplerRow(Kdpm2AncestralConfig, kdpm2_ancestral_schedule, two_calls_a_step, euler_first_sample),
+    SamplerRow(LmsConfig, LmsSchedule, lms, euler_first_sample),
+    SamplerRow(FlowHeunConfig, heun_schedule, two_calls_a_step),
+    SamplerRow(FlowAncestralConfig, flow_ancestral_schedule, euler),
+    SamplerRow(FlowLcmConfig, flow_lcm_schedule, euler),
 )
 
 SAMPLERS: Mapping[str, type[SamplerConfig]] = {row.config.name: row.config for row in ROWS}
 """The config class of each sampler, by name."""
 
 _BY_CONFIG = {row.config: row for row in ROWS}
-_BY_CLASS = {row.config.scheduler_class: row.config for row in ROWS}
+ALIASES: Mapping[str, type[SamplerConfig]] = {
+    "DDIMParallelScheduler": DdimConfig,
+    "DDPMParallelScheduler": DdpmConfig,
+    "DDIMInverseScheduler": DdimConfig,  # encode runs it; pictures are made in the other direction
+}
+"""Scheduler classes whose files have the keys of another class, and for which its sampler runs."""
+BY_CLASS: Mapping[str, type[SamplerConfig]] = {
+    **{row.config.scheduler_class: row.config for row in ROWS},
+    **ALIASES,
+}
+"""The config class for each scheduler class."""
 
 
 @functools.lru_cache(maxsize=64)
@@ -128,9 +169,9 @@ def sampler_config(source: str | os.PathLike[str] | Mapping[str, Any], sampler: 
 
 def _own_sampler(keys: Mapping[str, Any]) -> SamplerConfig:
     name = keys.get("_class_name", "DDIMScheduler")
-    if not isinstance(name, str) or name not in _BY_CLASS:
-        raise NotBuiltError(str(unknown_value("_class_name", name, _BY_CLASS)))
-    return _BY_CLASS[name].from_json(keys)
+    if not isinstance(name, str) or name not in BY_CLASS:
+        raise NotBuiltError(str(unknown_value("_class_name", name, BY_CLASS)))
+    return BY_CLASS[name].from_json(keys)
 
 
 def _own_sampler_or_ddim(keys: Mapping[str, Any]) -> SamplerConfig:
@@ -170,6 +211,7 @@ _FAMILIES: Mapping[Family, str] = {
     "betas": "discrete betas",
     "flow": "flow matching, which has no betas",
     "edm": "EDM's σ-space, which has no betas",
+    "angle": "levels that are angles, without betas",
 }
 
 
@@ -179,8 +221,8 @@ def with_sampler(config: SamplerConfig, name: str) -> SamplerConfig:
     The options that both samplers have are copied: the noise schedule, the spacing, the clipping of x_0. Raises
     ConfigError for an unknown name, and if the sampler does not support the model's noise schedule.
     """
-    if name in _BY_CLASS:
-        raise ConfigError(f"sampler {name!r} is called {_BY_CLASS[name].name!r} here")
+    if name in BY_CLASS:
+        raise ConfigError(f"sampler {name!r} is called {BY_CLASS[name].name!r} here")
     if name not in SAMPLERS:
         raise _unknown_sampler(name)
     wanted = SAMPLERS[name]

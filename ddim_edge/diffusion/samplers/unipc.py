@@ -1,121 +1,110 @@
-"""UniPC of order 2 (Zhao et al. 2023, https://arxiv.org/abs/2302.04867, algorithms 5 to 8, data prediction).
+"""UniPC (Zhao et al. 2023, https://arxiv.org/abs/2302.04867, algorithms 5 to 8).
 
-Time is λ, the half log-SNR; h and h_0 are the lengths in λ of this step and of the one before, m the predicted x_0.
-Predictor and corrector add a correction to DDIM's step, with r = h/h_0 and B(h) = -h (``bh1``) or e^-h - 1 (``bh2``)::
+Time is λ, the half log-SNR; h is the length in λ of this step, and m_i the predicted x_0 of the call i steps ago, which
+stands at r_i = (λ_i - λ_0)/h. Predictor and corrector add a correction to DDIM's step, with B(h) = -h (``bh1``) or
+e^-h - 1 (``bh2``)::
 
     base = noise'/noise·x_t - signal'·(e^-h - 1)·m_0
-    UniP:  x_t' = base - signal'·B·½·r·(m_0 - m_1)
-    UniC:  x_t' = base - signal'·B·(ρ_1·r·(m_0 - m_1) + ρ_2·(m_t' - m_0))
+    UniP:  x_t' = base - signal'·B·Σ ρ_i·(m_i - m_0)/r_i
+    UniC:  x_t' = base - signal'·B·(Σ ρ_i·(m_i - m_0)/r_i + ρ_p·(m_t' - m_0)),    i from 1 to the order p less one
 
 UniC repeats the step with m_t', the prediction at its end. It costs no call: no prediction is made at the corrected
-sample. The first step has order 1 (no m_1; ρ_2 = ½), and the last one can have, too.
+sample. The first steps have lower orders, and the last ones can have, too. With ``predict_x0`` off, m is the predicted
+ε: noise' and signal' change places, and h is -h in B and ρ. ``unipc_weights`` has the ρ.
 """
 
-import math
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import ClassVar, NamedTuple
 
 from ...arrays import Sample
 from ...config import OdeSolverConfig
-from ...errors import ConfigError
+from ...config.checks import whole_number
+from ...errors import ConfigError, shown
 from ..clipping import limit_of
-from ..levels import Level
-from ..schedule import prediction_columns
 from .levels import ode_levels_of
-from .query import NoiseSource, Query, Sampler, times
-from .weights import Weights, weight_rows, weighted_sum
-
-Solver = Literal["bh1", "bh2"]
+from .query import NoiseSource, Query, Sampler
+from .solver import call_rows
+from .unipc_weights import Solver, unipc_weights
+from .weights import Weights, weighted_sum
 
 
 @dataclass(frozen=True, kw_only=True)
 class UnipcConfig(OdeSolverConfig):
-    """Options of UniPC of order 2 (Zhao et al. 2023, https://arxiv.org/abs/2302.04867)."""
+    """Options of UniPC (Zhao et al. 2023, https://arxiv.org/abs/2302.04867)."""
 
     name: ClassVar[str] = "unipc"
-    summary: ClassVar[str] = "predictor of order 2 with a corrector that costs no call (Zhao et al. 2023)"
+    summary: ClassVar[str] = (
+        "predictor with a corrector that costs no call, order 2 unless told otherwise (Zhao et al. 2023)"
+    )
     scheduler_class: ClassVar[str] = "UniPCMultistepScheduler"
     ends_at_last_level: ClassVar[bool] = True
 
     solver: Solver = "bh2"
     """B(h) of the paper: ``bh1`` h, ``bh2`` e^h - 1."""
+    predict_x0: bool = True
+    """Extrapolate the predicted x_0; off, ε."""
+    disable_corrector: tuple[int, ...] = ()
+    """The steps, from 0, that are not corrected."""
+
+    def _normalize(self) -> None:
+        super()._normalize()
+        if not isinstance(self.disable_corrector, (list, tuple)):
+            raise ConfigError(f"disable_corrector must be a list of steps, not {shown(self.disable_corrector)}")
+        object.__setattr__(self, "disable_corrector", tuple(self.disable_corrector))
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.final_sigma == "zero" and not self.lower_order_final:
+        for step in self.disable_corrector:
+            whole_number("disable_corrector", step, low=0)
+        if self.final_sigma == "zero" and not (self.lower_order_final and self.predict_x0):
             raise ConfigError(
-                "final_sigma 'zero' needs lower_order_final: a step of infinite length in log-SNR cannot have order 2. "
-                "Take final_sigma 'sigma_min', or leave lower_order_final on"
+                "final_sigma 'zero' needs lower_order_final and predict_x0: a step of infinite length in log-SNR can "
+                "have neither order 2 nor an extrapolated ε. Take final_sigma 'sigma_min', or leave both on"
             )
+        if self.dynamic_threshold_ratio is not None and not self.predict_x0:
+            raise ConfigError("dynamic_threshold_ratio needs predict_x0: with ε no x_0 is limited. Leave one out")
+
+
+class Row(NamedTuple):
+    """One call: the weights of (x, prediction) in x_0, of (x, x_0) in ε, and of the two sums of a step.
+
+    ``correct``: of the sample before the last step, the predictions before this one, the latest first, and this one.
+    ``predict``: of the corrected sample and the predictions with this one.
+    """
+
+    timestep: float
+    x0: Weights
+    eps: Weights
+    correct: Weights
+    predict: Weights
 
 
 class UnipcSchedule:
-    """UniPC over ``num_steps`` steps; see ``DdimSchedule`` for the attributes.
-
-    ``predictors`` has the weights of (x_t, m_0, m_1, m_t') of each step, ``correctors`` those of its correction.
-    """
+    """UniPC over ``num_steps`` steps; see ``DdimSchedule`` for the attributes."""
 
     def __init__(self, config: UnipcConfig, num_steps: int, strength: float = 1.0) -> None:
-        self.timesteps, levels = ode_levels_of(config, num_steps, strength)
-        self.levels = levels[:-1]
-        x0_x, x0_p, _, _ = prediction_columns(config, self.levels)
-        self.from_prediction = weight_rows(x0_x, x0_p)
-        self.predictors, self.correctors = _tables(config, list(levels), levels.half_log_snr.tolist())
-        self.limit = limit_of(config)
-
-    def denoised(self, step: int, sample: Sample, prediction: Sample) -> Sample:
-        """The predicted x_0 at ``step``."""
-        estimate = weighted_sum(self.from_prediction[step], sample, prediction)
-        return self.limit(estimate) if self.limit else estimate
+        run = ode_levels_of(config, num_steps, strength)
+        self.timesteps, self.levels = run.timesteps, run.levels[:-1]
+        self.order, self.limit = config.solver_order, limit_of(config)
+        calls = call_rows(config, run, integrates_noise=not config.predict_x0)
+        predictors, correctors = unipc_weights(config, run.levels)
+        self.rows = [
+            Row(*call, correct, predict) for call, correct, predict in zip(calls, correctors, predictors, strict=True)
+        ]
 
 
 def unipc(schedule: UnipcSchedule, sample: Sample, _noise: NoiseSource | None = None) -> Sampler:
     """Sample from x_T, float32 of any shape. Deterministic: takes no noise."""
     start = sample
-    m0: Sample | None = None
-    m1: Sample | None = None
-    for step, timestep in enumerate(times(schedule.timesteps)):
-        prediction = yield Query(sample, timestep, m0)
-        latest = schedule.denoised(step, sample, prediction)
-        if m0 is not None:
-            sample = weighted_sum(schedule.correctors[step - 1], start, m0, m1, latest)
-        start, m0, m1 = sample, latest, m0
-        sample = weighted_sum(schedule.predictors[step], start, m0, m1, None)
+    denoised: Sample | None = None
+    latest: list[Sample | None] = [None] * schedule.order
+    for row in schedule.rows:
+        prediction = yield Query(sample, row.timestep, denoised)
+        denoised = weighted_sum(row.x0, sample, prediction)
+        if schedule.limit:
+            denoised = schedule.limit(denoised)
+        integrated = weighted_sum(row.eps, sample, denoised) if row.eps else denoised
+        start = weighted_sum(row.correct, start, *latest, integrated)
+        latest = [integrated, *latest[:-1]]
+        sample = weighted_sum(row.predict, start, *latest)
     return sample
-
-
-def _tables(config: UnipcConfig, levels: list[Level], lambdas: list[float]) -> tuple[list[Weights], list[Weights]]:
-    last = len(levels) - 2
-    predictors, correctors = [], []
-    for step in range(last + 1):
-        h = lambdas[step + 1] - lambdas[step]
-        first_order = step == 0 or (step == last and config.lower_order_final)
-        ratio = 0.0 if first_order else h / (lambdas[step] - lambdas[step - 1])
-        base, gain = _base(levels[step], levels[step + 1], h, config.solver)
-        predictors.append(_weights(base, gain, ratio, rho_1=0.5, rho_2=0.0))
-        if step < last:  # after the last step there is no prediction to correct with
-            correctors.append(_weights(base, gain, ratio, *_rhos(h, ratio, config.solver)))
-    return predictors, correctors
-
-
-def _base(now: Level, then: Level, h: float, solver: str) -> tuple[tuple[float, float], float]:
-    """The weights of x_t and m_0 in the shared DDIM step, and -signal'·B."""
-    keep = then.noise / now.noise, -then.signal * math.expm1(-h)
-    return keep, (keep[1] if solver == "bh2" else then.signal * h)
-
-
-def _weights(base: tuple[float, float], gain: float, ratio: float, rho_1: float, rho_2: float) -> Weights:
-    difference = gain * rho_1 * ratio if ratio else 0.0  # a step to ᾱ = 1 has an infinite gain with bh1
-    latest = gain * rho_2 if rho_2 else 0.0
-    return base[0], base[1] + difference - latest, -difference, latest
-
-
-def _rhos(h: float, ratio: float, solver: str) -> tuple[float, float]:
-    """ρ_1 and ρ_2, which solve ρ_1 + ρ_2 = b_1 and -ρ_1/r + ρ_2 = b_2 (algorithm 5's R·ρ = b)."""
-    if ratio == 0:
-        return 0.0, 0.5
-    b_h = math.expm1(-h) if solver == "bh2" else -h
-    phi_2 = math.expm1(-h) / -h - 1
-    b_1, b_2 = phi_2 / b_h, 2 * (phi_2 / -h - 0.5) / b_h
-    rho_1 = (b_1 - b_2) / (1 + 1 / ratio)
-    return rho_1, b_1 - rho_1

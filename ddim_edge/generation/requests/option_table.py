@@ -5,11 +5,12 @@ table, or a test compares them with it. The default of a recipe is that of the f
 """
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple, TypedDict, TypeVar
+from typing import Any, TypedDict, TypeVar
 
 from ...diffusion.noise import NoiseKind
 from ...diffusion.samplers import SamplerConfig
 from .control_images import ControlImage
+from .option import CommandLine, Option
 from .origin import Origin
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -34,6 +35,7 @@ class Options(TypedDict, total=False):
     guidance_scale: float | None
     guidance_rescale: float
     guidance_interval: tuple[float, float] | None
+    preset: str | None
     cache: str | None
     cache_threshold: float | None
     origin: Origin | None
@@ -43,45 +45,6 @@ class Options(TypedDict, total=False):
     safety_checker: bool
     batch_size: int | None
     noise: NoiseKind
-
-
-class CommandLine(NamedTuple):
-    """The command line option of ``ddim-edge run``.
-
-    Attributes:
-        flags: such as ``--seed``; a pair ``--on/--off`` for yes, no and unset.
-        kind: type of the value; bool for a flag without a value.
-        metavar: placeholder of the value in the help text.
-        repeatable: whether it may be given several times.
-        choices: the valid values.
-        help, default: used instead of the option's own.
-    """
-
-    flags: tuple[str, ...]
-    kind: type = str
-    metavar: str | None = None
-    repeatable: bool = False
-    choices: tuple[str, ...] = ()
-    help: str | None = None
-    default: str | None = None
-
-
-class Option(NamedTuple):
-    """One generation option.
-
-    Attributes:
-        name: the keyword argument.
-        help: what it does, in one or two sentences.
-        default: the value if it is not given, in words.
-        cli: the command line option; None if there is none.
-        http: the field of the HTTP API; None if there is none.
-    """
-
-    name: str
-    help: str
-    default: str
-    cli: CommandLine | None = None
-    http: str | None = None
 
 
 OPTIONS = (
@@ -190,6 +153,13 @@ OPTIONS = (
         "Guide only between two noise levels σ, for instance 0.2 and 3.",
         "at all levels",
         CommandLine(("--guidance-interval",), metavar="LOW,HIGH"),
+    ),
+    Option(
+        "preset",
+        "One of the model's presets: a set of options that `ddim-edge tune` measured. Options that are given win.",
+        "none",
+        CommandLine(("--preset",), metavar="NAME"),
+        http="preset",
     ),
     Option(
         "cache",

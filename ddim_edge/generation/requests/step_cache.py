@@ -1,12 +1,21 @@
 """A request's step cache: which of its network calls are whole, how many it makes, and whether it can be."""
 
+from typing import NamedTuple
+
 from ...bundle.bundle import Bundle
 from ...diffusion.guidance import guided_timesteps
 from ...diffusion.levels import Levels
 from ...diffusion.samplers import schedule_of
-from ...diffusion.step_cache import CallPlan, starts_of, whole_calls
+from ...diffusion.step_cache import CallPlan, Kind, starts_of, whole_calls
 from ...errors import ConfigError
 from .request import Request
+
+
+class ImageCalls(NamedTuple):
+    """The calls of one image: those of the whole network, and those that the step cache answered."""
+
+    whole: int
+    cached: int
 
 
 def call_plan(request: Request) -> CallPlan | None:
@@ -33,11 +42,21 @@ def least_whole_calls(request: Request) -> int:
     return calls if cache is None else sum(whole_calls(cache, calls, _starts(request)))
 
 
+def image_calls(request: Request, whole: int) -> ImageCalls:
+    """The calls of an image that made so many ``whole`` ones."""
+    return ImageCalls(whole, 0 if request.step_cache is None else sampler_calls(request) - whole)
+
+
 def network_calls(request: Request) -> int:
     """Network calls of one image, of the whole network or of its shallow graph; with a threshold, the most."""
     cache = request.step_cache
     forecasts = cache is not None and cache.kind == "forecast" and cache.threshold is None
     return least_whole_calls(request) if forecasts else sampler_calls(request)
+
+
+def caches_of(bundle: Bundle) -> list[Kind]:
+    """The step caches that a model can have."""
+    return ["forecast", "deep"] if bundle.has_shallow_graph and not bundle.controls else ["forecast"]
 
 
 def check_cache(bundle: Bundle, request: Request) -> None:

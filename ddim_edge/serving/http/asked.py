@@ -8,7 +8,7 @@ from ...generation.requests.key import image_key
 from ...generation.requests.options import recipe_of
 from ...generation.requests.origin import Origin
 from ...generation.requests.request import Request
-from ...generation.requests.step_cache import network_calls
+from ...generation.requests.step_cache import ImageCalls, network_calls
 from ..scheduling.async_engine import AsyncEngine
 from ..scheduling.submission import Maker
 from .body_to_request import FileFormat, parse_file_format, request_from_body
@@ -32,6 +32,10 @@ class Asked:
         """The recipe of image ``index``."""
         recipe = recipe_of(self.bundle, self.request, maker.model_sha256, precision=maker.precision)
         return {**recipe, "index": index}
+
+    def told(self, calls: ImageCalls) -> ImageCalls | None:
+        """An image's calls, where the response has them: with a step cache."""
+        return None if self.request.step_cache is None else calls
 
     def keys(self, maker: Maker) -> list[str]:
         """The keys of all images, in order; of their files without recipes."""

@@ -4,11 +4,12 @@ import base64
 import contextlib
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ...arrays import Pixels
 from ...generation.requests.origin import Origin
+from ...generation.requests.step_cache import ImageCalls
 from ...images.encode import png_with_recipe
 from ..scheduling.admission import Place
 from ..scheduling.async_engine import AsyncEngine, Ticket
@@ -32,6 +33,8 @@ class EncodedImage:
     file: bytes
     recipe: dict[str, Any]
     is_safe: bool | None = None
+    calls: ImageCalls | None = None
+    """Of a finished image with a step cache."""
 
     @property
     def contents(self) -> bytes:
@@ -41,7 +44,8 @@ class EncodedImage:
     @property
     def extra_fields(self) -> dict[str, Any]:
         """The JSON fields of a finished image beyond those of OpenAI."""
-        return {"ddim_edge": self.recipe, **({} if self.is_safe is None else {"is_safe": self.is_safe})}
+        fields = {"is_safe": self.is_safe, "calls": self.calls and self.calls._asdict()}
+        return {"ddim_edge": self.recipe, **{name: value for name, value in fields.items() if value is not None}}
 
     @property
     def b64_json(self) -> str:
@@ -86,20 +90,21 @@ class ImageResponse:
 
     async def _finish(self, done: ImageDone) -> EncodedImage:
         """Encode a finished image, and keep it."""
-        image = await self._encode(done.image, done.index, finished=True, is_safe=done.is_safe)
+        image = await self._encode(done.image, done.index, finished=True)
         if self.cache is not None:
-            self.cache.add(self.asked.key(done.index, self._maker), CachedImage(image.file, done.is_safe))
-        return image
+            kept = CachedImage(image.file, done.is_safe, done.calls)
+            self.cache.add(self.asked.key(done.index, self._maker), kept)
+        return replace(image, is_safe=done.is_safe, calls=self.asked.told(done.calls))
 
     async def previews(self) -> list[EncodedImage]:
         """The current estimates of its running images, ordered by index."""
         estimates = sorted((await self.ticket.estimates()).items())
         return [await self._encode(pixels, index, finished=False) for index, pixels in estimates]
 
-    async def _encode(self, pixels: Pixels, index: int, *, finished: bool, is_safe: bool | None = None) -> EncodedImage:
+    async def _encode(self, pixels: Pixels, index: int, *, finished: bool) -> EncodedImage:
         """Encode image ``index``, uint8 (H, W, C), beside the event loop."""
         file = await encode_beside(pixels, self.asked.file_format)
-        return EncodedImage(index, finished, file, self.asked.recipe(index, self._maker), is_safe)
+        return EncodedImage(index, finished, file, self.asked.recipe(index, self._maker))
 
     @property
     def _maker(self) -> Maker:
@@ -130,7 +135,8 @@ class CachedResponse:
     async def images(self) -> AsyncGenerator[EncodedImage]:
         """The finished images."""
         for index, image in enumerate(self.found):
-            yield EncodedImage(index, True, image.file, self.asked.recipe(index, self.maker), image.is_safe)
+            recipe, calls = self.asked.recipe(index, self.maker), self.asked.told(image.calls)
+            yield EncodedImage(index, True, image.file, recipe, image.is_safe, calls)
 
     async def previews(self) -> list[EncodedImage]:
         """None: no image is running."""

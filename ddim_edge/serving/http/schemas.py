@@ -70,6 +70,7 @@ class ImageBody(BaseModel):
     guidance_scale: float | None = _option("guidance_scale", ge=0, le=1e6)
     sampler: str | None = _option("sampler", max_length=100)
     eta: float | None = _option("eta", ge=0, le=1)
+    preset: str | None = _option("preset", max_length=100)
     cache: str | None = _option("cache", max_length=100)
     cache_threshold: float | None = _option("cache_threshold", ge=0, le=HIGHEST_THRESHOLD)
     timeout_s: float | None = Field(None, ge=1, le=1e9, description="Seconds; at most the server's limit.")
@@ -124,6 +125,13 @@ class ErrorBody(BaseModel):
     error: ErrorDetail
 
 
+class Calls(BaseModel):
+    """An image's calls: those of the whole network, and those that the step cache answered."""
+
+    whole: int
+    cached: int
+
+
 class ImageItem(BaseModel):
     """One image, as ``b64_json`` or ``url``; ``ddim_edge`` is the recipe to make it again."""
 
@@ -131,6 +139,8 @@ class ImageItem(BaseModel):
     url: str | None = None
     is_safe: bool | None = None
     """Only for models with a safety checker; an unsafe image is black."""
+    calls: Calls | None = None
+    """Only with `cache`."""
     ddim_edge: dict[str, Any]
 
 
@@ -151,6 +161,7 @@ class ModelExtension(BaseModel):
     text: bool
     labels: list[str]
     samplers: list[str]
+    caches: list[str]
     sampler: str | None
     num_inference_steps: int
     guidance: bool

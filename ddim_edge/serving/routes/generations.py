@@ -9,6 +9,7 @@ from ...bundle.bundle import Bundle
 from ...diffusion.samplers import SAMPLERS, schedule_of
 from ...errors import ConfigError
 from ...generation.requests.options import default_guidance
+from ...generation.requests.step_cache import caches_of
 from ..errors import BadRequest
 from ..http import responses
 from ..http.arrival import arrival_of, key_of
@@ -79,6 +80,7 @@ def describe_model(bundle: Bundle, started: int) -> ModelBody:
         text=bundle.inputs.text,
         labels=list(bundle.labels),
         samplers=[name for name in SAMPLERS if _supports(bundle, name)],
+        caches=caches_of(bundle),
         sampler=bundle.scheduler.name if bundle.scheduler else None,
         num_inference_steps=bundle.num_steps,
         guidance=bundle.null_class is not None or bundle.inputs.text,

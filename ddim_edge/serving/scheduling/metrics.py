@@ -4,6 +4,8 @@ from collections.abc import Callable
 
 from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
 
+from ...generation.requests.step_cache import ImageCalls
+
 _ROWS = (1, 2, 4, 8, 12, 16, 24, 32, 48, 64)
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120)
 
@@ -36,6 +38,12 @@ class Metrics:
             registry=self.registry,
         )
         self._images = Counter("ddim_edge_images", "Finished images", ["model"], registry=self.registry)
+        self._calls = Counter(
+            "ddim_edge_image_calls",
+            "Calls of finished images, of the whole network, or answered by a step cache",
+            ["model", "kind"],
+            registry=self.registry,
+        )
         self._requests = Histogram(
             "ddim_edge_request_seconds",
             "Seconds of a request, to the end of its response",
@@ -79,9 +87,11 @@ class Metrics:
         self._rows.labels(model).observe(rows)
         self._steps.labels(model).observe(seconds)
 
-    def image(self, model: str) -> None:
-        """Count one finished image."""
+    def image(self, model: str, calls: ImageCalls) -> None:
+        """Count one finished image, and its calls."""
         self._images.labels(model).inc()
+        for kind, count in calls._asdict().items():
+            self._calls.labels(model, kind).inc(count)
 
     def request(self, route: str, status: int, seconds: float, reason: str | None) -> None:
         """Count one response; ``reason`` is the error code of an error response, or of a stream's last event."""

@@ -4,12 +4,15 @@ from collections import OrderedDict
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ...generation.requests.step_cache import ImageCalls
+
 
 class CachedImage(NamedTuple):
-    """A finished image: its file without a recipe inside, and the safety checker's result."""
+    """A finished image: its file without a recipe inside, the safety checker's result, and its calls."""
 
     file: bytes
     is_safe: bool | None
+    calls: ImageCalls
 
 
 class ResultCache:

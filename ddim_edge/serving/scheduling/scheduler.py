@@ -18,6 +18,7 @@ from ...errors import ConfigError, DdimEdgeError, DeviceMemoryError
 from ...generation.engine import Job
 from ...generation.jobs import job_of
 from ...generation.requests.request import Request
+from ...generation.requests.step_cache import ImageCalls, image_calls
 from ...networks.components import Components
 from ..errors import Cancelled, DeadlinePassed, RequestError
 from .loaded_models import LoadedModel, LoadedModels
@@ -30,14 +31,14 @@ LOG = logging.getLogger("ddim_edge.serving")
 class Scheduler:
     """Admits requests and steps each busy model once per turn. Not thread-safe; called by the engine thread alone.
 
-    ``waiting`` is the queue; append to it. ``on_image`` is called with the model's name for every finished image,
-    ``on_begin`` with every request that begins.
+    ``waiting`` is the queue; append to it. ``on_image`` is called with the model's name and the calls of every
+    finished image, ``on_begin`` with every request that begins.
     """
 
     def __init__(
         self,
         models: LoadedModels,
-        on_image: Callable[[str], None] = lambda _model: None,
+        on_image: Callable[[str, ImageCalls], None] = lambda _model, _calls: None,
         on_begin: Callable[[Submission], None] = lambda _submission: None,
     ) -> None:
         self.waiting: deque[Submission] = deque()
@@ -185,7 +186,7 @@ class Scheduler:
     def _send_image(self, model: LoadedModel, submission: Submission, job: Job) -> None:
         index = submission.finish(job)
         image = _finish_image(index, job, submission.request, model.components)
-        self._on_image(submission.model)
+        self._on_image(submission.model, image.calls)
         submission.listener(image)
 
     def _end(self, submission: Submission, error: Exception | None, state: State) -> None:
@@ -222,7 +223,8 @@ def _estimate(job: Job, request: Request, components: Components) -> Pixels | No
 
 def _finish_image(index: int, job: Job, request: Request, components: Components) -> ImageDone:
     images, is_safe = components.to_checked_images(job.result(), tiles=request.vae_tiling, tile=request.vae_tile)
-    return ImageDone(index, images[0], None if is_safe is None else is_safe[0])
+    calls = image_calls(request, job.whole_calls)
+    return ImageDone(index, images[0], calls, None if is_safe is None else is_safe[0])
 
 
 def _lower_row_limit(model: LoadedModel, rows: int, error: Exception) -> bool:

@@ -7,7 +7,7 @@ from typing import Literal, NamedTuple
 from ...arrays import Pixels
 from ...generation.engine import Job
 from ...generation.requests.request import Request
-from ...generation.requests.step_cache import least_whole_calls, network_calls
+from ...generation.requests.step_cache import ImageCalls, least_whole_calls, network_calls
 from ...networks.row import RowCount
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
@@ -36,6 +36,7 @@ class ImageDone:
 
     index: int
     image: Pixels
+    calls: ImageCalls
     is_safe: bool | None = None
     """The safety checker's result; an unsafe image is black. None if the model has no safety checker."""
 

@@ -100,7 +100,7 @@ def _check(case: Case, options: dict[str, Any], num_steps: int) -> bool:
     try:
         config, theirs = both(case, options)
         schedule = schedule_of(config, num_steps)
-    except ddim_edge.ConfigError:
+    except (ddim_edge.ConfigError, ValueError):  # a few are refused there, and not here
         return False
     theirs.set_timesteps(num_steps, **case.set_timesteps(options, num_steps))
     if hasattr(theirs, "set_begin_index"):
@@ -118,7 +118,8 @@ def _check(case: Case, options: dict[str, Any], num_steps: int) -> bool:
     for call, (our, their) in enumerate(zip(ours, expected, strict=True)):
         assert np.isfinite(our).all(), f"{where}: call {call}"
         scale = max(1.0, float(abs(their).max()))
-        assert abs(our - their).max() <= tolerance * scale, f"{where}: call {call}"
+        error = abs(our - their).max() / scale
+        assert error <= tolerance, f"{where}: call {call}: {error:.2g}"
     return True
 
 

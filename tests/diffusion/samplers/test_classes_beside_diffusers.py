@@ -45,11 +45,42 @@ def _trailing(options: dict[str, Any], num_steps: int) -> dict[str, Any]:
     return {**_mu(options, num_steps), "sigmas": np.linspace(1, 1 / num_steps, num_steps)}
 
 
+_EDM: dict[str, tuple[Any, ...]] = {
+    "sigma_min": (0.002, 0.01),
+    "sigma_max": (80.0, 120.0),
+    "sigma_data": (0.5, 1.0),
+    "sigma_schedule": ("karras", "exponential"),
+    "prediction_type": ("epsilon", "v_prediction"),
+    "rho": (7.0, 5.0),
+    "final_sigmas_type": ("zero", "sigma_min"),
+}
 _ODE: dict[str, tuple[Any, ...]] = {
     **_BETAS,
     "lower_order_final": (True, False),
     "final_sigmas_type": ("zero", "sigma_min"),
 }
+
+_DPM: dict[str, tuple[Any, ...]] = {
+    "solver_order": (1, 2, 3),
+    "solver_type": ("midpoint", "heun"),
+    "algorithm_type": ("dpmsolver++", "dpmsolver", "sde-dpmsolver++"),
+}
+
+_EDM_DPM: dict[str, tuple[Any, ...]] = {"euler_at_final": (False, True), "lower_order_final": (True, False)}
+
+
+def _is_sde(options: dict[str, Any]) -> bool:
+    return str(options["algorithm_type"]).startswith("sde")
+
+
+_KDPM2: dict[str, tuple[Any, ...]] = {
+    **_BETAS,
+    "num_train_timesteps": (100,),  # theirs takes a second to make 1,000 timesteps, which it does when it is made
+    "beta_end": (0.1,),
+    "prediction_type": ("epsilon", "v_prediction"),
+    "spacing": _SPACINGS,
+}
+_VARIANCE_PRESERVING: dict[str, tuple[Any, ...]] = {**_BETAS, "clip_sample": (False, True)}
 
 CASES = (
     Case("EulerDiscreteScheduler", _BETAS | _SIGMAS, 2e-5, "float32", points=16, least=40),
@@ -70,6 +101,64 @@ CASES = (
         own_table=True,
         points=16,
         least=20,
+    ),
+    Case(
+        "DPMSolverMultistepScheduler",
+        _ODE
+        | _DPM
+        | {"algorithm_type": (*_DPM["algorithm_type"], "sde-dpmsolver"), "euler_at_final": (False, True)}
+        | {"lambda_min_clipped": (-float("inf"), -5.1)},
+        2e-4,
+        "float32, and a sample that is divided by its small signal",
+        fresh_noise=_is_sde,
+        points=36,
+        steps=(4, 9, 16),
+        least=60,
+    ),
+    Case(
+        "DPMSolverSinglestepScheduler",
+        _DPM
+        | {key: _ODE[key] for key in ("beta_schedule", "prediction_type", "lower_order_final", "final_sigmas_type")}
+        | {"lambda_min_clipped": (-float("inf"), -5.1)},
+        5e-4,
+        "float32: from a signal of 0.006 in one step, with ε, rounding grows 150 times",
+        fresh_noise=_is_sde,
+        points=30,
+        steps=(1, 4, 9),
+        least=50,
+    ),
+    Case(
+        "IPNDMScheduler",
+        {"num_train_timesteps": (1000,)},
+        1e-4,
+        "float32: ε is a difference divided by the noise of the last levels",
+        steps=(1, 2, 4, 9),
+        least=3,
+    ),
+    Case(
+        "DEISMultistepScheduler",
+        {**_BETAS, "lower_order_final": (True, False), "solver_order": (1, 2, 3)},
+        5e-4,
+        "float32: from a signal of 0.006 in one step, with ε, rounding grows 150 times",
+        steps=(1, 4, 9),
+        points=16,
+        least=40,
+    ),
+    Case(
+        "UniPCMultistepScheduler",
+        {
+            **_ODE,
+            "solver_order": (1, 2, 3),
+            "solver_type": ("bh1", "bh2"),
+            "predict_x0": (True, False),
+            "disable_corrector": ([], [0, 2]),
+            "final_sigmas_type": ("sigma_min",),
+        },
+        5e-4,
+        "float32: from a signal of 0.006 in one step, with ε, rounding grows 150 times",
+        steps=(1, 4, 9),
+        points=24,
+        least=60,
     ),
     Case(
         "FlowMatchEulerDiscreteScheduler",
@@ -94,22 +183,90 @@ CASES = (
         steps=(2, 9),
         least=20,
     ),
+    Case("EDMEulerScheduler", _EDM, 2e-5, "float32", steps=(2, 4, 9), points=12, least=36),
     Case(
-        "EDMEulerScheduler",
-        {
-            "sigma_min": (0.002, 0.01),
-            "sigma_max": (80.0, 120.0),
-            "sigma_data": (0.5, 1.0),
-            "sigma_schedule": ("karras", "exponential"),
-            "prediction_type": ("epsilon", "v_prediction"),
-            "rho": (7.0, 5.0),
-            "final_sigmas_type": ("zero", "sigma_min"),
-        },
+        "EDMDPMSolverMultistepScheduler",
+        _EDM | _DPM | _EDM_DPM | {"algorithm_type": ("dpmsolver++",)},
         2e-5,
         "float32",
         steps=(2, 4, 9),
+        points=16,
+        least=48,
+    ),
+    Case(
+        "EDMDPMSolverMultistepScheduler",
+        # With sigma_min theirs is NaN where the rounded length of the last step is below 0.
+        _EDM | _DPM | _EDM_DPM | {"algorithm_type": ("sde-dpmsolver++",), "final_sigmas_type": ("zero",)},
+        2e-5,
+        "float32",
+        fresh_noise=_is_sde,
+        steps=(2, 4, 9),
+        points=16,
+        least=24,
+    ),
+    Case(
+        "HeunDiscreteScheduler",
+        # From a cosine's σ of 20,000 a step of two calls multiplies the second slope's rounding by its length.
+        _BETAS | {"beta_schedule": ("linear", "scaled_linear"), "spacing": _SPACINGS, "clip_sample": (False, True)},
+        5e-4,
+        "a long step multiplies its second slope's rounding, which is divided by a small σ",
+        points=16,
+        least=40,
+    ),
+    Case("KDPM2DiscreteScheduler", _KDPM2, 2e-5, "float32", points=12, least=30),
+    Case(
+        "KDPM2AncestralDiscreteScheduler",
+        _KDPM2 | {"beta_schedule": ("linear", "scaled_linear"), "spacing": _SPACINGS[:3]},
+        1e-3,
+        "their σ_down is the root of a difference of float32 numbers",
+        points=12,
+        least=30,
+        fresh_noise=lambda _options: True,
+    ),
+    Case("LMSDiscreteScheduler", _BETAS | {"spacing": _SPACINGS}, 2e-5, "float32", points=12, least=30),
+    Case(
+        "FlowMatchHeunDiscreteScheduler",
+        {"shift": (1.0, 3.0, 7.0)},
+        5e-4,
+        "their last slope is a difference divided by t = 1/1000",
+        steps=(2, 4, 9),
+        least=9,
+    ),
+    Case(
+        "LTXEulerAncestralRFScheduler",
+        _FLOW | {"eta": (0.0, 0.5, 1.0)},
+        5e-6,
+        "float32",
+        fresh_noise=lambda _options: True,
+        set_timesteps=_mu,
+        ours={"image_seq_len": 1024},
+        steps=(2, 4, 9),
         points=12,
         least=36,
+    ),
+    Case(
+        "FlowMatchLCMScheduler",
+        _FLOW,
+        5e-6,
+        "float32",
+        fresh_noise=lambda _options: True,
+        set_timesteps=_mu,
+        ours={"image_seq_len": 1024},
+        steps=(2, 4, 9),
+        points=12,
+        least=36,
+    ),
+    Case("DDIMParallelScheduler", _VARIANCE_PRESERVING, 2e-5, "float32", points=8, least=15),
+    Case(
+        "DDPMParallelScheduler",
+        # Else theirs adds noise after the last step, too.
+        _VARIANCE_PRESERVING
+        | {"variance_type": ("fixed_small", "fixed_large"), "timestep_spacing": ("leading",), "steps_offset": (0,)},
+        2e-5,
+        "float32",
+        fresh_noise=lambda _options: True,
+        points=8,
+        least=15,
     ),
 )
 

@@ -17,7 +17,13 @@ from ddim_edge import (
     SamplerConfig,
     UnipcConfig,
 )
-from ddim_edge.diffusion.samplers import EdmEulerConfig, FlowEulerConfig, schedule_of
+from ddim_edge.diffusion.samplers import (
+    DeisConfig,
+    DpmppSinglestepConfig,
+    EdmEulerConfig,
+    FlowEulerConfig,
+    schedule_of,
+)
 from ddim_edge.diffusion.schedule import alpha_bars
 
 from . import gaussian
@@ -63,6 +69,15 @@ def error_after_calls(config: SamplerConfig, calls: int) -> float:
         (EulerConfig(prediction_type="angular_velocity", **_LEVELS), 1),
         (DpmppConfig(**_KARRAS), 2),
         (DpmppConfig(prediction_type="angular_velocity", **_KARRAS), 2),
+        (DpmppConfig(solver_type="heun", algorithm_type="dpmsolver", **_KARRAS), 2),
+        (DpmppConfig(solver_order=1, **_KARRAS), 1),
+        (DpmppSinglestepConfig(**_KARRAS), 2),
+        (DpmppSinglestepConfig(solver_order=3, solver_type="heun", **_KARRAS), 3),
+        (DeisConfig(**_KARRAS), 2),
+        (DeisConfig(solver_order=3, **_KARRAS), 3),
+        (UnipcConfig(solver_order=1, **_KARRAS), 2),
+        (UnipcConfig(solver_order=3, **_KARRAS), 4),
+        (UnipcConfig(predict_x0=False, **_KARRAS), 3),
         (UnipcConfig(**_KARRAS), 3),
         (UnipcConfig(solver="bh1", **_KARRAS), 3),
         (UnipcConfig(prediction_type="sample", **_KARRAS), 3),
@@ -73,6 +88,15 @@ def test_the_error_falls_with_the_samplers_order(config: SamplerConfig, order: i
     errors = [error_after(config, count) for count in counts]
     observed = -np.polyfit(np.log(counts), np.log(errors), 1)[0]
     assert observed == pytest.approx(order, abs=0.2), errors
+
+
+def test_order_three_of_dpmpp_has_a_smaller_error_than_order_two_and_no_higher_order() -> None:
+    """As published, its D2 is half of the parabola's; DEIS has the whole."""
+    published = DpmppConfig(solver_order=3, **_KARRAS)
+    errors = [error_after(published, count) for count in (400, 1600)]
+    assert np.log(errors[0] / errors[1]) / np.log(4) == pytest.approx(2, abs=0.1)
+    assert errors[0] < error_after(DpmppConfig(**_KARRAS), 400) / 3
+    assert error_after(DeisConfig(solver_order=3, **_KARRAS), 400) < errors[0] / 10
 
 
 @pytest.mark.parametrize(("calls", "pndm", "solvers"), [(20, 5, 2), (50, 20, 10)])

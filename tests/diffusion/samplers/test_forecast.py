@@ -99,7 +99,7 @@ def test_every_sampler_runs_with_the_calls_of_the_table(config: SamplerConfig) -
     whole = whole_calls(StepCache("forecast", 3), len(levels), starts_of(levels))
     assert draws == drawn  # as much noise, from the same places of its stream
     assert asked == [timestep for timestep, is_whole in zip(asked_plain, whole, strict=True) if is_whole]
-    assert np.abs(cached - plain).mean() < (0.3 if config.is_stochastic else 0.05)
+    assert np.abs(cached - plain).mean() < (0.3 if config.is_stochastic else 0.1)
 
 
 @pytest.mark.parametrize("kind", ["noise", "sample"])

@@ -34,31 +34,24 @@ def given_features(network: Any, branch: int, features: torch.Tensor) -> Iterato
         handle.remove()
 
 
-class Pair:
-    """A family's UNet in diffusers, and its whole and shallow graph for a branch."""
+class Unet:
+    """A family's UNet in diffusers, and its whole graph without deep features, which is copied for each branch."""
 
-    def __init__(self, source: Path, unet: Path, branch: int) -> None:
+    def __init__(self, source: Path, folder: Path) -> None:
         kind = "UNet2DModel" if "latent-classes" in str(source) else "UNet2DConditionModel"
         self.network = getattr(Diffusers, kind).from_pretrained(source / "unet", local_files_only=True)
-        self.branch, self.check = branch, add_step_cache(unet, branch)
-        self.whole, self.shallow = (
-            onnxruntime.InferenceSession(unet / name, providers=["CPUExecutionProvider"])
-            for name in ("model.onnx", "shallow.onnx")
-        )
+        self._folder = folder
 
-    def draw(self, seed: int, height: int, width: int) -> Arrays:
-        """Inputs of two rows at different timesteps."""
-        random = np.random.default_rng(seed)
-        lengths: dict[str, int] = {"height": height, "width": width, "sequence": 9}
-        drawn: Arrays = {}
-        for value in self.whole.get_inputs():
-            shape = [2, *(axis if isinstance(axis, int) else lengths[axis] for axis in value.shape[1:])]
-            is_whole = value.type == "tensor(int64)"
-            drawn[value.name] = random.integers(0, 2, shape) if is_whole else random.normal(size=shape)
-        drawn["timestep"] = random.choice(1000, 2, replace=False).astype(drawn["timestep"].dtype)
-        return {name: array if array.dtype == np.int64 else array.astype(np.float32) for name, array in drawn.items()}
+    def sessions(self, branch: int, copy: Path) -> list[Any]:
+        """The whole and the shallow graph of a branch, after the exporter's own check."""
+        unet = Path(shutil.copytree(self._folder, copy))
+        check = add_step_cache(unet, branch)
+        assert check.error <= 1e-5
+        assert 0 < check.parameters < 1
+        paths = (unet / name for name in ("model.onnx", "shallow.onnx"))
+        return [onnxruntime.InferenceSession(path, providers=["CPUExecutionProvider"]) for path in paths]
 
-    def torch_prediction(self, inputs: Arrays) -> NDArray[np.float32]:
+    def predict(self, inputs: Arrays) -> NDArray[np.float32]:
         """What diffusers predicts."""
         tensors = {name: torch.from_numpy(array) for name, array in inputs.items()}
         added = {name: tensors.pop(name) for name in ("text_embeds", "time_ids") if name in tensors}
@@ -67,21 +60,33 @@ class Pair:
         return np.asarray(output.sample)
 
 
-@pytest.mark.parametrize("branch", [0, 1])
-@pytest.mark.parametrize("name", ["stable-diffusion", "lcm", "sdxl", "latent-classes"])
-def test_features_of_another_step(name: str, branch: int, exports: Exports, tmp_path: Path) -> None:
-    exports.export(exports.source(name), tmp_path / "bundle", ["unet"])
-    unet = Path(shutil.copytree(tmp_path / "bundle" / "unet", tmp_path / "unet"))
-    pair = Pair(exports.source(name), unet, branch)
-    earlier, now = (pair.draw(seed, 16, 12) for seed in (1, 2))
-    prediction, features = pair.whole.run(["out_sample", "deep_features"], earlier)
-    np.testing.assert_allclose(prediction, pair.torch_prediction(earlier), atol=1e-4 * prediction.std())
+def drawn(session: Any, seed: int, height: int, width: int) -> Arrays:
+    """Inputs of two rows at different timesteps."""
+    random = np.random.default_rng(seed)
+    lengths: dict[str, int] = {"height": height, "width": width, "sequence": 9}
+    made: Arrays = {}
+    for value in session.get_inputs():
+        shape = [2, *(axis if isinstance(axis, int) else lengths[axis] for axis in value.shape[1:])]
+        is_whole = value.type == "tensor(int64)"
+        array = random.integers(0, 2, shape) if is_whole else random.normal(size=shape).astype(np.float32)
+        made[value.name] = array
+    made["timestep"] = random.choice(1000, 2, replace=False).astype(made["timestep"].dtype)
+    return made
 
-    with given_features(pair.network, branch, torch.from_numpy(features)):
-        expected = pair.torch_prediction(now)
-    given = now | {"deep_features": features}
-    (got,) = pair.shallow.run(None, {value.name: given[value.name] for value in pair.shallow.get_inputs()})
-    np.testing.assert_allclose(got, expected, atol=1e-4 * expected.std())
-    assert np.abs(expected - pair.torch_prediction(now)).max() > 1e-2 * expected.std()  # the features are old
-    assert pair.check.error <= 1e-5
-    assert 0 < pair.check.parameters < 1
+
+@pytest.mark.parametrize("name", ["stable-diffusion", "lcm", "sdxl", "inpainting", "latent-classes"])
+def test_features_of_another_step(name: str, exports: Exports, tmp_path: Path) -> None:
+    """Both branches of a family whose graph other tests need, too: tracing it takes the longest."""
+    exports.export(exports.source(name), tmp_path / "bundle", ["unet"])
+    unet = Unet(exports.source(name), tmp_path / "bundle" / "unet")
+    for branch in (0, 1):
+        whole, shallow = unet.sessions(branch, tmp_path / f"branch-{branch}")
+        earlier, now = (drawn(whole, seed, 16, 12) for seed in (1, 2))
+        (features,) = whole.run(["deep_features"], earlier)
+        with given_features(unet.network, branch, torch.from_numpy(features)):
+            expected = unet.predict(now)
+        given = now | {"deep_features": features}
+        (got,) = shallow.run(None, {value.name: given[value.name] for value in shallow.get_inputs()})
+        np.testing.assert_allclose(got, expected, atol=1e-4 * expected.std())
+        (fresh,) = whole.run(["out_sample"], now)
+        assert np.abs(expected - fresh).max() > 1e-2 * expected.std()  # the features are old

@@ -1,16 +1,22 @@
 """The fields ``cache`` and ``cache_threshold``: in the recipe, in a job's progress, in the key of a kept result."""
 
+import json
+import shutil
 from pathlib import Path
 from typing import Any
 
 import pytest
 from fastapi.testclient import TestClient
 
+import ddim_edge
+from ddim_edge.bundle.presets import write_preset
+from ddim_edge.generation.requests.option_table import Options
 from ddim_edge.serving.app import create_app
 from ddim_edge.serving.settings import Settings
 
 BODY = {"prompt": "cat", "sampler": "ddim", "num_inference_steps": 20, "seed": 3}
 PATH = "/v1/images/generations"
+CALLS = {"whole": 8, "cached": 12}
 
 
 @pytest.fixture
@@ -33,6 +39,38 @@ def test_a_kept_result_is_of_the_same_cache_only(client: TestClient) -> None:
 
     assert [status(), status(cache="forecast:3"), status(cache="forecast:2")] == ["miss"] * 3
     assert [status(cache="off"), status(cache="forecast"), status(cache="forecast:2")] == ["hit"] * 3
+
+
+def test_an_image_tells_its_whole_and_cached_calls(client: TestClient) -> None:
+    for body in ({**BODY, "cache": "forecast"}, {**BODY, "cache": "forecast"}, {**BODY, "cache": "forecast:1"}):
+        (made,) = client.post(PATH, json=body).json()["data"]
+        assert made["calls"] == ({"whole": 20, "cached": 0} if body["cache"] == "forecast:1" else CALLS)
+    (plain,) = client.post(PATH, json=BODY).json()["data"]
+    assert "calls" not in plain
+    events = client.post(PATH, json={**BODY, "seed": 4, "cache": "forecast", "stream": True, "partial_images": 1})
+    partial, completed = (json.loads(line[6:]) for line in events.text.splitlines() if line.startswith("data: "))
+    assert completed["calls"] == CALLS
+    assert "calls" not in partial
+
+
+def test_with_a_threshold_they_are_those_that_were_made_and_metrics_sum_them(deep_bundle: Path) -> None:
+    options: Options = {"labels": ["cat", "dog"], "sampler": "ddim", "num_steps": 20, "num_images": 2}
+    options["cache_threshold"] = 0.06
+    pipeline, body = ddim_edge.load(deep_bundle), {"labels": ["cat", "dog"], "sampler": "ddim", "n": 2, "seed": 0}
+    with TestClient(create_app({"deep": deep_bundle})) as client:
+        wholes = []
+        for kind in ("deep:5", "forecast:5"):
+            options["cache"] = kind
+            request = pipeline.request(**options)
+            whole = [job.whole_calls for end in pipeline.run(request) if end.images is not None for job in end.jobs]
+            cached = {"cache": kind, "cache_threshold": 0.06, "num_inference_steps": 20}
+            data = client.post(PATH, json={**body, **cached}).json()["data"]
+            assert [image["calls"] for image in data] == [{"whole": each, "cached": 20 - each} for each in whole]
+            wholes += whole
+        text = client.get("/metrics").text
+    assert len(set(wholes)) > 1
+    assert f'ddim_edge_image_calls_total{{kind="whole",model="deep"}} {sum(wholes):.1f}' in text
+    assert f'ddim_edge_image_calls_total{{kind="cached",model="deep"}} {80 - sum(wholes):.1f}' in text
 
 
 def test_a_jobs_total_is_the_calls_that_are_made(client: TestClient) -> None:
@@ -59,3 +97,14 @@ def test_bad_fields_are_400(client: TestClient, fields: dict[str, Any], words: s
     answer = client.post(PATH, json={**BODY, **fields})
     assert answer.status_code == 400
     assert words in answer.json()["error"]["message"]
+
+
+def test_a_preset_is_a_field(client: TestClient, tiny_bundle: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_bundle, tmp_path / "tuned")
+    write_preset(folder, "fast", {"cache": "forecast:2"}, {})
+    with TestClient(create_app({"tuned": folder}, Settings())) as tuned:
+        (made,) = tuned.post(PATH, json={**BODY, "preset": "fast"}).json()["data"]
+        assert made["ddim_edge"]["cache"] == "forecast:2"
+        answer = tuned.post(PATH, json={**BODY, "preset": "slow"})
+    assert (answer.status_code, answer.json()["error"]["message"]) == (400, "preset 'slow' is unknown. Valid: fast.")
+    assert "has no presets" in client.post(PATH, json={**BODY, "preset": "fast"}).json()["error"]["message"]

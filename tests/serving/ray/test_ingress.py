@@ -66,6 +66,8 @@ def server(models: dict[str, Path]) -> Iterator[TestClient]:
     {**CAT, "model": "tinny"},
     {**CAT, "model": 5},
     {**CAT, "model": "plain", "n": "x"},
+    {**CAT, "cache": "forecast:3"},
+    {**CAT, "cache": "forecast:4"},
     ["tiny"],
 ])  # fmt: skip
 def test_json_is_answered_as_by_the_server(body: Any, client: TestClient, server: TestClient) -> None:

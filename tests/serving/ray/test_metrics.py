@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 
+from ddim_edge.generation.requests.step_cache import ImageCalls
 from ddim_edge.serving.ray import metrics
 from ddim_edge.serving.scheduling.metrics import Metrics
 
@@ -29,10 +30,10 @@ def test_values_of_now_are_copied_under_the_same_names(monkeypatch: pytest.Monke
     copies = metrics.RayMetrics(source.registry)
     source.begun("tiny", 0.5)
     source.network_call("tiny", 4, 0.25)
-    source.image("tiny")
+    source.image("tiny", ImageCalls(2, 1))
     copies.copy()
-    source.image("tiny")
-    source.image("other")
+    source.image("tiny", ImageCalls(2, 1))
+    source.image("other", ImageCalls(2, 1))
     running = 1
     copies.copy()
     values: dict[str, Any] = {gauge.name: gauge.values for gauge in FakeGauge.made}

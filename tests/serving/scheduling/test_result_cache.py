@@ -1,10 +1,11 @@
 """The cache of results: its size, and what is dropped."""
 
+from ddim_edge.generation.requests.step_cache import ImageCalls
 from ddim_edge.serving.scheduling.result_cache import CachedImage, ResultCache
 
 
 def image(size: int) -> CachedImage:
-    return CachedImage(b"x" * size, None)
+    return CachedImage(b"x" * size, None, ImageCalls(1, 0))
 
 
 def test_the_least_recently_used_is_dropped() -> None:

@@ -7,9 +7,9 @@ const wordsOf = recipe => recipe.labels?.join(", ") || recipe.prompt || recipe.m
 const nameOf = recipe => `${wordsOf(recipe)}, seed ${recipe.seed}`;
 
 function describe(recipe, start) {
-  const { model, seed, num_inference_steps, sampler, guidance_scale, size } = recipe;
+  const { model, seed, num_inference_steps, sampler, guidance_scale, cache, size } = recipe;
   const guidance = guidance_scale === undefined ? [] : [`guidance ${guidance_scale}`];
-  const others = [...(size ? [size.replace("x", "×")] : []), ...(start ? ["from a picture"] : [])];
+  const others = [...(cache ? [`cache ${cache}`] : []), ...(size ? [size.replace("x", "×")] : []), ...(start ? ["from a picture"] : [])];
   return [model, `seed ${seed}`, `${num_inference_steps} steps`, sampler, ...guidance, ...others].join(" · ");
 }
 

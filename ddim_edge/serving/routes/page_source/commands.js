@@ -46,6 +46,7 @@ function runCommand(image) {
     steps: recipe.num_inference_steps,
     sampler: recipe.sampler,
     ...(recipe.guidance_scale !== undefined && { "guidance-scale": recipe.guidance_scale }),
+    ...(recipe.cache && { cache: recipe.cache }),
     seed: recipe.seed,
     "batch-size": 1,
     ...precisionOf(facts),
@@ -69,6 +70,7 @@ function pythonCode(image) {
     num_steps: recipe.num_inference_steps,
     sampler: literal(recipe.sampler),
     ...(recipe.guidance_scale !== undefined && { guidance_scale: floatLiteral(recipe.guidance_scale) }),
+    ...(recipe.cache && { cache: literal(recipe.cache) }),
     seed: recipe.seed,
     batch_size: 1,
   };

@@ -44,6 +44,7 @@ function factsOf({ recipe, start, size: [width, height], made }) {
     ["Steps", recipe.num_inference_steps],
     ["Sampler", recipe.sampler],
     ["Guidance", recipe.guidance_scale],
+    ["Step cache", recipe.cache],
     ["Size", `${width}×${height}`],
     ["Made", made.toLocaleString()],
   ].filter(([, value]) => value !== undefined && value !== null);

@@ -35,13 +35,14 @@ async function loadModels() {
 }
 
 function showModel() {
-  const { text, labels, samplers, guidance, negative_prompt, size_multiple } = traits();
+  const { text, labels, samplers, caches, guidance, negative_prompt, size_multiple } = traits();
   const none = guidance ? [["none (no class)", NO_CLASS]] : [];
   options(at("label"), [...labels, ["any, drawn at random", ANY_CLASS], ...none]);
   at("label-field").hidden = text || labels.length === 0;
   at("prompt-field").hidden = !text && labels.length > 0;
   at("negative-field").hidden = !negative_prompt;
   options(at("sampler"), samplers);
+  options(at("cache"), [["off", ""], ...caches]);
   at("guidance").disabled = !guidance;
   at("guidance-note").textContent = text ? GUIDED_BY_TEXT : guidance ? GUIDED : NOT_GUIDED;
   for (const id of ["width", "height"]) Object.assign(at(id), { min: size_multiple ?? 1, step: size_multiple ?? 1 });
@@ -54,7 +55,7 @@ function showDefaults() {
   const [width, height] = size;
   const sampler = own ?? samplers[0];
   const values = { sampler, steps: num_inference_steps, guidance: guidance_scale, width, height };
-  setValues({ ...values, negative: rest.default_negative_prompt ?? "", strength: "" });
+  setValues({ ...values, negative: rest.default_negative_prompt ?? "", strength: "", cache: "" });
   const guided = guidance && guidance_scale !== 1 ? `, guidance ${guidance_scale}` : "";
   const said = `${num_inference_steps} steps of ${sampler}${guided}, ${width}×${height} pixels`;
   at("model-note").textContent = `Its defaults: ${said}.`;
@@ -91,6 +92,7 @@ function recipeOf(index) {
     num_inference_steps: number("steps"),
     sampler: at("sampler").value,
     ...(guidance && { guidance_scale: number("guidance") }),
+    ...(at("cache").value && { cache: at("cache").value }),
     ...(!isUsual && { size: `${width}x${height}` }),
     ...(source && at("strength").value && { strength: number("strength") }),
   };
@@ -119,7 +121,7 @@ async function reuse({ recipe, start, size: [width, height] }) {
   if (recipe.labels) at("label").value = recipe.labels[0];
   const { prompt = "", negative_prompt = "", seed, num_inference_steps, sampler, guidance_scale = 1 } = recipe;
   setValues({ prompt, negative: negative_prompt, seed, steps: num_inference_steps, sampler, guidance: guidance_scale });
-  setValues({ width, height, strength: recipe.strength ?? "", count: 1 });
+  setValues({ width, height, strength: recipe.strength ?? "", cache: recipe.cache ?? "", count: 1 });
   at("random").checked = false;
   if (start) await startFrom(start.image, start.mask);
   else removePicture();

@@ -24,7 +24,14 @@ LABELS = ["sneaker", "tench, Tinca tinca", "hangs", "breaks", "refused", "full",
 """What the fake does at the first two is make an image; at the others, what the name says."""
 
 _MODELS: list[dict[str, Any]] = [
-    {"id": "small", "labels": LABELS, "samplers": ["ddim", "pndm"], "guidance": True, "size": [28, 28]},
+    {
+        "id": "small",
+        "labels": LABELS,
+        "samplers": ["ddim", "pndm"],
+        "caches": ["forecast", "deep"],
+        "guidance": True,
+        "size": [28, 28],
+    },
     {"id": "plain", "labels": [], "samplers": ["ddim"], "guidance": False, "size": [256, 192]},
     {"id": "words", "labels": [], "samplers": ["ddim"], "guidance": True, "size": [64, 64], "text": True},
     {
@@ -148,7 +155,8 @@ class _Handler(BaseHTTPRequestHandler):
 def _described(id: str, **extension: Any) -> dict[str, Any]:
     text = extension.setdefault("text", False)
     own = {"sampler": extension["samplers"][-1], "num_inference_steps": 20, "guidance_scale": 7.5 if text else 1.0}
-    extension = {"negative_prompt": text, "default_negative_prompt": None, "size_multiple": 4, **own, **extension}
+    usual = {"negative_prompt": text, "default_negative_prompt": None, "size_multiple": 4, "caches": ["forecast"]}
+    extension = {**usual, **own, **extension}
     return {"id": id, "object": "model", "ddim_edge": extension}
 
 

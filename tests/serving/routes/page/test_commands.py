@@ -51,6 +51,27 @@ def test_a_picture_and_its_mask_come_with_the_command(page: Page) -> None:
     assert "v1/images/edits" in details(page, "curl")
 
 
+def test_a_step_cache_is_written_if_it_was_chosen(page: Page, server: FakeServer) -> None:
+    choice = page.get_by_label("Step cache")
+    generate(page)
+    for language in ("run", "python", "curl", "json"):
+        assert "cache" not in details(page, language)
+    page.keyboard.press("Escape")
+    choice.select_option("deep")
+    generate(page)
+    expect(status(page)).to_contain_text("Finished")
+    assert "  --cache deep \\\n" in details(page, "run")
+    assert '    cache="deep",' in details(page, "python")
+    assert '"cache":"deep"' in details(page, "curl")
+    page.get_by_role("button", name="Reuse").click()
+    expect(choice).to_have_value("deep")
+    press(page, "Back to the model's defaults")
+    expect(choice).to_have_value("")
+    page.get_by_label("Model").select_option("plain")
+    assert choice.locator("option").all_inner_texts() == ["off", "forecast"]
+    assert [body.get("cache") for body in server.bodies] == [None, "deep"]
+
+
 @pytest.mark.parametrize("model", ["plain", "words"])
 def test_a_prompt_is_named_where_the_model_reads_it(page: Page, model: str) -> None:
     page.get_by_label("Model").select_option(model)
