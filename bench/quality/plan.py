@@ -67,24 +67,24 @@ VARIANTS = {
     "dpm2-a, Karras 0.02 to 80": Variant("dpm2-a", KARRAS_ENDS, **TWICE),
     "lms": Variant("lms", EVEN),
     "lms, Karras 0.02 to 80": Variant("lms", KARRAS_ENDS),
-    "dpmpp-2m": Variant("dpmpp-2m", {"use_karras_sigmas": False}),
+    "dpmpp-2m": Variant("dpmpp-2m", EVEN),
     "dpmpp-2m, Karras": Variant("dpmpp-2m", {"use_karras_sigmas": True, "sigma_min": None, "sigma_max": None}),
     "dpmpp-2m, Karras 0.02 to 80": Variant("dpmpp-2m", KARRAS_ENDS),
-    "dpmpp-2m, SDE": Variant("dpmpp-2m", {"use_karras_sigmas": False, "algorithm_type": "sde-dpmsolver++"}),
-    "dpmpp-2m of order 3": Variant("dpmpp-2m", {"use_karras_sigmas": False, "solver_order": 3}),
-    "dpmpp-2s": Variant("dpmpp-2s", {"use_karras_sigmas": False}),
+    "dpmpp-2m, SDE, Karras 0.02 to 80": Variant("dpmpp-2m", {**KARRAS_ENDS, "algorithm_type": "sde-dpmsolver++"}),
+    "dpmpp-2m of order 3, Karras 0.02 to 80": Variant("dpmpp-2m", {**KARRAS_ENDS, "solver_order": 3}),
+    "dpmpp-2s": Variant("dpmpp-2s", EVEN),
     "dpmpp-2s, Karras 0.02 to 80": Variant("dpmpp-2s", KARRAS_ENDS),
-    "deis": Variant("deis", {"use_karras_sigmas": False}),
+    "deis": Variant("deis", EVEN),
     "deis, Karras 0.02 to 80": Variant("deis", KARRAS_ENDS),
-    "unipc": Variant("unipc", {"use_karras_sigmas": False}),
+    "unipc": Variant("unipc", EVEN),
     "unipc, Karras 0.02 to 80": Variant("unipc", KARRAS_ENDS),
     "unipc of order 3, Karras 0.02 to 80": Variant("unipc", {**KARRAS_ENDS, "solver_order": 3}),
 }
 
 REFERENCE = "dpmpp-2m, Karras 0.02 to 80"
 """The bundled model's default."""
-KNOWN_TO_BE_WORSE = ("ddpm", "pndm", "pndm, reduced warm-up", "lcm", "dpmpp-2m, Karras")
-"""Far from the best at few calls, by the table of all samplers."""
+BESIDE_KARRAS = ("ddim", "euler", "euler-a", "dpmpp-2m")
+"""At few calls, Karras levels are better for every sampler that has them; these are compared with."""
 
 
 @dataclass(frozen=True)
@@ -173,10 +173,12 @@ def samplers(num_images: int) -> list[SamplerCell]:
     return [cell for cell in cells if _is_possible(cell)]
 
 
-def few_calls(num_images: int) -> list[SamplerCell]:
-    """The samplers that may be good at few calls, the cheapest cells first, and the reference with other seeds."""
-    names = [name for name in VARIANTS if name not in KNOWN_TO_BE_WORSE]
-    cells = [SamplerCell(name, calls, num_images) for calls in FEW_CALLS for name in names]
+def few_calls(num_images: int, calls: tuple[int, ...] = FEW_CALLS) -> list[SamplerCell]:
+    """The samplers over the bundled model's Karras levels, the cheapest cells first, and the reference again."""
+    names = [
+        name for name, row in VARIANTS.items() if name in BESIDE_KARRAS or row.options.items() >= KARRAS_ENDS.items()
+    ]
+    cells = [SamplerCell(name, count, num_images) for count in calls for name in names]
     return [cell for cell in cells if _is_possible(cell)] + other_seeds(num_images)
 
 

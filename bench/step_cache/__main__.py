@@ -13,8 +13,8 @@ from ddim_edge.bundle.read import open_bundle
 from ddim_edge_export.step_cache import add_to_bundle
 
 from .. import results, tables
-from ..quality.__main__ import WEIGHTS
 from ..quality.classifier import load_or_train
+from ..quality.record import WEIGHTS
 from .cells import Cell, cells
 from .models import BATCH, ROUND, Emoji, FashionMnist, Judge, make, part_of
 from .parts import has_part, read_parts, write_part

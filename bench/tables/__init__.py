@@ -21,6 +21,7 @@ TABLES = {
     "startup": speed.startup,
     "size": speed.size,
     "quality": quality.quality,
+    "solvers": quality.solvers,
     "interval": speed.interval,
     "precision": precision.precision,
     "reconstruction": quality.reconstruction,

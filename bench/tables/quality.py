@@ -1,5 +1,6 @@
 """Tables of the quality of images: samplers and guidance, reconstruction, text to image."""
 
+import statistics
 from collections.abc import Iterable, Mapping
 from typing import Any
 
@@ -52,16 +53,42 @@ def _paper_table(record: Record) -> str:
     return f"{title}\n\n{_grid('eta', etas, steps, _by(cells, 'eta', 'num_steps'))}"
 
 
+def solvers(record: Record) -> str:
+    """The table of bench.quality.solvers: the samplers at few calls, and how much of a difference is chance."""
+    again = [cell for cell in _sampler_cells(record) if cell["variant"] == plan.REFERENCE and cell["calls"] == 8]
+    floors = ", ".join(f"{distance:.4f} at {count}" for count, distance in record["floors"].items())
+    title = (
+        "Without guidance, by network calls; in each cell the Fréchet distance, the labels right, and the number of "
+        f"images. The distance of real images, by their number: {floors}."
+    )
+    parts = [title, _sampler_grid(record, plan.FEW_CALLS)]
+    if len(again) > 1:
+        distances = [float(cell["distance"]) for cell in again]
+        listed, spread = ", ".join(f"{distance:.3f}" for distance in distances), statistics.stdev(distances)
+        parts.append(
+            f"What is chance: {plan.REFERENCE} at 8 calls has {listed} from {len(again)} sets of seeds, a standard "
+            f"deviation of {spread:.3f}."
+        )
+    return "\n\n".join(parts)
+
+
 def _sampler_table(record: Record) -> str:
-    """Sampler by number of network calls."""
-    cells = [cell for cell in record["cells"].values() if "variant" in cell]
     title = (
         "Every sampler, without guidance, by network calls; in each cell the Fréchet distance, the labels right, and "
         "the number of images:"
     )
-    calls = {count: str(count) for count in plan.SAMPLER_CALLS}
-    names = {name: name for name in plan.VARIANTS}
-    return f"{title}\n\n{_grid('sampler', names, calls, _by(cells, 'variant', 'calls'))}"
+    return f"{title}\n\n{_sampler_grid(record, plan.SAMPLER_CALLS)}"
+
+
+def _sampler_grid(record: Record, calls: Iterable[int]) -> str:
+    """Sampler by number of network calls; samplers without a cell are left out."""
+    cells = _by([cell for cell in _sampler_cells(record) if not cell.get("seeds")], "variant", "calls")
+    names = {name: name for name in plan.VARIANTS if name in {variant for variant, _ in cells}}
+    return _grid("sampler", names, {count: str(count) for count in calls}, cells)
+
+
+def _sampler_cells(record: Record) -> list[Record]:
+    return [cell for cell in record["cells"].values() if "variant" in cell]
 
 
 def _grid(heading: str, names: Mapping[Any, str], columns: Mapping[int, str], cells: Mapping[Any, Record]) -> str:

@@ -38,6 +38,7 @@ class Bundle:
         null_class: the class that means "no class", for guidance; None without one.
         num_steps: default number of steps of the model's own sampler.
         defaults: the other options that the model's author recommends.
+        presets: sets of options that can be asked for by name, as of ``bundle.presets``.
         inputs: the UNet's inputs beside sample and timestep.
         vae: the autoencoder's config; None for a model without an autoencoder.
         controls: the configs of its ControlNets.
@@ -58,6 +59,7 @@ class Bundle:
     controls: tuple[ControlConfig, ...] = ()
     format: int | None = None
     defaults: Defaults = field(default_factory=Defaults)
+    presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     files: SameFiles = field(default_factory=SameFiles, init=False, compare=False, repr=False)
 
     def image_shape(self, height: int | None = None, width: int | None = None) -> Shape:

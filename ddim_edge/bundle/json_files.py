@@ -92,7 +92,16 @@ DEFAULTS: Mapping[str, Check] = {
     "height": whole(1, MAX_SIDE),
     "width": whole(1, MAX_SIDE),
 }
-"""The keys of generation_config.json."""
+"""The defaults in generation_config.json."""
+PRESET: Mapping[str, Check] = {
+    "num_steps": whole(1, MAX_TRAIN_STEPS),
+    "sampler": text(100),
+    "guidance_scale": real(0),
+    "cache": text(100),
+    "cache_threshold": real(0),
+    "measured": _OBJECT,
+}
+"""The keys of a preset in generation_config.json."""
 _STEP_CACHE: Mapping[str, Check] = {"branch": whole(0, 100), "parameters": real(0, 1)}
 _EXPORT: Mapping[str, Check] = {
     "files": mapping_of(_OBJECT),
@@ -105,7 +114,7 @@ _SCHEMAS: Mapping[str, Mapping[str, Check]] = {
     INDEX: _INDEX,
     EXPORT_RECORD: _EXPORT,
     **{f"{name}/{EXPORT_RECORD}": _EXPORT for name in (UNET.name, f"{CONTROLNET.name}*")},
-    GENERATION_CONFIG: DEFAULTS,
+    GENERATION_CONFIG: {**DEFAULTS, "presets": mapping_of(object_with(PRESET), 1000)},
     f"{UNET.name}/{CONFIG}": _UNET,
     SCHEDULER: _SCHEDULER,
     **{f"{name}/{CONFIG}": _VAE for name in (VAE_DECODER.name, *VAE_DECODER.other_config_folders)},

@@ -18,6 +18,7 @@ from .defaults import Defaults
 from .format import read_format
 from .json_files import check_json_files, read_optional, read_required
 from .layout import CONFIG, CONTROLNET, EXPORT_RECORD, GENERATION_CONFIG, INDEX, SCHEDULER, UNET, VAE_DECODER
+from .presets import read_presets
 from .unet_inputs import UnetInputs
 from .vae_config import VaeConfig
 
@@ -64,6 +65,7 @@ def open_bundle(model: str | os.PathLike[str]) -> Bundle:
         vae=vae,
         controls=_controls(folder, index),
         format=number,
+        presets=read_presets(folder),
     )
     try:
         return with_defaults(bundle, Defaults.read(folder))

@@ -14,6 +14,7 @@ COMMAND_SECTIONS: Mapping[str, Mapping[str, str]] = {
         "export": "Export SOURCE to the folder OUT, which runs without PyTorch.",
         "build": "Compile MODEL's graphs ahead of time for full speed.",
         "upgrade": "Upgrade BUNDLE to the newest format, without PyTorch.",
+        "tune": "Find the fastest cache that keeps BUNDLE's images close.",
     },
     "Serve": {
         "serve": "Serve MODELs over HTTP.",
@@ -73,6 +74,7 @@ OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
             "guidance_scale",
             "guidance_rescale",
             "guidance_interval",
+            "preset",
             "cache",
             "cache_threshold",
             "eta",

@@ -1,7 +1,7 @@
 """``ddim-edge inspect``: shows a model's graphs and explains its configuration."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -12,9 +12,10 @@ from ..bundle.bundle import Bundle
 from ..bundle.format import FORMAT
 from ..bundle.json_files import read_optional
 from ..bundle.layout import EXPORT_RECORD, FP32_MODEL, MODEL, SHALLOW_MODEL, STEP_MODEL, UNET
+from ..bundle.presets import options_of
 from ..bundle.read import open_bundle
 from ..bundle.verify import verify_files
-from ..config import ClipConfig, EdmConfig, FlowConfig, ThresholdConfig
+from ..config import ClipConfig, EdmConfig, FlowConfig, NoiseScheduleConfig, ThresholdConfig
 from ..diffusion.samplers import SamplerConfig, changed_options
 from ..errors import ConfigError
 from ..generation.requests.options import default_guidance
@@ -29,6 +30,9 @@ from ..runtime.sessions.tensors import TensorInfo
 from .device_options import auto_option
 
 _GRAPHS = (f"*/{MODEL}", f"*/{FP32_MODEL}", f"{UNET.name}/{STEP_MODEL}", f"{UNET.name}/{SHALLOW_MODEL}")
+
+_FIGURES = ("distance", "times_faster")
+"""What the text says of what was measured with a preset."""
 
 
 @click.command("inspect")
@@ -72,6 +76,7 @@ def inspect_command(model: str, as_json: bool, verify: bool) -> None:
         "scheduler": _scheduler_facts(bundle),
         "num_steps": bundle.num_steps,
         "defaults": bundle.defaults.to_json(),
+        "presets": dict(bundle.presets),
         "measured": _measured(bundle),
         **verified,
     }
@@ -149,6 +154,7 @@ def _text(facts: dict[str, Any], bundle: Bundle) -> str:
     lines += ["", *_image_lines(bundle), *_step_cache_lines(facts["step_cache"]), ""]
     own = bundle.scheduler
     lines += _scheduler_lines(own, bundle.num_steps) if own else [f"scheduler {facts['scheduler']['error']}"]
+    lines += [f"preset {name}: {_options(preset)}" for name, preset in bundle.presets.items()]
     for precision, row in facts["measured"].items():
         lines.append(f"{auto_option(precision)} takes {row['name']}, as measured on this machine")
     if "verified" in facts:
@@ -171,6 +177,14 @@ def _step_cache_lines(facts: dict[str, Any] | None) -> list[str]:
     if None in facts.values():
         return ["has a shallow graph for --cache deep, of which its export.json says nothing"]
     return [f"--cache deep: branch {facts['branch']}, a shallow call has {facts['parameters']:.1%} of the parameters"]
+
+
+def _options(preset: Mapping[str, Any]) -> str:
+    """A preset's options, and what was measured with them."""
+    chosen = ", ".join(f"{name} {value}" for name, value in options_of(preset).items())
+    measured = preset.get("measured") or {}
+    figures = ", ".join(f"{name.replace('_', ' ')} {measured[name]}" for name in _FIGURES if name in measured)
+    return f"{chosen} ({figures})" if figures else chosen
 
 
 def _quantized(operators: dict[str, int]) -> str:
@@ -231,6 +245,8 @@ def _levels(config: SamplerConfig) -> str:
     if isinstance(config, FlowConfig):
         shift = "of the image's size" if config.use_dynamic_shifting else f"{config.shift:g}"
         return f"shift {shift}, visited in {config.timestep_spacing} spacing"
+    if not isinstance(config, NoiseScheduleConfig):
+        return "noise levels that are angles, from 90 degrees to 0"
     betas = "given one by one" if config.trained_betas else config.beta_schedule.replace("_", " ")
     return f"betas {betas}, visited in {config.timestep_spacing} spacing"
 

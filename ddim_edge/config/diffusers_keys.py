@@ -146,6 +146,7 @@ _SUPPORTED_VALUES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "algorithm_type": ("deis", "dpmsolver", "dpmsolver++"),  # diffusers, too, reads all as deis
         "solver_type": ("logrho", "midpoint", "heun", "bh1", "bh2"),
     },
+    "IPNDMScheduler": {"trained_betas": (None,)},
     "EDMDPMSolverMultistepScheduler": {
         "algorithm_type": ("dpmsolver++", "sde-dpmsolver++", "deis"),
         "thresholding": (False, None),

@@ -39,7 +39,7 @@ _KNOWN: Mapping[str, Collection[str]] = {
     "solver_type": ("midpoint", "heun", "logrho", "bh1", "bh2"),
     "sampler": (
         "ddim-inverse", "dpm-adaptive", "dpm-fast", "dpm2", "dpm2-a", "dpmpp-2m-sde", "dpmpp-2s-a", "dpmpp-3m",
-        "dpmpp-3m-sde", "dpmpp-sde", "edm", "heun", "ipndm", "lms", "plms", "sa-solver", "tcd",
+        "dpmpp-3m-sde", "dpmpp-sde", "edm", "heun", "lms", "plms", "sa-solver", "tcd",
     ),
 }  # fmt: skip
 """By key: the values of diffusers' files. ``sampler``: usual short names of samplers."""

@@ -76,6 +76,9 @@ def _trained_levels(config: SamplerOptions) -> tuple[Floats, Floats]:
     if isinstance(config, FlowConfig):
         times = (every + 1) / config.num_train_steps
         return every + 1, times / np.maximum(1 - times, 1 / _LARGE)
+    if config.family == "angle":
+        times = (every + 1) / config.num_train_steps
+        return times, np.minimum(np.tan(times * math.pi / 2), _LARGE)
     assert isinstance(config, NoiseScheduleConfig)
     bars = alpha_bars(config)
     return every, np.sqrt((1 - bars) / np.maximum(bars, _LARGE**-2))

@@ -23,6 +23,7 @@ from ddim_edge.diffusion.samplers import (
     DeisConfig,
     DpmppSinglestepConfig,
     EdmDpmppConfig,
+    IpndmConfig,
     changed_options,
     samplers_for,
     schedule_of,
@@ -44,6 +45,7 @@ from ddim_edge.diffusion.samplers import (
         ("DPMSolverSinglestepScheduler", DpmppSinglestepConfig()),
         ("DEISMultistepScheduler", DeisConfig()),
         ("EDMDPMSolverMultistepScheduler", EdmDpmppConfig()),
+        ("IPNDMScheduler", IpndmConfig()),
     ],
 )
 def test_the_class_in_a_file_chooses_the_sampler(name: str, config: SamplerConfig) -> None:
@@ -125,6 +127,7 @@ def test_the_noise_schedule_carries_over(name: str) -> None:
             "solver_order 3 with algorithm_type 'sde-dpmsolver\\+\\+' is known, but not built here",
         ),
         ("EDMDPMSolverMultistepScheduler", {"thresholding": True}, "thresholding .* is not supported"),
+        ("IPNDMScheduler", {"trained_betas": [0.1]}, "trained_betas .* of IPNDMScheduler is not supported"),
         ("DPMSolverMultistepScheduler", {"solver_order": 4}, "solver_order must be from 1 to 3, not 4"),
         ("DPMSolverMultistepScheduler", {"algorithm_type": "sde-dpmsolver"}, "needs final_sigma 'sigma_min'"),
         ("DPMSolverMultistepScheduler", {"solver_type": "euler"}, "solver_type 'euler' is unknown. Valid: midpoint, "),

@@ -8,6 +8,7 @@ from .dpmpp_2s import DpmppSinglestepConfig
 from .edm_euler import EdmEulerConfig
 from .euler import EulerAncestralConfig, EulerConfig
 from .flow_euler import FlowEulerConfig
+from .ipndm import IpndmConfig
 from .lcm import LcmConfig
 from .pndm import PndmConfig
 from .query import NoiseSource, Query, Sampler, Schedule
@@ -38,6 +39,7 @@ __all__ = [
     "EulerAncestralConfig",
     "EulerConfig",
     "FlowEulerConfig",
+    "IpndmConfig",
     "LcmConfig",
     "NoiseSource",
     "PndmConfig",

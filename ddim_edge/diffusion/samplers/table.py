@@ -21,6 +21,7 @@ from .euler import first_sample as euler_first_sample
 from .flow_ancestral import FlowAncestralConfig, FlowLcmConfig, flow_ancestral_schedule, flow_lcm_schedule
 from .flow_euler import FlowEulerConfig, flow_euler_schedule
 from .heun import FlowHeunConfig, HeunConfig, heun_schedule
+from .ipndm import IpndmConfig, ipndm_schedule
 from .kdpm2 import Kdpm2AncestralConfig, Kdpm2Config, kdpm2_ancestral_schedule, kdpm2_schedule
 from .lcm import LcmConfig, LcmSchedule, lcm
 from .lms import LmsConfig, LmsSchedule, lms
@@ -44,6 +45,7 @@ SamplerConfig = (
     | FlowEulerConfig
     | EdmEulerConfig
     | EdmDpmppConfig
+    | IpndmConfig
     | HeunConfig
     | Kdpm2Config
     | Kdpm2AncestralConfig
@@ -85,6 +87,7 @@ ROWS = (
     SamplerRow(FlowEulerConfig, flow_euler_schedule, euler),
     SamplerRow(EdmEulerConfig, EulerSchedule, euler, edm_first_sample),
     SamplerRow(EdmDpmppConfig, dpmpp_schedule, solve, edm_first_sample),
+    SamplerRow(IpndmConfig, ipndm_schedule, solve),
     SamplerRow(HeunConfig, heun_schedule, two_calls_a_step, euler_first_sample),
     SamplerRow(Kdpm2Config, kdpm2_schedule, two_calls_a_step, euler_first_sample),
     SamplerRow(Kdpm2AncestralConfig, kdpm2_ancestral_schedule, two_calls_a_step, euler_first_sample),
@@ -104,7 +107,10 @@ ALIASES: Mapping[str, type[SamplerConfig]] = {
     "DDIMInverseScheduler": DdimConfig,  # encode runs it; pictures are made in the other direction
 }
 """Scheduler classes whose files have the keys of another class, and for which its sampler runs."""
-BY_CLASS: Mapping[str, type[SamplerConfig]] = {row.config.scheduler_class: row.config for row in ROWS} | ALIASES
+BY_CLASS: Mapping[str, type[SamplerConfig]] = {
+    **{row.config.scheduler_class: row.config for row in ROWS},
+    **ALIASES,
+}
 """The config class for each scheduler class."""
 
 
@@ -205,6 +211,7 @@ _FAMILIES: Mapping[Family, str] = {
     "betas": "discrete betas",
     "flow": "flow matching, which has no betas",
     "edm": "EDM's σ-space, which has no betas",
+    "angle": "levels that are angles, without betas",
 }
 
 

@@ -35,6 +35,7 @@ class Options(TypedDict, total=False):
     guidance_scale: float | None
     guidance_rescale: float
     guidance_interval: tuple[float, float] | None
+    preset: str | None
     cache: str | None
     cache_threshold: float | None
     origin: Origin | None
@@ -152,6 +153,13 @@ OPTIONS = (
         "Guide only between two noise levels σ, for instance 0.2 and 3.",
         "at all levels",
         CommandLine(("--guidance-interval",), metavar="LOW,HIGH"),
+    ),
+    Option(
+        "preset",
+        "One of the model's presets: a set of options that `ddim-edge tune` measured. Options that are given win.",
+        "none",
+        CommandLine(("--preset",), metavar="NAME"),
+        http="preset",
     ),
     Option(
         "cache",

@@ -17,6 +17,7 @@ from .fitted_sampler import check_timesteps, fitted_sampler
 from .option_table import Options
 from .origin import Origin
 from .other_names import OTHER_NAMES, right_name
+from .preset import with_preset
 from .request import DEFAULT_BATCH_SIZE, Request
 from .step_cache import check_cache
 
@@ -38,7 +39,7 @@ def request_of(bundle: Bundle, options: Options) -> Request:
     """
     _check_names(options)
     _check_origin(options.get("origin"))
-    given: dict[str, Any] = {name: value for name, value in options.items() if value is not None}
+    given = with_preset(bundle, {name: value for name, value in options.items() if value is not None})
     labels, origin, prompts = given.pop("labels", None), given.get("origin"), _prompts(given.pop("prompt", ()))
     classes = _class_numbers(bundle, labels)
     tiling = given.pop("vae_tiling", None)

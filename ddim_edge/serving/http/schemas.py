@@ -70,6 +70,7 @@ class ImageBody(BaseModel):
     guidance_scale: float | None = _option("guidance_scale", ge=0, le=1e6)
     sampler: str | None = _option("sampler", max_length=100)
     eta: float | None = _option("eta", ge=0, le=1)
+    preset: str | None = _option("preset", max_length=100)
     cache: str | None = _option("cache", max_length=100)
     cache_threshold: float | None = _option("cache_threshold", ge=0, le=HIGHEST_THRESHOLD)
     timeout_s: float | None = Field(None, ge=1, le=1e9, description="Seconds; at most the server's limit.")

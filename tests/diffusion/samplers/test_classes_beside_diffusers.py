@@ -128,6 +128,14 @@ CASES = (
         least=50,
     ),
     Case(
+        "IPNDMScheduler",
+        {"num_train_timesteps": (1000,)},
+        1e-4,
+        "float32: ε is a difference divided by the noise of the last levels",
+        steps=(1, 2, 4, 9),
+        least=3,
+    ),
+    Case(
         "DEISMultistepScheduler",
         {**_BETAS, "lower_order_final": (True, False), "solver_order": (1, 2, 3)},
         5e-4,

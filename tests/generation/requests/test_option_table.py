@@ -33,7 +33,8 @@ def test_other_names_are_no_options_but_lead_to_one() -> None:
 
 def test_every_option_is_a_field_of_a_request_and_every_field_an_option() -> None:
     fields = {field.name for field in dataclasses.fields(Request)}
-    assert {OF_A_REQUEST.get(option.name, option.name) for option in OPTIONS} - {"eta"} == fields - SET_OTHERWISE
+    named = {OF_A_REQUEST.get(option.name, option.name) for option in OPTIONS}
+    assert named - {"eta", "preset"} == fields - SET_OTHERWISE
 
 
 @pytest.mark.parametrize("option", [option for option in OPTIONS if option.cli], ids=lambda option: option.name)

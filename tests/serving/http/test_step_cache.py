@@ -1,6 +1,7 @@
 """The fields ``cache`` and ``cache_threshold``: in the recipe, in a job's progress, in the key of a kept result."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -8,6 +9,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 import ddim_edge
+from ddim_edge.bundle.presets import write_preset
 from ddim_edge.generation.requests.option_table import Options
 from ddim_edge.serving.app import create_app
 from ddim_edge.serving.settings import Settings
@@ -95,3 +97,14 @@ def test_bad_fields_are_400(client: TestClient, fields: dict[str, Any], words: s
     answer = client.post(PATH, json={**BODY, **fields})
     assert answer.status_code == 400
     assert words in answer.json()["error"]["message"]
+
+
+def test_a_preset_is_a_field(client: TestClient, tiny_bundle: Path, tmp_path: Path) -> None:
+    folder = shutil.copytree(tiny_bundle, tmp_path / "tuned")
+    write_preset(folder, "fast", {"cache": "forecast:2"}, {})
+    with TestClient(create_app({"tuned": folder}, Settings())) as tuned:
+        (made,) = tuned.post(PATH, json={**BODY, "preset": "fast"}).json()["data"]
+        assert made["ddim_edge"]["cache"] == "forecast:2"
+        answer = tuned.post(PATH, json={**BODY, "preset": "slow"})
+    assert (answer.status_code, answer.json()["error"]["message"]) == (400, "preset 'slow' is unknown. Valid: fast.")
+    assert "has no presets" in client.post(PATH, json={**BODY, "preset": "fast"}).json()["error"]["message"]
