@@ -147,11 +147,10 @@ def start(
 
 
 @functools.cache
-def samplers_with(option: str) -> tuple[str, ...]:
-    """The names of the samplers that have the option ``option``, such as eta."""
-    return tuple(
-        name for name, config in SAMPLERS.items() if option in {one.name for one in dataclasses.fields(config)}
-    )
+def samplers_with(option: str, family: Family = "betas") -> tuple[str, ...]:
+    """The names of the samplers that have the option ``option``, such as eta: those for ``family``, if any."""
+    having = {name for name, config in SAMPLERS.items() if option in {one.name for one in dataclasses.fields(config)}}
+    return tuple(n for n in samplers_for(family) if n in having) or tuple(n for n in SAMPLERS if n in having)
 
 
 @functools.cache

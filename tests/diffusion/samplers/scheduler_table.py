@@ -42,9 +42,10 @@ def refused() -> str:
 
 
 def written(text: str) -> str:
-    """``text`` with the tables between their markers."""
-    for name, table in (("accepted", classes()), ("refused", refused())):
-        text = re.sub(f"(<!-- {name} -->\n).*?(<!-- /{name} -->)", rf"\g<1>{table}\n\g<2>", text, flags=re.DOTALL)
+    """``text`` with these tables in place of those with the same header."""
+    for table in (classes(), refused()):
+        header = table.partition("\n")[0]
+        text = re.sub(rf"{re.escape(header)}\n(?:\|.*\n)*", lambda _found, table=table: f"{table}\n", text)
     return text
 
 
