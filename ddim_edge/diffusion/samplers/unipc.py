@@ -25,7 +25,7 @@ from .levels import ode_levels_of
 from .query import NoiseSource, Query, Sampler
 from .solver import call_rows
 from .unipc_weights import Solver, unipc_weights
-from .weights import Weights, weighted_sum
+from .weights import Sums, Weights
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,15 +96,17 @@ class UnipcSchedule:
 def unipc(schedule: UnipcSchedule, sample: Sample, _noise: NoiseSource | None = None) -> Sampler:
     """Sample from x_T, float32 of any shape. Deterministic: takes no noise."""
     start = sample
+    own: Sample | None = None  # the memory of start, once it is no longer the caller's
+    sums = Sums()
     denoised: Sample | None = None
     latest: list[Sample | None] = [None] * schedule.order
     for row in schedule.rows:
         prediction = yield Query(sample, row.timestep, denoised)
-        denoised = weighted_sum(row.x0, sample, prediction)
+        denoised = sums(row.x0, sample, prediction)
         if schedule.limit:
             denoised = schedule.limit(denoised)
-        integrated = weighted_sum(row.eps, sample, denoised) if row.eps else denoised
-        start = weighted_sum(row.correct, start, *latest, integrated)
+        integrated = sums(row.eps, sample, denoised, into=latest[-1]) if row.eps else denoised
+        start = own = sums(row.correct, start, *latest, integrated, into=own)
         latest = [integrated, *latest[:-1]]
-        sample = weighted_sum(row.predict, start, *latest)
+        sample = sums(row.predict, start, *latest)
     return sample
