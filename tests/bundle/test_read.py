@@ -122,7 +122,9 @@ def test_a_model_whose_scheduler_is_not_built_runs_with_another_sampler(new_bund
         ({"_class_name": "TCDScheduler", **BETAS, "beta_start": 1e-17}, r"beta_start must be a number from 1e-09"),
     ],
 )
-def test_a_scheduler_that_no_sampler_follows_is_refused(new_bundle: NewBundle, keys: dict[str, Any], message: str) -> None:
+def test_a_scheduler_that_no_sampler_follows_is_refused(
+    new_bundle: NewBundle, keys: dict[str, Any], message: str
+) -> None:
     with pytest.raises(ddim_edge.BundleError, match=message):
         open_bundle(new_bundle(scheduler=keys))
 
