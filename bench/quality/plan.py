@@ -56,6 +56,7 @@ VARIANTS = {
         "pndm", {"transition": "next", "reduce_warmup": True}, extra_calls=1, fewest_steps=2
     ),
     "lcm": Variant("lcm", most_steps=50),
+    "tcd": Variant("tcd", most_steps=50),
     "euler": Variant("euler", EVEN),
     "euler, Karras 0.02 to 80": Variant("euler", KARRAS_ENDS),
     "euler-a": Variant("euler-a"),

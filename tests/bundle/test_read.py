@@ -185,7 +185,7 @@ def test_a_config_without_the_sizes_is_named(new_bundle: NewBundle, config: dict
 
 
 @pytest.mark.parametrize(
-    ("key", "value"), [("beta_schedule", "sigmoid"), ("_class_name", "NoSuchScheduler"), ("beta_start", -1)]
+    ("key", "value"), [("beta_schedule", "laplace"), ("_class_name", "NoSuchScheduler"), ("beta_start", -1)]
 )
 def test_a_scheduler_that_cannot_be_honoured_is_named(new_bundle: NewBundle, key: str, value: Any) -> None:
     with pytest.raises(ddim_edge.BundleError, match=rf"scheduler_config\.json: .*{key}"):

@@ -12,6 +12,7 @@ from PIL import Image
 from ddim_edge.cli import tune as tune_module
 from ddim_edge.images.encode import read_recipe
 from tests.helpers.command_line import Invoke
+from tests.helpers.documents import ROOT, blocks, shell_lines
 
 OPTIONS = ["--labels", "cat,dog", "--sampler", "ddim", "--num-steps", 12]
 
@@ -88,3 +89,15 @@ def test_bad_input_is_one_line_before_a_network_is_opened(
 
 def test_an_unknown_preset_is_one_line(invoke: Invoke, bundle: Path) -> None:
     assert invoke("run", bundle, "--preset", "fast", "-o", "x.png").failed_with("has no presets; `ddim-edge tune`")
+
+
+def test_the_documents_commands(invoke: Invoke, tmp_path: Path) -> None:
+    (block,) = (block for block in blocks("docs/fewer-calls.md") if "ddim-edge tune" in block.text)
+    copy, *commands = map(str.split, shell_lines(block.text))
+    assert copy == ["cp", "-r", "models/fashion-mnist", "my-model"]
+    shutil.copytree(ROOT / "models" / "fashion-mnist", tmp_path / "my-model")
+    for command in commands:
+        assert command.pop(0) == "ddim-edge"
+        outcome = invoke(*command)
+        assert outcome.code == 0, outcome.err
+    assert read_recipe(tmp_path / "fast.png")["num_steps"] == 20
