@@ -10,7 +10,7 @@ from onnxscript import ir
 
 from ddim_edge.bundle.format import FORMAT, format_keys, read_format
 from ddim_edge.bundle.layout import FP32_MODEL, MODEL, SHALLOW_MODEL, STEP_MODEL, component_named, graphs_of
-from ddim_edge.errors import BundleError, ExportError
+from ddim_edge.errors import BundleError, ConfigError, ExportError
 from ddim_edge.files import output_errors
 from ddim_edge.graphs.external_data import check_onnx_file, huggingface_blobs
 from ddim_edge.graphs.inputs import operators
@@ -69,9 +69,11 @@ def upgrade_bundle(bundle: Path) -> Upgrade:
 def upgrade_copy(bundle: Path, out: Path) -> Upgrade:
     """Write an upgraded copy of ``bundle`` to the new folder ``out``, without what was compiled for the old graphs.
 
-    Raises ConfigError where ``out`` is not empty; BundleError for a link that leads out of the bundle; and as
-    ``upgrade_bundle``.
+    Raises ConfigError where ``out`` is not empty, or is in ``bundle``; BundleError for a link that leads out of
+    ``bundle``; and as ``upgrade_bundle``.
     """
+    if out.resolve().is_relative_to(bundle.resolve()):
+        raise ConfigError(f"{out} is in the bundle itself: choose another place")
     with whole_folder(out) as folder:
         _copy(bundle, folder)
         upgrade = upgrade_bundle(folder)
@@ -92,6 +94,7 @@ def _denoisers(bundle: Path) -> Iterator[Path]:
 def _drafts(graphs: Iterable[Path]) -> Iterator[dict[Path, Path]]:
     """A name for a draft of each graph, beside its weights, which ONNX Runtime reads from the graph's folder only."""
     drafts = {graph: graph.with_name(f".upgrade.{graph.name}") for graph in graphs}
+    _remove(drafts.values())  # a process that was killed left them
     try:
         yield drafts
     finally:

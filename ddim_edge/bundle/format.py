@@ -48,8 +48,11 @@ def read_format(folder: Path) -> int | None:
 
 def _newer(folder: Path, number: int, reader: str) -> str:
     """An older ddim-edge cannot know which version reads a newer format: the bundle says it."""
-    needed = f"ddim-edge {reader} or newer reads" if _VERSION.fullmatch(reader) else "a newer ddim-edge reads"
+    if not _VERSION.fullmatch(reader):
+        return (
+            f"{folder} has bundle format {number}, and this ddim-edge reads formats up to {FORMAT}: upgrade ddim-edge"
+        )
     return (
-        f"{folder} has bundle format {number}, which {needed}; this is ddim-edge {__version__}, which reads formats up "
-        f"to {FORMAT}: upgrade ddim-edge"
+        f"{folder} has bundle format {number}, which ddim-edge {reader} or newer reads; this is ddim-edge "
+        f"{__version__}, which reads formats up to {FORMAT}: upgrade ddim-edge"
     )

@@ -80,6 +80,7 @@ def _beginning(incomplete: str, names: Sequence[str]) -> list[CompletionItem]:
 _VALUES = {
     "model": _models,
     "models": _models,
+    "bundle": _models,
     "source": _files,
     "output": _files,
     "pictures": _models_and_files,

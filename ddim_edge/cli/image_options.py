@@ -96,7 +96,7 @@ def _sampler(bundle: Bundle, choices: Mapping[str, Any]) -> SamplerConfig | None
         config = bundle.own_sampler
     options = key_values("--sampler-config", choices["sampler_config"], "use_karras_sigmas=true")
     for name in options.keys() - {field.name for field in dataclasses.fields(config)}:
-        if takers := samplers_with(name):
+        if takers := samplers_with(name, config.family):
             whose = f"is an option of {' and '.join(takers)}, and the sampler is {config.name}"
             raise ConfigError(f"--sampler-config {name} {whose}: add --sampler {takers[0]}, or leave it out")
     return config.replace(**options)

@@ -15,7 +15,7 @@ from ..bundle.layout import EXPORT_RECORD, FP32_MODEL, MODEL, SHALLOW_MODEL, STE
 from ..bundle.presets import options_of
 from ..bundle.read import open_bundle
 from ..bundle.verify import verify_files
-from ..config import ClipConfig, EdmConfig, FlowConfig, NoiseScheduleConfig, ThresholdConfig
+from ..config import ClipConfig, FlowConfig, NoiseScheduleConfig, PreconditionedConfig, ThresholdConfig
 from ..diffusion.samplers import SamplerConfig, changed_options
 from ..errors import ConfigError
 from ..generation.requests.options import default_guidance
@@ -240,8 +240,9 @@ def _scheduler_lines(config: SamplerConfig, num_steps: int) -> list[str]:
 
 def _levels(config: SamplerConfig) -> str:
     """What its noise levels come from, and how a run visits them."""
-    if isinstance(config, EdmConfig):
-        return f"noise levels σ from {config.sigma_min:g} to {config.sigma_max:g} in {config.sigma_schedule} spacing"
+    if isinstance(config, PreconditionedConfig):
+        spacing = getattr(config, "sigma_schedule", "karras")
+        return f"noise levels σ from {config.sigma_min:g} to {config.sigma_max:g} in {spacing} spacing"
     if isinstance(config, FlowConfig):
         shift = "of the image's size" if config.use_dynamic_shifting else f"{config.shift:g}"
         return f"shift {shift}, visited in {config.timestep_spacing} spacing"

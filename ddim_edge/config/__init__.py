@@ -1,7 +1,7 @@
 """Sampler options as frozen dataclasses, checked on construction, and the mapping from diffusers' keys."""
 
 from .checks import number, whole_number
-from .edm import EdmConfig
+from .edm import EdmConfig, PreconditionedConfig
 from .flow import FlowConfig
 from .json_file import parse_json, read_json
 from .noise_levels import NoiseLevelsConfig, OdeSolverConfig, RealTimeConfig
@@ -29,6 +29,7 @@ __all__ = [
     "NoiseLevelsConfig",
     "NoiseScheduleConfig",
     "OdeSolverConfig",
+    "PreconditionedConfig",
     "PredictionType",
     "RealTimeConfig",
     "SamplerOptions",

@@ -50,8 +50,11 @@ _FIELD_OF_KEY: Mapping[str, str] = {
     "sigma_data": "sigma_data",
     "sigma_schedule": "sigma_schedule",
     "rho": "rho",
+    "clip_denoised": "clip_denoised",
+    "s_noise": "s_noise",
     # Not in diffusers' files: there they are arguments of step(). A bundle can set them by our field names.
     "eta": "eta",
+    "gamma": "gamma",
     "rederive_noise": "rederive_noise",
     "use_clipped_model_output": "rederive_noise",
     "transition": "transition",
@@ -110,7 +113,8 @@ _BY_CLASS: Mapping[str, Mapping[str, tuple[str, Mapping[Any, Any]]]] = {
     "DDPMScheduler": {
         "variance_type": (
             "large_variance",
-            {"fixed_small": False, "fixed_small_log": False, "fixed_large": True},
+            # diffusers' own fixed_large_log is NaN: the root of a logarithm
+            {"fixed_small": False, "fixed_small_log": False, "fixed_large": True, "fixed_large_log": True},
         )
     },
     "UniPCMultistepScheduler": {
@@ -157,6 +161,7 @@ _SUPPORTED_VALUES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
     },
     "FlowMatchEulerDiscreteScheduler": {"invert_sigmas": (False, None)},
     "LTXEulerAncestralRFScheduler": {"invert_sigmas": (False, None), "s_noise": (1.0,)},
+    "TCDScheduler": {"thresholding": (False, None)},  # which theirs does not do
     "FlowMatchLCMScheduler": {"invert_sigmas": (False, None), "scale_factors": (None, [])},
 }
 """By scheduler class: the values that are supported of keys that choose a variant of the sampler."""

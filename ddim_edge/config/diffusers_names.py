@@ -25,7 +25,12 @@ FLOW_MATCHING = frozenset(
 """Those of flow matching, which has no β."""
 
 OUR_NAMES: Mapping[str, Mapping[str, str]] = {
-    "beta_schedule": {"linear": "linear", "scaled_linear": "quadratic", "squaredcos_cap_v2": "squared_cosine"},
+    "beta_schedule": {
+        "linear": "linear",
+        "scaled_linear": "quadratic",
+        "squaredcos_cap_v2": "squared_cosine",
+        "sigmoid": "sigmoid",
+    },
     "prediction_type": {"epsilon": "noise", "v_prediction": "angular_velocity", "sample": "sample"},
 }
 """By key: the values that have another name in this project's options."""

@@ -10,23 +10,20 @@ from .sampler_options import Family, SamplerOptions
 
 
 @dataclass(frozen=True, kw_only=True)
-class EdmConfig(SamplerOptions):
-    """Options that all samplers of EDM models have: the levels σ of a run, and the preconditioning."""
+class PreconditionedConfig(SamplerOptions):
+    """Options of models in σ-space whose network is fed c_in·x̃ and log(σ): EDM's and consistency models."""
 
     family: ClassVar[Family] = "edm"
+    timestep_scale: ClassVar[float] = 0.25
+    """The network's timestep is this times log(σ)."""
 
-    prediction_type: Literal["edm", "angular_velocity"] = "edm"
-    """``edm`` F of eq. 7, or ``angular_velocity`` v, which is -F for a ``sigma_data`` of 1 (CosXL)."""
     sigma_min: float = 0.002
     sigma_max: float = 80.0
     """The ends of the levels."""
     sigma_data: float = 0.5
     """The standard deviation of the data."""
-    sigma_schedule: Literal["karras", "exponential"] = "karras"
-    """Space σ^(1/rho) evenly (eq. 5), or log σ."""
     rho: float = 7.0
-    final_sigma: FinalSigma = "zero"
-    """σ after the last step: 0 (``zero``) or that of the last level (``sigma_min``)."""
+    """Karras levels have an even σ^(1/rho) (eq. 5)."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -36,3 +33,15 @@ class EdmConfig(SamplerOptions):
             raise ConfigError(f"sigma_min {self.sigma_min:g} must be below sigma_max {self.sigma_max:g}")
         number("sigma_data", self.sigma_data, low=1e-3, high=1e3)
         number("rho", self.rho, low=1, high=100)
+
+
+@dataclass(frozen=True, kw_only=True)
+class EdmConfig(PreconditionedConfig):
+    """Options that all samplers of EDM models have: the levels σ of a run, and the preconditioning."""
+
+    prediction_type: Literal["edm", "angular_velocity"] = "edm"
+    """``edm`` F of eq. 7, or ``angular_velocity`` v, which is -F for a ``sigma_data`` of 1 (CosXL)."""
+    sigma_schedule: Literal["karras", "exponential"] = "karras"
+    """Space σ^(1/rho) evenly (eq. 5), or log σ."""
+    final_sigma: FinalSigma = "zero"
+    """σ after the last step: 0 (``zero``) or that of the last level (``sigma_min``)."""

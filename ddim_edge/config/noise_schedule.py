@@ -7,7 +7,7 @@ from ..errors import ConfigError, shown
 from .checks import number, whole_number
 from .sampler_options import Family, SamplerOptions
 
-BetaSchedule = Literal["linear", "quadratic", "squared_cosine"]
+BetaSchedule = Literal["linear", "quadratic", "squared_cosine", "sigmoid"]
 LOWEST_BETA, HIGHEST_BETA = 1e-9, 0.9999
 """Bounds of every β: 1 - β must differ clearly from 1 and from 0."""
 LARGEST_RANGE = 1e6
@@ -27,10 +27,11 @@ class NoiseScheduleConfig(SamplerOptions):
 
     beta_schedule: BetaSchedule = "linear"
     """``linear``: β evenly spaced (Ho 2020). ``quadratic``: sqrt(β) evenly spaced (latent diffusion).
-    ``squared_cosine``: ᾱ(t) = cos²((t/T + s)/(1 + s)·π/2) with s = 0.008 and β ≤ 0.999 (Nichol & Dhariwal 2021)."""
+    ``squared_cosine``: ᾱ(t) = cos²((t/T + s)/(1 + s)·π/2) with s = 0.008 and β ≤ 0.999 (Nichol & Dhariwal 2021).
+    ``sigmoid``: from the first to the last β along the sigmoid of -6 to 6 (GeoDiff, Xu et al. 2022)."""
     beta_start: float = 0.0001
     beta_end: float = 0.02
-    """First and last β of the ``linear`` and ``quadratic`` schedules."""
+    """First and last β of the ``linear``, ``quadratic`` and ``sigmoid`` schedules."""
     trained_betas: tuple[float, ...] | None = None
     """The T betas themselves, instead of a beta schedule."""
     prediction_type: BetasPrediction = "noise"

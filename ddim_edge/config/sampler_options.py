@@ -16,9 +16,9 @@ MAX_TRAIN_STEPS = 100_000
 PredictionType = Literal["noise", "angular_velocity", "sample", "flow", "edm"]
 """What a network returns: ``noise`` ε, ``angular_velocity`` v = sqrt(ᾱ)ε - sqrt(1-ᾱ)x_0 (Salimans & Ho 2022),
 ``sample`` x_0, ``flow`` ε - x_0 (flow matching), or ``edm`` F (Karras et al. 2022, eq. 7)."""
-Family = Literal["betas", "flow", "edm", "angle"]
-"""What a model's noise levels come from: discrete betas, the straight path of flow matching, σ alone (EDM) or
-angles."""
+Family = Literal["betas", "flow", "edm", "consistency", "angle"]
+"""What a model's noise levels come from: discrete betas, the straight path of flow matching, σ alone (EDM and
+consistency models) or angles."""
 
 
 @dataclass(frozen=True, kw_only=True)

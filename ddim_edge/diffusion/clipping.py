@@ -17,8 +17,13 @@ def limit_of(config: SamplerOptions) -> Limit | None:
     if isinstance(config, ThresholdConfig) and config.dynamic_threshold_ratio is not None:
         return partial(_threshold, ratio=config.dynamic_threshold_ratio, largest=config.dynamic_threshold_max)
     if isinstance(config, ClipConfig) and config.clip_denoised_sample:
-        return partial(_clip, limit=config.clip_range)
+        return clipping(config.clip_range)
     return None
+
+
+def clipping(limit: float) -> Limit:
+    """The function that clips x_0 to ± ``limit``."""
+    return partial(_clip, limit=limit)
 
 
 def _clip(denoised: Sample, limit: float) -> Sample:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from ..arrays import Floats, Sample
-from ..config import EdmConfig, FlowConfig, NoiseScheduleConfig, SamplerOptions
+from ..config import FlowConfig, NoiseScheduleConfig, PreconditionedConfig, SamplerOptions
 from ..errors import ConfigError
 from .schedule import alpha_bars
 
@@ -69,9 +69,9 @@ def guided_timesteps(config: SamplerOptions, interval: tuple[float, float] | Non
 
 def _trained_levels(config: SamplerOptions) -> tuple[Floats, Floats]:
     """Timesteps of the whole range that the network was trained on, and their σ, both rising."""
-    if isinstance(config, EdmConfig):
+    if isinstance(config, PreconditionedConfig):
         sigmas: Floats = np.exp(np.linspace(math.log(config.sigma_min), math.log(config.sigma_max), 1000))
-        return np.log(sigmas) / 4, sigmas
+        return np.log(sigmas) * config.timestep_scale, sigmas
     every = np.arange(config.num_train_steps, dtype=np.float64)
     if isinstance(config, FlowConfig):
         times = (every + 1) / config.num_train_steps

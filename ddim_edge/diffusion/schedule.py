@@ -57,6 +57,9 @@ def _betas(config: NoiseScheduleConfig) -> Floats:
         return np.linspace(config.beta_start, config.beta_end, count)
     if config.beta_schedule == "quadratic":
         return np.linspace(math.sqrt(config.beta_start), math.sqrt(config.beta_end), count) ** 2
+    if config.beta_schedule == "sigmoid":
+        rise: Floats = 1 / (1 + np.exp(-np.linspace(-6, 6, count)))
+        return config.beta_start + rise * (config.beta_end - config.beta_start)
     curve: Floats = np.cos((np.arange(count + 1) / count + 0.008) / 1.008 * math.pi / 2) ** 2
     return np.minimum(1 - curve[1:] / curve[:-1], 0.999)
 

@@ -29,7 +29,7 @@ def take_real_timesteps(model: ir.Model) -> None:
     """
     timestep = next(value for value in model.graph.inputs if value.name == TIMESTEP)
     whole: list[ir.Value] = []
-    casts: list[ir.Node] = []
+    casts: list[ir.Node] = []  # to float32; and to int64, which only other exporters write
     products: list[ir.Node] = []
     _follow(timestep, whole, casts, products)
     for node in products:
@@ -50,6 +50,9 @@ def _follow(value: ir.Value, whole: list[ir.Value], casts: list[ir.Node], produc
     for node, position in value.uses():
         if node.op_type == "Cast" and node.attributes["to"].as_int() == _FLOAT:
             casts.append(node)
+        elif node.op_type == "Cast" and node.attributes["to"].as_int() == _INT64:
+            casts.append(node)
+            _follow(node.outputs[0], whole, casts, products)
         elif node.op_type == "Mul":
             products.append(node)
             _follow(node.outputs[0], whole, casts, products)

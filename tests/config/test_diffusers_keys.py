@@ -88,8 +88,8 @@ def test_values_are_translated(key: str, theirs: Any, field: str, ours: Any) -> 
     ("keys", "message"),
     [
         (
-            {"beta_schedule": "sigmoid"},
-            r"^beta_schedule 'sigmoid' is known, but not built here. Built: .*scaled_linear, squaredcos_cap_v2",
+            {"beta_schedule": "laplace"},
+            r"^beta_schedule 'laplace' is known, but not built here. Built: .*scaled_linear, squaredcos_cap_v2",
         ),
         ({"beta_schedule": "scaled_linar"}, r"Did you mean 'scaled_linear'\?"),
         (

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from ddim_edge.bundle import layout
 from ddim_edge.bundle.defaults import Defaults
+from ddim_edge.bundle.format import FIRST_READER, FORMAT, format_keys
 from ddim_edge.bundle.json_files import _SCHEMAS, DEFAULTS
 from docs_site import files
 
@@ -30,6 +31,16 @@ def test_the_bundle_format_names_every_file_and_key() -> None:
     folders = {name for part in layout.COMPONENTS for name in (part.name, part.companion) if name}
     wanted = keys | {*paths, layout.FP32_MODEL} | folders
     assert {word for word in wanted if not re.search(rf"[`/]{re.escape(word)}[`/]", text)} == set()
+
+
+def test_the_bundle_format_has_the_number_that_exports_write() -> None:
+    text = (ROOT / "docs" / "bundle-format.md").read_text(encoding="utf-8")
+    assert text.startswith(f"# Bundle format, version {FORMAT}\n")
+    table = text.partition("## Versions")[2].partition("\n\n###")[0]
+    rows = re.findall(r"^\| (\w+) \| (.*?) \|", table, re.MULTILINE)
+    assert [number for number, _ in rows] == ["format", "none", *map(str, range(1, FORMAT + 1))]
+    assert rows[-1][1] == f"ddim-edge {FIRST_READER}"
+    assert {key for key in format_keys() if f"| `{key}` |" not in text} == set()
 
 
 def test_the_bundle_formats_example_is_read() -> None:

@@ -16,6 +16,7 @@ from click.testing import CliRunner
 from safetensors.torch import load_file, save_file
 
 import ddim_edge_export.bundle_component
+from ddim_edge.bundle.format import format_keys
 from ddim_edge.cli import cli
 from ddim_edge.diffusion.samplers import DdimConfig
 from ddim_edge.errors import ConfigError, DdimEdgeError, ExportError
@@ -68,7 +69,9 @@ def test_the_command_exports_a_unet_folder(unet_folder: Path, tmp_path: Path) ->
     assert result.stdout.splitlines()[1].startswith(f"{out}: ")
     assert [path.name for path in tmp_path.iterdir()] == ["bundle"]
 
-    written = json.loads((out / "export.json").read_text())["files"]
+    record = json.loads((out / "export.json").read_text())
+    assert format_keys().items() <= record.items()
+    written = record["files"]
     assert sorted(written) == [
         "model_index.json",
         "scheduler/scheduler_config.json",

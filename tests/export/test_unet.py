@@ -17,6 +17,7 @@ from onnxscript import ir
 
 import ddim_edge_export.component
 import ddim_edge_export.graph.passes
+from ddim_edge.bundle.format import format_keys
 from ddim_edge.errors import ConfigError, ExportError
 from ddim_edge_export import export_unet
 
@@ -89,6 +90,7 @@ def test_export_json_has_every_file_and_every_case(tiny: TinyNetwork, tmp_path: 
 
     files = {path.relative_to(tmp_path / "out").as_posix() for path in (tmp_path / "out").rglob("*") if path.is_file()}
     assert set(written["files"]) == files - {"export.json"}
+    assert format_keys().items() <= written.items()
     for name, entry in written["files"].items():
         contents = (tmp_path / "out" / name).read_bytes()
         assert entry == {"sha256": hashlib.sha256(contents).hexdigest(), "size": len(contents)}

@@ -87,6 +87,8 @@ def test_an_upgraded_bundle_makes_the_pictures_of_a_new_export(tmp_path: Path) -
 
 def test_a_bundle_of_today_is_left_as_it_is(whole: Path) -> None:
     upgrade_bundle(whole)
+    (whole / "unet" / ".upgrade.model.onnx").write_text("left by a process that was killed")
+    assert upgrade_bundle(whole).changed == ()
     before = {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in whole.rglob("*")}
     assert upgrade_bundle(whole) == Upgrade(format_before=FORMAT, format=FORMAT, changed=(), left=())
     assert {path: (path.stat().st_ino, path.stat().st_mtime_ns) for path in whole.rglob("*")} == before
@@ -207,6 +209,9 @@ def test_a_copy_is_whole_and_the_bundle_stays(whole: Path, tmp_path: Path) -> No
     assert not (tmp_path / "new" / "compiled").exists()
     with pytest.raises(ConfigError, match="is there already and is not empty"):
         upgrade_copy(whole, tmp_path / "new")
+    with pytest.raises(ConfigError, match="is in the bundle itself: choose another place"):
+        upgrade_copy(whole, whole / "new")
+    assert not (whole / "new").exists()
 
 
 def test_no_file_from_outside_the_bundle_is_copied(whole: Path, tmp_path: Path) -> None:

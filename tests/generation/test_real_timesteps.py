@@ -90,7 +90,7 @@ def test_a_recipe_without_a_version_keeps_the_rounded_timesteps(tmp_path: Path) 
 @pytest.mark.parametrize("keys", [FLOW, EDM])
 def test_a_network_of_whole_timesteps_is_refused_where_they_are_fractions(keys: dict[str, Any], tmp_path: Path) -> None:
     pipeline = ddim_edge.load(bundle(tmp_path, keys, real=False), "cpu")
-    with pytest.raises(ddim_edge.ConfigError, match=r"takes whole numbers alone: export the model again"):
+    with pytest.raises(ddim_edge.ConfigError, match=r"takes whole numbers alone: `ddim-edge upgrade .*`, or export"):
         pipeline.request(num_steps=6)
 
 

@@ -12,12 +12,12 @@ from .ipndm import IpndmConfig
 from .lcm import LcmConfig
 from .pndm import PndmConfig
 from .query import NoiseSource, Query, Sampler, Schedule
+from .scheduler_file import sampler_config
 from .table import (
     SAMPLERS,
     SamplerConfig,
     changed_options,
     first_sample,
-    sampler_config,
     samplers_for,
     samplers_with,
     schedule_of,

@@ -14,7 +14,7 @@ The timesteps are evenly spaced among the ``num_original_steps`` that the model 
 """
 
 from dataclasses import dataclass
-from typing import ClassVar, NamedTuple
+from typing import ClassVar, NamedTuple, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -81,7 +81,7 @@ class LcmSchedule:
     """
 
     def __init__(self, config: LcmConfig, num_steps: int, strength: float = 1.0) -> None:
-        self.timesteps = _timesteps(config, num_steps, strength)
+        self.timesteps = distilled_timesteps(config, num_steps, strength)
         bars = alpha_bars(config)[self.timesteps]
         self.levels = Levels.preserving(bars)
         scaled = self.timesteps * config.boundary_condition_timestep_scale
@@ -107,12 +107,24 @@ def lcm(schedule: LcmSchedule, sample: Sample, noise: NoiseSource | None = None)
     return sample
 
 
-def _timesteps(config: LcmConfig, num_steps: int, strength: float) -> NDArray[np.int64]:
+class Distilled(Protocol):
+    """A config with the timesteps that its model was distilled on."""
+
+    name: ClassVar[str]
+
+    @property
+    def num_train_steps(self) -> int: ...
+    @property
+    def num_original_steps(self) -> int: ...
+
+
+def distilled_timesteps(config: Distilled, num_steps: int, strength: float) -> NDArray[np.int64]:
+    """The timesteps of a run, among those that the model was distilled on, int64 (S,). Raises ConfigError."""
     whole_number("num_steps", num_steps, low=1)
     available = int(config.num_original_steps * strength)
     if num_steps > available:
         raise ConfigError(
-            f"lcm takes its {num_steps} steps from the {available} that num_original_steps "
+            f"{config.name} takes its {num_steps} steps from the {available} that num_original_steps "
             f"{config.num_original_steps} and strength {strength:g} leave: take fewer steps, or more of either"
         )
     original = np.arange(1, available + 1) * (config.num_train_steps // config.num_original_steps) - 1

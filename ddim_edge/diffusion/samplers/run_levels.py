@@ -79,7 +79,9 @@ def _edm_levels(config: EdmConfig, num_steps: int) -> Run:
     ends = config.sigma_min, config.sigma_max, num_steps
     sigmas = karras(*ends, config.rho) if config.sigma_schedule == "karras" else spaced("exponential", *ends)
     end = 0.0 if config.final_sigma == "zero" else float(sigmas[-1])
-    return Run(np.log(sigmas) / 4, Levels.of_sigmas(sigmas, config.sigma_data).ending(Level(1.0, end)))
+    return Run(
+        np.log(sigmas) * config.timestep_scale, Levels.of_sigmas(sigmas, config.sigma_data).ending(Level(1.0, end))
+    )
 
 
 def _sigma_levels(config: ThresholdConfig, num_steps: int) -> Run:

@@ -2,14 +2,14 @@
 
 import dataclasses
 import functools
-import os
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from ...arrays import Sample
-from ...config import Family, SamplerOptions, read_json
-from ...config.diffusers_names import FLOW_MATCHING, NotBuiltError, unknown_value
+from ...config import Family, SamplerOptions
+from ...config.diffusers_names import unknown_value
 from ...errors import ConfigError, shown
+from .consistency import ConsistencyConfig, ConsistencySchedule, consistency, first_consistency_sample
 from .ddim import DdimConfig, DdimSchedule, ddim
 from .ddpm import DdpmConfig, DdpmSchedule, ddpm
 from .deis import DeisConfig, deis_schedule
@@ -28,6 +28,7 @@ from .lms import LmsConfig, LmsSchedule, lms
 from .pndm import PndmConfig, PndmSchedule, pndm
 from .query import NoiseSource, Sampler, Schedule
 from .solver import solve
+from .tcd import TcdConfig, TcdSchedule, tcd
 from .two_calls import two_calls_a_step
 from .unipc import UnipcConfig, UnipcSchedule, unipc
 
@@ -53,6 +54,8 @@ SamplerConfig = (
     | FlowHeunConfig
     | FlowAncestralConfig
     | FlowLcmConfig
+    | TcdConfig
+    | ConsistencyConfig
 )
 
 
@@ -95,6 +98,8 @@ ROWS = (
     SamplerRow(FlowHeunConfig, heun_schedule, two_calls_a_step),
     SamplerRow(FlowAncestralConfig, flow_ancestral_schedule, euler),
     SamplerRow(FlowLcmConfig, flow_lcm_schedule, euler),
+    SamplerRow(TcdConfig, TcdSchedule, tcd),
+    SamplerRow(ConsistencyConfig, ConsistencySchedule, consistency, first_consistency_sample),
 )
 
 SAMPLERS: Mapping[str, type[SamplerConfig]] = {row.config.name: row.config for row in ROWS}
@@ -107,10 +112,7 @@ ALIASES: Mapping[str, type[SamplerConfig]] = {
     "DDIMInverseScheduler": DdimConfig,  # encode runs it; pictures are made in the other direction
 }
 """Scheduler classes whose files have the keys of another class, and for which its sampler runs."""
-BY_CLASS: Mapping[str, type[SamplerConfig]] = {
-    **{row.config.scheduler_class: row.config for row in ROWS},
-    **ALIASES,
-}
+BY_CLASS: Mapping[str, type[SamplerConfig]] = {**{row.config.scheduler_class: row.config for row in ROWS}, **ALIASES}
 """The config class for each scheduler class."""
 
 
@@ -145,60 +147,10 @@ def start(
 
 
 @functools.cache
-def samplers_with(option: str) -> tuple[str, ...]:
-    """The names of the samplers that have the option ``option``, such as eta."""
-    return tuple(
-        name for name, config in SAMPLERS.items() if option in {one.name for one in dataclasses.fields(config)}
-    )
-
-
-def sampler_config(source: str | os.PathLike[str] | Mapping[str, Any], sampler: str | None = None) -> SamplerConfig:
-    """Read a ``scheduler_config.json`` (path or dict); its ``_class_name`` chooses the sampler, DDIM without it.
-
-    With ``sampler``, returns the config of that sampler for the same model: the options that it shares with the file's
-    sampler, and all keys of the file that it knows. If the file's own sampler is not built here, the file must have the
-    betas of a noise schedule. Raises ConfigError as ``with_sampler`` does.
-    """
-    keys = read_json(source)
-    if sampler is None:
-        return _own_sampler(keys)
-    own = _own_sampler_or_ddim(keys)
-    config = with_sampler(own, sampler)
-    return own if config is own else config.replace(**type(config).fields_of(keys))
-
-
-def _own_sampler(keys: Mapping[str, Any]) -> SamplerConfig:
-    name = keys.get("_class_name", "DDIMScheduler")
-    if not isinstance(name, str) or name not in BY_CLASS:
-        raise NotBuiltError(str(unknown_value("_class_name", name, BY_CLASS)))
-    return BY_CLASS[name].from_json(keys)
-
-
-def _own_sampler_or_ddim(keys: Mapping[str, Any]) -> SamplerConfig:
-    """The file's own sampler; if it is not built here, DDIM with the file's noise schedule, or Euler for flow."""
-    try:
-        return _own_sampler(keys)
-    except NotBuiltError:
-        if _is_flow_matching(keys):
-            return FlowEulerConfig.from_json({"shift": keys.get("flow_shift", 1.0), **keys})
-        if not _has_betas(keys):
-            raise
-    # The schedulers that are not built do not clip unless their file says so; DDIM does.
-    return DdimConfig.from_json({"clip_sample": False, **keys})
-
-
-def _has_betas(keys: Mapping[str, Any]) -> bool:
-    """Whether the noise schedule is that of discrete betas, with nothing left to a scheduler's own defaults."""
-    if keys.get("snr_shift_scale") is not None:  # CogVideoX changes ᾱ by it
-        return False
-    ends = {"beta_start", "beta_end"} <= keys.keys() or keys.get("beta_schedule") == "squaredcos_cap_v2"
-    return keys.get("trained_betas") is not None or ("beta_schedule" in keys and ends)
-
-
-def _is_flow_matching(keys: Mapping[str, Any]) -> bool:
-    name = keys.get("_class_name")
-    flow = isinstance(name, str) and name in FLOW_MATCHING
-    return flow or bool(keys.get("use_flow_sigmas")) or keys.get("prediction_type") == "flow_prediction"
+def samplers_with(option: str, family: Family = "betas") -> tuple[str, ...]:
+    """The names of the samplers that have the option ``option``, such as eta: those for ``family``, if any."""
+    having = {name for name, config in SAMPLERS.items() if option in {one.name for one in dataclasses.fields(config)}}
+    return tuple(n for n in samplers_for(family) if n in having) or tuple(n for n in SAMPLERS if n in having)
 
 
 @functools.cache
@@ -211,6 +163,7 @@ _FAMILIES: Mapping[Family, str] = {
     "betas": "discrete betas",
     "flow": "flow matching, which has no betas",
     "edm": "EDM's σ-space, which has no betas",
+    "consistency": "consistency models, which have no betas",
     "angle": "levels that are angles, without betas",
 }
 
@@ -226,7 +179,7 @@ def with_sampler(config: SamplerConfig, name: str) -> SamplerConfig:
     if name not in SAMPLERS:
         raise _unknown_sampler(name)
     wanted = SAMPLERS[name]
-    if isinstance(config, wanted):
+    if type(config) is wanted:
         return config
     if config.family != wanted.family:
         fitting = ", ".join(samplers_for(config.family))

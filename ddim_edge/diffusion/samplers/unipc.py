@@ -16,6 +16,8 @@ sample. The first steps have lower orders, and the last ones can have, too. With
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+import numpy as np
+
 from ...arrays import Sample
 from ...config import OdeSolverConfig
 from ...config.checks import whole_number
@@ -96,15 +98,17 @@ class UnipcSchedule:
 def unipc(schedule: UnipcSchedule, sample: Sample, _noise: NoiseSource | None = None) -> Sampler:
     """Sample from x_T, float32 of any shape. Deterministic: takes no noise."""
     start = sample
+    own: Sample | None = None  # the memory of start, once it is no longer the caller's
+    product = np.empty_like(sample)
     denoised: Sample | None = None
     latest: list[Sample | None] = [None] * schedule.order
     for row in schedule.rows:
         prediction = yield Query(sample, row.timestep, denoised)
-        denoised = weighted_sum(row.x0, sample, prediction)
+        denoised = weighted_sum(row.x0, sample, prediction, product=product)
         if schedule.limit:
             denoised = schedule.limit(denoised)
-        integrated = weighted_sum(row.eps, sample, denoised) if row.eps else denoised
-        start = weighted_sum(row.correct, start, *latest, integrated)
+        integrated = weighted_sum(row.eps, sample, denoised, product=product) if row.eps else denoised
+        start = own = weighted_sum(row.correct, start, *latest, integrated, into=own, product=product)
         latest = [integrated, *latest[:-1]]
-        sample = weighted_sum(row.predict, start, *latest)
+        sample = weighted_sum(row.predict, start, *latest, product=product)
     return sample

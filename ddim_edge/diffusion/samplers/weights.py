@@ -13,16 +13,23 @@ def weight_rows(*columns: Floats) -> list[Weights]:
     return [tuple(row) for row in np.stack(columns, axis=1).tolist()]
 
 
-def weighted_sum(weights: Weights, *terms: Sample | None) -> Sample:
-    """Σ w·x from left to right, in new memory and the terms' dtype. A term of weight 0 is left out, and may be None."""
+def weighted_sum(
+    weights: Weights, *terms: Sample | None, into: Sample | None = None, product: Sample | None = None
+) -> Sample:
+    """Σ w·x from left to right, in the terms' dtype. A term of weight 0 is left out, and may be None.
+
+    ``into``: where it is written, which may be the first term; by default new memory. ``product``: memory for the
+    products. Where samples have hundreds of kilobytes, an allocation costs as much as the sum.
+    """
     total: Sample | None = None
     for weight, term in zip(weights, terms, strict=True):
         if not weight:
             continue
         assert term is not None
         if total is None:
-            total = weight * term
+            total = np.multiply(term, weight, out=into)
         else:
-            total += weight * term
+            product = np.multiply(term, weight, out=product)
+            total += product
     assert total is not None
     return total

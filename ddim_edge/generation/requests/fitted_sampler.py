@@ -30,5 +30,5 @@ def check_timesteps(bundle: Bundle, request: Request) -> None:
     fraction = float(timesteps[timesteps != np.round(timesteps)][0])
     raise ConfigError(
         f"{request.sampler.name} feeds the network fractional timesteps, such as {fraction:.6g}, and that of "
-        f"{bundle.name} takes whole numbers alone: export the model again"
+        f"{bundle.name} takes whole numbers alone: `ddim-edge upgrade {bundle.name}`, or export the model again"
     )

@@ -214,9 +214,8 @@ def _class_numbers(bundle: Bundle, labels: Sequence[str | int] | None) -> tuple[
 
 
 def _sampler(bundle: Bundle, wanted: SamplerConfig | str | None, eta: float | None) -> SamplerConfig:
-    takes_eta = samplers_with("eta")
     if wanted is None:
-        wanted = bundle.own_sampler if eta is None else takes_eta[0]
+        wanted = bundle.own_sampler if eta is None else samplers_with("eta")[0]
     config = bundle.sampler(wanted) if isinstance(wanted, str) else wanted
     if not isinstance(config, SamplerOptions):
         raise ConfigError(
@@ -224,6 +223,7 @@ def _sampler(bundle: Bundle, wanted: SamplerConfig | str | None, eta: float | No
         )
     if eta is None:
         return config
+    takes_eta = samplers_with("eta", config.family)
     if config.name not in takes_eta:
         names = " or ".join(takes_eta)
         raise ConfigError(

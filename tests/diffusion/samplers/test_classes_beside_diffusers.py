@@ -81,6 +81,13 @@ _KDPM2: dict[str, tuple[Any, ...]] = {
     "spacing": _SPACINGS,
 }
 _VARIANCE_PRESERVING: dict[str, tuple[Any, ...]] = {**_BETAS, "clip_sample": (False, True)}
+# With other spacings theirs adds noise after the last step, too.
+_ANCESTRAL: dict[str, tuple[Any, ...]] = {
+    **_VARIANCE_PRESERVING,
+    "variance_type": ("fixed_small", "fixed_large"),
+    "timestep_spacing": ("leading",),
+    "steps_offset": (0,),
+}
 
 CASES = (
     Case("EulerDiscreteScheduler", _BETAS | _SIGMAS, 2e-5, "float32", points=16, least=40),
@@ -126,6 +133,19 @@ CASES = (
         points=30,
         steps=(1, 4, 9),
         least=50,
+    ),
+    *(
+        Case(
+            name,
+            {"beta_schedule": _BETAS["beta_schedule"], "spacing": _SPACINGS[1:], "solver_order": (2, 3)},
+            1e-3,
+            "their levels are float32, and 1-ᾱ of it has three digits where ᾱ is near 1",
+            own_table=True,
+            points=8,
+            steps=(4, 9),
+            least=10,
+        )
+        for name in ("DPMSolverSinglestepScheduler", "DEISMultistepScheduler")
     ),
     Case(
         "IPNDMScheduler",
@@ -256,12 +276,77 @@ CASES = (
         points=12,
         least=36,
     ),
+    Case(
+        "TCDScheduler",
+        {
+            "beta_schedule": ("linear", "scaled_linear", "squaredcos_cap_v2"),
+            "prediction_type": ("epsilon", "v_prediction", "sample"),
+            "original_inference_steps": (50, 20),
+            "clip_sample": (False, True),
+        },
+        2e-5,
+        "float32",
+        fresh_noise=lambda _options: True,
+        points=12,
+        least=30,
+    ),
+    Case(
+        "CMStochasticIterativeScheduler",
+        {
+            "sigma_min": (0.002, 0.01),
+            "sigma_max": (80.0, 50.0),
+            "sigma_data": (0.5, 1.0),
+            "rho": (7.0, 5.0),
+            "s_noise": (1.0, 0.9),
+            "clip_denoised": (True, False),
+        },
+        2e-5,
+        "float32",
+        fresh_noise=lambda _options: True,
+        points=12,
+        least=30,
+    ),
+    Case("DDIMScheduler", _VARIANCE_PRESERVING, 2e-5, "float32", points=8, least=15),
     Case("DDIMParallelScheduler", _VARIANCE_PRESERVING, 2e-5, "float32", points=8, least=15),
     Case(
+        "DDPMScheduler",
+        _ANCESTRAL | {"beta_schedule": ("linear", "scaled_linear", "squaredcos_cap_v2", "sigmoid")},
+        2e-5,
+        "float32",
+        fresh_noise=lambda _options: True,
+        points=8,
+        least=15,
+    ),
+    Case(
         "DDPMParallelScheduler",
-        # Else theirs adds noise after the last step, too.
-        _VARIANCE_PRESERVING
-        | {"variance_type": ("fixed_small", "fixed_large"), "timestep_spacing": ("leading",), "steps_offset": (0,)},
+        _ANCESTRAL,
+        2e-5,
+        "float32",
+        fresh_noise=lambda _options: True,
+        points=8,
+        least=15,
+    ),
+    Case(
+        "PNDMScheduler",
+        _BETAS | {"skip_prk_steps": (True, False), "prediction_type": ("epsilon", "v_prediction")},
+        2e-3,
+        "where ᾱ is nearly 0, theirs subtracts two large float32 terms",
+        steps=(4, 9),
+        points=8,
+        least=15,
+    ),
+    Case(
+        "LCMScheduler",
+        {"beta_schedule": _BETAS["beta_schedule"], "prediction_type": _BETAS["prediction_type"]},
+        2e-5,
+        "float32",
+        fresh_noise=lambda _options: True,
+        points=8,
+        least=15,
+    ),
+    Case(
+        "EulerAncestralDiscreteScheduler",
+        _BETAS | {"prediction_type": ("epsilon", "v_prediction")},
         2e-5,
         "float32",
         fresh_noise=lambda _options: True,

@@ -24,6 +24,9 @@ from ddim_edge.diffusion.samplers import (
     FlowEulerConfig,
     schedule_of,
 )
+from ddim_edge.diffusion.samplers.heun import FlowHeunConfig, HeunConfig
+from ddim_edge.diffusion.samplers.kdpm2 import Kdpm2Config
+from ddim_edge.diffusion.samplers.lms import LmsConfig
 from ddim_edge.diffusion.schedule import alpha_bars
 
 from . import gaussian
@@ -46,7 +49,7 @@ def error_after(config: Any, num_steps: int) -> float:
     ends_clean = getattr(config, "final_sigma", "zero") == "zero" and config.alpha_clip_strategy == "one"
     end = 1.0 if ends_clean else float(alpha_bars(config)[0])
     exact = gaussian.flow(schedule_of(config, num_steps).levels[0].signal ** 2, end, start)
-    if isinstance(config, EulerConfig):
+    if isinstance(config, EulerConfig | HeunConfig | Kdpm2Config | LmsConfig):
         exact /= np.sqrt(end)  # its result is x/sqrt(ᾱ)
     return float(np.sqrt(np.mean((gaussian.run(config, num_steps, start) - exact) ** 2)))
 
@@ -67,6 +70,12 @@ def error_after_calls(config: SamplerConfig, calls: int) -> float:
         (PndmConfig(prediction_type="angular_velocity", **_SMOOTH), 1),
         (EulerConfig(**_LEVELS), 1),
         (EulerConfig(prediction_type="angular_velocity", **_LEVELS), 1),
+        (HeunConfig(**_LEVELS), 2),
+        (HeunConfig(prediction_type="sample", **_LEVELS), 2),
+        (Kdpm2Config(**_LEVELS), 2),
+        (Kdpm2Config(prediction_type="angular_velocity", **_LEVELS), 2),
+        (LmsConfig(**_LEVELS), 3.8),  # 3.95 from 400 steps to 800, towards 4
+        (LmsConfig(prediction_type="sample", **_LEVELS), 3.8),
         (DpmppConfig(**_KARRAS), 2),
         (DpmppConfig(prediction_type="angular_velocity", **_KARRAS), 2),
         (DpmppConfig(solver_type="heun", algorithm_type="dpmsolver", **_KARRAS), 2),
@@ -149,6 +158,8 @@ def test_one_step_of_lcm_with_a_consistency_function_lands_on_the_end_of_the_flo
     [
         (FlowEulerConfig(num_train_steps=100_000), 1),
         (FlowEulerConfig(shift=3.0, timestep_spacing="trailing"), 1),
+        (FlowHeunConfig(num_train_steps=100_000), 2),
+        (FlowHeunConfig(shift=3.0, timestep_spacing="trailing"), 2),
         (EdmEulerConfig(), 1),
         (EdmEulerConfig(sigma_schedule="exponential", sigma_data=1.0, prediction_type="angular_velocity"), 1),
     ],

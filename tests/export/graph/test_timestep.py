@@ -56,13 +56,15 @@ def graph(*lines: str) -> ir.Model:
     return ir.from_proto(onnx.parser.parse_model(text))
 
 
-def test_the_product_with_ones_by_which_diffusers_gives_every_row_a_timestep() -> None:
+def test_what_stands_before_the_cast_to_float32() -> None:
+    """Diffusers multiplies by ones to give every row a timestep; PyTorch's older exporter adds a cast to int64."""
     model = graph(
         "rows = Shape(timestep)",
         "expanded = Expand(one, rows)",
         "each = Mul(expanded, timestep)",
         "column = Unsqueeze(each, one)",
-        "time = Cast<to=1>(column)",
+        "again = Cast<to=7>(column)",
+        "time = Cast<to=1>(again)",
         "out_sample = Add(time, sample)",
     )
     take_real_timesteps(model)

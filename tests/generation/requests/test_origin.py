@@ -19,6 +19,8 @@ from tests.helpers.tiny_bundles import Array
 
 SHAPE = (1, 1, 8, 8)
 PICTURE = ((np.arange(64, dtype=np.float32) * 4 % 256) / 127.5 - 1).reshape(SHAPE)
+TWICE = dict.fromkeys(("heun", "dpm2", "dpm2-a"), 23)
+"""The calls of 12 steps of two calls, but for the last."""
 HALF = np.zeros(SHAPE, bool)
 HALF[..., 3:] = True
 
@@ -42,10 +44,10 @@ def test_a_run_begins_at_the_images_own_noise_level(pipeline: ddim_edge.Pipeline
 
 @pytest.mark.parametrize(
     ("name", "calls"),
-    [*((name, 12) for name in sorted({*samplers_for("betas")} - {"pndm", "lcm"})), ("pndm", 21), ("lcm", 20)],
+    [(name, {"pndm": 21, "lcm": 20, "tcd": 20, **TWICE}.get(name, 12)) for name in samplers_for("betas")],
 )
 def test_strength_is_the_share_of_the_steps_that_are_made(pipeline: ddim_edge.Pipeline, name: str, calls: int) -> None:
-    """But for LCM, which takes as many steps from the part of its list that is left."""
+    """But for LCM and TCD, which take as many steps from the part of their list that is left."""
     request = pipeline.request(num_steps=20, sampler=name, origin=Origin(image=PICTURE), strength=0.6)
     assert len(list(pipeline.run(request))) == calls
 

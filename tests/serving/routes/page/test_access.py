@@ -15,12 +15,13 @@ PHONE = {"width": 360, "height": 740}
 
 def test_by_keyboard_alone(page: Page, server: FakeServer) -> None:
     reached = []
-    for _ in range(14):
+    for _ in range(15):
         page.keyboard.press("Tab")
         reached.append(page.evaluate("document.activeElement.id || document.activeElement.textContent"))
         assert page.evaluate("getComputedStyle(document.activeElement).outlineStyle") == "solid"
     assert reached[:5] == ["API reference", "theme", "model", "label", "Start from a picture"]
-    assert reached[5:] == ["count", "steps", "width", "height", "seed", "random", "sampler", "guidance", "generate"]
+    assert reached[5:11] == ["count", "steps", "width", "height", "seed", "random"]
+    assert reached[11:] == ["sampler", "guidance", "cache", "generate"]
     page.get_by_label("Label").focus()
     page.keyboard.type("ha")
     page.get_by_role("button", name="Generate").focus()

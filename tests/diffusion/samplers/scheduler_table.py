@@ -1,0 +1,113 @@
+"""The tables of scheduler classes in docs/samplers.md, made of the code: ``python -m`` this module writes them."""
+
+import inspect
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import diffusers
+
+from ddim_edge.config.diffusers_keys import _BY_CLASS as OWN_KEYS
+from ddim_edge.config.diffusers_keys import _FIELD_OF_KEY, _SUPPORTED_VALUES, _THRESHOLDING
+from ddim_edge.config.diffusers_names import _KNOWN
+from ddim_edge.config.refused_schedulers import REFUSED
+from ddim_edge.diffusion.samplers.table import BY_CLASS
+
+from . import test_convergence, test_ddim_inverse
+from .test_classes_beside_diffusers import CASES
+
+DOCUMENT = Path(__file__).parents[3] / "docs" / "samplers.md"
+TOLERANCES = {
+    "DDIMInverseScheduler": test_ddim_inverse.TOLERANCE,
+    **{case.name: max(one.tolerance for one in CASES if one.name == case.name) for case in CASES},
+}
+"""The largest tolerance of each class in its comparison with diffusers."""
+
+
+def classes() -> str:
+    """A row for each class that is accepted."""
+    header = "class in the file | sampler | options without effect | values that are refused | tolerance | order"
+    lines = (
+        f"`{name}` | `{config.name}` | {_without_effect(name)} | {_refused(name)} | {TOLERANCES[name]:.0e} | "
+        f"{_orders().get(config.name, '')}"
+        for name, config in sorted(BY_CLASS.items())
+    )
+    return _table(header, lines)
+
+
+def refused() -> str:
+    """A row for each class that is refused."""
+    return _table("class in the file | why it is not built here", (f"`{n}` | {REFUSED[n]}" for n in sorted(REFUSED)))
+
+
+def written(text: str) -> str:
+    """``text`` with these tables in place of those with the same header."""
+    for table in (classes(), refused()):
+        header = table.partition("\n")[0]
+        text = re.sub(rf"{re.escape(header)}\n(?:\|.*\n)*", lambda _found, table=table: f"{table}\n", text)
+    return text
+
+
+def _table(header: str, lines: Iterable[str]) -> str:
+    rule = " | ".join(["---"] * (header.count("|") + 1))
+    return "\n".join(f"| {line} |" for line in (header, rule, *lines))
+
+
+def _parameters(name: str) -> list[str]:
+    return [key for key in inspect.signature(getattr(diffusers, name)).parameters if key != "kwargs"]
+
+
+def _own(name: str) -> Mapping[str, Any]:
+    return OWN_KEYS.get(BY_CLASS[name].scheduler_class, {})
+
+
+def _without_effect(name: str) -> str:
+    config = BY_CLASS[name]
+    read = {key for key, field in {**_FIELD_OF_KEY, **_THRESHOLDING}.items() if hasattr(config, field)}
+    if hasattr(config, "dynamic_threshold_ratio"):
+        read |= _THRESHOLDING.keys()
+    read |= _own(name).keys() | _SUPPORTED_VALUES.get(config.scheduler_class, {}).keys()
+    return _listed(key for key in _parameters(name) if key not in read)
+
+
+def _refused(name: str) -> str:
+    supported = _SUPPORTED_VALUES.get(BY_CLASS[name].scheduler_class, {})
+    known = {key: _unbuilt(key, values) for key, (_, values) in _own(name).items() if _unbuilt(key, values)}
+    return "; ".join(
+        [
+            *(
+                f"`{key}` other than {_listed(map(str, supported[key]))}"
+                for key in _parameters(name)
+                if key in supported
+            ),
+            *(f"`{key}` {_listed(values)}" for key, values in known.items()),
+        ]
+    )
+
+
+def _unbuilt(key: str, values: Mapping[Any, Any]) -> list[str]:
+    return [value for value in _KNOWN.get(key, ()) if value not in values]
+
+
+def _listed(names: Iterable[str]) -> str:
+    return ", ".join(f"`{name}`" for name in names)
+
+
+def _orders() -> dict[str, str]:
+    """The highest order of convergence that is observed, by sampler."""
+    found: dict[str, float] = {}
+    for config, order in _observed():
+        found[config.name] = max(order, found.get(config.name, 0))
+    return {name: f"{order:g}" for name, order in found.items()}
+
+
+def _observed() -> Iterator[tuple[Any, float]]:
+    for test in vars(test_convergence).values():
+        for mark in getattr(test, "pytestmark", ()) if inspect.isfunction(test) else ():
+            if mark.name == "parametrize" and mark.args[0] == ("config", "order"):
+                yield from mark.args[1]
+
+
+if __name__ == "__main__":
+    DOCUMENT.write_text(written(DOCUMENT.read_text(encoding="utf-8")), encoding="utf-8")
