@@ -60,13 +60,22 @@ def _labels(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
     return _beginning(incomplete, [given + label for label in labels if not any(map(str.isspace, label))])
 
 
+def _presets(ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+    """The presets of the model on this line."""
+    try:
+        return _beginning(incomplete, list(open_bundle(_model(ctx)).presets))
+    except (DdimEdgeError, OSError):
+        return []
+
+
 def _model(ctx: click.Context) -> str:
     """The model on this line. An option that lacks its value leaves arguments before it unread, in ``ctx.args``."""
     arguments = [entry.name for entry in ctx.command.params if isinstance(entry, click.Argument)]
-    unread = ctx.args if arguments[:1] == ["model"] else []
+    unread = ctx.args if arguments[:1] in (["model"], ["bundle"]) else []
     words = next((ctx.params.get(name) or ctx.args for name in ("pictures", "ends") if name in arguments), ())
     first = [word for word in words[:1] if is_model(word)]
-    return next(filter(None, [*first, ctx.params.get("model"), *unread]), DEFAULT_MODEL)
+    named = (ctx.params.get(name) for name in ("model", "bundle"))
+    return next(filter(None, [*first, *named, *unread]), DEFAULT_MODEL)
 
 
 def _of(names: Sequence[str]) -> Callable[[click.Context, str], list[CompletionItem]]:
@@ -86,6 +95,7 @@ _VALUES = {
     "pictures": _models_and_files,
     "ends": _models_and_files,
     "labels": _labels,
+    "preset": _presets,
     "sampler": _of(list(SAMPLERS)),
     "provider": _of(NAMES),
     "precision": _of(PRECISIONS),

@@ -3,10 +3,12 @@
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.shell_completion import ShellComplete
 
+from ddim_edge.bundle.presets import write_preset
 from ddim_edge.cli import cli
 from ddim_edge.diffusion.samplers import SAMPLERS
 from ddim_edge.runtime.providers.table import NAMES
@@ -32,6 +34,9 @@ def completions(line: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
         ("bench fash", ["<dir>", "fashion-mnist"]),
         ("build fash", ["<dir>", "fashion-mnist"]),
         ("inspect fash", ["<dir>", "fashion-mnist"]),
+        ("tune fash", ["<dir>", "fashion-mnist"]),
+        ("tune no-such-model --labels s", []),
+        ("run no-such-model --preset ", []),
         ("encode --model fash", ["<dir>", "fashion-mnist"]),
         ("interpolate -m fash", ["<dir>", "fashion-mnist"]),
         ("run --sampler ", list(SAMPLERS)),
@@ -53,6 +58,14 @@ def completions(line: str, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 )
 def test_values_are_completed(line: str, values: list[str], monkeypatch: pytest.MonkeyPatch) -> None:
     assert completions(line, monkeypatch) == values
+
+
+def test_the_presets_of_the_model_are_completed(new_bundle: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder = new_bundle()
+    for name in ("fast", "near"):
+        write_preset(folder, name, {"cache": "forecast:2"}, {})
+    assert completions(f"run {folder} --preset ", monkeypatch) == ["fast", "near"]
+    assert completions(f"tune {folder} --labels c", monkeypatch) == ["cat"]
 
 
 def test_a_shell_gets_them_from_the_program(monkeypatch: pytest.MonkeyPatch) -> None:
