@@ -41,7 +41,8 @@ def main(minutes: float, rounds: int, quick: bool) -> None:
     and can be interrupted. The tables have the rounds that are complete.
     """
     began = time.monotonic()
-    models = {name: (folder, open_model(folder / "bundle")) for name, (folder, open_model) in _prepared().items()}
+    opened = {name: (folder, open_model(folder / "bundle")) for name, (folder, open_model) in _prepared().items()}
+    models = {name: (folder / model.by, model) for name, (folder, model) in opened.items()}
     for number in range(QUICK if quick else rounds):
         round_began = time.monotonic()
         for folder, model in models.values():
@@ -70,7 +71,7 @@ def _measure(folder: Path, model: Judge, number: int) -> None:
     missing = [cell for cell in cells() if not has_part(folder / cell.key, number)]
     if missing:
         _warm_up(model)
-    with click.progressbar(missing, label=f"{folder.name}, round {number + 1}", item_show_func=_key) as shown:
+    with click.progressbar(missing, label=f"{folder.parent.name}, round {number + 1}", item_show_func=_key) as shown:
         for cell in shown:
             write_part(folder / cell.key, number, part_of(model, make(model, cell, number)))
 
@@ -92,6 +93,7 @@ def record(models: dict[str, tuple[Path, Judge]], rounds: int) -> results.Record
         "models": {
             name: {
                 "sha256": model.pipeline.bundle.sha256,
+                "judged_by": model.by,
                 "images": ROUND * min(rounds, model.rounds),
                 "cells": [_row(folder, model, cell, min(rounds, model.rounds)) for cell in cells()],
             }

@@ -1,5 +1,6 @@
 """The two trained models: the images of one round of a cell, and what they are judged by."""
 
+import hashlib
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -35,9 +36,13 @@ class Made(NamedTuple):
 
 
 class Judge(Protocol):
-    """A model with what its images are judged by. ``rounds``: the most that there are."""
+    """A model with what its images are judged by.
+
+    ``rounds``: the most that there are. ``by``: a name of what judges; parts of another one do not count.
+    """
 
     pipeline: ddim_edge.Pipeline
+    by: str
     rounds: int
     options: dict[str, Any]
 
@@ -59,6 +64,8 @@ class FashionMnist:
         self.pipeline = ddim_edge.load(bundle, "cpu")
         self.options = {"num_images": self.rounds * ROUND, "labels": range(10), "guidance_scale": 1.0}
         self._classifier = classifier
+        parameters = b"".join(value.numpy().tobytes() for value in classifier.state_dict().values())
+        self.by = f"classifier-{hashlib.sha256(parameters).hexdigest()[:12]}"
         pixels, _ = fashion_data.load("t10k")
         self._test = Gaussian.fit(judge(classifier, to_signal(pixels))[0])
 
@@ -76,6 +83,8 @@ class Emoji:
 
     A round's names are spread evenly over all of them; the k-th name of that order has seed k.
     """
+
+    by = "pixels"
 
     def __init__(self, bundle: Path) -> None:
         self.pipeline = ddim_edge.load(bundle, "cpu")
