@@ -1,6 +1,7 @@
 """Tune: each setting makes the images that it makes alone; the distance, the time and the choice."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,7 +10,13 @@ import ddim_edge
 from ddim_edge.benchmark.tune import OFF, Measured, Setting, fastest, measure
 from ddim_edge.generation.pipeline import Pipeline
 
-OPTIONS = {"labels": ["cat", "dog"], "num_images": 3, "num_steps": 12, "sampler": "ddim", "batch_size": 2}
+OPTIONS: dict[str, Any] = {
+    "labels": ["cat", "dog"],
+    "num_images": 3,
+    "num_steps": 12,
+    "sampler": "ddim",
+    "batch_size": 2,
+}
 
 
 def test_every_setting_is_measured_against_none(deep_bundle: Path) -> None:
