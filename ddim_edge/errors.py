@@ -86,10 +86,15 @@ def listed(names: Iterable[str]) -> str:
     return shortened(", ".join(names))
 
 
+_LEAST_SIMILAR = 0.5
+
+
 def choose_from(what: str, value: object, valid: Iterable[str]) -> str:
     """The message for an unknown name: the name, the nearest valid one, and the valid ones, 50 at most."""
     names = list(valid)
-    nearest = difflib.get_close_matches(str(value)[:LONGEST_SHOWN], names, n=1, cutoff=0.5)
-    hint = f" Did you mean {nearest[0]!r}?" if nearest else ""
+    text = str(value)[:LONGEST_SHOWN]
+    similar = {name: difflib.SequenceMatcher(None, name, text).ratio() for name in names}
+    nearest = max(names, key=similar.__getitem__, default="")  # of equally similar ones the first
+    hint = f" Did you mean {nearest!r}?" if similar.get(nearest, 0) >= _LEAST_SIMILAR else ""
     more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
     return f"{what} {shown(value)} is unknown.{hint} Valid: {', '.join(names[:_MOST_NAMES])}{more}."

@@ -14,7 +14,7 @@ from ..clipping import limit_of
 from ..schedule import prediction_columns
 from .query import NoiseSource, Query, Sampler, required, times
 from .run_levels import Run
-from .weights import Sums, Weights, weight_rows
+from .weights import Weights, weight_rows, weighted_sum
 
 
 class Row(NamedTuple):
@@ -69,18 +69,20 @@ def _blocks(rows: list[Row], starts: list[bool]) -> list[list[Row]]:
 
 def solve(schedule: SolverSchedule, sample: Sample, noise: NoiseSource | None = None) -> Sampler:
     """Sample from x_T, float32 of any shape; ``noise`` is called at every step that adds fresh noise."""
-    sums = Sums()
+    product = np.empty_like(sample)
     denoised: Sample | None = None
     latest: list[Sample | None] = [None] * schedule.depth
     for block in schedule.blocks:
         start = sample
         for row in block:
             prediction = yield Query(sample, row.timestep, denoised)
-            denoised = sums(row.x0, sample, prediction)
+            denoised = weighted_sum(row.x0, sample, prediction, product=product)
             if schedule.limit:
                 denoised = schedule.limit(denoised)
-            integrated = sums(row.eps, sample, denoised, into=latest[-1]) if row.eps else denoised
+            integrated = (
+                weighted_sum(row.eps, sample, denoised, into=latest[-1], product=product) if row.eps else denoised
+            )
             latest = [integrated, *latest[:-1]]
             fresh = required(noise, schedule.config.name)() if row.next[-1] else None
-            sample = sums(row.next, start, *latest, fresh)
+            sample = weighted_sum(row.next, start, *latest, fresh, product=product)
     return sample

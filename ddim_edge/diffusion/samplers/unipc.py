@@ -16,6 +16,8 @@ sample. The first steps have lower orders, and the last ones can have, too. With
 from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
+import numpy as np
+
 from ...arrays import Sample
 from ...config import OdeSolverConfig
 from ...config.checks import whole_number
@@ -25,7 +27,7 @@ from .levels import ode_levels_of
 from .query import NoiseSource, Query, Sampler
 from .solver import call_rows
 from .unipc_weights import Solver, unipc_weights
-from .weights import Sums, Weights
+from .weights import Weights, weighted_sum
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,16 +99,16 @@ def unipc(schedule: UnipcSchedule, sample: Sample, _noise: NoiseSource | None = 
     """Sample from x_T, float32 of any shape. Deterministic: takes no noise."""
     start = sample
     own: Sample | None = None  # the memory of start, once it is no longer the caller's
-    sums = Sums()
+    product = np.empty_like(sample)
     denoised: Sample | None = None
     latest: list[Sample | None] = [None] * schedule.order
     for row in schedule.rows:
         prediction = yield Query(sample, row.timestep, denoised)
-        denoised = sums(row.x0, sample, prediction)
+        denoised = weighted_sum(row.x0, sample, prediction, product=product)
         if schedule.limit:
             denoised = schedule.limit(denoised)
-        integrated = sums(row.eps, sample, denoised, into=latest[-1]) if row.eps else denoised
-        start = own = sums(row.correct, start, *latest, integrated, into=own)
+        integrated = weighted_sum(row.eps, sample, denoised, product=product) if row.eps else denoised
+        start = own = weighted_sum(row.correct, start, *latest, integrated, into=own, product=product)
         latest = [integrated, *latest[:-1]]
-        sample = sums(row.predict, start, *latest)
+        sample = weighted_sum(row.predict, start, *latest, product=product)
     return sample

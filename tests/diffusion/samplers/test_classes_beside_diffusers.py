@@ -134,6 +134,19 @@ CASES = (
         steps=(1, 4, 9),
         least=50,
     ),
+    *(
+        Case(
+            name,
+            {"beta_schedule": _BETAS["beta_schedule"], "spacing": _SPACINGS[1:], "solver_order": (2, 3)},
+            1e-3,
+            "their levels are float32, and 1-ᾱ of it has three digits where ᾱ is near 1",
+            own_table=True,
+            points=8,
+            steps=(4, 9),
+            least=10,
+        )
+        for name in ("DPMSolverSinglestepScheduler", "DEISMultistepScheduler")
+    ),
     Case(
         "IPNDMScheduler",
         {"num_train_timesteps": (1000,)},
