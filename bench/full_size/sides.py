@@ -57,6 +57,12 @@ def _ours(title: str, *options: str, cache: str, bundle: str = "bundle", build: 
     )
 
 
+def _cached(step_cache: str, title: str, *options: str, **more: Any) -> Side:
+    """``ddim-edge run --cache``, for the longest run alone."""
+    words = (*options, "--cache", step_cache)
+    return _ours(f"{title}, --cache {step_cache}", *words, **{"workloads": ("sd-20",), "step_seconds": 4.5, **more})
+
+
 def _diffusers(title: str, dtype: str, *, compile: bool = False, **more: Any) -> Side:
     return Side(
         title=f"diffusers, {title}",
@@ -121,6 +127,22 @@ SIDES: Mapping[str, Side] = {
     "openvino": _openvino("float32", "f32"),
     "ours-memory": _ours(
         "float32, --max-memory 1.2GB", "--provider", "cpu", "--max-memory", "1.2GB", cache="cpu", build="build-cpu"
+    ),
+    "ours-forecast": _cached("forecast:3", "float32", "--provider", "cpu", cache="cpu", build="build-cpu"),
+    "ours-deep": _cached(
+        "deep:3", "float32", "--provider", "cpu", cache="deep", bundle="bundle-deep", build="build-deep"
+    ),
+    "ours-bf16-forecast": _cached(
+        "forecast:3", "OpenVINO, bfloat16", *_BF16, cache="openvino", packages=_OPENVINO, step_seconds=2.0
+    ),
+    "ours-bf16-deep": _cached(
+        "deep:3",
+        "OpenVINO, bfloat16",
+        *_BF16,
+        cache="openvino-deep",
+        bundle="bundle-deep",
+        packages=_OPENVINO,
+        step_seconds=2.0,
     ),
     "ours-8bit": _ours("8-bit weights", "--provider", "cpu", bundle="bundle-8bit", cache="8bit", build="build-8bit"),
     "ours-plain": _ours("float32, --no-build", "--provider", "cpu", "--no-build", cache="none"),

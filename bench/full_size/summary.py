@@ -48,6 +48,7 @@ def _medians(taken: list[Record]) -> Record:
     return {
         "rounds": len(taken),
         "step_seconds": round(statistics.median(steps), 3),
+        "all_steps": round(statistics.median(sum(record["step_seconds"]) for record in taken), 2),
         **{name: round(statistics.median(record[name] for record in taken), 2) for name in _MEDIANS},
         **{name: max(record[name] for record in taken) for name in _PEAKS},
     }

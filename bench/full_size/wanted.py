@@ -33,6 +33,10 @@ def _has(sides: Sides, workload: str, *names: str) -> bool:
     return all(workload in sides[name]["runs"] for name in names)
 
 
+def _all_steps(ours: str, theirs: str) -> Callable[[Sides], float]:
+    return lambda sides: float(sides[ours]["runs"]["sd-20"]["all_steps"] / sides[theirs]["runs"]["sd-20"]["all_steps"])
+
+
 def _private(side: str) -> Callable[[Sides], float]:
     return lambda sides: max(sides[side]["runs"][name]["private_mib"] for name in _made(sides, side)) / _MIB_IN_GB
 
@@ -61,6 +65,15 @@ WANTED = (
     Wanted("a guided step in bfloat16, of OpenVINO's alone", 1.03, "", _ratio("ours-bf16", "openvino-bf16")),
     Wanted("a guided step in float32, of OpenVINO's alone", 1.03, "", _ratio("ours-openvino", "openvino")),
     Wanted("a guided step in float32, of diffusers' in float32", 0.95, "", _ratio("ours", "diffusers")),
+    Wanted(
+        "20 guided steps in float32 with --cache deep:3, of those without", 0.45, "", _all_steps("ours-deep", "ours")
+    ),
+    Wanted(
+        "20 guided steps in bfloat16 with --cache deep:3, of those without",
+        0.45,
+        "",
+        _all_steps("ours-bf16-deep", "ours-bf16"),
+    ),
     Wanted("private memory of a whole run", 2.0, "GB", _private("ours")),
     Wanted("private memory with --max-memory 1.2GB", 1.2, "GB", _private("ours-memory")),
     Wanted("start to the end of the first step, less 1.15 steps: float32", 2.0, "s", _beyond_the_step("ours")),

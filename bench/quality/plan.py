@@ -84,8 +84,8 @@ VARIANTS = {
 
 REFERENCE = "dpmpp-2m, Karras 0.02 to 80"
 """The bundled model's default."""
-BESIDE_KARRAS = ("ddim", "euler", "euler-a", "dpmpp-2m")
-"""At few calls, Karras levels are better for every sampler that has them; these are compared with."""
+BESIDE_KARRAS = ("ddim", "euler", "euler-a", "dpmpp-2m", "tcd")
+"""Samplers without Karras levels, and two over the whole schedule: what those over Karras levels are compared with."""
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def main(minutes: float, rounds: int, quick: bool) -> None:
     and can be interrupted. The tables have the rounds that are complete.
     """
     began = time.monotonic()
-    models = {name: (folder, open_model(folder)) for name, (folder, open_model) in _prepared().items()}
+    models = {name: (folder, open_model(folder / "bundle")) for name, (folder, open_model) in _prepared().items()}
     for number in range(QUICK if quick else rounds):
         round_began = time.monotonic()
         for folder, model in models.values():

@@ -12,8 +12,8 @@ CACHES = (
     ("deep:5", 0.2),
 )
 RIVALS = (
-    *(("ddim", steps) for steps in (5, 8, 10, 15, 26, 35)),
-    *(("dpmpp-2m", steps) for steps in (5, 6, 10, 12, 15)),
+    *(("ddim", steps) for steps in (3, 4, 5, 8, 10, 15, 26, 35)),
+    *(("dpmpp-2m", steps) for steps in (3, 4, 5, 6, 10, 12, 15)),
 )
 """Plain runs besides the bases: what the same time is worth without a cache."""
 

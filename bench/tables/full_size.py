@@ -31,6 +31,7 @@ def full_size(record: Record) -> str:
     others = [_other_row(side) for side in record["sides"].values() if side["runs"].keys() & {"lcm-4", "pixels-20"}]
     parts = [as_table(_HEADER, _FORM, rows)]
     parts += [as_table(_OTHERS_HEADER, _OTHERS_FORM, others)] if others else []
+    parts += _caches(record["sides"])
     parts += [_wanted(record["wanted"])] if record["wanted"] else []
     reasons = [f"- {side['title']}: {side['reason']}" for side in record["sides"].values() if "reason" in side]
     parts += ["\n".join(["Not measured:", "", *reasons])] if reasons else []
@@ -41,13 +42,21 @@ def _has_guided(side: Record) -> bool:
     return any(name in side["runs"] for name in _GUIDED)
 
 
+def _has_cache(side: Record) -> bool:
+    """Whether its steps are of two kinds, so that none stands for all."""
+    return "--cache" in str(side["title"])
+
+
 def _guided_step(side: Record) -> float | None:
     """Seconds of a guided step; None where no run of several was made."""
     return next((side["runs"][name]["step_seconds"] for name in _STEADY if name in side["runs"]), None)
 
 
 def _row(side: Record, sides: Mapping[str, Record]) -> Row:
-    step, reference = _guided_step(side), _guided_step(sides.get(_REFERENCE, {"runs": {}}))
+    step, reference = (
+        _guided_step(side) if not _has_cache(side) else None,
+        _guided_step(sides.get(_REFERENCE, {"runs": {}})),
+    )
     runs = [side["runs"][name] for name in _GUIDED if name in side["runs"]]
     first = next((side["runs"][name]["first_step_after"] for name in ("sd-1", "sd-4") if name in side["runs"]), None)
     apart = next((run for run in runs if "rms" in run), None)
@@ -71,6 +80,27 @@ def _other_row(side: Record) -> Row:
         "after": _text(side["runs"].get("lcm-4", {}).get("after_steps"), ".1f"),
         "pixel_step": _text(pixels and 1000 * pixels, ".0f"),
     }
+
+
+_CACHES = {"ours": ("ours-forecast", "ours-deep"), "ours-bf16": ("ours-bf16-forecast", "ours-bf16-deep")}
+"""The sides with a cache, by that without one."""
+
+
+def _caches(sides: Mapping[str, Record]) -> list[str]:
+    """The table of ``--cache``, where sides with and without it were measured."""
+    lines = []
+    for plain, cached in _CACHES.items():
+        runs = [(name, sides[name]["runs"].get("sd-20", {})) for name in (plain, *cached) if name in sides]
+        found = {name: run for name, run in runs if "all_steps" in run}
+        if plain not in found or len(found) == 1:
+            continue
+        for name, run in found.items():
+            share = run["all_steps"] / found[plain]["all_steps"]
+            private = run["private_mib"] * _GB_OF_MIB
+            lines.append(f"{sides[name]['title']} | {run['all_steps']:.1f} | {share:.2f} | {private:.2f}")
+    return [
+        as_lines(" | 20 guided steps without text and VAE, s | of those without a cache | private, GB", lines)
+    ] * bool(lines)
 
 
 def _seconds(side: Record) -> dict[str, Any]:

@@ -131,6 +131,17 @@ def test_runs_become_rows(tmp_path: Path) -> None:
     assert "| ddim-edge, float32 | 8.00 s | not measured | 1.05 GB | 12.0 s |" in headline(record)
 
 
+def test_caches_have_a_table_of_all_steps_and_no_guided_step(tmp_path: Path) -> None:
+    _made(tmp_path, "ours", "sd-20", 2.0)
+    assert "without a cache" not in full_size(summarize(tmp_path))
+    _made(tmp_path, "ours-deep", "sd-20", 2.1, step_seconds=[10.0, 1.0, 1.0, 2.0])
+    table = full_size(summarize(tmp_path))
+    assert "| ddim-edge, float32 | 35.0 | 1.00 | 1.05 |\n" in table
+    assert "| ddim-edge, float32, --cache deep:3 | 14.0 | 0.40 | 1.05 |" in table
+    assert "| ddim-edge, float32, --cache deep:3 |  |  |" in table
+    assert "| 20 guided steps in float32 with --cache deep:3, of those without | 0.40" in table
+
+
 def test_what_was_wanted_is_told_where_it_was_measured() -> None:
     fast, slow = ({"runs": {"sd-1": {**MEASURED, "step_seconds": step}}} for step in (5.0, 10.0))
     lines = {line["title"]: line for line in wanted.verdicts({"ours-bf16": fast, "diffusers": slow})}

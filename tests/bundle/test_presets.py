@@ -45,7 +45,8 @@ def test_a_request_has_the_presets_options_and_no_preset(preset_bundle: Path) ->
     ],
 )
 def test_options_that_are_given_win(preset_bundle: Path, options: Any, cache: str, threshold: float) -> None:
-    request = request_of(open_bundle(preset_bundle), {"preset": "fast", **options})
+    asked: Any = {"preset": "fast", **options}
+    request = request_of(open_bundle(preset_bundle), asked)
     assert (request.cache, request.cache_threshold) == (cache, threshold)
     assert request.num_steps == options.get("num_steps", 20)
 

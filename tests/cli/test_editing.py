@@ -133,7 +133,7 @@ def test_interpolation_to_every_kind_of_output(
         (["3", "x"], ["'x' is neither a seed (a whole number) nor a file"]),
         (["-3", "4"], ["No such option"]),
         (["3", "4", "-n", 1], ["at least 2 frames, not 1"]),
-        (["3", "4", "-o", "out.bmp"], ["the file must end in .png, .npy, .jpg"]),
+        (["3", "4", "-o", "out.bmp"], ["the file must end in .gif, .png, .npy, .jpg"]),
         (["3", "4", "-o", "-"], ["--output - is for `ddim-edge run`"]),
         (["3", "mask.npz"], ["'mask.npz' is neither a seed"]),
     ],

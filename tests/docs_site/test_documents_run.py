@@ -89,7 +89,7 @@ class Reader:
         if words[:2] == ["ddim-edge", "serve"]:
             self._serve(words[1:])
         elif words[0] == "ddim-edge" and ">" not in words:
-            with patch.dict(os.environ, {} if "models/emoji" in words else _FEW_STEPS):
+            with patch.dict(os.environ, {} if {"models/emoji", "--preset"} & set(words) else _FEW_STEPS):
                 outcome = self._invoke(*words[1:])
             said = _NO_TERMINAL if "--show" in words else ""
             assert (outcome.code, outcome.err) == (0, said), line

@@ -136,7 +136,7 @@ def test_the_recipe_has_it_only_if_set_and_makes_the_image_again(pipeline: ddim_
         ({"cache": 3}, "cache must be off, forecast, forecast:N, deep"),
         ({"cache": "deep:2"}, "needs a shallow graph, and .* has none: export the model with --step-cache"),
         ({"cache_threshold": 0.1}, "cache_threshold needs a cache"),
-        ({"cache": "forecast", "cache_threshold": -1.0}, "cache_threshold must lie in"),
+        ({"cache": "forecast", "cache_threshold": -1.0}, "cache_threshold must be a number from 0"),
     ],
 )
 def test_bad_options(pipeline: ddim_edge.Pipeline, options: dict[str, Any], message: str) -> None:

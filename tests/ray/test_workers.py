@@ -133,7 +133,8 @@ def test_a_row_may_have_a_step_cache() -> None:
     row = {"sampler": "ddim", "num_steps": 6, "num_images": 1, "cache": "forecast:2", "cache_threshold": 0.1}
     check_columns(row)
     worker = RowWorker(_MODEL)
-    made, options = worker(row), dict(row)
+    made = worker(row)
+    options: Any = row
     np.testing.assert_array_equal(made["images"], _MODEL.open().generate(**options).images)
     assert '"cache": "forecast:2"' in made["recipe"]
     with pytest.raises(ConfigError, match="cache forecast:9 makes one call in 9 whole"):

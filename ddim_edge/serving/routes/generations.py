@@ -80,7 +80,7 @@ def describe_model(bundle: Bundle, started: int) -> ModelBody:
         text=bundle.inputs.text,
         labels=list(bundle.labels),
         samplers=[name for name in SAMPLERS if _supports(bundle, name)],
-        caches=caches_of(bundle),
+        caches=list[str](caches_of(bundle)),
         sampler=bundle.scheduler.name if bundle.scheduler else None,
         num_inference_steps=bundle.num_steps,
         guidance=bundle.null_class is not None or bundle.inputs.text,

@@ -8,7 +8,8 @@ absolute values, how near they have to be (``within``), and what their loop does
 - ``scaled``: the step, too, gets the scaled sample.
 - ``never scaled``: neither gets it.
 
-``first`` is the step at which a run with added noise begins. ``left_out`` says why a figure is not made here.
+``first`` is the step at which a run begins, with noise unless ``adds_noise`` is false. ``left_out`` says why a figure
+is not made here.
 """
 
 import json
@@ -60,7 +61,7 @@ def start(figure: dict[str, Any], config: SamplerConfig, strength: float) -> Sam
     clean, level = ramp(shape), schedule_of(config, num_steps, strength).levels[0]
     if loop in ("scaled", "unscaled"):
         clean = first_sample(config, num_steps, clean) / np.float32(schedule_of(config, num_steps).levels[0].signal)
-    if strength < 1:
+    if figure.get("adds_noise", strength < 1):
         return (level.signal * clean + level.noise * ramp(shape, falling=True)).astype(np.float32)
     return clean if loop == "plain" else (level.signal * clean).astype(np.float32)
 
