@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 import ddim_edge
+from ddim_edge.arrays import Sample
 from ddim_edge.benchmark.tune import OFF, Measured, Setting, fastest, measure
 from ddim_edge.generation.pipeline import Pipeline
 
@@ -56,7 +57,7 @@ def test_the_distance_is_that_of_the_worst_image(tiny_bundle: Path) -> None:
     assert shares.max() > shares.mean()
 
 
-def _samples(pipeline: Pipeline, cache: str) -> np.ndarray:
+def _samples(pipeline: Pipeline, cache: str) -> Sample:
     request = pipeline.request(**OPTIONS, cache=cache)
     ends = [progress for progress in pipeline.run(request) if progress.images is not None]
     return np.concatenate([job.result() for end in ends for job in end.jobs])
