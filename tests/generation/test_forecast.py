@@ -49,7 +49,8 @@ def test_every_way_of_sampling_takes_a_forecast(
     request = pipeline.request(num_steps=20, num_images=2, labels=["cat"], cache="forecast:3", **WAYS[way])
     images = list(pipeline.run(request))[-1].images
     assert len(session.calls) == network_calls(request) == least_whole_calls(request)
-    assert network_calls(request) < 0.8 * sampler_calls(request)
+    # The second call of these is at the level of the next step, where a forecast begins anew.
+    assert (network_calls(request) < 0.8 * sampler_calls(request)) == (way not in ("heun", "dpm2-a"))
     assert images is not None
     assert images.shape == (2, 8, 8, 1)
 

@@ -11,11 +11,15 @@ import numpy as np
 from ...arrays import Floats
 from ...config import EdmConfig, FlowConfig, NoiseLevelsConfig, SamplerOptions, ThresholdConfig
 from ...config.noise_levels import RealTimeConfig
+from ...errors import ConfigError
 from ..levels import CLEAN, Level, Levels
 from ..schedule import first_step, nonzero_alpha_bars, select_timesteps
 from ..spacings import karras, spaced
 from .given_levels import given_levels
 from .query import Times
+
+LOWEST_TIME = 1e-12
+"""The lowest t of flow matching at which a network is called: a slope is divided by it."""
 
 
 class Run(NamedTuple):
@@ -55,9 +59,15 @@ def _flow_levels(config: FlowConfig, num_steps: int) -> Run:
         times = np.linspace(first, last, num_steps)
     times = _shifted(config, times)
     if config.shift_terminal is not None:
+        if times[-1] == 1:
+            raise ConfigError(f"shift_terminal stretches the times to end below 1, and {num_steps} step has only 1")
         times = 1 - (1 - times) * ((1 - config.shift_terminal) / (1 - times[-1]))
     if config.sigma_spacing:
         times = spaced(config.sigma_spacing, float(times[-1]), float(times[0]), num_steps)
+    if times[-1] < LOWEST_TIME:
+        raise ConfigError(
+            f"the last time of this run, {times[-1]:.3g}, must be at least {LOWEST_TIME:g}: change its shift"
+        )
     return Run(times * config.num_train_steps, Levels.flow(times).ending(CLEAN))
 
 

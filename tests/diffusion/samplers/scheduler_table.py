@@ -45,7 +45,9 @@ def written(text: str) -> str:
     """``text`` with these tables in place of those with the same header."""
     for table in (classes(), refused()):
         header = table.partition("\n")[0]
-        text = re.sub(rf"{re.escape(header)}\n(?:\|.*\n)*", lambda _found, table=table: f"{table}\n", text)
+        old = re.search(rf"{re.escape(header)}\n(?:\|.*\n)*", text)
+        assert old is not None, f"the document has no table with the header {header}"
+        text = text.replace(old[0], f"{table}\n")
     return text
 
 
