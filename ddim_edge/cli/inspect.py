@@ -15,8 +15,7 @@ from ..bundle.layout import EXPORT_RECORD, FP32_MODEL, MODEL, SHALLOW_MODEL, STE
 from ..bundle.presets import options_of
 from ..bundle.read import open_bundle
 from ..bundle.verify import verify_files
-from ..config import ClipConfig, FlowConfig, NoiseScheduleConfig, PreconditionedConfig, ThresholdConfig
-from ..diffusion.samplers import SamplerConfig, changed_options
+from ..diffusion.samplers import changed_options
 from ..errors import ConfigError
 from ..generation.requests.options import default_guidance
 from ..graphs.external_data import check_onnx_file, huggingface_blobs
@@ -28,6 +27,7 @@ from ..runtime.providers.precision import CHOSEN_BY_PROVIDER, FLOAT32
 from ..runtime.sessions.session import Session
 from ..runtime.sessions.tensors import TensorInfo
 from .device_options import auto_option
+from .scheduler_text import scheduler_lines
 
 _GRAPHS = (f"*/{MODEL}", f"*/{FP32_MODEL}", f"{UNET.name}/{STEP_MODEL}", f"{UNET.name}/{SHALLOW_MODEL}")
 
@@ -153,7 +153,7 @@ def _text(facts: dict[str, Any], bundle: Bundle) -> str:
             lines += [f"  {role[:-1]:7}{t['name']}  {t['dtype']} {_shape(t['shape'])}" for t in graph[role]]
     lines += ["", *_image_lines(bundle), *_step_cache_lines(facts["step_cache"]), ""]
     own = bundle.scheduler
-    lines += _scheduler_lines(own, bundle.num_steps) if own else [f"scheduler {facts['scheduler']['error']}"]
+    lines += scheduler_lines(own, bundle.num_steps) if own else [f"scheduler {facts['scheduler']['error']}"]
     lines += [f"preset {name}: {_options(preset)}" for name, preset in bundle.presets.items()]
     for precision, row in facts["measured"].items():
         lines.append(f"{auto_option(precision)} takes {row['name']}, as measured on this machine")
@@ -219,48 +219,3 @@ def _guidance(bundle: Bundle) -> str:
     if bundle.null_class is None:
         return "no null class, so no guidance"
     return f"guidance with the null class {bundle.null_class}"
-
-
-def _scheduler_lines(config: SamplerConfig, num_steps: int) -> list[str]:
-    """The lines about the scheduler: what each option means."""
-    predicts = {
-        "noise": "the noise ε",
-        "angular_velocity": "the velocity v",
-        "sample": "the clean image x_0",
-        "flow": "the velocity ε - x_0 of flow matching",
-        "edm": "EDM's F",
-    }
-    return [
-        f"scheduler {config.name}: the network predicts {predicts[config.prediction_type]}",
-        f"  trained on {config.num_train_steps} timesteps, {_levels(config)}",
-        f"  usually {num_steps} steps, {_stochasticity(config)}, x_0 {_clipping(config)}",
-        f"  differs from the defaults in: {json.dumps(changed_options(config))}",
-    ]
-
-
-def _levels(config: SamplerConfig) -> str:
-    """What its noise levels come from, and how a run visits them."""
-    if isinstance(config, PreconditionedConfig):
-        spacing = getattr(config, "sigma_schedule", "karras")
-        return f"noise levels σ from {config.sigma_min:g} to {config.sigma_max:g} in {spacing} spacing"
-    if isinstance(config, FlowConfig):
-        shift = "of the image's size" if config.use_dynamic_shifting else f"{config.shift:g}"
-        return f"shift {shift}, visited in {config.timestep_spacing} spacing"
-    if not isinstance(config, NoiseScheduleConfig):
-        return "noise levels that are angles, from 90 degrees to 0"
-    betas = "given one by one" if config.trained_betas else config.beta_schedule.replace("_", " ")
-    return f"betas {betas}, visited in {config.timestep_spacing} spacing"
-
-
-def _stochasticity(config: SamplerConfig) -> str:
-    words = "fresh noise at every step" if config.is_stochastic else "deterministic"
-    eta = getattr(config, "eta", None)
-    return words if eta is None else f"eta {eta:g} ({words})"
-
-
-def _clipping(config: SamplerConfig) -> str:
-    if isinstance(config, ThresholdConfig) and config.dynamic_threshold_ratio is not None:
-        return f"thresholded at the quantile {config.dynamic_threshold_ratio:g}"
-    if isinstance(config, ClipConfig) and config.clip_denoised_sample:
-        return f"clipped to ±{config.clip_range:g}"
-    return "not clipped"
