@@ -1,5 +1,6 @@
 """Reads a graph's inputs, outputs and operators from its file, without ONNX Runtime."""
 
+import contextlib
 from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -65,11 +66,10 @@ def quantized_operators(graph: Path) -> dict[str, int]:
 
 
 def _read(graph: Path, read: Callable[[memoryview], T]) -> T:
-    try:
-        with mapped(graph) as view:
-            return _read_message(view, read)
-    except (StopIteration, IndexError, EOFError, UnicodeDecodeError):
-        raise BundleError(f"{graph} is not an ONNX graph, or is cut short: export or copy it again") from None
+    # Errors end inside, because their traceback has views of the file, which cannot be closed as long as there are any.
+    with mapped(graph) as view, contextlib.suppress(StopIteration, IndexError, EOFError, UnicodeDecodeError):
+        return _read_message(view, read)
+    raise BundleError(f"{graph} is not an ONNX graph, or is cut short: export or copy it again")
 
 
 def _read_message(view: memoryview, read: Callable[[memoryview], T]) -> T:

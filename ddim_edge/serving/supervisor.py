@@ -203,7 +203,7 @@ class Supervisor:
         """Decide what follows from the end of a process."""
         if self._stopping:
             ended_well = code == 0 or (code == -signal.SIGTERM and not process.is_ready)
-            self._code = self._code if ended_well else 1
+            self._code = self._code if ended_well else self._code or 1
         elif not process.is_ready and not any(other.is_ready for other in self._processes):
             self._stopping, self._code = True, code if code > 0 else 1  # it has said why
             for other in self._processes:

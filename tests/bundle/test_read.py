@@ -93,11 +93,9 @@ BETAS = {"beta_schedule": "scaled_linear", "beta_start": 0.00085, "beta_end": 0.
 
 
 def test_a_model_whose_scheduler_is_not_built_runs_with_another_sampler(new_bundle: NewBundle) -> None:
-    keys = {"_class_name": "HeunDiscreteScheduler", **BETAS, "prediction_type": "v_prediction"}
+    keys = {"_class_name": "SASolverScheduler", **BETAS, "prediction_type": "v_prediction"}
     pipeline = ddim_edge.load(new_bundle(tiny_model(classes=False), labels=None, scheduler=keys), "cpu")
-    with pytest.raises(
-        ddim_edge.ConfigError, match=r"'HeunDiscreteScheduler' is known, but not built here.*such as ddim"
-    ):
+    with pytest.raises(ddim_edge.ConfigError, match=r"'SASolverScheduler' is known, but not built here.*such as ddim"):
         pipeline.request()
     config = pipeline.request(sampler="ddim").sampler
     assert config == ddim_edge.DdimConfig(

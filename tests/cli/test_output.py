@@ -11,7 +11,7 @@ import pytest
 from ddim_edge.cli.output import EstimateOptions, FileOutput, free_names, new_folder
 from tests.helpers.command_line import Invoke
 
-PROGRESS: Any = SimpleNamespace(calls=1, images=np.zeros((1, 4, 4, 1), np.uint8), indices=range(1))
+PROGRESS: Any = SimpleNamespace(calls=1, images=np.zeros((1, 4, 4, 1), np.uint8), indices=range(1), jobs=())
 
 
 @pytest.fixture(autouse=True)

@@ -7,24 +7,24 @@ from ddim_edge.cli import cli
 from tests.helpers.command_line import Invoke
 
 CONCEPTS = {
-    "steps": ({"--num-steps", "--steps", "-s"}, {"run", "encode", "interpolate", "bench"}),
-    "batch": ({"--batch-size", "-b"}, {"run", "encode", "build", "bench"}),
-    "seed": ({"--seed"}, {"run"}),
-    "labels": ({"--labels", "-l"}, {"run", "encode", "interpolate"}),
-    "prompt": ({"--prompt"}, {"run", "encode", "interpolate"}),
+    "steps": ({"--num-steps", "--steps", "-s"}, {"run", "encode", "interpolate", "bench", "tune"}),
+    "batch": ({"--batch-size", "-b"}, {"run", "encode", "build", "bench", "tune"}),
+    "seed": ({"--seed"}, {"run", "tune"}),
+    "labels": ({"--labels", "-l"}, {"run", "encode", "interpolate", "tune"}),
+    "prompt": ({"--prompt"}, {"run", "encode", "interpolate", "tune"}),
     "height": ({"--height"}, {"run", "encode", "interpolate", "build", "bench"}),
     "width": ({"--width"}, {"run", "encode", "interpolate", "build", "bench"}),
-    "guidance": ({"--guidance-scale", "-g"}, {"run", "interpolate", "bench"}),
+    "guidance": ({"--guidance-scale", "-g"}, {"run", "interpolate", "bench", "tune"}),
     "provider": (
         {"--provider", "-p"},
-        {"run", "encode", "interpolate", "build", "bench", "serve", "worker"},
+        {"run", "encode", "interpolate", "build", "bench", "serve", "worker", "tune"},
     ),
-    "precision": ({"--precision"}, {"run", "encode", "interpolate", "build", "bench", "serve", "worker"}),
-    "output": ({"--output", "-o"}, {"run", "encode", "interpolate"}),
-    "quiet": ({"--quiet", "-q"}, {"run", "encode", "interpolate", "export", "build"}),
+    "precision": ({"--precision"}, {"run", "encode", "interpolate", "build", "bench", "serve", "worker", "tune"}),
+    "output": ({"--output", "-o"}, {"run", "encode", "interpolate", "upgrade"}),
+    "quiet": ({"--quiet", "-q"}, {"run", "encode", "interpolate", "export", "build", "tune", "upgrade"}),
     "json": (
         {"--json"},
-        {"run", "encode", "interpolate", "export", "build", "models", "inspect", "doctor", "bench"},
+        {"run", "encode", "interpolate", "export", "build", "models", "inspect", "doctor", "bench", "tune", "upgrade"},
     ),
 }
 """The flags of each thing, and the commands that take it."""
@@ -43,7 +43,9 @@ def test_what_several_commands_take_has_the_same_flags(concept: str) -> None:
     assert found == partly == commands
 
 
-@pytest.mark.parametrize("command", ["run", "encode", "interpolate", "build", "serve", "inspect", "bench"])
+@pytest.mark.parametrize(
+    "command", ["run", "encode", "interpolate", "build", "serve", "inspect", "bench", "tune", "upgrade"]
+)
 def test_the_model_is_the_first_argument(command: str) -> None:
     context = click.Context(cli.commands[command], info_name=command)
     first = next(each for each in cli.commands[command].params if isinstance(each, click.Argument))

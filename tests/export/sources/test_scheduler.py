@@ -62,10 +62,8 @@ def test_no_warning_for_what_is_built(keys: dict[str, Any], recwarn: pytest.Warn
 
 
 def test_a_scheduler_that_is_not_built_but_has_betas_is_warned_of() -> None:
-    with pytest.warns(
-        SchedulerWarning, match=r"only with another sampler, as in `run --sampler ddim`: .*'HeunDiscrete"
-    ):
-        check_scheduler({"_class_name": "HeunDiscreteScheduler", **BETAS})
+    with pytest.warns(SchedulerWarning, match=r"only with another sampler, as in `run --sampler ddim`: .*'SASolver"):
+        check_scheduler({"_class_name": "SASolverScheduler", **BETAS})
 
 
 @pytest.mark.parametrize(
