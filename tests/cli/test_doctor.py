@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -111,7 +112,7 @@ def test_this_machine_as_text(invoke: Invoke) -> None:
     outcome = invoke("doctor")
     assert (outcome.code, outcome.err) == (0, "")
     assert f"Python {sys.version.split()[0]}" in outcome.out
-    assert "\n  cpu          runs: convolution 0." in outcome.out
+    assert re.search(r"\n  cpu          runs: convolution \d", outcome.out)
 
 
 def test_a_gpu_machine_as_text(invoke: Invoke, on: Callable[..., Machine]) -> None:
