@@ -99,7 +99,7 @@ def test_every_sampler_runs_with_the_calls_of_the_table(config: SamplerConfig) -
     whole = whole_calls(StepCache("forecast", 3), len(levels), starts_of(levels))
     assert draws == drawn  # as much noise, from the same places of its stream
     assert asked == [timestep for timestep, is_whole in zip(asked_plain, whole, strict=True) if is_whole]
-    assert np.abs(cached - plain).mean() < (0.3 if config.is_stochastic else 0.1)
+    assert np.abs(cached - plain).mean() < (0.3 if config.is_stochastic else 0.1 if config.name == "dpm2" else 0.05)
 
 
 @pytest.mark.parametrize("kind", ["noise", "sample"])
@@ -118,6 +118,15 @@ def test_where_every_call_is_whole_nothing_changes(config: SamplerConfig) -> Non
     np.testing.assert_array_equal(cached, plain)
 
 
+def run_of_constant_predictions(sampler: Sampler) -> Any:
+    query = next(sampler)
+    while True:
+        try:
+            query = sampler.send(np.full_like(query.sample, 0.5))
+        except StopIteration as end:
+            return end.value
+
+
 def test_noise_of_eta_is_drawn_at_the_same_steps() -> None:
     """With a constant velocity a forecast is exact, so only the noise could differ."""
     config = DdimConfig(eta=1.0, prediction_type="angular_velocity")
@@ -126,12 +135,7 @@ def test_noise_of_eta_is_drawn_at_the_same_steps() -> None:
         stream = np.random.default_rng(1)
         sampler = start(config, 20, normal(), lambda: stream.standard_normal((1, 1, 8, 8), np.float32))
         wrapped = forecasting(config, 20, every, sampler)
-        query = next(wrapped)
-        while True:
-            try:
-                query = wrapped.send(np.full_like(query.sample, 0.5))
-            except StopIteration as end:
-                return end.value
+        return run_of_constant_predictions(wrapped)
 
     np.testing.assert_allclose(result(4), result(1), atol=2e-6)
 
@@ -165,12 +169,7 @@ def test_a_velocity_of_another_family_is_extrapolated_as_it_is(name: str) -> Non
 
     def result(every: int) -> Any:
         sampler = forecasting(config, 12, every, start(config, 12, normal()))
-        query = next(sampler)
-        while True:
-            try:
-                query = sampler.send(np.full_like(query.sample, 0.5))
-            except StopIteration as end:
-                return end.value
+        return run_of_constant_predictions(sampler)
 
     np.testing.assert_allclose(result(3), result(1), atol=2e-6)
 
