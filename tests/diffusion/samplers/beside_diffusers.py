@@ -1,7 +1,7 @@
 """A sampler beside diffusers' class: whole runs with a smooth network, and single steps on the same samples.
 
-``Case`` says which class, over which options, and how near. ``runs_compared`` draws points of its grid and compares, for
-each, the timesteps, every sample that the network is fed, and the result; and at the most steps each step alone, from
+``Case`` says which class, over which options, and how near. ``runs_compared`` draws points of its grid and compares for
+each the timesteps, every sample that the network is fed, and the result; and at the most steps each step alone, from
 their sample. Ours keeps the network's input, theirs often σ times as much; so samples are compared as the network is
 fed with them, and relative to their size.
 """
