@@ -38,7 +38,8 @@ def main(minutes: float, rounds: int, quick: bool) -> None:
     """Measure, write bench/results/step_cache.json and render bench/README.md.
 
     In each round every cell of both models makes some more images. What was made before is kept: the command resumes,
-    and can be interrupted. The tables have the rounds that are complete.
+    and can be interrupted. The tables have the rounds that are complete. Seconds are those of a cell's fastest round:
+    a machine that was busy in one round does not count.
     """
     began = time.monotonic()
     opened = {name: (folder, open_model(folder / "bundle")) for name, (folder, open_model) in _prepared().items()}
@@ -106,7 +107,7 @@ def _row(folder: Path, model: Judge, cell: Cell, rounds: int) -> dict[str, Any]:
     parts = read_parts(folder / cell.key, rounds)
     return {
         **cell._asdict(),
-        "seconds": round(float(parts["seconds"].sum()) / (ROUND * rounds), 5),
+        "seconds": round(float(parts["seconds"].min()) / ROUND, 5),
         "whole": round(float(parts["whole"].mean()), 2),
         **model.quality(parts),
     }

@@ -40,6 +40,7 @@ def test_a_label_with_a_comma_is_named_by_its_number(page: Page) -> None:
 
 def test_a_picture_and_its_mask_come_with_the_command(page: Page) -> None:
     upload(page)
+    expect(page.get_by_label("Mask")).to_be_visible()
     page.get_by_label("Mask").press("Space")
     page.get_by_label("Strength").fill("0.5")
     generate(page)

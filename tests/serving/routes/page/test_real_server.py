@@ -47,6 +47,9 @@ def check_commands(page: Page, folder: Path) -> None:
     """Start from the image that was made, with a mask; then each command makes the same file, to the last byte."""
     page.get_by_role("button", name="Details: sneaker, seed 3").click()
     press(page, "Start from this image")
+    # Until the form has the image, the mask is hidden, and a key goes to what has the focus.
+    expect(page.get_by_label("Mask")).to_be_visible()
+    expect(status(page)).to_have_text("The form now starts from this image.")
     page.get_by_label("Mask").press("Space")
     generate(page, "bag")
     expect(status(page)).to_contain_text("Finished 1 image ", timeout=60_000)
