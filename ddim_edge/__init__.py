@@ -24,10 +24,12 @@ from .diffusion.samplers import (
     start,
 )
 from .errors import (
+    ActionError,
     BuildError,
     BundleError,
     ConfigError,
     DdimEdgeError,
+    DeadlineError,
     DeviceMemoryError,
     ExportError,
     OutputError,
@@ -44,11 +46,14 @@ from .generation.requests.origin import Origin
 from .generation.requests.request import Request
 from .generation.results import Progress, Result
 from .images.decode import read_mask, read_picture
+from .policy.load import load_policy
+from .policy.policy import Policy
 from .runtime.providers.device import Device
 from .runtime.sessions.session import Session
 from .version import __version__
 
 __all__ = [
+    "ActionError",
     "BuildError",
     "BundleError",
     "ConfigError",
@@ -56,6 +61,7 @@ __all__ = [
     "DdimEdgeError",
     "DdimSchedule",
     "DdpmConfig",
+    "DeadlineError",
     "Device",
     "DeviceMemoryError",
     "DpmppConfig",
@@ -71,6 +77,7 @@ __all__ = [
     "OutputError",
     "Pipeline",
     "PndmConfig",
+    "Policy",
     "PredictionError",
     "Progress",
     "ProviderError",
@@ -87,6 +94,7 @@ __all__ = [
     "from_latents",
     "interpolate",
     "load",
+    "load_policy",
     "read_latents",
     "read_mask",
     "read_picture",

@@ -50,6 +50,11 @@ class Decider:
         self._network, self._config, self._choice, self._limits, self.clock = network, config, choice, limits, clock
         self._times: dict[int, StepTimes] = {}
 
+    @property
+    def num_steps(self) -> int:
+        """The usual number of steps."""
+        return self._choice.num_steps
+
     def times(self, robots: int) -> StepTimes:
         """The measured times of decisions of so many robots together."""
         return self._times.get(robots) or StepTimes()
@@ -95,13 +100,16 @@ class Decider:
         times, strengths = self.times(len(starts)), {one.strength for one in starts}
         chosen = self._choice.most(limit, strengths, times.calls_within(asked.deadline - spent))
         if chosen is None and asked.on_miss == "error":
-            raise DeadlineError(
-                f"a deadline of {1000 * asked.deadline:.4g} ms leaves no time for {self._choice.min_steps} steps: the "
-                f"encoder took {1000 * spent:.4g} ms, a network call takes up to {1000 * times.step_p99:.4g} ms and all "
-                f"else {1000 * times.rest_p99:.4g} ms (99th percentiles). Give more time, a smaller min_steps, or "
-                "on_miss='continue'"
-            )
+            raise self._too_short(asked.deadline, spent, times)
         return chosen
+
+    def _too_short(self, deadline: float, spent: float, times: StepTimes) -> DeadlineError:
+        encoder, step, rest = 1000 * spent, 1000 * times.step_p99, 1000 * times.rest_p99
+        return DeadlineError(
+            f"a deadline of {1000 * deadline:.4g} ms leaves no time for {self._choice.min_steps} steps: the encoder "
+            f"took {encoder:.4g} ms, a network call takes up to {step:.4g} ms and all else {rest:.4g} ms (99th "
+            "percentiles). Give more time, a smaller min_steps, or on_miss='continue'"
+        )
 
     def _sampler(self, num_steps: int, one: _Start) -> Sampler:
         draw = partial(one.noise, (1, self._config.horizon, self._config.action_dim))
@@ -146,7 +154,13 @@ class Decider:
             self._limits.check(one, f"robot {index}'s " if len(actions) > 1 else "")
 
     def _decision(
-        self, asked: Asked, began: float, *, num_steps: int = 0, network_calls: int = 0, continued: bool = False,
+        self,
+        asked: Asked,
+        began: float,
+        *,
+        num_steps: int = 0,
+        network_calls: int = 0,
+        continued: bool = False,
         is_warm: bool = False,
     ) -> Decision:
         return Decision(

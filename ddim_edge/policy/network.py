@@ -70,7 +70,9 @@ class PolicyNetwork:
     def _check_encoder(self, config: PolicyConfig) -> None:
         inputs, wanted = self._encoder.inputs, config.observations
         if inputs.keys() != wanted.keys():
-            raise BundleError(f"the encoder takes {listed(inputs)}, and policy.json has {listed(wanted)}: export it again")
+            raise BundleError(
+                f"the encoder takes {listed(inputs)}, and policy.json has {listed(wanted)}: export it again"
+            )
         for name, observed in wanted.items():
             if not inputs[name].fits((1, config.n_obs_steps, *observed.shape)):
                 raise BundleError(
@@ -82,9 +84,24 @@ class PolicyNetwork:
         session, made = self.denoiser.session, self._encoder.outputs
         missing = [name for name in self.denoiser.conditioning_names if name not in made]
         if missing:
-            raise BundleError(f"the encoder returns {listed(made)}, and the unet wants {listed(missing)}: export it again")
+            raise BundleError(
+                f"the encoder returns {listed(made)}, and the unet wants {listed(missing)}: export it again"
+            )
+        for name in self.denoiser.conditioning_names:
+            if not _can_be_equal(made[name].shape, session.inputs[name].shape):
+                raise BundleError(
+                    f"the encoder returns {made[name]}, and the unet takes {session.inputs[name]}: export it again"
+                )
         if not session.inputs["sample"].fits((1, config.horizon, config.action_dim)):
             raise BundleError(
                 f"the unet's input {session.inputs['sample']} does not take a chunk of {config.horizon} actions of "
                 f"{config.action_dim} values, which policy.json has: export it again"
             )
+
+
+def _can_be_equal(made: Sequence[int | str], wanted: Sequence[int | str]) -> bool:
+    """Whether the shapes agree but for the batch, where both have numbers."""
+    if len(made) != len(wanted):
+        return False
+    pairs = zip(made[1:], wanted[1:], strict=True)
+    return all(isinstance(one, str) or isinstance(other, str) or one == other for one, other in pairs)

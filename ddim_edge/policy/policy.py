@@ -1,6 +1,5 @@
 """Policy: decides on a robot's actions from its observations, with a diffusion model."""
 
-import os
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -10,10 +9,8 @@ import numpy as np
 from ..arrays import Sample
 from ..bundle.bundle import Bundle
 from ..bundle.policy_config import PolicyConfig
-from ..bundle.read import open_bundle
 from ..config import whole_number
 from ..errors import ConfigError
-from ..runtime.providers.device import Device
 from .asked import Asked, OnMiss
 from .control import Control, EnvStep
 from .deciding import Clock, Decider
@@ -146,9 +143,7 @@ class Policy:
         candidates. The options are those of ``act``; an error of one robot is an error for all.
         """
         began = self._clock()
-        asked = Asked(
-            deadline=deadline, warm_start=warm_start, num_steps=num_steps, executed=executed, on_miss=on_miss
-        )
+        asked = Asked(deadline=deadline, warm_start=warm_start, num_steps=num_steps, executed=executed, on_miss=on_miss)
         self.observe_many(observations)
         actions, self.last = self._decider.decide(self._robots, asked, began)
         return np.stack(actions)
@@ -185,36 +180,3 @@ class Policy:
 
 def _zeros(config: PolicyConfig) -> dict[str, Sample]:
     return {name: np.zeros(observed.shape, np.float32) for name, observed in config.observations.items()}
-
-
-def load_policy(
-    folder: str | os.PathLike[str],
-    provider: str | Device = "auto",
-    *,
-    sampler: str | None = None,
-    num_steps: int | None = None,
-    min_steps: int = 1,
-    seed: int = 0,
-    range_factor: float = 1.5,
-    warm_up: bool = True,
-    clock: Clock = time.perf_counter,
-) -> Policy:
-    """Open a policy's bundle on ``provider``: a name, ``cuda:1``, or a Device.
-
-    ``sampler`` and ``num_steps``: by default the model's own. ``min_steps``: the fewest steps that a deadline may
-    choose; give the fewest at which you measured success. ``seed``: as in ``Policy.reset``. Actions beyond the trained
-    range, widened by ``range_factor`` about its middle, raise ActionError. ``warm_up`` measures decisions of one robot,
-    which deadlines need. ``clock`` returns seconds and never goes back.
-
-    Raises BundleError for a folder that is no policy, or a broken one, ProviderError if the provider does not run, and
-    ConfigError for wrong options.
-    """
-    config, bundle = PolicyConfig.read(Path(folder)), open_bundle(folder)
-    chosen = bundle.own_sampler if sampler is None else bundle.sampler(sampler)
-    steps = bundle.default_steps(chosen) if num_steps is None else num_steps
-    choice = StepChoice(chosen, steps, min_steps)
-    network = PolicyNetwork(bundle, config, Device.parse(provider) if isinstance(provider, str) else provider)
-    policy = Policy(bundle, network, config, choice, seed=seed, range_factor=range_factor, clock=clock)
-    if warm_up:
-        policy.warm_up()
-    return policy

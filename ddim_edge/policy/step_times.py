@@ -9,8 +9,6 @@ from ..errors import ConfigError
 _KEPT = 1000
 """The last measurements that are kept: a processor that gets slower in the heat shows in them."""
 _QUANTILE = 0.99
-_SAFE = 1 + 1e-9
-"""A time that is exactly enough is not lost to rounding."""
 
 
 class StepTimes:
@@ -46,7 +44,7 @@ class StepTimes:
         """
         if not self.is_measured:
             raise ConfigError("a deadline needs measured times: call warm_up with this number of robots before")
-        step, left = self.step_p99, seconds * _SAFE - self.rest_p99
+        step, left = self.step_p99, seconds - self.rest_p99
         return int(left / step) if step else 10**9
 
 

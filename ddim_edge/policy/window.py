@@ -35,7 +35,9 @@ class Window:
 def normalized_observation(observation: Observation, config: PolicyConfig) -> Mapping[str, Sample]:
     """An observation, checked and normalized, float32 by name. Raises ConfigError for a wrong one."""
     if not isinstance(observation, Mapping):
-        raise ConfigError(f"an observation must be a mapping with {listed(config.observations)}, not {observation!r:.80}")
+        raise ConfigError(
+            f"an observation must be a mapping with {listed(config.observations)}, not {observation!r:.80}"
+        )
     for name in observation:
         if name not in config.observations:
             raise ConfigError(choose_from("observation", name, config.observations))
@@ -56,7 +58,9 @@ def _checked(name: str, value: Any, observed: Observed) -> Sample:
     if array.shape != observed.shape:
         raise ConfigError(f"{name} must have the shape {observed.shape}, without a batch, not {array.shape}")
     if array.dtype.kind != "f" and array.ndim == _IMAGE_RANK:
-        raise ConfigError(f"{name} must be floats in [0, 1], as LeRobot has images, not {array.dtype}: divide it by 255")
+        raise ConfigError(
+            f"{name} must be floats in [0, 1], as LeRobot has images, not {array.dtype}: divide it by 255"
+        )
     copy = array.astype(np.float32)  # the caller may write into its own array later
     if not np.isfinite(copy).all():
         raise ConfigError(f"{name} has NaN or infinity: check the sensor")
