@@ -4,14 +4,16 @@ import contextlib
 import io
 import json
 import shlex
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
+from ddim_edge.images.encode import read_recipe
 from tests.helpers.array_bundles import CONDITION, array_model, write_array_bundle
-from tests.helpers.command_line import Invoke
+from tests.helpers.command_line import COMMAND, Invoke
 from tests.helpers.documents import blocks, shell_lines
 
 SHAPE = (6, 2)
@@ -67,7 +69,8 @@ def test_a_folder_run_goes_on(invoke: Invoke, bundle: Path, tmp_path: Path, suff
     second.write_bytes(before[:-9])
     assert "1 image, 1 more were there" in invoke(*command).out
     assert second.read_bytes() == before
-    assert invoke(*command, "--seed", 1).failed_with("another run")
+    np.savez(tmp_path / "c.npz", **{CONDITION: np.ones((2, 3))})
+    assert invoke(*command).failed_with("another run")
 
 
 @pytest.mark.parametrize("suffix", ["npy", "npz"])
@@ -84,9 +87,25 @@ def test_rows_of_a_table_have_a_file_each(invoke: Invoke, bundle: Path, tmp_path
     assert invoke(*table, "-o", "more/").failed_with("has 2 rows, and there are 3 images")
 
 
-def test_standard_output_takes_an_array(in_process: Invoke, bundle: Path) -> None:
-    done = in_process("run", bundle, *RUN, "-o", "-", "--format", "png")
-    assert done.failed_with("a .png file cannot hold")
+def test_standard_output_takes_an_array(bundle: Path, tmp_path: Path) -> None:
+    command = [*COMMAND, "run", bundle, *map(str, RUN), "-o", "-", "-q"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, check=True)
+    assert done.stderr == b""
+    with np.load(io.BytesIO(done.stdout)) as file:
+        assert file["samples"].shape == (2, *SHAPE)
+
+
+def test_a_picture_has_the_hash_of_its_conditioning(invoke: Invoke, tmp_path: Path) -> None:
+    folder = write_array_bundle(tmp_path / "pictures", (1, 8, 8), array_model((1, 8, 8), condition=3))
+    np.savez(tmp_path / "c.npz", **{CONDITION: np.ones(3)})
+    assert invoke("run", folder, *RUN, "-o", "a.png").code == 0
+    assert list(read_recipe(tmp_path / "a.png")["conditioning"]) == [CONDITION]
+    again = ("run", folder, "--from-image", "a.png", "-o", "b.png")
+    assert invoke(*again).failed_with("give the same conditioning")
+    assert invoke(*again, "--conditioning", "c.npz").code == 0
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    np.savez(tmp_path / "c.npz", **{CONDITION: np.zeros(3)})
+    assert invoke(*again, "--conditioning", "c.npz", "--force").failed_with("made with another global_cond")
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnx.parser
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -19,7 +20,7 @@ from tests.helpers.array_bundles import (
     array_prediction,
     write_array_bundle,
 )
-from tests.helpers.tiny_bundles import Array
+from tests.helpers.tiny_bundles import Array, write_json
 
 SHAPES = [(5,), (16, 2), (5, 8, 6), (2, 3, 4, 5)]
 STEPS = 4
@@ -240,6 +241,41 @@ def test_a_graph_without_axes_behind_the_batch_is_no_denoiser(tmp_path: Path) ->
     folder = write_array_bundle(tmp_path / "arrays", (3,), array_model(()))
     with pytest.raises(ddim_edge.BundleError, match="a batch axis and at least one more: it is no denoiser"):
         ddim_edge.load(folder, provider="cpu")
+
+
+def test_guidance_leads_away_from_the_null_class_with_the_same_conditioning(tmp_path: Path) -> None:
+    graph = onnx.parser.parse_model(
+        """<ir_version: 10, opset_import: ["" : 18]>
+        unet (float[b, 6, 2] sample, float[b] timestep, int64[b] class_labels, float[b, 1, 1] shift)
+          => (float[b, 6, 2] out_sample)
+        <float gain = {0.5}, float[2, 1, 1] table = {0.25, -0.5}> {
+            embedded = Gather(table, class_labels)
+            scaled = Mul(sample, gain)
+            moved = Mul(scaled, shift)
+            out_sample = Add(moved, embedded)
+        }"""
+    )
+    folder = write_array_bundle(tmp_path / "arrays", (6, 2), graph)
+    write_json(folder / "model_index.json", {"id2label": {"0": "left", "1": "none"}, "null_class": 1})
+    pipeline = ddim_edge.load(folder, provider="cpu")
+    shift = np.array([[[2.0]], [[-1.0]]], np.float32)
+    result = pipeline.generate(labels=["left"], conditioning={"shift": shift}, guidance_scale=3.0, num_steps=STEPS)
+    for index in range(2):
+        noise = ddim_edge.noise_stream(index)((1, 6, 2))
+        sampler = ddim_edge.start(ddim_edge.DdimConfig(), STEPS, noise)
+        query = next(sampler)
+        with pytest.raises(StopIteration) as end:
+            while True:  # guided: -0.5 + 3·(0.25 + 0.5), beside what both rows have in common
+                query = sampler.send(query.sample * np.float32(0.5) * shift[index] + np.float32(1.75))
+        np.testing.assert_allclose(result.samples[index : index + 1], end.value.value, atol=1e-5)
+
+
+def test_images_may_take_arrays_by_name(tmp_path: Path) -> None:
+    pipeline = opened(tmp_path, (1, 8, 8), condition=3)
+    values = np.array([[1, 2, 3], [-4, 0, 4]], np.float32)
+    result = pipeline.generate(conditioning={CONDITION: values}, num_steps=STEPS)
+    assert result.images.shape == (2, 8, 8, 1)
+    np.testing.assert_allclose(result.samples[1:], plain_loop((1, 8, 8), 1, values[1]), atol=1e-6)
 
 
 def test_images_have_no_output_beside_pixels(tiny_bundle: Path) -> None:
