@@ -1,5 +1,6 @@
 """Samples of any shape: what the pipeline makes of them, beside a plain loop over the sampler."""
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -40,13 +41,18 @@ def conditioned(tmp_path_factory: pytest.TempPathFactory) -> ddim_edge.Pipeline:
 
 def plain_loop(shape: tuple[int, ...], seed: int, condition: Array | None = None) -> Array:
     """One sample of the tiny network by the public parts alone."""
+    return looped(shape, seed, lambda sample, timestep: array_prediction(sample, timestep, condition))
+
+
+def looped(shape: tuple[int, ...], seed: int, network: Callable[[Array, float], Array]) -> Array:
+    """One sample of DDIM with any network."""
     config = ddim_edge.DdimConfig()
     draw = ddim_edge.noise_stream(seed)
     sampler = ddim_edge.start(config, STEPS, ddim_edge.first_sample(config, STEPS, draw((1, *shape))))
     query = next(sampler)
     while True:
         try:
-            query = sampler.send(array_prediction(query.sample, query.timestep, condition))
+            query = sampler.send(network(query.sample, query.timestep))
         except StopIteration as end:
             finished: Array = end.value
             return finished
@@ -260,14 +266,10 @@ def test_guidance_leads_away_from_the_null_class_with_the_same_conditioning(tmp_
     pipeline = ddim_edge.load(folder, provider="cpu")
     shift = np.array([[[2.0]], [[-1.0]]], np.float32)
     result = pipeline.generate(labels=["left"], conditioning={"shift": shift}, guidance_scale=3.0, num_steps=STEPS)
-    for index in range(2):
-        noise = ddim_edge.noise_stream(index)((1, 6, 2))
-        sampler = ddim_edge.start(ddim_edge.DdimConfig(), STEPS, noise)
-        query = next(sampler)
-        with pytest.raises(StopIteration) as end:
-            while True:  # guided: -0.5 + 3·(0.25 + 0.5), beside what both rows have in common
-                query = sampler.send(query.sample * np.float32(0.5) * shift[index] + np.float32(1.75))
-        np.testing.assert_allclose(result.samples[index : index + 1], end.value.value, atol=1e-5)
+    for index, moved in enumerate(shift):
+        # Both rows have the same shift; -0.5 + 3·(0.25 + 0.5) is 1.75.
+        wanted = looped((6, 2), index, lambda sample, _, by=moved: sample * np.float32(0.5) * by + np.float32(1.75))
+        np.testing.assert_allclose(result.samples[index : index + 1], wanted, atol=1e-5)
 
 
 def test_images_may_take_arrays_by_name(tmp_path: Path) -> None:
