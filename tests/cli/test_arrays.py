@@ -36,6 +36,7 @@ def samples(path: Path) -> Any:
 def test_a_run_writes_floats_with_their_recipe(invoke: Invoke, bundle: Path, tmp_path: Path) -> None:
     done = invoke("run", bundle, *RUN)
     assert (done.code, done.err) == (0, "")
+    assert done.out.startswith("policy.npz  (2 arrays, 3 steps of ddim, seed 0, ")
     found = samples(tmp_path / "policy.npz")
     assert (found.shape, found.dtype) == ((2, *SHAPE), np.float32)
     assert invoke("run", bundle, *RUN, "-o", "out.npy").code == 0
@@ -67,7 +68,7 @@ def test_a_folder_run_goes_on(invoke: Invoke, bundle: Path, tmp_path: Path, suff
     second = tmp_path / "many" / f"000001.{suffix}"
     before = second.read_bytes()
     second.write_bytes(before[:-9])
-    assert "1 image, 1 more were there" in invoke(*command).out
+    assert "1 array, 1 more were there" in invoke(*command).out
     assert second.read_bytes() == before
     np.savez(tmp_path / "c.npz", **{CONDITION: np.ones((2, 3))})
     assert invoke(*command).failed_with("another run")
