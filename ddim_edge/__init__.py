@@ -6,6 +6,7 @@
 >>> result.save("out.png")
 """
 
+from .diffusion.noise import noise_stream
 from .diffusion.samplers import (
     DdimConfig,
     DdimSchedule,
@@ -20,7 +21,9 @@ from .diffusion.samplers import (
     SamplerConfig,
     UnipcConfig,
     ddim,
+    first_sample,
     sampler_config,
+    schedule_of,
     start,
 )
 from .errors import (
@@ -46,6 +49,7 @@ from .generation.requests.origin import Origin
 from .generation.requests.request import Request
 from .generation.results import Progress, Result
 from .images.decode import read_mask, read_picture
+from .networks.denoiser import Denoiser
 from .policy.load import load_policy
 from .policy.policy import Policy
 from .runtime.providers.device import Device
@@ -62,6 +66,7 @@ __all__ = [
     "DdimSchedule",
     "DdpmConfig",
     "DeadlineError",
+    "Denoiser",
     "Device",
     "DeviceMemoryError",
     "DpmppConfig",
@@ -91,13 +96,16 @@ __all__ = [
     "__version__",
     "ddim",
     "encode",
+    "first_sample",
     "from_latents",
     "interpolate",
     "load",
     "load_policy",
+    "noise_stream",
     "read_latents",
     "read_mask",
     "read_picture",
     "sampler_config",
+    "schedule_of",
     "start",
 ]

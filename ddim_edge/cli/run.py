@@ -162,7 +162,7 @@ def run_command(
     recipe = recipe_in(from_image, choices) if from_image else {}
     device = device_for(recipe, device) if recipe else device
     bundle = open_bundle(model or recipe.get("model", DEFAULT_MODEL))
-    file_format = file_format or default_format(bundle)
+    what, file_format = bundle.output.kind, file_format or default_format(bundle)
     names = free_names(bundle.name, "" if choices["prompts"] else file_format)
     target = f"-.{file_format}" if output == STANDARD_OUTPUT else output or str(next(names))
     suffix = f".{file_format}" if is_folder(target) else Path(target).suffix
@@ -195,7 +195,7 @@ def run_command(
             folder = Folder.at(target, used(), f".{file_format}", png_level, mixed_machines)
             there = Model.of(bundle, device, low_memory, max_memory)
             outcome = run_on_ray(there, request, folder, visible=not quiet, force=force)
-        _tell(outcome, request, used, quiet, as_json)
+        _tell(outcome._replace(what=what), request, used, quiet, as_json)
         return
     tars = archive_of(archive, images_per_tar, request, target, estimates)
     options = FolderOptions(
@@ -206,7 +206,7 @@ def run_command(
     began = time.perf_counter()
     if destination.finished(request, shape) and not show:
         seconds = time.perf_counter() - began
-        outcome = Outcome(str(destination.path), 0, device.provider, seconds, destination.num_there)
+        outcome = Outcome(str(destination.path), 0, device.provider, seconds, destination.num_there, what=what)
         _tell(outcome, request, used, quiet, as_json)
         return
     with phase("load", visible=not quiet):
@@ -220,7 +220,7 @@ def run_command(
         show_images(destination.images)
     made, before = destination.num_made, destination.num_there
     whole = destination.whole_calls
-    outcome = Outcome(str(destination.path), made, pipeline.provider, seconds, before, whole)
+    outcome = Outcome(str(destination.path), made, pipeline.provider, seconds, before, whole, what)
     _tell(outcome, request, used, quiet, as_json)
 
 

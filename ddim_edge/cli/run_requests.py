@@ -105,7 +105,7 @@ def run_requests(path: Path, options: Mapping[str, Any]) -> None:
     made = _make(pipeline, rows, images, mine, visible=not options["quiet"])
     if not options["quiet"]:
         there, seconds = sum(map(len, mine)) - made, time.perf_counter() - began
-        outcome = Outcome(str(folder), made, pipeline.provider, seconds, there)
+        outcome = Outcome(str(folder), made, pipeline.provider, seconds, there, what=bundle.output.kind)
         click.echo(_report(outcome, rows.seed, as_json=options["as_json"]))
 
 
@@ -236,4 +236,7 @@ def _folder(bundle: Bundle, output: str | None) -> Storage:
 def _report(outcome: Outcome, seed: int, *, as_json: bool) -> str:
     if as_json:
         return json.dumps({**facts(outcome), "seed": seed})
-    return finished_before(outcome) or f"{outcome.path}  ({counted(outcome.num_made)}, seed {seed}, {rate(outcome)})"
+    return (
+        finished_before(outcome)
+        or f"{outcome.path}  ({counted(outcome.num_made, outcome.what)}, seed {seed}, {rate(outcome)})"
+    )
