@@ -22,6 +22,7 @@ class PolicyNetwork:
 
     Attributes:
         denoiser: predicts for chunks.
+        encoder: the session of the encoder.
 
     Raises BundleError where the graphs do not fit policy.json or each other, and ProviderError.
     """
@@ -32,7 +33,7 @@ class PolicyNetwork:
         sessions = Sessions(device, files=bundle.files)
         self.denoiser = Denoiser(open_unet(bundle, sessions))
         # It runs once a decision, in time: a session that frees its memory after every run would be slower.
-        self._encoder = sessions.open(bundle.folder / ENCODER.graph, bundle.folder, each_step=True)
+        self.encoder = sessions.open(bundle.folder / ENCODER.graph, bundle.folder, each_step=True)
         self._check_encoder(config)
         self._check_denoiser(config)
 
@@ -43,7 +44,7 @@ class PolicyNetwork:
 
     def encode(self, observations: Mapping[str, Array]) -> list[Conditioning]:
         """Each robot's conditioning of the denoiser, from the windows of all, float32 (B, n_obs_steps, …) by name."""
-        outputs = self._encoder.run(observations, self.denoiser.conditioning_names)
+        outputs = self.encoder.run(observations, self.denoiser.conditioning_names)
         for name, output in outputs.items():
             if not np.isfinite(output).all():
                 raise PredictionError(f"the encoder returned NaN or infinity in {name}: check its weights")
@@ -68,7 +69,7 @@ class PolicyNetwork:
         return [job.result() for job in jobs]
 
     def _check_encoder(self, config: PolicyConfig) -> None:
-        inputs, wanted = self._encoder.inputs, config.observations
+        inputs, wanted = self.encoder.inputs, config.observations
         if inputs.keys() != wanted.keys():
             raise BundleError(
                 f"the encoder takes {listed(inputs)}, and policy.json has {listed(wanted)}: export it again"
@@ -81,7 +82,7 @@ class PolicyNetwork:
                 )
 
     def _check_denoiser(self, config: PolicyConfig) -> None:
-        session, made = self.denoiser.session, self._encoder.outputs
+        session, made = self.denoiser.session, self.encoder.outputs
         missing = [name for name in self.denoiser.conditioning_names if name not in made]
         if missing:
             raise BundleError(
