@@ -1,4 +1,4 @@
-"""``python -m bench.policy``: measures the policy of the maze, and writes bench/results/policy.json.
+"""``python -m bench.policy``: measures the policy of the maze, and writes bench/results/policy.json and docs/point-maze.gif.
 
 ``--run`` is what ``python -m models.training.point_maze`` wrote; the bundle itself is models/point-maze.
 """
@@ -11,11 +11,17 @@ import click
 from bench.results import ROOT, environment, read, write
 
 from . import latency, success
+from .deciders import Ours
+from .episodes import play
+from .picture import write_gif
 from .report import table
+
+_DRAWN = 24
+"""Episodes in the picture."""
 
 
 @click.command()
-@click.option("--part", type=click.Choice(["success", "latency", "all"]), default="all", show_default=True)
+@click.option("--part", type=click.Choice(["success", "latency", "picture", "all"]), default="all", show_default=True)
 @click.option("--bundle", type=click.Path(path_type=Path), default=ROOT / "models" / "point-maze", show_default=True)
 @click.option("--run", type=click.Path(path_type=Path), default=ROOT / "runs" / "point-maze", show_default=True)
 @click.option("--episodes", default=200, show_default=True, help="A cell.")
@@ -28,10 +34,13 @@ def main(
 ) -> None:
     """Measure how often the policy reaches the goal, and how long it takes to decide."""
     record: dict[str, Any] = {**read("policy"), **environment("numpy", "onnxruntime", "torch", "diffusers", "mujoco")}
-    if part != "latency":
+    if part in ("picture", "all"):
+        own = success.open_policy(bundle, 8)
+        write_gif(ROOT / "docs" / "point-maze.gif", play(Ours(own), _DRAWN))
+    if part in ("success", "all"):
         record["success"] = success.measure(bundle, run / "lerobot", run / "mean", episodes, paired)
         write("policy", record)
-    if part != "success":
+    if part in ("latency", "all"):
         record["latency"] = latency.measure(bundle, run / "lerobot", rounds, decisions, compiled=compiled)
         write("policy", record)
     click.echo(table(record))

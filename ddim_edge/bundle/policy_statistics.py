@@ -3,8 +3,10 @@
 With ε = 1e-8, as LeRobot has it::
 
     mean_std: (v - mean) / (std + ε)              back: v · std + mean
-    min_max:  2 · (v - min) / (max - min) - 1     back: (v + 1) / 2 · (max - min) + min,  with max - min = ε where it is 0
+    min_max:  2 · (v - min) / (max - min) - 1     back: (v + 1) / 2 · (max - min) + min
     identity: v
+
+Where max - min is 0, it counts as ε.
 """
 
 from collections.abc import Mapping

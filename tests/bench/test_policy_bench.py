@@ -64,7 +64,7 @@ class _Pushing:
     def reset(self, seed: int) -> None:
         self.told.append(f"reset {seed}")
 
-    def observe(self, seen: Sequence[Seen]) -> None:
+    def observe(self, _seen: Sequence[Seen]) -> None:
         self.told.append("observe")
 
     def act(self, seen: Sequence[Seen]) -> Array:

@@ -62,7 +62,7 @@ def test_what_is_trained_is_exported_like_a_policy_of_lerobot(tmp_path: Path) ->
     assert policy.act({STATE: EPISODES[0].states[0], GOAL: EPISODES[0].goals[0]}).shape == (8, 2)
 
 
-def test_the_regression_learns_the_mean_of_two_ways() -> None:
+def test_the_regression_learns_the_mean_of_two_ways(tmp_path: Path) -> None:
     """Where half of the demonstrations go up and half go down, it predicts neither."""
     still = np.zeros((16, 2), np.float32)
     ways = [
@@ -71,7 +71,7 @@ def test_the_regression_learns_the_mean_of_two_ways() -> None:
     unit = {"min": np.float32([-1]), "max": np.float32([1])}
     examples = examples_of(ways, {STATE: unit, GOAL: unit, ACTION: unit})
     recipe = dataclasses.replace(RECIPE, steps=60, batch_size=64, warmup_steps=5, ema_decay=0.5)
-    mean = train_mean(examples, recipe, Path(__file__).with_name("none.pt"))
+    mean = train_mean(examples, recipe, tmp_path / "mean.pt")
     with torch.no_grad():
         chunk = mean(torch.randn(1, HORIZON, 2), torch.zeros(1), examples.conditions[:1])
     assert chunk.abs().max() < 0.4
