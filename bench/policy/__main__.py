@@ -1,4 +1,4 @@
-"""``python -m bench.policy``: measures the policy of the maze, and writes bench/results/policy.json and docs/point-maze.gif.
+"""``python -m bench.policy``: measures the maze's policy. Writes bench/results/policy.json, docs/point-maze.gif.
 
 ``--run`` is what ``python -m models.training.point_maze`` wrote; the bundle itself is models/point-maze.
 """

@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 import ddim_edge
 from ddim_edge.bundle.policy_config import PolicyConfig
+from ddim_edge.policy.decision import Decision
 from ddim_edge_export.policy.lerobot_config import LerobotConfig
 from ddim_edge_export.policy.unet1d import ConditionalUnet1d
 from models.training.point_maze.maze import GOAL, STATE, Array, Seen
@@ -20,11 +21,17 @@ Diffusers: Any = diffusers
 
 
 class Ours:
-    """A policy of ddim_edge; ``options`` are those of ``act``."""
+    """A policy of ddim_edge; ``options`` are those of ``act``. Where it has no action in time, the ball is not pushed.
+
+    Attributes:
+        decisions: how the actions came about.
+        stopped: how often there were none.
+    """
 
     def __init__(self, policy: ddim_edge.Policy, **options: Any) -> None:
         self.policy, self._options = policy, options
-        self.calls: list[int] = []
+        self.decisions: list[Decision] = []
+        self.stopped = 0
 
     def reset(self, seed: int) -> None:
         """Begin episodes."""
@@ -36,9 +43,13 @@ class Ours:
 
     def act(self, seen: Sequence[Seen]) -> Array:
         """Decide."""
-        actions = self.policy.act_many(seen, **self._options)
+        try:
+            actions = self.policy.act_many(seen, **self._options)
+        except ddim_edge.DeadlineError:
+            self.stopped += 1
+            return np.zeros((len(seen), 1, self.policy.config.action_dim), np.float32)
         assert self.policy.last is not None
-        self.calls.append(self.policy.last.network_calls)
+        self.decisions.append(self.policy.last)
         return actions
 
 

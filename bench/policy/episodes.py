@@ -32,11 +32,11 @@ class Episode(NamedTuple):
     places: list[tuple[float, float]]
 
 
-def play(decider: Decider, count: int, first: int = FIRST_START) -> list[Episode]:
-    """Play ``count`` episodes, from the starts of the seeds from ``first`` on."""
-    mazes = [Maze() for _ in range(min(AT_ONCE, count))]
+def play(decider: Decider, count: int, first: int = FIRST_START, at_once: int = AT_ONCE) -> list[Episode]:
+    """Play ``count`` episodes, ``at_once`` together, from the starts of the seeds from ``first`` on."""
+    mazes = [Maze() for _ in range(min(at_once, count))]
     episodes: list[Episode] = []
-    for begin in range(0, count, AT_ONCE):
+    for begin in range(0, count, at_once):
         episodes += _together(decider, mazes[: count - begin], first + begin)
     return episodes
 

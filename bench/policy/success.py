@@ -7,9 +7,10 @@ import ddim_edge
 from ddim_edge.diffusion.samplers import SamplerConfig
 
 from .deciders import Ours, Torch
-from .episodes import Decider, Episode, paired_difference, play, rate
+from .episodes import AT_ONCE, Decider, Episode, paired_difference, play, rate
 
 STEPS = (1, 2, 4, 8, 16, 100)
+DEADLINES_MS = (5, 10, 20, 50)
 _FACTOR = 3.0
 """The range_factor of all: an unclipped sampler's overshoot is not what is measured here."""
 
@@ -37,16 +38,25 @@ def measure(bundle: Path, lerobot: Path, mean: Path, episodes: int, paired: int)
             Ours(open_policy(bundle, 8, trailing), warm_start=part), episodes
         )
     cells["regression of the mean"] = _cell(Ours(open_policy(mean, 1)), episodes)
+    for deadline in DEADLINES_MS:
+        policy = open_policy(bundle, 16, trailing)
+        policy.warm_up()
+        decider = Ours(policy, deadline=deadline / 1000, on_miss="continue")
+        cells[f"ddim trailing, up to 16 steps in {deadline} ms, one ball"] = _cell(decider, episodes, at_once=1)
     return {"episodes": episodes, "cells": cells, "paired": _paired(bundle, trailing, paired)}
 
 
-def _cell(decider: Decider, episodes: int) -> dict[str, Any]:
-    played = play(decider, episodes)
+def _cell(decider: Decider, episodes: int, at_once: int = AT_ONCE) -> dict[str, Any]:
+    played = play(decider, episodes, at_once=at_once)
     reached = [episode for episode in played if episode.is_success]
     cell: dict[str, Any] = {"success": rate(len(reached), len(played))._asdict()}
     cell["steps_to_goal"] = round(sum(one.steps for one in reached) / len(reached), 1) if reached else None
     if isinstance(decider, Ours):
-        cell["calls_a_decision"] = round(sum(decider.calls) / len(decider.calls), 2)
+        made = decider.decisions
+        cell["calls_a_decision"] = round(sum(one.network_calls for one in made) / len(made), 2)
+        cell["late"] = sum(one.is_late for one in made)
+        cell["continued"], cell["stopped"] = sum(one.continued for one in made), decider.stopped
+        cell["decisions"] = len(made)
     cell["reached"] = [one.is_success for one in played]
     return cell
 

@@ -74,9 +74,8 @@ class _Pushing:
 
 def test_episodes_are_played_together_until_all_have_ended(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(episodes, "Maze", _Line)
-    monkeypatch.setattr(episodes, "AT_ONCE", 3)
     decider = _Pushing(1.0)
-    played = play(decider, 5, first=10)
+    played = play(decider, 5, first=10, at_once=3)
     assert [one.steps for one in played] == [3, 4, 5, 6, 7]
     assert all(one.is_success for one in played)
     assert played[0].places == [(1, 0), (2, 0), (3, 0)]
