@@ -4,6 +4,7 @@ LeRobot's own code runs unmodified: configs, policy, processors. Modules stand i
 do not use here.
 """
 
+import importlib
 import importlib.abc
 import importlib.machinery
 import sys
@@ -18,6 +19,8 @@ import torch
 _STANDINS = ("accelerate", "datasets", "lerobot.datasets", "lerobot.configs.train", "lerobot.utils.io_utils")
 _BARE = ("lerobot", "lerobot.policies", "lerobot.policies.diffusion", "lerobot.processor", "lerobot.configs")
 """Packages whose __init__ imports far more than is needed."""
+_PROCESSORS = ("core", "pipeline", "rename_processor", "batch_processor", "device_processor", "normalize_processor")
+_OPERATORS = torch.library.Library("torchvision", "DEF")
 
 
 class _Standin(types.ModuleType):
@@ -50,10 +53,14 @@ def _prepare(folder: Path) -> None:
         module = types.ModuleType(name)
         module.__path__ = [str(folder.joinpath(*name.split(".")))]
         sys.modules[name] = module
-    from lerobot.processor import core
-
-    for name in ("PolicyAction", "RobotAction", "RobotObservation"):
-        setattr(sys.modules["lerobot.processor"], name, getattr(core, name))
+    # torchvision's own library of operators is for another build of PyTorch; its ResNets need none of them.
+    for name in ("nms", "qnms"):
+        _OPERATORS.define(f"{name}(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
+    for part in _PROCESSORS:
+        module = importlib.import_module(f"lerobot.processor.{part}")
+        vars(sys.modules["lerobot.processor"]).update(
+            {name: value for name, value in vars(module).items() if name[0] != "_"}
+        )
 
 
 _STATE, _GOAL = ("observation.state", "STATE", (3,)), ("observation.environment_state", "ENV", (2,))

@@ -20,7 +20,7 @@ from .train import RECIPE, train, train_mean
 
 @click.command()
 @click.option("--out", type=click.Path(path_type=Path), default="runs/point-maze", show_default=True)
-@click.option("--steps", default=RECIPE.steps, show_default=True, help="Optimizer steps of 256 chunks.")
+@click.option("--steps", default=RECIPE.steps, show_default=True, help="Optimizer steps of 128 chunks.")
 @click.option("--mean-steps", default=RECIPE.steps // 4, show_default=True, help="Those of the regression.")
 @click.option("--episodes", default=EPISODES, show_default=True, help="Demonstrations.")
 @click.option("--threads", default=2, show_default=True)

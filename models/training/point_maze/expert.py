@@ -6,7 +6,7 @@ import numpy as np
 
 from .maze import CORNERS, GOAL, STATE, Array, Maze
 
-EPISODES = 400
+EPISODES = 300
 _STIFFNESS, _DAMPING = 8.0, 1.0
 _NEAR_CORNER = 0.35
 _WOBBLE = 0.3

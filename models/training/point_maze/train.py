@@ -16,14 +16,14 @@ from .data import N_OBS_STEPS, Examples
 
 DIFFUSION = DdimConfig(num_train_steps=100, beta_schedule="squared_cosine")
 """LeRobot's defaults."""
-RECIPE = Recipe(steps=20_000, batch_size=256, learning_rate=1e-3, ema_decay=0.999)
+RECIPE = Recipe(steps=6_000, batch_size=128, learning_rate=1e-3, ema_decay=0.998)
 UNET = Unet1dConfig(
     action_dim=2,
     cond_dim=6 * N_OBS_STEPS,
-    down_dims=(48, 96),
+    down_dims=(32, 64),
     kernel_size=5,
     n_groups=8,
-    step_embed_dim=48,
+    step_embed_dim=32,
     scales=True,
 )
 
@@ -40,7 +40,7 @@ def train_mean(examples: Examples, recipe: Recipe, checkpoint: Path) -> Conditio
 
 def _train(loss: Loss, recipe: Recipe, checkpoint: Path) -> ConditionalUnet1d:
     torch.manual_seed(recipe.seed)
-    trained: ConditionalUnet1d = loop.train(ConditionalUnet1d(UNET), loss, recipe, checkpoint, save_every=1000)
+    trained: ConditionalUnet1d = loop.train(ConditionalUnet1d(UNET), loss, recipe, checkpoint, save_every=500)
     return trained
 
 
