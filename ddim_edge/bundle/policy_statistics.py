@@ -77,12 +77,12 @@ class Statistics:
         first, second = self.values
         if self.mode == "mean_std":
             return values * second + first
-        return (values + 1) / 2 * _width(first, second) + first
+        return (values + 1) / np.float32(2) * _width(first, second) + first
 
 
 def _width(low: Sample, high: Sample) -> Sample:
     width = high - low
-    return np.where(width == 0, _EPSILON, width)
+    return np.where(width == 0, _EPSILON, width).astype(np.float32)
 
 
 def _names_in(keys: Mapping[str, Any]) -> list[str]:

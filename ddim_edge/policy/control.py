@@ -3,10 +3,11 @@
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 from ..arrays import Sample
 from ..config import number
+from .asked import OnMiss
 from .window import Observation
 
 EnvStep = Callable[[Sample | None], Observation | None]
@@ -19,7 +20,14 @@ _KEPT = 1000
 class Deciding(Protocol):
     """What the loop needs of a policy."""
 
-    def act(self, observation: Observation, deadline: float | None = None, **options: Any) -> Sample: ...
+    def act(
+        self,
+        observation: Observation,
+        deadline: float | None = None,
+        warm_start: float | None = None,
+        *,
+        on_miss: OnMiss = "error",
+    ) -> Sample: ...
     def observe(self, observation: Observation) -> None: ...
 
 
@@ -41,7 +49,8 @@ class Control:
         missed: how many of them were late by more than ``tolerance`` seconds.
         misses: the last thousand of these.
 
-    ``options`` are those of ``Policy.act``. ``clock`` and ``sleep`` are those of a program that has its own time.
+    ``warm_start`` and ``on_miss`` are those of ``Policy.act``. ``clock`` and ``sleep`` are for a program that has its
+    own time.
     """
 
     def __init__(
@@ -50,14 +59,16 @@ class Control:
         env_step: EnvStep,
         hz: float,
         *,
-        tolerance: float,
-        clock: Callable[[], float],
+        tolerance: float = 0.005,
+        warm_start: float | None = None,
+        on_miss: OnMiss = "error",
+        clock: Callable[[], float] = time.perf_counter,
         sleep: Callable[[float], None] = time.sleep,
-        **options: Any,
     ) -> None:
         number("hz", hz, low=0, high=1e6, open_interval=True)
         number("tolerance", tolerance, low=0)
-        self._policy, self._env_step, self._period, self._options = policy, env_step, 1 / hz, options
+        self._policy, self._env_step, self._period = policy, env_step, 1 / hz
+        self._warm_start, self._on_miss = warm_start, on_miss
         self._tolerance, self._clock, self._sleep = tolerance, clock, sleep
         self.sent = self.missed = 0
         self.misses: deque[Miss] = deque(maxlen=_KEPT)
@@ -77,9 +88,8 @@ class Control:
             yield action
 
     def _decide(self, observation: Observation, due: float | None) -> Sample:
-        if due is None:
-            return self._policy.act(observation, **self._options)
-        return self._policy.act(observation, due - self._clock(), **self._options)
+        deadline = None if due is None else due - self._clock()
+        return self._policy.act(observation, deadline, self._warm_start, on_miss=self._on_miss)
 
     def _wait(self, due: float | None) -> float:
         """Wait until an action is due. Returns when it was due, or where it is late the present time."""

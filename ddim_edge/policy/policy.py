@@ -51,6 +51,7 @@ class Policy:
         self.bundle, self.network, self.config, self._clock = bundle, network, config, clock
         self._decider = Decider(network, config, choice, Limits(config, range_factor), clock)
         self._robots: list[Robot] = []
+        self._seed = seed
         self.last: Decision | None = None
         self.reset(seed)
 
@@ -125,7 +126,8 @@ class Policy:
         for actions far beyond those of the training, and PredictionError for NaN.
         """
         options: Any = {"num_steps": num_steps, "executed": executed, "on_miss": on_miss}
-        return self.act_many([observation], deadline, warm_start, **options)[0]
+        actions: Sample = self.act_many([observation], deadline, warm_start, **options)[0]
+        return actions
 
     def act_many(
         self,
@@ -174,8 +176,8 @@ class Policy:
         on_miss: OnMiss = "error",
     ) -> Control:
         """A loop that sends actions at ``hz`` a second: iterate over it. See ``Control``."""
-        options: Any = {"warm_start": warm_start, "on_miss": on_miss}
-        return Control(self, env_step, hz, tolerance=tolerance, clock=self._clock, sleep=sleep, **options)
+        times: Any = {"tolerance": tolerance, "clock": self._clock, "sleep": sleep}
+        return Control(self, env_step, hz, warm_start=warm_start, on_miss=on_miss, **times)
 
 
 def _zeros(config: PolicyConfig) -> dict[str, Sample]:

@@ -8,6 +8,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from . import faster_export  # noqa: F401
 from .tiny_bundles import write_json
 
 STATE, GOAL, IMAGE = "observation.state", "observation.environment_state", "observation.image"

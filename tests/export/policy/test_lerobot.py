@@ -1,5 +1,6 @@
 """LeRobot's diffusion policies, exported and run: beside the same networks in PyTorch, with diffusers' schedulers."""
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -8,14 +9,13 @@ import diffusers
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file, save_file
 
 import ddim_edge
-from ddim_edge.cli import main  # noqa: F401  # the command line is imported before PyTorch is used
 from ddim_edge.errors import ConfigError
 from ddim_edge_export import export_policy
 from ddim_edge_export.policy.encoder import PolicyEncoder
 from ddim_edge_export.policy.lerobot_config import LerobotConfig
+from ddim_edge_export.policy.lerobot_statistics import is_statistic, normalizations
 from ddim_edge_export.policy.unet1d import ConditionalUnet1d
 from tests.helpers.command_line import Invoke
 from tests.helpers.lerobot_folders import GOAL, STATE, STATISTICS, WITH_IMAGES, config, statistics, write_folder
@@ -94,26 +94,19 @@ def normalized(keys: Mapping[str, Any], observation: Mapping[str, Array]) -> dic
     return result
 
 
-_CASES: dict[str, dict[str, Any]] = {
-    "ddim": {},
-    "ddpm-sample": {"noise_scheduler_type": "DDPM", "prediction_type": "sample", "num_inference_steps": 20},
-    "no-film-scale": {"use_film_scale_modulation": False, "down_dims": [8, 16, 16]},
-    "two-cameras": WITH_IMAGES,
-    "cameras-apart-batch-norm": {
-        **WITH_IMAGES,
-        "use_separate_rgb_encoder_per_camera": True,
-        "use_group_norm": False,
-    },
+_CAMERAS: dict[str, Any] = {
+    **WITH_IMAGES,
+    "noise_scheduler_type": "DDPM",
+    "prediction_type": "sample",
+    "num_inference_steps": 20,
+    "use_film_scale_modulation": False,
+    "down_dims": [8, 16, 16],
 }
 
 
-@pytest.mark.parametrize("case", _CASES)
-def test_a_policy_acts_as_pytorch_and_diffusers_do(tmp_path: Path, case: str) -> None:
-    keys = config(**_CASES[case])
-    report = export_policy(write(tmp_path / "lerobot", keys), tmp_path / "policy")
-    assert set(report.components) == {"encoder", "unet"}
-    assert max(component.error for component in report.components.values()) <= 1e-4
-    policy = ddim_edge.load_policy(tmp_path / "policy", "cpu", warm_up=False, seed=3, range_factor=1e3)
+def assert_acts_as_pytorch(bundle: Path, keys: Mapping[str, Any]) -> None:
+    """The actions after two observations are those of the networks in PyTorch with diffusers' scheduler."""
+    policy = ddim_edge.load_policy(bundle, "cpu", warm_up=False, seed=3, range_factor=1e3)
     first, second = seen(keys, 1), seen(keys, 2)
     policy.observe(first)
     window = zip(*(normalized(keys, one).items() for one in (first, second)), strict=True)
@@ -121,34 +114,42 @@ def test_a_policy_acts_as_pytorch_and_diffusers_do(tmp_path: Path, case: str) ->
     np.testing.assert_allclose(policy.act(second), expected, atol=2e-3)
 
 
-def test_the_command_line_exports_a_policy(invoke: Invoke, tmp_path: Path) -> None:
+def test_the_command_line_exports_a_policy_that_acts_as_pytorch_does(invoke: Invoke, tmp_path: Path) -> None:
     write(tmp_path / "lerobot", config())
-    done = invoke("export", "lerobot", "out", "--quiet")
-    assert (done.exit_code, done.stderr) == (0, "")
-    assert ddim_edge.load_policy(tmp_path / "out", "cpu", warm_up=False).config.horizon == 8
-    refused = invoke("export", "lerobot", "other", "--dtype", "fp16")
-    assert refused.exit_code == 2
-    assert "--dtype does not apply to a LeRobot policy, which SOURCE is: leave it out" in refused.stderr
+    done = invoke("export", "lerobot", "out", "--json")
+    assert done.code == 0
+    facts = json.loads(done.out)["components"]
+    assert set(facts) == {"encoder", "unet"}
+    assert max(component["deviation"] for component in facts.values()) <= 1e-4
+    assert_acts_as_pytorch(tmp_path / "out", config())
     inspected = invoke("inspect", "out", "--verify")
-    assert (inspected.exit_code, inspected.stderr) == (0, "")
+    assert (inspected.code, inspected.err) == (0, "")
 
 
-def test_statistics_among_the_weights_of_older_versions(tmp_path: Path) -> None:
+def test_cameras_ddpm_and_predictions_of_the_sample(tmp_path: Path) -> None:
+    keys = config(**_CAMERAS)
+    export_policy(write(tmp_path / "lerobot", keys), tmp_path / "policy")
+    assert_acts_as_pytorch(tmp_path / "policy", keys)
+
+
+def test_options_that_mean_nothing_for_a_policy_are_refused(invoke: Invoke, tmp_path: Path) -> None:
+    write(tmp_path / "lerobot", config())
+    refused = invoke("export", "lerobot", "out", "--dtype", "fp16")
+    assert refused.code == 2
+    assert "--dtype does not apply to a LeRobot policy, which SOURCE is: leave it out" in refused.err
+
+
+def test_statistics_among_the_weights_of_older_versions() -> None:
     keys = config()
-    folder = write(tmp_path / "lerobot", keys)
-    weights = load_file(folder / "model.safetensors")
+    weights = {}
     for name, value in statistics(keys).items():
         key, statistic = name.rsplit(".", 1)
         start = "unnormalize_outputs" if key == "action" else "normalize_inputs"
         weights[f"{start}.buffer_{key.replace('.', '_')}.{statistic}"] = value
-    for file in folder.glob("policy_*"):
-        file.unlink()
-    save_file(weights, folder / "model.safetensors")
-    export_policy(folder, tmp_path / "out")
-    policy = ddim_edge.load_policy(tmp_path / "out", "cpu", warm_up=False)
-    trained = policy.config.action.trained
-    assert trained is not None
-    np.testing.assert_array_equal([trained.low, trained.high], [[-2, 10], [2, 30]])
+    assert all(map(is_statistic, weights))
+    found = normalizations(Path("nowhere"), LerobotConfig(keys), weights)
+    assert found["action"] == {"mode": "min_max", **STATISTICS["action"]}
+    assert found[GOAL] == {"mode": "min_max", **STATISTICS[GOAL]}
 
 
 @pytest.mark.parametrize(
