@@ -120,6 +120,7 @@ def test_a_picture_has_the_hash_of_its_conditioning(invoke: Invoke, tmp_path: Pa
         ([*RUN, "--save-every", "2"], "--save-every is for pictures"),
         ([*RUN, "--init-image", "a.png"], "--init-image is for pictures"),
         ([*RUN, "--enlarge", "2"], "--enlarge is for pictures"),
+        ([*RUN, "--control-image", "a.png"], "--control-image is for pictures"),
         ([*RUN, "-n", "3"], "has 2 rows, and there are 3 images"),
         ([*RUN, "-g", "2"], "needs a null class"),
         ([*RUN, "--max-memory", "2GB"], "max_memory is estimated for images"),
