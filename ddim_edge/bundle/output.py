@@ -37,7 +37,7 @@ class Normalization:
     @classmethod
     def from_json(cls, keys: Mapping[str, Any], shape: Sequence[int], where: str) -> Self:
         """Read the key ``normalization`` for samples of ``shape``. BundleError, which names ``where``."""
-        mode, axis = keys.get("mode"), keys.get("axis", -1)
+        mode, axis = keys.get("mode"), -1 if keys.get("axis") is None else keys["axis"]
         if mode not in _BOUNDS:
             raise BundleError(f"{where}: normalization's mode must be {' or '.join(_BOUNDS)}, not {shown(mode)}")
         if not -len(shape) <= axis < len(shape):
