@@ -95,7 +95,7 @@ class Output:
         """
         keys, where = read_optional(folder / OUTPUT), str(folder / OUTPUT)
         may_be_image = has_autoencoder or (len(shape) == 3 and shape[0] in _CHANNELS)
-        kind = keys.get("kind") or ("image" if may_be_image else "array")
+        kind: Any = keys.get("kind") or ("image" if may_be_image else "array")
         if kind not in get_args(Kind):
             raise BundleError(f"{where}: kind must be image or array, not {shown(kind)}")
         if kind == "image" and not may_be_image:
