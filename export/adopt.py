@@ -22,7 +22,7 @@ from ddim_edge.bundle.layout import (
 from ddim_edge.config import PreconditionedConfig, read_json
 from ddim_edge.diffusion.samplers import SamplerConfig, sampler_config
 from ddim_edge.diffusion.samplers.table import BY_CLASS
-from ddim_edge.errors import ConfigError, choose_from, listed
+from ddim_edge.errors import BundleError, ConfigError, choose_from, listed
 from ddim_edge.files import output_errors
 from ddim_edge.graphs.external_data import check_onnx_file
 from ddim_edge.whole_folder import whole_folder
@@ -96,10 +96,18 @@ def adopt_graph(adoption: Adoption, out: Path, check: Callable[[Path], object] =
         if adoption.output_config is not None:
             write_json(folder / OUTPUT_FILE, read_json(adoption.output_config))
         write_json(folder / EXPORT_RECORD, _record(folder, adoption))
-        check(folder)
+        _check_runs(folder, out, check)
     remember_hashes(out)
     others = {str(value.name): str(value.shape) for value in inputs_of(model) if value.name not in (SAMPLE, TIMESTEP)}
     return Adopted(path=out, size=folder_size(out), sample_shape=shape, conditioning=others, sampler=config.name)
+
+
+def _check_runs(folder: Path, out: Path, check: Callable[[Path], object]) -> None:
+    """Raise ConfigError where ``check`` refuses the bundle, by the name that it would have had."""
+    try:
+        check(folder)
+    except (BundleError, ConfigError) as error:
+        raise ConfigError(f"the bundle would not run: {str(error).replace(str(folder), str(out))}") from None
 
 
 def _scheduler_keys(adoption: Adoption) -> dict[str, Any]:
