@@ -6,7 +6,7 @@ import click
 
 COMMAND_SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Make pictures": {
-        "run": "Generate images with MODEL.",
+        "run": "Generate images with MODEL, or arrays.",
         "encode": "Find the noise from which MODEL makes each PICTURE again.",
         "interpolate": "Generate images between FIRST and LAST.",
     },
@@ -59,7 +59,7 @@ _OUTPUT = (
 
 OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "run": {
-        "What to make": ("num_images", "labels", "seed", "height", "width", "requests", "from_image"),
+        "What to make": ("num_images", "labels", "seed", "height", "width", "conditioning", "requests", "from_image"),
         "Text models": (
             "prompt",
             "prompts",
