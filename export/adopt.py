@@ -30,14 +30,13 @@ from ddim_edge.whole_folder import whole_folder
 from .graph.adopted import OUTPUT, SAMPLE, fit_timestep, inputs_of, rename, set_shape
 from .graph.timestep import TIMESTEP
 from .output.record import file_entry, folder_size, hash_files, remember_hashes, write_json
-from .sample_shape import Shape, config_with_shape, read_shape
+from .sample_shape import Shape, config_with_shape, read_shape, write_output
 from .unet_files import load_graph
 from .verify.adopted import run_once
 
 TIMESTEPS = ("index", "fraction", "sigma")
 PRECONDITIONING = ("outside", "inside")
 _OURS = (CLASS_INPUT, *TEXT_INPUTS, GUIDANCE_INPUT)
-OUTPUT_FILE = "output.json"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,6 +84,8 @@ def adopt_graph(adoption: Adoption, out: Path, check: Callable[[Path], object] =
         weights = check_onnx_file(adoption.graph, adoption.graph.parent)
         model = load_graph(adoption.graph)
         shape = _prepare(model, adoption, config)
+        if adoption.output_config is not None:
+            write_output(folder, read_json(adoption.output_config), shape)
         unet = folder / UNET.name
         unet.mkdir()
         with output_errors(out):
@@ -93,8 +94,6 @@ def adopt_graph(adoption: Adoption, out: Path, check: Callable[[Path], object] =
         run_once(unet / MODEL, shape, config)
         write_json(unet / CONFIG, config_with_shape({}, shape))
         write_json(folder / SCHEDULER, scheduler)
-        if adoption.output_config is not None:
-            write_json(folder / OUTPUT_FILE, read_json(adoption.output_config))
         write_json(folder / EXPORT_RECORD, _record(folder, adoption))
         _check_runs(folder, out, check)
     remember_hashes(out)

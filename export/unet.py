@@ -18,13 +18,11 @@ from .networks.denoiser import call_unet
 from .networks.examples import module_signature, read_examples, read_sizes
 from .networks.network import Network, evaluation_mode, run_network
 from .networks.signature import Signature
-from .output.record import remember_hashes, write_json
+from .output.record import remember_hashes
 from .output.report import Report, write_report
 from .progress import Stage, ignore_stage
-from .sample_shape import config_with_shape
+from .sample_shape import config_with_shape, shape_in, write_output
 from .step_cache import add_step_cache
-
-OUTPUT = "output.json"
 
 
 def export_unet(
@@ -52,7 +50,7 @@ def export_unet(
 
     ``inputs``: an example of every other input by name, tensors or arrays (B, …) of one batch. The graph takes them
     under these names, at the lengths of the examples, with any batch. ``sizes``: the shapes of a sample, without the
-    batch, at which the graph is traced and verified; the first is the bundle's own. One is enough: an axis is free if
+    batch, at which the graph is traced and verified; the first is the bundle's own, if the config has none. One is enough: an axis is free if
     two of them differ in it. Without ``sizes``: ``sample_shape`` alone, or two sizes of images from the config.
 
     ``output``: what a sample is, for output.json: kind, axes, names, units, normalization.
@@ -76,10 +74,10 @@ def export_unet(
         network = _network(
             module, lambda whole: module_signature(example_config, examples, shapes, axes, whole_timesteps=whole)
         )
+        if output is not None:
+            write_output(folder, output, shape_in(config) if shapes is None else shapes[0])
         (folder / "unet").mkdir()
         report = export_into(folder / "unet", lambda: network, config, on_stage)
-        if output is not None:
-            write_json(folder / OUTPUT, output)
         if step_cache is not None:
             on_stage("cache")
             report = _with_step_cache(report, step_cache)

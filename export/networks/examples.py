@@ -43,7 +43,7 @@ def read_examples(module: torch.nn.Module, inputs: Mapping[str, Any]) -> Example
 def read_sizes(config: Config, sizes: Sequence[Sequence[int]] | None) -> tuple[Shape, ...] | None:
     """The shapes of a sample to trace and verify at; None where the config's own rule applies, that of images.
 
-    ``sizes``, or the config's ``sample_shape`` alone, which must be among them. ConfigError.
+    ``sizes``, the config's ``sample_shape`` first, which must be among them; or that alone. ConfigError.
     """
     own = None if config.get(SAMPLE_SHAPE) is None else read_shape(SAMPLE_SHAPE, config[SAMPLE_SHAPE])
     if sizes is None:
@@ -60,7 +60,7 @@ def read_sizes(config: Config, sizes: Sequence[Sequence[int]] | None) -> tuple[S
             )
     if own and own not in shapes:
         raise ConfigError(f"sizes: {SAMPLE_SHAPE} {own} must be among them, not {listed(map(str, shapes))} alone")
-    return shapes
+    return tuple(dict.fromkeys((own, *shapes))) if own else shapes
 
 
 def module_signature(

@@ -85,6 +85,7 @@ def test_sizes_that_are_refused(config: dict[str, Any], sizes: Any, message: str
 def test_one_size_has_no_free_axis_and_two_have() -> None:
     assert read_sizes({}, None) is None
     assert read_sizes({"sample_shape": [16, 2]}, None) == ((16, 2),)
+    assert read_sizes({"sample_shape": [16, 2]}, [(8, 2), [16, 2]]) == ((16, 2), (8, 2))
     one = module_signature({}, {}, [(16, 2)])
     assert (one.inputs[0].axes, one.outputs["out_sample"], one.sizes) == (("batch", 16, 2), ("batch", 16, 2), ({},))
     two = module_signature({}, {}, [(16, 2), (8, 2)], ("time", "action"))
