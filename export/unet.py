@@ -50,8 +50,9 @@ def export_unet(
 
     ``inputs``: an example of every other input by name, tensors or arrays (B, …) of one batch. The graph takes them
     under these names, at the lengths of the examples, with any batch. ``sizes``: the shapes of a sample, without the
-    batch, at which the graph is traced and verified; the first is the bundle's own, if the config has none. One is enough: an axis is free if
-    two of them differ in it. Without ``sizes``: ``sample_shape`` alone, or two sizes of images from the config.
+    batch, at which the graph is traced and verified; the first is the bundle's own, if the config has no sample_shape.
+    One is enough: an axis is free if two of them differ in it. Without ``sizes``: ``sample_shape`` alone, or two sizes
+    of images from the config.
 
     ``output``: what a sample is, for output.json: kind, axes, names, units, normalization.
 
