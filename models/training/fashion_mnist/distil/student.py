@@ -75,7 +75,7 @@ def student_loss(features: Features, found: Trajectories, real: Batches, recipe:
             fooled = torch.func.functional_call(pair.critic, frozen(pair.critic), (made, points.labels))
             scores = pair.critic(seen, classes), pair.critic([part.detach() for part in made], points.labels)
         distance = (rms(x_0 - points.ends) / points.noise.flatten()).mean()
-            return distance + FEATURE_WEIGHT * apart(made, wanted) - CRITIC_WEIGHT * fooled.mean() + hinge(*scores)
+        return distance + FEATURE_WEIGHT * apart(made, wanted) - CRITIC_WEIGHT * fooled.mean() + hinge(*scores)
 
     return loss
 
