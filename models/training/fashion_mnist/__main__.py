@@ -43,7 +43,7 @@ SCHEDULER = scheduler_file(num_steps=8)
 def save_pipeline(unet: UNet2DModel, folder: Path, scheduler: Mapping[str, Any], null_class: int | None) -> None:
     """Save the network with its scheduler and its classes as a folder that diffusers can load."""
     DDIMPipeline(unet, DDIMScheduler()).save_pretrained(folder)
-    write_json(folder / "scheduler" / "scheduler_config.json", dict(scheduler))
+    write_json(folder / "scheduler" / "scheduler_config.json", dict(sorted(scheduler.items())))
     path = folder / "model_index.json"
     index = json.loads(path.read_text())
     index |= {"scheduler": ["diffusers", scheduler["_class_name"]], "id2label": dict(enumerate(NAMES))}
