@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ddim_edge.telemetry import switch_off
 
 if TYPE_CHECKING:
+    from .adopt import Adopted, Adoption, adopt_graph
     from .folder import BundleReport, export_folder
     from .output.report import Report
     from .policy.lerobot import export_policy
@@ -21,8 +22,11 @@ if TYPE_CHECKING:
 switch_off()  # before a module of this package imports onnxruntime or diffusers
 
 __all__ = [
+    "Adopted",
+    "Adoption",
     "BundleReport",
     "Report",
+    "adopt_graph",
     "export_folder",
     "export_policy",
     "export_unet",
@@ -31,6 +35,9 @@ __all__ = [
 ]
 
 _MODULES = {
+    "Adopted": "adopt",
+    "Adoption": "adopt",
+    "adopt_graph": "adopt",
     "BundleReport": "folder",
     "Report": "output.report",
     "export_folder": "folder",

@@ -12,6 +12,7 @@ COMMAND_SECTIONS: Mapping[str, Mapping[str, str]] = {
     },
     "Bring a model": {
         "export": "Export SOURCE to the folder OUT, which runs without PyTorch.",
+        "adopt": "Make a bundle of GRAPH, which another program exported.",
         "build": "Compile MODEL's graphs ahead of time for full speed.",
         "upgrade": "Upgrade BUNDLE to the newest format, without PyTorch.",
         "tune": "Find the fastest cache that keeps BUNDLE's images close.",

@@ -166,8 +166,8 @@ def run_command(
     names = free_names(bundle.name, "" if choices["prompts"] else file_format)
     target = f"-.{file_format}" if output == STANDARD_OUTPUT else output or str(next(names))
     suffix = f".{file_format}" if is_folder(target) else Path(target).suffix
-    pictures = {"init_image": init_image, "mask": mask, "show": show, "gif": gif, "save_every": save_every}
-    check_arrays(bundle, suffix, {**pictures, "enlarge": enlarge})
+    given = {"init_image": init_image, "mask": mask, "control_image": control_image, "enlarge": enlarge}
+    check_arrays(bundle, suffix, {**given, "show": show, "gif": gif, "save_every": save_every})
     sizes = (recipe or choices).get("height"), (recipe or choices).get("width")
     shape = bundle.image_shape(*sizes) if bundle.output.is_image else None
     fitting = partial(shape_of_latents, bundle, height=sizes[0], width=sizes[1])

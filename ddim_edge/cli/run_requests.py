@@ -236,7 +236,5 @@ def _folder(bundle: Bundle, output: str | None) -> Storage:
 def _report(outcome: Outcome, seed: int, *, as_json: bool) -> str:
     if as_json:
         return json.dumps({**facts(outcome), "seed": seed})
-    return (
-        finished_before(outcome)
-        or f"{outcome.path}  ({counted(outcome.num_made, outcome.what)}, seed {seed}, {rate(outcome)})"
-    )
+    made = counted(outcome, outcome.num_made)
+    return finished_before(outcome) or f"{outcome.path}  ({made}, seed {seed}, {rate(outcome)})"

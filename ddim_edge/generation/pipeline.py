@@ -96,7 +96,7 @@ class Pipeline:
         Raises ConfigError for options that this model does not support, PredictionError if the network returns NaN.
         """
         request = self.request(*unnamed, **options)
-        ends = [end for end in self.run(request) if end.ended]
+        ends = [end for end in self.run(request) if end.samples is not None]
         samples = [end.samples for end in ends if end.samples is not None]
         images = [end.images for end in ends if end.images is not None]
         is_safe = tuple(itertools.chain(*(end.is_safe or () for end in ends))) or None

@@ -202,8 +202,7 @@ class Request:
         check_same_origin(values.get("origin", {}), origin)
         check_same_named(values.get("conditioning", {}), conditioning)
         others = {name: _list_to_tuple(values.get(name, default)) for name, default in _written_if_changed().items()}
-        arrays = {"origin": origin, "conditioning": conditioning}
-        return cls(**plain, **others, labels=labels, sampler=sampler, **arrays)
+        return cls(**plain, **others, labels=labels, sampler=sampler, origin=origin, conditioning=conditioning)
 
 
 _ALWAYS_IN_RECIPES = ("num_images", "num_steps", "seed", "noise", "guidance_scale", "batch_size")
