@@ -130,3 +130,13 @@ def test_wrong_options_are_refused(policy: Policy, options: dict[str, object]) -
     policy.act(_FIRST)
     with pytest.raises(ddim_edge.ConfigError):
         policy.act(_FIRST, **options)  # type: ignore[arg-type]
+
+
+def test_a_samplers_config_may_space_timesteps_in_another_way(policy_folder: Path, policy: Policy) -> None:
+    trailing = policy.bundle.own_sampler.replace(timestep_spacing="trailing")
+    asked: list[float] = []
+    changed = ddim_edge.load_policy(policy_folder, "cpu", sampler=trailing, num_steps=4, warm_up=False)
+    predict = changed.network.denoiser.predict_or_step
+    changed.network.denoiser.predict_or_step = lambda rows: asked.append(rows[0].timestep) or predict(rows)  # type: ignore
+    changed.act(_FIRST)
+    assert asked == [99, 74, 49, 24]
