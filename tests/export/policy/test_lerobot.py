@@ -94,16 +94,6 @@ def normalized(keys: Mapping[str, Any], observation: Mapping[str, Array]) -> dic
     return result
 
 
-_CAMERAS: dict[str, Any] = {
-    **WITH_IMAGES,
-    "noise_scheduler_type": "DDPM",
-    "prediction_type": "sample",
-    "num_inference_steps": 20,
-    "use_film_scale_modulation": False,
-    "down_dims": [8, 16, 16],
-}
-
-
 def assert_acts_as_pytorch(bundle: Path, keys: Mapping[str, Any]) -> None:
     """The actions after two observations are those of the networks in PyTorch with diffusers' scheduler."""
     policy = ddim_edge.load_policy(bundle, "cpu", warm_up=False, seed=3, range_factor=1e3)
@@ -126,10 +116,20 @@ def test_the_command_line_exports_a_policy_that_acts_as_pytorch_does(invoke: Inv
     assert (inspected.code, inspected.err) == (0, "")
 
 
-def test_cameras_ddpm_and_predictions_of_the_sample(tmp_path: Path) -> None:
-    keys = config(**_CAMERAS)
-    export_policy(write(tmp_path / "lerobot", keys), tmp_path / "policy")
-    assert_acts_as_pytorch(tmp_path / "policy", keys)
+def test_each_camera_has_its_features_behind_the_state() -> None:
+    """With weights of their own; tests/lerobot has the values."""
+    keys = config(**WITH_IMAGES, use_separate_rgb_encoder_per_camera=True)
+    encoder, _ = networks(keys)
+    first, second = (
+        {name: torch.from_numpy(value)[None, None] for name, value in seen(keys, at).items()} for at in (1, 2)
+    )
+    names = list(keys["input_features"])
+    with torch.no_grad():
+        before, after = encoder(first), encoder({**first, names[2]: second[names[2]]})
+    assert before.shape == (1, 3 + 2 * 8)
+    np.testing.assert_array_equal(before[0, :3], first[STATE][0, 0])
+    assert torch.equal(before[:, :11], after[:, :11])
+    assert not torch.equal(before[:, 11:], after[:, 11:])
 
 
 def test_options_that_mean_nothing_for_a_policy_are_refused(invoke: Invoke, tmp_path: Path) -> None:
