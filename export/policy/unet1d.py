@@ -113,13 +113,15 @@ class ConditionalUnet1d(nn.Module):
         """The prediction, (B, horizon, action_dim) like ``sample``, at ``timestep`` (B,) and ``global_cond`` (B, D)."""
         condition = torch.cat((self.diffusion_step_encoder(timestep), global_cond), dim=-1)
         x, skipped = sample.transpose(1, 2), []
-        for first, second, resample in self.down_modules:
+        for level in self.down_modules:
+            first, second, resample = level.children()
             x = second(first(x, condition), condition)
             skipped.append(x)
             x = resample(x)
         for block in self.mid_modules:
             x = block(x, condition)
-        for first, second, resample in self.up_modules:
+        for level in self.up_modules:
+            first, second, resample = level.children()
             x = torch.cat((x, skipped.pop()), dim=1)
             x = resample(second(first(x, condition), condition))
         result: Tensor = self.final_conv(x).transpose(1, 2)

@@ -7,7 +7,7 @@ import pytest
 
 from ddim_edge.bundle.policy_statistics import Statistics
 
-_VALUES = np.float32([[0.5, -2, 7], [3, 0, 7]])
+_VALUES = np.array([[0.5, -2, 7], [3, 0, 7]], np.float32)
 
 
 def _read(**keys: Any) -> Statistics:

@@ -73,8 +73,8 @@ def observation(seed: int = 0) -> dict[str, Array]:
 
 def encoded(window: Sequence[dict[str, Array]]) -> Array:
     """What the encoder returns for a window, the newest observation last: float32 (10,)."""
-    parts = []
+    mean, std, low, high = (np.array(values, np.float32) for values in (MEAN, STD, LOW, HIGH))
+    parts: list[Array] = []
     for seen in window:
-        low, high = np.float32(LOW), np.float32(HIGH)
-        parts += [(seen[STATE] - np.float32(MEAN)) / np.float32(STD), 2 * (seen[GOAL] - low) / (high - low) - 1]
+        parts += [(seen[STATE] - mean) / std, 2 * (seen[GOAL] - low) / (high - low) - 1]
     return np.concatenate(parts).astype(np.float32)
