@@ -17,7 +17,7 @@ def _read(**keys: Any) -> Statistics:
 def test_mean_and_std() -> None:
     statistics = _read(mode="mean_std", mean=[1, 2, 7], std=[0.5, 4, 0])
     normalized = statistics.normalized(_VALUES)
-    np.testing.assert_allclose(normalized, [[-1, -1, 0], [4, -0.5, 0]], rtol=1e-6)
+    np.testing.assert_allclose(normalized, [[-1.0, -1.0, 0.0], [4.0, -0.5, 0.0]], rtol=1e-6)
     np.testing.assert_allclose(statistics.restored(normalized), _VALUES, rtol=1e-6)
     assert normalized.dtype == statistics.restored(normalized).dtype == np.float32
 

@@ -11,10 +11,14 @@ from ddim_edge.bundle.policy_config import PolicyConfig
 from ddim_edge.policy.limits import Limits
 from tests.helpers.array_bundles import array_model
 from tests.helpers.policy_bundles import SCHEDULER, STATE, observation, policy_json, write_policy
-from tests.helpers.tiny_bundles import write_json
+from tests.helpers.tiny_bundles import Array, write_json
 
 _FAR = {**observation(), STATE: [1000.0, 0.0, 0.0]}
 _UNCLIPPED = {**SCHEDULER, "clip_sample": False}
+
+
+def _actions(values: Any) -> Array:
+    return np.array(values, np.float32)
 
 
 def _config(folder: Path, **normalization: Any) -> PolicyConfig:
@@ -45,10 +49,10 @@ def test_a_network_that_returns_nan_is_an_error(tmp_path: Path) -> None:
 def test_the_range_is_widened_about_its_middle(tmp_path: Path) -> None:
     limits = Limits(_config(tmp_path, mode="min_max", min=[-2, 10], max=[2, 30]), 1.5)
     np.testing.assert_allclose([limits.low, limits.high], [[-3, 5], [3, 35]], atol=1e-4)
-    limits.check(np.float32([[2.9, 34.9], [-2.9, 5.1]]))
+    limits.check(_actions([[2.9, 34.9], [-2.9, 5.1]]))
     for wrong in ([3.1, 20], [0, 4.9], [np.nan, 20], [np.inf, 20]):
         with pytest.raises(ddim_edge.ActionError, match="action 1 has"):
-            limits.check(np.float32([[0, 20], wrong]))
+            limits.check(_actions([[0, 20], wrong]))
 
 
 def test_without_min_and_max_the_range_is_four_deviations(tmp_path: Path) -> None:
@@ -64,16 +68,16 @@ def test_the_datas_own_range_is_taken_where_it_is_there(tmp_path: Path) -> None:
 
 def test_an_unknown_range_refuses_what_is_not_finite(tmp_path: Path) -> None:
     limits = Limits(_config(tmp_path), 1.0)
-    limits.check(np.float32([[1e30, 0]]))
+    limits.check(_actions([[1e30, 0]]))
     with pytest.raises(ddim_edge.ActionError):
-        limits.check(np.float32([[np.inf, 0]]))
+        limits.check(_actions([[np.inf, 0]]))
 
 
 def test_a_value_that_never_changed_in_training_has_room_for_rounding(tmp_path: Path) -> None:
     limits = Limits(_config(tmp_path, mode="min_max", min=[0, 5], max=[1, 5]), 1.0)
-    limits.check(np.float32([[0.5, 5.000001]]))
+    limits.check(_actions([[0.5, 5.000001]]))
     with pytest.raises(ddim_edge.ActionError, match=r"grip = 5\.1"):
-        limits.check(np.float32([[0.5, 5.1]]))
+        limits.check(_actions([[0.5, 5.1]]))
 
 
 @pytest.mark.parametrize("factor", [0.9, 0, -1, float("nan")])

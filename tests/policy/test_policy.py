@@ -21,7 +21,7 @@ _FIRST, _SECOND, _THIRD = map(observation, (1, 2, 3))
 def _by_hand(window: Sequence[dict[str, Array]], seed: int, decision: int) -> Array:
     """The actions that follow from a window, with the sampler alone, and the network's formula."""
     generator = np.random.Generator(np.random.Philox(key=[seed, decision]))
-    draw = partial(generator.standard_normal, (1, 8, 2), np.float32)
+    draw: Any = partial(generator.standard_normal, (1, 8, 2), np.float32)
     sampler, condition = start(sampler_config(SCHEDULER), 10, draw(), draw), encoded(window)
     query = next(sampler)
     try:
@@ -29,13 +29,15 @@ def _by_hand(window: Sequence[dict[str, Array]], seed: int, decision: int) -> Ar
             query = sampler.send(array_prediction(query.sample, query.timestep, condition))
     except StopIteration as end:
         chunk: Array = end.value[0]
-    low, high = np.float32(ACTION_LOW), np.float32(ACTION_HIGH)
-    return ((chunk + 1) / 2 * (high - low) + low)[1:5]
+    low, high = np.array(ACTION_LOW, np.float32), np.array(ACTION_HIGH, np.float32)
+    actions: Array = (chunk + 1) / np.float32(2) * (high - low) + low
+    return actions[1:5]
 
 
 def test_the_first_decision_repeats_the_first_observation(policy: Policy) -> None:
     actions = policy.act(_FIRST)
-    assert (actions.shape, actions.dtype) == ((4, 2), np.float32)
+    assert actions.shape == (4, 2)
+    assert actions.dtype == np.float32
     np.testing.assert_allclose(actions, _by_hand([_FIRST, _FIRST], 0, 0), atol=2e-5)
     assert policy.last is not None
     assert (policy.last.num_steps, policy.last.network_calls, policy.last.continued) == (10, 10, False)

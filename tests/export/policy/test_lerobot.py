@@ -52,15 +52,15 @@ def by_torch(keys: Mapping[str, Any], windows: Mapping[str, Array], seed: int) -
     )
     scheduler.set_timesteps(keys["num_inference_steps"])
     noise = np.random.Generator(np.random.Philox(key=[seed, 0]))
-    draw = lambda: torch.from_numpy(noise.standard_normal((1, 8, 2), np.float32))  # noqa: E731
+    draw: Any = lambda: torch.from_numpy(noise.standard_normal((1, 8, 2), np.float32))  # noqa: E731
     sample = draw()
     with torch.no_grad():
         condition = encoder({name: torch.from_numpy(value)[None] for name, value in windows.items()})
         for timestep in scheduler.timesteps:
             prediction = unet(sample, torch.full((1,), float(timestep)), condition)
             sample = _step(scheduler, prediction, timestep, sample, draw)
-    low, high = (np.float32(STATISTICS["action"][key]) for key in ("min", "max"))
-    chunk: Array = (sample[0].numpy() + 1) / 2 * (high - low) + low
+    low, high = (np.array(STATISTICS["action"][key], np.float32) for key in ("min", "max"))
+    chunk: Array = (sample[0].numpy() + np.float32(1)) / np.float32(2) * (high - low) + low
     return chunk[1:5]
 
 
