@@ -15,15 +15,16 @@ _FLOAT = ir.DataType.FLOAT
 _REAL = (_FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE)
 
 
-def rename(model: ir.Model, names: Mapping[str, str], output: str | None) -> None:
+def rename(model: ir.Model, names: Mapping[str, str], output: str | None) -> str:
     """Rename inputs, ours by the graph's in ``names``, and keep one output, as ``out_sample``.
 
-    ``output``: its name in the graph; None for the only one. ConfigError for a name that is not there, for one that
+    ``output``: its name in the graph; None for the only one. Returns the name that it had. ConfigError for a name that is not there, for one that
     another input has, and for a graph without a sample or a timestep.
     """
     inputs = {str(value.name): value for value in inputs_of(model)}
     final = _final_names(inputs, names)
     kept = _chosen_output(model, output)
+    had = str(kept.name)
     _free_names(model, {*final, OUTPUT}, keep={*inputs.values(), kept})
     # In two rounds: two inputs may exchange their names.
     for position, value in enumerate(inputs.values()):
@@ -31,6 +32,7 @@ def rename(model: ir.Model, names: Mapping[str, str], output: str | None) -> Non
     for name, value in zip(final, inputs.values(), strict=True):
         value.name = name
     _keep_output(model, kept)
+    return had
 
 
 def inputs_of(model: ir.Model) -> list[ir.Value]:
@@ -90,6 +92,8 @@ def _final_names(inputs: Mapping[str, ir.Value], names: Mapping[str, str]) -> li
     for name in final:
         if final.count(name) > 1:
             raise ConfigError(f"--map: two inputs would be called {name}: map the graph's own {name} to another name")
+    if OUTPUT in final:
+        raise ConfigError(f"--map: {OUTPUT} is the name of the output: give the input {OUTPUT} another name")
     for name in (SAMPLE, TIMESTEP):
         if name not in final:
             raise ConfigError(
@@ -145,8 +149,8 @@ def _keep_output(model: ir.Model, kept: ir.Value) -> None:
 
 def _free_names(model: ir.Model, names: Iterable[str], keep: Collection[ir.Value]) -> None:
     """Rename what has one of ``names`` within the graph already, but for the values ``keep``."""
-    inner = [value for node in model.graph.all_nodes() for value in node.outputs]
-    weights = model.graph.initializers.values()
-    for value in (*inner, *weights):
+    made = [value for node in model.graph.all_nodes() for value in node.outputs]
+    given = [value for graph in model.graphs() for value in (*graph.inputs, *graph.initializers.values())]
+    for value in (*made, *given):
         if value.name in names and value not in keep:
             value.name = f"adopted.{value.name}"

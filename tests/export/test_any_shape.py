@@ -160,4 +160,12 @@ def test_a_missing_example_is_named(tmp_path: Path) -> None:
         export_unet(
             ConditionalUnet1D(), {"sample_shape": [16, 2]}, tmp_path / "out", inputs={"global_cond": np.ones((2, 5))}
         )
+    with pytest.raises(ConfigError, match=r"output: axes must have 2 items for samples of \(16, 2\)"):
+        export_unet(
+            ConditionalUnet1D(),
+            {"sample_shape": [16, 2]},
+            tmp_path / "out",
+            inputs={"global_cond": np.ones((2, 3))},
+            output={"axes": ["time"]},
+        )
     assert list(tmp_path.iterdir()) == []
