@@ -77,7 +77,8 @@ def _stretched(times: Floats, last: float) -> Floats:
     """The times stretched so that the last one is ``last``."""
     if times[-1] == 1:
         raise ConfigError(f"shift_terminal stretches the times to end below 1, and {len(times)} step has only 1")
-    return 1 - (1 - times) / ((1 - times[-1]) / (1 - last))
+    stretched: Floats = 1 - (1 - times) / ((1 - times[-1]) / (1 - last))
+    return stretched
 
 
 def dynamic_shift(config: FlowConfig) -> float:
