@@ -6,6 +6,7 @@
 >>> result.save("out.png")
 """
 
+from .diffusion.noise import noise_stream
 from .diffusion.samplers import (
     DdimConfig,
     DdimSchedule,
@@ -20,7 +21,9 @@ from .diffusion.samplers import (
     SamplerConfig,
     UnipcConfig,
     ddim,
+    first_sample,
     sampler_config,
+    schedule_of,
     start,
 )
 from .errors import (
@@ -44,6 +47,7 @@ from .generation.requests.origin import Origin
 from .generation.requests.request import Request
 from .generation.results import Progress, Result
 from .images.decode import read_mask, read_picture
+from .networks.denoiser import Denoiser
 from .runtime.providers.device import Device
 from .runtime.sessions.session import Session
 from .version import __version__
@@ -56,6 +60,7 @@ __all__ = [
     "DdimEdgeError",
     "DdimSchedule",
     "DdpmConfig",
+    "Denoiser",
     "Device",
     "DeviceMemoryError",
     "DpmppConfig",
@@ -84,12 +89,15 @@ __all__ = [
     "__version__",
     "ddim",
     "encode",
+    "first_sample",
     "from_latents",
     "interpolate",
     "load",
+    "noise_stream",
     "read_latents",
     "read_mask",
     "read_picture",
     "sampler_config",
+    "schedule_of",
     "start",
 ]

@@ -19,6 +19,8 @@ CONFIG = "config.json"
 INDEX = "model_index.json"
 SCHEDULER = "scheduler/scheduler_config.json"
 GENERATION_CONFIG = "generation_config.json"
+OUTPUT = "output.json"
+"""What the model's samples are: images, or arrays with axes, units and a normalization."""
 EXPORT_RECORD = "export.json"
 
 
@@ -67,6 +69,14 @@ CLASS_INPUT = "class_labels"
 TEXT_INPUTS = ("encoder_hidden_states", "text_embeds", "time_ids")
 GUIDANCE_INPUT = "timestep_cond"
 """The UNet's inputs beside sample and timestep: class, text embeddings and SDXL's sizes, embedded guidance scale."""
+CONTROL_INPUTS = ("down_block_additional_residuals", "mid_block_additional_residual")
+"""Prefixes of the UNet's inputs that take the outputs of ControlNets."""
+
+
+def is_free_input(name: str) -> bool:
+    """Whether a UNet's input is neither of the above, nor sample, timestep or deep features: it is given by name."""
+    known = ("sample", "timestep", CLASS_INPUT, *TEXT_INPUTS, GUIDANCE_INPUT, DEEP_FEATURES)
+    return name not in known and not name.startswith(CONTROL_INPUTS)
 
 
 def component_named(folder: str) -> Component:

@@ -66,7 +66,7 @@ class UnetInputs:
 
 
 def _check_prediction(predicted: Any, channels: Any) -> None:
-    if predicted is not None and predicted != channels:
+    if None not in (predicted, channels) and predicted != channels:
         raise BundleError(
             f"the unet predicts {shown(predicted)} channels for a sample of {shown(channels)}: a network that also "
             "predicts a variance (twice the channels), or that is no denoiser, is not supported"

@@ -50,6 +50,7 @@ _FIELD_OF_KEY: Mapping[str, str] = {
     "stochastic_sampling": "stochastic_sampling",
     "sigma_data": "sigma_data",
     "sigma_schedule": "sigma_schedule",
+    "timestep_type": "timestep_type",
     "rho": "rho",
     "clip_denoised": "clip_denoised",
     "s_noise": "s_noise",
@@ -89,7 +90,7 @@ _THRESHOLDING: Mapping[str, str] = {
     "dynamic_thresholding_ratio": "dynamic_threshold_ratio",
 }
 
-_EDM_PREDICTIONS: Mapping[Any, Any] = {"epsilon": "edm", "v_prediction": "angular_velocity"}
+_EDM_PREDICTIONS: Mapping[Any, Any] = {"epsilon": "edm", "v_prediction": "angular_velocity", "sample": "sample"}
 
 # diffusers reads the solver types of its other schedulers as the default, and deis as dpmsolver++.
 _DPM_TYPES: Mapping[Any, Any] = {

@@ -17,7 +17,7 @@ from .row import Row
 
 
 class Kept(NamedTuple):
-    """A row's prediction by a whole call, float32 (1, C, H, W), and the features for its shallow calls."""
+    """A row's prediction by a whole call, float32 (1, …), and the features for its shallow calls."""
 
     prediction: Sample
     features: Features
@@ -78,7 +78,7 @@ class Denoiser:
         self._shallow = shallow
 
     def predict_or_step(self, rows: Sequence[Row]) -> Sequence[Answer]:
-        """What each row's call returns: a prediction, float32 (1, C, H, W), its step, or what it keeps.
+        """What each row's call returns: a prediction, float32 (1, …), its step, or what it keeps.
 
         Rows with features are one call of the shallow graph, the others one of the UNet. These are steps if the graph
         can compute those of all of them; predictions until an fp16 image has been completed: steps stay on the device,
@@ -109,7 +109,7 @@ class Denoiser:
             self._controls.check_files()
 
     def predict(self, rows: Sequence[Row]) -> Sample:
-        """The guided predictions of ``rows``, float32 (B, C, H, W); runs B rows, plus one for each guided row."""
+        """The guided predictions of ``rows``, float32 (B, …); runs B rows, plus one for each guided row."""
         return self._whole.predict(rows, self.most_rows, self.on_call)
 
     def _run_whole(self, rows: Sequence[Row]) -> Sequence[Answer]:

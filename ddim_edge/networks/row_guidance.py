@@ -21,7 +21,7 @@ class RowGuidance:
         self._shares = np.array(shares, np.float32) if any(shares) else None
 
     def apply(self, outputs: Sample) -> Sample:
-        """The rows' predictions, float32 (B, C, H, W).
+        """The rows' predictions, float32 (B, …).
 
         ``outputs``: those with the conditioning of each row, then those without it of the guided rows. It may be
         written to.

@@ -18,7 +18,14 @@ from ddim_edge.errors import ExportError
 from ..graph.bfloat16 import write_as_float32
 from ..networks.sizes import Side, two_image_sizes
 
-_TYPES = {"float": np.float32, "float16": np.float16, "double": np.float64, "int64": np.int64, "int32": np.int32}
+_TYPES = {
+    "float": np.float32,
+    "float16": np.float16,
+    "double": np.float64,
+    "int64": np.int64,
+    "int32": np.int32,
+    "bool": np.bool_,
+}
 _TOKENS = 77
 _FACTOR = re.compile(r"([*/])(?=[1-9][0-9]*$)")
 

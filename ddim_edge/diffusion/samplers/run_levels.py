@@ -9,6 +9,7 @@ from ...arrays import Floats
 from ...config import EdmConfig, FlowConfig, NoiseLevelsConfig, SamplerOptions, ThresholdConfig
 from ...config.noise_levels import RealTimeConfig
 from ..levels import Level, Levels
+from ..preconditioning import network_levels, network_times
 from ..schedule import first_step, nonzero_alpha_bars, select_timesteps
 from ..spacings import karras, spaced
 from .flow_levels import flow_levels
@@ -32,13 +33,11 @@ def levels_of(config: SamplerOptions, num_steps: int, strength: float = 1.0) -> 
 
 
 def _edm_levels(config: EdmConfig, num_steps: int) -> Run:
-    """σ between the config's own ends; the network is fed c_noise = ¼·log(σ)."""
+    """σ between the config's own ends; the network is fed c_noise = ¼·log(σ), or σ."""
     ends = config.sigma_min, config.sigma_max, num_steps
     sigmas = karras(*ends, config.rho) if config.sigma_schedule == "karras" else spaced("exponential", *ends)
     end = 0.0 if config.final_sigma == "zero" else float(sigmas[-1])
-    return Run(
-        np.log(sigmas) * config.timestep_scale, Levels.of_sigmas(sigmas, config.sigma_data).ending(Level(1.0, end))
-    )
+    return Run(network_times(config, sigmas), network_levels(config, sigmas).ending(Level(1.0, end)))
 
 
 def _sigma_levels(config: ThresholdConfig, num_steps: int) -> Run:

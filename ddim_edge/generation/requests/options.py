@@ -14,6 +14,7 @@ from ...errors import ConfigError, shown
 from ...version import __version__
 from .control_images import check_controls, control_scales, with_controls
 from .fitted_sampler import check_timesteps, fitted_sampler
+from .named_arrays import NamedArrays, check_named, fitted
 from .option_table import Options
 from .origin import Origin
 from .other_names import OTHER_NAMES, right_name
@@ -48,8 +49,9 @@ def request_of(bundle: Bundle, options: Options) -> Request:
     sizes = given.get("height", bundle.defaults.height), given.get("width", bundle.defaults.width)
     config = fitted_sampler(bundle, config, *sizes)
     images, scale = given.pop("control_images", None), given.pop("control_scale", None)
+    named = fitted(bundle, given.pop("conditioning", None))
     defaults = {
-        "num_images": _default_count(labels or prompts, origin),
+        "num_images": _default_count(labels or prompts, origin, named),
         "num_steps": bundle.default_steps(config),
         "negative_prompt": _default_negative(bundle, given.get("guidance_scale")),
         "height": bundle.defaults.height,
@@ -59,7 +61,7 @@ def request_of(bundle: Bundle, options: Options) -> Request:
         "guidance_scale": default_guidance(bundle),
         "batch_size": default_batch_size(bundle),
     }
-    request = Request(**{**defaults, **given}, prompts=prompts, labels=classes, sampler=config)
+    request = Request(**{**defaults, **given}, prompts=prompts, labels=classes, sampler=config, conditioning=named)
     if images is not None:
         request = with_controls(bundle, request, images)
     check_request(bundle, request)
@@ -95,10 +97,12 @@ def check_request(bundle: Bundle, request: Request) -> None:
     check_timesteps(bundle, request)
     guided_timesteps(request.sampler, request.guidance_interval)
     check_cache(bundle, request)
+    check_named(bundle, request.conditioning, request.num_images)
+    shape = bundle.sample_shape_for(request.height, request.width)
     if request.origin is not None:
-        sizes = request.height, request.width
-        request.origin.check_shape(bundle.sample_shape_for(*sizes), bundle.image_shape(*sizes))
-    bundle.image_shape(request.height, request.width)
+        request.origin.check_latents(shape)
+        if request.origin.image is not None:
+            request.origin.check_image(bundle.image_shape(request.height, request.width))
     _check_text(bundle, request)
     check_controls(bundle, request)
     if not request.safety_checker and not bundle.has_safety_checker:
@@ -232,9 +236,10 @@ def _sampler(bundle: Bundle, wanted: SamplerConfig | str | None, eta: float | No
     return config.replace(eta=eta)
 
 
-def _default_count(labels: Sequence[str | int] | None, origin: Origin | None) -> int:
-    if labels or origin is None or origin.latents is None:
-        return len(labels or [0])
+def _default_count(labels: Sequence[str | int] | None, origin: Origin | None, named: NamedArrays | None) -> int:
+    rows = 1 if named is None else named.num_rows
+    if rows > 1 or labels or origin is None or origin.latents is None:
+        return rows if rows > 1 else len(labels or [0])
     return len(origin.latents)
 
 
