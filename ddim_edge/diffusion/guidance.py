@@ -3,6 +3,7 @@
 import functools
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -10,6 +11,9 @@ from ..arrays import Floats, Sample
 from ..config import FlowConfig, NoiseScheduleConfig, PreconditionedConfig, SamplerOptions
 from ..errors import ConfigError
 from .schedule import alpha_bars
+
+GuidanceMode = Literal["cfg", "cfg++"]
+"""``cfg``: the guided prediction decides the whole step; ``cfg++``: x_0 alone (``samplers/cfg_plus_plus.py``)."""
 
 
 def guide(conditional: Sample, unconditional: Sample, scales: Sample | float) -> Sample:

@@ -1,4 +1,9 @@
-"""Row guidance: from the predictions of a network call to the guided ones of its rows."""
+"""Row guidance: from the outputs of a network call to what the samplers of its rows are sent.
+
+A network may return twice the sample's channels: first the prediction, then values for a learned variance (Nichol &
+Dhariwal 2021). As in diffusers' pipelines, guidance is for the prediction alone, the variance is that of the row with
+its conditioning, and samplers that do not ask for it do not get it.
+"""
 
 from collections.abc import Sequence
 
@@ -6,6 +11,7 @@ import numpy as np
 
 from ..arrays import Sample
 from ..diffusion.guidance import guide, rescale
+from ..diffusion.samplers.query import Guided
 from .row import Row
 
 
@@ -13,19 +19,40 @@ class RowGuidance:
     """The guidance of some rows, of which all, none or a few are guided; the same at all their steps."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
-        self._count = len(rows)
+        self._count, self._channels = len(rows), rows[0].sample.shape[1]
+        self._with_variance = [index for index, row in enumerate(rows) if row.keeps_variance]
         self._guided = [index for index, row in enumerate(rows) if row.unconditional is not None]
+        self._keeps_unconditional = [rows[index].keeps_unconditional for index in self._guided]
         scales = [rows[index].guidance_scale for index in self._guided]
         shares = [rows[index].guidance_rescale for index in self._guided]
         self._scales = np.array(scales, np.float32) if len(set(scales)) > 1 else max(scales, default=1.0)
         self._shares = np.array(shares, np.float32) if any(shares) else None
 
-    def apply(self, outputs: Sample) -> Sample:
-        """The rows' predictions, float32 (B, C, H, W).
+    def apply(self, outputs: Sample) -> list[Sample | Guided]:
+        """Each row's prediction, float32 (1, C, H, W); (1, 2·C, H, W) for one that keeps the variance.
 
         ``outputs``: those with the conditioning of each row, then those without it of the guided rows. It may be
         written to.
         """
+        channels, has_variance = self._channels, outputs.shape[1] > self._channels
+        proper = outputs[:, :channels] if has_variance else outputs
+        predictions = _by_row(self._guide(proper))
+        for index in self._with_variance:
+            variance = outputs[index : index + 1, channels:]
+            predictions[index] = np.concatenate([predictions[index], variance], axis=1)
+        if not any(self._keeps_unconditional):
+            return list[Sample | Guided](predictions)
+        return self._with_unconditional(predictions, proper[self._count :])
+
+    def _with_unconditional(self, predictions: list[Sample], unconditional: Sample) -> list[Sample | Guided]:
+        """The predictions, with the unconditional one where the row keeps it."""
+        answers = list[Sample | Guided](predictions)
+        for at, (index, keeps) in enumerate(zip(self._guided, self._keeps_unconditional, strict=True)):
+            if keeps:
+                answers[index] = Guided(predictions[index], unconditional[at : at + 1])
+        return answers
+
+    def _guide(self, outputs: Sample) -> Sample:
         if not self._guided:
             return outputs
         predictions, unconditional = outputs[: self._count], outputs[self._count :]
@@ -37,3 +64,8 @@ class RowGuidance:
     def _apply(self, conditional: Sample, unconditional: Sample) -> Sample:
         guided = guide(conditional, unconditional, self._scales)
         return guided if self._shares is None else rescale(guided, conditional, self._shares)
+
+
+def _by_row(predictions: Sample) -> list[Sample]:
+    count = len(predictions)
+    return [predictions[index : index + 1] for index in range(count)] if count > 1 else [predictions]
