@@ -10,7 +10,7 @@ import numpy as np
 from ..arrays import Conditioning, Sample
 from ..diffusion.guidance import TimeInterval
 from ..diffusion.samplers import Query, Sampler
-from ..diffusion.samplers.query import Stepped, StepQuery
+from ..diffusion.samplers.query import Guided, Stepped, StepQuery
 from ..diffusion.step_cache import CallPlan
 from ..errors import PredictionError
 from ..networks.denoiser import Answer, Denoiser, Kept
@@ -106,9 +106,10 @@ class Job:
         except StopIteration as stop:
             self._end(stop.value)
 
-    def _kept(self, plan: CallPlan, answer: Answer) -> Sample | Stepped:
+    def _kept(self, plan: CallPlan, answer: Answer) -> Sample | Guided | Stepped:
         """The output of ``answer``, after the features of a whole call are kept."""
         if isinstance(answer, Kept):
+            assert not isinstance(answer.prediction, Guided)  # such a request has no plan
             self.features = answer.features
             plan.observe(self.calls, answer.prediction)
             return answer.prediction

@@ -22,7 +22,8 @@ class RowGuidance:
         self._count, self._channels = len(rows), rows[0].sample.shape[1]
         self._with_variance = [index for index, row in enumerate(rows) if row.keeps_variance]
         self._guided = [index for index, row in enumerate(rows) if row.unconditional is not None]
-        self._keeps_unconditional = [rows[index].keeps_unconditional for index in self._guided]
+        others = enumerate(self._guided, start=self._count)
+        self._with_unconditional = [(index, other) for other, index in others if rows[index].keeps_unconditional]
         scales = [rows[index].guidance_scale for index in self._guided]
         shares = [rows[index].guidance_rescale for index in self._guided]
         self._scales = np.array(scales, np.float32) if len(set(scales)) > 1 else max(scales, default=1.0)
@@ -34,22 +35,15 @@ class RowGuidance:
         ``outputs``: those with the conditioning of each row, then those without it of the guided rows. It may be
         written to.
         """
-        channels, has_variance = self._channels, outputs.shape[1] > self._channels
-        proper = outputs[:, :channels] if has_variance else outputs
-        predictions = _by_row(self._guide(proper))
+        channels = self._channels
+        proper = outputs[:, :channels] if outputs.shape[1] > channels else outputs
+        guided = self._guide(proper)
+        answers = _by_row(guided)
         for index in self._with_variance:
-            variance = outputs[index : index + 1, channels:]
-            predictions[index] = np.concatenate([predictions[index], variance], axis=1)
-        if not any(self._keeps_unconditional):
-            return list[Sample | Guided](predictions)
-        return self._with_unconditional(predictions, proper[self._count :])
-
-    def _with_unconditional(self, predictions: list[Sample], unconditional: Sample) -> list[Sample | Guided]:
-        """The predictions, with the unconditional one where the row keeps it."""
-        answers = list[Sample | Guided](predictions)
-        for at, (index, keeps) in enumerate(zip(self._guided, self._keeps_unconditional, strict=True)):
-            if keeps:
-                answers[index] = Guided(predictions[index], unconditional[at : at + 1])
+            own = guided[index : index + 1], outputs[index : index + 1, channels:]
+            answers[index] = np.concatenate(own, axis=1)
+        for index, other in self._with_unconditional:
+            answers[index] = Guided(guided[index : index + 1], proper[other : other + 1])
         return answers
 
     def _guide(self, outputs: Sample) -> Sample:
@@ -66,6 +60,6 @@ class RowGuidance:
         return guided if self._shares is None else rescale(guided, conditional, self._shares)
 
 
-def _by_row(predictions: Sample) -> list[Sample]:
+def _by_row(predictions: Sample) -> list[Sample | Guided]:
     count = len(predictions)
     return [predictions[index : index + 1] for index in range(count)] if count > 1 else [predictions]
