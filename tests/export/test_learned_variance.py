@@ -75,12 +75,6 @@ def test_ddim_leaves_it_out_as_diffusers_pipelines_do(invoke: Invoke, bundle: Pa
     assert abs(pixels(invoke, bundle, "--sampler", "ddim") - wanted).max() <= 1
 
 
-@pytest.mark.usefixtures("untraceable")
-def test_a_fused_step_is_refused_before_anything_is_traced(invoke: Invoke, source: Path) -> None:
-    answer = invoke("export", source, "out", "--fuse-step")
-    assert answer.failed_with("--fuse-step: the unet takes 3 channels and predicts 6; leave it out")
-
-
 def test_a_conditional_unet(tmp_path: Path) -> None:
     one_level = {"block_out_channels": (8,), "down_block_types": ("DownBlock2D",), "up_block_types": ("UpBlock2D",)}
     network = unet(**one_level, attention_head_dim=2, out_channels=8).eval()
