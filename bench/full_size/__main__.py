@@ -8,13 +8,15 @@ import click
 
 from .. import tables
 from ..results import ROOT
-from ..tables.full_size import full_size
+from ..tables.full_size import full_size, full_size_caches
 from . import things
 from .runs import Run, carry_out, environment, keep, needs_of, seconds_of
-from .sides import QUICK, SIDES
-from .summary import summarize
+from .sides import ALL_SIDES, CACHED_SIDES, QUICK, SIDES
+from .summary import summarize, summarize_caches
 from .workloads import WORKLOADS
 
+CACHES = (*CACHED_SIDES, *(side.plain for side in CACHED_SIDES.values() if side.plain))
+"""The sides of ``--caches``: with a step cache, and without."""
 PACKAGES = ("ddim-edge", "numpy", "onnxruntime", "openvino", "torch", "diffusers", "transformers")
 
 
@@ -41,12 +43,13 @@ class _Names(click.ParamType[tuple[str, ...]]):
     default=ROOT / "runs" / "full-size",
     help="Where models, environments and runs are kept.  [default: runs/full-size]",
 )
-@click.option("--sides", type=_Names(SIDES), help="Measure these only.  [default: all]")
+@click.option("--sides", type=_Names(ALL_SIDES), help="Measure these only.  [default: all]")
 @click.option("--workloads", type=_Names(WORKLOADS), help="Measure these only.  [default: all]")
-@click.option("--only", type=_Names(SIDES), help="Measure these only, and again where they were measured.")
+@click.option("--only", type=_Names(ALL_SIDES), help="Measure these only, and again where they were measured.")
 @click.option("--again", is_flag=True, help="Measure again what was measured.")
 @click.option("--rounds", default=1, help="Runs of each, interleaved.", show_default=True)
 @click.option("--quick", is_flag=True, help="One step of the five most important sides.")
+@click.option("--caches", is_flag=True, help="20 steps with a step cache, beside those without: a table of its own.")
 def main(
     work: Path,
     sides: tuple[str, ...] | None,
@@ -55,6 +58,7 @@ def main(
     again: bool,
     rounds: int,
     quick: bool,
+    caches: bool,
 ) -> None:
     """Measure every side in processes of their own, interleaved; continue what was interrupted.
 
@@ -63,23 +67,27 @@ def main(
     python -m bench.full_size                         # everything
     python -m bench.full_size --sides ours,diffusers  # these two
     python -m bench.full_size --only genai            # one again
+    python -m bench.full_size --caches                # step caches
     """
     work = work.absolute()
     work.mkdir(parents=True, exist_ok=True)
-    chosen = only or sides or (QUICK if quick else tuple(SIDES))
-    asked = workloads or (("sd-1",) if quick else tuple(WORKLOADS))
+    chosen = only or sides or (CACHES if caches else QUICK if quick else tuple(SIDES))
+    asked = workloads or (("sd-20",) if caches else ("sd-1",) if quick else tuple(WORKLOADS))
     runs = planned(chosen, asked, rounds)
     if again or only:
         for run in runs:
             shutil.rmtree(run.folder(work), ignore_errors=True)
     runs = _prepared([run for run in runs if not run.is_made(work)], work)
     _say(f"{len(runs)} runs, about {_minutes(runs):.0f} minutes")
-    tables.publish("full_size", summarize(work), PACKAGES)
+    subject, summary, table = (
+        ("full_size_caches", summarize_caches, full_size_caches) if caches else ("full_size", summarize, full_size)
+    )
+    tables.publish(subject, summary(work), PACKAGES)
     for run in runs:
         record = carry_out(run, work)
         _say(f"{run.workload} {run.side}: {record}")
-        tables.publish("full_size", summarize(work), PACKAGES)
-    click.echo(full_size(summarize(work)))
+        tables.publish(subject, summary(work), PACKAGES)
+    click.echo(table(summary(work)))
 
 
 def planned(sides: Sequence[str], workloads: Sequence[str], rounds: int) -> list[Run]:
@@ -88,8 +96,8 @@ def planned(sides: Sequence[str], workloads: Sequence[str], rounds: int) -> list
     return [
         Run(name, workload, number)
         for workload, number in order
-        for name in SIDES
-        if name in sides and workload in SIDES[name].workloads
+        for name in ALL_SIDES
+        if name in sides and workload in ALL_SIDES[name].workloads
     ]
 
 

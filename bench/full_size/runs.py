@@ -14,7 +14,7 @@ from ddim_edge.files import write_file
 from ddim_edge.user_cache import CACHE_VARIABLE
 
 from .measure import Record, RunFailedError, measure, read_files, worker_command
-from .sides import SIDES, Side
+from .sides import ALL_SIDES, Side
 from .workers.noted import NOISE
 from .workloads import PROMPT, SEED, WORKLOADS
 
@@ -53,12 +53,12 @@ class Run(NamedTuple):
 
 def needs_of(run: Run) -> tuple[str, ...]:
     """The things that a run needs."""
-    return SIDES[run.side].needs[WORKLOADS[run.workload].model]
+    return ALL_SIDES[run.side].needs[WORKLOADS[run.workload].model]
 
 
 def seconds_of(run: Run) -> float:
     """About how long a run takes: the steps, and as much again as two of them."""
-    workload, step = WORKLOADS[run.workload], SIDES[run.side].step_seconds
+    workload, step = WORKLOADS[run.workload], ALL_SIDES[run.side].step_seconds
     share = 0.1 if workload.model == "pixels" else 1 if workload.guidance > 1 else 0.5
     return step * share * workload.steps + 2 * step
 
@@ -83,7 +83,7 @@ def environment(work: Path) -> dict[str, str]:
 
 def carry_out(run: Run, work: Path) -> Record:
     """Make a run and keep its record. A side that fails has the reason in its place."""
-    side, folder = SIDES[run.side], run.folder(work)
+    side, folder = ALL_SIDES[run.side], run.folder(work)
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(parents=True)
     np.save(folder / NOISE, noise_stream(SEED)(_SAMPLE))
@@ -105,7 +105,7 @@ def keep(run: Run, work: Path, record: Mapping[str, object]) -> None:
 
 def settings_of(run: Run, work: Path) -> Record:
     """The argument of the worker's process."""
-    side, workload = SIDES[run.side], WORKLOADS[run.workload]
+    side, workload = ALL_SIDES[run.side], WORKLOADS[run.workload]
     return {
         "folder": str(work / side.folders[workload.model]),
         "out": str(run.folder(work)),

@@ -6,7 +6,8 @@ from typing import Any
 
 _SD = ("sd-1", "sd-4")
 _SHORT = (*_SD, "lcm-4", "pixels-20")
-_ALL = (*_SHORT, "sd-20")
+_LONGEST = ("sd-20",)
+_ALL = (*_SHORT, *_LONGEST)
 _OURS = ("ddim-edge[cpu,text]",)
 _OPENVINO = ("ddim-edge[cpu,openvino,text]",)
 _DIFFUSERS = ("torch", "diffusers", "transformers")
@@ -26,6 +27,7 @@ class Side:
         cache: the folder with ddim-edge's builds.
         weights: what it reads of its folder, where that is not all of it.
         step_seconds: about how long a guided step takes, for the estimate of the whole time.
+        plain: the side that is the same without a step cache; None for one that has none.
     """
 
     title: str
@@ -39,6 +41,7 @@ class Side:
     cache: str | None = None
     weights: str | None = None
     step_seconds: float = 10.0
+    plain: str | None = None
 
 
 def _ours(title: str, *options: str, cache: str, bundle: str = "bundle", build: str | None = None, **more: Any) -> Side:
@@ -57,20 +60,21 @@ def _ours(title: str, *options: str, cache: str, bundle: str = "bundle", build: 
     )
 
 
-def _cached(step_cache: str, title: str, *options: str, **more: Any) -> Side:
+def _cached(step_cache: str, title: str, *options: str, plain: str, **more: Any) -> Side:
     """``ddim-edge run --cache``, for the longest run alone."""
     words = (*options, "--cache", step_cache)
-    return _ours(f"{title}, --cache {step_cache}", *words, **{"workloads": ("sd-20",), "step_seconds": 4.5, **more})
+    alone = {"workloads": _LONGEST, "step_seconds": 4.5, "plain": plain}
+    return _ours(f"{title}, --cache {step_cache}", *words, **{**alone, **more})
 
 
-def _diffusers(title: str, dtype: str, *, compile: bool = False, **more: Any) -> Side:
+def _diffusers(title: str, dtype: str, *, compile: bool = False, deepcache: int | None = None, **more: Any) -> Side:
     return Side(
         title=f"diffusers, {title}",
         worker="diffusers",
         folders={"sd": "source", "pixels": "pixels/source"},
-        packages=_DIFFUSERS,
+        packages=_DIFFUSERS if deepcache is None else (*_DIFFUSERS, "DeepCache"),
         needs={"sd": ("source",), "pixels": ("pixels",)},
-        options={"dtype": dtype, "compile": compile},
+        options={"dtype": dtype, "compile": compile, "deepcache": deepcache},
         **more,
     )
 
@@ -105,7 +109,7 @@ def _sdcpp(kind: str) -> Side:
 _BF16 = ("--provider", "openvino", "--precision", "bfloat16")
 SIDES: Mapping[str, Side] = {
     "ours": _ours("float32", "--provider", "cpu", cache="cpu", build="build-cpu", workloads=_ALL),
-    "diffusers": _diffusers("float32", "float32", workloads=_SHORT),
+    "diffusers": _diffusers("float32", "float32", workloads=_ALL),
     "ours-bf16": _ours(
         "OpenVINO, bfloat16",
         *_BF16,
@@ -127,22 +131,6 @@ SIDES: Mapping[str, Side] = {
     "openvino": _openvino("float32", "f32"),
     "ours-memory": _ours(
         "float32, --max-memory 1.2GB", "--provider", "cpu", "--max-memory", "1.2GB", cache="cpu", build="build-cpu"
-    ),
-    "ours-forecast": _cached("forecast:3", "float32", "--provider", "cpu", cache="cpu", build="build-cpu"),
-    "ours-deep": _cached(
-        "deep:3", "float32", "--provider", "cpu", cache="deep", bundle="bundle-deep", build="build-deep"
-    ),
-    "ours-bf16-forecast": _cached(
-        "forecast:3", "OpenVINO, bfloat16", *_BF16, cache="openvino", packages=_OPENVINO, step_seconds=2.0
-    ),
-    "ours-bf16-deep": _cached(
-        "deep:3",
-        "OpenVINO, bfloat16",
-        *_BF16,
-        cache="openvino-deep",
-        bundle="bundle-deep",
-        packages=_OPENVINO,
-        step_seconds=2.0,
     ),
     "ours-8bit": _ours("8-bit weights", "--provider", "cpu", bundle="bundle-8bit", cache="8bit", build="build-8bit"),
     "ours-plain": _ours("float32, --no-build", "--provider", "cpu", "--no-build", cache="none"),
@@ -169,6 +157,27 @@ SIDES: Mapping[str, Side] = {
     "compiled-bf16": _diffusers("torch.compile, bfloat16", "bfloat16", compile=True, step_seconds=20),
     "compiled": _diffusers("torch.compile, float32", "float32", compile=True, step_seconds=25),
 }
+_DEEP = {"cache": "deep", "bundle": "bundle-deep", "build": "build-deep"}
+_BF16_CACHED = {"plain": "ours-bf16", "packages": _OPENVINO, "step_seconds": 2.0}
+_DEEPCACHE = {"deepcache": 3, "workloads": _LONGEST}
+CACHED_SIDES: Mapping[str, Side] = {
+    "ours-forecast": _cached(
+        "forecast:3", "float32", "--provider", "cpu", plain="ours", cache="cpu", build="build-cpu"
+    ),
+    "ours-deep": _cached("deep:3", "float32", "--provider", "cpu", plain="ours", **_DEEP),
+    "diffusers-deepcache": _diffusers(
+        "float32, DeepCache with N = 3", "float32", plain="diffusers", step_seconds=4.5, **_DEEPCACHE
+    ),
+    "ours-bf16-forecast": _cached("forecast:3", "OpenVINO, bfloat16", *_BF16, cache="openvino", **_BF16_CACHED),
+    "ours-bf16-deep": _cached(
+        "deep:3", "OpenVINO, bfloat16", *_BF16, cache="openvino-deep", bundle="bundle-deep", **_BF16_CACHED
+    ),
+    "diffusers-bf16-deepcache": _diffusers(
+        "bfloat16, DeepCache with N = 3", "bfloat16", plain="diffusers-bf16", step_seconds=2.5, **_DEEPCACHE
+    ),
+}
+"""The sides with a step cache, of ``--caches``."""
+ALL_SIDES: Mapping[str, Side] = {**SIDES, **CACHED_SIDES}
 REFERENCE = "diffusers"
 """The side that the others' latents are compared with."""
 QUICK = ("ours", "diffusers", "ours-bf16", "diffusers-bf16", "openvino-bf16")

@@ -10,7 +10,7 @@ import numpy as np
 from . import installed, wanted
 from .measure import Record, files_of
 from .runs import Run, weights_of
-from .sides import REFERENCE, SIDES
+from .sides import ALL_SIDES, CACHED_SIDES, REFERENCE, SIDES
 from .workloads import WORKLOADS
 
 _MEDIANS = ("seconds", "first_step_after", "after_steps")
@@ -18,10 +18,23 @@ _PEAKS = ("private_mib", "mapped_mib")
 
 
 def summarize(work: Path) -> Record:
-    """Everything that was measured, by side."""
-    sides = {name: _side(name, work) for name in SIDES}
-    found = {name: side for name, side in sides.items() if side["runs"] or "reason" in side}
+    """Everything that was measured, by side, but the sides with a step cache."""
+    found = _measured(SIDES, work)
     return {"sides": found, "wanted": wanted.verdicts(found)}
+
+
+def summarize_caches(work: Path) -> Record:
+    """The sides with a step cache and those without; ``plain`` has the name of the one without for each with one."""
+    found = _measured(ALL_SIDES, work)
+    caches = {name: side.plain for name, side in CACHED_SIDES.items() if {name, side.plain} <= found.keys()}
+    needed = {*caches, *caches.values()}
+    sides = {name: side for name, side in found.items() if name in needed}
+    return {"sides": sides, "plain": caches, "wanted": wanted.verdicts(sides, wanted.WANTED_OF_CACHES)}
+
+
+def _measured(names: Iterable[str], work: Path) -> Record:
+    sides = {name: _side(name, work) for name in names}
+    return {name: side for name, side in sides.items() if side["runs"] or "reason" in side}
 
 
 def _side(name: str, work: Path) -> Record:
@@ -31,8 +44,8 @@ def _side(name: str, work: Path) -> Record:
     runs = {workload: _medians(taken) for workload, taken in good.items() if taken}
     for workload, run in runs.items():
         run |= _agreement(name, workload, work)
-    sizes = {"weights_mb": _weights_mb(name, work), **installed.size(SIDES[name], work)} if runs else {}
-    return {"title": SIDES[name].title, "runs": runs, **sizes, **({"reason": reasons[-1]} if reasons else {})}
+    sizes = {"weights_mb": _weights_mb(name, work), **installed.size(ALL_SIDES[name], work)} if runs else {}
+    return {"title": ALL_SIDES[name].title, "runs": runs, **sizes, **({"reason": reasons[-1]} if reasons else {})}
 
 
 def _records(side: str, workload: str, work: Path) -> list[Record]:
@@ -70,7 +83,7 @@ def _latents(side: str, workload: str, work: Path) -> Any:
 
 def _weights_mb(name: str, work: Path) -> int:
     """Of Stable Diffusion's files, with ddim-edge's builds."""
-    return round(_bytes(weights_of(SIDES[name], "sd-1", work)) / 1e6)
+    return round(_bytes(weights_of(ALL_SIDES[name], "sd-1", work)) / 1e6)
 
 
 def _bytes(paths: Iterable[Path]) -> int:

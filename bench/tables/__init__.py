@@ -16,6 +16,7 @@ FRONT = results.ROOT / "docs" / "stable-diffusion.md"
 """It has the few rows that compare with the others at full size."""
 TABLES = {
     "full_size": full_size.full_size,
+    "full_size_caches": full_size.full_size_caches,
     "overhead": speed.overhead,
     "throughput": speed.throughput,
     "startup": speed.startup,

@@ -16,6 +16,9 @@ _FORM = (
 )
 _OTHERS_HEADER = " | 4 steps without guidance, s | of it after the last step, s | 64 pixels: a step, ms | 20 steps, s"
 _OTHERS_FORM = "{title} | {lcm-4} | {after} | {pixel_step} | {pixels-20}"
+_CACHES_HEADER = (
+    " | 20 guided steps without text and VAE, s | without a cache, s | share | private, GB | latents to diffusers': RMS"
+)
 _WORKLOADS = ("sd-1", "sd-4", "sd-20", "lcm-4", "pixels-20")
 _GUIDED = ("sd-4", "sd-1", "sd-20")
 """The workloads with guided steps."""
@@ -31,10 +34,8 @@ def full_size(record: Record) -> str:
     others = [_other_row(side) for side in record["sides"].values() if side["runs"].keys() & {"lcm-4", "pixels-20"}]
     parts = [as_table(_HEADER, _FORM, rows)]
     parts += [as_table(_OTHERS_HEADER, _OTHERS_FORM, others)] if others else []
-    parts += _caches(record["sides"])
     parts += [_wanted(record["wanted"])] if record["wanted"] else []
-    reasons = [f"- {side['title']}: {side['reason']}" for side in record["sides"].values() if "reason" in side]
-    parts += ["\n".join(["Not measured:", "", *reasons])] if reasons else []
+    parts += _not_measured(record["sides"])
     return "\n\n".join([*parts, _versions(record["sides"].values())])
 
 
@@ -42,9 +43,10 @@ def _has_guided(side: Record) -> bool:
     return any(name in side["runs"] for name in _GUIDED)
 
 
-def _has_cache(side: Record) -> bool:
-    """Whether its steps are of two kinds, so that none stands for all."""
-    return "--cache" in str(side["title"])
+def _not_measured(sides: Mapping[str, Record]) -> list[str]:
+    """The reasons of the sides that could not be measured, as a list of one text; empty where there is none."""
+    reasons = [f"- {side['title']}: {side['reason']}" for side in sides.values() if "reason" in side]
+    return ["\n".join(["Not measured:", "", *reasons])] if reasons else []
 
 
 def _guided_step(side: Record) -> float | None:
@@ -53,10 +55,7 @@ def _guided_step(side: Record) -> float | None:
 
 
 def _row(side: Record, sides: Mapping[str, Record]) -> Row:
-    step, reference = (
-        _guided_step(side) if not _has_cache(side) else None,
-        _guided_step(sides.get(_REFERENCE, {"runs": {}})),
-    )
+    step, reference = _guided_step(side), _guided_step(sides.get(_REFERENCE, {"runs": {}}))
     runs = [side["runs"][name] for name in _GUIDED if name in side["runs"]]
     first = next((side["runs"][name]["first_step_after"] for name in ("sd-1", "sd-4") if name in side["runs"]), None)
     apart = next((run for run in runs if "rms" in run), None)
@@ -82,25 +81,21 @@ def _other_row(side: Record) -> Row:
     }
 
 
-_CACHES = {"ours": ("ours-forecast", "ours-deep"), "ours-bf16": ("ours-bf16-forecast", "ours-bf16-deep")}
-"""The sides with a cache, by that without one."""
-
-
-def _caches(sides: Mapping[str, Record]) -> list[str]:
-    """The table of ``--cache``, where sides with and without it were measured."""
-    lines = []
-    for plain, cached in _CACHES.items():
-        runs = [(name, sides[name]["runs"].get("sd-20", {})) for name in (plain, *cached) if name in sides]
-        found = {name: run for name, run in runs if "all_steps" in run}
-        if plain not in found or len(found) == 1:
-            continue
-        for name, run in found.items():
-            share = run["all_steps"] / found[plain]["all_steps"]
+def full_size_caches(record: Record) -> str:
+    """The table of ``--caches``."""
+    sides, lines = record["sides"], []
+    for cached, plain in record["plain"].items():
+        run, without = (sides[name]["runs"].get("sd-20") for name in (cached, plain))
+        if run and without:
+            seconds, all_seconds = run["all_steps"], without["all_steps"]
             private = run["private_mib"] * _GB_OF_MIB
-            lines.append(f"{sides[name]['title']} | {run['all_steps']:.1f} | {share:.2f} | {private:.2f}")
-    return [
-        as_lines(" | 20 guided steps without text and VAE, s | of those without a cache | private, GB", lines)
-    ] * bool(lines)
+            share = seconds / all_seconds
+            apart = f"{run['rms']:.2g}" if "rms" in run else ""
+            lines.append(
+                f"{sides[cached]['title']} | {seconds:.1f} | {all_seconds:.1f} | {share:.2f} | {private:.2f} | {apart}"
+            )
+    parts = [as_lines(_CACHES_HEADER, lines)] * bool(lines) + [_wanted(record["wanted"])] * bool(record["wanted"])
+    return "\n\n".join([*parts, *_not_measured(sides), _versions(sides.values())])
 
 
 def _seconds(side: Record) -> dict[str, Any]:

@@ -17,10 +17,10 @@ from bench.full_size import __main__ as command
 from bench.full_size import things, wanted
 from bench.full_size.measure import RunFailedError, measure
 from bench.full_size.runs import Run, keep, needs_of
-from bench.full_size.sides import QUICK, SIDES
-from bench.full_size.summary import summarize
+from bench.full_size.sides import ALL_SIDES, QUICK, SIDES
+from bench.full_size.summary import summarize, summarize_caches
 from bench.full_size.workloads import WORKLOADS
-from bench.tables.full_size import full_size, headline
+from bench.tables.full_size import full_size, full_size_caches, headline
 
 if TYPE_CHECKING:
     from tests.helpers.exported import Exports
@@ -50,7 +50,7 @@ def test_sides_take_turns_within_a_workload() -> None:
 
 
 def test_every_side_can_be_made() -> None:
-    for name, side in SIDES.items():
+    for name, side in ALL_SIDES.items():
         for workload in side.workloads:
             assert needs_of(Run(name, workload, 0)), name
             assert WORKLOADS[workload].model in side.folders
@@ -58,6 +58,7 @@ def test_every_side_can_be_made() -> None:
                 assert set(things.THINGS[thing].needs) <= set(things.THINGS)
         assert (Path(command.__file__).parent / "workers" / f"{side.worker}.py").exists()
     assert set(QUICK) <= set(SIDES)
+    assert set(command.CACHES) <= set(ALL_SIDES)
 
 
 def test_what_is_needed_comes_first(tmp_path: Path) -> None:
@@ -131,15 +132,14 @@ def test_runs_become_rows(tmp_path: Path) -> None:
     assert "| ddim-edge, float32 | 8.00 s | not measured | 1.05 GB | 12.0 s |" in headline(record)
 
 
-def test_caches_have_a_table_of_all_steps_and_no_guided_step(tmp_path: Path) -> None:
+def test_caches_have_a_table_of_their_own_with_all_steps(tmp_path: Path) -> None:
     _made(tmp_path, "ours", "sd-20", 2.0)
-    assert "without a cache" not in full_size(summarize(tmp_path))
+    assert summarize_caches(tmp_path)["sides"] == {}
     _made(tmp_path, "ours-deep", "sd-20", 2.1, step_seconds=[10.0, 1.0, 1.0, 2.0])
-    table = full_size(summarize(tmp_path))
-    assert "| ddim-edge, float32 | 35.0 | 1.00 | 1.05 |\n" in table
-    assert "| ddim-edge, float32, --cache deep:3 | 14.0 | 0.40 | 1.05 |" in table
-    assert "| ddim-edge, float32, --cache deep:3 |  |  |" in table
+    table = full_size_caches(summarize_caches(tmp_path))
+    assert "| ddim-edge, float32, --cache deep:3 | 14.0 | 35.0 | 0.40 | 1.05 |" in table
     assert "| 20 guided steps in float32 with --cache deep:3, of those without | 0.40" in table
+    assert "--cache" not in full_size(summarize(tmp_path))
 
 
 def test_what_was_wanted_is_told_where_it_was_measured() -> None:

@@ -1,4 +1,4 @@
-"""diffusers in torch: eager or compiled, in float32 or bfloat16."""
+"""diffusers in torch: eager or compiled, in float32 or bfloat16, with or without the package DeepCache."""
 
 import importlib
 from typing import Any
@@ -16,6 +16,10 @@ def run(notes: Notes) -> None:
         pipeline.scheduler = diffusers.LCMScheduler.from_config(pipeline.scheduler.config)
     if asked["compile"]:
         pipeline.unet.compile()
+    if asked["deepcache"]:
+        helper = importlib.import_module("DeepCache").DeepCacheSDHelper(pipeline)
+        helper.set_params(cache_interval=asked["deepcache"], cache_branch_id=0)
+        helper.enable()
     generator = torch.Generator().manual_seed(asked["seed"])
     make = _pixels if asked["prompt"] is None else _text_to_image
     image, latents = make(torch, pipeline, generator, notes)
