@@ -96,7 +96,8 @@ class DdpmSchedule:
         """σ of what the network predicts of the variance. Raises PredictionError for a negative variance."""
         if self.config.variance == "learned_range":
             small, large = row.log_sigma
-            return np.exp(small + (large - small) / 2 * (values + 1))
+            sigma: Sample = np.exp(small + (large - small) / 2 * (values + 1))
+            return sigma
         if values.min() < 0:
             raise PredictionError(
                 f"the network predicted a negative variance ({values.min():.3g}), and variance_type learned takes it "
