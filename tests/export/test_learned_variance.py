@@ -24,11 +24,16 @@ pytestmark = pytest.mark.slow
 
 Diffusers: Any = diffusers
 SEED, STEPS = 3, 4
+ONE_LEVEL: dict[str, Any] = {
+    "block_out_channels": (8,),
+    "down_block_types": ("DownBlock2D",),
+    "up_block_types": ("UpBlock2D",),
+}
 
 
 @pytest.fixture(scope="module")
 def pipeline(make_unet: MakeUnet) -> Any:
-    network = make_unet(in_channels=3, out_channels=6, block_out_channels=(8,), down_block_types=("DownBlock2D",))
+    network = make_unet(in_channels=3, out_channels=6, **ONE_LEVEL)
     scheduler = Diffusers.DDPMScheduler(variance_type="learned_range", clip_sample=False)
     return Diffusers.DDPMPipeline(unet=network, scheduler=scheduler)
 
@@ -76,12 +81,15 @@ def test_ddim_leaves_it_out_as_diffusers_pipelines_do(invoke: Invoke, bundle: Pa
 
 
 def test_a_conditional_unet(tmp_path: Path) -> None:
-    one_level = {"block_out_channels": (8,), "down_block_types": ("DownBlock2D",), "up_block_types": ("UpBlock2D",)}
-    network = unet(**one_level, attention_head_dim=2, out_channels=8).eval()
+    network = unet(**ONE_LEVEL, attention_head_dim=2, out_channels=8).eval()
     network.save_pretrained(tmp_path / "source" / "unet")
     write_json(
         tmp_path / "source" / "model_index.json",
-        {"_class_name": "DiffusionPipeline", "unet": ["diffusers", "UNet2DConditionModel"]},
+        {
+            "_class_name": "StableDiffusionPipeline",
+            "unet": ["diffusers", "UNet2DConditionModel"],
+            "text_encoder": ["transformers", "CLIPTextModel"],
+        },
     )
     Diffusers.DDPMScheduler(variance_type="learned_range").save_pretrained(tmp_path / "source" / "scheduler")
     export_folder(tmp_path / "source", tmp_path / "out", components=["unet"])
