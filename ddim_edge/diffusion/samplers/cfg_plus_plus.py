@@ -28,7 +28,7 @@ from .euler import EulerSchedule
 from .query import Guided, Query, Sampler, Schedule
 
 SAMPLERS = ("ddim", "euler", "euler-a", "flow-euler", "flow-euler-a", "edm-euler")
-"""The samplers with such a step. Others mix the noise of several predictions, or add fresh noise alone."""
+"""The samplers with such a step. Most others mix the noise of several predictions, or add fresh noise alone."""
 
 
 def cfg_plus_plus(sampler: Sampler, weights: Sequence[float]) -> Sampler:
@@ -66,8 +66,8 @@ def check_sampler(config: SamplerOptions) -> None:
     """Raise ConfigError for a sampler, or an option of it, with which CFG++ has no meaning."""
     if config.name not in SAMPLERS:
         raise ConfigError(
-            f"guidance_mode cfg++ works with {', '.join(SAMPLERS)}, and the sampler is {config.name}, whose step does "
-            "not add one prediction's noise: take one of these, or guidance_mode cfg"
+            f"guidance_mode cfg++ works with {', '.join(SAMPLERS)}, and the sampler is {config.name}: take one "
+            "of these, or guidance_mode cfg"
         )
     own_noise = isinstance(config, DdimConfig) and not config.rederive_noise
     if limit_of(config) is not None and not own_noise:
