@@ -6,6 +6,7 @@
 >>> result.save("out.png")
 """
 
+from .diffusion.noise import noise_stream
 from .diffusion.samplers import (
     DdimConfig,
     DdimSchedule,
@@ -20,14 +21,18 @@ from .diffusion.samplers import (
     SamplerConfig,
     UnipcConfig,
     ddim,
+    first_sample,
     sampler_config,
+    schedule_of,
     start,
 )
 from .errors import (
+    ActionError,
     BuildError,
     BundleError,
     ConfigError,
     DdimEdgeError,
+    DeadlineError,
     DeviceMemoryError,
     ExportError,
     OutputError,
@@ -44,11 +49,15 @@ from .generation.requests.origin import Origin
 from .generation.requests.request import Request
 from .generation.results import Progress, Result
 from .images.decode import read_mask, read_picture
+from .networks.denoiser import Denoiser
+from .policy.load import load_policy
+from .policy.policy import Policy
 from .runtime.providers.device import Device
 from .runtime.sessions.session import Session
 from .version import __version__
 
 __all__ = [
+    "ActionError",
     "BuildError",
     "BundleError",
     "ConfigError",
@@ -56,6 +65,8 @@ __all__ = [
     "DdimEdgeError",
     "DdimSchedule",
     "DdpmConfig",
+    "DeadlineError",
+    "Denoiser",
     "Device",
     "DeviceMemoryError",
     "DpmppConfig",
@@ -71,6 +82,7 @@ __all__ = [
     "OutputError",
     "Pipeline",
     "PndmConfig",
+    "Policy",
     "PredictionError",
     "Progress",
     "ProviderError",
@@ -84,12 +96,16 @@ __all__ = [
     "__version__",
     "ddim",
     "encode",
+    "first_sample",
     "from_latents",
     "interpolate",
     "load",
+    "load_policy",
+    "noise_stream",
     "read_latents",
     "read_mask",
     "read_picture",
     "sampler_config",
+    "schedule_of",
     "start",
 ]

@@ -10,7 +10,7 @@ def main(out: str = "generate.png") -> None:
     result = pipeline.generate(labels=["sneaker", "bag", "coat", "dress"], seed=3, guidance_scale=1.5)
     print(result.images.shape, result.images.dtype)  # (4, 28, 28, 1) uint8
     print(result.recipe)
-    result.save(out)  # a .png file: one grid; a .npy file: the array; a folder: a PNG for each image
+    result.save(out)  # a .png file: one grid; a .npy file: float32, before rounding; a folder: a PNG for each image
 
 
 if __name__ == "__main__":

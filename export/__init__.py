@@ -11,20 +11,37 @@ from typing import TYPE_CHECKING, Any
 from ddim_edge.telemetry import switch_off
 
 if TYPE_CHECKING:
+    from .adopt import Adopted, Adoption, adopt_graph
     from .folder import BundleReport, export_folder
     from .output.report import Report
+    from .policy.lerobot import export_policy
     from .progress import show_stages
     from .unet import export_unet
     from .with_optimum import export_with_optimum
 
 switch_off()  # before a module of this package imports onnxruntime or diffusers
 
-__all__ = ["BundleReport", "Report", "export_folder", "export_unet", "export_with_optimum", "show_stages"]
+__all__ = [
+    "Adopted",
+    "Adoption",
+    "BundleReport",
+    "Report",
+    "adopt_graph",
+    "export_folder",
+    "export_policy",
+    "export_unet",
+    "export_with_optimum",
+    "show_stages",
+]
 
 _MODULES = {
+    "Adopted": "adopt",
+    "Adoption": "adopt",
+    "adopt_graph": "adopt",
     "BundleReport": "folder",
     "Report": "output.report",
     "export_folder": "folder",
+    "export_policy": "policy.lerobot",
     "export_unet": "unet",
     "export_with_optimum": "with_optimum",
     "show_stages": "progress",

@@ -140,8 +140,9 @@ class _Sizes:
 
     def __init__(self, bundle: Bundle, request: BuildRequest) -> None:
         self._bundle = bundle
-        self._pixels = bundle.image_shape(request.height, request.width)
         self._latents = bundle.sample_shape_for(request.height, request.width)
+        is_image = bundle.output.is_image
+        self._pixels = bundle.image_shape(request.height, request.width) if is_image else self._latents
         self._batches = sorted(set(request.batches or (1,)))
         self._guided = request.guided and (bundle.inputs.text or bundle.null_class is not None)
 
@@ -172,11 +173,10 @@ class _Sizes:
         if isinstance(axis, int):
             return axis
         base, operator, factor = [*re.split("([*/])", axis), "*", "1"][:3]
-        channels, height, width = (
-            self._pixels if component_named(graph.parent.name).feeds == "pixels" else self._latents
-        )
-        by_name = {"height": height, "width": width, "sequence": self._tokens, "length": self._tokens}
-        by_place = (channels, height, width) if name in ("sample", "latent_sample") else ()
+        shape = self._pixels if component_named(graph.parent.name).feeds == "pixels" else self._latents
+        sides = dict(zip(("height", "width"), shape[1:], strict=True)) if len(shape) == 3 else {}
+        by_name = {**sides, "sequence": self._tokens, "length": self._tokens}
+        by_place = shape if name in ("sample", "latent_sample") else ()
         known = [length for word, length in by_name.items() if word in base] or list(by_place[position - 1 : position])
         if not known:
             raise BundleError(f"{graph}: the length of the axis {axis!r} of {name} is unknown. Export it again")

@@ -12,11 +12,12 @@ from ..diffusion.samplers import SamplerConfig, sampler_config
 from ..errors import ConfigError, choose_from
 from ..graphs.background_hash import BackgroundHash
 from ..graphs.external_data import check_onnx_file
-from ..graphs.inputs import declared_inputs
+from ..graphs.inputs import Declared, declared_inputs
 from ..graphs.same_files import SameFiles
 from .control_config import ControlConfig
 from .defaults import Defaults
-from .layout import CLASS_INPUT, SAFETY_CHECKER, SHALLOW_MODEL, UNET, component_named, graphs_of
+from .layout import CLASS_INPUT, SAFETY_CHECKER, SHALLOW_MODEL, UNET, component_named, graphs_of, is_free_input
+from .output import IMAGE, Output
 from .unet_inputs import NO_INPUTS, UnetInputs, check_sides
 from .vae_config import VaeConfig
 
@@ -31,7 +32,9 @@ class Bundle:
     Attributes:
         folder: its path.
         name: its name in recipes and messages.
-        sample_shape: (C, H, W) of one sample, with an autoencoder of its latents, at the default image size.
+        sample_shape: that of one sample, without the batch: (C, H, W) of an image at the default size, or of its
+            latents with an autoencoder; any shape for other models.
+        output: what samples are: images or arrays.
         scheduler: the sampler that the model was made for; None if it is not built here, and others can be used.
         scheduler_keys: the contents of its scheduler file.
         labels: class names; "0", "1", … for classes without names; empty without classes.
@@ -48,12 +51,13 @@ class Bundle:
 
     folder: Path
     name: str
-    sample_shape: tuple[int, int, int]
+    sample_shape: tuple[int, ...]
     scheduler: SamplerConfig | None
     scheduler_keys: Mapping[str, Any]
     labels: tuple[str, ...]
     null_class: int | None
     num_steps: int
+    output: Output = IMAGE
     inputs: UnetInputs = NO_INPUTS
     vae: VaeConfig | None = None
     controls: tuple[ControlConfig, ...] = ()
@@ -65,8 +69,15 @@ class Bundle:
     def image_shape(self, height: int | None = None, width: int | None = None) -> Shape:
         """(C, H, W) of an image of that size in pixels; a side that is None has the default size.
 
-        Raises ConfigError, with the nearest valid sides, for a size that the networks do not support.
+        Raises ConfigError, with the nearest valid sides, for a size that the networks do not support, and for a model
+        that makes no images.
         """
+        if not self.output.is_image:
+            raise ConfigError(f"{self.name} makes arrays of shape {self.sample_shape}, and no images")
+        return self._image_like_shape(height, width)
+
+    def _image_like_shape(self, height: int | None, width: int | None) -> Shape:
+        """(C, H, W) of what a sample of three axes becomes."""
         channels, *defaults = self.sample_shape
         factor = self.vae.factor if self.vae else 1
         sides = [
@@ -81,10 +92,19 @@ class Bundle:
         """What height and width of an image in pixels must be multiples of."""
         return (self.vae.factor if self.vae else 1) * self.inputs.multiple
 
-    def sample_shape_for(self, height: int | None = None, width: int | None = None) -> Shape:
-        """(C, H, W) of the sample of an image of that size; ConfigError as in ``image_shape``."""
+    def sample_shape_for(self, height: int | None = None, width: int | None = None) -> tuple[int, ...]:
+        """The shape of a sample for that height and width in pixels; a side that is None has the default size.
+
+        ConfigError as in ``image_shape`` for sides that are not supported, and where samples are not (C, H, W).
+        """
+        if (height, width) == (None, None):
+            return self.sample_shape
+        if len(self.sample_shape) != 3:
+            raise ConfigError(
+                f"{self.name}'s samples have the shape {self.sample_shape}, without height and width: leave both out"
+            )
         factor = self.vae.factor if self.vae else 1
-        _, *sides = self.image_shape(height, width)
+        _, *sides = self._image_like_shape(height, width)
         return self.sample_shape[0], sides[0] // factor, sides[1] // factor
 
     @property
@@ -98,8 +118,20 @@ class Bundle:
 
     @property
     def conditioning_names(self) -> set[str]:
-        """The names of the UNet's inputs beside sample and timestep, according to the JSON files."""
-        return self.inputs.names or ({CLASS_INPUT} if self.labels else set())
+        """The names of the UNet's inputs beside sample and timestep, according to the JSON files, and the free ones."""
+        return (self.inputs.names or ({CLASS_INPUT} if self.labels else set())) | set(self.free_inputs)
+
+    @functools.cached_property
+    def free_inputs(self) -> Mapping[str, Declared]:
+        """The UNet's inputs that no rule knows, in the graph's order: their values are given by name.
+
+        BundleError for a UNet that is no ONNX graph.
+        """
+        return {name: found for name, found in self._graph_inputs.items() if is_free_input(name)}
+
+    @functools.cached_property
+    def _graph_inputs(self) -> Mapping[str, Declared]:
+        return declared_inputs(self.folder / UNET.graph)
 
     @property
     def own_sampler(self) -> SamplerConfig:
@@ -129,7 +161,7 @@ class Bundle:
 
         BundleError for a UNet that is no ONNX graph.
         """
-        timestep = declared_inputs(self.folder / UNET.graph).get("timestep")
+        timestep = self._graph_inputs.get("timestep")
         return timestep is not None and timestep.is_real
 
     def default_steps(self, config: SamplerConfig) -> int:

@@ -12,15 +12,18 @@ from ..config import read_json
 from ..config.sampler_options import MAX_TRAIN_STEPS
 from ..config.schema import Check, any_of, check_json, flag, list_of, mapping_of, object_with, real, text, whole
 from ..errors import BundleError, ConfigError, shown
-from .layout import CONFIG, CONTROLNET, EXPORT_RECORD, GENERATION_CONFIG, INDEX, SCHEDULER, UNET, VAE_DECODER
+from .layout import CONFIG, CONTROLNET, EXPORT_RECORD, GENERATION_CONFIG, INDEX, OUTPUT, SCHEDULER, UNET, VAE_DECODER
 
 MAX_CLASSES = 100_000
 MAX_SIDE = 16384
 """The largest height and width of an image, in pixels."""
+MAX_AXIS, MAX_AXES = 2**24, 8
+"""The longest axis, and the most axes, of a sample that is no image."""
 _MAX_CHANNELS, _MAX_WIDTH, _MAX_LEVELS = 10_000, 1_000_000, 12
 
 _WIDTH, _CHANNELS, _FACTOR = whole(1, _MAX_WIDTH), whole(1, _MAX_CHANNELS), real(1e-6, 1e6)
 _SIDES = any_of(whole(1, MAX_SIDE), list_of(whole(1, MAX_SIDE), 2))
+_ANY_SIDES = any_of(whole(1, MAX_AXIS), list_of(whole(1, MAX_AXIS), MAX_AXES))
 _LEVELS = list_of(_WIDTH, _MAX_LEVELS)
 
 
@@ -50,13 +53,27 @@ _INDEX: Mapping[str, Check] = {
 }
 _UNET: Mapping[str, Check] = {
     "in_channels": _CHANNELS,
-    "sample_size": _SIDES,
+    "sample_size": _ANY_SIDES,
+    "sample_shape": list_of(whole(1, MAX_AXIS), MAX_AXES),
     "num_class_embeds": whole(0, MAX_CLASSES),
     "block_out_channels": _LEVELS,
     "size_multiple": whole(1, MAX_SIDE),
     "cross_attention_dim": any_of(list_of(_WIDTH), _WIDTH),
     "addition_embed_type": text(),
     "time_cond_proj_dim": whole(4, _MAX_WIDTH),
+}
+_NUMBERS, _NAMES = list_of(real(-1e30, 1e30)), list_of(text(1000))
+_NORMALIZATION: Mapping[str, Check] = {
+    "mode": text(100),
+    "axis": whole(-MAX_AXES, MAX_AXES - 1),
+    **dict.fromkeys(("mean", "std", "min", "max"), _NUMBERS),
+}
+_OUTPUT: Mapping[str, Check] = {
+    "kind": text(100),
+    "axes": list_of(text(1000), MAX_AXES),
+    "units": text(1000),
+    "names": _NAMES,
+    "normalization": object_with(_NORMALIZATION),
 }
 _SCHEDULER: Mapping[str, Check] = {"num_inference_steps": whole(1, MAX_TRAIN_STEPS)}
 _VAE: Mapping[str, Check] = {
@@ -115,6 +132,7 @@ _SCHEMAS: Mapping[str, Mapping[str, Check]] = {
     EXPORT_RECORD: _EXPORT,
     **{f"{name}/{EXPORT_RECORD}": _EXPORT for name in (UNET.name, f"{CONTROLNET.name}*")},
     GENERATION_CONFIG: {**DEFAULTS, "presets": mapping_of(object_with(PRESET), 1000)},
+    OUTPUT: _OUTPUT,
     f"{UNET.name}/{CONFIG}": _UNET,
     SCHEDULER: _SCHEDULER,
     **{f"{name}/{CONFIG}": _VAE for name in (VAE_DECODER.name, *VAE_DECODER.other_config_folders)},

@@ -3,6 +3,7 @@
 import dataclasses
 import difflib
 import importlib.util
+import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -16,8 +17,9 @@ from .bundle import Bundle, default_steps_of
 from .control_config import ControlConfig
 from .defaults import Defaults
 from .format import read_format
-from .json_files import check_json_files, read_optional, read_required
+from .json_files import MAX_SIDE, check_json_files, read_optional, read_required
 from .layout import CONFIG, CONTROLNET, EXPORT_RECORD, GENERATION_CONFIG, INDEX, SCHEDULER, UNET, VAE_DECODER
+from .output import Output
 from .presets import read_presets
 from .unet_inputs import UnetInputs
 from .vae_config import VaeConfig
@@ -52,10 +54,12 @@ def open_bundle(model: str | os.PathLike[str]) -> Bundle:
     labels = _labels(index, unet)
     keys, scheduler = _scheduler(folder / SCHEDULER)
     vae = _vae(folder, index)
+    shape = _sample_shape(unet, folder) if vae is None else _image_like({**unet, "in_channels": vae.channels}, folder)
     bundle = Bundle(
         folder=folder,
         name=os.fspath(model),
-        sample_shape=_sample_shape(unet if vae is None else {**unet, "in_channels": vae.channels}, folder),
+        sample_shape=shape,
+        output=Output.read(folder, shape, has_autoencoder=vae is not None),
         scheduler=scheduler,
         scheduler_keys=keys,
         labels=labels,
@@ -81,7 +85,8 @@ def with_defaults(bundle: Bundle, defaults: Defaults) -> Bundle:
         raise ConfigError("guidance_scale is for models of text or with a null class: leave it out")
     if defaults.negative_prompt is not None and not bundle.inputs.takes_negative_prompt:
         raise ConfigError("negative_prompt is for models of text without built-in guidance: leave it out")
-    shape, steps = bundle.sample_shape_for(defaults.height, defaults.width), defaults.num_steps or bundle.num_steps
+    shape = bundle.sample_shape_for(defaults.height, defaults.width)
+    steps = defaults.num_steps or bundle.num_steps
     return dataclasses.replace(bundle, sample_shape=shape, num_steps=steps, defaults=defaults)
 
 
@@ -189,14 +194,31 @@ def _num_steps(keys: Mapping[str, Any], scheduler: SamplerConfig | None) -> int:
     return int(steps)
 
 
-def _sample_shape(unet: Mapping[str, Any], folder: Path) -> tuple[int, int, int]:
+_MOST_NUMBERS = 2**28
+"""In a sample whose shape the config says."""
+
+
+def _sample_shape(unet: Mapping[str, Any], folder: Path) -> tuple[int, ...]:
+    """The shape that the config says, else (C, H, W) of diffusers' keys."""
+    shape = unet.get("sample_shape")
+    if shape is None:
+        return _image_like(unet, folder)
+    if not shape or math.prod(shape) > _MOST_NUMBERS:
+        raise BundleError(
+            f"{folder / UNET.name / CONFIG}: sample_shape must have at least one axis, and at most "
+            f"{_MOST_NUMBERS:,} numbers, unlike {shown(shape)}: export or copy it again"
+        )
+    return tuple(shape)
+
+
+def _image_like(unet: Mapping[str, Any], folder: Path) -> tuple[int, int, int]:
     channels, size = unet.get("in_channels"), unet.get("sample_size")
     sides: Sequence[Any] = size if isinstance(size, Sequence) else (size, size)
     values = (channels, *sides)
-    if len(values) != 3 or not all(isinstance(value, int) and value > 0 for value in values):
+    if len(values) != 3 or not all(isinstance(value, int) and 0 < value <= MAX_SIDE for value in values):
         raise BundleError(
-            f"{folder / UNET.name / CONFIG} must say in_channels and sample_size (a side, or height and width); "
-            f"it says {shown(channels)} and {shown(size)}: export or copy it again"
+            f"{folder / UNET.name / CONFIG} must say in_channels and sample_size (a side, or height and width, of at "
+            f"most {MAX_SIDE}), or sample_shape; it says {shown(channels)} and {shown(size)}: export or copy it again"
         )
     return values
 

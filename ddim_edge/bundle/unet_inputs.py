@@ -68,7 +68,7 @@ class UnetInputs:
 
 
 def _predicts_variance(predicted: Any, channels: Any) -> bool:
-    if predicted in (None, channels):
+    if predicted in (None, channels) or channels is None:
         return False
     if predicted != 2 * channels:
         raise BundleError(

@@ -17,8 +17,8 @@ def enlarge_option(command: Callable[..., Any]) -> Callable[..., Any]:
         "--enlarge",
         type=click.IntRange(1, 64),
         metavar="N",
-        help="Draw each pixel N times as large in a picture file; .npy files are left as they are.  [default: for "
-        f"grids and animations of images below {SMALL} pixels as often as fits into {_WANTED}, else 1]",
+        help="Draw each pixel N times as large in a picture file; .npy and .npz files are left as they are.  [default: "
+        f"for grids and animations of images below {SMALL} pixels as often as fits into {_WANTED}, else 1]",
     )(command)
 
 

@@ -18,6 +18,7 @@ OTHERS = (
     "DDIM_EDGE_DEPLOY_TOOLS",
     "DDIM_EDGE_OPTIMUM_PYTHON",
     "DDIM_EDGE_ORT_TELEMETRY",
+    "DDIM_EDGE_TERRAIN_PYTHON",
     "DDIM_EDGE_TRITON_PYTHON",
 )
 """The variables that are not the option of a command."""

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..arrays import Pixels, Shape
+from ..arrays import Array, Pixels, Shape
 from ..errors import OutputError
 from ..generation.requests.request import Request
 from ..generation.results import Progress
@@ -60,7 +60,7 @@ class FolderOutput:
         self._written = Beside()
         self.path.create()
 
-    def finished(self, request: Request, _shape: Shape) -> bool:
+    def finished(self, request: Request, _shape: Shape | None) -> bool:
         """Check that the images can be written without replacing others; ``chunks`` says what is missing.
 
         Raises OutputError for a folder of another run, and for files in the way, unless they may be replaced.
@@ -91,9 +91,9 @@ class FolderOutput:
         """Write what a network call made, in a thread beside the next calls."""
         if self.estimates.saves(progress.calls):
             self._written.do(self._write_estimates, progress.indices, progress.estimates(), progress.calls)
-        if progress.images is not None:
-            self._written.do(self._write_images, progress.indices, progress.images)
-            self.num_made += len(progress.images)
+        if progress.ended:
+            self._written.do(self._write_images, progress.indices, progress.contents(self._suffix))
+            self.num_made += len(progress.indices)
             self.whole_calls.update(job.whole_calls for job in progress.jobs)
 
     def _write_estimates(self, indices: range, estimates: Pixels, calls: int) -> None:
@@ -101,7 +101,7 @@ class FolderOutput:
             name = estimate_path(Path(self._folder.name(index)), calls).name
             self.path.write(name, png_bytes(estimate, {"estimate_after": calls}))
 
-    def _write_images(self, indices: range, images: Pixels) -> None:
+    def _write_images(self, indices: range, images: Array) -> None:
         for index, image in zip(indices, images, strict=True):
             self._folder.add(index, image)
 

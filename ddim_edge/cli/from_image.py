@@ -10,11 +10,13 @@ from click.core import ParameterSource
 
 from ..bundle.bundle import Bundle
 from ..errors import LONGEST_SHOWN, ConfigError, ProviderError, shown
+from ..generation.requests.named_arrays import NamedArrays
 from ..generation.requests.options import check_request
 from ..generation.requests.origin import Origin
 from ..generation.requests.recipe import check_recipe
 from ..generation.requests.request import Request
 from ..images.encode import read_recipe
+from ..images.npz import read_npz_recipe
 from ..runtime.providers.device import Device
 from ..runtime.providers.precision import FLOAT32, precision_named
 
@@ -25,7 +27,7 @@ def recipe_in(path: Path, choices: Mapping[str, Any]) -> Mapping[str, Any]:
     for parameter in context.command.params:
         if parameter.name in choices and context.get_parameter_source(parameter.name) is ParameterSource.COMMANDLINE:
             raise ConfigError(f"--from-image takes all options from the picture: leave {parameter.opts[0]} out")
-    recipe = read_recipe(path)
+    recipe = read_npz_recipe(path) if path.suffix == ".npz" else read_recipe(path)
     check_recipe(recipe)
     return recipe
 
@@ -42,7 +44,9 @@ def device_for(recipe: Mapping[str, Any], device: Device) -> Device:
         raise ProviderError(f"the picture was made in {made_in}: {error}") from None
 
 
-def remade(bundle: Bundle, recipe: Mapping[str, Any], origin: Origin | None) -> Request:
+def remade(
+    bundle: Bundle, recipe: Mapping[str, Any], origin: Origin | None, conditioning: NamedArrays | None
+) -> Request:
     """The request that a recipe holds. Raises ConfigError where it is of another model, or of another command."""
     if "interpolated" in recipe:
         arguments = recipe["interpolated"][:LONGEST_SHOWN]
@@ -53,6 +57,6 @@ def remade(bundle: Bundle, recipe: Mapping[str, Any], origin: Origin | None) -> 
             f"{bundle.name} is {bundle.sha256[:12]}…. There it was called {shown(recipe.get('model'))}: give that one "
             "as MODEL"
         )
-    request = Request.from_json(recipe, origin)
+    request = Request.from_json(recipe, origin, conditioning)
     check_request(bundle, request)
     return request

@@ -6,12 +6,13 @@ import click
 
 COMMAND_SECTIONS: Mapping[str, Mapping[str, str]] = {
     "Make pictures": {
-        "run": "Generate images with MODEL.",
+        "run": "Generate images with MODEL, or arrays.",
         "encode": "Find the noise from which MODEL makes each PICTURE again.",
         "interpolate": "Generate images between FIRST and LAST.",
     },
     "Bring a model": {
         "export": "Export SOURCE to the folder OUT, which runs without PyTorch.",
+        "adopt": "Make a bundle of GRAPH, which another program exported.",
         "build": "Compile MODEL's graphs ahead of time for full speed.",
         "upgrade": "Upgrade BUNDLE to the newest format, without PyTorch.",
         "tune": "Find the fastest cache that keeps BUNDLE's images close.",
@@ -58,7 +59,7 @@ _OUTPUT = (
 
 OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "run": {
-        "What to make": ("num_images", "labels", "seed", "height", "width", "requests", "from_image"),
+        "What to make": ("num_images", "labels", "seed", "height", "width", "conditioning", "requests", "from_image"),
         "Text models": (
             "prompt",
             "prompts",

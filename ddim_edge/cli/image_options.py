@@ -18,6 +18,7 @@ from ..errors import ConfigError, shown
 from ..files import open_regular
 from ..generation.inversion import request_from_latents
 from ..generation.requests.latents_file import Latents
+from ..generation.requests.named_arrays import NamedArrays
 from ..generation.requests.option import CommandLine, Option
 from ..generation.requests.option_table import OPTIONS, Options
 from ..generation.requests.options import request_of
@@ -53,13 +54,15 @@ def make_request(
     origin: Origin | None,
     latents: Latents | None,
     usual_count: int = DEFAULT_NUM_IMAGES,
+    named: NamedArrays | None = None,
 ) -> Request:
     """Return the request for a model. Raises ConfigError if the options and the model do not fit together.
 
     ``choices``: the values of the command's options; None or empty for an option that is not given.
-    ``usual_count``: the number of images where neither it, labels nor prompts are given.
+    ``usual_count``: the number of images where neither it, labels nor prompts are given. ``named``: the arrays of
+    --conditioning.
     """
-    given = given_options(bundle, choices)
+    given = {**given_options(bundle, choices), "conditioning": named}
     if latents is not None:
         return request_from_latents(bundle, latents, **given)
     if not bundle.inputs.text:
@@ -140,16 +143,19 @@ def read_origin(
     init_image: Path | None,
     mask: Path | None,
     latents: Latents | None,
-    shape: Shape,
+    shape: Shape | None,
     controls: tuple[Sample, ...] = (),
 ) -> Origin | None:
-    """Return the image, mask, latents and control images to start from, fitted to ``shape``; None without any."""
+    """Return the image, mask, latents and control images to start from, fitted to ``shape``; None without any.
+
+    ``shape``: (C, H, W) of the model's images; None for one that makes arrays, where there is no image and no mask.
+    """
     if init_image is None and mask is None and latents is None and not controls:
         return None
     return Origin(
         latents=latents.samples if latents else None,
-        image=read_picture(init_image, shape) if init_image else None,
-        mask=read_mask(mask, shape) if mask else None,
+        image=read_picture(init_image, shape) if init_image and shape else None,
+        mask=read_mask(mask, shape) if mask and shape else None,
         controls=controls,
     )
 

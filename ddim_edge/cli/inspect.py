@@ -12,12 +12,14 @@ from ..bundle.bundle import Bundle
 from ..bundle.format import FORMAT
 from ..bundle.json_files import read_optional
 from ..bundle.layout import EXPORT_RECORD, FP32_MODEL, MODEL, SHALLOW_MODEL, STEP_MODEL, UNET
+from ..bundle.output import Output
 from ..bundle.presets import options_of
 from ..bundle.read import open_bundle
 from ..bundle.verify import verify_files
 from ..diffusion.samplers import changed_options
 from ..errors import ConfigError
-from ..generation.requests.options import default_guidance
+from ..generation.conditioning import fault_of
+from ..generation.requests.named_arrays import described
 from ..graphs.external_data import check_onnx_file, huggingface_blobs
 from ..graphs.inputs import quantized_operators
 from ..networks.components import unet_graph
@@ -27,6 +29,8 @@ from ..runtime.providers.precision import CHOSEN_BY_PROVIDER, FLOAT32
 from ..runtime.sessions.session import Session
 from ..runtime.sessions.tensors import TensorInfo
 from .device_options import auto_option
+from .output_text import output_lines
+from .policy_text import policy_facts, policy_lines
 from .scheduler_text import scheduler_lines
 
 _GRAPHS = (f"*/{MODEL}", f"*/{FP32_MODEL}", f"{UNET.name}/{STEP_MODEL}", f"{UNET.name}/{SHALLOW_MODEL}")
@@ -67,11 +71,14 @@ def inspect_command(model: str, as_json: bool, verify: bool) -> None:
         "sha256": bundle.sha256,
         "format": bundle.format,
         "sample_shape": list(bundle.sample_shape),
-        "image_shape": list(bundle.image_shape()),
+        "image_shape": list(bundle.image_shape()) if bundle.output.is_image else None,
+        "output": _output(bundle.output),
+        "conditioning": {name: described(name, found) for name, found in bundle.free_inputs.items()},
         "text": bundle.inputs.text,
         "labels": list(bundle.labels),
         "null_class": bundle.null_class,
-        "graphs": list(_graphs(bundle.folder)),
+        "graphs": list(_graphs(bundle)),
+        "policy": policy_facts(bundle.folder),
         "step_cache": _step_cache(bundle.folder),
         "scheduler": _scheduler_facts(bundle),
         "num_steps": bundle.num_steps,
@@ -86,6 +93,11 @@ def inspect_command(model: str, as_json: bool, verify: bool) -> None:
 def _verified(folder: Path) -> dict[str, int]:
     """Read all files that the export and the build recorded. The numbers of files, if all are as they were."""
     return {"verified": verify_files(folder), "verified_compiled": verify_compiled(folder)}
+
+
+def _output(output: Output) -> dict[str, Any]:
+    """What output.json says, without what it leaves open."""
+    return {name: value for name, value in asdict(output).items() if value}
 
 
 def _scheduler_facts(bundle: Bundle) -> dict[str, Any]:
@@ -109,13 +121,14 @@ def _linked_to(folder: Path) -> str | None:
     return str(blobs) if any(path.resolve().parent == blobs for path in folder.glob("*/*")) else None
 
 
-def _graphs(root: Path) -> Iterator[dict[str, Any]]:
+def _graphs(bundle: Bundle) -> Iterator[dict[str, Any]]:
     """Describe all graphs. Weights that two graphs share are counted in the size of the first."""
+    root = bundle.folder
     counted: set[Path] = set()
     paths = [path for name in _GRAPHS for path in root.glob(name)]
     for path in sorted(paths, key=lambda path: (path.parent, path.stem)):
         files = {path, *check_onnx_file(path, root)}
-        yield _graph(path, files - counted)
+        yield _graph(path, files - counted, bundle)
         counted |= files
 
 
@@ -128,7 +141,7 @@ def _step_cache(folder: Path) -> dict[str, Any] | None:
     return {key: recorded.get(key) for key in ("branch", "parameters")}
 
 
-def _graph(path: Path, files: set[Path]) -> dict[str, Any]:
+def _graph(path: Path, files: set[Path], bundle: Bundle) -> dict[str, Any]:
     session = Session(path, "cpu")
     return {
         "name": path.stem.replace("model", path.parent.name),
@@ -136,6 +149,7 @@ def _graph(path: Path, files: set[Path]) -> dict[str, Any]:
         "quantized": quantized_operators(path),
         "inputs": [_tensor(info) for info in session.inputs.values()],
         "outputs": [_tensor(info) for info in session.outputs.values()],
+        "fault": fault_of(bundle, session) if path == bundle.folder / UNET.graph else None,
     }
 
 
@@ -151,7 +165,8 @@ def _text(facts: dict[str, Any], bundle: Bundle) -> str:
         lines.append(f"\n{graph['name']}  {graph['bytes'] / 1e6:.1f} MB{_quantized(graph['quantized'])}")
         for role in ("inputs", "outputs"):
             lines += [f"  {role[:-1]:7}{t['name']}  {t['dtype']} {_shape(t['shape'])}" for t in graph[role]]
-    lines += ["", *_image_lines(bundle), *_step_cache_lines(facts["step_cache"]), ""]
+    lines += ["", *(f"it does not run: {graph['fault']}" for graph in facts["graphs"] if graph["fault"])]
+    lines += [*output_lines(bundle), *policy_lines(facts["policy"]), *_step_cache_lines(facts["step_cache"]), ""]
     own = bundle.scheduler
     lines += scheduler_lines(own, bundle.num_steps) if own else [f"scheduler {facts['scheduler']['error']}"]
     lines += [f"preset {name}: {_options(preset)}" for name, preset in bundle.presets.items()]
@@ -197,25 +212,3 @@ def _quantized(operators: dict[str, int]) -> str:
 
 def _shape(dims: list[int | str]) -> str:
     return f"({', '.join(map(str, dims))})"
-
-
-def _image_lines(bundle: Bundle) -> list[str]:
-    """The lines about the images: size, channels, latents, classes or prompt, guidance."""
-    channels, height, width = bundle.image_shape()
-    text = f"images of {height}x{width} pixels, {channels} channel{'s' if channels > 1 else ''}"
-    if bundle.vae is not None:
-        latents = bundle.sample_shape
-        text += f", from latents of {latents[1]}x{latents[2]}, {latents[0]} channels"
-    if bundle.inputs.text:
-        return [text, f"generated from a prompt; {_guidance(bundle)}"]
-    return [text, f"classes {', '.join(bundle.labels) or 'none'}; {_guidance(bundle)}"]
-
-
-def _guidance(bundle: Bundle) -> str:
-    if bundle.inputs.guidance_width is not None:
-        return f"guidance is built into the network, by default {default_guidance(bundle):g}"
-    if bundle.inputs.text:
-        return f"guidance by default {default_guidance(bundle):g}, away from a negative prompt"
-    if bundle.null_class is None:
-        return "no null class, so no guidance"
-    return f"guidance with the null class {bundle.null_class}"

@@ -15,6 +15,7 @@ from ..generation.interpolation import Endpoint, interpolate
 from ..generation.inversion import ENCODE_STEPS
 from ..generation.pipeline import Pipeline
 from ..images.encode import check_channels, enlarged, gif_bytes, read_recipe
+from ..images.formats import ARRAY_SUFFIXES
 from ..images.save import check_suffix, is_folder
 from ..images.storage import check_can_write
 from ..runtime.providers.device import Device
@@ -42,7 +43,7 @@ FRAME_MS = 120
     "--output",
     "-o",
     metavar="PATH",
-    help="A .png, .jpg or .webp file (a grid), a .gif or .npy file, or a folder (DIR/).  "
+    help="A .png, .jpg or .webp file (a grid), a .gif, .npy or .npz file, or a folder (DIR/).  "
     "[default: a .png named after the model]",
 )
 @force_option
@@ -166,7 +167,7 @@ def _check_target(target: str, channels: int, own: Mapping[str, Any], *, force: 
     if target == STANDARD_OUTPUT:
         raise ConfigError("--output - is for `ddim-edge run`: give a file or a folder")
     path = Path(target)
-    if path.suffix != ".npy":
+    if path.suffix not in ARRAY_SUFFIXES:
         check_channels(channels)
     if is_folder(target):
         return

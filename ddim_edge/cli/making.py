@@ -23,7 +23,7 @@ def make_images(
         with image_bar(request.num_images, len(chunks), network_calls(request), visible=visible) as bar:
             for progress in pipeline.run(request, chunks, bar.phase):
                 destination.take(progress)
-                bar.advance(ends_batch=progress.images is not None)
+                bar.advance(ends_batch=progress.ended)
         destination.write()
     except KeyboardInterrupt:
         raise click.Abort(destination.interruption_message(request)) from None

@@ -11,7 +11,7 @@ import click
 from ..bundle.bundle import Bundle
 from ..bundle.layout import UNET
 from ..bundle.read import bundled_folder, bundled_names, open_bundle
-from ..errors import DdimEdgeError
+from ..errors import DdimEdgeError, listed
 from ..runtime.compiled.entry import Compiled
 from ..runtime.compiled.places import caches_of
 from ..runtime.compiled.upkeep import entries
@@ -85,7 +85,6 @@ def _facts(model: Found, compiled: Sequence[Compiled]) -> dict[str, Any]:
         bundle = open_bundle(model.name)
     except DdimEdgeError as error:
         return {**known, "error": str(error)}
-    channels, height, width = bundle.image_shape()
     sizes = [path.stat().st_size for path in bundle.folder.rglob("*") if path.is_file()]
     own = [each for each in compiled if each.recipe.graph.is_relative_to(bundle.folder.absolute())]
     return {
@@ -93,7 +92,8 @@ def _facts(model: Found, compiled: Sequence[Compiled]) -> dict[str, Any]:
         "folder": str(bundle.folder),
         "kind": _kind(bundle),
         "labels": list(bundle.labels),
-        "image_shape": [channels, height, width],
+        "image_shape": list(bundle.image_shape()) if bundle.output.is_image else None,
+        "sample_shape": list(bundle.sample_shape),
         "bytes": sum(sizes),
         "built": sorted({each.recipe.provider for each in own}),
     }
@@ -101,6 +101,8 @@ def _facts(model: Found, compiled: Sequence[Compiled]) -> dict[str, Any]:
 
 def _kind(bundle: Bundle) -> str:
     """What a model makes its images from."""
+    if bundle.free_inputs:
+        return listed(bundle.free_inputs)
     if bundle.inputs.text:
         return "inpainting" if bundle.inputs.takes_mask else "text"
     return f"{len(bundle.labels)} classes" if bundle.labels else "no condition"
@@ -117,6 +119,7 @@ def _table(facts: Sequence[dict[str, Any]]) -> str:
 def _row(facts: dict[str, Any]) -> tuple[str, ...]:
     if "error" in facts:
         return facts["model"], facts["place"], "", "", "", facts["error"]
-    _, height, width = facts["image_shape"]
+    _, height, width = facts["image_shape"] or ("", "", "")
+    size = f"{width}x{height}" if facts["image_shape"] else "x".join(map(str, facts["sample_shape"]))
     built = f"built for {', '.join(facts['built'])}" if facts["built"] else ""
-    return facts["model"], facts["place"], facts["kind"], f"{width}x{height}", f"{facts['bytes'] / 1e6:.1f} MB", built
+    return facts["model"], facts["place"], facts["kind"], size, f"{facts['bytes'] / 1e6:.1f} MB", built

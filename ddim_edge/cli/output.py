@@ -10,16 +10,17 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ..arrays import Pixels, Shape
+from ..arrays import Array, Pixels, Shape
 from ..config import whole_number
 from ..files import output_errors
 from ..generation.requests.request import Request
 from ..generation.requests.step_cache import network_calls
 from ..generation.results import Progress
 from ..images.encode import enlarged, gif_bytes, grid, grid_shape, png_bytes
+from ..images.formats import ARRAY_SUFFIXES
 from ..images.save import check_suffix, file_bytes
 from ..images.storage import check_can_write
-from ..images.whole import is_same_picture
+from ..images.whole import is_same_picture, is_whole_npz
 from .enlarging import factor_of
 from .replacing import existing, exists, write_output
 
@@ -104,7 +105,8 @@ class FileOutput:
         self._kept: list[Path] = []
         self.num_there = 0
         self.whole_calls = Counter[int]()
-        self._batches: list[Pixels] = []
+        self._batches: list[Array] = []
+        self._pixels: list[Pixels] = []
         self._frames: dict[int, list[Pixels]] = {}
 
     def _check(self) -> None:
@@ -113,7 +115,8 @@ class FileOutput:
 
     @property
     def images(self) -> Pixels:
-        return np.concatenate(self._batches)
+        """The images, also where the file holds samples."""
+        return np.concatenate(self._pixels)
 
     def recipe(self) -> Mapping[str, Any]:
         """What the file carries."""
@@ -121,10 +124,10 @@ class FileOutput:
 
     @property
     def num_made(self) -> int:
-        return len(self.images)
+        return sum(map(len, self._batches))
 
-    def finished(self, request: Request, shape: Shape) -> bool:
-        """Whether all files are there, from the same run; ``shape`` is (C, H, W) of an image.
+    def finished(self, request: Request, shape: Shape | None) -> bool:
+        """Whether all files are there, from the same run; ``shape`` is (C, H, W) of an image, None for arrays.
 
         Raises OutputError for a file that is something else. The animation and the estimates beside a picture are
         taken to be its own.
@@ -146,7 +149,11 @@ class FileOutput:
     def _count(self, request: Request) -> int:
         return request.num_images if self.index is None else 1
 
-    def _is_this_picture(self, request: Request, shape: Shape) -> bool:
+    def _is_this_picture(self, request: Request, shape: Shape | None) -> bool:
+        if self.path.suffix == ".npz":
+            return is_whole_npz(self.path, self.recipe())
+        if shape is None:
+            return False
         count = self._count(request)
         _, height, width = shape
         rows, columns = grid_shape(count)
@@ -161,8 +168,9 @@ class FileOutput:
         selected = self._selected(progress.indices)
         if self.estimates.keeps(progress.calls):
             self._frames.setdefault(progress.calls, []).append(progress.estimates()[selected])
-        if progress.images is not None:
-            self._batches.append(progress.images[selected])
+        if progress.ended:
+            self._batches.append(progress.contents(self.path.suffix)[selected])
+            self._pixels += [] if progress.images is None else [progress.images[selected]]
             self.whole_calls.update(job.whole_calls for job in progress.jobs[selected])
 
     def _selected(self, indices: range) -> slice:
@@ -174,8 +182,8 @@ class FileOutput:
 
     def contents(self) -> bytes:
         """The bytes of the file."""
-        factor = self._factor(animated=False)
-        return file_bytes(self.path, self.images, self.recipe(), self._png_level, factor)
+        factor = 1 if self.path.suffix in ARRAY_SUFFIXES else self._factor(animated=False)
+        return file_bytes(self.path, np.concatenate(self._batches), self.recipe(), self._png_level, factor)
 
     def _factor(self, *, animated: bool) -> int:
         count, height, width, _ = self.images.shape
@@ -185,6 +193,8 @@ class FileOutput:
         contents = self.contents()
         if self.path not in self._kept:
             self.path = write_output(self.path, contents, force=self._force, other_names=self._other_names)
+        if not self._frames:
+            return
         factor = self._factor(animated=self.estimates.animate)
         frames = {
             calls: grid(enlarged(np.concatenate(batches), factor)) for calls, batches in sorted(self._frames.items())

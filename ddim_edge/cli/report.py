@@ -23,13 +23,15 @@ class Outcome(NamedTuple):
     """Images that the folder had before."""
     whole_calls: Mapping[int, int] = {}
     """How many of the images made so many whole network calls; empty where they were not counted."""
+    what: str = "image"
+    """What was made: image or array."""
 
 
 def report(outcome: Outcome, request: Request) -> str:
     """One line for people."""
     there = f", {outcome.num_there} more were there" if outcome.num_there else ""
     what, steps = (
-        f"{counted(outcome.num_made)}{there}",
+        f"{counted(outcome, outcome.num_made)}{there}",
         f"{request.num_steps} step{'s' if request.num_steps != 1 else ''}",
     )
     how = f"{steps} of {request.sampler.name}{cached(request, outcome.whole_calls)}, seed {request.seed}"
@@ -41,14 +43,16 @@ def finished_before(outcome: Outcome) -> str | None:
     if outcome.num_made:
         return None
     if not is_folder(outcome.path):
-        return f"{outcome.path} is already this picture: nothing was made (--force makes it again)"
-    return f"{outcome.path}  (finished before: {counted(outcome.num_there)} of this run were there, none was made)"
+        this = "this picture" if outcome.what == "image" else "of this run"
+        return f"{outcome.path} is already {this}: nothing was made (--force makes it again)"
+    there = counted(outcome, outcome.num_there)
+    return f"{outcome.path}  (finished before: {there} of this run were there, none was made)"
 
 
 def rate(outcome: Outcome) -> str:
     """The provider, the time and the speed."""
     per_second = outcome.num_made / outcome.seconds
-    return f"on {outcome.provider} in {outcome.seconds:.2f} s, {per_second:.2f} images/s"
+    return f"on {outcome.provider} in {outcome.seconds:.2f} s, {per_second:.2f} {outcome.what}s/s"
 
 
 def cached(request: Request, whole_calls: Mapping[int, int]) -> str:
@@ -69,9 +73,9 @@ def cached(request: Request, whole_calls: Mapping[int, int]) -> str:
     return f", {fewest} calls whole and {sampler_calls(request) - fewest} {how}"
 
 
-def counted(images: int) -> str:
-    """Such as "1 image" and "16 images"."""
-    return f"{images} image{'s' if images != 1 else ''}"
+def counted(outcome: Outcome, number: int) -> str:
+    """Such as "1 image" and "16 arrays"."""
+    return f"{number} {outcome.what}{'s' if number != 1 else ''}"
 
 
 def json_report(outcome: Outcome, request: Request, recipe: Mapping[str, Any]) -> str:

@@ -27,6 +27,7 @@ from ..ray.folder import Folder
 from ..ray.workers import Model
 from ..runtime.providers.device import Device
 from ..runtime.sessions.pool import computes_in
+from .array_options import check_arrays, conditioning_option, default_format, holds_samples, named_arrays
 from .destination import archive_of, archive_options, destination_of, local_or_url
 from .device_options import device_options, max_memory_option
 from .enlarging import enlarge_option
@@ -50,6 +51,7 @@ from .standard_output import STANDARD_OUTPUT, check_standard_output
 @click.command("run", cls=SectionedCommand, epilog=f"\b\nSamplers:\n{samplers_help()}")
 @click.argument("model", required=False)
 @image_options
+@conditioning_option
 @device_options
 @click.option(
     "--warmup",
@@ -67,7 +69,7 @@ from .standard_output import STANDARD_OUTPUT, check_standard_output
     "--output",
     "-o",
     metavar="PATH",
-    help="A .png, .jpg, .webp or .npy file for all images, or a folder (DIR/) for one file per image; a folder "
+    help="A .png, .jpg, .webp, .npy or .npz file for all images, or a folder (DIR/) for one file per image; a folder "
     "may be in a store: s3://bucket/folder/.  "
     "[default: a new file, or with --prompts a new folder, named after the model]",
 )
@@ -76,9 +78,9 @@ from .standard_output import STANDARD_OUTPUT, check_standard_output
     "--format",
     "file_format",
     type=click.Choice(FORMATS),
-    default="png",
     envvar="DDIM_EDGE_RUN_FORMAT",
-    help="Format of the files in a folder, and of a file without --output.",
+    help="Format of the files in a folder, and of a file without --output: npy and npz hold float32 samples, before "
+    "they are rounded to pixels.  [default: png; npz for models that make arrays]",
 )
 @click.option(
     "--png-level",
@@ -90,7 +92,7 @@ from .standard_output import STANDARD_OUTPUT, check_standard_output
 @click.option(
     "--from-image",
     type=click.Path(path_type=Path),
-    help="Generate the images of this PNG, JPEG or WebP file again, with the options that it holds.",
+    help="Generate the images of this PNG, JPEG, WebP or .npz file again, with the options that it holds.",
 )
 @enlarge_option
 @click.option("--gif", is_flag=True, help="Also write an animation of the denoising, beside the image file.")
@@ -113,7 +115,7 @@ def run_command(
     low_memory: bool,
     output: str | None,
     force: bool,
-    file_format: str,
+    file_format: str | None,
     png_level: int | None,
     shard: Shard | None,
     mixed_machines: bool,
@@ -124,6 +126,7 @@ def run_command(
     mask: Path | None,
     latents: Path | None,
     control_image: tuple[Path, ...],
+    conditioning: Path | None,
     enlarge: int | None,
     gif: bool,
     save_every: int | None,
@@ -133,7 +136,7 @@ def run_command(
     as_json: bool,
     **choices: Any,
 ) -> None:
-    """Generate images with MODEL.
+    """Generate images with MODEL, or arrays.
 
     MODEL is a bundled model (default: fashion-mnist), or a bundle: a folder that `ddim-edge export` wrote.
     `ddim-edge models` lists those on this machine.
@@ -148,6 +151,7 @@ def run_command(
       ddim-edge run --init-image coat.png --strength 0.6 --labels coat
       ddim-edge run controlled --prompt "a house" --control-image edges.png --control-scale 0.8
       ddim-edge run --requests orders.csv --output images/
+      ddim-edge run denoiser/ --conditioning observations.npz --output actions.npz
       ddim-edge run --from-image shoes.png --output again.png
     """
     output = local_or_url(output)
@@ -158,22 +162,30 @@ def run_command(
     recipe = recipe_in(from_image, choices) if from_image else {}
     device = device_for(recipe, device) if recipe else device
     bundle = open_bundle(model or recipe.get("model", DEFAULT_MODEL))
+    what, file_format = bundle.output.kind, file_format or default_format(bundle)
+    names = free_names(bundle.name, "" if choices["prompts"] else file_format)
+    target = f"-.{file_format}" if output == STANDARD_OUTPUT else output or str(next(names))
+    suffix = f".{file_format}" if is_folder(target) else Path(target).suffix
+    given = {"init_image": init_image, "mask": mask, "control_image": control_image, "enlarge": enlarge}
+    check_arrays(bundle, suffix, {**given, "show": show, "gif": gif, "save_every": save_every})
     sizes = (recipe or choices).get("height"), (recipe or choices).get("width")
-    shape = bundle.image_shape(*sizes)
+    shape = bundle.image_shape(*sizes) if bundle.output.is_image else None
     fitting = partial(shape_of_latents, bundle, height=sizes[0], width=sizes[1])
     encoded = read_latents(latents, fitting) if latents else None
-    controls = control_samples(bundle, control_image, shape)
+    controls = () if shape is None else control_samples(bundle, control_image, shape)
     origin = read_origin(init_image, mask, encoded, shape, controls)
-    usual = 1 if init_image or output == STANDARD_OUTPUT else DEFAULT_NUM_IMAGES
-    request = remade(bundle, recipe, origin) if recipe else make_request(bundle, choices, origin, encoded, usual)
+    named = named_arrays(bundle, conditioning)
+    usual = named.num_rows if named else 1 if init_image or output == STANDARD_OUTPUT else DEFAULT_NUM_IMAGES
+    if recipe:
+        request = remade(bundle, recipe, origin, named)
+    else:
+        request = make_request(bundle, choices, origin, encoded, usual, named)
     if max_memory is not None:
         limit = MemoryLimit(bundle, device, max_memory)
         request = _within(limit, request, turns=low_memory or None, again=bool(recipe), tiling=choices["vae_tiling"])
-    names = free_names(bundle.name, "" if choices["prompts"] else file_format)
-    target = f"-.{file_format}" if output == STANDARD_OUTPUT else output or str(next(names))
     if show and is_folder(target):
         raise ConfigError("--show draws one image: give a file, not a folder, as --output")
-    if gif or show or save_every or (f".{file_format}" if is_folder(target) else Path(target).suffix) != ".npy":
+    if shape is not None and (gif or show or save_every or not holds_samples(suffix)):
         check_channels(shape[0])
     estimates = EstimateOptions(animate=gif, every=save_every)
     # A recipe has the model's hash, which is computed while networks are opened.
@@ -183,7 +195,7 @@ def run_command(
             folder = Folder.at(target, used(), f".{file_format}", png_level, mixed_machines)
             there = Model.of(bundle, device, low_memory, max_memory)
             outcome = run_on_ray(there, request, folder, visible=not quiet, force=force)
-        _tell(outcome, request, used, quiet, as_json)
+        _tell(outcome._replace(what=what), request, used, quiet, as_json)
         return
     tars = archive_of(archive, images_per_tar, request, target, estimates)
     options = FolderOptions(
@@ -194,7 +206,7 @@ def run_command(
     began = time.perf_counter()
     if destination.finished(request, shape) and not show:
         seconds = time.perf_counter() - began
-        outcome = Outcome(str(destination.path), 0, device.provider, seconds, destination.num_there)
+        outcome = Outcome(str(destination.path), 0, device.provider, seconds, destination.num_there, what=what)
         _tell(outcome, request, used, quiet, as_json)
         return
     with phase("load", visible=not quiet):
@@ -208,7 +220,7 @@ def run_command(
         show_images(destination.images)
     made, before = destination.num_made, destination.num_there
     whole = destination.whole_calls
-    outcome = Outcome(str(destination.path), made, pipeline.provider, seconds, before, whole)
+    outcome = Outcome(str(destination.path), made, pipeline.provider, seconds, before, whole, what)
     _tell(outcome, request, used, quiet, as_json)
 
 

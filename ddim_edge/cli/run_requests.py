@@ -3,6 +3,7 @@
 import contextlib
 import functools
 import json
+import math
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
@@ -14,10 +15,10 @@ import click
 from ..bundle.bundle import Bundle
 from ..bundle.read import open_bundle
 from ..config import whole_number
-from ..diffusion.samplers import SamplerConfig, changed_options
 from ..errors import ConfigError, OutputError, PredictionError
 from ..generation.machine import machine_of
 from ..generation.pipeline import Pipeline
+from ..generation.requests.named_arrays import NamedArrays, check_named
 from ..generation.requests.option_table import Options
 from ..generation.requests.options import default_batch_size, request_of
 from ..generation.requests.request import Request
@@ -28,13 +29,14 @@ from ..images.save import ImageFolder, is_folder
 from ..images.storage import Storage, storage_of
 from ..networks.components import unet_graph
 from ..runtime.sessions.pool import computes_in
-from ..version import __version__
+from .array_options import check_arrays, default_format, holds_samples, named_arrays
 from .beside import Beside
 from .destination import local_or_url, tars_of
 from .image_options import given_options
 from .output import free_names, new_folder
 from .progress import step_bar
 from .report import Outcome, counted, facts, finished_before, rate
+from .requests_recipe import model_facts, plain_options
 from .requests_table import Row, read_table
 from .row_pictures import RowPictures
 from .seed import check_shared_seed, same_command
@@ -74,20 +76,25 @@ def run_requests(path: Path, options: Mapping[str, Any]) -> None:
     _check_options(options)
     table = read_table(path)
     device, bundle = options["device"], open_bundle(options["model"] or DEFAULT_MODEL)
-    rows = TableRows(bundle, path, table.rows, given_options(bundle, options))
+    named = named_arrays(bundle, options["conditioning"])
+    given = given_options(bundle, options) | ({} if named is None else {"conditioning": named})
+    rows = TableRows(bundle, path, table.rows, given)
     tars = tars_of(options["archive"], options["images_per_tar"], len(table.rows), rows.batch_size)
     largest = rows.check()
-    if options["file_format"] != "npy":
+    suffix = f".{options['file_format'] or default_format(bundle)}"
+    check_arrays(bundle, suffix, {"enlarge": options["enlarge"]})
+    if not holds_samples(suffix):
         check_channels(bundle.image_shape()[0])
     folder = _folder(bundle, options["output"])
 
     def open_folder(machine: Mapping[str, str] | None) -> ImageFolder:
         own = {"requests_sha256": table.sha256, **rows.to_json()}
-        recipe = {**_model(bundle, computes_in(unet_graph(bundle), device)), **own}
-        suffix, level = f".{options['file_format']}", options["png_level"]
-        return folder_of(tars, folder, recipe, suffix, machine, level, lambda index: rows.recipe(pipeline, index))
+        recipe = {**model_facts(bundle, computes_in(unet_graph(bundle), device)), **own}
+        return folder_of(
+            tars, folder, recipe, suffix, machine, options["png_level"], lambda index: rows.recipe(pipeline, index)
+        )
 
-    files = RunFiles(len(table.rows), f".{options['file_format']}", tars.step if tars else None)
+    files = RunFiles(len(table.rows), suffix, tars.step if tars else None)
     make_room(folder, files, lambda: open_folder(None), force=options["force"])
     pipeline = Pipeline(
         bundle, device, low_memory=options["low_memory"], max_memory=options["max_memory"], request=largest
@@ -98,7 +105,7 @@ def run_requests(path: Path, options: Mapping[str, Any]) -> None:
     made = _make(pipeline, rows, images, mine, visible=not options["quiet"])
     if not options["quiet"]:
         there, seconds = sum(map(len, mine)) - made, time.perf_counter() - began
-        outcome = Outcome(str(folder), made, pipeline.provider, seconds, there)
+        outcome = Outcome(str(folder), made, pipeline.provider, seconds, there, what=bundle.output.kind)
         click.echo(_report(outcome, rows.seed, as_json=options["as_json"]))
 
 
@@ -114,6 +121,9 @@ class TableRows:
         self.batch_size = self._common.pop("batch_size", default_batch_size(bundle))
         whole_number("batch_size", self.batch_size, low=1)
         self.seed: int = self._common.get("seed", 0)
+        named = self._common.get("conditioning")
+        if named is not None:
+            check_named(bundle, named, len(rows))
         self._heads, self._pictures = (RowPictures(bundle, path.parent, heads=heads) for heads in (True, False))
 
     def check(self) -> Request:
@@ -130,13 +140,16 @@ class TableRows:
             raise ConfigError(f"{self._path}, row {index + 1}: {error}") from None
 
     def _pixels(self, request: Request) -> int:
-        _, height, width = self._bundle.image_shape(request.height, request.width)
-        return height * width
+        return math.prod(self._bundle.sample_shape_for(request.height, request.width))
 
     def _options(self, index: int, pictures: RowPictures) -> Options:
         """The generation options of a row, from 0 on."""
         common = {"labels": range(len(self._bundle.labels)), **self._common}
-        turns = {name: [common[name][index % len(common[name])]] for name in _IN_TURN if common.get(name)}
+        turns: dict[str, Any] = {
+            name: [common[name][index % len(common[name])]] for name in _IN_TURN if common.get(name)
+        }
+        if (named := self._common.get("conditioning")) is not None:
+            turns["conditioning"] = NamedArrays(named.row(index))
         given = pictures.options({**self._common, **turns, "seed": self.seed + index, **self._rows[index]})
         return cast(Options, {**given, "num_images": 1, "batch_size": 1})
 
@@ -158,7 +171,7 @@ class TableRows:
 
     def to_json(self) -> dict[str, Any]:
         """What the images depend on besides the table, as JSON values."""
-        return {"num_images": len(self._rows), "batch_size": self.batch_size, "options": _plain(self._common)}
+        return {"num_images": len(self._rows), "batch_size": self.batch_size, "options": plain_options(self._common)}
 
 
 def _make(pipeline: Pipeline, rows: TableRows, folder: ImageFolder, mine: Sequence[range], *, visible: bool) -> int:
@@ -174,7 +187,7 @@ def _make(pipeline: Pipeline, rows: TableRows, folder: ImageFolder, mine: Sequen
                 requests = [rows.alone(pipeline, index) for index in chunk]
                 for position, made in pipeline.generate_many(requests, max_rows=2 * len(chunk)):
                     if made.error is None:
-                        written.do(folder.add, chunk[position], made.image)
+                        written.do(folder.add, chunk[position], made.contents(folder.suffix))
                     else:
                         failed.append(f"row {chunk[position] + 1}: {made.error}")
                     advance()
@@ -220,20 +233,8 @@ def _folder(bundle: Bundle, output: str | None) -> Storage:
     return folder
 
 
-def _model(bundle: Bundle, precision: str) -> dict[str, str]:
-    facts = {"model": bundle.name, "model_sha256": bundle.sha256, "version": __version__}
-    return facts if precision == "float32" else {**facts, "precision": precision}
-
-
-def _plain(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Options as JSON values."""
-    return {
-        name: {"name": value.name, **changed_options(value)} if isinstance(value, SamplerConfig) else value
-        for name, value in options.items()
-    }
-
-
 def _report(outcome: Outcome, seed: int, *, as_json: bool) -> str:
     if as_json:
         return json.dumps({**facts(outcome), "seed": seed})
-    return finished_before(outcome) or f"{outcome.path}  ({counted(outcome.num_made)}, seed {seed}, {rate(outcome)})"
+    made = counted(outcome, outcome.num_made)
+    return finished_before(outcome) or f"{outcome.path}  ({made}, seed {seed}, {rate(outcome)})"

@@ -27,7 +27,9 @@ def _levels(config: SamplerConfig) -> str:
     """What its noise levels come from, and how a run visits them."""
     if isinstance(config, PreconditionedConfig):
         spacing = getattr(config, "sigma_schedule", "karras")
-        return f"noise levels σ from {config.sigma_min:g} to {config.sigma_max:g} in {spacing} spacing"
+        fed = "σ itself" if config.timestep_type == "sigma" else "log σ"
+        ends = f"{config.sigma_min:g} to {config.sigma_max:g}"
+        return f"noise levels σ from {ends} in {spacing} spacing, fed with {fed}"
     if isinstance(config, FlowConfig):
         shift = "of the image's size" if config.use_dynamic_shifting else f"{config.shift:g}"
         return f"shift {shift}, visited in {config.timestep_spacing} spacing"

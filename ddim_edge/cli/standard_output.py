@@ -35,7 +35,7 @@ class StandardOutput(FileOutput):
     def _check(self) -> None:
         """Nothing can be checked before the bytes are written."""
 
-    def finished(self, _request: Request, _shape: Shape) -> bool:
+    def finished(self, _request: Request, _shape: Shape | None) -> bool:
         """Never."""
         return False
 

@@ -108,6 +108,7 @@ def tune_command(
 def _check(bundle: Bundle, options: dict[str, Any], preset: str, strip: Path | None, *, force: bool) -> None:
     """Raise an error for what can be known to fail before a network is opened."""
     check_preset_name(preset)
+    channels, *_ = bundle.image_shape()  # distances are those of images
     if bundle.name in bundled_names():
         raise ConfigError(
             f"{bundle.name} comes with the package, and a preset is written into the model: copy the folder "
@@ -118,6 +119,6 @@ def _check(bundle: Bundle, options: dict[str, Any], preset: str, strip: Path | N
     if strip is not None:
         if strip.suffix != ".png":
             raise ConfigError(f"--strip must be a .png file, not {strip}")
-        check_channels(bundle.image_shape()[0])
+        check_channels(channels)
         check_can_write(strip)
         check_free(strip, force=force)

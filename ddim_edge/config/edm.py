@@ -11,12 +11,17 @@ from .sampler_options import Family, SamplerOptions
 
 @dataclass(frozen=True, kw_only=True)
 class PreconditionedConfig(SamplerOptions):
-    """Options of models in σ-space whose network is fed c_in·x̃ and log(σ): EDM's and consistency models."""
+    """Options of models in σ-space: EDM's and consistency models. Their network is fed c_in·x̃ and log(σ).
+
+    With the prediction type ``sample`` it is fed x̃: it has the preconditioning inside, and returns x_0.
+    """
 
     family: ClassVar[Family] = "edm"
     timestep_scale: ClassVar[float] = 0.25
     """The network's timestep is this times log(σ)."""
 
+    timestep_type: Literal["log_sigma", "sigma"] = "log_sigma"
+    """What the network is fed as its timestep: ``log_sigma``, a multiple of log σ, or ``sigma``, σ itself."""
     sigma_min: float = 0.002
     sigma_max: float = 80.0
     """The ends of the levels."""
@@ -39,8 +44,8 @@ class PreconditionedConfig(SamplerOptions):
 class EdmConfig(PreconditionedConfig):
     """Options that all samplers of EDM models have: the levels σ of a run, and the preconditioning."""
 
-    prediction_type: Literal["edm", "angular_velocity"] = "edm"
-    """``edm`` F of eq. 7, or ``angular_velocity`` v, which is -F for a ``sigma_data`` of 1 (CosXL)."""
+    prediction_type: Literal["edm", "angular_velocity", "sample"] = "edm"
+    """``edm`` F of eq. 7, ``angular_velocity`` v, which is -F for a ``sigma_data`` of 1 (CosXL), or ``sample`` x_0."""
     sigma_schedule: Literal["karras", "exponential"] = "karras"
     """Space σ^(1/rho) evenly (eq. 5), or log σ."""
     final_sigma: FinalSigma = "zero"

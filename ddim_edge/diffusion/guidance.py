@@ -10,6 +10,7 @@ import numpy as np
 from ..arrays import Floats, Sample
 from ..config import FlowConfig, NoiseScheduleConfig, PreconditionedConfig, SamplerOptions
 from ..errors import ConfigError
+from .preconditioning import network_times
 from .schedule import alpha_bars
 
 GuidanceMode = Literal["cfg", "cfg++"]
@@ -75,7 +76,7 @@ def _trained_levels(config: SamplerOptions) -> tuple[Floats, Floats]:
     """Timesteps of the whole range that the network was trained on, and their σ, both rising."""
     if isinstance(config, PreconditionedConfig):
         sigmas: Floats = np.exp(np.linspace(math.log(config.sigma_min), math.log(config.sigma_max), 1000))
-        return np.log(sigmas) * config.timestep_scale, sigmas
+        return network_times(config, sigmas), sigmas
     every = np.arange(config.num_train_steps, dtype=np.float64)
     if isinstance(config, FlowConfig):
         times = (every + 1) / config.num_train_steps

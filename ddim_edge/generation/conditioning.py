@@ -10,9 +10,12 @@ from ..arrays import Conditioning, Sample
 from ..bundle.bundle import Bundle
 from ..bundle.layout import CLASS_INPUT, GUIDANCE_INPUT
 from ..errors import BundleError, listed
+from ..networks.denoiser import Denoiser
+from ..runtime.sessions.session import Session
 from ..text import Conditions, Prompt, SizeHints, TextEncoder
 from .requests.origin import row_for_image
 from .requests.request import Request
+from .sample_shape import check_sample
 
 
 def check_conditioning(bundle: Bundle, taken: set[str]) -> None:
@@ -23,6 +26,17 @@ def check_conditioning(bundle: Bundle, taken: set[str]) -> None:
             f"{bundle.name}'s unet takes the conditioning {listed(sorted(taken)) or 'none'}, but the "
             f"bundle's JSON files describe {', '.join(sorted(known)) or 'none'}: export or copy it again"
         )
+
+
+def fault_of(bundle: Bundle, unet: Session) -> str | None:
+    """Why a bundle's UNet cannot be run; None for one that can."""
+    try:
+        denoiser = Denoiser(unet)
+        check_sample(bundle, unet.inputs["sample"].shape[1:])
+        check_conditioning(bundle, set(denoiser.conditioning_names))
+    except BundleError as error:
+        return str(error)
+    return None
 
 
 def prompt_or_class_conditioning(bundle: Bundle, request: Request, index: int, text: TextEncoder | None) -> Conditions:

@@ -24,11 +24,11 @@ class StartedSampler(NamedTuple):
 
 
 def start_sampler(
-    request: Request, index: int, stream: Draw, shape: tuple[int, int, int], vae: Vae | None, *, takes_mask: bool
+    request: Request, index: int, stream: Draw, shape: tuple[int, ...], vae: Vae | None, *, takes_mask: bool
 ) -> StartedSampler:
     """Create the sampler of image ``index``, with its initial sample.
 
-    ``stream``: the image's noise. ``shape``: (C, H, W) of its sample. ``takes_mask``: as in ``UnetInputs``.
+    ``stream``: the image's noise. ``shape``: of its sample, without the batch. ``takes_mask``: as in ``UnetInputs``.
     With an autoencoder, noise is drawn in the order of diffusers' pipelines.
     """
     draw = partial(stream, (1, *shape))

@@ -10,7 +10,7 @@ from ..arrays import Sample, Shape
 from ..bundle.bundle import Bundle
 from ..diffusion.samplers import DdimConfig, schedule_of
 from ..diffusion.samplers.ddim_inverse import InverseSchedule, ddim_inverse, invertible
-from ..errors import ConfigError, shown
+from ..errors import ConfigError, listed, shown
 from ..images.decode import read_picture
 from .conditioning import prompt_or_class_conditioning
 from .engine import Engine, Job
@@ -115,13 +115,19 @@ def request_from_latents(bundle: Bundle, latents: Latents, **options: Any) -> Re
 
 def shape_of_latents(
     bundle: Bundle, recipe: Mapping[str, Any], height: int | None = None, width: int | None = None
-) -> Shape:
+) -> tuple[int, ...]:
     """(C, H, W) of latents with this recipe: of that size in pixels, else of that which they were encoded in."""
     return bundle.sample_shape_for(height or recipe.get("height"), width or recipe.get("width"))
 
 
 def check_invertible(bundle: Bundle) -> None:
-    """Raise ConfigError for a model whose images need more than noise, a class or a prompt."""
+    """Raise ConfigError for a model that makes no images, or whose images need more than noise, a class or a prompt."""
+    _ = bundle.image_shape()
+    if bundle.free_inputs:
+        raise ConfigError(
+            f"{bundle.name} takes conditioning by name ({listed(bundle.free_inputs)}), which encode and interpolate do "
+            "not support: take another model"
+        )
     kind = "an inpainting model" if bundle.inputs.takes_mask else "a model with ControlNets" if bundle.controls else ""
     if kind:
         raise ConfigError(f"{bundle.name} is {kind}, which encode and interpolate do not support: take another model")
@@ -164,7 +170,7 @@ def _encode_batch(
 
 
 def _job(pipeline: Pipeline, request: Request, schedule: InverseSchedule, image: Sample, index: int) -> Job:
-    text, vae, _ = pipeline.components
+    text, vae = pipeline.components.text, pipeline.components.vae
     tiles, tile = request.vae_tiling, request.vae_tile
     start = image if vae is None else vae.encode(image, None, tiles=tiles, tile=tile)
     condition = prompt_or_class_conditioning(pipeline.bundle, request, index, text).conditioning

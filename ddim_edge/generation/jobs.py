@@ -24,11 +24,12 @@ def job_of(bundle: Bundle, request: Request, index: int, components: Components 
         sampler, plan = forecast(sampler, request.sampler, call_levels(request), plan), None
     conditioning, unconditional = prompt_or_class_conditioning(bundle, request, index, components.text)
     controls, controls_unconditional = control_conditioning(bundle, request, index)
+    named = {} if request.conditioning is None else request.conditioning.row(index)
     guided = unconditional is not None
     return Job(
         sampler=sampler,
-        conditioning={**conditioning, **extra, **controls},
-        unconditional={**unconditional, **extra, **controls_unconditional} if unconditional is not None else None,
+        conditioning={**conditioning, **named, **extra, **controls},
+        unconditional=None if unconditional is None else {**unconditional, **named, **extra, **controls_unconditional},
         guidance_scale=request.guidance_scale,
         guidance_rescale=request.guidance_rescale,
         guided_timesteps=guided_timesteps(request.sampler, request.guidance_interval) if guided else None,

@@ -6,9 +6,10 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from ..arrays import Pixels
+from ..arrays import Array, Pixels, Sample
 from ..bundle.bundle import Bundle
 from ..errors import ConfigError, shown
+from ..images.formats import ARRAY_SUFFIXES, images_of
 from ..images.save import save_file
 from ..networks.components import Components
 from ..networks.denoiser import Denoiser
@@ -35,18 +36,34 @@ class MadeImage:
     is_safe: bool | None = None
     error: Exception | None = None
     pixels: Pixels | None = field(default=None, repr=False)
+    floats: Sample | None = field(default=None, repr=False)
 
     @property
     def image(self) -> Pixels:
-        """The image, uint8 (H, W, C). Raises ``error`` if the request failed."""
+        """The image, uint8 (H, W, C). Raises ``error`` if the request failed, ConfigError for an array."""
         if self.error is not None:
             raise self.error
-        assert self.pixels is not None
-        return self.pixels
+        return images_of(self.pixels)
+
+    @property
+    def sample(self) -> Sample:
+        """The sample in the units of the model's output, float32. Raises ``error`` if the request failed."""
+        if self.error is not None:
+            raise self.error
+        assert self.floats is not None
+        return self.floats
+
+    def contents(self, suffix: str) -> Array:
+        """What a file of that suffix holds, as in ``Progress``. Raises ``error`` if the request failed."""
+        return self.sample if suffix in ARRAY_SUFFIXES else self.image
 
     def save(self, path: str | os.PathLike[str]) -> Path | str:
         """Write it to one file, as ``Result.save`` does: a ``.png`` file carries the recipe. May be a URL, too."""
-        return save_file(path, self.image[None], self.recipe)
+        if self.error is not None:
+            raise self.error
+        pixels = None if self.pixels is None else self.pixels[None]
+        floats = None if self.floats is None else self.floats[None]
+        return save_file(path, pixels, floats, self.recipe)
 
 
 class Model(NamedTuple):
@@ -190,7 +207,7 @@ class _Many:
 
     def _made(self, image: _Image, job: Job) -> MadeImage:
         asked, index, request = image.asked, image.index, image.asked.request
-        images, is_safe = self._model.components.to_checked_images(
+        samples, images, is_safe = self._model.components.finished(
             job.result(), check=request.safety_checker, tiles=request.vae_tiling, tile=request.vae_tile
         )
         warn_unsafe([index], is_safe, request.seed)
@@ -199,7 +216,8 @@ class _Many:
                 self._model.bundle, replace(request, batch_size=1), precision=self._model.precision
             )
         safe = None if is_safe is None else is_safe[0]
-        return MadeImage(index, {**asked.recipe, "index": index}, safe, pixels=images[0])
+        pixels = None if images is None else images[0]
+        return MadeImage(index, {**asked.recipe, "index": index}, safe, pixels=pixels, floats=samples[0])
 
     def _fail(self, image: _Image, error: Exception) -> Made:
         """End the request of an image."""

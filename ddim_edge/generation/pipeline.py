@@ -13,7 +13,6 @@ import numpy as np
 from ..bundle.bundle import Bundle
 from ..bundle.read import open_bundle
 from ..config import whole_number
-from ..errors import ConfigError
 from ..networks.components import Components, open_unet, shallow_opener, unet_graph
 from ..networks.controlnet import ControlNets
 from ..networks.denoiser import Denoiser
@@ -27,9 +26,10 @@ from .many import MadeImage, Model, made_images
 from .memory.limit import MemoryLimit, usual_request
 from .requests.option_table import Options, documents_options
 from .requests.options import check_request, default_batch_size, recipe_of, request_of
-from .requests.positional import refuse_positional
+from .requests.positional import refuse_positional, refuse_unknown_of_load
 from .requests.request import Request
 from .results import OnPhase, Progress, Result, ignore_phase
+from .sample_shape import check_sample, check_size
 
 
 class SlowWarning(UserWarning):
@@ -71,6 +71,8 @@ class Pipeline:
         self.device = sessions.device
         self.provider, self.precision = self.denoiser.session.provider, sessions.device.computes_in
         self._warn_if_slow()
+        self._sample_axes = self.denoiser.session.inputs["sample"].shape[1:]
+        check_sample(bundle, self._sample_axes)
         check_conditioning(bundle, set(self.denoiser.conditioning_names))
         self.components = Components.open(bundle, self.denoiser.session.inputs, sessions)
         if self._limit is not None:
@@ -80,25 +82,26 @@ class Pipeline:
         """Check options against this model and return the request; ``generate`` describes them."""
         refuse_positional(self.bundle, unnamed)
         request = request_of(self.bundle, options)
-        self._check_size(request)
+        check_size(self.bundle, request, self._sample_axes)
         if self._limit is None:
             return request
         return self._limit.fit(request, may_tile=options.get("vae_tiling") is not False, turns=self._turns)
 
     @documents_options
     def generate(self, *unnamed: Never, **options: Unpack[Options]) -> Result:
-        """Make images and return them. All arguments are optional, and given by name.
+        """Make images, or arrays, and return them. All arguments are optional, and given by name.
 
         {options}
 
         Raises ConfigError for options that this model does not support, PredictionError if the network returns NaN.
         """
         request = self.request(*unnamed, **options)
-        ends = [(end.images, end.is_safe or ()) for end in self.run(request) if end.images is not None]
-        recipe = self.recipe(request)
-        images, flags = zip(*ends, strict=True)
-        is_safe = tuple(itertools.chain(*flags)) or None
-        return Result(np.concatenate(images), recipe, self.provider, is_safe)
+        ends = [end for end in self.run(request) if end.samples is not None]
+        samples = [end.samples for end in ends if end.samples is not None]
+        images = [end.images for end in ends if end.images is not None]
+        is_safe = tuple(itertools.chain(*(end.is_safe or () for end in ends))) or None
+        pixels = np.concatenate(images) if images else None
+        return Result(pixels, self.recipe(request), self.provider, is_safe, np.concatenate(samples))
 
     def run(
         self, request: Request, chunks: Iterable[range] | None = None, on_phase: OnPhase = ignore_phase
@@ -155,7 +158,7 @@ class Pipeline:
     def _admit(self, request: Request, max_rows: int) -> int | None:
         """Check a request of ``generate_many``. Returns the most rows of a call that it allows."""
         check_request(self.bundle, request)
-        self._check_size(request)
+        check_size(self.bundle, request, self._sample_axes)
         if not request.safety_checker:
             warn_checker_off(self.bundle.name)
         if self._limit is None:
@@ -166,11 +169,11 @@ class Pipeline:
         """The progress of a batch whose jobs have ended, with their images."""
         on_phase("decode", progress.indices)
         samples = np.concatenate([job.result() for job in progress.jobs])
-        images, is_safe = self.components.to_checked_images(
+        finished, images, is_safe = self.components.finished(
             samples, check=request.safety_checker, tiles=request.vae_tiling, tile=request.vae_tile
         )
         warn_unsafe(progress.indices, is_safe, request.seed)
-        return progress._replace(images=images, is_safe=is_safe)
+        return progress._replace(images=images, is_safe=is_safe, samples=finished)
 
     def recipe(self, request: Request) -> dict[str, Any]:
         """The settings that make the images of ``request`` again, as JSON values."""
@@ -179,7 +182,7 @@ class Pipeline:
     def check(self, request: Request) -> None:
         """Raise ConfigError for a request that this model does not support."""
         check_request(self.bundle, request)
-        self._check_size(request)
+        check_size(self.bundle, request, self._sample_axes)
         self._check_memory(request)
 
     def _keep_within(self, max_memory: int | str, device: Device | str, request: Request | None) -> Device:
@@ -203,17 +206,6 @@ class Pipeline:
                 stacklevel=3,
             )
 
-    def _check_size(self, request: Request) -> None:
-        """Raise ConfigError for a size that the graph was not exported for."""
-        shape = self.bundle.sample_shape_for(request.height, request.width)
-        fixed = self.denoiser.session.inputs["sample"].shape[2:]
-        if any(isinstance(side, int) and side != wanted for side, wanted in zip(fixed, shape[1:], strict=True)):
-            _, height, width = self.bundle.image_shape()
-            raise ConfigError(
-                f"{self.bundle.name}'s unet takes only samples of {fixed[0]}x{fixed[1]}, not {shape[1]}x{shape[2]}: "
-                f"leave height and width out (default: {height} and {width}), or export it without fixed sizes"
-            )
-
 
 def load(
     model: str | os.PathLike[str] = "fashion-mnist",
@@ -223,15 +215,15 @@ def load(
     low_memory: bool = False,
     build: bool = True,
     max_memory: int | str | None = None,
+    **others: Never,
 ) -> Pipeline:
     """Open a bundled model by its name, or a bundle by its folder, on ``provider``: a name, ``cuda:1``, or a Device.
 
     ``precision`` is what the provider may compute in: float32 (the default: a seed gives the same image everywhere),
     bfloat16, float16, or auto, where the provider chooses. None for that of a Device.
 
-    With ``low_memory`` only one network is in memory at a time, besides ControlNets, which stay: each is opened when it
-    is needed, and closed for the next. The images are the same. Every batch opens them again, so a larger
-    ``batch_size`` opens them less often.
+    With ``low_memory`` only one network is in memory at a time, besides ControlNets, which stay. The images are the
+    same. Every batch opens the networks again, so a larger ``batch_size`` opens them less often.
 
     A bundle of more than 500 MB is built for the CPU when it is first opened there, in the user's cache: from then on
     it opens in a second or two, and its weights are mapped, not copied. ``build=False`` leaves that out. The logger
@@ -242,8 +234,9 @@ def load(
     tiles, which changes the pixels slightly; recipes record it. Finished images are not counted.
 
     Raises BundleError if the model is missing or broken, ProviderError if the provider does not run or does not compute
-    in that precision, ConfigError for an unknown precision and for a limit of memory that cannot be kept.
+    in that precision, ConfigError for an unknown precision or option, and for a limit of memory that cannot be kept.
     """
+    refuse_unknown_of_load(others)
     device = Device.parse(provider) if isinstance(provider, str) else provider
     device = device if precision is None else replace(device, precision=precision)
     device = device if build else replace(device, build=False)

@@ -5,7 +5,7 @@ import json
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
-from ..arrays import Pixels
+from ..arrays import Array
 from .save import ImageFolder
 from .tar import tar_bytes
 
@@ -59,8 +59,8 @@ class ArchiveFolder(ImageFolder):
         """Whether the tar of an image is there."""
         return self.storage.holds(self._tar_name(index), {})
 
-    def add(self, index: int, image: Pixels) -> None:
-        """Add an image, uint8 (H, W, C), to its tar. The last one that was missing has the tar written."""
+    def add(self, index: int, image: Array) -> None:
+        """Add an image, uint8 (H, W, C), or a sample to its tar. The last one that was missing has the tar written."""
         tar, recipe = self.archive.tar_of(index), json.dumps(self._recipe_of(index)).encode()
         if not self._members.keys() <= set(tar):
             self._members = {}

@@ -74,14 +74,14 @@ def png_bytes(image: Pixels, recipe: Mapping[str, Any] | None, level: int | None
 def png_with_recipe(file: bytes, recipe: Mapping[str, Any]) -> bytes:
     """A PNG file of ``png_bytes`` that had no recipe, with ``recipe``."""
     text = PngImagePlugin.PngInfo()
-    text.add_itxt(RECIPE_KEY, _recipe_text(recipe))
+    text.add_itxt(RECIPE_KEY, recipe_text(recipe))
     chunk = io.BytesIO()
     for name, contents, *_ in text.chunks:
         PngImagePlugin.putchunk(chunk, name, contents)
     return file[:_PNG_HEADER] + chunk.getvalue() + file[_PNG_HEADER:]
 
 
-def _recipe_text(recipe: Mapping[str, Any]) -> str:
+def recipe_text(recipe: Mapping[str, Any]) -> str:
     """A recipe as JSON that can be read; with escapes where the model's folder has a name that is no UTF-8."""
     text = json.dumps(recipe, ensure_ascii=False)
     try:

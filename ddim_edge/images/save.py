@@ -6,12 +6,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from ..arrays import Pixels
+from ..arrays import Array, Pixels, Sample
 from ..config.json_file import parse_json
 from ..errors import ConfigError, OutputError, shortened
 from ..files import write_file
-from .encode import enlarged, grid, npy_bytes
-from .formats import SUFFIXES, image_bytes
+from .encode import enlarged, grid
+from .formats import ARRAY_SUFFIXES, SUFFIXES, image_bytes, images_of
 from .remote import is_url
 from .storage import Storage, check_can_write, storage_of, without_file_scheme
 
@@ -31,33 +31,34 @@ def is_folder(path: str | os.PathLike[str]) -> bool:
 
 
 def file_bytes(
-    path: Path, images: Pixels, recipe: Mapping[str, Any], png_level: int | None = None, enlarge: int = 1
+    path: Path, contents: Array, recipe: Mapping[str, Any], png_level: int | None = None, enlarge: int = 1
 ) -> bytes:
-    """The contents of the file ``path`` for images, uint8 (N, H, W, C): the array for .npy, else a grid.
+    """The contents of the file ``path``: for .npy and .npz an array, else a grid of images, uint8 (N, H, W, C).
 
-    ``enlarge``: how often each pixel of a picture is repeated; an array has the pixels as they are.
+    ``enlarge``: how often each pixel of a picture is repeated.
     """
     check_suffix(path)
-    if path.suffix == ".npy":
-        return npy_bytes(images)
-    return image_bytes(grid(enlarged(images, enlarge)), path.suffix, recipe, png_level)
+    whole = contents if path.suffix in ARRAY_SUFFIXES else grid(enlarged(contents, enlarge))
+    return image_bytes(whole, path.suffix, recipe, png_level)
 
 
 def save_file(
-    path: str | os.PathLike[str], images: Pixels, recipe: Mapping[str, Any], png_level: int | None = None
+    path: str | os.PathLike[str], images: Pixels | None, samples: Sample | None, recipe: Mapping[str, Any]
 ) -> Path | str:
-    """Write images, uint8 (N, H, W, C), to the file of a path or URL. Returns the path, or the URL as text.
+    """Write images, uint8 (N, H, W, C), or for .npy and .npz samples, float32 (N, …), to the file of a path or URL.
 
-    Raises OutputError if it cannot be written, ConfigError for another suffix and for a URL that cannot be used.
+    ``images``: None for a model that makes arrays. ``samples``: None to write the images also to .npy and .npz.
+    Returns the path, or the URL as text. Raises OutputError if it cannot be written, ConfigError for another suffix,
+    for images where there are none, and for a URL that cannot be used.
     """
     target = local_or_url(path)
+    file = target if isinstance(target, Path) else Path(target.rpartition("/")[2])
+    check_suffix(file)
+    wanted = samples if samples is not None and file.suffix in ARRAY_SUFFIXES else images_of(images)
     if isinstance(target, Path):
-        check_suffix(target)
         check_can_write(target)
-        return write_file(target, file_bytes(target, images, recipe, png_level))
-    folder, _, name = target.rpartition("/")
-    storage, contents = storage_of(f"{folder}/"), file_bytes(Path(name), images, recipe, png_level)
-    storage.write(name, contents)
+        return write_file(target, file_bytes(target, wanted, recipe))
+    storage_of(f"{target.rpartition('/')[0]}/").write(file.name, file_bytes(file, wanted, recipe))
     return target
 
 
@@ -134,11 +135,11 @@ class ImageFolder:
         """Whether an image is there: the file is whole, and a picture with a recipe has that of this image."""
         return self.storage.holds(self.name(index), self._recipe_of(index))
 
-    def add(self, index: int, image: Pixels) -> None:
-        """Write one image, uint8 (H, W, C). A picture has the run's recipe and its own index inside."""
+    def add(self, index: int, image: Array) -> None:
+        """Write one image, uint8 (H, W, C), or sample. The file has the run's recipe and its own index inside."""
         self.storage.write(self.name(index), self._contents(index, image))
 
-    def _contents(self, index: int, image: Pixels) -> bytes:
+    def _contents(self, index: int, image: Array) -> bytes:
         return image_bytes(image, self.suffix, self._recipe_of(index), self.png_level)
 
     def _recipe_of(self, index: int) -> Mapping[str, Any]:

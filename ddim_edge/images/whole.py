@@ -2,6 +2,7 @@
 
 import json
 import os
+import zipfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,7 @@ from ..errors import ConfigError
 from ..files import open_regular
 from .encode import recipe_text_in
 from .npy_header import read_npy_header
+from .npz import RECIPE, read_text
 from .open_picture import open_picture
 
 _LAST = {"PNG": b"\0\0\0\0IEND\xaeB`\x82", "JPEG": b"\xff\xd9"}
@@ -29,7 +31,7 @@ def is_whole_picture(path: Path, recipe: Mapping[str, Any]) -> bool:
                 picture.verify()
             else:
                 picture.load()
-        own = text is None or parse_json(text, "the recipe") == json.loads(json.dumps(recipe))
+        own = text is None or _is_recipe(text, recipe)
         return own and _end(path, len(last)) == last
     except (ConfigError, OSError):
         return False
@@ -52,6 +54,20 @@ def is_whole_npy(path: Path) -> bool:
             return read_npy_header(file).size == os.fstat(file.fileno()).st_size - file.tell()
     except (ValueError, OSError):
         return False
+
+
+def is_whole_npz(path: Path, recipe: Mapping[str, Any]) -> bool:
+    """Whether ``path`` is an .npz file that is not cut off and has this recipe. All checksums must fit."""
+    try:
+        with open_regular(path) as file, zipfile.ZipFile(file) as archive:
+            return archive.testzip() is None and _is_recipe(read_text(archive, RECIPE), recipe)
+    except Exception:  # zipfile and NumPy raise many kinds for a broken file
+        return False
+
+
+def _is_recipe(text: str, recipe: Mapping[str, Any]) -> bool:
+    same: bool = parse_json(text, "the recipe") == json.loads(json.dumps(recipe))
+    return same
 
 
 def _end(path: Path, size: int) -> bytes:

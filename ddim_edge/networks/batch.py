@@ -54,7 +54,7 @@ class Batch:
 
     Attributes:
         entries: what is predicted, and padding.
-        shape: that of one row's sample, (1, C, H, W).
+        shape: that of one row's sample, (1, …).
         feeds: the inputs by name, with one row per entry.
     """
 

@@ -7,14 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from ..arrays import Array, Conditioning, Sample
-from ..bundle.layout import DEEP_FEATURES
+from ..bundle.layout import CONTROL_INPUTS, DEEP_FEATURES
 from ..diffusion.samplers.query import Guided
 from ..errors import BundleError, listed
 from ..runtime.sessions.session import Feed, Session
 from ..runtime.sessions.tensors import TensorInfo
 from .batch import Batch, entries_of, features_of, kept_of
 from .conditioning_cache import ConditioningCache
-from .controlnet import RESIDUALS, ControlNets
+from .controlnet import ControlNets
 from .features import Features, FeatureStack, KeptRow, kept_rows
 from .fused_step import COEFFICIENTS, STEP_INPUTS, placeholder_step_inputs
 from .row import Row
@@ -62,7 +62,7 @@ class NetworkCalls:
     A graph with a fixed batch, or compiled for a few batches, is called as often as needed, the last call padded. A
     session with static shapes is called with powers of two, padded, so that few shapes occur.
 
-    Raises BundleError for a graph that is no denoiser of images.
+    Raises BundleError for a graph that is no denoiser.
     """
 
     def __init__(self, session: Session, controls: ControlNets | None = None) -> None:
@@ -71,7 +71,7 @@ class NetworkCalls:
         self.output = "out_sample" if "out_sample" in session.outputs else next(iter(session.outputs))
         self._outputs = [self.output]
         names = (name for name in session.inputs if name not in ("sample", "timestep", DEEP_FEATURES, *STEP_INPUTS))
-        self.conditioning_names = tuple(name for name in names if not name.startswith(RESIDUALS))
+        self.conditioning_names = tuple(name for name in names if not name.startswith(CONTROL_INPUTS))
         self.per_row_timesteps = len(session.inputs["timestep"].shape) == 1
         self._fixed_batch = _fixed_batch(session)
         self.conditioning_cache = ConditioningCache()
@@ -226,16 +226,15 @@ def _fits(returned: tuple[int, ...], samples: tuple[int, ...]) -> bool:
 
 
 def _check_inputs(session: Session) -> None:
-    """Raise BundleError for a graph whose samples are not (B, C, H, W), or whose timestep is no number or (B,)."""
-    ranks_of = {"sample": (4,), "timestep": (0, 1)}
-    for name in ranks_of:
+    """Raise BundleError for a graph whose samples have no batch and another axis, or whose timestep more than one."""
+    wanted_of = {"sample": "a batch axis and at least one more", "timestep": "one number, or one for each row"}
+    for name in wanted_of:
         if name not in session.inputs:
             raise BundleError(f"{session.name} has no input {name!r}: it has {listed(session.inputs)}")
-    for name, ranks in ranks_of.items():
+    for name, wanted in wanted_of.items():
         info = session.inputs[name]
-        if len(info.shape) not in ranks:
-            wanted = "(batch, channels, height, width)" if name == "sample" else "one number, or one for each row"
-            raise BundleError(f"{session.name}'s input {info} must be {wanted}: it is no denoiser of images")
+        if (len(info.shape) > 1) is not (name == "sample"):
+            raise BundleError(f"{session.name}'s input {info} must have {wanted}: it is no denoiser")
 
 
 def _fixed_batch(session: Session) -> int | None:

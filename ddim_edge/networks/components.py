@@ -9,7 +9,9 @@ import numpy as np
 from ..arrays import Pixels, Sample
 from ..bundle.bundle import Bundle
 from ..bundle.layout import MODEL, SHALLOW_MODEL, STEP_MODEL, UNET
+from ..bundle.output import IMAGE, Output
 from ..images.encode import to_pixels
+from ..images.formats import images_of
 from ..runtime.sessions.pool import Sessions
 from ..runtime.sessions.session import Session
 from ..runtime.sessions.tensors import TensorInfo
@@ -44,12 +46,27 @@ def unet_graph(bundle: Bundle) -> Path:
     return fused if fused.is_file() else plain
 
 
+class Finished(NamedTuple):
+    """What samples become.
+
+    Attributes:
+        samples: float32 (B, …) in the units of the model's output; of images those that ``images`` are rounded from.
+        images: uint8 (B, H, W, C); None where the output is no image.
+        is_safe: which images passed the safety checker; None if they were not checked.
+    """
+
+    samples: Sample
+    images: Pixels | None
+    is_safe: tuple[bool, ...] | None
+
+
 class Components(NamedTuple):
-    """The networks beside the UNet; each is None if the model has none."""
+    """The networks beside the UNet, each None if the model has none; and what samples are."""
 
     text: TextEncoder | None = None
     vae: Vae | None = None
     safety: SafetyChecker | None = None
+    output: Output = IMAGE
 
     @classmethod
     def open(cls, bundle: Bundle, unet_inputs: Mapping[str, TensorInfo], sessions: Sessions) -> Self:
@@ -59,16 +76,34 @@ class Components(NamedTuple):
             text=TextEncoder.open(bundle.folder, unet_inputs, sessions) if wants_text else None,
             vae=Vae(bundle.folder, vae, sessions) if vae else None,
             safety=SafetyChecker.open(bundle.folder, sessions),
+            output=bundle.output,
         )
 
+    def finished(
+        self, samples: Sample, *, check: bool = True, tiles: bool = False, tile: int | None = None
+    ) -> Finished:
+        """Decode samples, float32 (B, …), whole or in ``tiles`` of side ``tile``; ``check`` images.
+
+        Unsafe images are black: their samples are -1.
+        """
+        samples = np.asarray(samples)  # may still be on the device
+        if not self.output.is_image:
+            return Finished(self.output.restored(samples), None, None)
+        decoded = self.vae.decode(samples, tiles=tiles, tile=tile) if self.vae else samples
+        images = to_pixels(decoded)
+        if self.safety is None or not check:
+            return Finished(decoded, images, None)
+        checked = self.safety.check(images)
+        kept = np.array(checked.is_safe).reshape(-1, 1, 1, 1)
+        return Finished(np.where(kept, decoded, np.float32(-1)), *checked)
+
     def to_images(self, samples: Sample, *, check: bool = True, tiles: bool = False, tile: int | None = None) -> Pixels:
-        """Decode samples, float32 (B, C, H, W), to images, uint8 (B, H', W', C')."""
+        """Decode samples, float32 (B, C, H, W), to images, uint8 (B, H', W', C'). ConfigError for arrays."""
         return self.to_checked_images(samples, check=check, tiles=tiles, tile=tile).images
 
     def to_checked_images(
         self, samples: Sample, *, check: bool = True, tiles: bool = False, tile: int | None = None
     ) -> CheckedImages:
-        """Decode samples, whole or in ``tiles`` of side ``tile``; ``check`` the images, and make unsafe ones black."""
-        samples = np.asarray(samples)  # may still be on the device
-        images = to_pixels(self.vae.decode(samples, tiles=tiles, tile=tile) if self.vae else samples)
-        return self.safety.check(images) if check and self.safety else CheckedImages(images, None)
+        """The images of ``finished``, and which of them are safe. ConfigError for a model that makes arrays."""
+        _, images, is_safe = self.finished(samples, check=check, tiles=tiles, tile=tile)
+        return CheckedImages(images_of(images), is_safe)

@@ -9,14 +9,12 @@ from pathlib import Path
 
 from ..arrays import Array
 from ..bundle.control_config import ControlConfig
-from ..bundle.layout import MODEL
+from ..bundle.layout import CONTROL_INPUTS, MODEL
 from ..errors import BundleError, listed
 from ..runtime.sessions.pool import Sessions
 from ..runtime.sessions.session import Feed, Session
 from .conditioning_cache import ConditioningCache
 
-RESIDUALS = ("down_block_additional_residuals", "mid_block_additional_residual")
-"""Prefixes of the UNet's inputs that take the outputs of ControlNets."""
 _IMAGE = "controlnet_cond"
 
 
@@ -34,7 +32,7 @@ class ControlNets:
 
     def check_fit(self, unet: Session) -> None:
         """Raise BundleError unless their outputs are inputs of the UNet, and they take its inputs and an image."""
-        wanted = {name for name in unet.inputs if name.startswith(RESIDUALS)}
+        wanted = {name for name in unet.inputs if name.startswith(CONTROL_INPUTS)}
         if wanted and not self._nets:
             raise BundleError(
                 "the unet takes the outputs of a ControlNet, and the bundle has no controlnet/model.onnx: export or "

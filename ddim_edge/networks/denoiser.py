@@ -111,7 +111,7 @@ class Denoiser:
             self._controls.check_files()
 
     def predict(self, rows: Sequence[Row]) -> Sample:
-        """The guided predictions of ``rows``, float32 (B, C, H, W); runs B rows, plus one for each guided row."""
+        """The guided predictions of ``rows``, float32 (B, …); runs B rows, plus one for each guided row."""
         answers = self._whole.predict(rows, self.most_rows, self.on_call)
         return np.concatenate([answer.prediction if isinstance(answer, Guided) else answer for answer in answers])
 

@@ -27,7 +27,7 @@ class RowCount(NamedTuple):
 
 
 class Row(NamedTuple):
-    """One image's sample, float32 (1, C, H, W), at one timestep, and how to guide its prediction."""
+    """One image's sample, float32 (1, …), at one timestep, and how to guide its prediction."""
 
     sample: Sample
     timestep: float

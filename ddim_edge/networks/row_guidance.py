@@ -30,7 +30,7 @@ class RowGuidance:
         self._shares = np.array(shares, np.float32) if any(shares) else None
 
     def apply(self, outputs: Sample) -> list[Sample | Guided]:
-        """Each row's prediction, float32 (1, C, H, W): of twice the channels, or Guided, for one that keeps more.
+        """Each row's prediction, float32 (1, C, …): of twice the channels, or Guided, for one that keeps more.
 
         ``outputs``: those with the conditioning of each row, then those without it of the guided rows. It may be
         written to.

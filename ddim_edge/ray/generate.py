@@ -10,7 +10,7 @@ from ..errors import ConfigError, choose_from
 from ..generation.requests.option_table import Options
 from ..generation.requests.options import check_request, recipe_of
 from ..generation.requests.request import Request
-from ..images.formats import FORMATS
+from ..images.formats import FORMATS, check_holds_arrays
 from ..networks.components import unet_graph
 from ..runtime.providers.device import Device
 from ..runtime.providers.table import AUTO, provider_named
@@ -60,6 +60,8 @@ def generate(
         raise ConfigError("a Request needs output: the folder for its images")
     if file_format not in FORMATS:
         raise ConfigError(choose_from("file_format", file_format, FORMATS))
+    if not bundle.output.is_image:
+        check_holds_arrays(bundle.name, f".{file_format}")
     check_request(bundle, source)
     recipe = recipe_of(bundle, source, precision=computes_in(unet_graph(bundle), device))
     folder = Folder.at(os.fspath(output), recipe, f".{file_format}", png_level, mixed_machines)

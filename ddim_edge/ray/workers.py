@@ -63,9 +63,9 @@ class ChunkWorker:
     def _make(self, chunk: range) -> list[bool]:
         is_safe: list[bool] = []
         for progress in self._pipeline.run(self._request, [chunk]):
-            if progress.images is None:
+            if not progress.ended:
                 continue
-            for index, image in zip(progress.indices, progress.images, strict=True):
+            for index, image in zip(progress.indices, progress.contents(self._shared.suffix), strict=True):
                 self._folder.add(index, image)
             is_safe.extend(progress.is_safe or ())
         return is_safe
@@ -91,9 +91,10 @@ class RowWorker:
         self._model = model
 
     def __call__(self, row: Mapping[str, Any]) -> dict[str, Any]:
-        """The row with ``images``, uint8 (N, H, W, C), and ``recipe``, JSON text."""
+        """The row with ``images``, uint8 (N, H, W, C), or of arrays ``samples``, and ``recipe``, JSON text."""
         result = self._pipeline.generate(**options_of(row))
-        return {**row, "images": result.images, "recipe": json.dumps(result.recipe)}
+        made = {"samples": result.samples} if result.pixels is None else {"images": result.pixels}
+        return {**row, **made, "recipe": json.dumps(result.recipe)}
 
     @cached_property
     def _pipeline(self) -> Pipeline:

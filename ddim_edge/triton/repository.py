@@ -17,7 +17,7 @@ from typing import Any
 
 from ..bundle.bundle import Bundle
 from ..bundle.layout import graphs_of
-from ..errors import BundleError
+from ..errors import BundleError, ConfigError
 from ..files import output_errors
 from ..graphs.external_data import check_onnx_file
 from ..images.encode import check_channels
@@ -45,6 +45,8 @@ def write_repository(bundle: Bundle, out: Path, *, graphs: bool = False) -> list
     support and for an ``out`` that is there already, BundleError for a broken graph, OutputError.
     """
     check_channels(bundle.image_shape()[0])
+    if bundle.free_inputs:
+        raise ConfigError(f"{bundle.name} takes conditioning by name, which Triton's Python model does not support")
     name = bundle.folder.resolve().name
     with whole_folder(out) as folder, output_errors(out):
         _write_python_model(bundle, folder / name)

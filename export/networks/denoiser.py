@@ -100,19 +100,21 @@ def _sizes(config: Config) -> tuple[Sizes, ...]:
     return tuple({**size, "sequence": length} for size, length in zip(sizes, _SEQUENCES, strict=True))
 
 
-def _base(config: Config, *, whole_timesteps: bool = False) -> tuple[Input, ...]:
+def timestep_input(config: Config, *, whole_timesteps: bool = False) -> tuple[Input, int]:
+    """The input timestep, float32, or int64 with ``whole_timesteps``; and the number of trained timesteps."""
     # Fourier features use log(t), and the output is divided by t, so t must not be 0.
     first = 1 if config.get("time_embedding_type") == "fourier" else 0
     last = max(count(config, "num_train_timesteps", default=1000), first + 1)
-    sample = Input(name="sample", axes=image_axes(count(config, "in_channels")))
     # A learned embedding is a table with a row for each whole timestep.
     whole = whole_timesteps or config.get("time_embedding_type") == "learned"
     draw = distinct_integers if whole else distinct_numbers
-    return (
-        sample,
-        Input(name="timestep", axes=("batch",), draw=draw(first, last)),
-        *label_inputs(config, last),
-    )
+    return Input(name="timestep", axes=("batch",), draw=draw(first, last)), last
+
+
+def _base(config: Config, *, whole_timesteps: bool = False) -> tuple[Input, ...]:
+    timestep, last = timestep_input(config, whole_timesteps=whole_timesteps)
+    sample = Input(name="sample", axes=image_axes(count(config, "in_channels")))
+    return sample, timestep, *label_inputs(config, last)
 
 
 def _residuals(config: Config) -> tuple[Input, ...]:

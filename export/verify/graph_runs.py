@@ -18,7 +18,14 @@ from ddim_edge.errors import ExportError
 from ..graph.bfloat16 import write_as_float32
 from ..networks.sizes import Side, two_image_sizes
 
-_TYPES = {"float": np.float32, "float16": np.float16, "double": np.float64, "int64": np.int64, "int32": np.int32}
+_TYPES = {
+    "float": np.float32,
+    "float16": np.float16,
+    "double": np.float64,
+    "int64": np.int64,
+    "int32": np.int32,
+    "bool": np.bool_,
+}
 _TOKENS = 77
 _FACTOR = re.compile(r"([*/])(?=[1-9][0-9]*$)")
 
@@ -50,6 +57,11 @@ def declared_inputs(session: onnxruntime.InferenceSession) -> dict[str, Any]:
 def sides_of(folder: Path) -> tuple[Side, Side]:
     """The network's own height and width, within limits, and small ones, from the config.json of ``folder``."""
     return two_image_sizes(read_json(folder / "config.json"))
+
+
+def can_draw(declared: Any) -> bool:
+    """Whether ``draw_inputs`` has values for an input."""
+    return declared.type.removeprefix("tensor(").removesuffix(")") in _TYPES
 
 
 def draw_inputs(

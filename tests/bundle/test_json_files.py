@@ -12,6 +12,7 @@ import pytest
 import ddim_edge
 from ddim_edge.bundle.bundle import Bundle
 from ddim_edge.bundle.read import open_bundle
+from tests.helpers.array_bundles import write_array_bundle
 from tests.helpers.tiny_bundles import tiny_model, write_bundle, write_json
 
 FILES: dict[str, dict[str, Any]] = {
@@ -95,6 +96,18 @@ FILES: dict[str, dict[str, Any]] = {
     },
 }
 """A valid bundle's JSON files, with every key that is read."""
+NORMALIZATION = {"mode": "min_max", "axis": -1, "min": [0.0, 0.0], "max": [1.0, 2.0]}
+ARRAY: dict[str, dict[str, Any]] = {
+    "unet/config.json": {"sample_shape": [3, 2]},
+    "output.json": {
+        "kind": "array",
+        "axes": ["time", "action"],
+        "units": "m",
+        "names": ["x", "y"],
+        "normalization": NORMALIZATION,
+    },
+}
+"""The files of a bundle that makes arrays, with the keys that others do not have."""
 
 WRONG: tuple[Any, ...] = (
     None,
@@ -133,6 +146,13 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return _write(tmp_path_factory.mktemp("bundles") / "whole")
 
 
+@pytest.fixture(scope="module")
+def arrays(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = write_array_bundle(tmp_path_factory.mktemp("bundles") / "arrays", (3, 2))
+    write_json(folder / "output.json", ARRAY["output.json"])
+    return folder
+
+
 def test_the_files_are_those_of_a_bundle(whole: Path) -> None:
     bundle = open_bundle(whole)
     assert (bundle.sample_shape, bundle.labels, bundle.num_steps) == ((4, 8, 8), ("cat", "dog"), 20)
@@ -148,6 +168,24 @@ def test_any_value_of_any_key(whole: Path, name: str, key: str) -> None:
         assert _opened(whole) is None
     # Not read are the index's _class_name and an export's source. Where s_churn is wrong, other samplers work.
     assert refused > 4 or key in ("_class_name", "source", "s_churn")
+
+
+@pytest.mark.parametrize(("name", "key"), [(name, key) for name, values in ARRAY.items() for key in values])
+def test_any_value_of_any_key_of_an_array(arrays: Path, name: str, key: str) -> None:
+    assert _opened(arrays) is not None
+    refused = 0
+    for value in WRONG:
+        with _changed(arrays / name, {**ARRAY[name], key: value}):
+            refused += _opened(arrays) is None
+    assert refused > 4
+
+
+@pytest.mark.parametrize("key", NORMALIZATION)
+def test_any_value_of_any_key_of_a_normalization(arrays: Path, key: str) -> None:
+    for value in WRONG:
+        changed = {**ARRAY["output.json"], "normalization": {**NORMALIZATION, key: value}}
+        with _changed(arrays / "output.json", changed):
+            _opened(arrays)
 
 
 @pytest.mark.parametrize("name", FILES)

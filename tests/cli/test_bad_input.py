@@ -82,7 +82,11 @@ def _graph(signature: str, *nodes: str) -> onnx.ModelProto:
     [
         ("(float[n, 1, 8, 8] sample, int64[n] timestep) => ()", ["x = Identity(sample)"], "has no outputs"),
         ("() => (float[1] x)", ["x = Constant<value_floats = [1.0]>()"], "has no inputs"),
-        ("(float[n, 8, 8] sample, int64[n] timestep) => (float[n, 8, 8] x)", ["x = Identity(sample)"], "no denoiser"),
+        (
+            "(float[n, 8, 8] sample, int64[n] timestep) => (float[n, 8, 8] x)",
+            ["x = Identity(sample)"],
+            "samples of the shape (8, 8), and its config.json describes",
+        ),
         ("(float sample, int64[n] timestep) => (float x)", ["x = Identity(sample)"], "no denoiser"),
         (
             "(float[n, 1, 8, 8] sample, int64[n, 1] timestep) => (float[n, 1, 8, 8] x)",
@@ -152,7 +156,7 @@ def test_broken_json(invoke: Invoke, new_bundle: NewBundle, name: str) -> None:
         (["--format", "jpg"], ["'jpg' is not one of"]),
         (["--provider", "cdua"], ["provider 'cdua' is unknown. Did you mean 'cuda'?"]),
         (["--stpes", "3"], ["No such option", "--stpes"]),
-        (["--output", "out.bmp"], ["the file must end in .png, .npy, .jpg, .jpeg or .webp, a folder in /"]),
+        (["--output", "out.bmp"], ["the file must end in .png, .npy, .npz, .jpg, .jpeg or .webp, a folder in /"]),
         (["--output", "out/", "--gif"], ["--gif animates one image file"]),
         (["--output", "out/", "--show"], ["--show draws one image"]),
         (["--from-image", "none.png"], ["none.png is not there"]),

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from ddim_edge.images.encode import read_recipe
+from ddim_edge.images.encode import read_recipe, to_pixels
 from tests.helpers.command_line import Invoke
 from tests.helpers.tiny_bundles import tiny_model, write_bundle
 
@@ -88,7 +88,7 @@ def test_a_way_between_prompts(invoke: Invoke, files: Path) -> None:
     prompts: list[Any] = ["--prompt", "sun", "--prompt", "new moon"]
     assert invoke("interpolate", EMOJI, 4, 4, *prompts, "-n", 3, "-s", 3, "-o", "way.npy").code == 0
     frames = np.load(files / "way.npy")
-    assert frames.shape == (3, 32, 32, 3)
+    assert frames.shape == (3, 3, 32, 32)
     assert len(np.unique(frames.reshape(3, -1), axis=0)) == 3
     assert invoke("interpolate", EMOJI, 4, 4, *prompts, "-n", 3, "-s", 3, "-o", "way.png").code == 0
     again = invoke("run", EMOJI, "--from-image", "way.png")
@@ -114,9 +114,9 @@ def test_interpolation_to_every_kind_of_output(
     invoke: Invoke, files: Path, tiny_bundle: Path, ends: tuple[str, str]
 ) -> None:
     command: list[Any] = ["interpolate", *ends, "-m", tiny_bundle, "-n", 5, "-s", 4, "-l", "dog"]
-    for target in ("way.png", "way.gif", "way.npy", "way/"):
+    for target in ("way.png", "way.gif", "way.npy", "way.npz", "way/"):
         assert invoke(*command, "-o", target).code == 0
-    frames = np.load(files / "way.npy")
+    frames = to_pixels(np.load(files / "way.npy"))
     assert frames.shape == (5, 8, 8, 1)
     assert pixels(files / "way.png").shape == (256, 384)  # enlarged by 16
     assert len(list((files / "way").glob("0*.png"))) == 5
@@ -133,7 +133,7 @@ def test_interpolation_to_every_kind_of_output(
         (["3", "x"], ["'x' is neither a seed (a whole number) nor a file"]),
         (["-3", "4"], ["No such option"]),
         (["3", "4", "-n", 1], ["at least 2 frames, not 1"]),
-        (["3", "4", "-o", "out.bmp"], ["the file must end in .gif, .png, .npy, .jpg"]),
+        (["3", "4", "-o", "out.bmp"], ["the file must end in .gif, .png, .npy, .npz, .jpg"]),
         (["3", "4", "-o", "-"], ["--output - is for `ddim-edge run`"]),
         (["3", "mask.npz"], ["'mask.npz' is neither a seed"]),
     ],

@@ -2,16 +2,15 @@
 
 from functools import partial
 from pathlib import Path
-from types import SimpleNamespace
-from typing import Any
 
 import numpy as np
 import pytest
 
 from ddim_edge.cli.output import EstimateOptions, FileOutput, free_names, new_folder
+from ddim_edge.generation.results import Progress
 from tests.helpers.command_line import Invoke
 
-PROGRESS: Any = SimpleNamespace(calls=1, images=np.zeros((1, 4, 4, 1), np.uint8), indices=range(1), jobs=())
+PROGRESS = Progress(range(1), 1, (), np.zeros((1, 4, 4, 1), np.uint8), samples=np.zeros((1, 1, 4, 4), np.float32))
 
 
 @pytest.fixture(autouse=True)

@@ -97,7 +97,7 @@ def test_every_option_reaches_the_recipe(invoke: Invoke, tmp_path: Path, tiny_bu
 
 def test_labels_alone_say_how_many(invoke: Invoke, tmp_path: Path, tiny_bundle: Path) -> None:
     assert invoke("run", tiny_bundle, "-s", 1, "-l", "dog, ångström,0", "-o", "out.npy").code == 0
-    assert np.load(tmp_path / "out.npy").shape == (3, 8, 8, 1)
+    assert np.load(tmp_path / "out.npy").shape == (3, 1, 8, 8)
 
 
 def test_json_is_one_line_that_can_be_parsed(invoke: Invoke, tiny_bundle: Path) -> None:

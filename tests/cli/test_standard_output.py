@@ -26,7 +26,7 @@ def test_one_image_is_written_as_a_file_is(invoke: Invoke, tmp_path: Path, tiny_
 
 def test_formats_and_several_images(tmp_path: Path, tiny_bundle: Path) -> None:
     arrays = written(tmp_path, tiny_bundle, "-s", 1, "-l", "dog,cat", "--format", "npy", "--quiet")
-    assert np.load(io.BytesIO(arrays.stdout)).shape == (2, 8, 8, 1)
+    assert np.load(io.BytesIO(arrays.stdout)).shape == (2, 1, 8, 8)
     assert arrays.stderr == b""
 
 

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from ddim_edge.cli import tune as tune_module
-from ddim_edge.images.encode import read_recipe
+from ddim_edge.images.encode import read_recipe, to_pixels
 from tests.helpers.command_line import Invoke
 from tests.helpers.documents import ROOT, blocks, shell_lines
 
@@ -48,7 +48,7 @@ def test_the_strip_has_a_row_a_setting(invoke: Invoke, bundle: Path, tmp_path: P
     for row, cache in enumerate(("off", "forecast:2")):
         options = [*OPTIONS, "--cache", cache, "-b", 16, "-o", f"{row}.npy"]
         assert invoke("run", bundle, *options).code == 0
-        (first, second) = np.load(tmp_path / f"{row}.npy")[..., 0]
+        (first, second) = to_pixels(np.load(tmp_path / f"{row}.npy"))[..., 0]
         np.testing.assert_array_equal(strip[10 * row : 10 * row + 8, :8], first)
         np.testing.assert_array_equal(strip[10 * row : 10 * row + 8, 10:18], second)
 

@@ -86,6 +86,6 @@ def test_on_the_command_line(family_of: FamilyOf, tmp_path: Path, invoke: Invoke
     done = invoke("run", family.bundle, "--prompt", "a", "-s", 2, "-g", 1, "-o", "out.npy")
     assert (done.code, done.err) == (0, "")
     assert "2 steps of euler-a" in done.out
-    own = family.pipeline.generate(prompt="a", num_steps=2, guidance_scale=1.0, num_images=1).images
+    own = family.pipeline.generate(prompt="a", num_steps=2, guidance_scale=1.0, num_images=1).samples
     np.testing.assert_array_equal(np.load(tmp_path / "out.npy"), own)
     assert "fresh noise at every step" in invoke("inspect", family.bundle).out

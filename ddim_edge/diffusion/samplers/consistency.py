@@ -24,6 +24,7 @@ from ...config import Family, PreconditionedConfig, number, whole_number
 from ...errors import ConfigError
 from ..clipping import clipping
 from ..levels import CLEAN, Levels
+from ..preconditioning import network_levels, network_times
 from ..schedule import first_step
 from .query import NoiseSource, Query, Sampler, required
 from .weights import Weights, weight_rows, weighted_sum
@@ -41,8 +42,8 @@ class ConsistencyConfig(PreconditionedConfig):
     timestep_scale: ClassVar[float] = 250.0
 
     num_train_steps: int = 40
-    prediction_type: Literal["edm"] = "edm"
-    """``edm``: the network's output, F."""
+    prediction_type: Literal["edm", "sample"] = "edm"
+    """``edm``: the network returns F; ``sample``: it is fed x̃ and returns f(x̃)."""
     clip_denoised: bool = True
     """Clip f to ±1."""
     s_noise: float = 1.0
@@ -72,10 +73,8 @@ class ConsistencySchedule:
     def __init__(self, config: ConsistencyConfig, num_steps: int, strength: float = 1.0) -> None:
         self.config, self.limit = config, clipping(1.0) if config.clip_denoised else None
         sigmas = _sigmas(config, num_steps)[first_step(num_steps, strength) :]
-        self.timesteps = config.timestep_scale * np.log(sigmas)
-        self.levels = Levels.of_sigmas(sigmas, config.sigma_data)
-        above, data = sigmas - config.sigma_min, config.sigma_data
-        f = data**2 / (above**2 + data**2) / self.levels.signal, above * data * self.levels.signal
+        self.timesteps, self.levels = network_times(config, sigmas), network_levels(config, sigmas)
+        f = _f_columns(config, sigmas, self.levels)
         added = np.sqrt(np.append(sigmas[1:] ** 2 - config.sigma_min**2, 0.0)) * config.s_noise
         scale = self.levels.ending(CLEAN)[1:].signal
         self.rows = [Row(*row) for row in zip(weight_rows(*f), weight_rows(scale, scale * added), strict=True)]
@@ -97,6 +96,14 @@ def consistency(schedule: ConsistencySchedule, sample: Sample, noise: NoiseSourc
         fresh = required(noise, "consistency")() if row.next[-1] else None
         sample = weighted_sum(row.next, denoised, fresh)
     return sample
+
+
+def _f_columns(config: ConsistencyConfig, sigmas: Floats, levels: Levels) -> tuple[Floats, Floats]:
+    """The weights of the network's input and of its output in f."""
+    if config.prediction_type == "sample":
+        return np.zeros_like(sigmas), np.ones_like(sigmas)
+    above, data = sigmas - config.sigma_min, config.sigma_data
+    return data**2 / (above**2 + data**2) / levels.signal, above * data * levels.signal
 
 
 def _sigmas(config: ConsistencyConfig, num_steps: int) -> Floats:

@@ -58,6 +58,8 @@ class MemoryLimit:
                 f"max_memory limits what provider cpu uses, and this runs on {provider}: leave it out, "
                 "or use --provider cpu"
             )
+        if not bundle.output.is_image:
+            raise ConfigError(f"max_memory is estimated for images, and {bundle.name} makes arrays: leave it out")
         self.device = dataclasses.replace(device, provider=CPU.name)
         self._bundle, self._rows = bundle, rows
         self._base = _used() + _PROCESS

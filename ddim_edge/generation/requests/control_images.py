@@ -57,9 +57,9 @@ def check_controls(bundle: Bundle, request: Request) -> None:
             f"{bundle.name} has {count} ControlNet{'s' * (count != 1)}, and control_scale has {scales} numbers: give "
             "one for each, or leave it out"
         )
-    _, *sides = bundle.image_shape(request.height, request.width)
     for index, (image, control) in enumerate(zip(images, bundle.controls, strict=True)):
-        check_array(control_name(index), image, (control.channels, sides[0], sides[1]))
+        _, height, width = bundle.image_shape(request.height, request.width)
+        check_array(control_name(index), image, (control.channels, height, width))
 
 
 def _check_count(bundle: Bundle, images: int) -> None:

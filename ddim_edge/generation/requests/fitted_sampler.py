@@ -17,8 +17,9 @@ def fitted_sampler(bundle: Bundle, config: SamplerConfig, height: int | None, wi
     if isinstance(config, RealTimeConfig) and not config.whole_timesteps and not bundle.takes_real_timesteps:
         return config.replace(whole_timesteps=True)
     if isinstance(config, FlowConfig) and config.use_dynamic_shifting and config.image_seq_len is None:
-        _, *sides = bundle.sample_shape_for(height, width)
-        return config.replace(image_seq_len=max(1, sides[0] // PATCH * (sides[1] // PATCH)))
+        shape = bundle.sample_shape_for(height, width)
+        if len(shape) == 3:
+            return config.replace(image_seq_len=max(1, shape[1] // PATCH * (shape[2] // PATCH)))
     return config
 
 

@@ -11,12 +11,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...arrays import Sample, Shape
+from ...arrays import Sample
 from ...config.json_file import parse_json
 from ...errors import LONGEST_SHOWN, ConfigError
 from ...files import open_regular
-from ...images.npy_header import read_npy_header
+from ...images.npy_header import NpyHeader
+from ...images.npz import read_member
 from .recipe import check_recipe
+
+_Shape = tuple[int, ...]
 
 MAX_BYTES = 2**29
 """The largest array that is read from a latents file."""
@@ -45,7 +48,7 @@ class Latents:
 
 
 def read_latents(
-    path: str | os.PathLike[str], shape: Shape | Callable[[Mapping[str, Any]], Shape] | None = None
+    path: str | os.PathLike[str], shape: _Shape | Callable[[Mapping[str, Any]], _Shape] | None = None
 ) -> Latents:
     """Read a file that ``Latents.to_bytes`` wrote; ConfigError for any other file.
 
@@ -73,20 +76,17 @@ def read_latents(
 
 def _array(archive: zipfile.ZipFile, name: str, kind: str, shape: tuple[int | None, ...] | None) -> NDArray[Any]:
     """An array of the archive, once its header has the expected kind of type and shape (None: any side, any shape)."""
-    entry = archive.getinfo(f"{name}.npy")
-    if entry.compress_type not in (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED):
-        raise ValueError(f"{name} is compressed in a way that NumPy does not write")
-    with archive.open(entry) as member:
-        header = read_npy_header(member)
-    if shape is not None and not _fits(header.shape, shape):
-        raise ConfigError(
-            f"{name} has the shape {header.shape}, and the model needs (N, {shape[1:]}): encode the "
-            "pictures again with this model"
-        )
-    if header.dtype.kind != kind or header.size > MAX_BYTES:
-        raise ValueError(f"{name} has {header.size} bytes of the type {header.dtype}")
-    with archive.open(entry) as member:
-        return np.asarray(np.lib.format.read_array(member, allow_pickle=False))
+
+    def check(header: NpyHeader) -> None:
+        if shape is not None and not _fits(header.shape, shape):
+            raise ConfigError(
+                f"{name} has the shape {header.shape}, and the model needs (N, {shape[1:]}): encode the "
+                "pictures again with this model"
+            )
+        if header.dtype.kind != kind or header.size > MAX_BYTES:
+            raise ValueError(f"{name} has {header.size} bytes of the type {header.dtype}")
+
+    return read_member(archive, name, check)
 
 
 def _fits(found: tuple[int, ...], wanted: tuple[int | None, ...]) -> bool:

@@ -4,8 +4,10 @@
 table, or a test compares them with it. The default of a recipe is that of the field in ``Request``.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypedDict, TypeVar
+
+from numpy.typing import ArrayLike
 
 from ...diffusion.guidance import GuidanceMode
 from ...diffusion.noise import NoiseKind
@@ -40,6 +42,7 @@ class Options(TypedDict, total=False):
     preset: str | None
     cache: str | None
     cache_threshold: float | None
+    conditioning: Mapping[str, ArrayLike] | None
     origin: Origin | None
     strength: float | None
     control_images: ControlImage | Sequence[ControlImage] | None
@@ -185,6 +188,11 @@ OPTIONS = (
         "none; N alone decides",
         CommandLine(("--cache-threshold",), float),
         http="cache_threshold",
+    ),
+    Option(
+        "conditioning",
+        "Arrays for the inputs that the network takes by name: one row an image, or one for all.",
+        "none; models with such inputs need it",
     ),
     Option("origin", "An Origin: an image to change, a mask for it, latents instead of noise.", "none"),
     Option(

@@ -14,6 +14,7 @@ from ...version import __version__
 from .control_images import check_controls, control_scales, with_controls
 from .fitted_sampler import check_timesteps, check_variance, fitted_sampler
 from .guidance import CFG_PLUS_PLUS_SCALE, check_guidance
+from .named_arrays import NamedArrays, check_named, fitted
 from .option_table import Options
 from .origin import Origin
 from .other_names import OTHER_NAMES, right_name
@@ -49,8 +50,9 @@ def request_of(bundle: Bundle, options: Options) -> Request:
     config = fitted_sampler(bundle, config, *sizes)
     images, scale = given.pop("control_images", None), given.pop("control_scale", None)
     plus_plus = given.get("guidance_mode") == "cfg++"
+    named = fitted(bundle, given.pop("conditioning", None))
     defaults = {
-        "num_images": _default_count(labels or prompts, origin),
+        "num_images": _default_count(labels or prompts, origin, named),
         "num_steps": bundle.default_steps(config),
         "negative_prompt": _default_negative(bundle, None if plus_plus else given.get("guidance_scale")),
         "height": bundle.defaults.height,
@@ -60,7 +62,7 @@ def request_of(bundle: Bundle, options: Options) -> Request:
         "guidance_scale": CFG_PLUS_PLUS_SCALE if plus_plus else default_guidance(bundle),
         "batch_size": default_batch_size(bundle),
     }
-    request = Request(**{**defaults, **given}, prompts=prompts, labels=classes, sampler=config)
+    request = Request(**{**defaults, **given}, prompts=prompts, labels=classes, sampler=config, conditioning=named)
     if images is not None:
         request = with_controls(bundle, request, images)
     check_request(bundle, request)
@@ -97,10 +99,12 @@ def check_request(bundle: Bundle, request: Request) -> None:
     check_variance(bundle, request)
     check_guidance(bundle, request)
     check_cache(bundle, request)
+    check_named(bundle, request.conditioning, request.num_images)
+    shape = bundle.sample_shape_for(request.height, request.width)
     if request.origin is not None:
-        sizes = request.height, request.width
-        request.origin.check_shape(bundle.sample_shape_for(*sizes), bundle.image_shape(*sizes))
-    bundle.image_shape(request.height, request.width)
+        request.origin.check_latents(shape)
+        if request.origin.image is not None:
+            request.origin.check_image(bundle.image_shape(request.height, request.width))
     _check_text(bundle, request)
     check_controls(bundle, request)
     if not request.safety_checker and not bundle.has_safety_checker:
@@ -229,9 +233,10 @@ def _sampler(bundle: Bundle, wanted: SamplerConfig | str | None, eta: float | No
     return config.replace(eta=eta)
 
 
-def _default_count(labels: Sequence[str | int] | None, origin: Origin | None) -> int:
-    if labels or origin is None or origin.latents is None:
-        return len(labels or [0])
+def _default_count(labels: Sequence[str | int] | None, origin: Origin | None, named: NamedArrays | None) -> int:
+    rows = 1 if named is None else named.num_rows
+    if rows > 1 or labels or origin is None or origin.latents is None:
+        return rows if rows > 1 else len(labels or [0])
     return len(origin.latents)
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from ...arrays import Sample
+from ...arrays import Sample, Shape
 from ...errors import LONGEST_SHOWN, ConfigError, shown
 
 
@@ -17,7 +17,7 @@ class Origin:
     """Arrays that a request starts from. Image k uses row k; if there are fewer rows, they are used in turn.
 
     Attributes:
-        latents: x_T, float32 (N, C, H, W), instead of noise drawn from the seed.
+        latents: x_T, float32 (N, *shape of a sample), instead of noise drawn from the seed.
         image: the initial image, to be noised and changed, float32 (N, C, H, W) in [-1, 1], of the images' size.
         mask: bool (1, 1, H, W), of that size: True where ``image`` is made new; without a mask all of it is.
         controls: the image of each ControlNet, float32 (N, C, H, W) in [0, 1], of that size.
@@ -43,7 +43,7 @@ class Origin:
         """The SHA-256 of each array, by its name, as a recipe stores it."""
         arrays = {"latents": self.latents, "image": self.image, "mask": self.mask}
         arrays |= {control_name(index): array for index, array in enumerate(self.controls)}
-        return {name: _sha256(array) for name, array in arrays.items() if array is not None}
+        return {name: sha256_of(array) for name, array in arrays.items() if array is not None}
 
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Origin) and self.to_json() == other.to_json()
@@ -51,13 +51,17 @@ class Origin:
     def __hash__(self) -> int:
         return hash(tuple(self.to_json().items()))
 
-    def check_shape(self, sample: tuple[int, int, int], image: tuple[int, int, int]) -> None:
-        """Raise ConfigError for arrays that do not fit these shapes (C, H, W), or have NaN or infinity."""
-        for name, array, shape in (("latents", self.latents, sample), ("image", self.image, image)):
-            if array is not None:
-                check_array(name, array, shape)
-        if self.mask is not None and self.mask.shape != (1, 1, *image[1:]):
-            raise ConfigError(f"the mask has the shape {self.mask.shape}, and the model needs (1, 1, {image[1:]})")
+    def check_latents(self, shape: tuple[int, ...]) -> None:
+        """Raise ConfigError for latents that do not fit a sample's ``shape``, or have NaN or infinity."""
+        if self.latents is not None:
+            check_array("latents", self.latents, shape)
+
+    def check_image(self, shape: Shape) -> None:
+        """Raise ConfigError for an image or mask that does not fit ``shape``, (C, H, W), or has NaN or infinity."""
+        if self.image is not None:
+            check_array("image", self.image, shape)
+        if self.mask is not None and self.mask.shape != (1, 1, *shape[1:]):
+            raise ConfigError(f"the mask has the shape {self.mask.shape}, and the model needs (1, 1, {shape[1:]})")
 
 
 def check_same_origin(wanted: Any, origin: Origin | None) -> None:
@@ -81,9 +85,9 @@ def control_name(index: int) -> str:
     return f"control_image_{index}" if index else "control_image"
 
 
-def check_array(name: str, array: Sample, shape: tuple[int, int, int]) -> None:
+def check_array(name: str, array: Sample, shape: tuple[int, ...]) -> None:
     """Raise ConfigError for an array that is not of shape (N, *shape), or not finite."""
-    if array.ndim != 4 or array.shape[1:] != shape or not len(array):
+    if array.shape[1:] != shape or not len(array):
         raise ConfigError(f"{name} has the shape {array.shape}, and the model needs (N, {shape})")
     if not np.isfinite(array).all():
         raise ConfigError(f"{name} contains NaN or infinity")
@@ -95,6 +99,7 @@ def row_for_image(array: NDArray[np.float32], index: int) -> Sample:
     return array[position : position + 1]
 
 
-def _sha256(array: NDArray[np.generic]) -> str:
+def sha256_of(array: NDArray[np.generic]) -> str:
+    """The hash of an array: of its type, its shape and its values."""
     header = f"{array.dtype.str}{array.shape}".encode()
     return hashlib.sha256(header + np.ascontiguousarray(array).tobytes()).hexdigest()

@@ -57,6 +57,7 @@ _SCHEMA = {
     "rows_per_call": whole(1, 2**31),
     "sampler": mapping_of(_anything, 1000),
     "origin": mapping_of(text(64), 1000),
+    "conditioning": mapping_of(text(64), 1000),
 }
 
 

@@ -16,6 +16,7 @@ from ...diffusion.samplers import SAMPLERS, SamplerConfig, changed_options
 from ...diffusion.step_cache import StepCache
 from ...errors import ConfigError, choose_from, shown
 from ...text import Prompt
+from .named_arrays import NamedArrays, check_same_named
 from .origin import Origin, check_same_origin
 from .recipe import MAX_IMAGES, REAL_TIMESTEPS, check_recipe
 
@@ -76,6 +77,8 @@ class Request:
     sampler: SamplerConfig
     origin: Origin | None = None
     """What the images are made from besides noise."""
+    conditioning: NamedArrays | None = None
+    """Values for the inputs that the network takes by name; None for a network that has none."""
 
     def __post_init__(self) -> None:
         whole_number("num_images", self.num_images, low=1, high=MAX_IMAGES)
@@ -180,7 +183,7 @@ class Request:
     def to_json(self) -> dict[str, Any]:
         """The request as JSON values; ``from_json`` makes the same request of them.
 
-        The origin is stored as hashes only.
+        The origin and the conditioning are stored as hashes only.
         """
         values = {name: getattr(self, name) for name in _ALWAYS_IN_RECIPES}
         values |= {
@@ -190,6 +193,8 @@ class Request:
         }
         if self.origin is not None:
             values["origin"] = self.origin.to_json()
+        if self.conditioning is not None:
+            values["conditioning"] = self.conditioning.to_json()
         sampler = {"name": self.sampler.name, **changed_options(self.sampler)}
         if isinstance(self.sampler, RealTimeConfig):  # the recipe's version says it
             sampler.pop("whole_timesteps", None)
@@ -197,8 +202,10 @@ class Request:
         return {**values, "labels": list(self.labels), "sampler": sampler}
 
     @classmethod
-    def from_json(cls, values: Mapping[str, Any], origin: Origin | None = None) -> Self:
-        """Read what ``to_json`` wrote; ConfigError if it is invalid, or if ``origin`` is not the one that was used."""
+    def from_json(
+        cls, values: Mapping[str, Any], origin: Origin | None = None, conditioning: NamedArrays | None = None
+    ) -> Self:
+        """Read what ``to_json`` wrote. ConfigError if it is invalid, or the arrays are not those that were used."""
         check_recipe(values)
         try:
             plain = {name: values[name] for name in _ALWAYS_IN_RECIPES}
@@ -208,12 +215,13 @@ class Request:
         except (KeyError, TypeError) as error:
             raise ConfigError(f"the recipe is incomplete or of another version: {error}") from None
         check_same_origin(values.get("origin", {}), origin)
+        check_same_named(values.get("conditioning", {}), conditioning)
         others = {name: _list_to_tuple(values.get(name, default)) for name, default in _written_if_changed().items()}
-        return cls(**plain, **others, labels=labels, sampler=sampler, origin=origin)
+        return cls(**plain, **others, labels=labels, sampler=sampler, origin=origin, conditioning=conditioning)
 
 
 _ALWAYS_IN_RECIPES = ("num_images", "num_steps", "seed", "noise", "guidance_scale", "batch_size")
-_WRITTEN_SEPARATELY = ("labels", "sampler", "origin")
+_WRITTEN_SEPARATELY = ("labels", "sampler", "origin", "conditioning")
 _LISTS = ("prompts", "control_scale")
 
 

@@ -26,6 +26,11 @@ class Catalogue:
         if not self.bundles:
             raise ConfigError("there is no model to serve: name at least one")
         for bundle in self.bundles.values():
+            if not bundle.output.is_image or bundle.free_inputs:
+                raise ConfigError(
+                    f"{bundle.name} makes arrays, or takes conditioning by name, which the server does not support: "
+                    "use ddim-edge run"
+                )
             check_channels(bundle.image_shape()[0])
             if bundle.controls:
                 raise ConfigError(
