@@ -23,6 +23,7 @@ TABLES = {
     "size": speed.size,
     "quality": quality.quality,
     "solvers": quality.solvers,
+    "distilled": quality.distilled,
     "interval": speed.interval,
     "precision": precision.precision,
     "reconstruction": quality.reconstruction,

@@ -37,7 +37,7 @@ class Normalization:
     @classmethod
     def from_json(cls, keys: Mapping[str, Any], shape: Sequence[int], where: str) -> Self:
         """Read the key ``normalization`` for samples of ``shape``. BundleError, which names ``where``."""
-        mode, axis = keys.get("mode"), keys.get("axis", -1)
+        mode, axis = keys.get("mode"), -1 if keys.get("axis") is None else keys["axis"]
         if mode not in _BOUNDS:
             raise BundleError(f"{where}: normalization's mode must be {' or '.join(_BOUNDS)}, not {shown(mode)}")
         if not -len(shape) <= axis < len(shape):
@@ -95,7 +95,7 @@ class Output:
         """
         keys, where = read_optional(folder / OUTPUT), str(folder / OUTPUT)
         may_be_image = has_autoencoder or (len(shape) == 3 and shape[0] in _CHANNELS)
-        kind = keys.get("kind") or ("image" if may_be_image else "array")
+        kind: Any = keys.get("kind") or ("image" if may_be_image else "array")
         if kind not in get_args(Kind):
             raise BundleError(f"{where}: kind must be image or array, not {shown(kind)}")
         if kind == "image" and not may_be_image:

@@ -61,7 +61,8 @@ class MadeImage:
         """Write it to one file, as ``Result.save`` does: a ``.png`` file carries the recipe. May be a URL, too."""
         if self.error is not None:
             raise self.error
-        pixels, floats = (None if array is None else array[None] for array in (self.pixels, self.floats))
+        pixels = None if self.pixels is None else self.pixels[None]
+        floats = None if self.floats is None else self.floats[None]
         return save_file(path, pixels, floats, self.recipe)
 
 

@@ -22,7 +22,7 @@ SAMPLES, RECIPE = "samples", "recipe"
 def npz_bytes(samples: Array, recipe: Mapping[str, Any]) -> bytes:
     """The contents of an .npz file of samples, with ``recipe``."""
     buffer = io.BytesIO()
-    np.savez(buffer, **{SAMPLES: samples, RECIPE: np.array(recipe_text(recipe))})
+    np.savez(buffer, samples=samples, recipe=np.array(recipe_text(recipe)))
     return buffer.getvalue()
 
 

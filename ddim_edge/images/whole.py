@@ -66,7 +66,8 @@ def is_whole_npz(path: Path, recipe: Mapping[str, Any]) -> bool:
 
 
 def _is_recipe(text: str, recipe: Mapping[str, Any]) -> bool:
-    return parse_json(text, "the recipe") == json.loads(json.dumps(recipe))
+    same: bool = parse_json(text, "the recipe") == json.loads(json.dumps(recipe))
+    return same
 
 
 def _end(path: Path, size: int) -> bytes:

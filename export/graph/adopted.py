@@ -18,8 +18,8 @@ _REAL = (_FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE)
 def rename(model: ir.Model, names: Mapping[str, str], output: str | None) -> str:
     """Rename inputs, ours by the graph's in ``names``, and keep one output, as ``out_sample``.
 
-    ``output``: its name in the graph; None for the only one. Returns the name that it had. ConfigError
-    for a name that is not there, for one that another input has, and for a graph without a sample or a timestep.
+    ``output``: its name in the graph; None for the only one. Returns the name that it had. ConfigError for a name that
+    is not there, for one that another input has, and for a graph without a sample or a timestep.
     """
     inputs = {str(value.name): value for value in inputs_of(model)}
     final = _final_names(inputs, names)

@@ -1,6 +1,7 @@
 """Samples of any shape: what the pipeline makes of them, beside a plain loop over the sampler."""
 
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,8 @@ def looped(shape: tuple[int, ...], seed: int, network: Callable[[Array, float], 
 @pytest.mark.parametrize("shape", SHAPES)
 def test_samples_of_any_rank_are_those_of_a_plain_loop(tmp_path: Path, shape: tuple[int, ...]) -> None:
     result = opened(tmp_path, shape).generate(num_images=3, num_steps=STEPS, seed=4)
-    assert (result.samples.shape, result.samples.dtype) == ((3, *shape), np.float32)
+    assert result.samples.shape == (3, *shape)
+    assert result.samples.dtype == np.float32
     wanted = np.concatenate([plain_loop(shape, 4 + index) for index in range(3)])
     np.testing.assert_allclose(result.samples, wanted, atol=1e-6)
 
@@ -213,7 +215,7 @@ def test_options_that_arrays_do_not_have_are_refused(
 
 def test_latents_may_have_any_rank(conditioned: ddim_edge.Pipeline) -> None:
     noise = ddim_edge.noise_stream(3)((1, 6, 2))
-    given = {"conditioning": {CONDITION: np.zeros(3)}, "num_steps": STEPS}
+    given: dict[str, Any] = {"conditioning": {CONDITION: np.zeros(3)}, "num_steps": STEPS}
     started = conditioned.generate(origin=ddim_edge.Origin(latents=noise), **given)
     np.testing.assert_array_equal(started.samples, conditioned.generate(seed=3, **given).samples)
 
@@ -267,9 +269,15 @@ def test_guidance_leads_away_from_the_null_class_with_the_same_conditioning(tmp_
     shift = np.array([[[2.0]], [[-1.0]]], np.float32)
     result = pipeline.generate(labels=["left"], conditioning={"shift": shift}, guidance_scale=3.0, num_steps=STEPS)
     for index, moved in enumerate(shift):
-        # Both rows have the same shift; -0.5 + 3·(0.25 + 0.5) is 1.75.
-        wanted = looped((6, 2), index, lambda sample, _, by=moved: sample * np.float32(0.5) * by + np.float32(1.75))
+        network = partial(_guided, shift=moved)
+        wanted = looped((6, 2), index, network)
         np.testing.assert_allclose(result.samples[index : index + 1], wanted, atol=1e-5)
+
+
+def _guided(sample: Array, _timestep: float, shift: Array) -> Array:
+    """Both rows have the same shift; -0.5 + 3·(0.25 + 0.5) is 1.75."""
+    prediction: Array = sample * np.float32(0.5) * shift + np.float32(1.75)
+    return prediction
 
 
 def test_images_may_take_arrays_by_name(tmp_path: Path) -> None:

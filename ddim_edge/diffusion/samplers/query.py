@@ -76,6 +76,17 @@ Times = NDArray[np.int64] | NDArray[np.float64]
 """Timesteps: int64 where all are whole."""
 
 
+class Run(NamedTuple):
+    """``timesteps``: what the network is fed at each call, (S,); ``levels``: S+1, whose last is the end of the run."""
+
+    timesteps: Times
+    levels: Levels
+
+    def after(self, first: int) -> "Run":
+        """The run without its first steps."""
+        return Run(self.timesteps[first:], self.levels[first:])
+
+
 def times(timesteps: Times) -> list[float]:
     """``timesteps`` as numbers for queries: an int where one is whole."""
     return [int(time) if time == int(time) else time for time in timesteps.tolist()]

@@ -18,12 +18,30 @@ import torch
 from numpy.typing import NDArray
 
 import ddim_edge
+from ddim_edge.config import NoiseScheduleConfig
 from ddim_edge.diffusion.samplers import first_sample, schedule_of
 from ddim_edge.diffusion.schedule import NEARLY_ZERO, alpha_bars
 from tests.diffusion.rounding import UNIT
 
 Sample = NDArray[np.float32]
 SHAPE = (2, 1, 4, 4)
+
+SPACINGS = ((), ("use_karras_sigmas",), ("use_exponential_sigmas",), ("use_beta_sigmas",))
+BETAS: dict[str, tuple[Any, ...]] = {
+    "beta_schedule": ("linear", "scaled_linear", "squaredcos_cap_v2"),
+    "prediction_type": ("epsilon", "v_prediction", "sample"),
+    "timestep_spacing": ("leading", "trailing", "linspace"),
+    "steps_offset": (0, 1),
+}
+DPM: dict[str, tuple[Any, ...]] = {
+    "solver_order": (1, 2, 3),
+    "solver_type": ("midpoint", "heun"),
+    "algorithm_type": ("dpmsolver++", "dpmsolver", "sde-dpmsolver++"),
+}
+
+
+def is_sde(options: dict[str, Any]) -> bool:
+    return str(options["algorithm_type"]).startswith("sde")
 
 
 def _no_arguments(_options: dict[str, Any], _num_steps: int) -> dict[str, Any]:
@@ -81,8 +99,8 @@ def both(case: Case, options: dict[str, Any]) -> tuple[ddim_edge.SamplerConfig, 
     """Our config, and their scheduler with our float64 table: theirs has three digits of 1-ᾱ where ᾱ is near 1."""
     config = ddim_edge.sampler_config({"_class_name": case.name, **options})
     theirs = getattr(diffusers, case.name).from_config(options)
-    if hasattr(theirs, "alphas_cumprod") and not case.own_table:
-        table = alpha_bars(config)  # type: ignore[arg-type]  # only a sampler of betas has this attribute
+    if isinstance(config, NoiseScheduleConfig) and hasattr(theirs, "alphas_cumprod") and not case.own_table:
+        table = alpha_bars(config)
         if options.get("rescale_betas_zero_snr"):
             table[-1] = NEARLY_ZERO
         theirs.alphas_cumprod = torch.from_numpy(table)

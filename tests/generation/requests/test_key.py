@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from ddim_edge import Pipeline, load
 from ddim_edge.diffusion.samplers import SAMPLERS
 from ddim_edge.generation.requests.key import image_key
+from ddim_edge.generation.requests.named_arrays import NamedArrays
 from ddim_edge.generation.requests.origin import Origin
 from ddim_edge.generation.requests.request import Request
 from ddim_edge.images.encode import png_bytes
@@ -52,6 +53,7 @@ OTHERS: dict[str, Any] = {
     "labels": (1,),
     "sampler": SAMPLERS["ddim"]().replace(eta=0.5),
     "origin": Origin(image=np.zeros((1, 8, 8), np.float32)),
+    "conditioning": NamedArrays({"state": np.zeros((1, 3), np.float32)}),
 }
 COUNTS = {"num_images", "batch_size"}
 

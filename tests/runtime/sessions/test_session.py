@@ -52,6 +52,14 @@ def device(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    for path in (str(tmp_path / "unet.onnx"), tmp_path / "unet.onnx"):
+        with pytest.raises(
+            ddim_edge.BundleError, match=r"there is no file .*unet\.onnx: give the path of an ONNX graph"
+        ):
+            ddim_edge.Session(path, "cpu")
+
+
 def test_it_describes_what_the_graph_declares(graph: Path, device: str) -> None:
     session = ddim_edge.Session(graph, device)
     assert (session.name, session.provider) == ("unet", device)
