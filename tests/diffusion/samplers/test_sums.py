@@ -52,13 +52,13 @@ def two_sums(schedule: UnipcSchedule, sums: list[Sums], start: Floats) -> Floats
     sample, before, latest = start, 1.0, list[Floats]()
     depth = len(sums[0].predict)
     for row, (keep, predict, correct) in zip(schedule.rows, sums, strict=True):
-        x_0 = weighted_sum(row.x0, sample, network(sample, row.timestep))  # type: ignore[arg-type]
+        x_0 = weighted_sum(row.x0, sample, network(sample, row.timestep))
         if correct:
             terms = [*latest, *[None] * (depth - len(latest))]
-            start = weighted_sum((before, *correct), start, *terms, x_0)  # type: ignore[arg-type]
+            start = weighted_sum((before, *correct), start, *terms, x_0)
         latest, before = [x_0, *latest[: depth - 1]], keep
         used = (keep, *predict[: len(latest)])
-        sample = weighted_sum(used, start, *latest)  # type: ignore[arg-type]
+        sample = weighted_sum(used, start, *latest)
     return sample
 
 
@@ -71,7 +71,7 @@ def test_a_step_that_is_folded_into_one_sum_is_the_same_step(order: int) -> None
     for schedule, weights in ((two, sums), (one, folded(sums))):
         schedule.rows = [Row(*row[:3], *call) for row, call in zip(schedule.rows, weights, strict=True)]
         schedule.depth = len(weights[0].predict)
-    exact, ours = (ending(unipc(schedule, begin)) for schedule in (two, one))  # type: ignore[arg-type]
+    exact, ours = (ending(unipc(schedule, begin)) for schedule in (two, one))
     np.testing.assert_allclose(ours, exact, rtol=1e-9, atol=1e-9)
 
 
