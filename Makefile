@@ -1,10 +1,11 @@
 # make run     a picture from the bundled model, in a virtual environment with the runtime alone (no PyTorch)
 # make test    everything that the tests need, then all of them
 # make test-fast   those that take less than five seconds
-# make test-all    all of them, test-optimum, test-adopt, test-deploy, test-triton, test-first-hour and docs
+# make test-all    all of them, test-optimum, test-lerobot, test-adopt, test-deploy, test-triton, test-first-hour and docs
 # make check   linters and type checker
 # make bench-quick    a few ratios of speed; fails where one is worse than bench/quick.toml (about two minutes)
 # make test-optimum   bundles of optimum-onnx beside its own pipelines, which run in an environment of their own
+# make test-lerobot   exports of LeRobot's policies beside LeRobot itself, which is in a folder of its own
 # make test-adopt     a published network in ONNX, adopted, beside its own package, which has an environment of its own
 # make test-deploy     what deploy/ has, by the checkers of Dockerfiles and of Kubernetes, in an environment of their own
 # make test-triton     a model repository in a real Triton Inference Server, in an environment of its own (Linux, x86-64)
@@ -16,6 +17,7 @@ PYTHON ?= python3
 RUNTIME := .venv
 DEV := .venv-dev
 OPTIMUM := .venv-optimum
+LEROBOT := .venv-lerobot
 ADOPT := .venv-adopt
 DEPLOY := .venv-deploy
 TRITON := .venv-triton
@@ -26,7 +28,7 @@ unexport PYTHONDONTWRITEBYTECODE
 # A file of tests runs in one process: they share their fixtures. Files with slow tests come first (tests/conftest.py).
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test test-fast test-all check bench-quick test-optimum test-adopt test-deploy test-triton test-first-hour docs wheel release clean
+.PHONY: run test test-fast test-all check bench-quick test-optimum test-lerobot test-adopt test-deploy test-triton test-first-hour docs wheel release clean
 
 run: $(RUNTIME)/.installed
 	$(RUNTIME)/bin/ddim-edge run --guidance-scale 1.5 --output fashion-mnist.png --force
@@ -37,7 +39,7 @@ test: $(DEV)/.installed
 test-fast: $(DEV)/.installed
 	$(DEV)/bin/python -m pytest $(PARALLEL) -m "not slow"
 
-test-all: test test-optimum test-adopt test-deploy test-triton test-first-hour docs
+test-all: test test-optimum test-lerobot test-adopt test-deploy test-triton test-first-hour docs
 
 check: $(DEV)/.installed
 	$(DEV)/bin/ruff check .
@@ -50,6 +52,9 @@ bench-quick: $(DEV)/.installed
 
 test-optimum: $(DEV)/.installed $(OPTIMUM)/.installed
 	DDIM_EDGE_OPTIMUM_PYTHON=$(abspath $(OPTIMUM)/bin/python) $(DEV)/bin/python -m pytest tests/optimum
+
+test-lerobot: $(DEV)/.installed $(LEROBOT)/.installed
+	DDIM_EDGE_LEROBOT=$(abspath $(LEROBOT)) $(DEV)/bin/python -m pytest tests/lerobot
 
 test-adopt: $(DEV)/.installed $(ADOPT)/.installed
 	DDIM_EDGE_TERRAIN_PYTHON=$(abspath $(ADOPT)/bin/python) $(DEV)/bin/python -m pytest tests/terrain
@@ -88,6 +93,10 @@ $(OPTIMUM)/.installed: tests/optimum/requirements.txt pyproject.toml
 	$(OPTIMUM)/bin/python -m pip install --quiet --requirement $< --editable '.[optimum,text]'
 	touch $@
 
+$(LEROBOT)/.installed: tests/lerobot/requirements.txt
+	$(DEV)/bin/python -m pip install --quiet --no-deps --upgrade --target $(LEROBOT) --requirement $<
+	touch $@
+
 $(ADOPT)/.installed: tests/terrain/requirements.txt constraints.txt
 	$(PYTHON) -m venv $(ADOPT)
 	$(ADOPT)/bin/python -m pip install --quiet --constraint constraints.txt numpy onnxruntime
@@ -116,4 +125,4 @@ $(DOCS)/.installed: docs_site/requirements.txt pyproject.toml
 	touch $@
 
 clean:
-	rm -rf $(RUNTIME) $(DEV) $(OPTIMUM) $(ADOPT) $(DEPLOY) $(TRITON) $(RELEASE) $(DOCS) build dist *.egg-info
+	rm -rf $(RUNTIME) $(DEV) $(OPTIMUM) $(LEROBOT) $(ADOPT) $(DEPLOY) $(TRITON) $(RELEASE) $(DOCS) build dist *.egg-info

@@ -27,10 +27,12 @@ from .diffusion.samplers import (
     start,
 )
 from .errors import (
+    ActionError,
     BuildError,
     BundleError,
     ConfigError,
     DdimEdgeError,
+    DeadlineError,
     DeviceMemoryError,
     ExportError,
     OutputError,
@@ -48,11 +50,14 @@ from .generation.requests.request import Request
 from .generation.results import Progress, Result
 from .images.decode import read_mask, read_picture
 from .networks.denoiser import Denoiser
+from .policy.load import load_policy
+from .policy.policy import Policy
 from .runtime.providers.device import Device
 from .runtime.sessions.session import Session
 from .version import __version__
 
 __all__ = [
+    "ActionError",
     "BuildError",
     "BundleError",
     "ConfigError",
@@ -60,6 +65,7 @@ __all__ = [
     "DdimEdgeError",
     "DdimSchedule",
     "DdpmConfig",
+    "DeadlineError",
     "Denoiser",
     "Device",
     "DeviceMemoryError",
@@ -76,6 +82,7 @@ __all__ = [
     "OutputError",
     "Pipeline",
     "PndmConfig",
+    "Policy",
     "PredictionError",
     "Progress",
     "ProviderError",
@@ -93,6 +100,7 @@ __all__ = [
     "from_latents",
     "interpolate",
     "load",
+    "load_policy",
     "noise_stream",
     "read_latents",
     "read_mask",

@@ -10,7 +10,9 @@
     ├── OutputError                       a file that cannot be written
     ├── BuildError                        a compiler that crashed
     ├── ExportError                       a source that cannot be exported, or a graph that does not match it
-    └── PredictionError                   a network that returned NaN or infinity
+    ├── PredictionError                   a network that returned NaN or infinity
+    │   └── ActionError                   actions far beyond those that a policy was trained on
+    └── DeadlineError                     a decision of a policy that cannot be made in time
 
 ``exit_code`` is what the command line returns: 2 for what its user can correct, 1 for the rest.
 """
@@ -60,6 +62,16 @@ class ExportError(DdimEdgeError):
 
 class PredictionError(DdimEdgeError):
     """A network returned NaN or infinity."""
+
+    exit_code = 1
+
+
+class ActionError(PredictionError):
+    """A policy's actions are far beyond those that it was trained on."""
+
+
+class DeadlineError(DdimEdgeError):
+    """A policy cannot decide within its deadline."""
 
     exit_code = 1
 

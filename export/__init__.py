@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from .adopt import Adopted, Adoption, adopt_graph
     from .folder import BundleReport, export_folder
     from .output.report import Report
+    from .policy.lerobot import export_policy
     from .progress import show_stages
     from .unet import export_unet
     from .with_optimum import export_with_optimum
@@ -27,6 +28,7 @@ __all__ = [
     "Report",
     "adopt_graph",
     "export_folder",
+    "export_policy",
     "export_unet",
     "export_with_optimum",
     "show_stages",
@@ -39,6 +41,7 @@ _MODULES = {
     "BundleReport": "folder",
     "Report": "output.report",
     "export_folder": "folder",
+    "export_policy": "policy.lerobot",
     "export_unet": "unet",
     "export_with_optimum": "with_optimum",
     "show_stages": "progress",

@@ -16,6 +16,8 @@ NAMES = (
     "start",
     "sampler_config",
     "load",
+    "load_policy",
+    "Policy",
     "Pipeline",
     "Result",
     "Engine",
@@ -33,6 +35,8 @@ NAMES = (
     "ProviderError",
     "DeviceMemoryError",
     "PredictionError",
+    "ActionError",
+    "DeadlineError",
     "OutputError",
     "BuildError",
     "ExportError",
@@ -58,7 +62,7 @@ def test_the_package_says_that_it_is_typed() -> None:
 def test_every_error_has_one_root_and_an_exit_code() -> None:
     classes = [value for _, value in inspect.getmembers(errors, inspect.isclass) if issubclass(value, Exception)]
     raised = [value for value in classes if issubclass(value, ddim_edge.DdimEdgeError)]
-    assert (len(raised), len(classes)) == (9, 9)
+    assert (len(raised), len(classes)) == (11, 11)
     assert all(error.exit_code in (1, 2) for error in raised)
     assert issubclass(ddim_edge.ConfigError, ValueError)
     assert errors.__doc__ is not None

@@ -22,6 +22,8 @@ GENERATION_CONFIG = "generation_config.json"
 OUTPUT = "output.json"
 """What the model's samples are: images, or arrays with axes, units and a normalization."""
 EXPORT_RECORD = "export.json"
+POLICY = "policy.json"
+"""What a robot policy observes and does; other bundles have no such file."""
 
 
 class Component(NamedTuple):
@@ -30,7 +32,7 @@ class Component(NamedTuple):
     Attributes:
         name: its folder; the first one if there are several ControlNets.
         feeds: the size of its inputs: that of latents (or of the samples of a model without an autoencoder), of pixels,
-            or of a prompt's tokens.
+            of a prompt's tokens, or of a policy's observations.
         hash_rank: its position in the bundle's hash.
         each_step: whether it runs at every step; the others run once per image.
         other_config_folders: where its config.json may also be, as diffusers and other exporters have it.
@@ -38,7 +40,7 @@ class Component(NamedTuple):
     """
 
     name: str
-    feeds: Literal["latents", "pixels", "tokens"]
+    feeds: Literal["latents", "pixels", "tokens", "observations"]
     hash_rank: int
     each_step: bool = False
     other_config_folders: tuple[str, ...] = ()
@@ -61,8 +63,10 @@ VAE_ENCODER = Component("vae_encoder", "pixels", 4)
 TEXT_ENCODER = Component("text_encoder", "tokens", 1, companion="tokenizer")
 TEXT_ENCODER_2 = Component("text_encoder_2", "tokens", 2, companion="tokenizer_2")
 SAFETY_CHECKER = Component("safety_checker", "pixels", 5, companion="feature_extractor")
+ENCODER = Component("encoder", "observations", 7)
+"""A policy's: from observations to the UNet's conditioning, once a decision."""
 
-COMPONENTS = (UNET, CONTROLNET, VAE_DECODER, VAE_ENCODER, TEXT_ENCODER, TEXT_ENCODER_2, SAFETY_CHECKER)
+COMPONENTS = (UNET, CONTROLNET, VAE_DECODER, VAE_ENCODER, TEXT_ENCODER, TEXT_ENCODER_2, SAFETY_CHECKER, ENCODER)
 """All networks, in the order in which they are compiled."""
 
 CLASS_INPUT = "class_labels"

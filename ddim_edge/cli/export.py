@@ -1,6 +1,7 @@
 """``ddim-edge export``: exports a trained UNet, or a diffusers pipeline, to a bundle."""
 
 import json
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,7 @@ from ..errors import ConfigError
 from ..runtime.sessions.first_build import is_large
 from .environment import RepeatableOption
 from .export_build import build_exported, target_is_this_cpu
+from .export_policy import is_policy
 from .export_run import run_export
 from .export_triton import export_triton
 from .help_sections import SectionedCommand
@@ -19,6 +21,8 @@ from .step_cache_branch import read_branch
 
 _WITH_OPTIMUM = ("with", "scheduler", "defaults", "quiet", "as_json")
 """The options that apply where optimum makes the graphs."""
+_OF_POLICY = ("quiet", "as_json")
+"""The options that apply to a robot policy."""
 
 
 @click.command("export", cls=SectionedCommand)
@@ -178,7 +182,8 @@ def export_command(
 
     SOURCE is a folder that diffusers saved, a single-file checkpoint in safetensors, or the OWNER/NAME of a repository
     on the Hugging Face hub, which is downloaded to the hub's cache. It has a UNet2DModel, or a pipeline of a UNet and
-    optionally an autoencoder, CLIP text encoders, ControlNets and a safety checker.
+    optionally an autoencoder, CLIP text encoders, ControlNets and a safety checker. Or SOURCE is a folder of a LeRobot
+    diffusion policy, which ddim_edge.load_policy then opens; of the options only --quiet and --json apply.
 
     A checkpoint has weights only. Its configs come from --config, or from the repository that diffusers chooses for it.
 
@@ -194,6 +199,7 @@ def export_command(
       ddim-edge export stable-diffusion-v1-5/stable-diffusion-v1-5 bundle/
       ddim-edge export sd15/ bundle/ --vae taesd/ --components unet,text_encoder,vae_decoder
       ddim-edge export sd15/ bundle/ --with optimum
+      ddim-edge export lerobot-diffusion/ policy/
       ddim-edge export bundle/ --triton repository/
     """
     if triton is not None:
@@ -207,8 +213,11 @@ def export_command(
     with_optimum = options.pop("with") is not None
     exporter, chosen = "export_folder", {**{name: _names(text) for name, text in lists.items()}, **options}
     if with_optimum:
-        _check_for_optimum(click.get_current_context())
+        _check_options(_WITH_OPTIMUM, "--with optimum: leave out one of them")
         exporter, chosen = "export_with_optimum", {name: options[name] for name in ("scheduler", "defaults")}
+    elif is_policy(source):
+        _check_options(_OF_POLICY, "a LeRobot policy, which SOURCE is: leave it out")
+        exporter, chosen = "export_policy", {}
     facts = run_export(exporter, source, out, quiet=quiet, as_json=as_json, **chosen)
     built = None
     if not no_build and target_is_this_cpu() and is_large(out):
@@ -222,13 +231,14 @@ def export_command(
     return None
 
 
-def _check_for_optimum(context: click.Context) -> None:
-    """Raise ConfigError for an option that has no meaning where optimum makes the graphs."""
+def _check_options(meant: Collection[str], for_what: str) -> None:
+    """Raise ConfigError for an option that was given and is not one of those that are ``meant``."""
+    context = click.get_current_context()
     for parameter in context.command.params:
         name = str(parameter.name)
         given = context.get_parameter_source(name) != ParameterSource.DEFAULT
-        if isinstance(parameter, click.Option) and given and name not in _WITH_OPTIMUM:
-            raise ConfigError(f"{parameter.opts[0]} does not apply to --with optimum: leave out one of them")
+        if isinstance(parameter, click.Option) and given and name not in meant:
+            raise ConfigError(f"{parameter.opts[0]} does not apply to {for_what}")
 
 
 def _names(text: str | None) -> list[str]:

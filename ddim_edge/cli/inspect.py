@@ -30,6 +30,7 @@ from ..runtime.sessions.session import Session
 from ..runtime.sessions.tensors import TensorInfo
 from .device_options import auto_option
 from .output_text import output_lines
+from .policy_text import policy_facts, policy_lines
 from .scheduler_text import scheduler_lines
 
 _GRAPHS = (f"*/{MODEL}", f"*/{FP32_MODEL}", f"{UNET.name}/{STEP_MODEL}", f"{UNET.name}/{SHALLOW_MODEL}")
@@ -77,6 +78,7 @@ def inspect_command(model: str, as_json: bool, verify: bool) -> None:
         "labels": list(bundle.labels),
         "null_class": bundle.null_class,
         "graphs": list(_graphs(bundle)),
+        "policy": policy_facts(bundle.folder),
         "step_cache": _step_cache(bundle.folder),
         "scheduler": _scheduler_facts(bundle),
         "num_steps": bundle.num_steps,
@@ -164,7 +166,7 @@ def _text(facts: dict[str, Any], bundle: Bundle) -> str:
         for role in ("inputs", "outputs"):
             lines += [f"  {role[:-1]:7}{t['name']}  {t['dtype']} {_shape(t['shape'])}" for t in graph[role]]
     lines += ["", *(f"it does not run: {graph['fault']}" for graph in facts["graphs"] if graph["fault"])]
-    lines += [*output_lines(bundle), *_step_cache_lines(facts["step_cache"]), ""]
+    lines += [*output_lines(bundle), *policy_lines(facts["policy"]), *_step_cache_lines(facts["step_cache"]), ""]
     own = bundle.scheduler
     lines += scheduler_lines(own, bundle.num_steps) if own else [f"scheduler {facts['scheduler']['error']}"]
     lines += [f"preset {name}: {_options(preset)}" for name, preset in bundle.presets.items()]

@@ -21,6 +21,7 @@ import pytest
 from tests.docs_site.promises import PROMISES
 from tests.helpers.command_line import COMMAND, Invoke
 from tests.helpers.documents import DOCUMENTS, ROOT, Block, blocks, shell_lines
+from tests.helpers.policy_bundles import write_policy
 
 _SLOW = {"docs/first-ten-minutes.md", "docs/pictures.md", "docs/server.md", "docs/stable-diffusion.md"}
 _FEW_STEPS = {f"DDIM_EDGE_{command}_NUM_STEPS": "2" for command in ("RUN", "ENCODE", "INTERPOLATE")}
@@ -30,6 +31,8 @@ _SMALLER = [
     (r"--height 512 --width 768", "--height 32 --width 48"),
     (r"--frames 24", "--frames 3"),
     ("CLONE/", ""),
+    (r"deadline=0\.05", "deadline=5"),
+    (r"hz=10\b", "hz=100"),
 ]
 _NO_TERMINAL = "ddim-edge: --show: nothing is drawn, because standard output is no terminal\n"
 _TO_RUN = {document: [block for block in blocks(document) if block.runs_unmarked] for document in DOCUMENTS}
@@ -37,12 +40,13 @@ _TO_RUN = {document: [block for block in blocks(document) if block.runs_unmarked
 
 @pytest.fixture
 def reader(invoke: Invoke, tmp_path: Path, tiny_bundle: Path, monkeypatch: pytest.MonkeyPatch) -> "Reader":
-    """Someone who has a clone's models, a bundle of their own, a text model, and a file of prompts."""
+    """Someone who has a clone's models, a bundle of their own, a text model, a policy, and a file of prompts."""
     monkeypatch.delenv("DDIM_EDGE_API_KEY", raising=False)
     monkeypatch.setenv("PATH", f"{tmp_path / 'bin'}:{Path(sys.executable).parent}:{os.environ['PATH']}")
     (tmp_path / "models").symlink_to(ROOT / "models")
     (tmp_path / "my-bundle").symlink_to(tiny_bundle)
     (tmp_path / "sd15").symlink_to(ROOT / "models" / "emoji")
+    write_policy(tmp_path / "push")
     (tmp_path / "prompts.txt").write_text("pizza\nred apple\n")
     (tmp_path / "bin").mkdir()
     (tmp_path / "bin" / "generate-prompts").write_text("#!/bin/sh\ncat prompts.txt\n")

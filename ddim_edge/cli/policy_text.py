@@ -1,0 +1,36 @@
+"""What ``ddim-edge inspect`` says of a robot policy."""
+
+from pathlib import Path
+from typing import Any
+
+from ..bundle.layout import POLICY
+from ..bundle.policy_config import PolicyConfig
+
+
+def policy_facts(folder: Path) -> dict[str, Any] | None:
+    """What policy.json says, as JSON values, without statistics; None for a bundle that is no policy."""
+    if not (folder / POLICY).is_file():
+        return None
+    config = PolicyConfig.read(folder)
+    return {
+        "n_obs_steps": config.n_obs_steps,
+        "observations": {name: list(observed.shape) for name, observed in config.observations.items()},
+        "horizon": config.horizon,
+        "n_action_steps": config.n_action_steps,
+        "action_dim": config.action_dim,
+        "action_names": list(config.action_names),
+        "units": config.units,
+    }
+
+
+def policy_lines(facts: dict[str, Any] | None) -> list[str]:
+    """The lines about a policy."""
+    if facts is None:
+        return []
+    shapes = ", ".join(f"{name} ({', '.join(map(str, shape))})" for name, shape in facts["observations"].items())
+    units = f" {facts['units']}" if facts["units"] else ""
+    horizon, dim, executed = (facts[name] for name in ("horizon", "action_dim", "n_action_steps"))
+    return [
+        f"a robot policy, for ddim_edge.load_policy: the last {facts['n_obs_steps']} of {shapes}",
+        f"chunks of {horizon} actions of {dim} values{units}, of which {executed} are executed",
+    ]
