@@ -1,5 +1,7 @@
 """Sums in kept memory: the same bits as sums that are made anew."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -16,12 +18,13 @@ SHAPE = (1, 3, 5, 7)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_memory_begins_at_cache_lines_and_is_apart(dtype: type) -> None:
+def test_memory_begins_at_cache_lines_and_is_apart(dtype: Any) -> None:
     arrays = aligned_like(np.zeros(SHAPE, dtype), 3)
     for number, array in enumerate(arrays):
         array[...] = number
         assert array.__array_interface__["data"][0] % CACHE_LINE == 0
-        assert (array.shape, array.dtype) == (SHAPE, dtype)
+        assert array.shape == SHAPE
+        assert array.dtype == np.dtype(dtype)
     assert [float(array.max()) for array in arrays] == [float(array.min()) for array in arrays] == [0.0, 1.0, 2.0]
 
 
