@@ -27,7 +27,7 @@ from ddim_edge.files import output_errors
 from ddim_edge.graphs.external_data import check_onnx_file
 from ddim_edge.whole_folder import whole_folder
 
-from .graph.adopted import OUTPUT, SAMPLE, fit_timestep, inputs_of, rename, set_shape
+from .graph.adopted import SAMPLE, fit_timestep, inputs_of, rename, set_shape
 from .graph.timestep import TIMESTEP
 from .output.record import file_entry, folder_size, hash_files, remember_hashes, write_json
 from .sample_shape import Shape, config_with_shape, read_shape, write_output
@@ -83,7 +83,7 @@ def adopt_graph(adoption: Adoption, out: Path, check: Callable[[Path], object] =
     with whole_folder(out) as folder:
         weights = check_onnx_file(adoption.graph, adoption.graph.parent)
         model = load_graph(adoption.graph)
-        shape = _prepare(model, adoption, config)
+        shape, output = _prepare(model, adoption, config)
         if adoption.output_config is not None:
             write_output(folder, read_json(adoption.output_config), shape)
         unet = folder / UNET.name
@@ -94,7 +94,7 @@ def adopt_graph(adoption: Adoption, out: Path, check: Callable[[Path], object] =
         run_once(unet / MODEL, shape, config)
         write_json(unet / CONFIG, config_with_shape({}, shape))
         write_json(folder / SCHEDULER, scheduler)
-        write_json(folder / EXPORT_RECORD, _record(folder, adoption))
+        write_json(folder / EXPORT_RECORD, _record(folder, adoption, output))
         _check_runs(folder, out, check)
     remember_hashes(out)
     others = {str(value.name): str(value.shape) for value in inputs_of(model) if value.name not in (SAMPLE, TIMESTEP)}
@@ -132,10 +132,10 @@ def _sampler(path: Path, keys: Mapping[str, Any]) -> SamplerConfig:
         raise ConfigError(f"{path}: {error}") from None
 
 
-def _prepare(model: ir.Model, adoption: Adoption, config: SamplerConfig) -> Shape:
-    """Give the graph our names, and a timestep that we feed. Returns the shape of a sample."""
+def _prepare(model: ir.Model, adoption: Adoption, config: SamplerConfig) -> tuple[Shape, str]:
+    """Give the graph our names, and a timestep that we feed. Returns a sample's shape, and its output's own name."""
     _check_family(adoption, config)
-    rename(model, adoption.names, adoption.output)
+    output = rename(model, adoption.names, adoption.output)
     if taken := [str(value.name) for value in inputs_of(model) if value.name in _OURS]:
         theirs = adoption.names.get(taken[0], taken[0])
         raise ConfigError(
@@ -145,7 +145,7 @@ def _prepare(model: ir.Model, adoption: Adoption, config: SamplerConfig) -> Shap
     shape = _shape_of(model, adoption)
     set_shape(model, shape)
     fit_timestep(model, config.num_train_steps if adoption.timestep == "fraction" else None)
-    return shape
+    return shape, output
 
 
 def _check_family(adoption: Adoption, config: SamplerConfig) -> None:
@@ -189,13 +189,13 @@ def _copy_weights(graph: Path, weights: Sequence[Path], unet: Path) -> None:
         shutil.copyfile(path, target)
 
 
-def _record(folder: Path, adoption: Adoption) -> dict[str, Any]:
+def _record(folder: Path, adoption: Adoption, output: str) -> dict[str, Any]:
     """The bundle's export.json. The key network marks a network alone."""
     source = {"file": adoption.graph.name, **file_entry(adoption.graph), "inputs": dict(adoption.names)}
     meaning = {"timestep": adoption.timestep, "preconditioning": adoption.preconditioning}
     return {
         **format_keys(),
         "network": adoption.graph.stem,
-        "adopted_from": {**source, "output": adoption.output or OUTPUT, **meaning},
+        "adopted_from": {**source, "output": output, **meaning},
         "files": hash_files(folder),
     }

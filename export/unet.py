@@ -72,11 +72,11 @@ def export_unet(
         check_module(module, step_cache)
     with whole_folder(out) as folder:
         _check_weights(module)
+        if output is not None:
+            write_output(folder, output, shape_in(config) if shapes is None else shapes[0])
         network = _network(
             module, lambda whole: module_signature(example_config, examples, shapes, axes, whole_timesteps=whole)
         )
-        if output is not None:
-            write_output(folder, output, shape_in(config) if shapes is None else shapes[0])
         (folder / "unet").mkdir()
         report = export_into(folder / "unet", lambda: network, config, on_stage)
         if step_cache is not None:

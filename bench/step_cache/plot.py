@@ -11,6 +11,8 @@ from .. import results
 
 PICTURE = results.ROOT / "docs" / "step-cache.png"
 LABELS = {"fashion-mnist": "Fréchet distance", "emoji": "RMS to the name's own picture"}
+HIGHEST = 4
+"""Distances above so many times the least are not drawn."""
 
 
 def draw() -> None:
@@ -20,6 +22,8 @@ def draw() -> None:
     figure, sides = plt.subplots(1, len(models), figsize=(6 * len(models), 5), dpi=110)
     for axes, (name, model) in zip(sides, models.items(), strict=True):
         _draw_model(axes, model["cells"])
+        least = min(cell["distance"] for cell in model["cells"])
+        axes.set_ylim(0.95 * least, HIGHEST * least)
         axes.set_xlabel("seconds an image")
         axes.set_ylabel(f"{LABELS[name]} (less is better)")
         axes.set_title(f"{name}, {model['images']} images a point")

@@ -12,6 +12,7 @@ from ..config import whole_number
 from ..errors import ConfigError
 from ..generation.requests.request import Request
 from ..images.archive import Archive
+from ..images.formats import FORMATS
 from ..images.remote import check_url, is_url
 from ..images.save import is_folder
 from ..images.storage import without_file_scheme
@@ -68,6 +69,7 @@ def destination_of(
     if output == STANDARD_OUTPUT:
         return StandardOutput(Path(target), recipe, index, estimates, None, options.png_level, enlarge)
     if not is_folder(target):
+        _check_format(Path(target), file_format)
         level, force = options.png_level, options.force
         return FileOutput(Path(target), recipe, index, estimates, other_names, level, enlarge, force)
     if enlarge is not None:
@@ -76,6 +78,17 @@ def destination_of(
         raise ConfigError("--gif animates one image file: give a file, not a folder, as --output")
     folder = target if other_names is None else str(new_folder(itertools.chain([Path(target)], other_names)))
     return FolderOutput(folder, recipe, f".{file_format}", estimates, options)
+
+
+def _check_format(target: Path, file_format: str) -> None:
+    """Raise ConfigError for a --format on the command line that contradicts the file's name."""
+    own = {".jpg": "jpeg"}.get(target.suffix.lower(), target.suffix.lower().removeprefix("."))
+    given = click.get_current_context().get_parameter_source("file_format") is ParameterSource.COMMANDLINE
+    if given and own in FORMATS and own != file_format:
+        raise ConfigError(
+            f"--format {file_format} contradicts the name {target.name}: the name of a file chooses its format. Leave "
+            f"--format out, or name the file {target.stem}.{file_format}"
+        )
 
 
 def archive_of(

@@ -3,6 +3,7 @@
 from .checks import number, whole_number
 from .edm import EdmConfig, PreconditionedConfig
 from .flow import FlowConfig
+from .flow_solver import FlowSolverConfig
 from .json_file import parse_json, read_json
 from .noise_levels import NoiseLevelsConfig, OdeSolverConfig, RealTimeConfig
 from .noise_schedule import (
@@ -26,6 +27,7 @@ __all__ = [
     "EdmConfig",
     "Family",
     "FlowConfig",
+    "FlowSolverConfig",
     "NoiseLevelsConfig",
     "NoiseScheduleConfig",
     "OdeSolverConfig",

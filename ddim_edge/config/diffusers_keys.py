@@ -7,6 +7,7 @@ from typing import Any
 
 from ..errors import ConfigError, shown
 from .diffusers_names import OUR_NAMES, NotBuiltError, unknown_value
+from .flow_keys import FLOW_VALUES, with_flow_sigmas
 
 _FIELD_OF_KEY: Mapping[str, str] = {
     "num_train_timesteps": "num_train_steps",
@@ -110,20 +111,25 @@ _DPM_SOLVER: Mapping[str, tuple[str, Mapping[Any, Any]]] = {
     ),
 }
 
+# diffusers reads the solver types of its other schedulers as bh2.
+_UNIPC: Mapping[str, tuple[str, Mapping[Any, Any]]] = {
+    "solver_type": ("solver", {"bh1": "bh1", "bh2": "bh2", "midpoint": "bh2", "heun": "bh2", "logrho": "bh2"})
+}
+
 _BY_CLASS: Mapping[str, Mapping[str, tuple[str, Mapping[Any, Any]]]] = {
     "DDPMScheduler": {
         "variance_type": (
             "large_variance",
-            # diffusers' own fixed_large_log is NaN: the root of a logarithm
-            {"fixed_small": False, "fixed_small_log": False, "fixed_large": True, "fixed_large_log": True},
+            # diffusers' own fixed_large_log is NaN: the root of a logarithm. DdpmConfig reads the learned ones itself.
+            {
+                **dict.fromkeys(("fixed_small", "fixed_small_log", "learned", "learned_range"), False),
+                **dict.fromkeys(("fixed_large", "fixed_large_log"), True),
+            },
         )
     },
-    "UniPCMultistepScheduler": {
-        # diffusers reads the solver types of its other schedulers as bh2.
-        "solver_type": ("solver", {"bh1": "bh1", "bh2": "bh2", "midpoint": "bh2", "heun": "bh2", "logrho": "bh2"})
-    },
-    "DPMSolverMultistepScheduler": _DPM_SOLVER,
-    "DPMSolverSinglestepScheduler": _DPM_SOLVER,
+    **dict.fromkeys(("UniPCMultistepScheduler", with_flow_sigmas("UniPCMultistepScheduler")), _UNIPC),
+    **dict.fromkeys(("DPMSolverMultistepScheduler", with_flow_sigmas("DPMSolverMultistepScheduler")), _DPM_SOLVER),
+    **dict.fromkeys(("DPMSolverSinglestepScheduler", with_flow_sigmas("DPMSolverSinglestepScheduler")), _DPM_SOLVER),
     "EDMDPMSolverMultistepScheduler": {**_DPM_SOLVER, "prediction_type": ("prediction_type", _EDM_PREDICTIONS)},
     "EDMEulerScheduler": {"prediction_type": ("prediction_type", _EDM_PREDICTIONS)},
 }
@@ -140,10 +146,9 @@ _SUPPORTED_VALUES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "timestep_type": ("discrete",),
         "s_churn": (0.0, None),
     },
-    "DPMSolverMultistepScheduler": {**_BETAS_ALONE, "variance_type": (None,)},
+    "DPMSolverMultistepScheduler": _BETAS_ALONE,
     "DPMSolverSinglestepScheduler": {
         **_BETAS_ALONE,
-        "variance_type": (None,),
         "algorithm_type": ("dpmsolver++", "dpmsolver", "sde-dpmsolver++", "deis"),
     },
     "DEISMultistepScheduler": {
@@ -164,6 +169,7 @@ _SUPPORTED_VALUES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
     "LTXEulerAncestralRFScheduler": {"invert_sigmas": (False, None), "s_noise": (1.0,)},
     "TCDScheduler": {"thresholding": (False, None)},  # which theirs does not do
     "FlowMatchLCMScheduler": {"invert_sigmas": (False, None), "scale_factors": (None, [])},
+    **FLOW_VALUES,
 }
 """By scheduler class: the values that are supported of keys that choose a variant of the sampler."""
 
@@ -198,6 +204,11 @@ def _thresholding(keys: Mapping[str, Any]) -> dict[str, Any]:
         raise ConfigError(f"thresholding must be true or false, not {shown(wanted)}")
     ratio = keys.get("dynamic_thresholding_ratio")
     return {"dynamic_threshold_ratio": 0.995 if ratio is None else ratio} if wanted else {}
+
+
+def field_of_key(key: str) -> str | None:
+    """The field that a key of diffusers sets; None for other keys."""
+    return {**_FIELD_OF_KEY, **_THRESHOLDING}.get(key)
 
 
 def with_diffusers_key(message: str) -> str:

@@ -1,9 +1,11 @@
 """Options of flow matching, x_t = (1-t)·x_0 + t·ε, as SD3, Flux and Sana ship them."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
-from .checks import number, whole_number
+from ..errors import ConfigError
+from .checks import falling, number, whole_number
 from .sampler_options import Family
 from .sigma_spacing import SigmaSpacingConfig
 
@@ -11,6 +13,8 @@ FlowSpacing = Literal["linspace", "trailing"]
 ShiftType = Literal["exponential", "linear"]
 HIGHEST_SHIFT = 1000.0
 MAX_TOKENS = 10**8
+LOWEST_GIVEN = 1e-6
+"""The lowest time that can be given: a slope is divided by it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,6 +22,8 @@ class FlowConfig(SigmaSpacingConfig):
     """Options that all samplers of flow matching have: the times t of a run."""
 
     family: ClassVar[Family] = "flow"
+    shifts_given: ClassVar[bool] = True
+    """Whether given ``sigmas`` are shifted like other times (diffusers' rule)."""
 
     prediction_type: Literal["flow"] = "flow"
     """The network returns ε - x_0."""
@@ -39,6 +45,9 @@ class FlowConfig(SigmaSpacingConfig):
     """How μ shifts: as a shift of e^μ (``exponential``) or of μ (``linear``)."""
     shift_terminal: float | None = None
     """Stretch the times so that the last one is this."""
+    sigmas: tuple[float, ...] | None = None
+    """The times t of a run before the shift, falling, without the last, 0. They are interpolated to another number of
+    steps."""
 
     def __post_init__(self) -> None:
         super().__post_init__()
@@ -52,3 +61,38 @@ class FlowConfig(SigmaSpacingConfig):
             whole_number("image_seq_len", self.image_seq_len, low=1, high=MAX_TOKENS)
         if self.shift_terminal is not None:
             number("shift_terminal", self.shift_terminal, low=0, high=1, open_interval=True)
+        for time in self.sigmas or ():
+            number("sigmas", time, low=LOWEST_GIVEN, high=1)
+        if self.sigmas is not None and self.timestep_spacing != "linspace":
+            raise ConfigError(
+                f"sigmas and timestep_spacing {self.timestep_spacing!r} exclude each other: a run has one list or "
+                "spacing of times; leave one"
+            )
+
+    def _normalize(self) -> None:
+        super()._normalize()
+        if self.sigmas is not None:
+            object.__setattr__(self, "sigmas", falling("sigmas", self.sigmas))
+
+    @classmethod
+    def fields_of(cls, keys: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields that the ``keys`` of a scheduler file set; files with ``use_flow_sigmas`` have names of their own.
+
+        Raises ConfigError as ``from_json`` does.
+        """
+        return super().fields_of(without_betas_names(keys))
+
+
+def without_betas_names(keys: Mapping[str, Any]) -> dict[str, Any]:
+    """The ``keys`` of a file with ``use_flow_sigmas``, in which the shift has another name, as FlowMatch files have it.
+
+    Its ``timestep_spacing`` is that of its class's betas, which flow matching has not.
+    """
+    found = dict(keys)
+    if "flow_shift" in found:
+        found.setdefault("shift", found.pop("flow_shift"))
+    if found.get("prediction_type") == "flow_prediction":
+        del found["prediction_type"]
+    if found.get("use_flow_sigmas"):
+        found.pop("timestep_spacing", None)
+    return found

@@ -2,13 +2,13 @@
 
 import dataclasses
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Self
 
-from ..errors import ConfigError, choose_from
+from ..errors import ConfigError, choose_from, shown
 from .checks import check_field, whole_number
-from .diffusers_keys import fields_from_diffusers, with_diffusers_key
+from .diffusers_keys import field_of_key, fields_from_diffusers, with_diffusers_key
 from .json_file import read_json
 
 MAX_TRAIN_STEPS = 100_000
@@ -44,6 +44,11 @@ class SamplerOptions:
         """What the network returns; a field of each family."""
         raise NotImplementedError
 
+    def __new__(cls, **options: object) -> Self:
+        """A config with the ``options``. Raises ConfigError for an unknown one, with its name here."""
+        cls._check_names(options)
+        return super().__new__(cls)
+
     def __post_init__(self) -> None:
         self._normalize()
         for field in dataclasses.fields(self):
@@ -58,13 +63,25 @@ class SamplerOptions:
         """Whether steps add fresh noise: then the result depends on more than the initial sample."""
         return False
 
+    @property
+    def takes_variance(self) -> bool:
+        """Whether the sampler also takes what the network predicts of the variance: twice the channels."""
+        return False
+
     def replace(self, **changes: Any) -> Self:
-        """Return a copy with some fields changed; an unknown field raises ConfigError with the nearest valid one."""
-        valid = [field.name for field in dataclasses.fields(self)]
-        for name in changes:
-            if name not in valid:
-                raise ConfigError(choose_from(f"{self.name} option", name, valid))
+        """Return a copy with some fields changed; an unknown field raises ConfigError with its name here."""
+        self._check_names(changes)
         return dataclasses.replace(self, **changes)
+
+    @classmethod
+    def _check_names(cls, options: Collection[str]) -> None:
+        """Raise ConfigError for the first unknown option, with its name here or the nearest valid one."""
+        valid = [field.name for field in dataclasses.fields(cls)]
+        for name in options:
+            if name not in valid:
+                here = field_of_key(name)
+                message = f"{cls.name} has no option {shown(name)}: it is called {here} here"
+                raise ConfigError(message if here in valid else choose_from(f"{cls.name} option", name, valid))
 
     @classmethod
     def from_json(cls, source: str | os.PathLike[str] | Mapping[str, Any]) -> Self:

@@ -26,7 +26,7 @@ from .many import MadeImage, Model, made_images
 from .memory.limit import MemoryLimit, usual_request
 from .requests.option_table import Options, documents_options
 from .requests.options import check_request, default_batch_size, recipe_of, request_of
-from .requests.positional import refuse_positional
+from .requests.positional import refuse_positional, refuse_unknown_of_load
 from .requests.request import Request
 from .results import OnPhase, Progress, Result, ignore_phase
 from .sample_shape import check_sample, check_size
@@ -215,15 +215,15 @@ def load(
     low_memory: bool = False,
     build: bool = True,
     max_memory: int | str | None = None,
+    **others: Never,
 ) -> Pipeline:
     """Open a bundled model by its name, or a bundle by its folder, on ``provider``: a name, ``cuda:1``, or a Device.
 
     ``precision`` is what the provider may compute in: float32 (the default: a seed gives the same image everywhere),
     bfloat16, float16, or auto, where the provider chooses. None for that of a Device.
 
-    With ``low_memory`` only one network is in memory at a time, besides ControlNets, which stay: each is opened when it
-    is needed, and closed for the next. The images are the same. Every batch opens them again, so a larger
-    ``batch_size`` opens them less often.
+    With ``low_memory`` only one network is in memory at a time, besides ControlNets, which stay. The images are the
+    same. Every batch opens the networks again, so a larger ``batch_size`` opens them less often.
 
     A bundle of more than 500 MB is built for the CPU when it is first opened there, in the user's cache: from then on
     it opens in a second or two, and its weights are mapped, not copied. ``build=False`` leaves that out. The logger
@@ -234,8 +234,9 @@ def load(
     tiles, which changes the pixels slightly; recipes record it. Finished images are not counted.
 
     Raises BundleError if the model is missing or broken, ProviderError if the provider does not run or does not compute
-    in that precision, ConfigError for an unknown precision and for a limit of memory that cannot be kept.
+    in that precision, ConfigError for an unknown precision or option, and for a limit of memory that cannot be kept.
     """
+    refuse_unknown_of_load(others)
     device = Device.parse(provider) if isinstance(provider, str) else provider
     device = device if precision is None else replace(device, precision=precision)
     device = device if build else replace(device, build=False)

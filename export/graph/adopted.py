@@ -15,27 +15,16 @@ _FLOAT = ir.DataType.FLOAT
 _REAL = (_FLOAT, ir.DataType.FLOAT16, ir.DataType.DOUBLE)
 
 
-def rename(model: ir.Model, names: Mapping[str, str], output: str | None) -> None:
+def rename(model: ir.Model, names: Mapping[str, str], output: str | None) -> str:
     """Rename inputs, ours by the graph's in ``names``, and keep one output, as ``out_sample``.
 
-    ``output``: its name in the graph; None for the only one. ConfigError for a name that is not there, for one that
-    another input has, and for a graph without a sample or a timestep.
+    ``output``: its name in the graph; None for the only one. Returns the name that it had. ConfigError for a name that
+    is not there, for one that another input has, and for a graph without a sample or a timestep.
     """
     inputs = {str(value.name): value for value in inputs_of(model)}
-    for theirs in names.values():
-        if theirs not in inputs:
-            raise ConfigError(f"--map: {choose_from('input', theirs, inputs)}")
-    mapped = {theirs: ours for ours, theirs in names.items()}
-    final = [mapped.get(name, name) for name in inputs]
-    for name in final:
-        if final.count(name) > 1:
-            raise ConfigError(f"--map: two inputs would be called {name}: map the graph's own {name} to another name")
-    for name in (SAMPLE, TIMESTEP):
-        if name not in final:
-            raise ConfigError(
-                f"which input is the {name}? Give --map {name}=NAME: the graph takes {_described(inputs)}"
-            )
+    final = _final_names(inputs, names)
     kept = _chosen_output(model, output)
+    had = str(kept.name)
     _free_names(model, {*final, OUTPUT}, keep={*inputs.values(), kept})
     # In two rounds: two inputs may exchange their names.
     for position, value in enumerate(inputs.values()):
@@ -43,6 +32,7 @@ def rename(model: ir.Model, names: Mapping[str, str], output: str | None) -> Non
     for name, value in zip(final, inputs.values(), strict=True):
         value.name = name
     _keep_output(model, kept)
+    return had
 
 
 def inputs_of(model: ir.Model) -> list[ir.Value]:
@@ -63,30 +53,53 @@ def fit_timestep(model: ir.Model, divisor: int | None = None) -> None:
     With ``divisor`` the graph gets the timestep, then float32, divided by it. ConfigError where it has another shape.
     """
     theirs = _input(model, TIMESTEP)
-    wanted = _timestep_shape(theirs)
-    is_scalar = wanted == [1] and _input(model, SAMPLE).shape[0] != 1
-    shaped = is_scalar or len(wanted) > 1
+    wanted, batch = _timestep_shape(theirs), _input(model, SAMPLE).shape[0]
+    is_scalar = wanted == [1] and batch != 1
     if divisor is not None and theirs.dtype not in _REAL:
         raise ConfigError("--timestep fraction: the graph takes whole timesteps, so it is fed an index")
-    if not shaped and divisor is None:
-        return
-    given = ir.Value(
+    tape = ir.tape.Tape()
+    ours = ir.Value(
         name=TIMESTEP,
         shape=ir.Shape([] if is_scalar else wanted[:1]),
         type=theirs.type if divisor is None else ir.TensorType(_FLOAT),
     )
-    theirs.name = "adopted.timestep"
-    tape = ir.tape.Tape()
-    value = given
+    value = ours
     if divisor is not None:
         value = tape.op("Div", [value, _constant(model, "adopted.divisor", np.float32(divisor))])
         value = tape.op("Cast", [value], {"to": theirs.dtype})
-    if shaped:
+    if is_scalar or len(wanted) > 1:
         shape = np.array([-1, *(1,) * (len(wanted) - 1)], np.int64)
         value = tape.op("Reshape", [value, _constant(model, "adopted.shape", shape)])
+    if value is not ours:
+        _put_before(model, theirs, ours, value, tape)
+
+
+def _put_before(model: ir.Model, theirs: ir.Value, ours: ir.Value, value: ir.Value, tape: ir.tape.Tape) -> None:
+    """Give the graph the input ``ours`` for ``theirs``, of which the nodes of ``tape`` make ``value``."""
+    theirs.name = "adopted.timestep"
     ir.convenience.replace_all_uses_with(theirs, value)
-    model.graph.inputs[model.graph.inputs.index(theirs)] = given
+    model.graph.inputs[model.graph.inputs.index(theirs)] = ours
     model.graph.insert_before(model.graph[0], tape.nodes)
+
+
+def _final_names(inputs: Mapping[str, ir.Value], names: Mapping[str, str]) -> list[str]:
+    """Our names of the inputs, in order. ConfigError as ``rename``."""
+    for theirs in names.values():
+        if theirs not in inputs:
+            raise ConfigError(f"--map: {choose_from('input', theirs, inputs)}")
+    mapped = {theirs: ours for ours, theirs in names.items()}
+    final = [mapped.get(name, name) for name in inputs]
+    for name in final:
+        if final.count(name) > 1:
+            raise ConfigError(f"--map: two inputs would be called {name}: map the graph's own {name} to another name")
+    if OUTPUT in final:
+        raise ConfigError(f"--map: {OUTPUT} is the name of the output: give the input {OUTPUT} another name")
+    for name in (SAMPLE, TIMESTEP):
+        if name not in final:
+            raise ConfigError(
+                f"which input is the {name}? Give --map {name}=NAME: the graph takes {_described(inputs)}"
+            )
+    return final
 
 
 def _timestep_shape(timestep: ir.Value) -> list[int | ir.SymbolicDim]:
@@ -136,8 +149,8 @@ def _keep_output(model: ir.Model, kept: ir.Value) -> None:
 
 def _free_names(model: ir.Model, names: Iterable[str], keep: Collection[ir.Value]) -> None:
     """Rename what has one of ``names`` within the graph already, but for the values ``keep``."""
-    inner = [value for node in model.graph.all_nodes() for value in node.outputs]
-    weights = model.graph.initializers.values()
-    for value in (*inner, *weights):
+    made = [value for node in model.graph.all_nodes() for value in node.outputs]
+    given = [value for graph in model.graphs() for value in (*graph.inputs, *graph.initializers.values())]
+    for value in (*made, *given):
         if value.name in names and value not in keep:
             value.name = f"adopted.{value.name}"

@@ -12,7 +12,7 @@ from ddim_edge.errors import ConfigError
 from ..graph.adopted import OUTPUT, SAMPLE
 from ..graph.timestep import TIMESTEP
 from ..sample_shape import Shape
-from .graph_runs import declared_inputs, draw_inputs, open_graph, run_graph
+from .graph_runs import can_draw, declared_inputs, draw_inputs, open_graph, run_graph
 
 _ROWS = 2
 
@@ -27,6 +27,8 @@ def run_once(graph: Path, shape: Shape, config: SamplerConfig) -> None:
     with open_graph(graph) as session:
         declared = declared_inputs(session)
         for name, value in declared.items():
+            if not can_draw(value):
+                raise ConfigError(f"the graph's {name} is {value.type}: inputs must be numbers of a type of NumPy's")
             if name != TIMESTEP and not value.shape:
                 raise ConfigError(
                     f"the graph's {name} is one number: every input but the timestep must have a batch axis"

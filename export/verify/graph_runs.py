@@ -59,6 +59,11 @@ def sides_of(folder: Path) -> tuple[Side, Side]:
     return two_image_sizes(read_json(folder / "config.json"))
 
 
+def can_draw(declared: Any) -> bool:
+    """Whether ``draw_inputs`` has values for an input."""
+    return declared.type.removeprefix("tensor(").removesuffix(")") in _TYPES
+
+
 def draw_inputs(
     random: np.random.Generator,
     session: onnxruntime.InferenceSession,

@@ -111,3 +111,17 @@ def test_fsspec_is_imported_for_a_url_only(tiny_bundle: Path, tmp_path: Path) ->
     )
     command = [sys.executable, "-c", code, "run", str(tiny_bundle), "-n", "1", "-s", "1", "-o", "images/"]
     subprocess.run(command, cwd=tmp_path, check=True, capture_output=True)
+
+
+@pytest.mark.parametrize(("file_format", "name"), [("jpeg", "x.png"), ("png", "x.jpg"), ("webp", "x.npy")])
+def test_a_format_that_contradicts_the_files_name(
+    invoke: Invoke, tmp_path: Path, tiny_bundle: Path, file_format: str, name: str
+) -> None:
+    failed = invoke("run", tiny_bundle, "-s", 1, "-n", 1, "--format", file_format, "-o", name)
+    assert failed.failed_with(f"--format {file_format} contradicts the name {name}: the name of a file chooses")
+    assert not (tmp_path / name).exists()
+
+
+def test_a_format_that_is_also_the_files(invoke: Invoke, tmp_path: Path, tiny_bundle: Path) -> None:
+    assert invoke("run", tiny_bundle, "-s", 1, "-n", 1, "--format", "jpeg", "-o", "x.jpg").code == 0
+    assert (tmp_path / "x.jpg").read_bytes()[:2] == b"\xff\xd8"

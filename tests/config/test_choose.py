@@ -58,6 +58,9 @@ def test_the_class_in_a_file_chooses_the_sampler(name: str, config: SamplerConfi
         ("PNDMScheduler", {"skip_prk_steps": True, "set_alpha_to_one": True}, {"reduce_warmup": True}),
         ("LCMScheduler", {"original_inference_steps": 100, "timestep_scaling": 5.0}, {"num_original_steps": 100}),
         ("DDPMScheduler", {"variance_type": "fixed_large"}, {"large_variance": True}),
+        ("DDPMScheduler", {"variance_type": "learned"}, {"variance": "learned"}),
+        ("DDPMParallelScheduler", {"variance_type": "learned_range"}, {"variance": "learned_range"}),
+        ("DPMSolverMultistepScheduler", {"variance_type": "learned_range"}, {}),  # they do not read it, either
         ("DPMSolverMultistepScheduler", {"final_sigmas_type": "sigma_min"}, {"final_sigma": "sigma_min"}),
         ("DPMSolverMultistepScheduler", {"lambda_min_clipped": -math.inf, "solver_type": "bh2"}, {}),
         ("UniPCMultistepScheduler", {"solver_type": "bh1", "disable_corrector": []}, {"solver": "bh1"}),
@@ -85,8 +88,6 @@ def test_a_files_keys_become_fields(name: str, keys: dict[str, Any], fields: dic
         ("EulerDiscreteScheduler", "timestep_type", "continuous"),
         ("EulerDiscreteScheduler", "s_churn", 0.5),
         ("FlowMatchEulerDiscreteScheduler", "invert_sigmas", True),
-        ("DPMSolverMultistepScheduler", "use_flow_sigmas", True),
-        ("DPMSolverMultistepScheduler", "variance_type", "learned_range"),
         ("DPMSolverSinglestepScheduler", "algorithm_type", "sde-dpmsolver"),
         ("EDMDPMSolverMultistepScheduler", "algorithm_type", "dpmsolver"),
         ("DEISMultistepScheduler", "algorithm_type", "sde-dpmsolver++"),
@@ -208,33 +209,6 @@ def test_fresh_noise_must_be_given(config: SamplerConfig) -> None:
     next(sampler)
     with pytest.raises(ddim_edge.ConfigError, match=f"{config.name} adds fresh noise at its steps: pass noise"):
         sampler.send(sample)
-
-
-def test_files_as_sdxl_and_its_turbo_model_have_them() -> None:
-    common = {
-        "beta_end": 0.012,
-        "beta_schedule": "scaled_linear",
-        "beta_start": 0.00085,
-        "clip_sample": False,
-        "interpolation_type": "linear",
-        "num_train_timesteps": 1000,
-        "prediction_type": "epsilon",
-        "sample_max_value": 1.0,
-        "set_alpha_to_one": False,
-        "skip_prk_steps": True,
-        "steps_offset": 1,
-        "trained_betas": None,
-        "use_karras_sigmas": False,
-    }
-    base = {**common, "_class_name": "EulerDiscreteScheduler", "timestep_spacing": "leading"}
-    turbo = {**common, "_class_name": "EulerAncestralDiscreteScheduler", "timestep_spacing": "trailing"}
-    ours = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedule": "quadratic", "timesteps_offset": 1}
-    clip: dict[str, Any] = {"alpha_clip_strategy": "alpha_zero", **ours}
-    assert ddim_edge.sampler_config(base) == EulerConfig(timestep_spacing="leading", **clip)
-    assert ddim_edge.sampler_config(turbo) == EulerAncestralConfig(timestep_spacing="trailing", **clip)
-    assert schedule_of(ddim_edge.sampler_config(base), 4).timesteps.tolist() == [751, 501, 251, 1]
-    assert schedule_of(ddim_edge.sampler_config(turbo), 4).timesteps.tolist() == [999, 749, 499, 249]
-    assert schedule_of(ddim_edge.sampler_config(turbo), 1).timesteps.tolist() == [999]
 
 
 @pytest.mark.parametrize("kind", [DpmppConfig, EulerConfig])

@@ -8,6 +8,7 @@ from ddim_edge.bundle import layout
 from ddim_edge.bundle.defaults import Defaults
 from ddim_edge.bundle.format import FIRST_READER, FORMAT, format_keys
 from ddim_edge.bundle.json_files import _SCHEMAS, DEFAULTS
+from ddim_edge.bundle.output import Output
 from docs_site import files
 
 ROOT = Path(__file__).parents[2]
@@ -43,9 +44,13 @@ def test_the_bundle_format_has_the_number_that_exports_write() -> None:
     assert {key for key in format_keys() if f"| `{key}` |" not in text} == set()
 
 
-def test_the_bundle_formats_example_is_read() -> None:
+def test_the_bundle_formats_examples_are_read(tmp_path: Path) -> None:
     text = (ROOT / "docs" / "bundle-format.md").read_text(encoding="utf-8")
-    (example,) = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    example, output = re.findall(r"```json\n(.*?)```", text, re.DOTALL)
+    (tmp_path / "output.json").write_text(output, encoding="utf-8")
+    normalization = Output.read(tmp_path, (16, 2), has_autoencoder=False).normalization
+    assert normalization is not None
+    assert (normalization.offset, normalization.scale) == ((0.25, 0.2), (0.25, 0.2))
     assert Defaults.checked(json.loads(example)).guidance_scale == 3
     table = text.partition("### generation_config.json")[2].partition("```")[0]
     first_cells = re.findall(r"^\| (`.*?`) \|", table, re.MULTILINE)

@@ -47,7 +47,7 @@ def test_the_copy_has_our_names_and_returns_the_same(tmp_path: Path) -> None:
     np.testing.assert_allclose(predict(graph, timestep=np.float32([1, 1])), expected(1), rtol=1e-6)
     assert verify_files(tmp_path / "out") == 3
     record = json.loads((tmp_path / "out/export.json").read_text())
-    assert record["adopted_from"]["inputs"] == NAMES
+    assert (record["adopted_from"]["inputs"], record["adopted_from"]["output"]) == (NAMES, "mean")
 
 
 def test_a_bundle_says_its_shape_and_what_the_network_is_fed(tmp_path: Path) -> None:
@@ -111,6 +111,7 @@ def test_weights_in_other_files_are_copied(tmp_path: Path) -> None:
         ({"names": {"sample": "x"}}, "which input is the timestep"),
         ({"names": {**NAMES, "sample": "y"}}, "--map: input 'y' is unknown"),
         ({"names": {**NAMES, "goal": "x", "sample": "s", "timestep": "x"}}, "two inputs would be called goal"),
+        ({"names": {**NAMES, "out_sample": "goal"}}, "out_sample is the name of the output"),
         ({"names": {**NAMES, "class_labels": "goal"}}, "--map given_class_labels=goal, and it is conditioning"),
         ({"output": None}, r"which output is the prediction\? Give --output NAME: the graph returns mean, spread"),
         ({"output": "depth"}, r"--output: output 'depth' is unknown. Valid: mean, spread\."),
@@ -172,6 +173,15 @@ def test_nan_at_the_first_timestep_is_refused(tmp_path: Path) -> None:
     one.CopyFrom(onnx.numpy_helper.from_array(np.array(np.nan, np.float32), "one"))
     onnx.save_model(model, wanted.graph)
     with pytest.raises(ConfigError, match="returns NaN or infinity"):
+        adopt_graph(wanted, tmp_path / "out")
+
+
+def test_an_input_of_another_kind_is_refused(tmp_path: Path) -> None:
+    wanted = adoption(tmp_path)
+    model = foreign_graph()
+    model.graph.input.append(onnx.helper.make_tensor_value_info("words", onnx.TensorProto.STRING, ["n"]))
+    onnx.save_model(model, wanted.graph)
+    with pytest.raises(ConfigError, match=r"words is tensor\(string\)"):
         adopt_graph(wanted, tmp_path / "out")
 
 

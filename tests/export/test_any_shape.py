@@ -82,6 +82,7 @@ def compare(module: torch.nn.Module, folder: Path, shape: tuple[int, ...], **inp
 
 
 def test_a_policy_of_one_size(tmp_path: Path) -> None:
+    """The call that docs/your-own-unet.md shows."""
     module = ConditionalUnet1D()
     output = {"kind": "array", "axes": ["time", "action"], "names": ["x", "y"], "units": "m"}
     report = export_unet(
@@ -104,20 +105,24 @@ def test_a_policy_of_one_size(tmp_path: Path) -> None:
 def test_a_unet_of_diffusers_of_one_dimension(tmp_path: Path) -> None:
     torch.manual_seed(0)
     network: Any = diffusers.UNet1DModel
-    module = network(
-        sample_size=32,
+    module = network(  # as Diffuser plans with it, in small
+        sample_size=16,
         in_channels=2,
         out_channels=2,
-        extra_in_channels=64,
-        block_out_channels=(32, 32),
-        down_block_types=("DownBlock1DNoSkip", "DownBlock1D"),
-        up_block_types=("UpBlock1D", "UpBlock1DNoSkip"),
-        mid_block_type="UNetMidBlock1D",
+        block_out_channels=(8, 16),
+        down_block_types=("DownResnetBlock1D", "DownResnetBlock1D"),
+        up_block_types=("UpResnetBlock1D",),
+        mid_block_type="MidResTemporalBlock1D",
+        out_block_type="OutConv1DBlock",
+        time_embedding_type="positional",
+        use_timestep_embedding=True,
+        act_fn="mish",
+        norm_num_groups=4,
     )
-    report = export_unet(module, {**module.config, "sample_shape": [2, 32]}, tmp_path / "out")
+    report = export_unet(module, {**module.config, "sample_shape": [2, 16]}, tmp_path / "out")
     assert report.network == "UNet1DModel"
-    assert json.loads((tmp_path / "out/unet/config.json").read_text())["sample_shape"] == [2, 32]
-    compare(module, tmp_path / "out", (2, 32))
+    assert json.loads((tmp_path / "out/unet/config.json").read_text())["sample_shape"] == [2, 16]
+    compare(module, tmp_path / "out", (2, 16))
 
 
 def test_a_unet_of_volumes(tmp_path: Path) -> None:
@@ -155,5 +160,13 @@ def test_a_missing_example_is_named(tmp_path: Path) -> None:
     with pytest.raises(ExportError, match=r"the network itself fails on .*global_cond float32 \(1, 5\)"):
         export_unet(
             ConditionalUnet1D(), {"sample_shape": [16, 2]}, tmp_path / "out", inputs={"global_cond": np.ones((2, 5))}
+        )
+    with pytest.raises(ConfigError, match=r"output: axes must have 2 items for samples of \(16, 2\)"):
+        export_unet(
+            ConditionalUnet1D(),
+            {"sample_shape": [16, 2]},
+            tmp_path / "out",
+            inputs={"global_cond": np.ones((2, 3))},
+            output={"axes": ["time"]},
         )
     assert list(tmp_path.iterdir()) == []

@@ -1,6 +1,7 @@
 """Samplers: generators that yield queries and receive predictions. One file each; ``table`` lists them."""
 
-from .ddim import DdimConfig, DdimSchedule, ddim
+from .ddim import DdimSchedule, ddim
+from .ddim_coefficients import DdimConfig
 from .ddpm import DdpmConfig
 from .deis import DeisConfig
 from .dpmpp import DpmppConfig, EdmDpmppConfig

@@ -19,7 +19,7 @@ import numpy as np
 from ...arrays import Sample
 from ..levels import Levels
 from ..schedule import alpha_bars, final_alpha_bar, prediction_columns, select_timesteps
-from .ddim import DdimConfig
+from .ddim_coefficients import DdimConfig
 from .query import Query, Sampler
 from .weights import Weights, weight_rows, weighted_sum
 

@@ -13,7 +13,7 @@ there are few steps, or if it goes to ρ = 0.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ...config import OdeSolverConfig
+from ...config import FlowSolverConfig, OdeSolverConfig
 from ...config.noise_levels import FinalSigma
 from .dpmpp import FEW_STEPS, lowered, multistep_weights
 from .levels import ode_levels_of
@@ -35,7 +35,21 @@ class DeisConfig(OdeSolverConfig):
     final_sigma: FinalSigma = "sigma_min"
 
 
-def deis_schedule(config: DeisConfig, num_steps: int, strength: float = 1.0) -> SolverSchedule:
+@dataclass(frozen=True, kw_only=True)
+class FlowDeisConfig(FlowSolverConfig):
+    """Options of DEIS, multistep, for flow matching (``use_flow_sigmas``).
+
+    As in diffusers a run ends at its last level, with the noise there, unless ``final_sigma`` is ``zero``.
+    """
+
+    name: ClassVar[str] = "flow-deis"
+    summary: ClassVar[str] = "for models of flow matching: multistep with the predicted ε in log ρ"
+    scheduler_class: ClassVar[str] = "DEISMultistepScheduler"
+
+    final_sigma: FinalSigma = "sigma_min"
+
+
+def deis_schedule(config: DeisConfig | FlowDeisConfig, num_steps: int, strength: float = 1.0) -> SolverSchedule:
     """The schedule of a run."""
     run = ode_levels_of(config, num_steps, strength)
     few = config.lower_order_final and num_steps < FEW_STEPS

@@ -21,7 +21,7 @@ power of the number of steps, not with the third; ``deis`` has the parabola.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ...config import EdmConfig, OdeSolverConfig
+from ...config import EdmConfig, FlowSolverConfig, OdeSolverConfig
 from ...config.solver import Algorithm, DpmSolverConfig
 from ..levels import Levels
 from .exponential import corrections, integral, multistep_shares
@@ -60,7 +60,16 @@ class EdmDpmppConfig(DpmppOptions, EdmConfig):
     scheduler_class: ClassVar[str] = "EDMDPMSolverMultistepScheduler"
 
 
-DpmppAnyConfig = DpmppConfig | EdmDpmppConfig
+@dataclass(frozen=True, kw_only=True)
+class FlowDpmppConfig(DpmppOptions, FlowSolverConfig):
+    """Options of DPM-Solver++, multistep, for flow matching (``use_flow_sigmas``, as Sana ships it)."""
+
+    name: ClassVar[str] = "flow-dpmpp-2m"
+    summary: ClassVar[str] = "for models of flow matching: DPM-Solver++, multistep"
+    scheduler_class: ClassVar[str] = "DPMSolverMultistepScheduler"
+
+
+DpmppAnyConfig = DpmppConfig | EdmDpmppConfig | FlowDpmppConfig
 
 FEW_STEPS = 15
 """``lower_order_final`` has an effect below this number of steps."""

@@ -18,7 +18,7 @@ beyond its block, so a guided network whose predictions jump does it less harm.
 from dataclasses import dataclass
 from typing import ClassVar
 
-from ...config import OdeSolverConfig
+from ...config import FlowSolverConfig, OdeSolverConfig
 from ...config.solver import DpmSolverConfig
 from ..levels import Levels
 from .exponential import block_shares, corrections, integral
@@ -41,7 +41,21 @@ class DpmppSinglestepConfig(DpmSolverConfig, OdeSolverConfig):
     lower_order_final: bool = False
 
 
-def dpmpp_2s_schedule(config: DpmppSinglestepConfig, num_steps: int, strength: float = 1.0) -> SolverSchedule:
+@dataclass(frozen=True, kw_only=True)
+class FlowSinglestepConfig(DpmSolverConfig, FlowSolverConfig):
+    """Options of DPM-Solver++, singlestep, for flow matching (``use_flow_sigmas``)."""
+
+    name: ClassVar[str] = "flow-dpmpp-2s"
+    summary: ClassVar[str] = "for models of flow matching: DPM-Solver++, singlestep"
+    scheduler_class: ClassVar[str] = "DPMSolverSinglestepScheduler"
+
+    lower_order_final: bool = False
+
+
+SinglestepAnyConfig = DpmppSinglestepConfig | FlowSinglestepConfig
+
+
+def dpmpp_2s_schedule(config: SinglestepAnyConfig, num_steps: int, strength: float = 1.0) -> SolverSchedule:
     """The schedule of a run."""
     run = ode_levels_of(config, num_steps, strength)
     orders = _orders(config, num_steps)[-len(run.timesteps) :]
@@ -73,7 +87,7 @@ def _corrections(config: DpmSolverConfig, length: float, places: int) -> tuple[f
     return (1 / 2 if places == 1 else c_1), 0.0
 
 
-def _orders(config: DpmppSinglestepConfig, num_steps: int) -> list[int]:
+def _orders(config: SinglestepAnyConfig, num_steps: int) -> list[int]:
     """The place of each call in its block, from 1; at the end blocks are shorter, as in diffusers."""
     order = config.solver_order
     lowers = config.lower_order_final or num_steps % order or config.final_sigma == "zero"

@@ -29,6 +29,7 @@ class FlowAncestralConfig(FlowConfig):
     summary: ClassVar[str] = "for models of flow matching: Euler with fresh noise"
     scheduler_class: ClassVar[str] = "LTXEulerAncestralRFScheduler"
     usual_steps: ClassVar[int] = 28
+    shifts_given: ClassVar[bool] = False
 
     eta: float = 1.0
     """How far below t' a step goes before it adds noise: 0 adds none."""

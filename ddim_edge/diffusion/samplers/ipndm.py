@@ -21,7 +21,7 @@ from ...errors import ConfigError
 from ..levels import Level, Levels
 from ..schedule import first_step
 from .pndm import MULTISTEP
-from .run_levels import Run
+from .query import Run
 from .solver import SolverSchedule
 from .weights import Weights
 

@@ -14,7 +14,8 @@ from ..levels import Levels
 from ..schedule import first_step, nonzero_alpha_bars, select_timesteps
 from ..spacings import spaced
 from .given_levels import given_levels
-from .run_levels import Run, levels_of
+from .query import Run
+from .run_levels import levels_of
 
 ROUNDING = 1e-3
 """Added to a position before it is rounded down: for the last timestep, 999, float32 can give 998.9999. In diffusers

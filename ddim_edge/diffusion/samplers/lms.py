@@ -20,7 +20,7 @@ from ..schedule import prediction_columns
 from .query import NoiseSource, Query, Sampler, times
 from .run_levels import levels_of
 from .slopes import slope_rows
-from .weights import Weights, weight_rows, weighted_sum
+from .weights import Weights, aligned_like, weight_rows, weighted_sum
 
 ORDER = 4
 GAUSS_LEGENDRE = ((1 - 1 / math.sqrt(3)) / 2, (1 + 1 / math.sqrt(3)) / 2)
@@ -54,7 +54,7 @@ class LmsSchedule:
         slopes = slope_rows(config, self.levels)
         sigmas, signals = levels.sigmas.tolist(), levels.signal.tolist()
         following = [
-            (then / now, *(then * weight for weight in coefficients(sigmas[max(0, i - ORDER + 1) : i + 2])))
+            _filled(then / now, *(then * weight for weight in coefficients(sigmas[max(0, i - ORDER + 1) : i + 2])))
             for i, (now, then) in enumerate(itertools.pairwise(signals))
         ]
         self.rows = [Row(*row) for row in zip(x0, slopes, following, strict=True)]
@@ -73,14 +73,21 @@ def _basis(nodes: list[float], j: int, sigma: float) -> float:
     return math.prod((sigma - node) / (nodes[j] - node) for k, node in enumerate(nodes) if k != j)
 
 
+def _filled(*weights: float) -> Weights:
+    """The weights with zeros for the values that a lower order does not use."""
+    return *weights, *(0.0,) * (1 + ORDER - len(weights))
+
+
 def lms(schedule: LmsSchedule, sample: Sample, _noise: NoiseSource | None = None) -> Sampler:
     """Sample from x_T, float32 of any shape."""
-    denoised, recent = None, list[Sample]()
+    product, *recent = aligned_like(sample, 1 + ORDER)
+    denoised: Sample | None = None
     for timestep, row in zip(times(schedule.timesteps), schedule.rows, strict=True):
         prediction = yield Query(sample, timestep, denoised)
-        denoised = weighted_sum(row.x0, sample, prediction)
+        denoised = weighted_sum(row.x0, sample, prediction, product=product)
         if schedule.limit:
             denoised = schedule.limit(denoised)
-        recent = [weighted_sum(row.slope, sample, prediction, denoised), *recent[: ORDER - 1]]
-        sample = weighted_sum(row.next, sample, *recent)
+        slope = weighted_sum(row.slope, sample, prediction, denoised, into=recent.pop(), product=product)
+        recent = [slope, *recent]
+        sample = weighted_sum(row.next, sample, *recent, product=product)
     return sample

@@ -22,13 +22,13 @@ from dataclasses import dataclass
 from typing import ClassVar, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from ...arrays import Floats, Sample
 from ...config import AlphaClipStrategy, NoiseScheduleConfig, Transition
 from ...errors import ConfigError
 from ..levels import Levels
 from ..schedule import alpha_bars, final_alpha_bar, first_step, prediction_columns, select_timesteps
+from .pndm_calls import full, gaps, reduced
 from .query import NoiseSource, Query, Sampler
 from .weights import Weights, weight_rows, weighted_sum
 
@@ -61,7 +61,6 @@ MULTISTEP = ((1.0,), (3 / 2, -1 / 2), (23 / 12, -16 / 12, 5 / 12), (55 / 24, -59
 """Weights of Adams and Bashforth by order, the latest prediction first."""
 RUNGE_KUTTA = (1 / 6, 1 / 3, 1 / 3, 1 / 6)
 
-Ints = NDArray[np.int64]
 WarmUp = Generator[Query, Sample, tuple[Sample, Sample | None, list[Sample]]]
 """Returns the sample, its estimate of x_0, and the predictions so far, the latest first."""
 
@@ -88,8 +87,8 @@ class PndmSchedule:
         steps = select_timesteps(config, num_steps)[first_step(num_steps, strength) :]
         _check_num_steps(config, len(steps))
         self.reduce_warmup = config.reduce_warmup
-        gaps = _gaps(config, steps, num_steps)
-        self.timesteps, starts, ends = (_reduced if config.reduce_warmup else _full)(steps, gaps)
+        gap = None if config.transition == "next" else config.num_train_steps // num_steps
+        self.timesteps, starts, ends = (reduced if config.reduce_warmup else full)(steps, gaps(steps, gap))
         fed = table[self.timesteps]
         self.levels = Levels.preserving(fed)
         then = np.where(ends >= 0, table[ends], final_alpha_bar(config, table))
@@ -129,29 +128,6 @@ def _repeated_step(calls: Sequence[Call], start: Sample) -> WarmUp:
     second = yield Query(trial, calls[1].timestep, calls[0].denoised(start, first))
     sample = calls[1].carry(start, weighted_sum((1 / 2, 1 / 2), first, second))
     return sample, calls[1].denoised(trial, second), [first]
-
-
-def _gaps(config: PndmConfig, steps: Ints, num_steps: int) -> Ints:
-    """The length of each step; the last goes before timestep 0, or is as long as the others."""
-    if config.transition == "next":
-        return -np.diff(steps, append=-1)
-    return np.full(len(steps), config.num_train_steps // num_steps)
-
-
-def _full(steps: Ints, gaps: Ints) -> tuple[Ints, Ints, Ints]:
-    """Per call: the network's timestep, and where φ starts and ends. Half a step is rounded as in diffusers."""
-    half, now, then = gaps[:3] // 2, steps[:3], steps[1:4]
-    fed = np.stack((now, then + half, then + half, then), axis=1).ravel()
-    ends = np.stack((now - half, then + half, then, then), axis=1).ravel()
-    rest = steps[3:]
-    return np.append(fed, rest), np.append(now.repeat(4), rest), np.append(ends, rest - gaps[3:])
-
-
-def _reduced(steps: Ints, gaps: Ints) -> tuple[Ints, Ints, Ints]:
-    fed = np.insert(steps, 1, steps[1])
-    starts, ends = fed.copy(), fed - np.insert(gaps, 1, 0)
-    starts[1] += gaps[0]
-    return fed, starts, ends
 
 
 def _columns(

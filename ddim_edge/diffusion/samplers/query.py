@@ -65,6 +65,13 @@ class Stepped(NamedTuple):
     denoised: Sample
 
 
+class Guided(NamedTuple):
+    """A guided prediction and the unconditional one that is part of it, both of the sample's shape."""
+
+    prediction: Sample
+    unconditional: Sample
+
+
 Sampler = Generator[Query, Any, Sample]
 """Yields queries, receives predictions of the sample's shape (for a StepQuery also Stepped), returns x_0."""
 
@@ -74,6 +81,17 @@ NoiseSource = Callable[[], Sample]
 
 Times = NDArray[np.int64] | NDArray[np.float64]
 """Timesteps: int64 where all are whole."""
+
+
+class Run(NamedTuple):
+    """``timesteps``: what the network is fed at each call, (S,); ``levels``: S+1, whose last is the end of the run."""
+
+    timesteps: Times
+    levels: Levels
+
+    def after(self, first: int) -> "Run":
+        """The run without its first steps."""
+        return Run(self.timesteps[first:], self.levels[first:])
 
 
 def times(timesteps: Times) -> list[float]:

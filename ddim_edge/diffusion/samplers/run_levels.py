@@ -3,35 +3,18 @@
 ``levels_of`` has S+1 levels: those at which the network is called, and the end of the run.
 """
 
-import math
-from typing import NamedTuple
-
 import numpy as np
 
 from ...arrays import Floats
 from ...config import EdmConfig, FlowConfig, NoiseLevelsConfig, SamplerOptions, ThresholdConfig
 from ...config.noise_levels import RealTimeConfig
-from ...errors import ConfigError
-from ..levels import CLEAN, Level, Levels
+from ..levels import Level, Levels
 from ..preconditioning import network_levels, network_times
 from ..schedule import first_step, nonzero_alpha_bars, select_timesteps
 from ..spacings import karras, spaced
+from .flow_levels import flow_levels
 from .given_levels import given_levels
-from .query import Times
-
-LOWEST_TIME = 1e-12
-"""The lowest t of flow matching at which a network is called: a slope is divided by it."""
-
-
-class Run(NamedTuple):
-    """``timesteps``: what the network is fed at each call, (S,); ``levels``: S+1, whose last is the end of the run."""
-
-    timesteps: Times
-    levels: Levels
-
-    def after(self, first: int) -> "Run":
-        """The run without its first steps."""
-        return Run(self.timesteps[first:], self.levels[first:])
+from .query import Run, Times
 
 
 def levels_of(config: SamplerOptions, num_steps: int, strength: float = 1.0) -> Run:
@@ -42,47 +25,11 @@ def levels_of(config: SamplerOptions, num_steps: int, strength: float = 1.0) -> 
     """
     first = first_step(num_steps, strength)
     if isinstance(config, FlowConfig):
-        return _flow_levels(config, num_steps).after(first)
+        return flow_levels(config, num_steps).after(first)
     if isinstance(config, EdmConfig):
         return _edm_levels(config, num_steps).after(first)
     assert isinstance(config, ThresholdConfig)
     return _sigma_levels(config, num_steps).after(first)
-
-
-def _flow_levels(config: FlowConfig, num_steps: int) -> Run:
-    """t, shifted, perhaps stretched and spaced anew; the network is fed T·t."""
-    if config.timestep_spacing == "trailing":
-        times = np.linspace(1, 1 / num_steps, num_steps)
-    else:
-        # diffusers shifts the lowest time twice: once as the end of all times, once here.
-        ends = np.array([1.0, 1 / config.num_train_steps])
-        first, last = (ends if config.use_dynamic_shifting else _shifted(config, ends)).tolist()
-        times = np.linspace(first, last, num_steps)
-    times = _shifted(config, times)
-    if config.shift_terminal is not None:
-        if times[-1] == 1:
-            raise ConfigError(f"shift_terminal stretches the times to end below 1, and {num_steps} step has only 1")
-        times = 1 - (1 - times) * ((1 - config.shift_terminal) / (1 - times[-1]))
-    if config.sigma_spacing:
-        times = spaced(config.sigma_spacing, float(times[-1]), float(times[0]), num_steps)
-    if times[-1] < LOWEST_TIME:
-        raise ConfigError(
-            f"the last time of this run, {times[-1]:.3g}, must be at least {LOWEST_TIME:g}: change its shift"
-        )
-    return Run(times * config.num_train_steps, Levels.flow(times).ending(CLEAN))
-
-
-def _shifted(config: FlowConfig, times: Floats) -> Floats:
-    shift = dynamic_shift(config) if config.use_dynamic_shifting else config.shift
-    return shift * times / (1 + (shift - 1) * times)
-
-
-def dynamic_shift(config: FlowConfig) -> float:
-    """The shift of the image's size: e^μ or μ, with μ linear in the number of tokens."""
-    tokens = config.image_seq_len or config.base_image_seq_len
-    slope = (config.max_shift - config.base_shift) / (config.max_image_seq_len - config.base_image_seq_len)
-    mu = config.base_shift + slope * (tokens - config.base_image_seq_len)
-    return math.exp(mu) if config.time_shift_type == "exponential" else mu
 
 
 def _edm_levels(config: EdmConfig, num_steps: int) -> Run:

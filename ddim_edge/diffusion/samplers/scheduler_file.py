@@ -6,9 +6,9 @@ from typing import Any
 
 from ...config import read_json
 from ...config.diffusers_names import FLOW_MATCHING, NotBuiltError, unknown_value
-from .ddim import DdimConfig
+from .ddim_coefficients import DdimConfig
 from .flow_euler import FlowEulerConfig
-from .table import BY_CLASS, SamplerConfig, with_sampler
+from .table import BY_CLASS, FLOW_SOLVERS, SamplerConfig, with_sampler
 
 
 def sampler_config(source: str | os.PathLike[str] | Mapping[str, Any], sampler: str | None = None) -> SamplerConfig:
@@ -30,7 +30,8 @@ def _own_sampler(keys: Mapping[str, Any]) -> SamplerConfig:
     name = keys.get("_class_name", "DDIMScheduler")
     if not isinstance(name, str) or name not in BY_CLASS:
         raise NotBuiltError(str(unknown_value("_class_name", name, BY_CLASS)))
-    return BY_CLASS[name].from_json(keys)
+    by_class = FLOW_SOLVERS if keys.get("use_flow_sigmas") and name in FLOW_SOLVERS else BY_CLASS
+    return by_class[name].from_json(keys)
 
 
 def _own_sampler_or_ddim(keys: Mapping[str, Any]) -> SamplerConfig:
@@ -39,7 +40,7 @@ def _own_sampler_or_ddim(keys: Mapping[str, Any]) -> SamplerConfig:
         return _own_sampler(keys)
     except NotBuiltError:
         if _is_flow_matching(keys):
-            return FlowEulerConfig.from_json({"shift": keys.get("flow_shift", 1.0), **keys})
+            return FlowEulerConfig.from_json(keys)
         if not _has_betas(keys):
             raise
     # The schedulers that are not built do not clip unless their file says so; DDIM does.

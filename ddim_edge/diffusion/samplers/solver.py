@@ -12,13 +12,12 @@ from ...arrays import Sample
 from ...config import SamplerOptions
 from ..clipping import limit_of
 from ..schedule import prediction_columns
-from .query import NoiseSource, Query, Sampler, required, times
-from .run_levels import Run
-from .weights import Weights, weight_rows, weighted_sum
+from .query import NoiseSource, Query, Run, Sampler, required, times
+from .weights import Weights, aligned_like, weight_rows, weighted_sum
 
 
 class Row(NamedTuple):
-    """One call: the weights of (x, prediction) in x_0, of (x, x_0) in ε, and of the next sample.
+    """One call: the weights of (x, prediction) in x_0, of (x, prediction, x_0) in ε, and of the next sample.
 
     ``eps`` is empty where the solver integrates x_0. The next sample is a sum of the block's first sample, the latest
     predicted x_0 or ε (the latest first), and fresh noise.
@@ -54,10 +53,17 @@ class SolverSchedule:
 
 
 def call_rows(config: SamplerOptions, run: Run, *, integrates_noise: bool) -> list[tuple[float, Weights, Weights]]:
-    """Per call: its timestep, the weights of (x, prediction) in x_0, and those of (x, x_0) in ε or none."""
+    """Per call: its timestep, the weights of (x, prediction) in x_0, and those of (x, prediction, x_0) in ε or none.
+
+    Where x_0 is limited, ε is that of the limited x_0. Where it is not, it is made of the prediction: as the difference
+    of x and x_0 it would have few digits where there is little noise.
+    """
     levels = run.levels[:-1]
-    x0_x, x0_p, _, _ = prediction_columns(config, levels)
-    eps = weight_rows(1 / levels.noise, -levels.signal / levels.noise)
+    x0_x, x0_p, eps_x, eps_p = prediction_columns(config, levels)
+    if limit_of(config):
+        eps = weight_rows(1 / levels.noise, 0 * eps_p, -levels.signal / levels.noise)
+    else:
+        eps = weight_rows(eps_x, eps_p, 0 * eps_p)
     used = eps if integrates_noise else [()] * len(eps)
     return list(zip(times(run.timesteps), weight_rows(x0_x, x0_p), used, strict=True))
 
@@ -69,9 +75,9 @@ def _blocks(rows: list[Row], starts: list[bool]) -> list[list[Row]]:
 
 def solve(schedule: SolverSchedule, sample: Sample, noise: NoiseSource | None = None) -> Sampler:
     """Sample from x_T, float32 of any shape; ``noise`` is called at every step that adds fresh noise."""
-    product = np.empty_like(sample)
+    product, *history = aligned_like(sample, 1 + schedule.depth)
     denoised: Sample | None = None
-    latest: list[Sample | None] = [None] * schedule.depth
+    latest: list[Sample | None] = [*history]
     for block in schedule.blocks:
         start = sample
         for row in block:
@@ -79,9 +85,9 @@ def solve(schedule: SolverSchedule, sample: Sample, noise: NoiseSource | None = 
             denoised = weighted_sum(row.x0, sample, prediction, product=product)
             if schedule.limit:
                 denoised = schedule.limit(denoised)
-            integrated = (
-                weighted_sum(row.eps, sample, denoised, into=latest[-1], product=product) if row.eps else denoised
-            )
+            integrated = denoised
+            if row.eps:
+                integrated = weighted_sum(row.eps, sample, prediction, denoised, into=latest[-1], product=product)
             latest = [integrated, *latest[:-1]]
             fresh = required(noise, schedule.config.name)() if row.next[-1] else None
             sample = weighted_sum(row.next, start, *latest, fresh, product=product)

@@ -6,15 +6,16 @@ from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 from ...arrays import Sample
-from ...config import Family, SamplerOptions
+from ...config import Family, FlowSolverConfig, SamplerOptions
 from ...config.diffusers_names import unknown_value
 from ...errors import ConfigError, shown
 from .consistency import ConsistencyConfig, ConsistencySchedule, consistency, first_consistency_sample
-from .ddim import DdimConfig, DdimSchedule, ddim
+from .ddim import DdimSchedule, ddim
+from .ddim_coefficients import DdimConfig
 from .ddpm import DdpmConfig, DdpmSchedule, ddpm
-from .deis import DeisConfig, deis_schedule
-from .dpmpp import DpmppConfig, EdmDpmppConfig, dpmpp_schedule
-from .dpmpp_2s import DpmppSinglestepConfig, dpmpp_2s_schedule
+from .deis import DeisConfig, FlowDeisConfig, deis_schedule
+from .dpmpp import DpmppConfig, EdmDpmppConfig, FlowDpmppConfig, dpmpp_schedule
+from .dpmpp_2s import DpmppSinglestepConfig, FlowSinglestepConfig, dpmpp_2s_schedule
 from .edm_euler import EdmEulerConfig, edm_first_sample
 from .euler import EulerAncestralConfig, EulerConfig, EulerSchedule, ancestral_schedule, euler
 from .euler import first_sample as euler_first_sample
@@ -30,7 +31,7 @@ from .query import NoiseSource, Sampler, Schedule
 from .solver import solve
 from .tcd import TcdConfig, TcdSchedule, tcd
 from .two_calls import two_calls_a_step
-from .unipc import UnipcConfig, UnipcSchedule, unipc
+from .unipc import FlowUnipcConfig, UnipcConfig, UnipcSchedule, unipc
 
 SamplerConfig = (
     DdimConfig
@@ -54,6 +55,10 @@ SamplerConfig = (
     | FlowHeunConfig
     | FlowAncestralConfig
     | FlowLcmConfig
+    | FlowDpmppConfig
+    | FlowSinglestepConfig
+    | FlowDeisConfig
+    | FlowUnipcConfig
     | TcdConfig
     | ConsistencyConfig
 )
@@ -98,6 +103,10 @@ ROWS = (
     SamplerRow(FlowHeunConfig, heun_schedule, two_calls_a_step),
     SamplerRow(FlowAncestralConfig, flow_ancestral_schedule, euler),
     SamplerRow(FlowLcmConfig, flow_lcm_schedule, euler),
+    SamplerRow(FlowDpmppConfig, dpmpp_schedule, solve),
+    SamplerRow(FlowSinglestepConfig, dpmpp_2s_schedule, solve),
+    SamplerRow(FlowDeisConfig, deis_schedule, solve),
+    SamplerRow(FlowUnipcConfig, UnipcSchedule, unipc),
     SamplerRow(TcdConfig, TcdSchedule, tcd),
     SamplerRow(ConsistencyConfig, ConsistencySchedule, consistency, first_consistency_sample),
 )
@@ -112,7 +121,14 @@ ALIASES: Mapping[str, type[SamplerConfig]] = {
     "DDIMInverseScheduler": DdimConfig,  # encode runs it; pictures are made in the other direction
 }
 """Scheduler classes whose files have the keys of another class, and for which its sampler runs."""
-BY_CLASS: Mapping[str, type[SamplerConfig]] = {**{row.config.scheduler_class: row.config for row in ROWS}, **ALIASES}
+FLOW_SOLVERS: Mapping[str, type[SamplerConfig]] = {
+    row.config.scheduler_class: row.config for row in ROWS if issubclass(row.config, FlowSolverConfig)
+}
+"""The config class for a scheduler class whose file has ``use_flow_sigmas``."""
+BY_CLASS: Mapping[str, type[SamplerConfig]] = {
+    **{row.config.scheduler_class: row.config for row in ROWS if not issubclass(row.config, FlowSolverConfig)},
+    **ALIASES,
+}
 """The config class for each scheduler class."""
 
 

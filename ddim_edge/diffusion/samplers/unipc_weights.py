@@ -8,6 +8,7 @@ with z = -h for x_0 and h for ε. UniP leaves the last ρ and the last equation 
 order 1 are ½, with no system to solve.
 """
 
+import itertools
 import math
 from typing import Literal, NamedTuple, Protocol
 
@@ -46,39 +47,60 @@ class _Step(NamedTuple):
     z: float
     b_h: float
 
-    def weights(self, places: list[float], rhos: list[float], of_latest: float = 0.0) -> Weights:
-        """The weights of x_t, m_0 … m_{p-1} and m_t'."""
+    def shares(self, places: list[float], rhos: list[float], of_latest: float = 0.0) -> Weights:
+        """The weights of m_0 … m_{p-1} and m_t'."""
         shares = [self.gain * rho / place for rho, place in zip(rhos, places, strict=True)]
         latest = self.gain * of_latest if of_latest else 0.0  # a step to σ = 0 has an infinite gain with bh1
-        return self.keep, self.first - sum(shares) - latest, *shares, latest
+        return self.first - sum(shares) - latest, *shares, latest
 
 
-def unipc_weights(config: _Options, levels: Levels) -> tuple[list[Weights], list[Weights]]:
-    """The weights of each call's step, and of its correction of the step before; of the first call, no correction."""
+class Sums(NamedTuple):
+    """The weights of the two sums of a call; see ``Row`` in ``unipc``."""
+
+    keep: float
+    predict: Weights
+    correct: Weights
+
+
+def unipc_weights(config: _Options, levels: Levels) -> list[Sums]:
+    """The weights of each call's step, and of its correction of the step before; the first call corrects nothing."""
     lambdas = levels.half_log_snr.tolist()
     steps = len(levels) - 1
     orders = lowered(config.solver_order, steps, few=config.lower_order_final)
-    predictors: list[Weights] = []
-    correctors: list[Weights] = [(1.0,)]
+    sums: list[Sums] = []
+    corrected: Weights = ()
     for step in range(steps):
         h = lambdas[step + 1] - lambdas[step]
         parts = _step(config, levels[step], levels[step + 1], h)
         places = [(lambdas[step - back] - lambdas[step]) / h for back in range(1, orders[step])] if h else []
-        predicted = parts.weights(places, _predictor_rhos(parts, places))
-        predictors.append(predicted)
+        predicted = _filled(parts.shares(places, _predictor_rhos(parts, places)), config.solver_order)
+        sums.append(Sums(parts.keep, predicted[:-1], corrected))
         if step in config.disable_corrector:
-            correctors.append(predicted)
+            corrected = predicted
         elif step < steps - 1:  # after the last step there is no prediction to correct with
             *rhos, of_latest = _corrector_rhos(parts, places)
-            correctors.append(parts.weights(places, rhos, of_latest))
-    depth = config.solver_order
-    return [_filled(row, depth)[:-1] for row in predictors], [_filled(row, depth) for row in correctors[:steps]]
+            corrected = _filled(parts.shares(places, rhos, of_latest), config.solver_order)
+    return sums
+
+
+def folded(sums: list[Sums]) -> list[Sums]:
+    """The same steps, each as one sum that begins at the sample itself.
+
+    The correction of a step is a sum of predictions, its corrected end less its predicted one. With it a prediction
+    more has a weight.
+    """
+    one = [Sums(sums[0].keep, (*sums[0].predict, 0.0), ())]
+    for before, (keep, predict, (*corrected, latest)) in itertools.pairwise(sums):
+        change = latest, *(c - p for c, p in zip(corrected, before.predict, strict=True))
+        weights = [p + keep * moved for p, moved in zip((*predict, 0.0), change, strict=True)]
+        one.append(Sums(keep, tuple(weights), ()))
+    return one
 
 
 def _filled(row: Weights, depth: int) -> Weights:
     """The weights with zeros for the predictions that a lower order does not use."""
-    *used, latest = row if len(row) > 1 else (*row, 0.0)
-    return (*used, *(0.0,) * (depth + 1 - len(used)), latest)
+    *used, latest = row
+    return (*used, *(0.0,) * (depth - len(used)), latest)
 
 
 def _step(config: _Options, now: Level, then: Level, h: float) -> _Step:

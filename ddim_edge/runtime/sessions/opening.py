@@ -56,7 +56,9 @@ def open_graph(path: Path, device: Device, purpose: Purpose) -> Opened:
 
     Raises ProviderError with each provider's reason where none does, BundleError where the file is not a usable graph.
     """
-    if path.exists() and not path.is_file():  # ONNX Runtime would wait for a pipe's writer
+    if not path.exists():
+        raise BundleError(f"there is no file {path}: give the path of an ONNX graph")
+    if not path.is_file():  # ONNX Runtime would wait for a pipe's writer
         raise BundleError(f"{path} is not a regular file: copy it again")
     reasons = []
     for provider in device.candidates():

@@ -1,5 +1,6 @@
 """Session: runs one ONNX graph with named inputs on one device, and is strict about all three."""
 
+import os
 import warnings
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -63,7 +64,7 @@ class Session:
 
     def __init__(
         self,
-        path: Path,
+        path: str | os.PathLike[str],
         device: Device | str = "auto",
         *,
         name: str | None = None,
@@ -73,6 +74,7 @@ class Session:
         bound: bool | None = None,
         files: GraphFiles | None = None,
     ) -> None:
+        path = Path(path)
         self.name = name or path.parent.name
         self._path, self._one_in_memory, self._lean = path, one_in_memory, lean
         self._each_step, self._bound = each_step, bound

@@ -19,6 +19,7 @@ from starlette.types import Scope
 
 from ...errors import BundleError, ConfigError, DdimEdgeError, PredictionError
 from ..errors import BadRequest, Cancelled, DiskFull, ModelFailed, NotFound, OutOfMemory, RequestError, TooLarge
+from .field_errors import field_error
 from .schemas import UNKNOWN_OPTION
 
 LOG = logging.getLogger("ddim_edge.serving")
@@ -88,7 +89,7 @@ def validation_error_of(error: RequestValidationError | ValidationError) -> BadR
     param = path[0] if path and first["type"] != "json_invalid" else None
     if param is None:
         return BadRequest(f"the body must be a JSON object, sent as Content-Type: application/json ({first['msg']})")
-    return BadRequest(f"{param or 'the body'}: {first['msg']}", param=param)
+    return BadRequest(field_error(path, first), param=param)
 
 
 def error_body(request_error: RequestError) -> dict[str, Any]:

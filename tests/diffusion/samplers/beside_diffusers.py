@@ -18,12 +18,30 @@ import torch
 from numpy.typing import NDArray
 
 import ddim_edge
+from ddim_edge.config import NoiseScheduleConfig
 from ddim_edge.diffusion.samplers import first_sample, schedule_of
 from ddim_edge.diffusion.schedule import NEARLY_ZERO, alpha_bars
 from tests.diffusion.rounding import UNIT
 
 Sample = NDArray[np.float32]
 SHAPE = (2, 1, 4, 4)
+
+SPACINGS = ((), ("use_karras_sigmas",), ("use_exponential_sigmas",), ("use_beta_sigmas",))
+BETAS: dict[str, tuple[Any, ...]] = {
+    "beta_schedule": ("linear", "scaled_linear", "squaredcos_cap_v2"),
+    "prediction_type": ("epsilon", "v_prediction", "sample"),
+    "timestep_spacing": ("leading", "trailing", "linspace"),
+    "steps_offset": (0, 1),
+}
+DPM: dict[str, tuple[Any, ...]] = {
+    "solver_order": (1, 2, 3),
+    "solver_type": ("midpoint", "heun"),
+    "algorithm_type": ("dpmsolver++", "dpmsolver", "sde-dpmsolver++"),
+}
+
+
+def is_sde(options: dict[str, Any]) -> bool:
+    return str(options["algorithm_type"]).startswith("sde")
 
 
 def _no_arguments(_options: dict[str, Any], _num_steps: int) -> dict[str, Any]:
@@ -71,18 +89,18 @@ def _with_flags(options: dict[str, Any]) -> dict[str, Any]:
     return {**options, **flags}
 
 
-def network(sample: Sample, timestep: float) -> Sample:
-    """Smooth and bounded, so that rounding does not grow."""
+def network(sample: Sample, timestep: float, *, variance: bool) -> Sample:
+    """Smooth and bounded, so that rounding does not grow; with ``variance`` twice the channels, the second half > 0."""
     answer: Sample = np.tanh(sample * np.float32(0.7) + np.float32(0.001) * np.float32(timestep))
-    return answer
+    return np.concatenate([answer, np.float32(0.02) + answer**2 / 2], axis=1) if variance else answer
 
 
 def both(case: Case, options: dict[str, Any]) -> tuple[ddim_edge.SamplerConfig, Any]:
     """Our config, and their scheduler with our float64 table: theirs has three digits of 1-ᾱ where ᾱ is near 1."""
     config = ddim_edge.sampler_config({"_class_name": case.name, **options})
     theirs = getattr(diffusers, case.name).from_config(options)
-    if hasattr(theirs, "alphas_cumprod") and not case.own_table:
-        table = alpha_bars(config)  # type: ignore[arg-type]  # only a sampler of betas has this attribute
+    if isinstance(config, NoiseScheduleConfig) and hasattr(theirs, "alphas_cumprod") and not case.own_table:
+        table = alpha_bars(config)
         if options.get("rescale_betas_zero_snr"):
             table[-1] = NEARLY_ZERO
         theirs.alphas_cumprod = torch.from_numpy(table)
@@ -134,7 +152,7 @@ def our_run(
         if fed is not None:
             query.sample[...] = fed[len(samples) - 1]
         try:
-            query = sampler.send(network(query.sample, query.timestep))
+            query = sampler.send(network(query.sample, query.timestep, variance=config.takes_variance))
         except StopIteration as stop:
             return [*samples, stop.value]
 
@@ -142,10 +160,11 @@ def our_run(
 def their_run(theirs: Any, start: Sample, *, fresh: bool) -> list[Sample]:
     """The same from diffusers' loop."""
     options = {"generator": torch.Generator().manual_seed(3)} if fresh else {}
+    learned = str(theirs.config.get("variance_type")).startswith("learned")
     sample, samples = torch.from_numpy(start), []
     for timestep in theirs.timesteps:
         fed = theirs.scale_model_input(sample, timestep) if hasattr(theirs, "scale_model_input") else sample
         samples.append(fed.numpy())
-        answer = torch.from_numpy(network(fed.numpy(), float(timestep)))
+        answer = torch.from_numpy(network(fed.numpy(), float(timestep), variance=learned))
         sample = theirs.step(answer, timestep, sample, **options).prev_sample
     return [*samples, sample.numpy()]

@@ -5,7 +5,7 @@ from numpy.typing import NDArray
 
 from ddim_edge import SamplerConfig, start
 from ddim_edge.config import PredictionType
-from ddim_edge.diffusion.levels import Level, Levels
+from ddim_edge.diffusion.levels import CLEAN, Level, Levels
 from ddim_edge.diffusion.samplers import NoiseSource, schedule_of
 from ddim_edge.diffusion.schedule import prediction_columns
 
@@ -65,17 +65,18 @@ def perfect(config: SamplerConfig, level: Level, sample: Sample) -> Sample:
     return answer
 
 
-def exact_end(level: Level, sample: Sample) -> NDArray[np.float64]:
-    """Where the probability-flow ODE carries a sample at ``level`` of any family, without noise."""
-    end: NDArray[np.float64] = MEAN + DEVIATION * (sample - level.signal * MEAN) / np.sqrt(_variance(level))
-    return end
+def exact_end(level: Level, sample: Sample, end: Level = CLEAN) -> NDArray[np.float64]:
+    """Where the probability-flow ODE carries a sample from ``level`` of any family to ``end``."""
+    place = (sample - level.signal * MEAN) / np.sqrt(_variance(level))
+    arrived: NDArray[np.float64] = end.signal * MEAN + np.sqrt(_variance(end)) * place
+    return arrived
 
 
-def run_perfect(config: SamplerConfig, num_steps: int, sample: Sample) -> Sample:
+def run_perfect(config: SamplerConfig, num_steps: int, sample: Sample, strength: float = 1.0) -> Sample:
     """Sample with the perfect network, at levels of any family."""
-    sampler = start(config, num_steps, sample)
+    sampler = start(config, num_steps, sample, strength=strength)
     query = next(sampler)
-    for level in schedule_of(config, num_steps).levels:
+    for level in schedule_of(config, num_steps, strength).levels:
         try:
             query = sampler.send(perfect(config, level, query.sample))
         except StopIteration as stop:

@@ -8,11 +8,13 @@ from typing import Any
 
 import diffusers
 
+from ddim_edge.config import FlowSolverConfig
 from ddim_edge.config.diffusers_keys import _BY_CLASS as OWN_KEYS
 from ddim_edge.config.diffusers_keys import _FIELD_OF_KEY, _SUPPORTED_VALUES, _THRESHOLDING
 from ddim_edge.config.diffusers_names import _KNOWN
+from ddim_edge.config.flow_keys import with_flow_sigmas
 from ddim_edge.config.refused_schedulers import REFUSED
-from ddim_edge.diffusion.samplers.table import BY_CLASS
+from ddim_edge.diffusion.samplers.table import BY_CLASS, FLOW_SOLVERS, SamplerConfig
 
 from . import test_convergence, test_ddim_inverse
 from .test_classes_beside_diffusers import CASES
@@ -28,10 +30,15 @@ TOLERANCES = {
 def classes() -> str:
     """A row for each class that is accepted."""
     header = "class in the file | sampler | options without effect | values that are refused | tolerance | order"
+    betas = ((f"`{name}`", name, config, config.scheduler_class) for name, config in BY_CLASS.items())
+    flow = (
+        (f"`{name}` with `use_flow_sigmas`", name, config, with_flow_sigmas(name))
+        for name, config in FLOW_SOLVERS.items()
+    )
     lines = (
-        f"`{name}` | `{config.name}` | {_without_effect(name)} | {_refused(name)} | {TOLERANCES[name]:.0e} | "
-        f"{_orders().get(config.name, '')}"
-        for name, config in sorted(BY_CLASS.items())
+        f"{label} | `{config.name}` | {_without_effect(name, config, keys)} | {_refused(name, keys)} | "
+        f"{TOLERANCES[name]:.0e} | {_orders().get(config.name, '')}"
+        for label, name, config, keys in sorted((*betas, *flow), key=lambda row: row[0])
     )
     return _table(header, lines)
 
@@ -60,22 +67,22 @@ def _parameters(name: str) -> list[str]:
     return [key for key in inspect.signature(getattr(diffusers, name)).parameters if key != "kwargs"]
 
 
-def _own(name: str) -> Mapping[str, Any]:
-    return OWN_KEYS.get(BY_CLASS[name].scheduler_class, {})
-
-
-def _without_effect(name: str) -> str:
-    config = BY_CLASS[name]
-    read = {key for key, field in {**_FIELD_OF_KEY, **_THRESHOLDING}.items() if hasattr(config, field)}
+def _without_effect(name: str, config: type[SamplerConfig], keys: str) -> str:
+    """``keys``: the name under which the values of the file's keys are listed."""
+    fields = {**_FIELD_OF_KEY, **_THRESHOLDING, "flow_shift": "shift"}
+    read = {key for key, field in fields.items() if hasattr(config, field)}
     if hasattr(config, "dynamic_threshold_ratio"):
         read |= _THRESHOLDING.keys()
-    read |= _own(name).keys() | _SUPPORTED_VALUES.get(config.scheduler_class, {}).keys()
+    if issubclass(config, FlowSolverConfig):  # their spacing is that of the betas
+        read = read - {"timestep_spacing"} | {"use_flow_sigmas"}
+    read |= OWN_KEYS.get(keys, {}).keys() | _SUPPORTED_VALUES.get(keys, {}).keys()
     return _listed(key for key in _parameters(name) if key not in read)
 
 
-def _refused(name: str) -> str:
-    supported = _SUPPORTED_VALUES.get(BY_CLASS[name].scheduler_class, {})
-    known = {key: _unbuilt(key, values) for key, (_, values) in _own(name).items() if _unbuilt(key, values)}
+def _refused(name: str, keys: str) -> str:
+    supported = {key: values for key, values in _SUPPORTED_VALUES.get(keys, {}).items() if key != "use_flow_sigmas"}
+    own = OWN_KEYS.get(keys, {})
+    known = {key: _unbuilt(key, values) for key, (_, values) in own.items() if _unbuilt(key, values)}
     return "; ".join(
         [
             *(

@@ -17,16 +17,23 @@ from ddim_edge import (
     SamplerConfig,
     UnipcConfig,
 )
+from ddim_edge.diffusion.levels import CLEAN, Level
 from ddim_edge.diffusion.samplers import (
     DeisConfig,
     DpmppSinglestepConfig,
+    EdmDpmppConfig,
     EdmEulerConfig,
     FlowEulerConfig,
+    IpndmConfig,
     schedule_of,
 )
+from ddim_edge.diffusion.samplers.deis import FlowDeisConfig
+from ddim_edge.diffusion.samplers.dpmpp import FlowDpmppConfig
+from ddim_edge.diffusion.samplers.dpmpp_2s import FlowSinglestepConfig
 from ddim_edge.diffusion.samplers.heun import FlowHeunConfig, HeunConfig
 from ddim_edge.diffusion.samplers.kdpm2 import Kdpm2Config
 from ddim_edge.diffusion.samplers.lms import LmsConfig
+from ddim_edge.diffusion.samplers.unipc import FlowUnipcConfig
 from ddim_edge.diffusion.schedule import alpha_bars
 
 from . import gaussian
@@ -39,6 +46,8 @@ _SMOOTH: dict[str, Any] = {
     "trained_betas": (0.3, *np.linspace(0.0001 / 8, 0.02 / 8, 7_999).tolist()),
     "alpha_clip_strategy": "alpha_zero",
 }
+# Given times, so that all runs of a solver in flow matching have the same ends.
+_TO_LAST: dict[str, Any] = {"sigmas": (0.99, 0.05), "final_sigma": "sigma_min", "lower_order_final": False}
 _LEVELS: dict[str, Any] = {"use_karras_sigmas": True, "final_sigma": "sigma_min", **_DENSE}
 _KARRAS: dict[str, Any] = {"lower_order_final": False, **_LEVELS}
 
@@ -162,13 +171,45 @@ def test_one_step_of_lcm_with_a_consistency_function_lands_on_the_end_of_the_flo
         (FlowHeunConfig(shift=3.0, timestep_spacing="trailing"), 2),
         (EdmEulerConfig(), 1),
         (EdmEulerConfig(sigma_schedule="exponential", sigma_data=1.0, prediction_type="angular_velocity"), 1),
+        (EdmDpmppConfig(lower_order_final=False), 2),
+        (EdmDpmppConfig(lower_order_final=False, solver_type="heun"), 2),
+        # Its step from noise alone asks no network, and is off by the signal behind it.
+        (IpndmConfig(), 1),
     ],
 )
-def test_the_order_in_flow_matching_and_edm(config: SamplerConfig, order: int) -> None:
-    start: Any = np.random.default_rng(0).standard_normal((1, 1, 8, 8))
+def test_the_order_in_flow_matching_edm_and_angles(config: SamplerConfig, order: int) -> None:
+    observed = orders_to(CLEAN, config)
+    assert abs(observed - order).max() < 0.15, observed
+
+
+@pytest.mark.parametrize(
+    ("config", "order"),
+    [
+        (FlowDpmppConfig(**_TO_LAST), 2),
+        (FlowDpmppConfig(solver_order=1, **_TO_LAST), 1),
+        (FlowSinglestepConfig(**_TO_LAST), 2),
+        (FlowDeisConfig(**_TO_LAST), 2),
+        (FlowUnipcConfig(**_TO_LAST), 3),
+        (FlowUnipcConfig(solver_order=3, **_TO_LAST), 4),
+    ],
+)
+def test_the_order_of_the_solvers_in_flow_matching(config: SamplerConfig, order: int) -> None:
+    """To the last level, since in log-SNR time no noise is infinitely far."""
+    observed = orders_to(schedule_of(config, 50).levels[-1], config)
+    assert abs(observed[-1] - order) < 0.15, observed
+
+
+def test_behind_the_step_from_noise_alone_ipndm_is_of_order_two() -> None:
+    """Not of order four: its weights are those of even steps, and its angles are not even."""
+    observed = orders_to(CLEAN, IpndmConfig(), strength=0.5)
+    assert abs(observed - 2).max() < 0.15, observed
+
+
+def orders_to(end: Level, config: SamplerConfig, strength: float = 1.0) -> Any:
+    """The orders that are observed from 50 steps to 100 and from 100 to 200, in float64."""
+    begin: Any = np.random.default_rng(0).standard_normal((1, 1, 8, 8))
     errors = []
     for num_steps in (50, 100, 200):
-        exact = gaussian.exact_end(schedule_of(config, num_steps).levels[0], start)
-        errors.append(np.sqrt(np.mean((gaussian.run_perfect(config, num_steps, start) - exact) ** 2)))
-    observed = np.log2(np.array(errors[:-1]) / errors[1:])
-    assert abs(observed - order).max() < 0.15, observed
+        exact = gaussian.exact_end(schedule_of(config, num_steps, strength).levels[0], begin, end)
+        errors.append(np.sqrt(np.mean((gaussian.run_perfect(config, num_steps, begin, strength) - exact) ** 2)))
+    return np.log2(np.array(errors[:-1]) / errors[1:])

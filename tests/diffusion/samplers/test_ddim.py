@@ -106,6 +106,12 @@ def test_a_prediction_of_another_shape_is_refused() -> None:
         sampler.send(np.zeros((2, 2, 4, 4), np.float32))
 
 
+@pytest.mark.parametrize("step", [10, -1])
+def test_a_step_that_the_run_does_not_have(step: int) -> None:
+    with pytest.raises(ConfigError, match=f"the run has no step {step}: its 10 steps are 0 to 9"):
+        DdimSchedule(DdimConfig(), 10).step(step, _START, _START)
+
+
 def test_start_is_the_sampler_of_the_config() -> None:
     config = DdimConfig(eta=0.3)
     _, one = drive(ddim_edge.start(config, 10, _START, counted([])))

@@ -8,7 +8,7 @@ import pytest
 from diffusers.schedulers import AysSchedules
 
 import ddim_edge
-from ddim_edge.diffusion.samplers import schedule_of
+from ddim_edge.diffusion.samplers import FlowEulerConfig, schedule_of
 from ddim_edge.diffusion.samplers.given_levels import ALIGN_YOUR_STEPS
 
 # diffusers hands torch tensors to np.array.
@@ -45,6 +45,32 @@ def test_another_number_of_steps_is_interpolated_in_the_logarithm() -> None:
     config = ddim_edge.EulerConfig().replace(sigmas=[16, 4, 1])
     np.testing.assert_allclose(schedule_of(config, 5).levels.sigmas, [16, 8, 4, 2, 1])
     assert config == ddim_edge.EulerConfig(sigmas=(16.0, 4.0, 1.0))
+
+
+def test_given_times_of_flow_matching_are_shifted_but_for_the_ancestral_form() -> None:
+    shifted = ddim_edge.sampler_config({"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0})
+    times = schedule_of(shifted.replace(sigmas=[0.75, 0.25]), 3).levels.noise
+    np.testing.assert_allclose(times, [0.9, 0.75, 0.5])  # 3t/(1 + 2t) of 0.75, 0.5 and 0.25
+    theirs = diffusers.LTXEulerAncestralRFScheduler()
+    theirs.set_timesteps(sigmas=[0.75, 0.25, 0.0])
+    ancestral = ddim_edge.sampler_config({"_class_name": "LTXEulerAncestralRFScheduler", "shift": 3.0})
+    schedule = schedule_of(ancestral.replace(sigmas=[0.75, 0.25]), 2)
+    np.testing.assert_allclose(schedule.levels.noise, theirs.sigmas[:-1].numpy())
+    np.testing.assert_allclose(schedule.timesteps, theirs.timesteps[:-1].numpy())
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"sigmas": [0.5, 0.6]}, "sigmas must fall"),
+        ({"sigmas": [1.5, 0.6]}, "sigmas must be a number from 1e-06 to 1"),
+        ({"sigmas": [0.5, 0.0]}, "sigmas must be a number from 1e-06 to 1"),
+        ({"sigmas": [0.5], "timestep_spacing": "trailing"}, "sigmas and timestep_spacing 'trailing' exclude"),
+    ],
+)
+def test_what_is_no_list_of_times(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(ddim_edge.ConfigError, match=message):
+        FlowEulerConfig(**options)
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,11 @@ def test_what_is_no_json_object_is_told_what_to_send(client: TestClient, body: b
     assert message.startswith("the body must be a JSON object, sent as Content-Type: application/json (")
 
 
+def test_a_wrong_value_is_told_what_it_must_be(client: TestClient) -> None:
+    error = error_of(client, {"n": "x"})
+    assert (error["message"], error["param"]) == ("n must be a whole number from 1 to 10, not 'x'", "n")
+
+
 def test_an_unknown_path_is_told_where_the_paths_stand(client: TestClient) -> None:
     answer = client.get("/v1/foo")
     assert answer.json()["error"]["message"] == "Not Found: /docs lists the paths and their methods"
