@@ -43,35 +43,19 @@ def write(folder: Path, keys: Mapping[str, Any]) -> Path:
 def by_torch(keys: Mapping[str, Any], windows: Mapping[str, Array], seed: int) -> Array:
     """The actions of windows of normalized observations, (n_obs_steps, …) by name, as LeRobot makes them."""
     encoder, unet = networks(keys)
-    scheduler = getattr(Diffusers, f"{keys['noise_scheduler_type']}Scheduler")(
-        **{
-            name: keys[name]
-            for name in LerobotConfig(keys).scheduler.keys() & keys.keys()
-            if name != "num_inference_steps"
-        }
-    )
+    names = LerobotConfig(keys).scheduler.keys() & keys.keys() - {"num_inference_steps"}
+    scheduler = Diffusers.DDIMScheduler(**{name: keys[name] for name in names})
     scheduler.set_timesteps(keys["num_inference_steps"])
     noise = np.random.Generator(np.random.Philox(key=[seed, 0]))
-    draw: Any = lambda: torch.from_numpy(noise.standard_normal((1, 8, 2), np.float32))  # noqa: E731
-    sample = draw()
+    sample = torch.from_numpy(noise.standard_normal((1, 8, 2), np.float32))
     with torch.no_grad():
         condition = encoder({name: torch.from_numpy(value)[None] for name, value in windows.items()})
         for timestep in scheduler.timesteps:
             prediction = unet(sample, torch.full((1,), float(timestep)), condition)
-            sample = _step(scheduler, prediction, timestep, sample, draw)
+            sample = scheduler.step(prediction, timestep, sample).prev_sample
     low, high = (np.array(STATISTICS["action"][key], np.float32) for key in ("min", "max"))
     chunk: Array = (sample[0].numpy() + np.float32(1)) / np.float32(2) * (high - low) + low
     return chunk[1:5]
-
-
-def _step(scheduler: Any, prediction: Any, timestep: Any, sample: Any, draw: Any) -> Any:
-    """One step; DDPM draws its noise where the test can see it."""
-    if not isinstance(scheduler, Diffusers.DDPMScheduler):
-        return scheduler.step(prediction, timestep, sample).prev_sample
-    with pytest.MonkeyPatch.context() as patch:
-        module = diffusers.schedulers.scheduling_ddpm
-        patch.setattr(module, "randn_tensor", lambda *_, **__: draw())
-        return scheduler.step(prediction, timestep, sample).prev_sample
 
 
 def seen(keys: Mapping[str, Any], seed: int = 0) -> dict[str, Array]:
