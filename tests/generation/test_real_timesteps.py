@@ -19,6 +19,8 @@ from tests.helpers.tiny_bundles import tiny_model, tiny_prediction, write_bundle
 
 EULER = {"_class_name": "EulerDiscreteScheduler", "use_karras_sigmas": True}
 FLOW = {"_class_name": "FlowMatchEulerDiscreteScheduler", "shift": 3.0}
+SANA = {"_class_name": "DPMSolverMultistepScheduler", "use_flow_sigmas": True, "prediction_type": "flow_prediction"}
+WAN = {**SANA, "_class_name": "UniPCMultistepScheduler", "flow_shift": 3.0}
 EDM = {"_class_name": "EDMEulerScheduler", "sigma_data": 1.0}
 SHAPE = (1, 1, 8, 8)
 
@@ -31,7 +33,7 @@ def bundle(folder: Path, scheduler: dict[str, Any], *, real: bool = True) -> Pat
     return write_bundle(folder / "model", model, labels=None, scheduler=scheduler)
 
 
-@pytest.mark.parametrize("keys", [EULER, {"_class_name": "EulerDiscreteScheduler"}, FLOW, EDM])
+@pytest.mark.parametrize("keys", [EULER, {"_class_name": "EulerDiscreteScheduler"}, FLOW, SANA, WAN, EDM])
 def test_a_run_is_diffusers(keys: dict[str, Any], tmp_path: Path) -> None:
     """Their loop with the tiny network. The timesteps of linspace and Karras levels are fractions."""
     theirs = getattr(diffusers, keys["_class_name"])(**{key: value for key, value in keys.items() if key[0] != "_"})

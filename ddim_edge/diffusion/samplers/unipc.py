@@ -13,7 +13,8 @@ sample. The first steps have lower orders, and the last ones can have, too. With
 ε: noise' and signal' change places, and h is -h in B and ρ. ``unipc_weights`` has the ρ.
 
 The corrected sample and the predicted one differ by a sum of predictions, so both sums of a call can be one, which
-begins at the predicted sample. Order 3 is made so, in two thirds of the time.
+begins at the predicted sample. Order 3 is made so, which takes less time; orders 1 and 2 have two sums, on whose
+rounding pictures depend.
 """
 
 from dataclasses import dataclass
@@ -114,7 +115,7 @@ class UnipcSchedule:
         self.limit = limit_of(config)
         calls = call_rows(config, run, integrates_noise=not config.predict_x0)
         sums = unipc_weights(config, run.levels)
-        if config.solver_order == HIGHEST_ORDER:  # the others keep their two sums, whose rounding pictures depend on
+        if config.solver_order == HIGHEST_ORDER:
             sums = folded(sums)
         self.rows = [Row(*call, *weights) for call, weights in zip(calls, sums, strict=True)]
         self.depth = len(sums[0].predict)

@@ -1,5 +1,7 @@
 """Sums in kept memory: the same bits as sums that are made anew."""
 
+from typing import Any
+
 import numpy as np
 import pytest
 from numpy.typing import NDArray
@@ -16,12 +18,13 @@ SHAPE = (1, 3, 5, 7)
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_memory_begins_at_cache_lines_and_is_apart(dtype: type) -> None:
+def test_memory_begins_at_cache_lines_and_is_apart(dtype: Any) -> None:
     arrays = aligned_like(np.zeros(SHAPE, dtype), 3)
     for number, array in enumerate(arrays):
         array[...] = number
         assert array.__array_interface__["data"][0] % CACHE_LINE == 0
-        assert (array.shape, array.dtype) == (SHAPE, dtype)
+        assert array.shape == SHAPE
+        assert array.dtype == np.dtype(dtype)
     assert [float(array.max()) for array in arrays] == [float(array.min()) for array in arrays] == [0.0, 1.0, 2.0]
 
 
@@ -52,13 +55,13 @@ def two_sums(schedule: UnipcSchedule, sums: list[Sums], start: Floats) -> Floats
     sample, before, latest = start, 1.0, list[Floats]()
     depth = len(sums[0].predict)
     for row, (keep, predict, correct) in zip(schedule.rows, sums, strict=True):
-        x_0 = weighted_sum(row.x0, sample, network(sample, row.timestep))  # type: ignore[arg-type]
+        x_0 = weighted_sum(row.x0, sample, network(sample, row.timestep))
         if correct:
             terms = [*latest, *[None] * (depth - len(latest))]
-            start = weighted_sum((before, *correct), start, *terms, x_0)  # type: ignore[arg-type]
+            start = weighted_sum((before, *correct), start, *terms, x_0)
         latest, before = [x_0, *latest[: depth - 1]], keep
         used = (keep, *predict[: len(latest)])
-        sample = weighted_sum(used, start, *latest)  # type: ignore[arg-type]
+        sample = weighted_sum(used, start, *latest)
     return sample
 
 
@@ -71,7 +74,7 @@ def test_a_step_that_is_folded_into_one_sum_is_the_same_step(order: int) -> None
     for schedule, weights in ((two, sums), (one, folded(sums))):
         schedule.rows = [Row(*row[:3], *call) for row, call in zip(schedule.rows, weights, strict=True)]
         schedule.depth = len(weights[0].predict)
-    exact, ours = (ending(unipc(schedule, begin)) for schedule in (two, one))  # type: ignore[arg-type]
+    exact, ours = (ending(unipc(schedule, begin)) for schedule in (two, one))
     np.testing.assert_allclose(ours, exact, rtol=1e-9, atol=1e-9)
 
 
