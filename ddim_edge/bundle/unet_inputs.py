@@ -20,6 +20,7 @@ class UnetInputs:
         pooled: whether it also takes the pooled text embedding and micro-conditioning, as SDXL does.
         guidance_width: the width of an embedded guidance scale; None without one.
         takes_mask: whether it takes a mask and the masked image as extra channels, as inpainting models do.
+        predicts_variance: whether it returns twice the sample's channels, the second half for DDPM's learned variance.
         multiple: height and width of a sample must be multiples of it: each level but the first halves them, and a
             graph that was not traced for other sizes cannot join them again.
     """
@@ -28,6 +29,7 @@ class UnetInputs:
     pooled: bool = False
     guidance_width: int | None = None
     takes_mask: bool = False
+    predicts_variance: bool = False
     multiple: int = 1
 
     @classmethod
@@ -39,12 +41,12 @@ class UnetInputs:
                 f"the unet takes {channels} channels, and the autoencoder's latents have {vae.channels}: it must take "
                 f"as many, or {2 * vae.channels + 1} for inpainting"
             )
-        _check_prediction(config.get("out_channels"), channels if vae is None else vae.channels)
         return cls(
             text=config.get("cross_attention_dim") is not None,
             pooled=config.get("addition_embed_type") == "text_time",
             guidance_width=config.get("time_cond_proj_dim"),
             takes_mask=vae is not None and channels != vae.channels,
+            predicts_variance=_predicts_variance(config.get("out_channels"), channels if vae is None else vae.channels),
             multiple=_multiple(config),
         )
 
@@ -65,12 +67,15 @@ class UnetInputs:
         return self.text and self.guidance_width is None
 
 
-def _check_prediction(predicted: Any, channels: Any) -> None:
-    if None not in (predicted, channels) and predicted != channels:
+def _predicts_variance(predicted: Any, channels: Any) -> bool:
+    if predicted in (None, channels) or channels is None:
+        return False
+    if predicted != 2 * channels:
         raise BundleError(
-            f"the unet predicts {shown(predicted)} channels for a sample of {shown(channels)}: a network that also "
-            "predicts a variance (twice the channels), or that is no denoiser, is not supported"
+            f"the unet predicts {shown(predicted)} channels for a sample of {shown(channels)}: a denoiser predicts as "
+            "many, or twice as many, the second half for a learned variance"
         )
+    return True
 
 
 def _multiple(config: Mapping[str, Any]) -> int:

@@ -73,6 +73,7 @@ OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
             "num_steps",
             "sampler",
             "guidance_scale",
+            "guidance_mode",
             "guidance_rescale",
             "guidance_interval",
             "preset",

@@ -120,8 +120,11 @@ _BY_CLASS: Mapping[str, Mapping[str, tuple[str, Mapping[Any, Any]]]] = {
     "DDPMScheduler": {
         "variance_type": (
             "large_variance",
-            # diffusers' own fixed_large_log is NaN: the root of a logarithm
-            {"fixed_small": False, "fixed_small_log": False, "fixed_large": True, "fixed_large_log": True},
+            # diffusers' own fixed_large_log is NaN: the root of a logarithm. DdpmConfig reads the learned ones itself.
+            {
+                **dict.fromkeys(("fixed_small", "fixed_small_log", "learned", "learned_range"), False),
+                **dict.fromkeys(("fixed_large", "fixed_large_log"), True),
+            },
         )
     },
     **dict.fromkeys(("UniPCMultistepScheduler", with_flow_sigmas("UniPCMultistepScheduler")), _UNIPC),
@@ -143,10 +146,9 @@ _SUPPORTED_VALUES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
         "timestep_type": ("discrete",),
         "s_churn": (0.0, None),
     },
-    "DPMSolverMultistepScheduler": {**_BETAS_ALONE, "variance_type": (None,)},
+    "DPMSolverMultistepScheduler": _BETAS_ALONE,
     "DPMSolverSinglestepScheduler": {
         **_BETAS_ALONE,
-        "variance_type": (None,),
         "algorithm_type": ("dpmsolver++", "dpmsolver", "sde-dpmsolver++", "deis"),
     },
     "DEISMultistepScheduler": {

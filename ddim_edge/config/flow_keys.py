@@ -26,13 +26,11 @@ FLOW_VALUES: Mapping[str, Mapping[str, tuple[Any, ...]]] = {
     with_flow_sigmas("DPMSolverMultistepScheduler"): {
         **_FLOW,
         **_ENDS_AT_ZERO,
-        "variance_type": (None,),
         "algorithm_type": ("dpmsolver++", "sde-dpmsolver++", "deis"),
     },
     with_flow_sigmas("DPMSolverSinglestepScheduler"): {
         **_FLOW,
         **_ENDS_AT_ZERO,
-        "variance_type": (None,),
         "algorithm_type": ("dpmsolver++", "sde-dpmsolver++", "deis"),
     },
     with_flow_sigmas("DEISMultistepScheduler"): {

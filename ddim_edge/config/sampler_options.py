@@ -63,6 +63,11 @@ class SamplerOptions:
         """Whether steps add fresh noise: then the result depends on more than the initial sample."""
         return False
 
+    @property
+    def takes_variance(self) -> bool:
+        """Whether the sampler also takes what the network predicts of the variance: twice the channels."""
+        return False
+
     def replace(self, **changes: Any) -> Self:
         """Return a copy with some fields changed; an unknown field raises ConfigError with its name here."""
         self._check_names(changes)

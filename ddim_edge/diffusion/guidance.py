@@ -3,6 +3,7 @@
 import functools
 import math
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -11,6 +12,9 @@ from ..config import FlowConfig, NoiseScheduleConfig, PreconditionedConfig, Samp
 from ..errors import ConfigError
 from .preconditioning import network_times
 from .schedule import alpha_bars
+
+GuidanceMode = Literal["cfg", "cfg++"]
+"""``cfg``: the guided prediction decides the whole step; ``cfg++``: x_0 alone (``samplers/cfg_plus_plus.py``)."""
 
 
 def guide(conditional: Sample, unconditional: Sample, scales: Sample | float) -> Sample:

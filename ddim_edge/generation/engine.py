@@ -10,7 +10,7 @@ import numpy as np
 from ..arrays import Conditioning, Sample
 from ..diffusion.guidance import TimeInterval
 from ..diffusion.samplers import Query, Sampler
-from ..diffusion.samplers.query import Stepped, StepQuery
+from ..diffusion.samplers.query import Guided, Stepped, StepQuery
 from ..diffusion.step_cache import CallPlan
 from ..errors import PredictionError
 from ..networks.denoiser import Answer, Denoiser, Kept
@@ -30,6 +30,10 @@ class Job:
     guidance_rescale: float = 0.0
     guided_timesteps: TimeInterval | None = None
     """The timesteps that are guided; None for all. At the others a query costs one row, not two."""
+    keeps_variance: bool = False
+    """Whether its sampler is also sent what the network predicts of the variance."""
+    keeps_unconditional: bool = False
+    """Whether its sampler is also sent the unconditional prediction, which then is made at a scale of 1, too."""
     plan: CallPlan | None = None
     """Which calls run the whole UNet, where the others run its shallow graph; None if all do. Steps are not fused."""
     features: Features | None = None
@@ -63,7 +67,7 @@ class Job:
     def _active_unconditional(self) -> Conditioning | None:
         assert self.query is not None
         here = self.guided_timesteps is None or self.query.timestep in self.guided_timesteps
-        return self.unconditional if here and self.guidance_scale != 1.0 else None
+        return self.unconditional if here and (self.keeps_unconditional or self.guidance_scale != 1.0) else None
 
     def row(self) -> Row:
         """What the denoiser is asked next."""
@@ -80,6 +84,8 @@ class Job:
             self.query.step if self.plan is None and isinstance(self.query, StepQuery) else None,
             features,
             keeps_features=self.plan is not None and features is None,
+            keeps_variance=self.keeps_variance,
+            keeps_unconditional=self.keeps_unconditional,
         )
 
     def _usable_features(self, plan: CallPlan, *, guided: bool) -> Features | None:
@@ -100,9 +106,10 @@ class Job:
         except StopIteration as stop:
             self._end(stop.value)
 
-    def _kept(self, plan: CallPlan, answer: Answer) -> Sample | Stepped:
+    def _kept(self, plan: CallPlan, answer: Answer) -> Sample | Guided | Stepped:
         """The output of ``answer``, after the features of a whole call are kept."""
         if isinstance(answer, Kept):
+            assert not isinstance(answer.prediction, Guided)  # such a request has no plan
             self.features = answer.features
             plan.observe(self.calls, answer.prediction)
             return answer.prediction

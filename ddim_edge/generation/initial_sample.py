@@ -8,6 +8,7 @@ import numpy as np
 from ..arrays import Conditioning, Sample
 from ..diffusion.noise import Draw
 from ..diffusion.samplers import NoiseSource, Sampler, first_sample, schedule_of, start
+from ..diffusion.samplers.cfg_plus_plus import cfg_plus_plus, noise_weights
 from ..diffusion.samplers.inpaint import Mask, add_noise, inpaint
 from ..networks.row import EXTRA_CHANNELS
 from ..networks.vae import Vae
@@ -62,7 +63,7 @@ def _from_image(
     levels = schedule_of(request.sampler, request.num_steps, request.strength).levels
     if sampler is None:
         begin = add_noise(image, noise, levels[0])
-        sampler = start(request.sampler, request.num_steps, begin, draw, request.strength)
+        sampler = _start(request, begin, draw, request.strength)
     return sampler if mask is None else inpaint(sampler, levels, image, noise, ~mask)
 
 
@@ -84,7 +85,15 @@ def _for_inpainting_model(
 def _from_noise(request: Request, noise: Sample, draw: NoiseSource) -> Sampler:
     """Start from noise, or latents, alone: also for an image at strength 1, of which nothing is kept."""
     begin = first_sample(request.sampler, request.num_steps, noise)
-    return start(request.sampler, request.num_steps, begin, draw)
+    return _start(request, begin, draw)
+
+
+def _start(request: Request, sample: Sample, draw: NoiseSource, strength: float = 1.0) -> Sampler:
+    sampler = start(request.sampler, request.num_steps, sample, draw, strength)
+    if request.guidance_mode == "cfg":
+        return sampler
+    schedule = schedule_of(request.sampler, request.num_steps, strength)
+    return cfg_plus_plus(sampler, noise_weights(request.sampler, schedule))
 
 
 def _latent_mask(mask: Mask, vae: Vae) -> Mask:

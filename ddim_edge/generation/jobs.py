@@ -33,5 +33,7 @@ def job_of(bundle: Bundle, request: Request, index: int, components: Components 
         guidance_scale=request.guidance_scale,
         guidance_rescale=request.guidance_rescale,
         guided_timesteps=guided_timesteps(request.sampler, request.guidance_interval) if guided else None,
+        keeps_variance=request.sampler.takes_variance,
+        keeps_unconditional=request.guidance_mode == "cfg++",
         plan=plan,
     )

@@ -8,6 +8,7 @@ import numpy as np
 
 from ..arrays import Array, Conditioning, Sample
 from ..bundle.layout import CONTROL_INPUTS, DEEP_FEATURES
+from ..diffusion.samplers.query import Guided
 from ..errors import BundleError, listed
 from ..runtime.sessions.session import Feed, Session
 from ..runtime.sessions.tensors import TensorInfo
@@ -77,8 +78,8 @@ class NetworkCalls:
         self._prepared: _Prepared | None = None
         self._features = FeatureStack()
 
-    def predict(self, rows: Sequence[Row], most_rows: int | None, on_call: OnCall) -> Sample:
-        """The guided predictions of ``rows``, float32 (B, …); runs B rows, plus one for each guided row.
+    def predict(self, rows: Sequence[Row], most_rows: int | None, on_call: OnCall) -> list[Sample | Guided]:
+        """What the sampler of each of ``rows`` is sent, as of ``RowGuidance``; runs a row for each, two if guided.
 
         ``most_rows``: the most rows of a call, None for no limit. ``on_call`` is called after each. Each row has its
         features if the graph takes some.
@@ -93,7 +94,7 @@ class NetworkCalls:
 
     def predict_and_keep(
         self, rows: Sequence[Row], most_rows: int | None, on_call: OnCall
-    ) -> tuple[Sample, list[Features | None]]:
+    ) -> tuple[list[Sample | Guided], list[Features | None]]:
         """The predictions as of ``predict``, and the features of the rows that keep them."""
         if DEEP_FEATURES not in self.session.outputs:
             raise BundleError(f"{self.session.name} does not return {DEEP_FEATURES}: export it with --step-cache again")
@@ -200,7 +201,7 @@ class NetworkCalls:
         else:
             results = {**self.session.run(given, self._outputs)}
         seconds = time.perf_counter() - began
-        if results[self.output].shape != call.shape:
+        if not _fits(results[self.output].shape, call.shape):
             raise self._wrong_shape(results[self.output].shape, call)
         on_call(call.rows, seconds)
         return results
@@ -213,9 +214,15 @@ class NetworkCalls:
 
     def _wrong_shape(self, shape: tuple[int, ...], call: _Call) -> BundleError:
         return BundleError(
-            f"{self.session.name} returns the shape {shape} for samples of {call.shape}: "
-            "a network that also predicts a variance, or is not a denoiser, is not supported"
+            f"{self.session.name} returns the shape {shape} for samples of {call.shape}: it is no denoiser, which "
+            "returns that shape, or twice the channels with a learned variance"
         )
+
+
+def _fits(returned: tuple[int, ...], samples: tuple[int, ...]) -> bool:
+    """Whether it is the samples' shape, or that with twice the channels: behind the prediction is the variance."""
+    rows, channels, *sides = samples
+    return returned in (samples, (rows, 2 * channels, *sides))
 
 
 def _check_inputs(session: Session) -> None:

@@ -4,8 +4,10 @@ import time
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
+import numpy as np
+
 from ..arrays import Sample
-from ..diffusion.samplers.query import Stepped
+from ..diffusion.samplers.query import Guided, Stepped
 from ..errors import BundleError
 from ..runtime.sessions.session import Session
 from .batch import Batch, entries_of
@@ -17,13 +19,13 @@ from .row import Row
 
 
 class Kept(NamedTuple):
-    """A row's prediction by a whole call, float32 (1, …), and the features for its shallow calls."""
+    """What a row's sampler is sent after a whole call, and the features for its shallow calls."""
 
-    prediction: Sample
+    prediction: Sample | Guided
     features: Features
 
 
-Answer = Sample | Stepped | Kept
+Answer = Sample | Guided | Stepped | Kept
 
 
 class Denoiser:
@@ -78,7 +80,7 @@ class Denoiser:
         self._shallow = shallow
 
     def predict_or_step(self, rows: Sequence[Row]) -> Sequence[Answer]:
-        """What each row's call returns: a prediction, float32 (1, …), its step, or what it keeps.
+        """What each row's call returns: a prediction, as of ``RowGuidance``, its step, or what it keeps.
 
         Rows with features are one call of the shallow graph, the others one of the UNet. These are steps if the graph
         can compute those of all of them; predictions until an fp16 image has been completed: steps stay on the device,
@@ -110,21 +112,22 @@ class Denoiser:
 
     def predict(self, rows: Sequence[Row]) -> Sample:
         """The guided predictions of ``rows``, float32 (B, …); runs B rows, plus one for each guided row."""
-        return self._whole.predict(rows, self.most_rows, self.on_call)
+        answers = self._whole.predict(rows, self.most_rows, self.on_call)
+        return np.concatenate([answer.prediction if isinstance(answer, Guided) else answer for answer in answers])
 
     def _run_whole(self, rows: Sequence[Row]) -> Sequence[Answer]:
         if self._whole.has_step_inputs and self._can_step(rows):
             return self._step(rows)
         if not [row for row in rows if row.keeps_features]:
-            return _by_row(self.predict(rows))
+            return self._whole.predict(rows, self.most_rows, self.on_call)
         predictions, features = self._whole.predict_and_keep(rows, self.most_rows, self.on_call)
-        pairs = zip(_by_row(predictions), features, strict=True)
+        pairs = zip(predictions, features, strict=True)
         return [prediction if kept is None else Kept(prediction, kept) for prediction, kept in pairs]
 
-    def _run_shallow(self, rows: Sequence[Row]) -> Sequence[Sample]:
+    def _run_shallow(self, rows: Sequence[Row]) -> Sequence[Sample | Guided]:
         self.prepare_shallow()
         assert self._shallow is not None
-        return _by_row(self._shallow.predict(rows, self.most_rows, self.on_shallow_call))
+        return self._shallow.predict(rows, self.most_rows, self.on_shallow_call)
 
     def _can_step(self, rows: Sequence[Row]) -> bool:
         """Whether one call computes the steps of all rows."""
@@ -157,11 +160,6 @@ class Denoiser:
     def _exceeds_most_rows(self, rows: Sequence[Row]) -> bool:
         """Whether the rows, two for each guided one, are too many for one call."""
         return self.most_rows is not None and sum(1 + (row.unconditional is not None) for row in rows) > self.most_rows
-
-
-def _by_row(predictions: Sample) -> list[Sample]:
-    count = len(predictions)
-    return [predictions[index : index + 1] for index in range(count)] if count > 1 else [predictions]
 
 
 def _can_step_together(rows: Sequence[Row]) -> bool:

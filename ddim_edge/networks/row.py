@@ -42,6 +42,10 @@ class Row(NamedTuple):
     """Those that the shallow graph predicts from; None for a whole call."""
     keeps_features: bool = False
     """Whether the whole call also returns the row's features."""
+    keeps_variance: bool = False
+    """Whether the sampler is also sent what the network predicts of the variance."""
+    keeps_unconditional: bool = False
+    """Whether the sampler is also sent the unconditional prediction, where the row is guided."""
 
     def has_shapes_of(self, other: "Row") -> bool:
         """Whether its inputs have the shapes of those of ``other``: only such rows share a call."""
@@ -59,4 +63,6 @@ class Row(NamedTuple):
             and self.unconditional is other.unconditional
             and self.guidance_scale == other.guidance_scale
             and self.guidance_rescale == other.guidance_rescale
+            and self.keeps_variance == other.keeps_variance
+            and self.keeps_unconditional == other.keeps_unconditional
         )

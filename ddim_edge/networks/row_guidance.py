@@ -1,4 +1,9 @@
-"""Row guidance: from the predictions of a network call to the guided ones of its rows."""
+"""Row guidance: from the outputs of a network call to what the samplers of its rows are sent.
+
+A network may return twice the sample's channels: first the prediction, then values for a learned variance (Nichol &
+Dhariwal 2021). As in diffusers' pipelines, guidance is for the prediction alone, the variance is that of the row with
+its conditioning, and samplers that do not ask for it do not get it.
+"""
 
 from collections.abc import Sequence
 
@@ -6,6 +11,7 @@ import numpy as np
 
 from ..arrays import Sample
 from ..diffusion.guidance import guide, rescale
+from ..diffusion.samplers.query import Guided
 from .row import Row
 
 
@@ -13,19 +19,34 @@ class RowGuidance:
     """The guidance of some rows, of which all, none or a few are guided; the same at all their steps."""
 
     def __init__(self, rows: Sequence[Row]) -> None:
-        self._count = len(rows)
+        self._count, self._channels = len(rows), rows[0].sample.shape[1]
+        self._with_variance = [index for index, row in enumerate(rows) if row.keeps_variance]
         self._guided = [index for index, row in enumerate(rows) if row.unconditional is not None]
+        others = enumerate(self._guided, start=self._count)
+        self._with_unconditional = [(index, other) for other, index in others if rows[index].keeps_unconditional]
         scales = [rows[index].guidance_scale for index in self._guided]
         shares = [rows[index].guidance_rescale for index in self._guided]
         self._scales = np.array(scales, np.float32) if len(set(scales)) > 1 else max(scales, default=1.0)
         self._shares = np.array(shares, np.float32) if any(shares) else None
 
-    def apply(self, outputs: Sample) -> Sample:
-        """The rows' predictions, float32 (B, …).
+    def apply(self, outputs: Sample) -> list[Sample | Guided]:
+        """Each row's prediction, float32 (1, C, …): of twice the channels, or Guided, for one that keeps more.
 
         ``outputs``: those with the conditioning of each row, then those without it of the guided rows. It may be
         written to.
         """
+        channels = self._channels
+        proper = outputs[:, :channels] if outputs.shape[1] > channels else outputs
+        guided = self._guide(proper)
+        answers = _by_row(guided)
+        for index in self._with_variance:
+            own = guided[index : index + 1], outputs[index : index + 1, channels:]
+            answers[index] = np.concatenate(own, axis=1)
+        for index, other in self._with_unconditional:
+            answers[index] = Guided(guided[index : index + 1], proper[other : other + 1])
+        return answers
+
+    def _guide(self, outputs: Sample) -> Sample:
         if not self._guided:
             return outputs
         predictions, unconditional = outputs[: self._count], outputs[self._count :]
@@ -37,3 +58,8 @@ class RowGuidance:
     def _apply(self, conditional: Sample, unconditional: Sample) -> Sample:
         guided = guide(conditional, unconditional, self._scales)
         return guided if self._shares is None else rescale(guided, conditional, self._shares)
+
+
+def _by_row(predictions: Sample) -> list[Sample | Guided]:
+    count = len(predictions)
+    return [predictions[index : index + 1] for index in range(count)] if count > 1 else [predictions]

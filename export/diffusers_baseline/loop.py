@@ -72,6 +72,8 @@ class Loop:
             if self._scale is not None:
                 unconditional, conditional = prediction.chunk(2)
                 prediction = unconditional + self._scale * (conditional - unconditional)
+            if vars(scheduler).get("variance_type") not in ("learned", "learned_range"):
+                prediction = prediction[:, : self._shape[1]]  # without what the network predicts of the variance
             sample = scheduler.step(prediction, timestep, sample).prev_sample
             marks.append(time.perf_counter())
         return sample, marks

@@ -58,6 +58,9 @@ def test_the_class_in_a_file_chooses_the_sampler(name: str, config: SamplerConfi
         ("PNDMScheduler", {"skip_prk_steps": True, "set_alpha_to_one": True}, {"reduce_warmup": True}),
         ("LCMScheduler", {"original_inference_steps": 100, "timestep_scaling": 5.0}, {"num_original_steps": 100}),
         ("DDPMScheduler", {"variance_type": "fixed_large"}, {"large_variance": True}),
+        ("DDPMScheduler", {"variance_type": "learned"}, {"variance": "learned"}),
+        ("DDPMParallelScheduler", {"variance_type": "learned_range"}, {"variance": "learned_range"}),
+        ("DPMSolverMultistepScheduler", {"variance_type": "learned_range"}, {}),  # they do not read it, either
         ("DPMSolverMultistepScheduler", {"final_sigmas_type": "sigma_min"}, {"final_sigma": "sigma_min"}),
         ("DPMSolverMultistepScheduler", {"lambda_min_clipped": -math.inf, "solver_type": "bh2"}, {}),
         ("UniPCMultistepScheduler", {"solver_type": "bh1", "disable_corrector": []}, {"solver": "bh1"}),
@@ -85,7 +88,6 @@ def test_a_files_keys_become_fields(name: str, keys: dict[str, Any], fields: dic
         ("EulerDiscreteScheduler", "timestep_type", "continuous"),
         ("EulerDiscreteScheduler", "s_churn", 0.5),
         ("FlowMatchEulerDiscreteScheduler", "invert_sigmas", True),
-        ("DPMSolverMultistepScheduler", "variance_type", "learned_range"),
         ("DPMSolverSinglestepScheduler", "algorithm_type", "sde-dpmsolver"),
         ("EDMDPMSolverMultistepScheduler", "algorithm_type", "dpmsolver"),
         ("DEISMultistepScheduler", "algorithm_type", "sde-dpmsolver++"),

@@ -24,7 +24,6 @@ def test_a_scheduler_that_is_not_built_is_refused_with_a_reason(name: str) -> No
     [
         *(("DDIMScheduler", "prediction_type", v) for v in ("flow_prediction", "original_sample", "trigflow")),
         *(("DDIMScheduler", "beta_schedule", v) for v in ("exp", "laplace")),
-        *(("DDPMScheduler", "variance_type", v) for v in ("learned", "learned_range")),
     ],
 )
 def test_a_value_that_is_not_built_is_not_mistaken_for_another(scheduler: str, key: str, value: str) -> None:

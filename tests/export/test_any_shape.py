@@ -82,6 +82,7 @@ def compare(module: torch.nn.Module, folder: Path, shape: tuple[int, ...], **inp
 
 
 def test_a_policy_of_one_size(tmp_path: Path) -> None:
+    """The call that docs/your-own-unet.md shows."""
     module = ConditionalUnet1D()
     output = {"kind": "array", "axes": ["time", "action"], "names": ["x", "y"], "units": "m"}
     report = export_unet(

@@ -35,7 +35,7 @@ def refused(source: Path, message: str, **options: Any) -> None:
         ("unet/config.json", {"in_channels": 6}, "the unet takes 6 channels, and the autoencoder's latents have 4"),
         ("unet/config.json", {"in_channels": 7}, "the unet takes 7 channels"),
         ("unet/config.json", {"in_channels": 8}, "the unet takes 8 channels"),
-        ("unet/config.json", {"out_channels": 8}, "the unet predicts 8 channels for a sample of 4: .* a variance"),
+        ("unet/config.json", {"out_channels": 12}, "the unet predicts 12 channels for a sample of 4: .* variance"),
         ("unet/config.json", {"cross_attention_dim": 24}, "encoder_hidden_states of width 24, .* give 16"),
         (TOKENIZER, {"model_max_length": 64}, "does not take the 64 tokens of its tokenizer"),
         (TOKENIZER, {"model_max_length": 100}, "max_position_embeddings 77, and the tokenizer needs 100"),
@@ -64,7 +64,7 @@ def test_the_channels_are_checked_where_the_autoencoder_is_left_out(spoilt: Sour
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"out_channels": 2}, "the unet predicts 2 channels for a sample of 1"),
+        ({"out_channels": 3}, "the unet predicts 3 channels for a sample of 1"),
         ({"class_embed_type": "identity"}, "takes the conditioning class_labels, but .* describe none"),
         ({"sample_size": None}, "must say in_channels and sample_size"),
     ],

@@ -71,6 +71,7 @@ _RUN_VALUES: Mapping[str, Sequence[str]] = {
     "--eta": _NUMBERS,
     "--seed": ("0", "-1", str(2**63), str(2**63 - 1), str(2**64), "1.5", "x"),
     "--guidance-scale": _NUMBERS,
+    "--guidance-mode": ("cfg", "cfg++", "CFG", ""),
     "--guidance-rescale": _NUMBERS,
     "--guidance-interval": ("0,1", "1,0", "nan,1", "0", "0,1,2", "0,inf", ""),
     "--strength": _NUMBERS,

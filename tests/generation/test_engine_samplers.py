@@ -5,6 +5,7 @@ import inspect
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
+from typing import get_args
 
 import numpy as np
 import pytest
@@ -13,7 +14,8 @@ from hypothesis import strategies as st
 
 import ddim_edge
 from ddim_edge import Origin
-from ddim_edge.diffusion.samplers import SAMPLERS, samplers_for
+from ddim_edge.diffusion.guidance import GuidanceMode
+from ddim_edge.diffusion.samplers import SAMPLERS, cfg_plus_plus, samplers_for
 from ddim_edge.generation import engine
 from ddim_edge.generation.engine import Engine
 from ddim_edge.generation.jobs import job_of
@@ -31,10 +33,15 @@ class Kind:
     seed: int
     scale: float
     rescale: float
+    mode: GuidanceMode
     interval: tuple[float, float] | None
     masked: bool
     cache: str | None
     threshold: float | None
+
+    @property
+    def can_be_plus_plus(self) -> bool:
+        return self.sampler in cfg_plus_plus.SAMPLERS and not self.cache and self.scale <= 1
 
     def request(self) -> Request:
         mask = np.zeros((1, 1, 8, 8), bool)
@@ -46,6 +53,7 @@ class Kind:
             num_steps=self.num_steps,
             seed=self.seed,
             guidance_scale=self.scale,
+            guidance_mode=self.mode if self.can_be_plus_plus else "cfg",
             guidance_rescale=self.rescale if self.scale != 1 else 0.0,
             guidance_interval=self.interval if self.scale != 1 else None,
             sampler=SAMPLERS[self.sampler](),
@@ -61,8 +69,9 @@ KINDS = st.builds(
     num_steps=st.integers(4, 9),
     label=st.integers(0, 2),
     seed=st.integers(0, 3),
-    scale=st.sampled_from([0.0, 1.0, 2.5]),
+    scale=st.sampled_from([0.0, 0.6, 1.0, 2.5]),
     rescale=st.sampled_from([0.0, 0.7]),
+    mode=st.sampled_from(get_args(GuidanceMode)),
     interval=st.sampled_from([None, (0.5, 3.0)]),
     masked=st.booleans(),
     cache=st.sampled_from([None, "forecast:2", "forecast:4"]),

@@ -39,8 +39,12 @@ def tiny_model(
     batch: int | str = "batch",
     half: bool = False,
     nan_at: tuple[int, int] | None = None,
+    variance: bool = False,
 ) -> onnx.ModelProto:
-    """The graph. ``nan_at`` = (timestep, class) turns the prediction of such a row into NaN."""
+    """The graph. ``nan_at`` = (timestep, class) turns the prediction of such a row into NaN.
+
+    ``variance``: it returns twice the channels, the prediction minus x_t behind the prediction.
+    """
     element = "float16" if half else "float"
     shape = f"{element}[{batch}, {channels}, {size}, {size}]"
     number = "float" if real_timestep else "int64"
@@ -52,10 +56,12 @@ def tiny_model(
     lines += _poison(*nan_at) if nan_at else []
     last = "poisoned" if nan_at else "shift" if classes else "drift"
     lines += [f"term = Reshape({last}, column)", "x = Cast<to=1>(sample)", "scaled = Mul(x, gain)"]
-    lines += ["total = Add(scaled, term)", f"out_sample = Cast<to={_FLOAT16 if half else 1}>(total)"]
+    lines += ["total = Add(scaled, term)"]
+    lines += ["spread = Sub(total, x)", "both = Concat<axis=1>(total, spread)"] if variance else []
+    lines += [f"out_sample = Cast<to={_FLOAT16 if half else 1}>({'both' if variance else 'total'})"]
     return onnx.parser.parse_model(
         f"""<ir_version: 10, opset_import: ["" : 18]>
-        unet ({", ".join(inputs)}) => ({shape} out_sample)
+        unet ({", ".join(inputs)}) => ({element}[{batch}, {channels * (1 + variance)}, {size}, {size}] out_sample)
         <float gain = {{0.5}}, float slope = {{0.001}}, int64[4] column = {{-1, 1, 1, 1}},
          float[4] table = {{{", ".join(map(str, EMBEDDINGS))}}}>
         {{ {chr(10).join(lines)} }}"""
@@ -85,6 +91,7 @@ def write_bundle(
     channels: int = 1,
     scheduler: dict[str, Any] | None = None,
     external: bool = False,
+    out_channels: int | None = None,
 ) -> Path:
     """Write a bundle; ``external`` keeps the weights in ``unet/model.onnx_data``. Returns ``folder``."""
     for part in ("unet", "scheduler"):
@@ -95,7 +102,8 @@ def write_bundle(
     if labels is not None and null_class is not None:
         index["null_class"] = null_class
     write_json(folder / "model_index.json", index)
-    write_json(folder / "unet" / "config.json", {"in_channels": channels, "sample_size": sample_size})
+    predicted = {} if out_channels is None else {"out_channels": out_channels}
+    write_json(folder / "unet" / "config.json", {"in_channels": channels, "sample_size": sample_size, **predicted})
     write_json(folder / "scheduler" / "scheduler_config.json", scheduler or {"_class_name": "DDIMScheduler"})
     graph = folder / "unet" / "model.onnx"
     storage: dict[str, Any] = {"location": "model.onnx_data", "size_threshold": 0} if external else {}

@@ -87,6 +87,14 @@ def test_any_mix_of_jobs_ends_as_with_separate_steps(
             np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-5)
 
 
+def test_a_job_that_is_sent_both_predictions_shares_the_graph(bundle: Bundle, sessions: list[Session]) -> None:
+    usual = {"sampler": "ddim", "num_steps": 5, "labels": ["cat"]}
+    options: list[dict[str, Any]] = [usual, {**usual, "guidance_mode": "cfg++"}, {**usual, "guidance_scale": 2.0}]
+    wanted, *others = [run(session, jobs_of(bundle, options), [0, 1, 0]) for session in sessions]
+    for found in others:
+        np.testing.assert_allclose(found, wanted, rtol=1e-5, atol=1e-5)
+
+
 @pytest.mark.parametrize("eta", [0.0, 1.0])
 @pytest.mark.parametrize("guidance_scale", [1.0, 2.0])
 def test_a_sample_is_sent_once_and_stays(bundle: Bundle, eta: float, guidance_scale: float) -> None:

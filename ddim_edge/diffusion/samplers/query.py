@@ -65,6 +65,13 @@ class Stepped(NamedTuple):
     denoised: Sample
 
 
+class Guided(NamedTuple):
+    """A guided prediction and the unconditional one that is part of it, both of the sample's shape."""
+
+    prediction: Sample
+    unconditional: Sample
+
+
 Sampler = Generator[Query, Any, Sample]
 """Yields queries, receives predictions of the sample's shape (for a StepQuery also Stepped), returns x_0."""
 

@@ -34,6 +34,11 @@ def residuals(config: Mapping[str, Any], height: int, width: int) -> int:
     return _levels(config)[0] * height * width * _FLOAT * _CONTROL_MAPS
 
 
+def variance(channels: int, height: int, width: int) -> int:
+    """The bytes of one row's learned variance, for a sample of that shape: in the network's output and in a copy."""
+    return 2 * _FLOAT * channels * height * width
+
+
 def vae_pixel(config: Mapping[str, Any]) -> int:
     """The bytes of an autoencoder's call for each pixel: decoding, which takes more than encoding.
 

@@ -27,7 +27,7 @@ from ...runtime.providers.table import AUTO, CPU
 from ...runtime.sessions.first_build import is_mapped, runs_on_cpu
 from ..requests.options import default_guidance
 from ..requests.request import Request
-from .activations import residuals, unet_row, vae_pixel
+from .activations import residuals, unet_row, vae_pixel, variance
 from .features import features_row, shallow_weights
 from .plan import Needs, Plan, choose, least
 
@@ -133,6 +133,8 @@ class MemoryLimit:
         row = unet_row(self._configs[UNET.name], *sample)
         if bundle.controls:
             row += residuals(self._configs[UNET.name], *sample)
+        if bundle.inputs.predicts_variance:
+            row += variance(bundle.sample_shape[0], *sample)
         rows = self._rows or min(request.batch_size, request.num_images) * (2 if request.guided else 1)
         weights = {name: size for name, size in self._weights.items() if name != VAE_ENCODER.name or request.origin}
         features = 0

@@ -1,4 +1,4 @@
-"""Fits a sampler's options to a model's network and to the size of its images."""
+"""Fits a sampler's options to a model's network and to the size of its images, or says why they do not fit."""
 
 import numpy as np
 
@@ -21,6 +21,15 @@ def fitted_sampler(bundle: Bundle, config: SamplerConfig, height: int | None, wi
         if len(shape) == 3:
             return config.replace(image_seq_len=max(1, shape[1] // PATCH * (shape[2] // PATCH)))
     return config
+
+
+def check_variance(bundle: Bundle, request: Request) -> None:
+    """Raise ConfigError for a learned variance where the network predicts none."""
+    if request.sampler.takes_variance and not bundle.inputs.predicts_variance:
+        raise ConfigError(
+            f"the sampler takes a learned variance, and the network of {bundle.name} predicts none (its out_channels "
+            "would be twice its in_channels): take variance_type fixed_small, or another sampler"
+        )
 
 
 def check_timesteps(bundle: Bundle, request: Request) -> None:

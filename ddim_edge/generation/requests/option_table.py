@@ -9,6 +9,7 @@ from typing import Any, TypedDict, TypeVar
 
 from numpy.typing import ArrayLike
 
+from ...diffusion.guidance import GuidanceMode
 from ...diffusion.noise import NoiseKind
 from ...diffusion.samplers import SamplerConfig
 from .control_images import ControlImage
@@ -35,6 +36,7 @@ class Options(TypedDict, total=False):
     eta: float | None
     seed: int
     guidance_scale: float | None
+    guidance_mode: GuidanceMode
     guidance_rescale: float
     guidance_interval: tuple[float, float] | None
     preset: str | None
@@ -144,6 +146,13 @@ OPTIONS = (
         "the model's own, else 1; for text 7.5, SDXL 5, built-in guidance 8.5",
         CommandLine(("--guidance-scale", "-g"), float),
         http="guidance_scale",
+    ),
+    Option(
+        "guidance_mode",
+        "cfg, or cfg++: guidance of x_0 alone, at a scale from 0 to 1; its default scale is 0.6.",
+        "cfg",
+        CommandLine(("--guidance-mode",), choices=("cfg", "cfg++")),
+        http="guidance_mode",
     ),
     Option(
         "guidance_rescale",

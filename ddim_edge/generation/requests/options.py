@@ -6,14 +6,14 @@ from typing import Any
 
 from ...bundle.bundle import Bundle
 from ...config import SamplerOptions, whole_number
-from ...diffusion.guidance import guided_timesteps
 from ...diffusion.samplers import SamplerConfig
 from ...diffusion.samplers.table import samplers_with
 from ...diffusion.step_cache import StepCache
 from ...errors import ConfigError, shown
 from ...version import __version__
 from .control_images import check_controls, control_scales, with_controls
-from .fitted_sampler import check_timesteps, fitted_sampler
+from .fitted_sampler import check_timesteps, check_variance, fitted_sampler
+from .guidance import CFG_PLUS_PLUS_SCALE, check_guidance
 from .named_arrays import NamedArrays, check_named, fitted
 from .option_table import Options
 from .origin import Origin
@@ -49,16 +49,17 @@ def request_of(bundle: Bundle, options: Options) -> Request:
     sizes = given.get("height", bundle.defaults.height), given.get("width", bundle.defaults.width)
     config = fitted_sampler(bundle, config, *sizes)
     images, scale = given.pop("control_images", None), given.pop("control_scale", None)
+    plus_plus = given.get("guidance_mode") == "cfg++"
     named = fitted(bundle, given.pop("conditioning", None))
     defaults = {
         "num_images": _default_count(labels or prompts, origin, named),
         "num_steps": bundle.default_steps(config),
-        "negative_prompt": _default_negative(bundle, given.get("guidance_scale")),
+        "negative_prompt": _default_negative(bundle, None if plus_plus else given.get("guidance_scale")),
         "height": bundle.defaults.height,
         "width": bundle.defaults.width,
         "strength": _default_strength(origin),
         "control_scale": control_scales(bundle, scale),
-        "guidance_scale": default_guidance(bundle),
+        "guidance_scale": CFG_PLUS_PLUS_SCALE if plus_plus else default_guidance(bundle),
         "batch_size": default_batch_size(bundle),
     }
     request = Request(**{**defaults, **given}, prompts=prompts, labels=classes, sampler=config, conditioning=named)
@@ -95,7 +96,8 @@ def _name_cache(given: dict[str, Any]) -> None:
 def check_request(bundle: Bundle, request: Request) -> None:
     """Raise ConfigError for a request that the model does not support."""
     check_timesteps(bundle, request)
-    guided_timesteps(request.sampler, request.guidance_interval)
+    check_variance(bundle, request)
+    check_guidance(bundle, request)
     check_cache(bundle, request)
     check_named(bundle, request.conditioning, request.num_images)
     shape = bundle.sample_shape_for(request.height, request.width)
@@ -120,11 +122,6 @@ def check_request(bundle: Bundle, request: Request) -> None:
     for label in request.labels:
         if label != bundle.null_class:
             whole_number("a label", label, low=0, high=len(bundle.labels) - 1)
-    if request.guidance_scale != 1 and bundle.null_class is None and not bundle.inputs.text:
-        raise ConfigError(
-            f"guidance_scale {request.guidance_scale:g} needs a null class, and {bundle.name} has none "
-            "(model_index.json would name it as null_class): leave the guidance at 1"
-        )
 
 
 def _wrong_labels(bundle: Bundle, request: Request) -> str:

@@ -42,6 +42,7 @@ _SCHEMA = {
     "width": whole(1, MAX_SIDE),
     "noise": text(100),
     "guidance_scale": real(0),
+    "guidance_mode": text(100),
     "guidance_rescale": real(0, 1),
     "guidance_interval": list_of(real(0), 2),
     "cache": text(100),

@@ -10,6 +10,7 @@ from typing import Any, Self, cast, get_args
 from ...bundle.json_files import MAX_SIDE
 from ...config import RealTimeConfig, number, whole_number
 from ...config.diffusers_names import unknown_value
+from ...diffusion.guidance import GuidanceMode
 from ...diffusion.noise import NoiseKind
 from ...diffusion.samplers import SAMPLERS, SamplerConfig, changed_options
 from ...diffusion.step_cache import StepCache
@@ -36,6 +37,8 @@ class Request:
     guidance_scale: float = 1.0
     batch_size: int = DEFAULT_BATCH_SIZE
     """Number of images denoised together. It can change an image by a rounding error, so a recipe has it."""
+    guidance_mode: GuidanceMode = "cfg"
+    """What the guided prediction decides: the whole step, or with ``cfg++`` x_0 alone, at a scale from 0 to 1."""
     guidance_rescale: float = 0.0
     """Share, from 0 to 1, of the contrast added by guidance that is removed again (Lin et al. 2023)."""
     guidance_interval: tuple[float, float] | None = None
@@ -85,6 +88,7 @@ class Request:
         if self.noise not in get_args(NoiseKind):
             raise ConfigError(choose_from("noise", self.noise, get_args(NoiseKind)))
         _check_number("guidance_scale", self.guidance_scale, high=1e6)
+        self._check_mode()
         _check_number("guidance_rescale", self.guidance_rescale, high=1)
         number("strength", self.strength, low=0, high=1)
         for scale in self.control_scale:
@@ -106,6 +110,15 @@ class Request:
         if self.strength != 1 and (self.origin is None or self.origin.image is None):
             raise ConfigError(
                 f"strength {shown(self.strength)} needs an initial image to change: give the image (--init-image), too"
+            )
+
+    def _check_mode(self) -> None:
+        if self.guidance_mode not in get_args(GuidanceMode):
+            raise ConfigError(choose_from("guidance_mode", self.guidance_mode, get_args(GuidanceMode)))
+        if self.guidance_mode == "cfg++" and self.guidance_scale > 1:
+            raise ConfigError(
+                f"guidance_mode cfg++ takes a guidance_scale from 0 to 1, not {self.guidance_scale:g}: 0.6 is about "
+                "what 7.5 is without it"
             )
 
     def _check_text(self) -> None:
@@ -136,7 +149,9 @@ class Request:
 
     @property
     def guided(self) -> bool:
-        """Whether guidance is on: at any scale but 1; with prompts only above 1, as in diffusers."""
+        """Whether guidance is on: at any scale but 1; with prompts only above 1, as in diffusers; always with cfg++."""
+        if self.guidance_mode == "cfg++":
+            return True
         return self.guidance_scale > 1 if self.prompts else self.guidance_scale != 1
 
     @functools.cached_property

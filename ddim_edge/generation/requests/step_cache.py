@@ -65,6 +65,10 @@ def check_cache(bundle: Bundle, request: Request) -> None:
     if cache is None:
         return
     whole_calls(cache, sampler_calls(request), _starts(request))
+    if request.sampler.takes_variance:
+        raise ConfigError(
+            f"cache {cache} does not work with a learned variance, which a cached call has none of: leave it out"
+        )
     if cache.kind == "forecast":
         return
     if bundle.controls:

@@ -89,10 +89,10 @@ def _with_flags(options: dict[str, Any]) -> dict[str, Any]:
     return {**options, **flags}
 
 
-def network(sample: Sample, timestep: float) -> Sample:
-    """Smooth and bounded, so that rounding does not grow."""
+def network(sample: Sample, timestep: float, *, variance: bool) -> Sample:
+    """Smooth and bounded, so that rounding does not grow; with ``variance`` twice the channels, the second half > 0."""
     answer: Sample = np.tanh(sample * np.float32(0.7) + np.float32(0.001) * np.float32(timestep))
-    return answer
+    return np.concatenate([answer, np.float32(0.02) + answer**2 / 2], axis=1) if variance else answer
 
 
 def both(case: Case, options: dict[str, Any]) -> tuple[ddim_edge.SamplerConfig, Any]:
@@ -152,7 +152,7 @@ def our_run(
         if fed is not None:
             query.sample[...] = fed[len(samples) - 1]
         try:
-            query = sampler.send(network(query.sample, query.timestep))
+            query = sampler.send(network(query.sample, query.timestep, variance=config.takes_variance))
         except StopIteration as stop:
             return [*samples, stop.value]
 
@@ -160,10 +160,11 @@ def our_run(
 def their_run(theirs: Any, start: Sample, *, fresh: bool) -> list[Sample]:
     """The same from diffusers' loop."""
     options = {"generator": torch.Generator().manual_seed(3)} if fresh else {}
+    learned = str(theirs.config.get("variance_type")).startswith("learned")
     sample, samples = torch.from_numpy(start), []
     for timestep in theirs.timesteps:
         fed = theirs.scale_model_input(sample, timestep) if hasattr(theirs, "scale_model_input") else sample
         samples.append(fed.numpy())
-        answer = torch.from_numpy(network(fed.numpy(), float(timestep)))
+        answer = torch.from_numpy(network(fed.numpy(), float(timestep), variance=learned))
         sample = theirs.step(answer, timestep, sample, **options).prev_sample
     return [*samples, sample.numpy()]

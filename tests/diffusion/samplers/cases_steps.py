@@ -47,6 +47,16 @@ CASES = (
         least=15,
     ),
     Case(
+        "DDPMScheduler",
+        _ANCESTRAL | {"variance_type": ("learned", "learned_range")},
+        2e-5,
+        "float32",
+        fresh_noise=lambda _options: True,
+        points=8,
+        steps=(4, 9),
+        least=12,
+    ),
+    Case(
         "DDPMParallelScheduler",
         _ANCESTRAL,
         2e-5,

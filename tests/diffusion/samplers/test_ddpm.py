@@ -1,17 +1,13 @@
-"""DDPM's refusals, and the moments of its result with the perfect network; test_samplers_diffusers has its steps."""
+"""DDPM's refusals, the moments of its result with the perfect network, and a learned variance."""
 
 import numpy as np
 import pytest
 
 import ddim_edge
 from ddim_edge.diffusion.samplers import schedule_of
+from ddim_edge.diffusion.samplers.ddpm import DdpmSchedule
 
 from . import gaussian
-
-
-def test_a_learned_variance_is_refused() -> None:
-    with pytest.raises(ddim_edge.ConfigError, match="variance_type 'learned_range' is known, but not built here"):
-        ddim_edge.sampler_config({"_class_name": "DDPMScheduler", "variance_type": "learned_range"})
 
 
 def test_noise_that_would_be_shared_across_the_batch_is_refused() -> None:
@@ -60,3 +56,50 @@ def test_the_last_step_adds_no_noise() -> None:
 
     gaussian.run(ddim_edge.DdpmConfig(timestep_spacing="trailing", large_variance=True), 10, noise(), noise)
     assert len(calls) == 1 + 9
+
+
+class TestALearnedVariance:
+    SHAPE = (2, 3, 4, 4)
+
+    def run(self, config: ddim_edge.DdpmConfig, values: float | None = None) -> gaussian.Sample:
+        """Ten steps with the perfect network, which says ``values`` of the variance."""
+        generator = np.random.default_rng(2)
+        start = generator.standard_normal(self.SHAPE, np.float32)
+        sampler = ddim_edge.start(config, 10, start, lambda: generator.standard_normal(self.SHAPE, np.float32))
+        query = next(sampler)
+        for bar in schedule_of(config, 10).levels.alpha_bars.tolist():
+            answer = gaussian.prediction("noise", bar, query.sample)
+            if values is not None:
+                answer = np.concatenate([answer, np.full_like(answer, values)], axis=1)
+            try:
+                query = sampler.send(answer)
+            except StopIteration as end:
+                result: gaussian.Sample = end.value
+        return result
+
+    @pytest.mark.parametrize(("value", "large_variance"), [(-1.0, False), (1.0, True)])
+    def test_its_ends_are_the_small_and_the_large_one(self, value: float, large_variance: bool) -> None:
+        learned = self.run(ddim_edge.DdpmConfig(variance="learned_range"), value)
+        fixed = self.run(ddim_edge.DdpmConfig(large_variance=large_variance))
+        np.testing.assert_allclose(learned, fixed, rtol=1e-5, atol=1e-6)
+
+    def test_between_them_it_is_their_geometric_mean(self) -> None:
+        schedule = schedule_of(ddim_edge.DdpmConfig(variance="learned_range"), 10)
+        assert isinstance(schedule, DdpmSchedule)
+        for row in schedule.rows[:-1]:
+            small, middle, large = schedule.sigma(row, np.array([-1, 0, 1], np.float32))
+            assert small < middle < large
+            assert middle == pytest.approx(float(np.sqrt(small * large)), rel=1e-5)
+
+    def test_a_variance_of_nothing_adds_no_noise(self) -> None:
+        runs = [self.run(ddim_edge.DdpmConfig(variance="learned"), 0.0) for _ in range(2)]
+        np.testing.assert_array_equal(*runs)
+        assert (self.run(ddim_edge.DdpmConfig(variance="learned"), 0.1) != runs[0]).any()
+
+    def test_a_negative_variance_is_named(self) -> None:
+        with pytest.raises(ddim_edge.PredictionError, match=r"a negative variance \(-0.5\).*learned_range"):
+            self.run(ddim_edge.DdpmConfig(variance="learned"), -0.5)
+
+    def test_a_prediction_without_one_is_named(self) -> None:
+        with pytest.raises(ddim_edge.PredictionError, match="predictions of 6 channels, and the network's have 3"):
+            self.run(ddim_edge.DdpmConfig(variance="learned_range"))

@@ -190,10 +190,12 @@ def test_a_network_of_another_signature_is_no_denoiser(tmp_path: Path) -> None:
 
 def test_a_network_that_returns_another_shape_is_no_denoiser(tmp_path: Path) -> None:
     source = """<ir_version: 10, opset_import: ["" : 18]>
-    g (float[batch, 1, 8, 8] sample, int64[batch] timestep) => (float[batch, 2, 8, 8] out)
-    { out = Concat<axis = 1>(sample, sample) }"""
+    g (float[batch, 1, 8, 8] sample, int64[batch] timestep) => (float[batch, 3, 8, 8] out)
+    { out = Concat<axis = 1>(sample, sample, sample) }"""
     bundle = write_bundle(tmp_path / "bundle", onnx.parser.parse_model(source), labels=None)
-    with pytest.raises(ddim_edge.BundleError, match="also predicts a variance"):
+    with pytest.raises(
+        ddim_edge.BundleError, match="it is no denoiser, which returns that shape, or twice the channels"
+    ):
         ddim_edge.load(bundle, "cpu").generate(num_steps=1)
 
 

@@ -15,7 +15,7 @@ from ..train import Batches
 
 WIDTHS = (32, 64, 64, 128)
 STRIDES = (1, 2, 1, 2)
-RECIPE = Recipe(steps=900, batch_size=128, learning_rate=1.5e-3, warmup_steps=50, decay_fraction=0.5, ema_decay=0.99)
+RECIPE = Recipe(steps=400, batch_size=128, learning_rate=1.5e-3, warmup_steps=50, decay_fraction=0.5, ema_decay=0.99)
 
 
 class Features(nn.Module):

@@ -23,7 +23,7 @@ from .critic import Critic, hinge
 from .features import Features
 from .teacher import LEVELS, Trajectories
 
-RECIPE = Recipe(steps=2_000, batch_size=64, learning_rate=8e-4, warmup_steps=50, decay_fraction=0.5, ema_decay=0.998)
+RECIPE = Recipe(steps=1_200, batch_size=48, learning_rate=8e-4, warmup_steps=50, decay_fraction=0.5, ema_decay=0.998)
 SHARES = (0.35, 0.15, 0.25, 0.25)
 """How much of a batch is at each of LEVELS."""
 FEATURE_WEIGHT = 0.5
