@@ -170,7 +170,7 @@ def _shape_of(model: ir.Model, adoption: Adoption) -> Shape:
             raise ConfigError(
                 f"the graph declares {said} for its sample: give --sample-shape, without the batch, such as 3x64x64"
             )
-        return read_shape("the graph's sample", [int(axis) for axis in declared])
+        return read_shape("the graph's sample", [axis for axis in declared if isinstance(axis, int)])
     given = read_shape("--sample-shape", adoption.shape)
     fits = declared is None or [
         axis if isinstance(axis, int) else length for axis, length in zip(declared, given, strict=False)

@@ -157,9 +157,9 @@ SIDES: Mapping[str, Side] = {
     "compiled-bf16": _diffusers("torch.compile, bfloat16", "bfloat16", compile=True, step_seconds=20),
     "compiled": _diffusers("torch.compile, float32", "float32", compile=True, step_seconds=25),
 }
-_DEEP = {"cache": "deep", "bundle": "bundle-deep", "build": "build-deep"}
-_BF16_CACHED = {"plain": "ours-bf16", "packages": _OPENVINO, "step_seconds": 2.0}
-_DEEPCACHE = {"deepcache": 3, "workloads": _LONGEST}
+_DEEP: Mapping[str, Any] = {"cache": "deep", "bundle": "bundle-deep", "build": "build-deep"}
+_BF16_CACHED: Mapping[str, Any] = {"plain": "ours-bf16", "packages": _OPENVINO, "step_seconds": 2.0}
+_DEEPCACHE: Mapping[str, Any] = {"deepcache": 3, "workloads": _LONGEST}
 CACHED_SIDES: Mapping[str, Side] = {
     "ours-forecast": _cached(
         "forecast:3", "float32", "--provider", "cpu", plain="ours", cache="cpu", build="build-cpu"

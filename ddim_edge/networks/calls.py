@@ -201,8 +201,9 @@ class NetworkCalls:
         else:
             results = {**self.session.run(given, self._outputs)}
         seconds = time.perf_counter() - began
-        if not _fits(results[self.output].shape, call.shape):
-            raise self._wrong_shape(results[self.output].shape, call)
+        returned = results[self.output].shape
+        if returned != call.shape and not _has_variance(returned, call.shape):
+            raise self._wrong_shape(returned, call)
         on_call(call.rows, seconds)
         return results
 
@@ -219,10 +220,10 @@ class NetworkCalls:
         )
 
 
-def _fits(returned: tuple[int, ...], samples: tuple[int, ...]) -> bool:
-    """Whether it is the samples' shape, or that with twice the channels: behind the prediction is the variance."""
+def _has_variance(returned: tuple[int, ...], samples: tuple[int, ...]) -> bool:
+    """Whether it is the samples' shape with twice the channels: behind the prediction is the variance."""
     rows, channels, *sides = samples
-    return returned in (samples, (rows, 2 * channels, *sides))
+    return returned == (rows, 2 * channels, *sides)
 
 
 def _check_inputs(session: Session) -> None:

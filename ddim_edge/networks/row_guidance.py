@@ -37,8 +37,11 @@ class RowGuidance:
         """
         channels = self._channels
         proper = outputs[:, :channels] if outputs.shape[1] > channels else outputs
-        guided = self._guide(proper)
-        answers = _by_row(guided)
+        guided = self._guide(proper) if self._guided else proper
+        count = self._count
+        answers: list[Sample | Guided] = (
+            [guided] if count == 1 else [guided[index : index + 1] for index in range(count)]
+        )
         for index in self._with_variance:
             own = guided[index : index + 1], outputs[index : index + 1, channels:]
             answers[index] = np.concatenate(own, axis=1)
@@ -47,8 +50,6 @@ class RowGuidance:
         return answers
 
     def _guide(self, outputs: Sample) -> Sample:
-        if not self._guided:
-            return outputs
         predictions, unconditional = outputs[: self._count], outputs[self._count :]
         if len(self._guided) == self._count:
             return self._apply(predictions, unconditional)
@@ -58,8 +59,3 @@ class RowGuidance:
     def _apply(self, conditional: Sample, unconditional: Sample) -> Sample:
         guided = guide(conditional, unconditional, self._scales)
         return guided if self._shares is None else rescale(guided, conditional, self._shares)
-
-
-def _by_row(predictions: Sample) -> list[Sample | Guided]:
-    count = len(predictions)
-    return [predictions[index : index + 1] for index in range(count)] if count > 1 else [predictions]

@@ -1,6 +1,6 @@
 """Gives a graph of another author our names of inputs and outputs, and our timestep, in place."""
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 import numpy as np
@@ -53,8 +53,8 @@ def fit_timestep(model: ir.Model, divisor: int | None = None) -> None:
     With ``divisor`` the graph gets the timestep, then float32, divided by it. ConfigError where it has another shape.
     """
     theirs = _input(model, TIMESTEP)
-    wanted, batch = _timestep_shape(theirs), _input(model, SAMPLE).shape[0]
-    is_scalar = wanted == [1] and batch != 1
+    wanted, sample = _timestep_shape(theirs), _input(model, SAMPLE).shape
+    is_scalar = wanted == [1] and sample is not None and sample[0] != 1
     if divisor is not None and theirs.dtype not in _REAL:
         raise ConfigError("--timestep fraction: the graph takes whole timesteps, so it is fed an index")
     tape = ir.tape.Tape()
@@ -147,7 +147,7 @@ def _keep_output(model: ir.Model, kept: ir.Value) -> None:
     model.graph.outputs[:] = [kept]
 
 
-def _free_names(model: ir.Model, names: Iterable[str], keep: Collection[ir.Value]) -> None:
+def _free_names(model: ir.Model, names: Collection[str | None], keep: Collection[ir.Value]) -> None:
     """Rename what has one of ``names`` within the graph already, but for the values ``keep``."""
     made = [value for node in model.graph.all_nodes() for value in node.outputs]
     given = [value for graph in model.graphs() for value in (*graph.inputs, *graph.initializers.values())]

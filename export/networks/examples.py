@@ -116,11 +116,12 @@ def _like(example: NDArray[Any]) -> Draw:
     """Draws rows of the example in any order; numbers with a fraction scaled, so that no two rows are equal."""
 
     def draw(random: np.random.Generator, shape: tuple[int, ...]) -> NDArray[Any]:
-        rows = example[random.permutation(np.resize(np.arange(len(example)), shape[0]))]
+        rows: NDArray[Any] = example[random.permutation(np.resize(np.arange(len(example)), shape[0]))]
         if example.dtype.kind != "f":
             return rows
         factors = random.uniform(0.5, 1.5, (shape[0], *(1,) * (rows.ndim - 1)))
-        return (rows * factors).astype(np.float32)
+        scaled: NDArray[Any] = (rows * factors).astype(np.float32)
+        return scaled
 
     return draw
 

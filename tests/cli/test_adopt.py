@@ -45,7 +45,7 @@ def test_it_says_what_it_made(invoke: Invoke, files: Path) -> None:
 
 def test_the_bundle_runs_and_is_inspected(invoke: Invoke, files: Path) -> None:
     assert invoke("adopt", "g.onnx", "out", "--scheduler", "flow.json", *OPTIONS, *FLOW).code == 0
-    np.savez(files / "goal.npz", goal=np.float32([[1, 2, 3]]))
+    np.savez(files / "goal.npz", goal=np.array([[1, 2, 3]], np.float32))
     outcome = invoke("run", "out", "--num-images", 2, "--conditioning", "goal.npz", "--output", "made.npy")
     assert outcome.code == 0, outcome.err
     made = np.load(files / "made.npy")
@@ -62,7 +62,7 @@ def test_flow_matching_with_a_fraction_of_its_timesteps(invoke: Invoke, files: P
     random = np.random.default_rng(0)
     sample = random.standard_normal((1, 2, 4), np.float32)
     origin = ddim_edge.Origin(latents=sample)
-    made = ddim_edge.load("out", "cpu").generate(origin=origin, conditioning={"goal": np.float32([1, 2, 3])})
+    made = ddim_edge.load("out", "cpu").generate(origin=origin, conditioning={"goal": np.array([1, 2, 3], np.float32)})
     config = ddim_edge.sampler_config(files / "flow.json")
     times = np.append(schedule_of(config, 4).timesteps / 1000, 0.0)
     for time, following in itertools.pairwise(times):

@@ -28,12 +28,12 @@ def adoption(folder: Path, *, scheduler: dict[str, Any] | None = None, **graph: 
 
 def predict(graph: Path, **inputs: Any) -> Any:
     """What the graph of a bundle returns for two rows."""
-    feeds = {"sample": np.ones((2, 2, 4), np.float32), "goal": np.float32([[1, 2, 3], [4, 5, 6]]), **inputs}
+    feeds = {"sample": np.ones((2, 2, 4), np.float32), "goal": np.array([[1, 2, 3], [4, 5, 6]], np.float32), **inputs}
     return onnxruntime.InferenceSession(graph).run(["out_sample"], feeds)[0]
 
 
 def expected(below: float) -> Any:
-    return np.broadcast_to(np.float32([21, 51]).reshape(2, 1, 1) / np.float32(1 + below), (2, 2, 4))
+    return np.broadcast_to(np.array([21, 51], np.float32).reshape(2, 1, 1) / np.float32(1 + below), (2, 2, 4))
 
 
 def test_the_copy_has_our_names_and_returns_the_same(tmp_path: Path) -> None:
@@ -44,7 +44,7 @@ def test_the_copy_has_our_names_and_returns_the_same(tmp_path: Path) -> None:
     assert [value.name for value in model.graph.input] == ["sample", "timestep", "goal"]
     assert [value.name for value in model.graph.output] == ["out_sample"]
     onnx.checker.check_model(model, full_check=True)
-    np.testing.assert_allclose(predict(graph, timestep=np.float32([1, 1])), expected(1), rtol=1e-6)
+    np.testing.assert_allclose(predict(graph, timestep=np.array([1, 1], np.float32)), expected(1), rtol=1e-6)
     assert verify_files(tmp_path / "out") == 3
     record = json.loads((tmp_path / "out/export.json").read_text())
     assert (record["adopted_from"]["inputs"], record["adopted_from"]["output"]) == (NAMES, "mean")
@@ -97,7 +97,7 @@ def test_weights_in_other_files_are_copied(tmp_path: Path) -> None:
     onnx.save_model(model, wanted.graph)
     adopt_graph(wanted, tmp_path / "out")
     assert (tmp_path / "out/unet/weights/all.bin").read_bytes() == (tmp_path / "weights/all.bin").read_bytes()
-    got = predict(tmp_path / "out/unet/model.onnx", timestep=np.float32([1, 1]))
+    got = predict(tmp_path / "out/unet/model.onnx", timestep=np.array([1, 1], np.float32))
     np.testing.assert_allclose(got, expected(1), rtol=1e-6)
     (tmp_path / "weights/all.bin").unlink()
     with pytest.raises(BundleError, match="is missing"):

@@ -37,7 +37,8 @@ class ConditionalUnet1D(torch.nn.Module):
         )
         outer = self.enter(sample.movedim(-1, -2)) * (1 + scale) + shift
         inner = torch.nn.functional.mish(self.norm(self.down(outer)))
-        return self.leave(torch.cat([self.up(inner), outer], dim=1)).movedim(-1, -2)
+        left: torch.Tensor = self.leave(torch.cat([self.up(inner), outer], dim=1)).movedim(-1, -2)
+        return left
 
 
 class Volume(torch.nn.Module):
@@ -54,7 +55,8 @@ class Volume(torch.nn.Module):
         hidden = torch.nn.functional.silu(self.norm(self.down(x)) + (timesteps.float() / 1000).reshape(-1, 1, 1, 1, 1))
         if context is not None:
             hidden = hidden * context.mean(dim=(1, 2)).reshape(-1, 1, 1, 1, 1)
-        return self.up(torch.cat([torch.nn.functional.interpolate(hidden, scale_factor=2.0), x], dim=1))
+        up: torch.Tensor = self.up(torch.cat([torch.nn.functional.interpolate(hidden, scale_factor=2.0), x], dim=1))
+        return up
 
 
 def run(folder: Path, **inputs: Any) -> Any:

@@ -23,7 +23,8 @@ from ...config import SamplerOptions
 from ...errors import ConfigError
 from ..clipping import limit_of
 from ..schedule import prediction_columns
-from .ddim import DdimConfig, DdimSchedule
+from .ddim import DdimSchedule
+from .ddim_coefficients import DdimConfig
 from .euler import EulerSchedule
 from .query import Guided, Query, Sampler, Schedule
 

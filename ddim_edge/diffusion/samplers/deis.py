@@ -10,8 +10,9 @@ and at order 3 twice the published D2. The first step has order 1 and the second
 there are few steps, or if it goes to ρ = 0.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from ...config import FlowSolverConfig, OdeSolverConfig
 from ...config.noise_levels import FinalSigma
@@ -39,14 +40,18 @@ class DeisConfig(OdeSolverConfig):
 class FlowDeisConfig(FlowSolverConfig):
     """Options of DEIS, multistep, for flow matching (``use_flow_sigmas``).
 
-    As in diffusers a run ends at its last level, with the noise there, unless ``final_sigma`` is ``zero``.
+    With a file of its own a run ends at its last level, with the noise there, as in diffusers; otherwise without noise.
     """
 
     name: ClassVar[str] = "flow-deis"
     summary: ClassVar[str] = "for models of flow matching: multistep with the predicted ε in log ρ"
     scheduler_class: ClassVar[str] = "DEISMultistepScheduler"
 
-    final_sigma: FinalSigma = "sigma_min"
+    @classmethod
+    def fields_of(cls, keys: Mapping[str, Any]) -> dict[str, Any]:
+        """The fields that the ``keys`` of a scheduler file set. Raises ConfigError as ``from_json`` does."""
+        own = keys.get("use_flow_sigmas") and keys.get("_class_name") == cls.scheduler_class
+        return ({"final_sigma": "sigma_min"} if own else {}) | super().fields_of(keys)
 
 
 def deis_schedule(config: DeisConfig | FlowDeisConfig, num_steps: int, strength: float = 1.0) -> SolverSchedule:

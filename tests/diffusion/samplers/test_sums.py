@@ -68,7 +68,7 @@ def two_sums(schedule: UnipcSchedule, sums: list[Sums], start: Floats) -> Floats
 @pytest.mark.parametrize("order", [1, 2, 3])
 def test_a_step_that_is_folded_into_one_sum_is_the_same_step(order: int) -> None:
     config = UnipcConfig(solver_order=order, disable_corrector=(3,))
-    begin = np.random.default_rng(1).standard_normal(SHAPE)
+    begin: Any = np.random.default_rng(1).standard_normal(SHAPE)
     two, one = UnipcSchedule(config.replace(solver_order=2), 12), UnipcSchedule(config.replace(solver_order=2), 12)
     sums = unipc_weights(config, ode_levels_of(config, 12).levels)
     for schedule, weights in ((two, sums), (one, folded(sums))):

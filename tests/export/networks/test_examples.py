@@ -96,7 +96,7 @@ def test_one_size_has_no_free_axis_and_two_have() -> None:
 
 
 def test_examples_are_drawn_as_rows_of_the_example() -> None:
-    examples = read_examples(Anything(), {"state": np.float32([[1, 0], [3, 4]]), "kind": np.array([5, 7])})
+    examples = read_examples(Anything(), {"state": np.array([[1, 0], [3, 4]], np.float32), "kind": np.array([5, 7])})
     signature = module_signature({}, examples, [(4, 2)])
     assert signature.names == ("sample", "timestep", "state", "kind")
     drawn = signature.draw(5, {}, seed=1)
