@@ -99,10 +99,11 @@ def test_a_conditional_unet(tmp_path: Path) -> None:
     sample, own, null = (torch.randn(shape, generator=draw) for shape in ((1, 4, 16, 16), (1, 77, 16), (1, 77, 16)))
     with torch.no_grad():
         (c, variance), (u, _) = (network(sample, 500, text).sample.split(4, dim=1) for text in (own, null))
-    conditions = [{"encoder_hidden_states": text.numpy()} for text in (own, null)]
+    given, nothing = ({"encoder_hidden_states": text.numpy()} for text in (own, null))
     denoiser = Denoiser(Session(tmp_path / "out" / "unet" / "model.onnx", "cpu"))
-    row = Row(sample.numpy(), 500, *conditions, 3.0)
-    kept, dropped = denoiser.predict_or_step([row._replace(keeps_variance=True), row])
+    row = Row(sample.numpy(), 500, given, nothing, 3.0)
+    kept = denoiser.predict([row._replace(keeps_variance=True)])
+    dropped = denoiser.predict([row])
     guided = u + 3 * (c - u)
     np.testing.assert_allclose(kept, torch.cat([guided, variance], dim=1), atol=1e-4)
     np.testing.assert_allclose(dropped, guided, atol=1e-4)

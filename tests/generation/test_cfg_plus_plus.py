@@ -18,8 +18,8 @@ from ddim_edge.generation.requests.options import request_of
 from tests.helpers.counting import CountingSession
 from tests.helpers.tiny_bundles import NULL_CLASS, Array, tiny_model, tiny_prediction
 
-DDIM: Options = {"sampler": "ddim", "num_steps": 6, "seed": 3, "labels": ["cat"]}
-PLUS_PLUS: Options = {**DDIM, "guidance_mode": "cfg++"}
+DDIM: dict[str, Any] = {"sampler": "ddim", "num_steps": 6, "seed": 3, "labels": ["cat"]}
+PLUS_PLUS: dict[str, Any] = {**DDIM, "guidance_mode": "cfg++"}
 
 
 @pytest.fixture(scope="module")
@@ -96,8 +96,8 @@ def test_a_change_of_a_picture_has_the_weights_of_its_steps(pipeline: ddim_edge.
         "strength": 0.2,
         "guidance_scale": 0.5,
     }
-    found = [sample_of(pipeline, **options, guidance_mode=mode) for mode in ("cfg", "cfg++")]
-    np.testing.assert_array_equal(*found)
+    plain, plus = (sample_of(pipeline, **options, guidance_mode=mode) for mode in ("cfg", "cfg++"))
+    np.testing.assert_array_equal(plain, plus)
 
 
 def test_latents_are_decoded_with_it(pipeline: ddim_edge.Pipeline) -> None:

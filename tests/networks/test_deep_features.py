@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import ddim_edge
-from ddim_edge.diffusion.samplers.query import Stepped
+from ddim_edge.diffusion.samplers.query import Guided, Stepped
 from ddim_edge.networks.denoiser import Answer, Denoiser, Kept
 from ddim_edge.networks.features import Features, FeatureStack, KeptRow, kept_rows
 from ddim_edge.networks.row import Row
@@ -53,7 +53,9 @@ def wanted(row: Row, label: int, kept: tuple[Array, Array | None] | None) -> Arr
 
 def prediction_of(answer: Answer) -> Array:
     assert not isinstance(answer, Stepped)
-    return answer.prediction if isinstance(answer, Kept) else answer
+    prediction = answer.prediction if isinstance(answer, Kept) else answer
+    assert not isinstance(prediction, Guided)
+    return prediction
 
 
 KINDS = st.tuples(st.integers(0, 2), st.sampled_from([1.0, 2.0]), st.booleans())

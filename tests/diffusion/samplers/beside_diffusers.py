@@ -89,7 +89,7 @@ def _with_flags(options: dict[str, Any]) -> dict[str, Any]:
     return {**options, **flags}
 
 
-def network(sample: Sample, timestep: float, *, variance: bool) -> Sample:
+def network(sample: Sample, timestep: float, *, variance: bool = False) -> Sample:
     """Smooth and bounded, so that rounding does not grow; with ``variance`` twice the channels, the second half > 0."""
     answer: Sample = np.tanh(sample * np.float32(0.7) + np.float32(0.001) * np.float32(timestep))
     return np.concatenate([answer, np.float32(0.02) + answer**2 / 2], axis=1) if variance else answer

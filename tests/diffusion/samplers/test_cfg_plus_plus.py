@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 import ddim_edge
 from ddim_edge.diffusion.guidance import guide
-from ddim_edge.diffusion.samplers import SAMPLERS, SamplerConfig, schedule_of, start
+from ddim_edge.diffusion.samplers import SAMPLERS, FlowEulerConfig, SamplerConfig, schedule_of, start
 from ddim_edge.diffusion.samplers.cfg_plus_plus import SAMPLERS as WITH_ONE_NOISE
 from ddim_edge.diffusion.samplers.cfg_plus_plus import cfg_plus_plus, check_sampler, noise_weights
 from ddim_edge.diffusion.samplers.query import Guided
@@ -23,7 +23,7 @@ CONFIGS = [SAMPLERS[name]() for name in WITH_ONE_NOISE] + [
     ddim_edge.DdimConfig(prediction_type="angular_velocity", timestep_spacing="trailing", transition="next"),
     ddim_edge.DdimConfig(eta=0.7, alpha_clip_strategy="alpha_zero", timesteps_offset=1),
     ddim_edge.EulerConfig(use_karras_sigmas=True, final_sigma="sigma_min"),
-    SAMPLERS["flow-euler"](stochastic_sampling=True),
+    FlowEulerConfig(stochastic_sampling=True),
 ]
 
 

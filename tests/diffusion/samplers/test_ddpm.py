@@ -92,9 +92,9 @@ class TestALearnedVariance:
             assert middle == pytest.approx(float(np.sqrt(small * large)), rel=1e-5)
 
     def test_a_variance_of_nothing_adds_no_noise(self) -> None:
-        runs = [self.run(ddim_edge.DdpmConfig(variance="learned"), 0.0) for _ in range(2)]
-        np.testing.assert_array_equal(*runs)
-        assert (self.run(ddim_edge.DdpmConfig(variance="learned"), 0.1) != runs[0]).any()
+        first, again = (self.run(ddim_edge.DdpmConfig(variance="learned"), 0.0) for _ in range(2))
+        np.testing.assert_array_equal(first, again)
+        assert (self.run(ddim_edge.DdpmConfig(variance="learned"), 0.1) != first).any()
 
     def test_a_negative_variance_is_named(self) -> None:
         with pytest.raises(ddim_edge.PredictionError, match=r"a negative variance \(-0.5\).*learned_range"):
