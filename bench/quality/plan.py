@@ -188,17 +188,6 @@ def other_seeds(num_images: int) -> list[SamplerCell]:
     return [SamplerCell(REFERENCE, 8, num_images, seeds) for seeds in (1, 2, 3)]
 
 
-def distilled(num_images: int) -> list[SamplerCell]:
-    """The distilled model at 1, 2 and 4 calls."""
-    return [SamplerCell("lcm", calls, num_images) for calls in (1, 2, 4)]
-
-
-def teacher(num_images: int) -> list["AnyCell"]:
-    """What the distilled model is compared with: its teacher by DDIM and by its own sampler, guided and not."""
-    alone = [SamplerCell("ddim", 8, num_images), SamplerCell(REFERENCE, 4, num_images)]
-    return [*alone, GuidedCell(None, 4, num_images), GuidedCell(None, 8, num_images)]
-
-
 def _is_possible(cell: SamplerCell) -> bool:
     variant = VARIANTS[cell.variant]
     return variant.fewest_steps <= cell.num_steps <= variant.most_steps

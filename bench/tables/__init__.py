@@ -23,7 +23,6 @@ TABLES = {
     "size": speed.size,
     "quality": quality.quality,
     "solvers": quality.solvers,
-    "distilled": quality.distilled,
     "interval": speed.interval,
     "precision": precision.precision,
     "reconstruction": quality.reconstruction,

@@ -4,7 +4,6 @@ import statistics
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from .. import results
 from ..quality import plan
 from ..results import Record
 from .markdown import as_lines, as_table
@@ -111,22 +110,6 @@ def _guided_table(record: Record) -> str:
     title = f"Guidance {plan.LABEL_SCALE:g} between two noise levels σ, with the model's own sampler:"
     form = "{where} | {num_steps} | {rows_per_image} | " + _JUDGED_FORM
     return f"{title}\n\n{as_table(f'guided at σ | steps | rows an image | {_JUDGED}', form, rows)}"
-
-
-def distilled(record: Record) -> str:
-    """The distilled model's cells, and then its teacher's."""
-    cells = [*_named(record), *_named(results.read("distilled_teacher"))]
-    form = "{model} | {sampler} | {guidance} | {rows_per_image} | " + _JUDGED_FORM
-    return as_table(f"model | sampler | guidance | rows an image | {_JUDGED}", form, cells)
-
-
-def _named(record: Record) -> Iterable[Record]:
-    """The cells of a record in the order of their rows, with model, sampler and guidance."""
-    for cell in sorted(record["cells"].values(), key=lambda cell: int(cell["rows_per_image"])):
-        guided = "interval" in cell
-        sampler = plan.REFERENCE if guided else cell["variant"]
-        guidance = f"{plan.LABEL_SCALE:g}" if guided else "none"
-        yield {**cell, "model": record["model"]["name"], "sampler": sampler, "guidance": guidance}
 
 
 def _where(interval: tuple[float, float] | None) -> str:

@@ -10,11 +10,12 @@ from ddim_edge.diffusion.samplers import DdimConfig
 DIFFUSION = DdimConfig(beta_schedule="squared_cosine", prediction_type="angular_velocity")
 
 
-def noise_schedule_keys(scheduler_class: str, num_steps: int) -> dict[str, Any]:
-    """The keys of scheduler_config.json that name the noise schedule and its sampler, ``num_steps`` by default."""
+def scheduler_file(num_steps: int) -> dict[str, Any]:
+    """The keys of scheduler_config.json: DPM-Solver++(2M) over Karras levels, ``num_steps`` by default."""
     return {
-        "_class_name": scheduler_class,
+        "_class_name": "DPMSolverMultistepScheduler",
         "_diffusers_version": diffusers.__version__,
+        "algorithm_type": "dpmsolver++",
         "beta_end": DIFFUSION.beta_end,
         "beta_schedule": "squaredcos_cap_v2",
         "beta_start": DIFFUSION.beta_start,
@@ -25,14 +26,6 @@ def noise_schedule_keys(scheduler_class: str, num_steps: int) -> dict[str, Any]:
         "num_train_timesteps": DIFFUSION.num_train_steps,
         "prediction_type": "v_prediction",
         "set_alpha_to_one": True,
-    }
-
-
-def scheduler_file(num_steps: int) -> dict[str, Any]:
-    """The keys of scheduler_config.json: DPM-Solver++(2M) over Karras levels, ``num_steps`` by default."""
-    return {
-        **noise_schedule_keys("DPMSolverMultistepScheduler", num_steps),
-        "algorithm_type": "dpmsolver++",
         "sigma_max": 80.0,
         "sigma_min": 0.02,
         "solver_order": 2,

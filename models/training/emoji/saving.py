@@ -36,5 +36,5 @@ def save_pipeline(folder: Path, trained: TextToLatents, autoencoder: Any, tokeni
         requires_safety_checker=False,
     )
     pipeline.save_pretrained(folder)
-    write_json(folder / "scheduler" / "scheduler_config.json", dict(sorted(SCHEDULER.items())))
+    write_json(folder / "scheduler" / "scheduler_config.json", SCHEDULER)
     (folder / "README.md").write_text(CARD, encoding="utf-8")
