@@ -22,8 +22,8 @@ class Gate:
         loaded = engine.loaded_models.get(model)
         assert loaded is not None
         self._denoiser = loaded.engine.denoiser
-        self._predict = self._denoiser.predict
-        self._denoiser.predict = self._wait  # type: ignore[method-assign]
+        self._predict = self._denoiser.predict_or_step
+        self._denoiser.predict_or_step = self._wait  # type: ignore[method-assign]
         self._come, self._let = threading.Semaphore(0), threading.Semaphore(0)
         self.calls: list[int] = []
 

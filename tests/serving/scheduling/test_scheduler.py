@@ -106,11 +106,11 @@ def test_a_network_that_returns_nan_fails_its_request_alone(tmp_path: Path) -> N
 def test_a_network_that_fails_fails_what_runs_and_not_what_comes(tiny_bundle: Path) -> None:
     desk = Desk(tiny_bundle)
     denoiser = desk.loaded_model().engine.denoiser
-    working = denoiser.predict
+    working = denoiser.predict_or_step
     one, other = desk.ask(num_steps=3), desk.ask(num_steps=3)
-    denoiser.predict = _raising(RuntimeError("the device is gone"))  # type: ignore[method-assign]
+    denoiser.predict_or_step = _raising(RuntimeError("the device is gone"))  # type: ignore[method-assign]
     desk.turn()
-    denoiser.predict = working  # type: ignore[method-assign]
+    denoiser.predict_or_step = working  # type: ignore[method-assign]
     later = desk.ask(num_steps=3)
     desk.turn(3)
     assert "the device is gone" in str(one.error)
@@ -121,7 +121,7 @@ def test_a_network_that_fails_fails_what_runs_and_not_what_comes(tiny_bundle: Pa
 def test_a_call_that_memory_does_not_hold_is_made_again_with_fewer_rows(tiny_bundle: Path) -> None:
     desk = Desk(tiny_bundle, max_rows=16)
     denoiser = desk.loaded_model().engine.denoiser
-    working, tried = denoiser.predict, list[int]()
+    working, tried = denoiser.predict_or_step, list[int]()
 
     def predict(rows: Any) -> Any:
         tried.append(len(rows))
@@ -129,7 +129,7 @@ def test_a_call_that_memory_does_not_hold_is_made_again_with_fewer_rows(tiny_bun
             raise DeviceMemoryError("unet failed on cpu: bad_alloc")
         return working(rows)
 
-    denoiser.predict = predict  # type: ignore[method-assign]
+    denoiser.predict_or_step = predict  # type: ignore[method-assign]
     asked = desk.ask(num_images=12, num_steps=4, seed=3)
     while desk.scheduler.submissions():
         desk.turn()
@@ -143,7 +143,7 @@ def test_a_call_that_memory_does_not_hold_is_made_again_with_fewer_rows(tiny_bun
 
 def test_a_call_of_one_row_that_memory_does_not_hold_fails(tiny_bundle: Path) -> None:
     desk = Desk(tiny_bundle)
-    desk.loaded_model().engine.denoiser.predict = _raising(DeviceMemoryError("unet: bad_alloc"))  # type: ignore[method-assign]
+    desk.loaded_model().engine.denoiser.predict_or_step = _raising(DeviceMemoryError("unet: bad_alloc"))  # type: ignore[method-assign]
     asked = desk.ask(num_images=2, num_steps=3)
     desk.turn(2)
     assert isinstance(asked.error, DeviceMemoryError)
