@@ -11,7 +11,7 @@ from tests.helpers.command_line import Invoke
 @pytest.mark.parametrize(
     ("words", "answer"),
     [
-        (["foo"], "The commands are bench, build, doctor, encode"),
+        (["foo"], "The commands are adopt, bench, build, doctor, encode"),
         (["run", "--cfg", "3"], "it is --guidance-scale here"),
         (["run", "--num-inference-steps", "3"], "it is --num-steps here"),
         (["run", "--device", "cuda"], "it is --provider here"),

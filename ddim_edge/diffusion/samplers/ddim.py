@@ -77,8 +77,9 @@ class DdimSchedule:
         return weighted_sum(weights, sample, prediction, denoised, noise), denoised
 
     def _row(self, step: int) -> Coefficients:
-        if not 0 <= step < self.num_steps:
-            raise ConfigError(f"the run has no step {step}: its {self.num_steps} steps are 0 to {self.num_steps - 1}")
+        count = len(self.rows)
+        if not 0 <= step < count:
+            raise ConfigError(f"the run has no step {step}: its {count} steps are 0 to {count - 1}")
         return self.rows[step]
 
     def _check_noise(self, step: int, sample: Sample, noise: Sample | None) -> None:

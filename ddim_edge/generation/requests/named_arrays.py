@@ -8,7 +8,7 @@ import numpy as np
 
 from ...arrays import Array, Conditioning
 from ...bundle.bundle import Bundle
-from ...errors import ConfigError, choose_from, listed, shown
+from ...errors import ConfigError, choose_from, listed, shortened, shown
 from ...graphs.inputs import Declared
 from .origin import sha256_of
 
@@ -105,7 +105,7 @@ def check_names(bundle: Bundle, names: Iterable[str]) -> None:
     missing = [described(name, found) for name, found in wanted.items() if name not in given]
     if missing:
         raise ConfigError(
-            f"{bundle.name} needs an array for {'; '.join(missing)}: give conditioning={{name: array}} "
+            f"{bundle.name} needs an array for {shortened('; '.join(missing))}: give conditioning={{name: array}} "
             "(--conditioning FILE.npz)"
         )
 
@@ -113,7 +113,7 @@ def check_names(bundle: Bundle, names: Iterable[str]) -> None:
 def described(name: str, wanted: Declared) -> str:
     """An input as messages and `inspect` have it: its name, type and shape."""
     kind = "float16" if wanted.is_half else np.dtype(_TYPES.get(wanted.element, np.void)).name
-    return f"{name} {kind} ({', '.join(map(str, wanted.shape))})"
+    return shortened(f"{name} {kind} ({', '.join(map(str, wanted.shape))})")
 
 
 def _fitted(name: str, value: object, wanted: Declared) -> Array:
