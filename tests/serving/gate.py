@@ -8,7 +8,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
-from ddim_edge.arrays import Sample
+from ddim_edge.networks.denoiser import Answer
 from ddim_edge.networks.row import Row
 from ddim_edge.serving import AsyncEngine
 
@@ -27,7 +27,7 @@ class Gate:
         self._come, self._let = threading.Semaphore(0), threading.Semaphore(0)
         self.calls: list[int] = []
 
-    def _wait(self, rows: Sequence[Row]) -> Sample:
+    def _wait(self, rows: Sequence[Row]) -> Sequence[Answer]:
         self.calls.append(len(rows))
         self._come.release()
         assert self._let.acquire(timeout=_LONGEST)
