@@ -22,18 +22,24 @@ def flow_levels(config: FlowConfig, num_steps: int) -> Run:
 
     Raises ConfigError.
     """
-    times = _spaced(config, num_steps)
+    times = _above_zero(_spaced(config, num_steps))
     if config.sigmas is None or config.shifts_given:
         times = _shifted(config, times)
     if config.shift_terminal is not None:
         times = _stretched(times, config.shift_terminal)
+    times = _above_zero(times)
     if config.sigma_spacing:
         times = spaced(config.sigma_spacing, float(times[-1]), float(times[0]), num_steps)
+    return _solver_run(config, times) if isinstance(config, FlowSolverConfig) else _run(config, times)
+
+
+def _above_zero(times: Floats) -> Floats:
+    """The times, if the last one is no less than the lowest; else ConfigError."""
     if times[-1] < LOWEST_TIME:
         raise ConfigError(
             f"the last time of this run, {times[-1]:.3g}, must be at least {LOWEST_TIME:g}: change its shift"
         )
-    return _solver_run(config, times) if isinstance(config, FlowSolverConfig) else _run(config, times)
+    return times
 
 
 def _run(config: FlowConfig, times: Floats) -> Run:
