@@ -9,10 +9,8 @@ from typing import Any
 import click
 
 from ..errors import ConfigError, shown
-from ..extras import install_command
 from .environment import RepeatableOption
-
-_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+from .graph_tools import graph_tools
 
 
 @click.command("adopt")
@@ -91,14 +89,8 @@ def adopt_command(
 
 
 def _run(out: Path, **options: Any) -> Any:
-    try:
+    with graph_tools("adopt"):
         from ddim_edge_export import Adoption, adopt_graph
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing not in _PACKAGES:
-            raise
-        command = install_command("export", only=_PACKAGES)
-        raise ConfigError(f"adopt needs {missing}, of the extra export, which is not installed: {command}") from None
     from ..generation.pipeline import load  # here: it imports the whole runtime
 
     return adopt_graph(Adoption(**options), out, lambda folder: load(folder, "cpu", build=False))

@@ -10,10 +10,8 @@ import click
 from ..bundle.bundle import Bundle
 from ..bundle.read import bundled_folder, open_bundle
 from ..errors import ConfigError
-from ..extras import install_command
 from ..graphs.external_data import huggingface_blobs
-
-_PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+from .graph_tools import graph_tools
 
 
 @click.command("upgrade")
@@ -75,14 +73,8 @@ def _check_is_own(bundle: Bundle) -> None:
 
 
 def _run(folder: Path, output: Path | None) -> Any:
-    try:
+    with graph_tools("upgrade"):
         from ddim_edge_export.upgrade import upgrade_bundle, upgrade_copy
-    except ModuleNotFoundError as error:
-        missing = (error.name or "").partition(".")[0]
-        if missing not in _PACKAGES:
-            raise
-        command = install_command("export", only=_PACKAGES)
-        raise ConfigError(f"upgrade needs {missing}, of the extra export, which is not installed: {command}") from None
     return upgrade_bundle(folder) if output is None else upgrade_copy(folder, output)
 
 
