@@ -15,6 +15,7 @@ from .networks.safety_checker import call_safety_checker, safety_checker_signatu
 from .networks.signature import Signature
 from .networks.text_encoder import call_text_encoder, text_encoder_signature
 from .options import Options
+from .picture_channels import channel_keys
 from .sources.diffusers_folder import Component, Source
 from .static_shapes import fix_sizes
 
@@ -33,12 +34,13 @@ def config_of(component: Component, source: Source, options: Options) -> Config:
     """The component's config.json in the bundle; a UNet's also says which sizes the graph takes."""
     if component.name != "unet":
         return component.config
+    config = {**component.config, **channel_keys(component.config, source)}
     if options.static is None:
         takes_any_size = component.kind == "UNet2DConditionModel"
-        return {**component.config, **_ANY_SIZE} if takes_any_size else component.config
+        return {**config, **_ANY_SIZE} if takes_any_size else config
     _, signature = signature_of(component, source, options)
     (size,) = signature.sizes
-    return {**component.config, "sample_size": [size["height"], size["width"]]}
+    return {**config, "sample_size": [size["height"], size["width"]]}
 
 
 def _call_and_signature(component: Component, source: Source) -> tuple[Call, Signature]:

@@ -50,6 +50,12 @@ _INDEX: Mapping[str, Check] = {
     **dict.fromkeys(("vae", "vqvae", "controlnet", "text_encoder", "text_encoder_2", "safety_checker"), _CLASS_NAME),
     "force_zeros_for_empty_prompt": flag,
     "requires_aesthetics_score": flag,
+    "is_cosxl_edit": flag,
+}
+_CONDITIONING_CHANNELS: Mapping[str, Check] = {
+    **dict.fromkeys(("name", "source"), text(100)),
+    "channels": _CHANNELS,
+    **dict.fromkeys(("scaled", "noised", "guided"), flag),
 }
 _UNET: Mapping[str, Check] = {
     "in_channels": _CHANNELS,
@@ -61,6 +67,7 @@ _UNET: Mapping[str, Check] = {
     "cross_attention_dim": any_of(list_of(_WIDTH), _WIDTH),
     "addition_embed_type": text(),
     "time_cond_proj_dim": whole(4, _MAX_WIDTH),
+    "conditioning_channels": list_of(object_with(_CONDITIONING_CHANNELS), 100),
 }
 _NUMBERS, _NAMES = list_of(real(-1e30, 1e30)), list_of(text(1000))
 _NORMALIZATION: Mapping[str, Check] = {

@@ -65,7 +65,7 @@ def open_bundle(model: str | os.PathLike[str]) -> Bundle:
         labels=labels,
         null_class=_null_class(index, unet),
         num_steps=_num_steps(keys, scheduler),
-        inputs=UnetInputs.read(unet, vae),
+        inputs=UnetInputs.read(unet, index, vae),
         vae=vae,
         controls=_controls(folder, index),
         format=number,

@@ -145,18 +145,20 @@ def read_origin(
     latents: Latents | None,
     shape: Shape | None,
     controls: tuple[Sample, ...] = (),
+    picture: Sample | None = None,
 ) -> Origin | None:
-    """Return the image, mask, latents and control images to start from, fitted to ``shape``; None without any.
+    """Return the image, mask, latents, control images and picture to start from, fitted to ``shape``; None without any.
 
     ``shape``: (C, H, W) of the model's images; None for one that makes arrays, where there is no image and no mask.
     """
-    if init_image is None and mask is None and latents is None and not controls:
+    if init_image is None and mask is None and latents is None and picture is None and not controls:
         return None
     return Origin(
         latents=latents.samples if latents else None,
         image=read_picture(init_image, shape) if init_image and shape else None,
         mask=read_mask(mask, shape) if mask and shape else None,
         controls=controls,
+        picture=picture,
     )
 
 
@@ -192,6 +194,14 @@ _COMMAND_LINE_ONLY: Mapping[str, Sequence[Decorator]] = {
             "--mask", type=_FILE, help="Image file of the model's size. Only its white part is generated anew."
         ),
         click.option("--latents", type=_FILE, help="File written by `ddim-edge encode`, used instead of noise."),
+    ],
+    "image_guidance_scale": [
+        click.option(
+            "--image",
+            type=_FILE,
+            help="Image file that the model takes beside the sample, as InstructPix2Pix does. It is cropped and scaled "
+            "to the model's size.",
+        ),
     ],
     "control_scale": [
         click.option(

@@ -1,8 +1,8 @@
 """What a model makes, in the words of ``ddim-edge inspect``: images or arrays, and what it makes them from."""
 
 from ..bundle.bundle import Bundle
+from ..generation.requests.guidance import default_guidance
 from ..generation.requests.named_arrays import described
-from ..generation.requests.options import default_guidance
 
 
 def output_lines(bundle: Bundle) -> list[str]:

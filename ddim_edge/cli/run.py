@@ -17,6 +17,7 @@ from ..generation.pipeline import Pipeline
 from ..generation.requests.control_images import control_samples
 from ..generation.requests.latents_file import read_latents
 from ..generation.requests.options import recipe_of
+from ..generation.requests.picture import picture_samples
 from ..generation.requests.request import Request
 from ..images.encode import check_channels
 from ..images.formats import FORMATS
@@ -126,6 +127,7 @@ def run_command(
     mask: Path | None,
     latents: Path | None,
     control_image: tuple[Path, ...],
+    image: Path | None,
     conditioning: Path | None,
     enlarge: int | None,
     gif: bool,
@@ -149,6 +151,7 @@ def run_command(
       ddim-edge run stable-diffusion --prompt "a red fox in the snow" --negative-prompt blurry --width 768
       ddim-edge run stable-diffusion --prompts prompts.txt --output images/
       ddim-edge run --init-image coat.png --strength 0.6 --labels coat
+      ddim-edge run instruct-pix2pix --image house.png --prompt "make it winter" --image-guidance-scale 1.5
       ddim-edge run controlled --prompt "a house" --control-image edges.png --control-scale 0.8
       ddim-edge run --requests orders.csv --output images/
       ddim-edge run denoiser/ --conditioning observations.npz --output actions.npz
@@ -166,16 +169,18 @@ def run_command(
     names = free_names(bundle.name, "" if choices["prompts"] else file_format)
     target = f"-.{file_format}" if output == STANDARD_OUTPUT else output or str(next(names))
     suffix = f".{file_format}" if is_folder(target) else Path(target).suffix
-    given = {"init_image": init_image, "mask": mask, "control_image": control_image, "enlarge": enlarge}
+    pictures = {"image": image, "init_image": init_image, "mask": mask, "control_image": control_image}
+    given = {**pictures, "enlarge": enlarge}
     check_arrays(bundle, suffix, {**given, "show": show, "gif": gif, "save_every": save_every})
     sizes = (recipe or choices).get("height"), (recipe or choices).get("width")
     shape = bundle.image_shape(*sizes) if bundle.output.is_image else None
     fitting = partial(shape_of_latents, bundle, height=sizes[0], width=sizes[1])
     encoded = read_latents(latents, fitting) if latents else None
     controls = () if shape is None else control_samples(bundle, control_image, shape)
-    origin = read_origin(init_image, mask, encoded, shape, controls)
+    picture = picture_samples(bundle, image, *sizes) if image else None
+    origin = read_origin(init_image, mask, encoded, shape, controls, picture)
     named = named_arrays(bundle, conditioning)
-    usual = named.num_rows if named else 1 if init_image or output == STANDARD_OUTPUT else DEFAULT_NUM_IMAGES
+    usual = named.num_rows if named else 1 if image or init_image or output == STANDARD_OUTPUT else DEFAULT_NUM_IMAGES
     if recipe:
         request = remade(bundle, recipe, origin, named)
     else:

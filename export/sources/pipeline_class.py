@@ -10,6 +10,7 @@ _PLAIN = frozenset(
     ["DDIMPipeline", "DDPMPipeline", "PNDMPipeline", "LDMPipeline", "DiffusionPipeline"]
     + [f"LatentConsistencyModel{task}Pipeline" for task in _TASKS]
     + [f"StableDiffusion{kind}{task}Pipeline" for kind in ("", "XL", "ControlNet", "XLControlNet") for task in _TASKS]
+    + [f"StableDiffusion{kind}InstructPix2PixPipeline" for kind in ("", "XL")]
 )
 """The pipelines of diffusers that the runtime has the equal of."""
 

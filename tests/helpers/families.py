@@ -135,6 +135,12 @@ def inpainting(folder: Path) -> None:
     Diffusers.StableDiffusionInpaintPipeline(**parts, **_unchecked()).save_pretrained(folder)
 
 
+def instruct_pix2pix(folder: Path) -> None:
+    """A UNet that takes the latents of the picture to edit beside the sample."""
+    parts = _text_parts(unet=unet(**_FEWEST, in_channels=8))
+    Diffusers.StableDiffusionInstructPix2PixPipeline(**parts, **_unchecked()).save_pretrained(folder)
+
+
 def controlled(folder: Path) -> None:
     """Stable Diffusion 1 with two ControlNets, of one level."""
     denoiser = unet(**_FEWEST)
@@ -192,6 +198,7 @@ FAMILIES: Mapping[str, Callable[[Path], None]] = {
     "latent-classes": latent_classes,
     "unconditional": unconditional,
     "inpainting": inpainting,
+    "instruct-pix2pix": instruct_pix2pix,
     "controlled": controlled,
     "sdxl-controlled": sdxl_controlled,
     "checked": checked,

@@ -13,11 +13,12 @@ from ...errors import ConfigError, shown
 from ...version import __version__
 from .control_images import check_controls, control_scales, with_controls
 from .fitted_sampler import check_timesteps, check_variance, fitted_sampler
-from .guidance import CFG_PLUS_PLUS_SCALE, check_guidance
+from .guidance import CFG_PLUS_PLUS_SCALE, check_guidance, default_guidance, default_image_guidance, default_negative
 from .named_arrays import NamedArrays, check_named, fitted
 from .option_table import Options
 from .origin import Origin
 from .other_names import OTHER_NAMES, right_name
+from .picture import check_picture, with_picture
 from .preset import with_preset
 from .request import DEFAULT_BATCH_SIZE, Request
 from .step_cache import check_cache
@@ -25,7 +26,6 @@ from .step_cache import check_cache
 IMAGE_STRENGTH = 0.8
 """The default strength for an initial image without a mask; with a mask it is 1."""
 
-TEXT_GUIDANCE, POOLED_TEXT_GUIDANCE, EMBEDDED_GUIDANCE = 7.5, 5.0, 8.5
 LATENT_BATCH_SIZE = 1
 """Latent models are large, and on a CPU a batch is no faster."""
 
@@ -48,13 +48,14 @@ def request_of(bundle: Bundle, options: Options) -> Request:
     config = _sampler(bundle, given.pop("sampler", None), given.pop("eta", None))
     sizes = given.get("height", bundle.defaults.height), given.get("width", bundle.defaults.width)
     config = fitted_sampler(bundle, config, *sizes)
-    images, scale = given.pop("control_images", None), given.pop("control_scale", None)
+    controls, scale = given.pop("control_images", None), given.pop("control_scale", None)
+    picture = given.pop("images", None)
     plus_plus = given.get("guidance_mode") == "cfg++"
     named = fitted(bundle, given.pop("conditioning", None))
     defaults = {
         "num_images": _default_count(labels or prompts, origin, named),
         "num_steps": bundle.default_steps(config),
-        "negative_prompt": _default_negative(bundle, None if plus_plus else given.get("guidance_scale")),
+        "negative_prompt": default_negative(bundle, None if plus_plus else given.get("guidance_scale")),
         "height": bundle.defaults.height,
         "width": bundle.defaults.width,
         "strength": _default_strength(origin),
@@ -63,8 +64,11 @@ def request_of(bundle: Bundle, options: Options) -> Request:
         "batch_size": default_batch_size(bundle),
     }
     request = Request(**{**defaults, **given}, prompts=prompts, labels=classes, sampler=config, conditioning=named)
-    if images is not None:
-        request = with_controls(bundle, request, images)
+    request = dataclasses.replace(request, image_guidance_scale=default_image_guidance(bundle, request))
+    if picture is not None:
+        request = with_picture(bundle, request, picture)
+    if controls is not None:
+        request = with_controls(bundle, request, controls)
     check_request(bundle, request)
     return dataclasses.replace(request, vae_tiling=_uses_tiles(bundle, request, tiling))
 
@@ -106,6 +110,7 @@ def check_request(bundle: Bundle, request: Request) -> None:
         if request.origin.image is not None:
             request.origin.check_image(bundle.image_shape(request.height, request.width))
     _check_text(bundle, request)
+    check_picture(bundle, request)
     check_controls(bundle, request)
     if not request.safety_checker and not bundle.has_safety_checker:
         raise ConfigError(
@@ -146,23 +151,6 @@ def _no_autoencoder(bundle: Bundle) -> ConfigError:
     return ConfigError(
         f"{bundle.name} has no autoencoder that could work in tiles: leave vae_tiling (--vae-tiling) out"
     )
-
-
-def default_guidance(bundle: Bundle) -> float:
-    """The default guidance scale: the author's, else diffusers' for text-to-image models and 1 (off) for others."""
-    if bundle.defaults.guidance_scale is not None:
-        return bundle.defaults.guidance_scale
-    if not bundle.inputs.text:
-        return 1.0
-    if bundle.inputs.guidance_width is not None:
-        return EMBEDDED_GUIDANCE
-    return POOLED_TEXT_GUIDANCE if bundle.inputs.pooled else TEXT_GUIDANCE
-
-
-def _default_negative(bundle: Bundle, scale: object) -> str | None:
-    """The author's negative prompt; None where guidance, which it needs, is turned off."""
-    off = isinstance(scale, (int, float)) and scale <= 1
-    return None if off else bundle.defaults.negative_prompt
 
 
 def default_batch_size(bundle: Bundle) -> int:
