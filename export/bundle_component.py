@@ -19,11 +19,13 @@ from .component import export_fp32_fallback, export_into
 from .component_signature import config_of, signature_of
 from .fp32_fallback import Fp32Fallbacks
 from .fuse import fuse_step
+from .networks.baked_prompt import bake_prompt
 from .networks.branches import check_module
 from .networks.network import Network
 from .options import Options
 from .output.record import file_entry
 from .output.report import Report, read_report, write_report
+from .picture_channels import put_behind
 from .precision import FP32
 from .progress import Progress, Stage
 from .sources.diffusers_folder import Component, Source
@@ -102,6 +104,7 @@ def _fuse_step(folder: Path, on_stage: Progress) -> StepCheck:
 
 
 def _made_from(component: Component, job: ExportJob) -> dict[str, Any]:
+    prompt = job.source.baked_prompt if component.name == "unet" else None
     files = [component.folder / "config.json", *weight_files(component)]
     return {
         "folder": component.folder.name,
@@ -110,6 +113,7 @@ def _made_from(component: Component, job: ExportJob) -> dict[str, Any]:
         **job.options_for(component).to_json(),
         "loras": [lora.to_json() for lora in job.loras],
         "takes_controls": job.source.has_controlnet and component.name == "unet",
+        **({} if prompt is None else {"prompt": [file_entry(file) for file in weight_files(prompt)]}),
     }
 
 
@@ -178,4 +182,8 @@ def _load_module(component: Component, job: ExportJob) -> tuple[torch.nn.Module,
         raise extra_weights_error(component, extra)
     for lora in job.loras:
         add_lora(module, lora, component.name)
+    if component.name == "unet":
+        put_behind(module, job.source)
+        if job.source.baked_prompt is not None:
+            bake_prompt(module, job.source.baked_prompt)
     return module, extra

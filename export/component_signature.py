@@ -2,6 +2,7 @@
 
 from .config_keys import Config
 from .networks.autoencoder import call_decoder, call_encoder, decoder_signature, encoder_signature
+from .networks.baked_prompt import call_unet_with_prompt
 from .networks.conditioning import BASE_TIME_IDS
 from .networks.denoiser import (
     call_controlnet,
@@ -17,6 +18,7 @@ from .networks.text_encoder import call_text_encoder, text_encoder_signature
 from .options import Options
 from .picture_channels import channel_keys
 from .sources.diffusers_folder import Component, Source
+from .sources.pictures import latent_scale
 from .static_shapes import fix_sizes
 
 _REFINER_TIME_IDS = 5
@@ -32,9 +34,12 @@ def signature_of(component: Component, source: Source, options: Options) -> tupl
 
 def config_of(component: Component, source: Source, options: Options) -> Config:
     """The component's config.json in the bundle; a UNet's also says which sizes the graph takes."""
+    if component.name.startswith("vae_"):
+        return {**component.config, **latent_scale(source.index)}
     if component.name != "unet":
         return component.config
-    config = {**component.config, **channel_keys(component.config, source)}
+    baked = {} if source.baked_prompt is None else {"baked_prompt": True}
+    config = {**component.config, **channel_keys(component.config, source), **baked}
     if options.static is None:
         takes_any_size = component.kind == "UNet2DConditionModel"
         return {**config, **_ANY_SIZE} if takes_any_size else config
@@ -50,8 +55,13 @@ def _call_and_signature(component: Component, source: Source) -> tuple[Call, Sig
         case _, "UNet2DModel":
             return call_unet, unet_signature(component.config)
         case _, "UNet2DConditionModel":
-            signature = conditional_unet_signature(component.config, time_ids=time_ids, residuals=source.has_controlnet)
-            return call_unet, signature
+            signature = conditional_unet_signature(
+                component.config,
+                time_ids=time_ids,
+                residuals=source.has_controlnet,
+                text=source.baked_prompt is None,
+            )
+            return call_unet if source.baked_prompt is None else call_unet_with_prompt, signature
         case _, "ControlNetModel":
             return call_controlnet, controlnet_signature(component.config, time_ids=time_ids)
         case "vae_encoder", _:

@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from ddim_edge.bundle.defaults import Defaults
-from ddim_edge.bundle.layout import CONFIG, GENERATION_CONFIG, INDEX, MODEL, SCHEDULER
+from ddim_edge.bundle.layout import CONFIG, GENERATION_CONFIG, INDEX, MODEL, OUTPUT, SCHEDULER
 from ddim_edge.bundle.read import open_bundle
 from ddim_edge.errors import BundleError, ConfigError
 
@@ -21,6 +21,7 @@ from .options import Options
 from .output.record import write_json
 from .sources.copied import copy_folders
 from .sources.diffusers_folder import Component, Source
+from .sources.pictures import output_of
 from .sources.scheduler import Scheduler
 
 _OPSET = 18
@@ -71,6 +72,8 @@ def _write(draft: Path, source: Source, scheduler: Scheduler, options: Options) 
     copy_folders(source, draft)
     write_json(draft / INDEX, source.index)
     write_json(draft / SCHEDULER, scheduler.keys)
+    if output_of(source.index):
+        write_json(draft / OUTPUT, output_of(source.index))
 
 
 def _graph(signature: Signature) -> onnx.ModelProto:

@@ -2,7 +2,9 @@
 
 from typing import Any
 
-from ddim_edge.bundle.conditioning_channels import KEY, conditioning_channels
+import torch
+
+from ddim_edge.bundle.conditioning_channels import KEY, are_in_front, conditioning_channels
 from ddim_edge.bundle.vae_config import VaeConfig
 from ddim_edge.errors import BundleError, ConfigError
 
@@ -21,3 +23,11 @@ def channel_keys(unet: Config, source: Source) -> dict[str, Any]:
     except BundleError as error:
         raise ConfigError(str(error)) from None
     return {KEY: [part.to_json() for part in found]} if found else {}
+
+
+def put_behind(module: torch.nn.Module, source: Source) -> None:
+    """Reorder the weights of the first convolution of a UNet that takes the picture's channels before the sample's."""
+    if are_in_front(source.index):
+        weight = module.get_submodule("conv_in").get_parameter("weight")
+        picture = weight.shape[1] - int(module.get_submodule("conv_out").get_parameter("weight").shape[0])
+        weight.data = torch.cat([weight.data[:, picture:], weight.data[:, :picture]], dim=1)

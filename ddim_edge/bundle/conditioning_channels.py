@@ -54,12 +54,20 @@ class ConditioningChannels:
 
 _REST = 0
 """In place of the number of channels: all that are not the sample's."""
-_PICTURE = ConditioningChannels("image", _REST, "latents", scaled=False, guided=True)
+_EDITED = ConditioningChannels("image", _REST, "latents", scaled=False, guided=True)
+_MEASURED = ConditioningChannels("image", _REST, "latents")
 _OF_PIPELINES: Mapping[str, ConditioningChannels] = {
-    "StableDiffusionInstructPix2PixPipeline": _PICTURE,
-    "StableDiffusionXLInstructPix2PixPipeline": _PICTURE,
+    "StableDiffusionInstructPix2PixPipeline": _EDITED,
+    "StableDiffusionXLInstructPix2PixPipeline": _EDITED,
+    "StableDiffusionUpscalePipeline": ConditioningChannels("small image", _REST, "pixels", noised=True),
+    "LDMSuperResolutionPipeline": ConditioningChannels("small image", _REST, "pixels"),
+    "StableDiffusionDepth2ImgPipeline": ConditioningChannels("depth map", _REST, "depth"),
+    "MarigoldDepthPipeline": _MEASURED,
+    "MarigoldNormalsPipeline": _MEASURED,
 }
 """What the further channels are in diffusers' pipelines."""
+_IN_FRONT = ("MarigoldDepthPipeline", "MarigoldNormalsPipeline")
+"""Pipelines whose UNets take them before the sample's: the export puts them behind."""
 
 
 def conditioning_channels(
@@ -80,6 +88,11 @@ def conditioning_channels(
             f"{2 * vae.channels + 1} for inpainting, or what {KEY} in unet/config.json says"
         )
     return found
+
+
+def are_in_front(index: Mapping[str, Any]) -> bool:
+    """Whether the UNet of a pipeline that diffusers saved takes them before the sample's channels."""
+    return index.get("_class_name") in _IN_FRONT
 
 
 def _derived(index: Mapping[str, Any], taken: Any, vae: VaeConfig | None) -> tuple[ConditioningChannels, ...]:

@@ -6,9 +6,9 @@ from typing import Any, Self
 
 from ..config import whole_number
 from ..errors import BundleError, ConfigError, shown
-from .conditioning_channels import ConditioningChannels, conditioning_channels
+from .conditioning_channels import KEY, ConditioningChannels, are_in_front, conditioning_channels
 from .json_files import MAX_SIDE
-from .layout import GUIDANCE_INPUT, TEXT_INPUTS
+from .layout import CLASS_INPUT, GUIDANCE_INPUT, TEXT_INPUTS
 from .vae_config import VaeConfig
 
 
@@ -40,8 +40,13 @@ class UnetInputs:
         BundleError for channels that do not fit the autoencoder's or the prediction's.
         """
         channels = config.get("in_channels")
+        if are_in_front(index) and not config.get(KEY):
+            raise BundleError(
+                "the unet takes the picture's channels before the sample's: export it with `ddim-edge export`, which "
+                "puts them behind"
+            )
         return cls(
-            text=config.get("cross_attention_dim") is not None,
+            text=config.get("cross_attention_dim") is not None and not config.get("baked_prompt"),
             pooled=config.get("addition_embed_type") == "text_time",
             guidance_width=config.get("time_cond_proj_dim"),
             channels=conditioning_channels(config, index, vae),
@@ -57,6 +62,7 @@ class UnetInputs:
             text: self.text,
             **dict.fromkeys(pooled, self.pooled),
             GUIDANCE_INPUT: self.guidance_width is not None,
+            CLASS_INPUT: self.noises_picture,
         }
         return {name for name, there in wanted.items() if there}
 
@@ -74,6 +80,11 @@ class UnetInputs:
     def guides_picture(self) -> bool:
         """Whether guidance has a second scale, of the picture."""
         return any(part.guided for part in self.channels)
+
+    @property
+    def noises_picture(self) -> bool:
+        """Whether noise is added to the picture; its level is then the network's class label."""
+        return any(part.noised for part in self.channels)
 
     @property
     def takes_negative_prompt(self) -> bool:

@@ -70,6 +70,7 @@ OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
         ),
         "From a picture": (
             "image",
+            "noise_level",
             "init_image",
             "strength",
             "mask",

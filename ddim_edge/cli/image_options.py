@@ -1,9 +1,6 @@
 """The generation options of ``ddim-edge run``, and the request that they become for a model."""
 
-import contextlib
 import dataclasses
-import io
-import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, cast
@@ -15,7 +12,6 @@ from ..bundle.bundle import Bundle
 from ..diffusion.samplers import SAMPLERS, SamplerConfig, sampler_config
 from ..diffusion.samplers.table import samplers_with
 from ..errors import ConfigError, shown
-from ..files import open_regular
 from ..generation.inversion import request_from_latents
 from ..generation.requests.latents_file import Latents
 from ..generation.requests.named_arrays import NamedArrays
@@ -27,13 +23,12 @@ from ..generation.requests.request import Request
 from ..images.decode import read_mask, read_picture
 from .environment import RepeatableOption
 from .key_values import key_values
+from .prompt_file import read_prompts
 from .seed import seed_of
 
 DEFAULT_NUM_IMAGES = 16
 Decorator = Callable[[Any], Any]
 _FILE = click.Path(path_type=Path)
-_LARGEST_PROMPTS = 2**24
-"""The largest file of prompts, in bytes."""
 
 
 def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -108,35 +103,6 @@ def _sampler(bundle: Bundle, choices: Mapping[str, Any]) -> SamplerConfig | None
 def split(labels: str | None) -> list[str] | None:
     """Split a list at its commas; None for None."""
     return None if labels is None else [label for label in labels.split(",") if label.strip()]
-
-
-def read_prompts(prompts: Sequence[str], path: Path | None) -> list[str]:
-    """Return the prompts of the command line, or the lines of a file or of standard input (``-``).
-
-    Empty lines are skipped. Raises ConfigError if there is no prompt or the file cannot be read.
-    """
-    if path is None:
-        return list(prompts)
-    if prompts:
-        raise ConfigError("--prompt and --prompts exclude each other: give one of them")
-    try:
-        lines = [line.strip() for line in io.StringIO(_text(path).decode(), newline=None)]
-    except (OSError, ValueError) as error:  # ValueError: not UTF-8
-        why = getattr(error, "strerror", None) or error
-        raise ConfigError(f"{path} cannot be read as prompts, one per line: {why}") from None
-    found = [line for line in lines if line]
-    if not found:
-        raise ConfigError(f"{path} has no prompt: write one per line")
-    return found
-
-
-def _text(path: Path) -> bytes:
-    """The bytes of a regular file or of standard input (``-``)."""
-    with contextlib.nullcontext(sys.stdin.buffer) if str(path) == "-" else open_regular(path) as file:
-        contents = file.read(_LARGEST_PROMPTS + 1)
-    if len(contents) > _LARGEST_PROMPTS:
-        raise ValueError(f"it has more than {_LARGEST_PROMPTS:,} bytes")
-    return contents
 
 
 def read_origin(

@@ -17,7 +17,7 @@ from ..generation.pipeline import Pipeline
 from ..generation.requests.control_images import control_samples
 from ..generation.requests.latents_file import read_latents
 from ..generation.requests.options import recipe_of
-from ..generation.requests.picture import picture_samples
+from ..generation.requests.picture import picture_samples, sides_of
 from ..generation.requests.request import Request
 from ..images.encode import check_channels
 from ..images.formats import FORMATS
@@ -172,7 +172,8 @@ def run_command(
     pictures = {"image": image, "init_image": init_image, "mask": mask, "control_image": control_image}
     given = {**pictures, "enlarge": enlarge}
     check_arrays(bundle, suffix, {**given, "show": show, "gif": gif, "save_every": save_every})
-    sizes = (recipe or choices).get("height"), (recipe or choices).get("width")
+    sizes = sides_of(bundle, image, (recipe or choices).get("height"), (recipe or choices).get("width"))
+    choices |= dict(zip(("height", "width"), sizes, strict=True))
     shape = bundle.image_shape(*sizes) if bundle.output.is_image else None
     fitting = partial(shape_of_latents, bundle, height=sizes[0], width=sizes[1])
     encoded = read_latents(latents, fitting) if latents else None

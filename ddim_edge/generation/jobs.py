@@ -1,5 +1,7 @@
 """Jobs: creates the engine's jobs of a request, one for each image."""
 
+from functools import partial
+
 from ..arrays import Conditioning
 from ..bundle.bundle import Bundle
 from ..diffusion.guidance import guided_timesteps
@@ -22,11 +24,13 @@ def job_of(bundle: Bundle, request: Request, index: int, components: Components 
     """The job that makes image ``index`` of ``request``; ``components`` are the model's networks beside the UNet."""
     stream = noise_stream(request.seed + index, request.noise)
     shape = bundle.sample_shape_for(request.height, request.width)
+    channels = partial(picture_channels, bundle, request, index, stream, components.vae)
+    noised = channels() if bundle.inputs.noises_picture else {}  # diffusers draws a picture's noise first
     sampler = start_sampler(request, index, stream, shape, components.vae, takes_mask=bundle.inputs.takes_mask)
     plan = call_plan(request)
     if plan is not None and plan.kind == "forecast":
         sampler, plan = forecast(sampler, request.sampler, call_levels(request), plan), None
-    extra = picture_channels(request, index, bundle.inputs.channels, stream, components.vae)
+    extra = noised or channels()
     conditioning, unconditional = prompt_or_class_conditioning(bundle, request, index, components.text)
     controls, controls_unconditional = control_conditioning(bundle, request, index)
     named = {} if request.conditioning is None else request.conditioning.row(index)

@@ -25,12 +25,17 @@ def unet_signature(config: Config, *, whole_timesteps: bool = False) -> Signatur
     return _unet(config, _base(config, whole_timesteps=whole_timesteps))
 
 
-def conditional_unet_signature(config: Config, *, time_ids: int = BASE_TIME_IDS, residuals: bool = False) -> Signature:
-    """A UNet2DConditionModel. With ``residuals`` it also takes the residuals of ControlNets as inputs."""
+def conditional_unet_signature(
+    config: Config, *, time_ids: int = BASE_TIME_IDS, residuals: bool = False, text: bool = True
+) -> Signature:
+    """A UNet2DConditionModel. With ``residuals`` it also takes the residuals of ControlNets as inputs.
+
+    Without ``text`` the prompt is a part of it.
+    """
     one_of(config, "encoder_hid_dim_type", (None, "text_proj"))
     # "gated" attention reads the boxes of GLIGEN.
     one_of(config, "attention_type", (None, "default"))
-    inputs = (*_base(config), *text_inputs(config, time_ids))
+    inputs = (*_base(config), *(text_inputs(config, time_ids) if text else ()))
     return _unet(config, (*inputs, *_residuals(config)) if residuals else inputs)
 
 

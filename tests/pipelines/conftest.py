@@ -44,6 +44,13 @@ TITLES: Mapping[str, str] = {
     "lcm": "Latent consistency model",
     "unconditional": "Latents without text",
     "instruct-pix2pix": "InstructPix2Pix",
+    "sdxl-instruct-pix2pix": "SDXL InstructPix2Pix",
+    "sdxl-inpainting": "SDXL inpainting",
+    "upscaler": "Stable Diffusion x4 upscaler",
+    "super-resolution": "LDM super-resolution",
+    "depth-to-image": "Stable Diffusion depth2img",
+    "marigold-depth": "Marigold depth",
+    "marigold-normals": "Marigold normals",
     "inpainting": "Stable Diffusion inpainting",
 }
 """The rows of docs/models.md, by the families whose tests keep them."""

@@ -37,8 +37,13 @@ class Recording:
 
 
 @contextmanager
-def recording(pipeline: Any, scale: float, channels: int = 4, image_scale: float = 1.0) -> Iterator[Recording]:
-    """Record the calls of the pipeline's UNet, and of its decoder. ``scale``, ``image_scale``: its guidance."""
+def recording(
+    pipeline: Any, scale: float, channels: int = 4, *, first: int = 0, image_scale: float = 1.0, scaled: bool = True
+) -> Iterator[Recording]:
+    """Record the calls of the pipeline's UNet, and of its decoder. ``scale``, ``image_scale``: its guidance.
+
+    ``first``: the first channel of the sample. ``scaled``: whether latents are divided by the scaling factor.
+    """
     record = Recording()
     vae = getattr(pipeline, "vae", None) or pipeline.vqvae
 
@@ -54,13 +59,15 @@ def recording(pipeline: Any, scale: float, channels: int = 4, image_scale: float
             wanted, of_picture, nothing = answer.chunk(3)
             answer = nothing + scale * (wanted - of_picture) + image_scale * (of_picture - nothing)
             inputs = {name: value[::-1] for name, value in inputs.items()}
-        record.steps.append(Step(sample[-1:, :channels].numpy(), float(timestep), inputs, answer.numpy()))
+        record.steps.append(
+            Step(sample[-1:, first : first + channels].numpy(), float(timestep), inputs, answer.numpy())
+        )
 
     decode = vae.decode
 
     def decoding(latents: torch.Tensor, *arguments: Any, **named: Any) -> Any:
         output = decode(latents, *arguments, **named)
-        record.latents = (latents * vae.config.scaling_factor).numpy()
+        record.latents = (latents * (vae.config.scaling_factor if scaled else 1)).numpy()
         record.decoded = (output[0] if isinstance(output, tuple) else output.sample).numpy()
         return output
 

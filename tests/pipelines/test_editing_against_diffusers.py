@@ -62,6 +62,12 @@ def test_an_image_is_changed_by_sdxl(name: str, family_of: FamilyOf) -> None:
     check(family_of(name), kind, theirs, {"num_steps": 4, "strength": 0.5}, masked=False)
 
 
+def test_a_part_is_repainted_by_sdxl(family_of: FamilyOf) -> None:
+    theirs = {"num_inference_steps": 4, "strength": 0.6}
+    kind = "StableDiffusionXLInpaintPipeline"
+    check(family_of("sdxl-inpainting"), kind, theirs, {"num_steps": 4, "strength": 0.6}, masked=True)
+
+
 @pytest.mark.parametrize("strength", [0.6, 1.0])
 @pytest.mark.parametrize("eta", [0.0, 0.5])
 @pytest.mark.parametrize("name", ["stable-diffusion", "inpainting"])

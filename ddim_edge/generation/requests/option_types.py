@@ -39,6 +39,7 @@ class Options(TypedDict, total=False):
     cache_threshold: float | None
     conditioning: Mapping[str, ArrayLike] | None
     images: Picture | Sequence[Picture] | None
+    noise_level: int | None
     origin: Origin | None
     strength: float | None
     control_images: ControlImage | Sequence[ControlImage] | None

@@ -18,7 +18,7 @@ from .named_arrays import NamedArrays, check_named, fitted
 from .option_table import Options
 from .origin import Origin
 from .other_names import OTHER_NAMES, right_name
-from .picture import check_picture, with_picture
+from .picture import check_picture, default_noise_level, sides_of, with_picture
 from .preset import with_preset
 from .request import DEFAULT_BATCH_SIZE, Request
 from .step_cache import check_cache
@@ -46,18 +46,21 @@ def request_of(bundle: Bundle, options: Options) -> Request:
     tiling = given.pop("vae_tiling", None)
     _name_cache(given)
     config = _sampler(bundle, given.pop("sampler", None), given.pop("eta", None))
-    sizes = given.get("height", bundle.defaults.height), given.get("width", bundle.defaults.width)
+    picture = given.pop("images", None)
+    wanted = sides_of(bundle, picture, given.pop("height", None), given.pop("width", None))
+    own = bundle.defaults.height, bundle.defaults.width
+    sizes = tuple(usual if side is None else side for side, usual in zip(wanted, own, strict=True))
     config = fitted_sampler(bundle, config, *sizes)
     controls, scale = given.pop("control_images", None), given.pop("control_scale", None)
-    picture = given.pop("images", None)
     plus_plus = given.get("guidance_mode") == "cfg++"
     named = fitted(bundle, given.pop("conditioning", None))
     defaults = {
         "num_images": _default_count(labels or prompts, origin, named),
         "num_steps": bundle.default_steps(config),
         "negative_prompt": default_negative(bundle, None if plus_plus else given.get("guidance_scale")),
-        "height": bundle.defaults.height,
-        "width": bundle.defaults.width,
+        "height": sizes[0],
+        "width": sizes[1],
+        "noise_level": default_noise_level(bundle, given.pop("noise_level", None)),
         "strength": _default_strength(origin),
         "control_scale": control_scales(bundle, scale),
         "guidance_scale": CFG_PLUS_PLUS_SCALE if plus_plus else default_guidance(bundle),

@@ -45,6 +45,8 @@ class Request:
     """Guide only at noise levels σ above the first and up to the second; None for all levels."""
     image_guidance_scale: float | None = None
     """The guidance scale of the picture, at least 1; None for a model that has none, and without guidance."""
+    noise_level: int | None = None
+    """How much noise is added to the picture that an upscaler takes; None for models that take none such."""
     strength: float = 1.0
     """How much of the initial image to change: the share of the steps that are run."""
     prompts: tuple[str, ...] = ()

@@ -10,6 +10,7 @@ from starlette.responses import Response
 from ...arrays import Shape
 from ...errors import LONGEST_SHOWN
 from ...generation.requests.origin import Origin
+from ...generation.requests.picture import picture_shape
 from ..errors import BadRequest
 from ..http import responses
 from ..http.arrival import arrival_of
@@ -64,10 +65,14 @@ async def _submit(
     if "image" not in files:
         raise BadRequest("image: send the picture as a file of a multipart form", param="image")
     bundle, arrival = engine.catalogue.find(body.model), arrival_of(http, engine.settings)
-    shape = bundle.image_shape(*parse_size(body, bundle))
+    picture, sides = bundle.inputs.picture, parse_size(body, bundle)
+    if picture is not None and "mask" in files:
+        raise BadRequest(f"mask: {bundle.name} takes a picture, and no mask: leave it out", param="mask")
+    shape = bundle.image_shape(*sides) if picture is None else picture_shape(bundle, *sides)
     with engine.take_place(bundle.name, arrival.client, arrival.key) as place:
         left = deadline_of(body, arrival, engine.settings.timeout_s) - engine.engine_thread.clock()
         origin = await _read_origin(decoders, files, shape, left)
+        origin = origin if picture is None else Origin(picture=origin.image)
         http.state.body.release()
         return submit_body(engine, body, publish, arrival, origin=origin, place=place, partial_images=partial_images)
 
