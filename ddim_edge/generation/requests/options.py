@@ -21,6 +21,7 @@ from .other_names import OTHER_NAMES, right_name
 from .preset import with_preset
 from .request import DEFAULT_BATCH_SIZE, Request
 from .step_cache import check_cache
+from .tiles import check_tiles, uses_tiles
 
 IMAGE_STRENGTH = 0.8
 """The default strength for an initial image without a mask; with a mask it is 1."""
@@ -28,9 +29,6 @@ IMAGE_STRENGTH = 0.8
 TEXT_GUIDANCE, POOLED_TEXT_GUIDANCE, EMBEDDED_GUIDANCE = 7.5, 5.0, 8.5
 LATENT_BATCH_SIZE = 1
 """Latent models are large, and on a CPU a batch is no faster."""
-
-MAX_UNTILED_PIXELS = 1024 * 1024
-"""The largest image that is by default decoded without tiles."""
 
 
 def request_of(bundle: Bundle, options: Options) -> Request:
@@ -66,7 +64,7 @@ def request_of(bundle: Bundle, options: Options) -> Request:
     if images is not None:
         request = with_controls(bundle, request, images)
     check_request(bundle, request)
-    return dataclasses.replace(request, vae_tiling=_uses_tiles(bundle, request, tiling))
+    return dataclasses.replace(request, vae_tiling=uses_tiles(bundle, request, tiling))
 
 
 def _check_names(options: Mapping[str, Any]) -> None:
@@ -111,10 +109,7 @@ def check_request(bundle: Bundle, request: Request) -> None:
         raise ConfigError(
             f"{bundle.name} has no safety checker to turn off: leave safety_checker (--no-safety-checker) out"
         )
-    if request.vae_tiling and bundle.vae is None:
-        raise _no_autoencoder(bundle)
-    if request.vae_tile is not None and bundle.vae is not None and request.vae_tile % (4 * bundle.vae.factor):
-        raise ConfigError(f"vae_tile must be a multiple of {4 * bundle.vae.factor}, not {request.vae_tile}")
+    check_tiles(bundle, request)
     if bundle.inputs.takes_mask and (request.origin is None or request.origin.mask is None):
         raise ConfigError(f"{bundle.name} is an inpainting model: give an image and a mask")
     if bool(request.labels) != bool(bundle.labels):
@@ -128,24 +123,6 @@ def _wrong_labels(bundle: Bundle, request: Request) -> str:
     if bundle.labels:
         return f"{bundle.name} has {len(bundle.labels)} classes, and the request has no labels: give at least one"
     return f"{bundle.name} has no classes, and the request has the labels {shown(list(request.labels))}: leave them out"
-
-
-def _uses_tiles(bundle: Bundle, request: Request, wanted: bool | None) -> bool:
-    """Whether the autoencoder works in tiles: only for images larger than one tile."""
-    if bundle.vae is None:
-        if wanted:
-            raise _no_autoencoder(bundle)
-        return False
-    _, height, width = bundle.image_shape(request.height, request.width)
-    if wanted is None:
-        wanted = height * width > MAX_UNTILED_PIXELS
-    return bool(wanted) and max(height, width) > bundle.vae.tile
-
-
-def _no_autoencoder(bundle: Bundle) -> ConfigError:
-    return ConfigError(
-        f"{bundle.name} has no autoencoder that could work in tiles: leave vae_tiling (--vae-tiling) out"
-    )
 
 
 def default_guidance(bundle: Bundle) -> float:

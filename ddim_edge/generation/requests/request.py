@@ -4,8 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from numbers import Real
-from typing import Any, Self, cast, get_args
+from typing import Any, Self, get_args
 
 from ...bundle.json_files import MAX_SIDE
 from ...config import RealTimeConfig, number, whole_number
@@ -17,6 +16,7 @@ from ...diffusion.step_cache import StepCache
 from ...errors import ConfigError, choose_from, shown
 from ...text import Prompt
 from .named_arrays import NamedArrays, check_same_named
+from .numbers import at_least_0, check_interval
 from .origin import Origin, check_same_origin
 from .recipe import MAX_IMAGES, REAL_TIMESTEPS, check_recipe
 
@@ -87,13 +87,13 @@ class Request:
         whole_number("batch_size", self.batch_size, low=1)
         if self.noise not in get_args(NoiseKind):
             raise ConfigError(choose_from("noise", self.noise, get_args(NoiseKind)))
-        _check_number("guidance_scale", self.guidance_scale, high=1e6)
+        at_least_0("guidance_scale", self.guidance_scale, high=1e6)
         self._check_mode()
-        _check_number("guidance_rescale", self.guidance_rescale, high=1)
+        at_least_0("guidance_rescale", self.guidance_rescale, high=1)
         number("strength", self.strength, low=0, high=1)
         for scale in self.control_scale:
-            _check_number("control_scale", scale)
-        self._check_interval()
+            at_least_0("control_scale", scale)
+        check_interval(self.guidance_interval)
         self._check_text()
         _ = self.step_cache
         for name in ("height", "width"):
@@ -134,18 +134,6 @@ class Request:
                 f"negative_prompt needs guidance, which is off at guidance_scale {self.guidance_scale:g}: "
                 "set guidance_scale above 1"
             )
-
-    def _check_interval(self) -> None:
-        interval = self.guidance_interval
-        if interval is None:
-            return
-        if not isinstance(interval, tuple) or len(interval) != 2:
-            raise ConfigError(f"guidance_interval must be two noise levels, not {shown(interval)}")
-        low, high = interval
-        _check_number("guidance_interval's lower level", low)
-        _check_number("guidance_interval's upper level", high)
-        if low >= high:
-            raise ConfigError(f"guidance_interval must go from a lower to a higher level, not from {low:g} to {high:g}")
 
     @property
     def guided(self) -> bool:
@@ -230,12 +218,6 @@ def _written_if_changed() -> Mapping[str, Any]:
     """The fields that a recipe has only if they differ from their default, with that default, in order."""
     separate = (*_ALWAYS_IN_RECIPES, *_WRITTEN_SEPARATELY)
     return {field.name: field.default for field in dataclasses.fields(Request) if field.name not in separate}
-
-
-def _check_number(name: str, value: object, high: float = 1e9) -> None:
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= cast(float, value) <= high:
-        limits = "of at least 0" if high > 1 else "from 0 to 1"
-        raise ConfigError(f"{name} must be a number {limits}, not {shown(value)}")
 
 
 def sampler_from_json(name: str = "ddim", **options: Any) -> SamplerConfig:
