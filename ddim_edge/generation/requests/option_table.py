@@ -13,6 +13,7 @@ from ...diffusion.guidance import GuidanceMode
 from ...diffusion.noise import NoiseKind
 from ...diffusion.samplers import SamplerConfig
 from .control_images import ControlImage
+from .ip_adapters import PromptImage
 from .option import CommandLine, Option
 from .origin import Origin
 from .picture_options import PICTURE_OPTIONS
@@ -30,6 +31,7 @@ class Options(TypedDict, total=False):
     negative_prompt: str | None
     long_prompt: bool
     prompt_weights: bool
+    clip_skip: int
     height: int | None
     width: int | None
     vae_tiling: bool | None
@@ -49,6 +51,8 @@ class Options(TypedDict, total=False):
     strength: float | None
     control_images: ControlImage | Sequence[ControlImage] | None
     control_scale: float | Sequence[float] | None
+    ip_adapter_images: PromptImage | Sequence[PromptImage] | None
+    ip_adapter_scale: float | Sequence[float] | None
     safety_checker: bool
     batch_size: int | None
     noise: NoiseKind

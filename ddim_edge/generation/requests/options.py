@@ -14,6 +14,7 @@ from ...version import __version__
 from .control_images import check_controls, control_scales, with_controls
 from .fitted_sampler import check_timesteps, check_variance, fitted_sampler
 from .guidance import CFG_PLUS_PLUS_SCALE, check_guidance
+from .ip_adapters import check_ip_adapters, ip_adapter_scales, with_ip_adapter_images
 from .named_arrays import NamedArrays, check_named, fitted
 from .option_table import Options
 from .origin import Origin
@@ -47,6 +48,8 @@ def request_of(bundle: Bundle, options: Options) -> Request:
     sizes = given.get("height", bundle.defaults.height), given.get("width", bundle.defaults.width)
     config = fitted_sampler(bundle, config, *sizes)
     images, scale = given.pop("control_images", None), given.pop("control_scale", None)
+    pictures, weight = given.pop("ip_adapter_images", None), given.pop("ip_adapter_scale", None)
+    has_pictures = pictures is not None or bool(origin and origin.ip_adapter_images)
     plus_plus = given.get("guidance_mode") == "cfg++"
     named = fitted(bundle, given.pop("conditioning", None))
     defaults = {
@@ -57,12 +60,15 @@ def request_of(bundle: Bundle, options: Options) -> Request:
         "width": bundle.defaults.width,
         "strength": _default_strength(origin),
         "control_scale": control_scales(bundle, scale),
+        "ip_adapter_scale": ip_adapter_scales(bundle, weight, has_images=has_pictures),
         "guidance_scale": CFG_PLUS_PLUS_SCALE if plus_plus else default_guidance(bundle),
         "batch_size": default_batch_size(bundle),
     }
     request = Request(**{**defaults, **given}, prompts=prompts, labels=classes, sampler=config, conditioning=named)
     if images is not None:
         request = with_controls(bundle, request, images)
+    if pictures is not None:
+        request = with_ip_adapter_images(bundle, request, pictures)
     check_request(bundle, request)
     return dataclasses.replace(request, vae_tiling=uses_tiles(bundle, request, tiling))
 
@@ -105,6 +111,7 @@ def check_request(bundle: Bundle, request: Request) -> None:
             request.origin.check_image(bundle.image_shape(request.height, request.width))
     _check_text(bundle, request)
     check_controls(bundle, request)
+    check_ip_adapters(bundle, request)
     if not request.safety_checker and not bundle.has_safety_checker:
         raise ConfigError(
             f"{bundle.name} has no safety checker to turn off: leave safety_checker (--no-safety-checker) out"

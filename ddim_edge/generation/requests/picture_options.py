@@ -23,6 +23,17 @@ PICTURE_OPTIONS = (
         CommandLine(("--control-scale",), float, repeatable=True),
     ),
     Option(
+        "ip_adapter_images",
+        "Image for each IP-Adapter, in their order: a file, or uint8 (H, W, 3).",
+        "none; the model is then the one without adapters",
+    ),
+    Option(
+        "ip_adapter_scale",
+        "How much the image of each IP-Adapter counts (diffusers: set_ip_adapter_scale).",
+        "1",
+        CommandLine(("--ip-adapter-scale",), float, repeatable=True),
+    ),
+    Option(
         "safety_checker",
         "Run the model's safety checker; without it there is a warning.",
         "on",

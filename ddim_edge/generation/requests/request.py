@@ -54,12 +54,16 @@ class Request:
     long_prompt: bool = False
     """Whether to read prompts longer than the text encoder takes, in chunks; otherwise the end is cut off."""
     prompt_weights: bool = False
-    """Whether ``(word:1.3)`` and ``[word]`` in prompts are weights."""
+    """Whether ``(word:1.3)`` and ``[word]`` in prompts are weights, and ``BREAK`` begins a new chunk."""
+    clip_skip: int = 0
+    """How many of the text encoder's last layers are left out."""
     height: int | None = None
     """In pixels, as ``width``; None for the model's default size."""
     width: int | None = None
     control_scale: tuple[float, ...] = ()
     """The strength of each ControlNet, in their order."""
+    ip_adapter_scale: tuple[float, ...] = ()
+    """The scale of each IP-Adapter, in their order; empty without images for them."""
     safety_checker: bool = True
     """Whether to run the model's safety checker, if it has one."""
     vae_tiling: bool = False
@@ -93,6 +97,8 @@ class Request:
         number("strength", self.strength, low=0, high=1)
         for scale in self.control_scale:
             at_least_0("control_scale", scale)
+        for scale in self.ip_adapter_scale:
+            at_least_0("ip_adapter_scale", scale)
         check_interval(self.guidance_interval)
         self._check_text()
         _ = self.step_cache
@@ -127,8 +133,10 @@ class Request:
         if self.between_prompts and (len(self.prompts) != 2 or self.num_images < 2):
             given = f"{len(self.prompts)} and {self.num_images}"
             raise ConfigError(f"between_prompts needs two prompts and at least two images, not {given}")
-        if not self.prompts and (self.negative_prompt is not None or self.long_prompt or self.prompt_weights):
-            raise ConfigError("negative_prompt, long_prompt and prompt_weights need a prompt: give one")
+        whole_number("clip_skip", self.clip_skip, low=0, high=100)
+        text_options = (self.long_prompt, self.prompt_weights, self.clip_skip)
+        if not self.prompts and (self.negative_prompt is not None or any(text_options)):
+            raise ConfigError("negative_prompt, long_prompt, prompt_weights and clip_skip need a prompt: give one")
         if self.negative_prompt is not None and not self.guided:
             raise ConfigError(
                 f"negative_prompt needs guidance, which is off at guidance_scale {self.guidance_scale:g}: "
@@ -166,7 +174,8 @@ class Request:
         if not self.prompts:
             return None
         text = self.prompts[index % len(self.prompts)]
-        return Prompt(text=text, negative=self.negative_prompt, long=self.long_prompt, weighted=self.prompt_weights)
+        parsing = {"long": self.long_prompt, "weighted": self.prompt_weights}
+        return Prompt(text=text, negative=self.negative_prompt, **parsing, clip_skip=self.clip_skip)
 
     def to_json(self) -> dict[str, Any]:
         """The request as JSON values; ``from_json`` makes the same request of them.
@@ -210,7 +219,7 @@ class Request:
 
 _ALWAYS_IN_RECIPES = ("num_images", "num_steps", "seed", "noise", "guidance_scale", "batch_size")
 _WRITTEN_SEPARATELY = ("labels", "sampler", "origin", "conditioning")
-_LISTS = ("prompts", "control_scale")
+_LISTS = ("prompts", "control_scale", "ip_adapter_scale")
 
 
 @functools.cache

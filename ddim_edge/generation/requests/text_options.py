@@ -26,10 +26,17 @@ TEXT_OPTIONS = (
     ),
     Option(
         "prompt_weights",
-        "Read (word:1.3) and [word] in prompts as weights.",
+        "Read (word:1.3) and [word] in prompts as weights; with long prompts, BREAK begins a new chunk.",
         "off",
         CommandLine(("--prompt-weights",), bool),
         http="prompt_weights",
+    ),
+    Option(
+        "clip_skip",
+        "Leave out so many of the text encoder's last layers (diffusers' clip_skip; A1111's less one).",
+        "0",
+        CommandLine(("--clip-skip",), int),
+        http="clip_skip",
     ),
 )
 """In the order of the help texts."""
