@@ -40,6 +40,20 @@ class Exports:
             self._provide(component, controls if component.name == "unet" else [], source, out, vae)
         return export_folder(source, out, components=components, vae=vae)
 
+    def adapted(self, family: str) -> Path:
+        """A family's bundle with the IP-Adapters that lie in its source. Leave it as it is."""
+        source = self.source(family)
+        files = sorted((source / "ip_adapters").glob("*.safetensors"))
+
+        def export(bundle: Path) -> None:
+            for component in open_source(source).components:
+                if component.name.startswith("text_encoder") or component.name == "vae_decoder":
+                    self._provide(component, [], source, bundle, None)
+            names = [path.name for path in bundle.iterdir() if path.is_dir()]
+            export_folder(source, bundle, components=["unet", *names], ip_adapters=files)
+
+        return _once(self._shared / "adapted" / family, export)
+
     def _provide(
         self, component: Component, controls: Sequence[Component], source: Path, out: Path, vae: Path | None
     ) -> None:
