@@ -46,13 +46,16 @@ class Exports:
         files = sorted((source / "ip_adapters").glob("*.safetensors"))
 
         def export(bundle: Path) -> None:
-            for component in open_source(source).components:
-                if component.name.startswith("text_encoder") or component.name == "vae_decoder":
-                    self._provide(component, [], source, bundle, None)
-            names = [path.name for path in bundle.iterdir() if path.is_dir()]
+            names = [name for name in open_source(source).graphs if name not in ("unet", "vae_encoder")]
+            self.provide(source, bundle, names)
             export_folder(source, bundle, components=["unet", *names], ip_adapters=files)
 
         return _once(self._shared / "adapted" / family, export)
+
+    def provide(self, source: Path, out: Path, components: Collection[str]) -> None:
+        """Copy networks to ``out``, as an export that was interrupted after them leaves it."""
+        for component in open_source(source, components).components:
+            self._provide(component, [], source, out, None)
 
     def _provide(
         self, component: Component, controls: Sequence[Component], source: Path, out: Path, vae: Path | None

@@ -16,7 +16,7 @@ from ddim_edge.networks.image_prompts import ImagePromptEncoder
 from tests.helpers.command_line import Invoke
 from tests.helpers.exported import Exports
 
-from .conftest import Family
+from .conftest import Family, adapted_family
 from .recording import check_alike, recording
 from .test_families_against_diffusers import PROMPT, SEED, generator
 
@@ -74,7 +74,7 @@ def test_three_adapters_at_once(scale: float, adapted: Family) -> None:
 
 
 def test_sdxl(exports: Exports) -> None:
-    _check(_family(exports, "sdxl-ip-adapter"), ("plus",), PICTURES[:1], 5.0)
+    _check(adapted_family(exports, "sdxl-ip-adapter"), ("plus",), PICTURES[:1], 5.0)
 
 
 def test_without_an_image_it_is_the_model_without_adapters(adapted: Family) -> None:

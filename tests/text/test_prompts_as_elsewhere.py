@@ -1,4 +1,4 @@
-"""Prompts beside other programs, embedding by embedding: diffusers' clip_skip, compel's long prompts, parts, weights."""
+"""Prompts beside other programs, embedding by embedding: diffusers' clip_skip; compel's long texts and weights."""
 
 from typing import Any
 
@@ -67,7 +67,7 @@ def test_clip_skip_of_two_encoders(sdxl: Family, skip: int) -> None:
 
 
 def test_more_layers_than_there_are(sd1: Family) -> None:
-    with pytest.raises(ddim_edge.ConfigError, match="clip_skip 3 is too much: .* has 2 layers to leave out"):
+    with pytest.raises(ddim_edge.ConfigError, match=r"clip_skip 3 is too much: .* has 2 layers to leave out"):
         hidden(sd1, PROMPT, clip_skip=3)
 
 
