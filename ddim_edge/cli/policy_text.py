@@ -1,17 +1,16 @@
 """What ``ddim-edge inspect`` says of a robot policy."""
 
-from pathlib import Path
 from typing import Any
 
-from ..bundle.layout import POLICY
+from ..bundle.bundle import Bundle
 from ..bundle.policy_config import PolicyConfig
 
 
-def policy_facts(folder: Path) -> dict[str, Any] | None:
+def policy_facts(bundle: Bundle) -> dict[str, Any] | None:
     """What policy.json says, as JSON values, without statistics; None for a bundle that is no policy."""
-    if not (folder / POLICY).is_file():
+    if not bundle.is_policy:
         return None
-    config = PolicyConfig.read(folder)
+    config = PolicyConfig.read(bundle.folder)
     return {
         "n_obs_steps": config.n_obs_steps,
         "observations": {name: list(observed.shape) for name, observed in config.observations.items()},
