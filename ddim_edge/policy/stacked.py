@@ -1,6 +1,6 @@
 """Stacked observations: arrays of several robots, as a file or a request has them, one robot after the other."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from ..arrays import Array
 from ..bundle.policy_config import Observed, PolicyConfig
@@ -14,7 +14,7 @@ def unstacked(arrays: Mapping[str, Array], config: PolicyConfig) -> list[list[Ob
     ``arrays``: by name, of the shape of one observation, of (robots, …), or of (robots, times, …) with up to
     ``n_obs_steps`` successive observations. All must have as many robots and times. Raises ConfigError for others.
     """
-    _check_names(arrays, config)
+    check_names(arrays, config)
     whole = {name: _whole(name, array, config) for name, array in arrays.items()}
     sizes = {name: array.shape[:2] for name, array in whole.items()}
     if len(set(sizes.values())) > 1:
@@ -25,12 +25,13 @@ def unstacked(arrays: Mapping[str, Array], config: PolicyConfig) -> list[list[Ob
             for robot in range(robots)]  # fmt: skip
 
 
-def _check_names(arrays: Mapping[str, Array], config: PolicyConfig) -> None:
-    wanted = config.observations
-    for name in arrays:
+def check_names(names: Iterable[str], config: PolicyConfig) -> None:
+    """Raise ConfigError unless ``names`` are those of the observations."""
+    wanted, given = config.observations, list(names)
+    for name in given:
         if name not in wanted:
             raise ConfigError(choose_from("observation", name, wanted))
-    missing = [described(name, wanted[name], config) for name in wanted if name not in arrays]
+    missing = [described(name, wanted[name], config) for name in wanted if name not in given]
     if missing:
         raise ConfigError(f"the policy decides from observations: give {listed(missing)}, too")
 
