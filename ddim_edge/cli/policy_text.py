@@ -30,6 +30,6 @@ def policy_lines(facts: dict[str, Any] | None) -> list[str]:
     units = f" {facts['units']}" if facts["units"] else ""
     horizon, dim, executed = (facts[name] for name in ("horizon", "action_dim", "n_action_steps"))
     return [
-        f"a robot policy, for ddim_edge.load_policy: the last {facts['n_obs_steps']} of {shapes}",
+        f"a robot policy, which `run` and `serve` give observations: the last {facts['n_obs_steps']} of {shapes}",
         f"chunks of {horizon} actions of {dim} values{units}, of which {executed} are executed",
     ]

@@ -2,6 +2,7 @@
 
 import io
 import json
+import shlex
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -12,6 +13,7 @@ import pytest
 import ddim_edge
 from ddim_edge.cli import main
 from tests.helpers.command_line import Invoke
+from tests.helpers.documents import blocks, shell_lines
 from tests.helpers.policy_bundles import GOAL, STATE, observation, write_policy
 from tests.helpers.tiny_bundles import Array
 
@@ -83,6 +85,15 @@ def test_the_file_says_how_it_was_made(invoke: Invoke, folder: Path, tmp_path: P
         recipe = json.loads(str(file["recipe"]))
     assert recipe["model_sha256"] == ddim_edge.load_policy(folder, "cpu", warm_up=False).bundle.sha256
     assert set(recipe["observations"]) == {STATE, GOAL}
+
+
+def test_the_document_runs(invoke: Invoke, folder: Path, tmp_path: Path) -> None:
+    (line,) = shell_lines(next(block.text for block in blocks("docs/policies.md") if "--conditioning" in block.text))
+    assert invoke(*shlex.split(line)[1:]).code == 0
+    policy = ddim_edge.load_policy(folder, "cpu", seed=1, warm_up=False)
+    policy.observe_many([observation(0), observation(2)])
+    wanted = policy.act_many([observation(1), observation(3)])
+    np.testing.assert_array_equal(actions(tmp_path / "actions.npz"), wanted)
 
 
 def test_a_file_that_exists_is_kept(invoke: Invoke, folder: Path) -> None:
