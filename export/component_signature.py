@@ -10,12 +10,14 @@ from .networks.denoiser import (
     controlnet_signature,
     unet_signature,
 )
+from .networks.image_prompt import call_image_encoder, image_encoder_signature, image_prompt_inputs
 from .networks.network import Call
 from .networks.safety_checker import call_safety_checker, safety_checker_signature
 from .networks.signature import Signature
 from .networks.text_encoder import call_text_encoder, text_encoder_signature
 from .options import Options
 from .sources.diffusers_folder import Component, Source
+from .sources.image_encoder import image_prompt_config
 from .static_shapes import fix_sizes
 
 _REFINER_TIME_IDS = 5
@@ -31,6 +33,8 @@ def signature_of(component: Component, source: Source, options: Options) -> tupl
 
 def config_of(component: Component, source: Source, options: Options) -> Config:
     """The component's config.json in the bundle; a UNet's also says which sizes the graph takes."""
+    if component.name == "image_encoder":
+        return {**component.config, **image_prompt_config(source)}
     if component.name != "unet":
         return component.config
     if options.static is None:
@@ -48,7 +52,10 @@ def _call_and_signature(component: Component, source: Source) -> tuple[Call, Sig
         case _, "UNet2DModel":
             return call_unet, unet_signature(component.config)
         case _, "UNet2DConditionModel":
-            signature = conditional_unet_signature(component.config, time_ids=time_ids, residuals=source.has_controlnet)
+            images = image_prompt_inputs(source.ip_adapters, source.image_encoder)
+            signature = conditional_unet_signature(
+                component.config, time_ids=time_ids, residuals=source.has_controlnet, images=images
+            )
             return call_unet, signature
         case _, "ControlNetModel":
             return call_controlnet, controlnet_signature(component.config, time_ids=time_ids)
@@ -56,6 +63,8 @@ def _call_and_signature(component: Component, source: Source) -> tuple[Call, Sig
             return call_encoder, encoder_signature(component.config)
         case "vae_decoder", _:
             return call_decoder, decoder_signature(component.config)
+        case "image_encoder", _:
+            return call_image_encoder, image_encoder_signature(component.config, source.ip_adapters)
         case "safety_checker", _:
             return call_safety_checker, safety_checker_signature(component.config)
         case _:

@@ -16,6 +16,7 @@ from ..graphs.inputs import Declared, declared_inputs
 from ..graphs.same_files import SameFiles
 from .control_config import ControlConfig
 from .defaults import Defaults
+from .image_prompts import ImagePrompts
 from .layout import CLASS_INPUT, POLICY, SAFETY_CHECKER, SHALLOW_MODEL, UNET, component_named, graphs_of, is_free_input
 from .output import IMAGE, Output
 from .unet_inputs import NO_INPUTS, UnetInputs, check_sides
@@ -45,6 +46,7 @@ class Bundle:
         inputs: the UNet's inputs beside sample and timestep.
         vae: the autoencoder's config; None for a model without an autoencoder.
         controls: the configs of its ControlNets.
+        image_prompts: its IP-Adapters.
         format: the version of its format; None for one that another program made.
         files: the files that were opened or hashed, to notice that one was replaced. A copy by ``replace`` has its own.
     """
@@ -61,6 +63,7 @@ class Bundle:
     inputs: UnetInputs = NO_INPUTS
     vae: VaeConfig | None = None
     controls: tuple[ControlConfig, ...] = ()
+    image_prompts: ImagePrompts = field(default_factory=ImagePrompts)
     format: int | None = None
     defaults: Defaults = field(default_factory=Defaults)
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -124,7 +127,8 @@ class Bundle:
     @property
     def conditioning_names(self) -> set[str]:
         """The names of the UNet's inputs beside sample and timestep, according to the JSON files, and the free ones."""
-        return (self.inputs.names or ({CLASS_INPUT} if self.labels else set())) | set(self.free_inputs)
+        described = self.inputs.names or ({CLASS_INPUT} if self.labels else set())
+        return described | self.image_prompts.input_names | set(self.free_inputs)
 
     @functools.cached_property
     def free_inputs(self) -> Mapping[str, Declared]:
