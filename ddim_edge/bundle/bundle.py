@@ -17,7 +17,7 @@ from ..graphs.same_files import SameFiles
 from .control_config import ControlConfig
 from .defaults import Defaults
 from .image_prompts import ImagePrompts
-from .layout import CLASS_INPUT, SAFETY_CHECKER, SHALLOW_MODEL, UNET, component_named, graphs_of, is_free_input
+from .layout import CLASS_INPUT, POLICY, SAFETY_CHECKER, SHALLOW_MODEL, UNET, component_named, graphs_of, is_free_input
 from .output import IMAGE, Output
 from .unet_inputs import NO_INPUTS, UnetInputs, check_sides
 from .vae_config import VaeConfig
@@ -113,6 +113,11 @@ class Bundle:
     @property
     def has_safety_checker(self) -> bool:
         return SAFETY_CHECKER.is_in(self.folder)
+
+    @property
+    def is_policy(self) -> bool:
+        """Whether it is a robot policy: its samples are chunks of actions, decided from observations."""
+        return (self.folder / POLICY).is_file()
 
     @property
     def has_shallow_graph(self) -> bool:

@@ -6,8 +6,10 @@ from ..generation.requests.options import default_guidance
 
 
 def output_lines(bundle: Bundle) -> list[str]:
-    """The lines about what the model makes, and about the arrays that it takes by name."""
+    """The lines about what the model makes, and about the arrays that are given by name."""
     lines = _image_lines(bundle) if bundle.output.is_image else _array_lines(bundle)
+    if bundle.is_policy:
+        return lines  # its encoder makes them
     return lines + [f"conditioning by name: {described(*each)}" for each in bundle.free_inputs.items()]
 
 

@@ -70,7 +70,7 @@ async def _submit(
     bundle, arrival = engine.catalogue.find(body.model), arrival_of(http, engine.settings)
     shape = bundle.image_shape(*parse_size(body, bundle))
     with engine.take_place(bundle.name, arrival.client, arrival.key) as place:
-        left = deadline_of(body, arrival, engine.settings.timeout_s) - engine.engine_thread.clock()
+        left = deadline_of(body.timeout_s, arrival, engine.settings.timeout_s) - engine.engine_thread.clock()
         origin = await _read_origin(decoders, files, shape, bundle.image_prompts, left)
         http.state.body.release()
         return submit_body(engine, body, publish, arrival, origin=origin, place=place, partial_images=partial_images)
