@@ -139,6 +139,20 @@ class Bundle:
         return {name: found for name, found in self._graph_inputs.items() if is_free_input(name)}
 
     @functools.cached_property
+    def free_axes(self) -> tuple[bool, ...]:
+        """Which axes of a sample may have another length than that of ``sample_shape``.
+
+        The UNet leaves them open, and no normalization or name belongs to each of their entries. BundleError for a UNet
+        that is no ONNX graph.
+        """
+        rank, fixed = len(self.sample_shape), self.output.fixed_axis
+        sample = self._graph_inputs.get("sample")
+        if sample is None or len(sample.shape) != rank + 1:
+            return (False,) * rank
+        named = None if fixed is None else fixed % rank
+        return tuple(isinstance(side, str) and axis != named for axis, side in enumerate(sample.shape[1:]))
+
+    @functools.cached_property
     def _graph_inputs(self) -> Mapping[str, Declared]:
         return declared_inputs(self.folder / UNET.graph)
 

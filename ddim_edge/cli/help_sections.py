@@ -59,7 +59,17 @@ _OUTPUT = (
 
 OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "run": {
-        "What to make": ("num_images", "labels", "seed", "height", "width", "conditioning", "requests", "from_image"),
+        "What to make": (
+            "num_images",
+            "labels",
+            "seed",
+            "height",
+            "width",
+            "shape",
+            "conditioning",
+            "requests",
+            "from_image",
+        ),
         "Text models": (
             "prompt",
             "prompts",

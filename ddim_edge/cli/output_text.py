@@ -19,6 +19,8 @@ def _array_lines(bundle: Bundle) -> list[str]:
     text = f"arrays of shape {bundle.sample_shape}"
     if output.axes:
         text += f", axes {', '.join(output.axes)}"
+    if any(bundle.free_axes):
+        text += f", free axes (--shape) {', '.join(str(axis) for axis, free in enumerate(bundle.free_axes) if free)}"
     if output.names:
         text += f", of {', '.join(output.names)}"
     if output.units:

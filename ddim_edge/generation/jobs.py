@@ -10,6 +10,7 @@ from .engine import Job
 from .image_prompts import image_prompt_conditioning
 from .initial_sample import start_sampler
 from .requests.request import Request
+from .requests.shape import sample_shape
 from .requests.step_cache import call_levels, call_plan
 
 _NO_COMPONENTS = Components()
@@ -18,7 +19,7 @@ _NO_COMPONENTS = Components()
 def job_of(bundle: Bundle, request: Request, index: int, components: Components = _NO_COMPONENTS) -> Job:
     """The job that makes image ``index`` of ``request``; ``components`` are the model's networks beside the UNet."""
     stream = noise_stream(request.seed + index, request.noise)
-    shape = bundle.sample_shape_for(request.height, request.width)
+    shape = sample_shape(bundle, request)
     sampler, extra = start_sampler(request, index, stream, shape, components.vae, takes_mask=bundle.inputs.takes_mask)
     plan = call_plan(request)
     if plan is not None and plan.kind == "forecast":

@@ -154,9 +154,7 @@ def save_unet(tmp_path: Path) -> SaveUnet:
 
 
 @pytest.mark.slow
-def test_beside_diffusers(
-    invoke: Invoke, tmp_path: Path, save_unet: SaveUnet, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_beside_diffusers(invoke: Invoke, tmp_path: Path, save_unet: SaveUnet, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the same weights both sides answer alike; with others the baseline is refused; with none they are random."""
     source = save_unet("source", 0)
     bundle = export_folder(source, tmp_path / "bundle", assume_ddim=True).path

@@ -22,6 +22,7 @@ from .origin import Origin
 from .other_names import OTHER_NAMES, right_name
 from .preset import with_preset
 from .request import DEFAULT_BATCH_SIZE, Request
+from .shape import sample_shape, shape_of
 from .step_cache import check_cache
 from .tiles import check_tiles, uses_tiles
 
@@ -47,6 +48,8 @@ def request_of(bundle: Bundle, options: Options) -> Request:
     _name_cache(given)
     config = _sampler(bundle, given.pop("sampler", None), given.pop("eta", None))
     sizes = given.get("height", bundle.defaults.height), given.get("width", bundle.defaults.width)
+    if "shape" in given:
+        given["shape"] = shape_of(given["shape"])
     config = fitted_sampler(bundle, config, *sizes)
     images, scale = given.pop("control_images", None), given.pop("control_scale", None)
     pictures, weight = given.pop("ip_adapter_images", None), given.pop("ip_adapter_scale", None)
@@ -105,7 +108,7 @@ def check_request(bundle: Bundle, request: Request) -> None:
     check_guidance(bundle, request)
     check_cache(bundle, request)
     check_named(bundle, request.conditioning, request.num_images)
-    shape = bundle.sample_shape_for(request.height, request.width)
+    shape = sample_shape(bundle, request)
     if request.origin is not None:
         request.origin.check_latents(shape)
         if request.origin.image is not None:
