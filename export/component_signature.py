@@ -11,6 +11,7 @@ from .networks.denoiser import (
     controlnet_signature,
     unet_signature,
 )
+from .networks.image_prompt import call_image_encoder, image_encoder_signature, image_prompt_inputs
 from .networks.network import Call
 from .networks.safety_checker import call_safety_checker, safety_checker_signature
 from .networks.signature import Signature
@@ -18,6 +19,8 @@ from .networks.text_encoder import call_text_encoder, text_encoder_signature
 from .options import Options
 from .picture_channels import channel_keys
 from .sources.diffusers_folder import Component, Source
+from .sources.image_encoder import image_prompt_config
+from .sources.new_words import text_config
 from .sources.pictures import latent_scale
 from .static_shapes import fix_sizes
 
@@ -34,6 +37,10 @@ def signature_of(component: Component, source: Source, options: Options) -> tupl
 
 def config_of(component: Component, source: Source, options: Options) -> Config:
     """The component's config.json in the bundle; a UNet's also says which sizes the graph takes."""
+    if component.name == "image_encoder":
+        return {**component.config, **image_prompt_config(source)}
+    if component.name.startswith("text_encoder"):
+        return text_config(component, source)
     if component.name.startswith("vae_"):
         return {**component.config, **latent_scale(source.index)}
     if component.name != "unet":
@@ -55,20 +62,21 @@ def _call_and_signature(component: Component, source: Source) -> tuple[Call, Sig
         case _, "UNet2DModel":
             return call_unet, unet_signature(component.config)
         case _, "UNet2DConditionModel":
+            images = image_prompt_inputs(source.ip_adapters, source.image_encoder)
+            has_text = source.baked_prompt is None
             signature = conditional_unet_signature(
-                component.config,
-                time_ids=time_ids,
-                residuals=source.has_controlnet,
-                text=source.baked_prompt is None,
+                component.config, time_ids=time_ids, residuals=source.has_controlnet, images=images, text=has_text
             )
-            return call_unet if source.baked_prompt is None else call_unet_with_prompt, signature
+            return call_unet if has_text else call_unet_with_prompt, signature
         case _, "ControlNetModel":
             return call_controlnet, controlnet_signature(component.config, time_ids=time_ids)
         case "vae_encoder", _:
             return call_encoder, encoder_signature(component.config)
         case "vae_decoder", _:
             return call_decoder, decoder_signature(component.config)
+        case "image_encoder", _:
+            return call_image_encoder, image_encoder_signature(component.config, source.ip_adapters)
         case "safety_checker", _:
             return call_safety_checker, safety_checker_signature(component.config)
         case _:
-            return call_text_encoder, text_encoder_signature(component.config)
+            return call_text_encoder, text_encoder_signature(text_config(component, source))

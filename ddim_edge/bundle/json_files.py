@@ -12,7 +12,18 @@ from ..config import read_json
 from ..config.sampler_options import MAX_TRAIN_STEPS
 from ..config.schema import Check, any_of, check_json, flag, list_of, mapping_of, object_with, real, text, whole
 from ..errors import BundleError, ConfigError, shown
-from .layout import CONFIG, CONTROLNET, EXPORT_RECORD, GENERATION_CONFIG, INDEX, OUTPUT, SCHEDULER, UNET, VAE_DECODER
+from .layout import (
+    CONFIG,
+    CONTROLNET,
+    EXPORT_RECORD,
+    GENERATION_CONFIG,
+    IMAGE_ENCODER,
+    INDEX,
+    OUTPUT,
+    SCHEDULER,
+    UNET,
+    VAE_DECODER,
+)
 
 MAX_CLASSES = 100_000
 MAX_SIDE = 16384
@@ -112,6 +123,12 @@ _PREPROCESSOR: Mapping[str, Check] = {
     "image_mean": list_of(real(-1e6, 1e6), 3),
     "image_std": list_of(_FACTOR, 3),
 }
+_IP_ADAPTER: Mapping[str, Check] = {"name": text(1000), "tokens": whole(1, 2**16), "width": _WIDTH}
+_IMAGE_ENCODER: Mapping[str, Check] = {
+    "image_size": whole(1, 4096),
+    "ip_adapters": list_of(object_with(_IP_ADAPTER), 100),
+    "preprocessor": object_with(_PREPROCESSOR),
+}
 DEFAULTS: Mapping[str, Check] = {
     "num_steps": whole(1, MAX_TRAIN_STEPS),
     "guidance_scale": real(0),
@@ -148,6 +165,7 @@ _SCHEMAS: Mapping[str, Mapping[str, Check]] = {
     **{f"{name}/{CONFIG}": _VAE for name in (VAE_DECODER.name, *VAE_DECODER.other_config_folders)},
     f"{CONTROLNET.name}*/{CONFIG}": _CONTROLNET,
     f"text_encoder*/{CONFIG}": _TEXT_ENCODER,
+    f"{IMAGE_ENCODER.name}/{CONFIG}": _IMAGE_ENCODER,
     "tokenizer*/tokenizer_config.json": _TOKENIZER,
     "tokenizer*/special_tokens_map.json": _SPECIAL_TOKENS,
     "feature_extractor/preprocessor_config.json": _PREPROCESSOR,

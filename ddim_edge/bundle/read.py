@@ -17,6 +17,7 @@ from .bundle import Bundle, default_steps_of
 from .control_config import ControlConfig
 from .defaults import Defaults
 from .format import read_format
+from .image_prompts import ImagePrompts
 from .json_files import MAX_SIDE, check_json_files, read_optional, read_required
 from .layout import CONFIG, CONTROLNET, EXPORT_RECORD, GENERATION_CONFIG, INDEX, SCHEDULER, UNET, VAE_DECODER
 from .output import Output
@@ -71,6 +72,7 @@ def open_bundle(model: str | os.PathLike[str]) -> Bundle:
         vae=vae,
         controls=_controls(folder, index),
         picture_noise=PictureNoise.read(folder, index) if inputs.noises_picture else None,
+        image_prompts=ImagePrompts.read(folder),
         format=number,
         presets=read_presets(folder),
     )

@@ -59,13 +59,24 @@ _OUTPUT = (
 
 OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "run": {
-        "What to make": ("num_images", "labels", "seed", "height", "width", "conditioning", "requests", "from_image"),
+        "What to make": (
+            "num_images",
+            "labels",
+            "seed",
+            "height",
+            "width",
+            "shape",
+            "conditioning",
+            "requests",
+            "from_image",
+        ),
         "Text models": (
             "prompt",
             "prompts",
             "negative_prompt",
             "long_prompt",
             "prompt_weights",
+            "clip_skip",
             "no_safety_checker",
         ),
         "From a picture": (
@@ -77,6 +88,8 @@ OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
             "latents",
             "control_image",
             "control_scale",
+            "ip_adapter_image",
+            "ip_adapter_scale",
         ),
         "How": (
             "num_steps",
@@ -107,6 +120,9 @@ OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
             "components",
             "vae",
             "lora",
+            "textual_inversion",
+            "ip_adapter",
+            "ip_adapter_image_encoder",
             "allow_pickle",
             "ignore_extra_weights",
         ),

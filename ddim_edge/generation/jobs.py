@@ -12,9 +12,11 @@ from ..networks.row import Weighted
 from .conditioning import control_conditioning, prompt_or_class_conditioning
 from .engine import Job
 from .guided_sum import GuidedSum, guided_sum
+from .image_prompts import image_prompt_conditioning
 from .initial_sample import start_sampler
 from .picture_channels import picture_channels, without_guided
 from .requests.request import Request
+from .requests.shape import sample_shape
 from .requests.step_cache import call_levels, call_plan
 
 _NO_COMPONENTS = Components()
@@ -23,7 +25,7 @@ _NO_COMPONENTS = Components()
 def job_of(bundle: Bundle, request: Request, index: int, components: Components = _NO_COMPONENTS) -> Job:
     """The job that makes image ``index`` of ``request``; ``components`` are the model's networks beside the UNet."""
     stream = noise_stream(request.seed + index, request.noise)
-    shape = bundle.sample_shape_for(request.height, request.width)
+    shape = sample_shape(bundle, request)
     channels = partial(picture_channels, bundle, request, index, stream, components.vae)
     noised = channels() if bundle.inputs.noises_picture else {}  # diffusers draws a picture's noise first
     sampler = start_sampler(request, index, stream, shape, components.vae, takes_mask=bundle.inputs.takes_mask)
@@ -32,10 +34,12 @@ def job_of(bundle: Bundle, request: Request, index: int, components: Components 
         sampler, plan = forecast(sampler, request.sampler, call_levels(request), plan), None
     extra = noised or channels()
     conditioning, unconditional = prompt_or_class_conditioning(bundle, request, index, components.text)
-    controls, controls_unconditional = control_conditioning(bundle, request, index)
+    controls, no_controls = control_conditioning(bundle, request, index)
+    images, no_images = image_prompt_conditioning(bundle, request, index, components.image_prompts)
     named = {} if request.conditioning is None else request.conditioning.row(index)
-    told: Conditioning = {**conditioning, **named, **extra, **controls}
-    untold = None if unconditional is None else {**unconditional, **named, **extra, **controls_unconditional}
+    alike = {**named, **extra}
+    told: Conditioning = {**conditioning, **images, **alike, **controls}
+    untold = None if unconditional is None else {**unconditional, **no_images, **alike, **no_controls}
     summed = GuidedSum(told) if untold is None else _guided(bundle, request, told, untold)
     return Job(
         sampler=sampler,

@@ -2,18 +2,20 @@
 
 import dataclasses
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ddim_edge.bundle.layout import CONFIG, INDEX, UNET
+from ddim_edge.bundle.layout import CONFIG, IMAGE_ENCODER, INDEX, UNET
 from ddim_edge.config import read_json
 from ddim_edge.errors import ConfigError, choose_from, shown
 
 from ..config_keys import Config
 from .config_schema import read_config
+from .ip_adapter import IpAdapter
 from .pictures import has_baked_prompt
 from .pipeline_class import check_pipeline_class
+from .textual_inversion import TextualInversion
 
 _DEFAULT_INDEX = {"_class_name": "DDIMPipeline"}
 _GRAPHS = {
@@ -39,6 +41,7 @@ _CLASSES = {
     "text_encoder_2": ("CLIPTextModel", "CLIPTextModelWithProjection"),
     "controlnet": ("ControlNetModel",),
     "safety_checker": ("StableDiffusionSafetyChecker",),
+    "image_encoder": ("CLIPVisionModelWithProjection",),
 }
 
 
@@ -70,6 +73,10 @@ class Source:
     """The autoencoder's config, whether it is exported or not."""
     baked_prompt: Component | None = None
     """The text encoder whose empty prompt becomes a part of the UNet; None where prompts are given at run time."""
+    textual_inversions: tuple[TextualInversion, ...] = ()
+    ip_adapters: tuple[IpAdapter, ...] = ()
+    image_encoder: Config = field(default_factory=dict)
+    """The config of the encoder that the adapters share; empty without adapters."""
 
     @property
     def has_controlnet(self) -> bool:
@@ -131,11 +138,11 @@ def _pipeline(folder: Path, wanted: Collection[str]) -> Source:
     return Source(
         folder=folder,
         index={key: [None, None] if key in present and key not in kept else value for key, value in index.items()},
-        components=tuple(_component(name, source) for name, source in sources.items()),
+        components=tuple(read_component(name, source) for name, source in sources.items()),
         graphs=tuple(graphs),
         copied=tuple(name for name in copied if (folder / name).is_dir()),
         autoencoder=_autoencoder(graphs),
-        baked_prompt=None if encoder is None else _component("text_encoder", encoder),
+        baked_prompt=None if encoder is None else read_component("text_encoder", encoder),
     )
 
 
@@ -154,7 +161,7 @@ def _graphs(folder: Path, present: Collection[str]) -> dict[str, Path]:
 
 
 def _refuse_unknown(folder: Path, index: Mapping[str, Any], present: Collection[str]) -> None:
-    known = {*_GRAPHS, *_COPIED, *_LEFT_OUT, "scheduler"}
+    known = {*_GRAPHS, *_COPIED, *_LEFT_OUT, "scheduler", IMAGE_ENCODER.name}  # which is for adapters alone
     for name in present:
         if name not in known:
             raise ConfigError(
@@ -166,7 +173,8 @@ def _refuse_unknown(folder: Path, index: Mapping[str, Any], present: Collection[
         raise ConfigError(f"{folder} has no unet: nothing can be sampled; {advice}")
 
 
-def _component(name: str, folder: Path) -> Component:
+def read_component(name: str, folder: Path) -> Component:
+    """A component in ``folder``. ConfigError for a network of another class."""
     config = read_config(folder)
     kind = str(config.get("_class_name") or next(iter(config.get("architectures") or ()), None))
     valid = _CLASSES["controlnet" if name.startswith("controlnet") else name]
@@ -180,7 +188,7 @@ def _with_vae(source: Source, vae: Path) -> Source:
     if not any(component.name.startswith("vae_") for component in source.components):
         raise ConfigError("--vae: no autoencoder is among the components to export, so none can be replaced")
     components = (
-        _component(component.name, vae) if component.name.startswith("vae_") else component
+        read_component(component.name, vae) if component.name.startswith("vae_") else component
         for component in source.components
     )
     key = "vqvae" if source.index.get("vqvae") else "vae"

@@ -9,6 +9,7 @@ from ...diffusion.guidance import GuidanceMode
 from ...diffusion.noise import NoiseKind
 from ...diffusion.samplers import SamplerConfig
 from .control_images import ControlImage
+from .ip_adapters import PromptImage
 from .origin import Origin
 from .picture import Picture
 
@@ -22,8 +23,10 @@ class Options(TypedDict, total=False):
     negative_prompt: str | None
     long_prompt: bool
     prompt_weights: bool
+    clip_skip: int
     height: int | None
     width: int | None
+    shape: Sequence[int] | None
     vae_tiling: bool | None
     num_steps: int | None
     sampler: SamplerConfig | str | None
@@ -44,6 +47,8 @@ class Options(TypedDict, total=False):
     strength: float | None
     control_images: ControlImage | Sequence[ControlImage] | None
     control_scale: float | Sequence[float] | None
+    ip_adapter_images: PromptImage | Sequence[PromptImage] | None
+    ip_adapter_scale: float | Sequence[float] | None
     safety_checker: bool
     batch_size: int | None
     noise: NoiseKind

@@ -15,8 +15,9 @@ from ...diffusion.samplers import SAMPLERS, SamplerConfig, changed_options
 from ...diffusion.step_cache import StepCache
 from ...errors import ConfigError, choose_from, shown
 from ...text import Prompt
-from .guidance_values import check_image_scale, check_interval, check_mode, check_number
+from .guidance_values import check_image_scale, check_mode
 from .named_arrays import NamedArrays, check_same_named
+from .numbers import at_least_0, check_interval
 from .origin import Origin, check_same_origin
 from .recipe import MAX_IMAGES, REAL_TIMESTEPS, check_recipe
 
@@ -58,12 +59,18 @@ class Request:
     long_prompt: bool = False
     """Whether to read prompts longer than the text encoder takes, in chunks; otherwise the end is cut off."""
     prompt_weights: bool = False
-    """Whether ``(word:1.3)`` and ``[word]`` in prompts are weights."""
+    """Whether ``(word:1.3)`` and ``[word]`` in prompts are weights, and ``BREAK`` begins a new chunk."""
+    clip_skip: int = 0
+    """How many of the text encoder's last layers are left out."""
     height: int | None = None
     """In pixels, as ``width``; None for the model's default size."""
     width: int | None = None
+    shape: tuple[int, ...] | None = None
+    """That of one sample, for a model of arrays whose network leaves axes free; None for the model's own."""
     control_scale: tuple[float, ...] = ()
     """The strength of each ControlNet, in their order."""
+    ip_adapter_scale: tuple[float, ...] = ()
+    """The scale of each IP-Adapter, in their order; empty without images for them."""
     safety_checker: bool = True
     """Whether to run the model's safety checker, if it has one."""
     vae_tiling: bool = False
@@ -91,14 +98,16 @@ class Request:
         whole_number("batch_size", self.batch_size, low=1)
         if self.noise not in get_args(NoiseKind):
             raise ConfigError(choose_from("noise", self.noise, get_args(NoiseKind)))
-        check_number("guidance_scale", self.guidance_scale, high=1e6)
+        at_least_0("guidance_scale", self.guidance_scale, high=1e6)
         check_mode(self.guidance_mode, self.guidance_scale)
-        check_number("guidance_rescale", self.guidance_rescale, high=1)
-        check_interval(self.guidance_interval)
+        at_least_0("guidance_rescale", self.guidance_rescale, high=1)
         check_image_scale(self.image_guidance_scale)
         number("strength", self.strength, low=0, high=1)
         for scale in self.control_scale:
-            check_number("control_scale", scale)
+            at_least_0("control_scale", scale)
+        for scale in self.ip_adapter_scale:
+            at_least_0("ip_adapter_scale", scale)
+        check_interval(self.guidance_interval)
         self._check_text()
         _ = self.step_cache
         for name in ("height", "width"):
@@ -123,8 +132,10 @@ class Request:
         if self.between_prompts and (len(self.prompts) != 2 or self.num_images < 2):
             given = f"{len(self.prompts)} and {self.num_images}"
             raise ConfigError(f"between_prompts needs two prompts and at least two images, not {given}")
-        if not self.prompts and (self.negative_prompt is not None or self.long_prompt or self.prompt_weights):
-            raise ConfigError("negative_prompt, long_prompt and prompt_weights need a prompt: give one")
+        whole_number("clip_skip", self.clip_skip, low=0, high=100)
+        text_options = (self.long_prompt, self.prompt_weights, self.clip_skip)
+        if not self.prompts and (self.negative_prompt is not None or any(text_options)):
+            raise ConfigError("negative_prompt, long_prompt, prompt_weights and clip_skip need a prompt: give one")
         if self.negative_prompt is not None and not self.guided:
             raise ConfigError(
                 f"negative_prompt needs guidance, which is off at guidance_scale {self.guidance_scale:g}: "
@@ -169,7 +180,8 @@ class Request:
         if not self.prompts:
             return None
         text = self.prompts[index % len(self.prompts)]
-        return Prompt(text=text, negative=self.negative_prompt, long=self.long_prompt, weighted=self.prompt_weights)
+        parsing = {"long": self.long_prompt, "weighted": self.prompt_weights}
+        return Prompt(text=text, negative=self.negative_prompt, **parsing, clip_skip=self.clip_skip)
 
     def to_json(self) -> dict[str, Any]:
         """The request as JSON values; ``from_json`` makes the same request of them.
@@ -213,7 +225,7 @@ class Request:
 
 _ALWAYS_IN_RECIPES = ("num_images", "num_steps", "seed", "noise", "guidance_scale", "batch_size")
 _WRITTEN_SEPARATELY = ("labels", "sampler", "origin", "conditioning")
-_LISTS = ("prompts", "control_scale")
+_LISTS = ("prompts", "control_scale", "ip_adapter_scale", "shape")
 
 
 @functools.cache
