@@ -18,6 +18,7 @@ from .networks.text_encoder import call_text_encoder, text_encoder_signature
 from .options import Options
 from .sources.diffusers_folder import Component, Source
 from .sources.image_encoder import image_prompt_config
+from .sources.new_words import text_config
 from .static_shapes import fix_sizes
 
 _REFINER_TIME_IDS = 5
@@ -35,6 +36,8 @@ def config_of(component: Component, source: Source, options: Options) -> Config:
     """The component's config.json in the bundle; a UNet's also says which sizes the graph takes."""
     if component.name == "image_encoder":
         return {**component.config, **image_prompt_config(source)}
+    if component.name.startswith("text_encoder"):
+        return text_config(component, source)
     if component.name != "unet":
         return component.config
     if options.static is None:
@@ -68,4 +71,4 @@ def _call_and_signature(component: Component, source: Source) -> tuple[Call, Sig
         case "safety_checker", _:
             return call_safety_checker, safety_checker_signature(component.config)
         case _:
-            return call_text_encoder, text_encoder_signature(component.config)
+            return call_text_encoder, text_encoder_signature(text_config(component, source))

@@ -117,6 +117,7 @@ OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
             "components",
             "vae",
             "lora",
+            "textual_inversion",
             "ip_adapter",
             "ip_adapter_image_encoder",
             "allow_pickle",

@@ -25,14 +25,15 @@ def job_of(bundle: Bundle, request: Request, index: int, components: Components 
     if plan is not None and plan.kind == "forecast":
         sampler, plan = forecast(sampler, request.sampler, call_levels(request), plan), None
     conditioning, unconditional = prompt_or_class_conditioning(bundle, request, index, components.text)
-    controls, controls_unconditional = control_conditioning(bundle, request, index)
+    controls, no_controls = control_conditioning(bundle, request, index)
     images, no_images = image_prompt_conditioning(bundle, request, index, components.image_prompts)
     named = {} if request.conditioning is None else request.conditioning.row(index)
+    alike = {**named, **extra}
     guided = unconditional is not None
     return Job(
         sampler=sampler,
-        conditioning={**conditioning, **images, **named, **extra, **controls},
-        unconditional={**unconditional, **no_images, **named, **extra, **controls_unconditional} if guided else None,
+        conditioning={**conditioning, **images, **alike, **controls},
+        unconditional=None if unconditional is None else {**unconditional, **no_images, **alike, **no_controls},
         guidance_scale=request.guidance_scale,
         guidance_rescale=request.guidance_rescale,
         guided_timesteps=guided_timesteps(request.sampler, request.guidance_interval) if guided else None,

@@ -11,6 +11,7 @@ from ...diffusion.samplers.table import samplers_with
 from ...diffusion.step_cache import StepCache
 from ...errors import ConfigError, shown
 from ...version import __version__
+from .clip_skip import check_clip_skip
 from .control_images import check_controls, control_scales, with_controls
 from .fitted_sampler import check_timesteps, check_variance, fitted_sampler
 from .guidance import CFG_PLUS_PLUS_SCALE, check_guidance
@@ -113,6 +114,7 @@ def check_request(bundle: Bundle, request: Request) -> None:
         if request.origin.image is not None:
             request.origin.check_image(bundle.image_shape(request.height, request.width))
     _check_text(bundle, request)
+    check_clip_skip(bundle, request)
     check_controls(bundle, request)
     check_ip_adapters(bundle, request)
     if not request.safety_checker and not bundle.has_safety_checker:
