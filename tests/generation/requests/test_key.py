@@ -46,6 +46,7 @@ OTHERS: dict[str, Any] = {
     "prompt_weights": True,
     "height": 8,
     "width": 8,
+    "shape": (8, 2),
     "control_scale": (1.0,),
     "safety_checker": False,
     "vae_tiling": True,
