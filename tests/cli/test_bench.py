@@ -17,6 +17,7 @@ from ddim_edge.benchmark.plan import BASELINE, OURS
 from ddim_edge.benchmark.rounds import Cell
 from ddim_edge.benchmark.worker import open_ours
 from ddim_edge.cli import bench_table as table
+from ddim_edge.runtime.workers.child import Record, Respond
 from ddim_edge_export import export_folder
 from ddim_edge_export.diffusers_baseline.__main__ import open_baseline
 from tests.helpers.command_line import Invoke, Outcome
@@ -154,9 +155,7 @@ def save_unet(tmp_path: Path) -> SaveUnet:
 
 
 @pytest.mark.slow
-def test_beside_diffusers(
-    invoke: Invoke, tmp_path: Path, save_unet: SaveUnet, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_beside_diffusers(invoke: Invoke, tmp_path: Path, save_unet: SaveUnet, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the same weights both sides answer alike; with others the baseline is refused; with none they are random."""
     source = save_unet("source", 0)
     bundle = export_folder(source, tmp_path / "bundle", assume_ddim=True).path
@@ -183,12 +182,13 @@ class HereWorker:
     """A ``Worker`` in this process: one of its own takes seconds to load PyTorch."""
 
     def __init__(self, module: str, settings: Mapping[str, Any]) -> None:
-        self._facts, self._respond = {OURS: open_ours, BASELINE: open_baseline}[module](settings)
+        opened: tuple[Record, Respond] = {OURS: open_ours, BASELINE: open_baseline}[module](settings)
+        self._facts, self._respond = opened
 
-    def ready(self) -> dict[str, Any]:
+    def ready(self) -> Record:
         return self._facts
 
-    def ask(self, **request: Any) -> dict[str, Any]:
+    def ask(self, **request: Any) -> Record:
         return self._respond(request)
 
     def stop(self) -> None: ...
