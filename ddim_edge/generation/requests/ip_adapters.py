@@ -57,9 +57,10 @@ def check_ip_adapters(bundle: Bundle, request: Request) -> None:
 
 
 def _prepared(bundle: Bundle, image: PromptImage) -> Sample:
-    pixels = image if isinstance(image, np.ndarray) else read_pixels(image)
-    if pixels.dtype != np.uint8:
-        return pixels.astype(np.float32, copy=False)
+    given = image if isinstance(image, np.ndarray) else read_pixels(image)
+    if given.dtype != np.uint8:
+        return given.astype(np.float32, copy=False)
+    pixels = given.astype(np.uint8, copy=False)
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or not pixels.size:
         raise ConfigError(f"an image for an IP-Adapter must be uint8 (H, W, 3), not {shown(pixels.shape)}")
     return bundle.image_prompts.preprocessor(pixels)
