@@ -34,8 +34,13 @@ def _image_lines(bundle: Bundle) -> list[str]:
         latents = bundle.sample_shape
         text += f", from latents of {latents[1]}x{latents[2]}, {latents[0]} channels"
     if bundle.inputs.text:
-        return [text, f"generated from a prompt; {_guidance(bundle)}"]
+        return [text, f"generated from a prompt{_adapters(bundle)}; {_guidance(bundle)}"]
     return [text, f"classes {', '.join(bundle.labels) or 'none'}; {_guidance(bundle)}"]
+
+
+def _adapters(bundle: Bundle) -> str:
+    names = [adapter.name for adapter in bundle.image_prompts.adapters]
+    return f", and images for the IP-Adapters {', '.join(names)}" if names else ""
 
 
 def _guidance(bundle: Bundle) -> str:

@@ -160,7 +160,7 @@ def test_bad_input(adapted: Family, invoke: Invoke, tmp_path: Path, monkeypatch:
     (tmp_path / "text.png").write_text("no picture")
     run = ("run", adapted.bundle, "--prompt", "a")
     one = ("--ip-adapter-image", "0.png")
-    assert invoke(*run, *one).failed_with("has 3 IP-Adapters (basic, full, plus)", "there are 1 images", "or none")
+    assert invoke(*run, *one).failed_with("has 3 IP-Adapters (basic, full, plus)", "or none; given: 1")
     assert invoke(*run, "--ip-adapter-scale", 1).failed_with("needs an image", "--ip-adapter-image")
     assert invoke(*run, *one * 3, *("--ip-adapter-scale", 1) * 2).failed_with("ip_adapter_scale has 2 numbers")
     assert invoke(*run, *one * 3, "--ip-adapter-scale", -1).failed_with("ip_adapter_scale must be a number")

@@ -46,9 +46,8 @@ def close(found: Array, wanted: torch.Tensor) -> None:
 def test_clip_skip(name: str, skip: int, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     family: Family = request.getfixturevalue(name)
     (module,) = family.modules
-    monkeypatch.setitem(
-        vars(module), "text_model", module
-    )  # where diffusers 0.42 looks for the norm, since 5.0 in vain
+    # Where diffusers 0.42 looks for the last norm, which transformers 5 does not have there.
+    monkeypatch.setitem(vars(module), "text_model", module)
     theirs = family.pipeline.encode_prompt(PROMPT, "cpu", 1, True, "ugly", clip_skip=skip)
     for found, wanted in zip(
         encoded(family, Prompt(text=PROMPT, negative="ugly", clip_skip=skip)), theirs, strict=True

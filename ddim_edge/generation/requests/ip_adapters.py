@@ -75,8 +75,8 @@ def _check_count(bundle: Bundle, images: int) -> None:
         )
     if images not in (0, count):
         raise ConfigError(
-            f"{_adapters_of(bundle)}, and there are {images} images (--ip-adapter-image): give one for each, in their "
-            "order, or none"
+            f"{_adapters_of(bundle)}: give an image (--ip-adapter-image) for each, in their order, or none; given: "
+            f"{images}"
         )
 
 
