@@ -34,8 +34,9 @@ def prepared_images(bundle: Bundle, images: Sequence[PromptImage]) -> tuple[Samp
 
 def ip_adapter_scales(bundle: Bundle, scale: float | Sequence[float] | None, *, has_images: bool) -> tuple[float, ...]:
     """One scale for each adapter: by default 1; a single number is used for all of them. None without images."""
-    if isinstance(scale, Sequence):
+    if isinstance(scale, Sequence) and len(scale) != 1:
         return tuple(scale)
+    scale = scale[0] if isinstance(scale, Sequence) else scale
     if not has_images or not bundle.image_prompts.adapters:
         return () if scale is None else (scale,)
     return (1.0 if scale is None else scale,) * len(bundle.image_prompts.adapters)
