@@ -59,7 +59,17 @@ _OUTPUT = (
 
 OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "run": {
-        "What to make": ("num_images", "labels", "seed", "height", "width", "conditioning", "requests", "from_image"),
+        "What to make": (
+            "num_images",
+            "labels",
+            "seed",
+            "height",
+            "width",
+            "shape",
+            "conditioning",
+            "requests",
+            "from_image",
+        ),
         "Text models": (
             "prompt",
             "prompts",
@@ -70,6 +80,8 @@ OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
             "no_safety_checker",
         ),
         "From a picture": (
+            "image",
+            "noise_level",
             "init_image",
             "strength",
             "mask",
@@ -86,6 +98,7 @@ OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
             "guidance_mode",
             "guidance_rescale",
             "guidance_interval",
+            "image_guidance_scale",
             "preset",
             "cache",
             "cache_threshold",
