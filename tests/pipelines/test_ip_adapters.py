@@ -13,6 +13,7 @@ from PIL import Image
 
 import ddim_edge
 from ddim_edge.networks.image_prompts import ImagePromptEncoder
+from tests.helpers.closeness import keep
 from tests.helpers.command_line import Invoke
 from tests.helpers.exported import Exports
 
@@ -63,7 +64,7 @@ def _check(family: Family, kinds: tuple[str, ...], pictures: list[NDArray[np.uin
     with recording(pipeline, scale) as record:
         picture = pipeline(**same, **theirs, generator=generator(), output_type="np").images[0]
     ours: dict[str, Any] = {"num_steps": 3, "seed": SEED, "ip_adapter_images": pictures, "ip_adapter_scale": scales}
-    check_alike(family.pipeline, family.pipeline.request(**same, **ours), record)
+    keep(family.title, check_alike(family.pipeline, family.pipeline.request(**same, **ours), record))
     image = family.pipeline.generate(**same, **ours).images[0]
     assert np.abs(image - np.round(picture * 255)).max() <= 1
 
