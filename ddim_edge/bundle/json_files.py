@@ -61,6 +61,13 @@ _INDEX: Mapping[str, Check] = {
     **dict.fromkeys(("vae", "vqvae", "controlnet", "text_encoder", "text_encoder_2", "safety_checker"), _CLASS_NAME),
     "force_zeros_for_empty_prompt": flag,
     "requires_aesthetics_score": flag,
+    "is_cosxl_edit": flag,
+    "max_noise_level": whole(0, MAX_TRAIN_STEPS - 1),
+}
+_CONDITIONING_CHANNELS: Mapping[str, Check] = {
+    **dict.fromkeys(("name", "source"), text(100)),
+    "channels": _CHANNELS,
+    **dict.fromkeys(("scaled", "noised", "guided"), flag),
 }
 _UNET: Mapping[str, Check] = {
     "in_channels": _CHANNELS,
@@ -72,6 +79,8 @@ _UNET: Mapping[str, Check] = {
     "cross_attention_dim": any_of(list_of(_WIDTH), _WIDTH),
     "addition_embed_type": text(),
     "time_cond_proj_dim": whole(4, _MAX_WIDTH),
+    "baked_prompt": flag,
+    "conditioning_channels": list_of(object_with(_CONDITIONING_CHANNELS), 100),
 }
 _NUMBERS, _NAMES = list_of(real(-1e30, 1e30)), list_of(text(1000))
 _NORMALIZATION: Mapping[str, Check] = {
@@ -83,6 +92,7 @@ _OUTPUT: Mapping[str, Check] = {
     "kind": text(100),
     "axes": list_of(text(1000), MAX_AXES),
     "units": text(1000),
+    "quantity": text(100),
     "names": _NAMES,
     "normalization": object_with(_NORMALIZATION),
 }

@@ -35,6 +35,8 @@ OTHERS: dict[str, Any] = {
     "guidance_scale": 2.5,
     "guidance_mode": "cfg++",
     "guidance_rescale": 0.5,
+    "image_guidance_scale": 1.5,
+    "noise_level": 20,
     "guidance_interval": (0.1, 2.0),
     "strength": 0.5,
     "prompts": ("b", "a"),
