@@ -64,7 +64,7 @@ def stable_diffusion(folder: Path) -> None:
 
 def stable_diffusion_2(folder: Path) -> None:
     """Stable Diffusion 2: velocity prediction, linear projections, a text encoder with another activation."""
-    unet_2 = unet(attention_head_dim=(2, 4), use_linear_projection=True)
+    unet_2 = unet(**_ONE_LEVEL, use_linear_projection=True)
     scheduler = Diffusers.DDIMScheduler(**_SCHEDULER, prediction_type="v_prediction", rescale_betas_zero_snr=True)
     parts = _text_parts(unet=unet_2, scheduler=scheduler, text_encoder=text_encoder(hidden_act="gelu"))
     Diffusers.StableDiffusionPipeline(**parts, **_unchecked()).save_pretrained(folder)
@@ -93,8 +93,8 @@ def sdxl_refiner(folder: Path) -> None:
 
 
 def two_controlnets(folder: Path) -> None:
-    """Stable Diffusion 1 with two ControlNets."""
-    denoiser = unet()
+    """Stable Diffusion 1 with two ControlNets, of two levels; text is read in the middle alone."""
+    denoiser = unet(down_block_types=("DownBlock2D",) * 2, up_block_types=("UpBlock2D",) * 2)
     controls = [controlnet(denoiser, seed) for seed in (4, 5)]
     parts = _text_parts(unet=denoiser)
     Diffusers.StableDiffusionControlNetPipeline(**parts, **_unchecked(), controlnet=controls).save_pretrained(folder)
@@ -131,7 +131,7 @@ def unconditional(folder: Path) -> None:
 
 def inpainting(folder: Path) -> None:
     """A UNet that takes the mask and the masked image beside the sample."""
-    parts = _text_parts(unet=unet(in_channels=9))
+    parts = _text_parts(unet=unet(**_FEWEST, in_channels=9))
     Diffusers.StableDiffusionInpaintPipeline(**parts, **_unchecked()).save_pretrained(folder)
 
 
