@@ -2,6 +2,7 @@
 
 from .config_keys import Config
 from .networks.autoencoder import call_decoder, call_encoder, decoder_signature, encoder_signature
+from .networks.baked_prompt import call_unet_with_prompt
 from .networks.conditioning import BASE_TIME_IDS
 from .networks.denoiser import (
     call_controlnet,
@@ -10,12 +11,17 @@ from .networks.denoiser import (
     controlnet_signature,
     unet_signature,
 )
+from .networks.image_prompt import call_image_encoder, image_encoder_signature, image_prompt_inputs
 from .networks.network import Call
 from .networks.safety_checker import call_safety_checker, safety_checker_signature
 from .networks.signature import Signature
 from .networks.text_encoder import call_text_encoder, text_encoder_signature
 from .options import Options
+from .picture_channels import channel_keys
 from .sources.diffusers_folder import Component, Source
+from .sources.image_encoder import image_prompt_config
+from .sources.new_words import text_config
+from .sources.pictures import latent_scale
 from .static_shapes import fix_sizes
 
 _REFINER_TIME_IDS = 5
@@ -31,14 +37,22 @@ def signature_of(component: Component, source: Source, options: Options) -> tupl
 
 def config_of(component: Component, source: Source, options: Options) -> Config:
     """The component's config.json in the bundle; a UNet's also says which sizes the graph takes."""
+    if component.name == "image_encoder":
+        return {**component.config, **image_prompt_config(source)}
+    if component.name.startswith("text_encoder"):
+        return text_config(component, source)
+    if component.name.startswith("vae_"):
+        return {**component.config, **latent_scale(source.index)}
     if component.name != "unet":
         return component.config
+    baked = {} if source.baked_prompt is None else {"baked_prompt": True}
+    config = {**component.config, **channel_keys(component.config, source), **baked}
     if options.static is None:
         takes_any_size = component.kind == "UNet2DConditionModel"
-        return {**component.config, **_ANY_SIZE} if takes_any_size else component.config
+        return {**config, **_ANY_SIZE} if takes_any_size else config
     _, signature = signature_of(component, source, options)
     (size,) = signature.sizes
-    return {**component.config, "sample_size": [size["height"], size["width"]]}
+    return {**config, "sample_size": [size["height"], size["width"]]}
 
 
 def _call_and_signature(component: Component, source: Source) -> tuple[Call, Signature]:
@@ -48,15 +62,21 @@ def _call_and_signature(component: Component, source: Source) -> tuple[Call, Sig
         case _, "UNet2DModel":
             return call_unet, unet_signature(component.config)
         case _, "UNet2DConditionModel":
-            signature = conditional_unet_signature(component.config, time_ids=time_ids, residuals=source.has_controlnet)
-            return call_unet, signature
+            images = image_prompt_inputs(source.ip_adapters, source.image_encoder)
+            has_text = source.baked_prompt is None
+            signature = conditional_unet_signature(
+                component.config, time_ids=time_ids, residuals=source.has_controlnet, images=images, text=has_text
+            )
+            return call_unet if has_text else call_unet_with_prompt, signature
         case _, "ControlNetModel":
             return call_controlnet, controlnet_signature(component.config, time_ids=time_ids)
         case "vae_encoder", _:
             return call_encoder, encoder_signature(component.config)
         case "vae_decoder", _:
             return call_decoder, decoder_signature(component.config)
+        case "image_encoder", _:
+            return call_image_encoder, image_encoder_signature(component.config, source.ip_adapters)
         case "safety_checker", _:
             return call_safety_checker, safety_checker_signature(component.config)
         case _:
-            return call_text_encoder, text_encoder_signature(component.config)
+            return call_text_encoder, text_encoder_signature(text_config(component, source))

@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from ddim_edge.bundle.defaults import Defaults
-from ddim_edge.bundle.layout import CONFIG, GENERATION_CONFIG, INDEX, MODEL, SCHEDULER
+from ddim_edge.bundle.layout import CONFIG, GENERATION_CONFIG, INDEX, MODEL, OUTPUT, SCHEDULER
 from ddim_edge.bundle.read import open_bundle
 from ddim_edge.errors import BundleError, ConfigError
 
@@ -21,6 +21,8 @@ from .options import Options
 from .output.record import write_json
 from .sources.copied import copy_folders
 from .sources.diffusers_folder import Component, Source
+from .sources.new_words import add_tokens
+from .sources.pictures import output_of
 from .sources.scheduler import Scheduler
 
 _OPSET = 18
@@ -69,8 +71,11 @@ def _write(draft: Path, source: Source, scheduler: Scheduler, options: Options) 
         write_json(draft / component.name / CONFIG, config_of(component, source, options))
         onnx.save_model(_graph(signature), draft / component.name / MODEL)
     copy_folders(source, draft)
+    add_tokens(source, draft)
     write_json(draft / INDEX, source.index)
     write_json(draft / SCHEDULER, scheduler.keys)
+    if output_of(source.index):
+        write_json(draft / OUTPUT, output_of(source.index))
 
 
 def _graph(signature: Signature) -> onnx.ModelProto:

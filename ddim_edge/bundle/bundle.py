@@ -16,8 +16,10 @@ from ..graphs.inputs import Declared, declared_inputs
 from ..graphs.same_files import SameFiles
 from .control_config import ControlConfig
 from .defaults import Defaults
-from .layout import CLASS_INPUT, SAFETY_CHECKER, SHALLOW_MODEL, UNET, component_named, graphs_of, is_free_input
+from .image_prompts import ImagePrompts
+from .layout import CLASS_INPUT, POLICY, SAFETY_CHECKER, SHALLOW_MODEL, UNET, component_named, graphs_of, is_free_input
 from .output import IMAGE, Output
+from .picture_noise import PictureNoise
 from .unet_inputs import NO_INPUTS, UnetInputs, check_sides
 from .vae_config import VaeConfig
 
@@ -45,6 +47,8 @@ class Bundle:
         inputs: the UNet's inputs beside sample and timestep.
         vae: the autoencoder's config; None for a model without an autoencoder.
         controls: the configs of its ControlNets.
+        picture_noise: what is added to the picture that an upscaler takes; None for other models.
+        image_prompts: its IP-Adapters.
         format: the version of its format; None for one that another program made.
         files: the files that were opened or hashed, to notice that one was replaced. A copy by ``replace`` has its own.
     """
@@ -61,6 +65,8 @@ class Bundle:
     inputs: UnetInputs = NO_INPUTS
     vae: VaeConfig | None = None
     controls: tuple[ControlConfig, ...] = ()
+    picture_noise: PictureNoise | None = None
+    image_prompts: ImagePrompts = field(default_factory=ImagePrompts)
     format: int | None = None
     defaults: Defaults = field(default_factory=Defaults)
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -112,6 +118,11 @@ class Bundle:
         return SAFETY_CHECKER.is_in(self.folder)
 
     @property
+    def is_policy(self) -> bool:
+        """Whether it is a robot policy: its samples are chunks of actions, decided from observations."""
+        return (self.folder / POLICY).is_file()
+
+    @property
     def has_shallow_graph(self) -> bool:
         """Whether it was exported with --step-cache."""
         return (self.folder / UNET.name / SHALLOW_MODEL).is_file()
@@ -119,7 +130,8 @@ class Bundle:
     @property
     def conditioning_names(self) -> set[str]:
         """The names of the UNet's inputs beside sample and timestep, according to the JSON files, and the free ones."""
-        return (self.inputs.names or ({CLASS_INPUT} if self.labels else set())) | set(self.free_inputs)
+        described = self.inputs.names or ({CLASS_INPUT} if self.labels else set())
+        return described | self.image_prompts.input_names | set(self.free_inputs)
 
     @functools.cached_property
     def free_inputs(self) -> Mapping[str, Declared]:
@@ -128,6 +140,20 @@ class Bundle:
         BundleError for a UNet that is no ONNX graph.
         """
         return {name: found for name, found in self._graph_inputs.items() if is_free_input(name)}
+
+    @functools.cached_property
+    def free_axes(self) -> tuple[bool, ...]:
+        """Which axes of a sample may have another length than that of ``sample_shape``.
+
+        The UNet leaves them open, and no normalization or name belongs to each of their entries. BundleError for a UNet
+        that is no ONNX graph.
+        """
+        rank, fixed = len(self.sample_shape), self.output.fixed_axis
+        sample = self._graph_inputs.get("sample")
+        if sample is None or len(sample.shape) != rank + 1:
+            return (False,) * rank
+        named = None if fixed is None else fixed % rank
+        return tuple(isinstance(side, str) and axis != named for axis, side in enumerate(sample.shape[1:]))
 
     @functools.cached_property
     def _graph_inputs(self) -> Mapping[str, Declared]:

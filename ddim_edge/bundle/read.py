@@ -17,9 +17,11 @@ from .bundle import Bundle, default_steps_of
 from .control_config import ControlConfig
 from .defaults import Defaults
 from .format import read_format
+from .image_prompts import ImagePrompts
 from .json_files import MAX_SIDE, check_json_files, read_optional, read_required
 from .layout import CONFIG, CONTROLNET, EXPORT_RECORD, GENERATION_CONFIG, INDEX, SCHEDULER, UNET, VAE_DECODER
 from .output import Output
+from .picture_noise import PictureNoise
 from .presets import read_presets
 from .unet_inputs import UnetInputs
 from .vae_config import VaeConfig
@@ -51,9 +53,10 @@ def open_bundle(model: str | os.PathLike[str]) -> Bundle:
         raise BundleError(_not_a_bundle(folder))
     check_json_files(folder)
     index, unet = _read_index(folder), read_required(folder / UNET.name / CONFIG)
-    labels = _labels(index, unet)
     keys, scheduler = _scheduler(folder / SCHEDULER)
     vae = _vae(folder, index)
+    inputs = UnetInputs.read(unet, index, vae)
+    labels = () if inputs.noises_picture else _labels(index, unet)  # those are levels of noise
     shape = _sample_shape(unet, folder) if vae is None else _image_like({**unet, "in_channels": vae.channels}, folder)
     bundle = Bundle(
         folder=folder,
@@ -65,9 +68,11 @@ def open_bundle(model: str | os.PathLike[str]) -> Bundle:
         labels=labels,
         null_class=_null_class(index, unet),
         num_steps=_num_steps(keys, scheduler),
-        inputs=UnetInputs.read(unet, vae),
+        inputs=inputs,
         vae=vae,
         controls=_controls(folder, index),
+        picture_noise=PictureNoise.read(folder, index) if inputs.noises_picture else None,
+        image_prompts=ImagePrompts.read(folder),
         format=number,
         presets=read_presets(folder),
     )

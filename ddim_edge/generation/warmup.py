@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from .pipeline import Pipeline
+from .requests.named_arrays import zeros_for
 from .requests.option_table import Options
 from .requests.options import request_of
 from .requests.request import Request
@@ -47,10 +48,12 @@ def default_requests(pipeline: Pipeline, max_rows: int) -> Iterator[Request]:
         options: Options = {"num_images": images, "batch_size": images}
         if pipeline.bundle.inputs.text:
             options["prompt"] = ""
+        if pipeline.bundle.free_inputs:
+            options["conditioning"] = zeros_for(pipeline.bundle)
         if pipeline.bundle.scheduler is None:
             options["sampler"] = "ddim"
         request = request_of(pipeline.bundle, options)
-        if images > 1 and images * (2 if request.guided else 1) > max_rows:
+        if images > 1 and images * request.rows > max_rows:
             return
         yield request
         images *= 2

@@ -63,7 +63,7 @@ class TextEncoder:
         """
         texts = [prompt.text, prompt.negative or ""] if guided else [prompt.text]
         chunks = split_into_chunks(prompt, texts, [model.tokenizer for model in self._text_models])
-        encoded = self._encode(chunks[0])
+        encoded = self._encode(chunks[0], prompt.clip_skip)
         conditioning = self._inputs(encoded, hints, GOOD_SCORE)
         if not guided:
             return Conditions(conditioning, None)
@@ -71,12 +71,13 @@ class TextEncoder:
         negative = [np.zeros_like(output) for output in encoded] if zeros else self._encode(chunks[1])
         return Conditions(conditioning, self._inputs(negative, hints, BAD_SCORE))
 
-    def _encode(self, chunks: Sequence[Sequence[Chunk]]) -> list[Array]:
+    def _encode(self, chunks: Sequence[Sequence[Chunk]], skip: int = 0) -> list[Array]:
         """A text's hidden states, (1, tokens, width), and the last encoder's pooled output of the first chunk, if any.
 
-        ``chunks`` are indexed [encoder][chunk].
+        ``chunks`` are indexed [encoder][chunk]. ``skip``: the number of last layers that are left out.
         """
-        encodings = [list(map(model.encode, found)) for model, found in zip(self._text_models, chunks, strict=True)]
+        pairs = zip(self._text_models, chunks, strict=True)
+        encodings = [[model.encode(chunk, skip) for chunk in found] for model, found in pairs]
         hidden = [np.concatenate([encoding.hidden for encoding in found]) for found in encodings]
         outputs = (np.concatenate(hidden, axis=1), encodings[-1][0].pooled)
         return [output[np.newaxis] for output in outputs if output is not None]

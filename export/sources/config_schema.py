@@ -33,6 +33,7 @@ _CLIP: Mapping[str, Check] = {
     "max_position_embeddings": whole(2, 2**16),
     "vocab_size": whole(1, 10**7),
     "image_size": whole(1, 1024),
+    "patch_size": whole(1, 1024),
 }
 _SCHEMA: Mapping[str, Check] = {
     **_CLIP,

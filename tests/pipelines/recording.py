@@ -37,8 +37,13 @@ class Recording:
 
 
 @contextmanager
-def recording(pipeline: Any, scale: float, channels: int = 4) -> Iterator[Recording]:
-    """Record the calls of the pipeline's UNet, and of its decoder. ``scale``: its guidance."""
+def recording(
+    pipeline: Any, scale: float, channels: int = 4, *, first: int = 0, image_scale: float = 1.0, scaled: bool = True
+) -> Iterator[Recording]:
+    """Record the calls of the pipeline's UNet, and of its decoder. ``scale``, ``image_scale``: its guidance.
+
+    ``first``: the first channel of the sample. ``scaled``: whether latents are divided by the scaling factor.
+    """
     record = Recording()
     vae = getattr(pipeline, "vae", None) or pipeline.vqvae
 
@@ -46,16 +51,23 @@ def recording(pipeline: Any, scale: float, channels: int = 4) -> Iterator[Record
         sample = arguments[0] if arguments else named["sample"]
         timestep = arguments[1] if len(arguments) > 1 else named["timestep"]
         answer = output[0] if isinstance(output, tuple) else output.sample
+        inputs = _inputs(named)
         if len(sample) == 2:
             nothing, wanted = answer.chunk(2)
             answer = nothing + scale * (wanted - nothing)
-        record.steps.append(Step(sample[-1:, :channels].numpy(), float(timestep), _inputs(named), answer.numpy()))
+        elif len(sample) == 3:  # text, picture, nothing
+            wanted, of_picture, nothing = answer.chunk(3)
+            answer = nothing + scale * (wanted - of_picture) + image_scale * (of_picture - nothing)
+            inputs = {name: value[::-1] for name, value in inputs.items()}
+        record.steps.append(
+            Step(sample[-1:, first : first + channels].numpy(), float(timestep), inputs, answer.numpy())
+        )
 
     decode = vae.decode
 
     def decoding(latents: torch.Tensor, *arguments: Any, **named: Any) -> Any:
         output = decode(latents, *arguments, **named)
-        record.latents = (latents * vae.config.scaling_factor).numpy()
+        record.latents = (latents * (vae.config.scaling_factor if scaled else 1)).numpy()
         record.decoded = (output[0] if isinstance(output, tuple) else output.sample).numpy()
         return output
 
@@ -75,14 +87,17 @@ def _inputs(named: Any) -> dict[str, Array]:
     return {name: flat[name].numpy() for name in names if flat.get(name) is not None}
 
 
-def check_alike(pipeline: ddim_edge.Pipeline, request: ddim_edge.Request, record: Recording) -> None:
-    """Every question, answer and step of ours, fed the samples of the record, and the decoded image."""
+def check_alike(pipeline: ddim_edge.Pipeline, request: ddim_edge.Request, record: Recording) -> float:
+    """Every question, answer and step of ours, fed the samples of the record, and the decoded image.
+
+    Returns the largest difference of a prediction or a step.
+    """
     assert record.latents is not None
     assert record.decoded is not None
     job = job_of(pipeline.bundle, request, 0, pipeline.components)
     job.query = next(job.sampler)
     samples = [step.sample for step in record.steps] + [record.latents]
-    close(job.query.sample, samples[0])
+    differences = [close(job.query.sample, samples[0])]
     for step, following in zip(record.steps, samples[1:], strict=True):
         assert job.query is not None
         assert np.isclose(job.query.timestep, step.timestep, rtol=1e-6)
@@ -90,11 +105,12 @@ def check_alike(pipeline: ddim_edge.Pipeline, request: ddim_edge.Request, record
         row = job.row()
         check_inputs(row, step.inputs)
         prediction = pipeline.denoiser.predict([row])
-        close(prediction, step.prediction)
+        differences.append(close(prediction, step.prediction))
         job.advance(prediction)
-        close(job.result() if job.query is None else job.query.sample, following)
+        differences.append(close(job.result() if job.query is None else job.query.sample, following))
     assert pipeline.components.vae is not None
     close(pipeline.components.vae.decode(record.latents), record.decoded)
+    return max(differences)
 
 
 def check_inputs(row: Row, wanted: dict[str, Array]) -> None:
@@ -103,11 +119,13 @@ def check_inputs(row: Row, wanted: dict[str, Array]) -> None:
     assert found.keys() == wanted.keys()
     for name, value in wanted.items():
         close(found[name], value[-1:])
-        if len(value) == 2:
+        if len(value) > 1:
             assert row.unconditional is not None
             close(row.unconditional[name], value[:1])
 
 
-def close(found: Array, wanted: Array) -> None:
+def close(found: Array, wanted: Array) -> float:
+    """Check that they differ by at most ``CLOSE``. Returns the largest difference."""
     assert found.shape == wanted.shape
     np.testing.assert_allclose(found, wanted, atol=CLOSE, rtol=0)
+    return float(np.abs(found - wanted).max())
