@@ -1,6 +1,8 @@
 """How a component's network is called, its signature, and the config.json that it gets in the bundle."""
 
-from .config_keys import Config
+from ddim_edge.bundle.layout import DENOISER_NAMES
+
+from .config_keys import Config, null_class
 from .networks.autoencoder import call_decoder, call_encoder, decoder_signature, encoder_signature
 from .networks.conditioning import BASE_TIME_IDS
 from .networks.denoiser import (
@@ -14,6 +16,7 @@ from .networks.network import Call
 from .networks.safety_checker import call_safety_checker, safety_checker_signature
 from .networks.signature import Signature
 from .networks.text_encoder import call_text_encoder, text_encoder_signature
+from .networks.transformer import call_transformer, class_signature, text_signature
 from .options import Options
 from .sources.diffusers_folder import Component, Source
 from .static_shapes import fix_sizes
@@ -30,15 +33,22 @@ def signature_of(component: Component, source: Source, options: Options) -> tupl
 
 
 def config_of(component: Component, source: Source, options: Options) -> Config:
-    """The component's config.json in the bundle; a UNet's also says which sizes the graph takes."""
-    if component.name != "unet":
+    """The component's config.json in the bundle; a denoiser's also says which sizes and classes the graph takes."""
+    if component.name not in DENOISER_NAMES:
         return component.config
+    config = {**component.config, **_added_keys(component, any_size=options.static is None)}
     if options.static is None:
-        takes_any_size = component.kind == "UNet2DConditionModel"
-        return {**component.config, **_ANY_SIZE} if takes_any_size else component.config
+        return config
     _, signature = signature_of(component, source, options)
     (size,) = signature.sizes
-    return {**component.config, "sample_size": [size["height"], size["width"]]}
+    return {**config, "sample_size": [size["height"], size["width"]]}
+
+
+def _added_keys(component: Component, *, any_size: bool) -> Config:
+    """What the runtime is told beside diffusers' keys."""
+    if component.kind == "DiTTransformer2DModel":
+        return {"num_class_embeds": null_class(component.config) + 1}
+    return _ANY_SIZE if any_size and component.kind == "UNet2DConditionModel" else {}
 
 
 def _call_and_signature(component: Component, source: Source) -> tuple[Call, Signature]:
@@ -52,6 +62,10 @@ def _call_and_signature(component: Component, source: Source) -> tuple[Call, Sig
             return call_unet, signature
         case _, "ControlNetModel":
             return call_controlnet, controlnet_signature(component.config, time_ids=time_ids)
+        case _, "DiTTransformer2DModel":
+            return call_transformer, class_signature(component.config)
+        case _, "SD3Transformer2DModel":
+            return call_transformer, text_signature(component.config)
         case "vae_encoder", _:
             return call_encoder, encoder_signature(component.config)
         case "vae_decoder", _:

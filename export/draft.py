@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from ddim_edge.bundle.defaults import Defaults
-from ddim_edge.bundle.layout import CONFIG, GENERATION_CONFIG, INDEX, MODEL, SCHEDULER
+from ddim_edge.bundle.layout import CONFIG, DENOISER_NAMES, GENERATION_CONFIG, INDEX, MODEL, SCHEDULER
 from ddim_edge.bundle.read import open_bundle
 from ddim_edge.errors import BundleError, ConfigError
 
@@ -29,10 +29,10 @@ _OPSET = 18
 def check_runs(source: Source, scheduler: Scheduler, options: Options, defaults: Defaults) -> None:
     """Open a draft of the bundle by the runtime. ConfigError where that fails.
 
-    A bundle without its UNet or its text encoders is a part of another one: of it, less can be checked.
+    A bundle without its denoiser or its text encoders is a part of another one: of it, less can be checked.
     """
     names = {component.name for component in source.components}
-    if "unet" not in names:
+    if names.isdisjoint(DENOISER_NAMES):
         return
     with tempfile.TemporaryDirectory() as temporary:
         draft = Path(temporary)

@@ -12,7 +12,17 @@ from ..config import read_json
 from ..config.sampler_options import MAX_TRAIN_STEPS
 from ..config.schema import Check, any_of, check_json, flag, list_of, mapping_of, object_with, real, text, whole
 from ..errors import BundleError, ConfigError, shown
-from .layout import CONFIG, CONTROLNET, EXPORT_RECORD, GENERATION_CONFIG, INDEX, OUTPUT, SCHEDULER, UNET, VAE_DECODER
+from .layout import (
+    CONFIG,
+    CONTROLNET,
+    DENOISER_NAMES,
+    EXPORT_RECORD,
+    GENERATION_CONFIG,
+    INDEX,
+    OUTPUT,
+    SCHEDULER,
+    VAE_DECODER,
+)
 
 MAX_CLASSES = 100_000
 MAX_SIDE = 16384
@@ -51,7 +61,7 @@ _INDEX: Mapping[str, Check] = {
     "force_zeros_for_empty_prompt": flag,
     "requires_aesthetics_score": flag,
 }
-_UNET: Mapping[str, Check] = {
+_DENOISER: Mapping[str, Check] = {
     "in_channels": _CHANNELS,
     "sample_size": _ANY_SIDES,
     "sample_shape": list_of(whole(1, MAX_AXIS), MAX_AXES),
@@ -61,6 +71,8 @@ _UNET: Mapping[str, Check] = {
     "cross_attention_dim": any_of(list_of(_WIDTH), _WIDTH),
     "addition_embed_type": text(),
     "time_cond_proj_dim": whole(4, _MAX_WIDTH),
+    "patch_size": whole(1, MAX_SIDE),
+    **dict.fromkeys(("joint_attention_dim", "pooled_projection_dim", "pos_embed_max_size"), _WIDTH),
 }
 _NUMBERS, _NAMES = list_of(real(-1e30, 1e30)), list_of(text(1000))
 _NORMALIZATION: Mapping[str, Check] = {
@@ -130,10 +142,10 @@ _EXPORT: Mapping[str, Check] = {
 _SCHEMAS: Mapping[str, Mapping[str, Check]] = {
     INDEX: _INDEX,
     EXPORT_RECORD: _EXPORT,
-    **{f"{name}/{EXPORT_RECORD}": _EXPORT for name in (UNET.name, f"{CONTROLNET.name}*")},
+    **{f"{name}/{EXPORT_RECORD}": _EXPORT for name in (*DENOISER_NAMES, f"{CONTROLNET.name}*")},
     GENERATION_CONFIG: {**DEFAULTS, "presets": mapping_of(object_with(PRESET), 1000)},
     OUTPUT: _OUTPUT,
-    f"{UNET.name}/{CONFIG}": _UNET,
+    **{f"{name}/{CONFIG}": _DENOISER for name in DENOISER_NAMES},
     SCHEDULER: _SCHEDULER,
     **{f"{name}/{CONFIG}": _VAE for name in (VAE_DECODER.name, *VAE_DECODER.other_config_folders)},
     f"{CONTROLNET.name}*/{CONFIG}": _CONTROLNET,

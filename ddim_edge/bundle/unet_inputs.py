@@ -1,4 +1,4 @@
-"""UNet inputs: those beside sample and timestep, read from config.json, and the sizes that the UNet takes."""
+"""UNet inputs: those of a UNet or transformer beside sample and timestep, read from config.json, and its sizes."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -13,24 +13,28 @@ from .vae_config import VaeConfig
 
 @dataclass(frozen=True)
 class UnetInputs:
-    """Which inputs a UNet takes beside sample and timestep.
+    """Which inputs a UNet or transformer takes beside sample and timestep.
 
     Attributes:
         text: whether it takes text embeddings.
         pooled: whether it also takes the pooled text embedding and micro-conditioning, as SDXL does.
+        pooled_projections: whether it also takes the pooled text of all CLIP encoders, as Stable Diffusion 3 does.
         guidance_width: the width of an embedded guidance scale; None without one.
         takes_mask: whether it takes a mask and the masked image as extra channels, as inpainting models do.
         predicts_variance: whether it returns twice the sample's channels, the second half for DDPM's learned variance.
         multiple: height and width of a sample must be multiples of it: each level but the first halves them, and a
-            graph that was not traced for other sizes cannot join them again.
+            graph that was not traced for other sizes cannot join them again; a transformer takes patches.
+        largest_side: the most height or width of a sample, where a transformer has no more positions; None without one.
     """
 
     text: bool = False
     pooled: bool = False
+    pooled_projections: bool = False
     guidance_width: int | None = None
     takes_mask: bool = False
     predicts_variance: bool = False
     multiple: int = 1
+    largest_side: int | None = None
 
     @classmethod
     def read(cls, config: Mapping[str, Any], vae: VaeConfig | None) -> Self:
@@ -42,21 +46,24 @@ class UnetInputs:
                 f"as many, or {2 * vae.channels + 1} for inpainting"
             )
         return cls(
-            text=config.get("cross_attention_dim") is not None,
+            text=config.get("cross_attention_dim") is not None or config.get("joint_attention_dim") is not None,
             pooled=config.get("addition_embed_type") == "text_time",
+            pooled_projections=config.get("pooled_projection_dim") is not None,
             guidance_width=config.get("time_cond_proj_dim"),
             takes_mask=vae is not None and channels != vae.channels,
             predicts_variance=_predicts_variance(config.get("out_channels"), channels if vae is None else vae.channels),
             multiple=_multiple(config),
+            largest_side=_largest_side(config),
         )
 
     @property
     def names(self) -> set[str]:
         """The names of these inputs in the graph."""
-        text, *pooled = TEXT_INPUTS
+        text, *pooled, pooled_projections = TEXT_INPUTS
         wanted = {
             text: self.text,
             **dict.fromkeys(pooled, self.pooled),
+            pooled_projections: self.pooled_projections,
             GUIDANCE_INPUT: self.guidance_width is not None,
         }
         return {name for name, there in wanted.items() if there}
@@ -80,20 +87,27 @@ def _predicts_variance(predicted: Any, channels: Any) -> bool:
 
 def _multiple(config: Mapping[str, Any]) -> int:
     """``size_multiple`` is a key of this project's exporter; diffusers has no such key."""
-    levels, multiple = config.get("block_out_channels"), config.get("size_multiple")
+    levels = config.get("block_out_channels")
+    multiple = config.get("size_multiple") or config.get("patch_size")
     if isinstance(multiple, int) and multiple > 0:
         return multiple
     return int(2 ** (len(levels) - 1)) if isinstance(levels, list) and levels else 1
+
+
+def _largest_side(config: Mapping[str, Any]) -> int | None:
+    """Positions along a side, each of a patch: a table of them is cut to the size of the image."""
+    positions = config.get("pos_embed_max_size")
+    return None if positions is None else int(positions * (config.get("patch_size") or 1))
 
 
 NO_INPUTS = UnetInputs()
 """A UNet that takes only sample, timestep and perhaps a class."""
 
 
-def check_sides(height: int, width: int, multiple: int) -> None:
-    """Raise ConfigError, with the nearest valid sides, unless both sides of an image are multiples of ``multiple``."""
+def check_sides(height: int, width: int, multiple: int, *, largest: int = MAX_SIDE) -> None:
+    """ConfigError, with the nearest valid sides, unless both are multiples of ``multiple`` and at most ``largest``."""
     for name, side in (("height", height), ("width", width)):
-        whole_number(name, side, low=1, high=MAX_SIDE)
+        whole_number(name, side, low=1, high=largest)
         if side % multiple:
             below, above = side - side % multiple, side - side % multiple + multiple
             nearest = f"{below} or {above}" if below else str(above)

@@ -23,7 +23,7 @@ def check_conditioning(bundle: Bundle, taken: set[str]) -> None:
     known = bundle.conditioning_names
     if taken != known:
         raise BundleError(
-            f"{bundle.name}'s unet takes the conditioning {listed(sorted(taken)) or 'none'}, but the "
+            f"{bundle.name}'s {bundle.denoiser.name} takes the conditioning {listed(sorted(taken)) or 'none'}, but the "
             f"bundle's JSON files describe {', '.join(sorted(known)) or 'none'}: export or copy it again"
         )
 

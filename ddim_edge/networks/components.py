@@ -21,7 +21,7 @@ from .vae import Vae
 
 
 def open_unet(bundle: Bundle, sessions: Sessions) -> Session:
-    """Open the UNet: the graph that also computes the step (``unet_step.onnx``) if the bundle has it.
+    """Open the network that denoises: the graph that also computes the step (``unet_step.onnx``) if the bundle has it.
 
     Raises BundleError or ProviderError if that fails.
     """
@@ -42,7 +42,7 @@ def shallow_opener(bundle: Bundle, sessions: Sessions) -> Callable[[], Session] 
 
 def unet_graph(bundle: Bundle) -> Path:
     """The graph that is run at every step, as in ``open_unet``."""
-    plain, fused = (bundle.folder / UNET.name / name for name in (MODEL, STEP_MODEL))
+    plain, fused = (bundle.folder / bundle.denoiser.name / name for name in (MODEL, STEP_MODEL))
     return fused if fused.is_file() else plain
 
 

@@ -61,6 +61,9 @@ _SCHEMA: Mapping[str, Check] = {
     "time_cond_proj_dim": _WIDTH,
     "addition_time_embed_dim": _WIDTH,
     "projection_class_embeddings_input_dim": _WIDTH,
+    "patch_size": _WIDTH,
+    "num_embeds_ada_norm": whole(1, 10**7),
+    **dict.fromkeys(("joint_attention_dim", "pooled_projection_dim", "pos_embed_max_size"), _WIDTH),
 }
 
 

@@ -7,7 +7,8 @@ from ddim_edge.errors import ConfigError, shown
 
 _TASKS = ("", "Img2Img", "Inpaint")
 _PLAIN = frozenset(
-    ["DDIMPipeline", "DDPMPipeline", "PNDMPipeline", "LDMPipeline", "DiffusionPipeline"]
+    ["DDIMPipeline", "DDPMPipeline", "PNDMPipeline", "LDMPipeline", "DiffusionPipeline", "DiTPipeline"]
+    + ["StableDiffusion3Pipeline"]
     + [f"LatentConsistencyModel{task}Pipeline" for task in _TASKS]
     + [f"StableDiffusion{kind}{task}Pipeline" for kind in ("", "XL", "ControlNet", "XLControlNet") for task in _TASKS]
 )

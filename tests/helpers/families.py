@@ -11,6 +11,7 @@ from .tiny_networks import (
     Diffusers,
     Transformers,
     change,
+    class_transformer,
     controlnet,
     safety_checker,
     text_encoder,
@@ -166,6 +167,14 @@ def checked(folder: Path) -> None:
     checker.save_pretrained(folder / "safety_checker")
 
 
+def dit(folder: Path) -> None:
+    """DiT: a transformer of classes, whose learned variance is left out, with an autoencoder."""
+    scheduler = Diffusers.DDIMScheduler(clip_sample=False, beta_schedule="linear", set_alpha_to_one=False)
+    names = {number: f"class {number}" for number in range(1000)} | {1: "goldfish, Carassius auratus"}
+    parts = {"transformer": class_transformer(), "vae": vae(), "scheduler": scheduler}
+    Diffusers.DiTPipeline(**parts, id2label=names).save_pretrained(folder)
+
+
 def _text_parts(**changes: Any) -> dict[str, Any]:
     scheduler = Diffusers.DDIMScheduler(**_SCHEDULER)
     parts = {"unet": unet, "vae": vae, "text_encoder": text_encoder, "tokenizer": tokenizer}
@@ -195,4 +204,5 @@ FAMILIES: Mapping[str, Callable[[Path], None]] = {
     "controlled": controlled,
     "sdxl-controlled": sdxl_controlled,
     "checked": checked,
+    "dit": dit,
 }

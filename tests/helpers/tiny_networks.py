@@ -44,6 +44,20 @@ def unet(**changes: Any) -> Any:
     return Diffusers.UNet2DConditionModel(**UNET | changes)
 
 
+def class_transformer() -> Any:
+    """DiT of one layer. Its last layers, which are made as zeros where it is trained, are random here."""
+    torch.manual_seed(0)
+    return Diffusers.DiTTransformer2DModel(
+        num_attention_heads=2,
+        attention_head_dim=8,
+        out_channels=8,
+        num_layers=1,
+        sample_size=8,
+        num_embeds_ada_norm=1000,
+        attention_bias=True,
+    )
+
+
 def vae(**changes: Any) -> Any:
     """A variational autoencoder that halves the image."""
     torch.manual_seed(1)
