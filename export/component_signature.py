@@ -15,6 +15,7 @@ from .networks.denoiser import (
 from .networks.network import Call
 from .networks.safety_checker import call_safety_checker, safety_checker_signature
 from .networks.signature import Signature
+from .networks.t5_encoder import call_t5_encoder, t5_encoder_signature
 from .networks.text_encoder import call_text_encoder, text_encoder_signature
 from .networks.transformer import call_transformer, class_signature, text_signature
 from .options import Options
@@ -70,6 +71,8 @@ def _call_and_signature(component: Component, source: Source) -> tuple[Call, Sig
             return call_encoder, encoder_signature(component.config)
         case "vae_decoder", _:
             return call_decoder, decoder_signature(component.config)
+        case _, "T5EncoderModel":
+            return call_t5_encoder, t5_encoder_signature(component.config)
         case "safety_checker", _:
             return call_safety_checker, safety_checker_signature(component.config)
         case _:

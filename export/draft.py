@@ -11,7 +11,7 @@ import onnx
 from onnx import TensorProto, helper
 
 from ddim_edge.bundle.defaults import Defaults
-from ddim_edge.bundle.layout import CONFIG, DENOISER_NAMES, GENERATION_CONFIG, INDEX, MODEL, SCHEDULER
+from ddim_edge.bundle.layout import CONFIG, DENOISER_NAMES, GENERATION_CONFIG, INDEX, MODEL, SCHEDULER, TEXT_ENCODER_3
 from ddim_edge.bundle.read import open_bundle
 from ddim_edge.errors import BundleError, ConfigError
 
@@ -39,7 +39,8 @@ def check_runs(source: Source, scheduler: Scheduler, options: Options, defaults:
         _write(draft, source, scheduler, options)
         write_json(draft / GENERATION_CONFIG, defaults.to_json())
         try:
-            whole = all(name in names for name in source.graphs if name.startswith("text_encoder"))
+            needed = [name for name in source.graphs if name.startswith("text_encoder") and name != TEXT_ENCODER_3.name]
+            whole = names.issuperset(needed)
             (check_opens if whole else open_bundle)(draft)
         except (BundleError, ConfigError) as error:
             raise ConfigError(f"the bundle would not run: {_named_as_in(source, draft, str(error))}") from None

@@ -23,6 +23,7 @@ from .sources.diffusers_folder import Source, open_source
 from .sources.hub import fetch_weights
 from .sources.locate import Location, locate
 from .sources.lora import check_targets, read_lora
+from .sources.pipeline_class import usual_options
 from .sources.scheduler import SchedulerFile, check_scheduler, choose_scheduler
 from .sources.weights import check_config, check_weights
 from .unet_options import check_unet_options
@@ -118,7 +119,7 @@ def export_folder(
     )
     chosen = choose_scheduler(location.folder / SCHEDULER, scheduler, assume_ddim=assume_ddim)
     check_scheduler(chosen.keys)
-    recommended = Defaults.checked(defaults or {})
+    recommended = Defaults.checked({**usual_options(opened.index.get("_class_name")), **(defaults or {})})
     names = [component.name for component in opened.components]
     fp32_fallbacks = read_fp32_fallbacks(keep_fp32, fp32_too, components=names, precision=options.precision)
     check_unet_options(opened, options, fp32_fallbacks)

@@ -2,6 +2,7 @@
 
 from ddim_edge.bundle.layout import DENOISER_NAMES, TRANSFORMER
 from ddim_edge.errors import ConfigError
+from ddim_edge.text.joint_text import T5_TOKENS
 
 from .config_keys import count
 from .networks.autoencoder import pixels_per_latent
@@ -22,7 +23,12 @@ def fix_sizes(signature: Signature, component: Component, source: Source, static
         )
     # The image encoder and the safety checker take pixels; the others take latents, if there is an autoencoder.
     side = 1 if component.name in ("vae_encoder", "safety_checker") else _pixels_per_latent(source)
-    lengths = {"height": static.height // side, "width": static.width // side, "sequence": _tokens(source)}
+    joint = T5_TOKENS if component.kind == "SD3Transformer2DModel" else 0
+    lengths = {
+        "height": static.height // side,
+        "width": static.width // side,
+        "sequence": _tokens(source) + joint,
+    }
     # The runtime encodes or decodes one prompt or image at a time.
     samples = component.kind == "ControlNetModel" or component.name in DENOISER_NAMES
     if samples:
@@ -54,5 +60,5 @@ def _pixels_per_latent(source: Source) -> int:
 
 
 def _tokens(source: Source) -> int:
-    encoders = [component.config for component in source.components if component.name.startswith("text_encoder")]
-    return int(next((config["max_position_embeddings"] for config in encoders), _TOKENS))
+    configs = [component.config for component in source.components if component.kind.startswith("CLIPText")]
+    return int(next((config["max_position_embeddings"] for config in configs), _TOKENS))

@@ -57,7 +57,8 @@ _PIXELS = any_of(whole(1, 4096), mapping_of(whole(1, 4096)))
 _INDEX: Mapping[str, Check] = {
     "id2label": mapping_of(_label, MAX_CLASSES),
     "null_class": whole(0, MAX_CLASSES),
-    **dict.fromkeys(("vae", "vqvae", "controlnet", "text_encoder", "text_encoder_2", "safety_checker"), _CLASS_NAME),
+    **dict.fromkeys(("vae", "vqvae", "controlnet", "safety_checker"), _CLASS_NAME),
+    **dict.fromkeys(("text_encoder", "text_encoder_2", "text_encoder_3"), _CLASS_NAME),
     "force_zeros_for_empty_prompt": flag,
     "requires_aesthetics_score": flag,
 }

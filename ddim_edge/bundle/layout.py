@@ -64,6 +64,8 @@ VAE_ENCODER = Component("vae_encoder", "pixels", 4)
 TEXT_ENCODER = Component("text_encoder", "tokens", 1, companion="tokenizer")
 TEXT_ENCODER_2 = Component("text_encoder_2", "tokens", 2, companion="tokenizer_2")
 SAFETY_CHECKER = Component("safety_checker", "pixels", 5, companion="feature_extractor")
+TEXT_ENCODER_3 = Component("text_encoder_3", "tokens", 8, companion="tokenizer_3")
+"""T5."""
 ENCODER = Component("encoder", "observations", 7)
 """A policy's: from observations to the UNet's conditioning, once a decision."""
 
@@ -77,6 +79,7 @@ COMPONENTS = (
     VAE_ENCODER,
     TEXT_ENCODER,
     TEXT_ENCODER_2,
+    TEXT_ENCODER_3,
     SAFETY_CHECKER,
     ENCODER,
 )

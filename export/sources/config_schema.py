@@ -32,6 +32,7 @@ _CLIP: Mapping[str, Check] = {
     "num_hidden_layers": _LAYERS,
     "max_position_embeddings": whole(2, 2**16),
     "vocab_size": whole(1, 10**7),
+    "d_model": _WIDTH,
     "image_size": whole(1, 1024),
 }
 _SCHEMA: Mapping[str, Check] = {

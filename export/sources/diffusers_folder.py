@@ -21,6 +21,7 @@ _GRAPHS = {
     "vqvae": ("vae_encoder", "vae_decoder"),
     "text_encoder": ("text_encoder",),
     "text_encoder_2": ("text_encoder_2",),
+    "text_encoder_3": ("text_encoder_3",),
     "controlnet": ("controlnet",),
     "safety_checker": ("safety_checker",),
 }
@@ -28,7 +29,7 @@ _GRAPHS = {
 CHECKPOINT_GRAPHS = ("unet", "vae_encoder", "vae_decoder", "text_encoder", "text_encoder_2")
 """The components whose weights are in a single-file checkpoint."""
 _DIT = "DiTTransformer2DModel"
-_COPIED = ("tokenizer", "tokenizer_2", "feature_extractor")
+_COPIED = ("tokenizer", "tokenizer_2", "tokenizer_3", "feature_extractor")
 _CLASSES = {
     "unet": ("UNet2DModel", "UNet2DConditionModel"),
     "transformer": (_DIT, "SD3Transformer2DModel"),
@@ -36,6 +37,7 @@ _CLASSES = {
     "vae_decoder": ("AutoencoderKL", "AutoencoderTiny", "VQModel"),
     "text_encoder": ("CLIPTextModel", "CLIPTextModelWithProjection"),
     "text_encoder_2": ("CLIPTextModel", "CLIPTextModelWithProjection"),
+    "text_encoder_3": ("T5EncoderModel",),
     "controlnet": ("ControlNetModel",),
     "safety_checker": ("StableDiffusionSafetyChecker",),
 }

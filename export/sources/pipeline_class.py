@@ -1,6 +1,7 @@
 """Refuses pipelines that do more than a bundle does: their networks alone would give other images."""
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 from ddim_edge.errors import ConfigError, shown
@@ -13,6 +14,17 @@ _PLAIN = frozenset(
     + [f"StableDiffusion{kind}{task}Pipeline" for kind in ("", "XL", "ControlNet", "XLControlNet") for task in _TASKS]
 )
 """The pipelines of diffusers that the runtime has the equal of."""
+
+
+_USUAL: Mapping[str, Mapping[str, float]] = {
+    "DiTPipeline": {"guidance_scale": 4.0},
+    "StableDiffusion3Pipeline": {"guidance_scale": 7.0, "num_steps": 28},
+}
+
+
+def usual_options(name: Any) -> Mapping[str, float]:
+    """The options that a pipeline of diffusers has by default, where they are not those of the runtime."""
+    return _USUAL.get(name, {}) if isinstance(name, str) else {}
 
 
 class PipelineWarning(UserWarning):
@@ -32,8 +44,8 @@ def check_pipeline_class(name: Any) -> None:
     if isinstance(name, str) and name in _classes_of_diffusers():
         raise ConfigError(
             f"{shown(name)} does more than a bundle does, which is what StableDiffusionPipeline, its XL, ControlNet, "
-            "img2img and inpainting versions, and DDIMPipeline do: to export its networks without the rest, change "
-            "_class_name in model_index.json to one of these"
+            "img2img and inpainting versions, StableDiffusion3Pipeline, DiTPipeline and DDIMPipeline do: to export its "
+            "networks without the rest, change _class_name in model_index.json to one of these"
         )
     warnings.warn(
         f"diffusers has no pipeline {shown(name)}: what it does beside its networks and its scheduler is not exported",

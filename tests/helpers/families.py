@@ -14,7 +14,10 @@ from .tiny_networks import (
     class_transformer,
     controlnet,
     safety_checker,
+    t5_encoder,
+    t5_tokenizer,
     text_encoder,
+    text_transformer,
     tokenizer,
     unet,
     vae,
@@ -51,6 +54,13 @@ _FEWEST: dict[str, Any] = {
     "attention_head_dim": 2,
 }
 """Text is read in the middle alone: the fewer layers, the sooner it is traced."""
+_FEW_LATENTS: dict[str, Any] = {
+    "block_out_channels": (4,),
+    "down_block_types": ("DownEncoderBlock2D",),
+    "up_block_types": ("UpDecoderBlock2D",),
+    "use_quant_conv": False,
+    "use_post_quant_conv": False,
+}
 
 
 def stable_diffusion(folder: Path) -> None:
@@ -172,7 +182,25 @@ def dit(folder: Path) -> None:
     scheduler = Diffusers.DDIMScheduler(clip_sample=False, beta_schedule="linear", set_alpha_to_one=False)
     names = {number: f"class {number}" for number in range(1000)} | {1: "goldfish, Carassius auratus"}
     parts = {"transformer": class_transformer(), "vae": vae(), "scheduler": scheduler}
-    Diffusers.DiTPipeline(**parts, id2label=names).save_pretrained(folder)
+    Diffusers.DiTPipeline(**parts).save_pretrained(folder)
+    change(folder / "model_index.json", id2label=names)  # which only the published folder has
+
+
+def stable_diffusion_3(folder: Path) -> None:
+    """Stable Diffusion 3: a transformer of text, flow matching, latents of 16 channels with a shift, T5."""
+    encoder = text_encoder("CLIPTextModelWithProjection", hidden_act="gelu", projection_dim=_POOLED)
+    autoencoder = vae(**_FEW_LATENTS, latent_channels=16, scaling_factor=1.5305, shift_factor=0.0609)
+    parts = {
+        "transformer": text_transformer(joint_attention_dim=40, pooled_projection_dim=2 * _POOLED),
+        "vae": autoencoder,
+        "scheduler": Diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0),
+        "text_encoder": encoder,
+        "tokenizer": tokenizer(),
+        **_second_text(),
+        "text_encoder_3": t5_encoder(width=40),
+        "tokenizer_3": t5_tokenizer(),
+    }
+    Diffusers.StableDiffusion3Pipeline(**parts).save_pretrained(folder)
 
 
 def _text_parts(**changes: Any) -> dict[str, Any]:
@@ -205,4 +233,5 @@ FAMILIES: Mapping[str, Callable[[Path], None]] = {
     "sdxl-controlled": sdxl_controlled,
     "checked": checked,
     "dit": dit,
+    "sd3": stable_diffusion_3,
 }

@@ -34,7 +34,12 @@ class Family(NamedTuple):
 FamilyOf = Callable[[str], Family]
 
 _TEXT_TO_IMAGE = ("unet", "text_encoder", "vae_decoder", "vae_encoder")
-_COMPONENTS = {"stable-diffusion": _TEXT_TO_IMAGE, "controlled": (*_TEXT_TO_IMAGE, "controlnet")}
+_COMPONENTS = {
+    "stable-diffusion": _TEXT_TO_IMAGE,
+    "controlled": (*_TEXT_TO_IMAGE, "controlnet"),
+    "dit": ("transformer", "vae_decoder"),
+    "sd3": ("transformer", "text_encoder", "text_encoder_2", "text_encoder_3", "vae_decoder"),
+}
 """The families of which not all is exported."""
 
 

@@ -17,7 +17,7 @@ CLOSE = 1e-4
 
 
 class Step(NamedTuple):
-    """One question to diffusers' UNet, and its answer after guidance."""
+    """One question to diffusers' denoiser, and its answer after guidance."""
 
     sample: Array
     timestep: float
@@ -37,29 +37,40 @@ class Recording:
 
 
 @contextmanager
-def recording(pipeline: Any, scale: float, channels: int = 4) -> Iterator[Recording]:
-    """Record the calls of the pipeline's UNet, and of its decoder. ``scale``: its guidance."""
+def recording(
+    pipeline: Any, scale: float, channels: int = 4, *, guided_half_first: bool = False
+) -> Iterator[Recording]:
+    """Record the calls of the pipeline's UNet or transformer, and of its decoder. ``scale``: its guidance.
+
+    Of its answers a learned variance, which is behind the ``channels``, is left out.
+    """
     record = Recording()
     vae = getattr(pipeline, "vae", None) or pipeline.vqvae
 
     def asked(_module: Any, arguments: Any, named: Any, output: Any) -> None:
-        sample = arguments[0] if arguments else named["sample"]
+        sample = arguments[0] if arguments else named.get("sample", named.get("hidden_states"))
         timestep = arguments[1] if len(arguments) > 1 else named["timestep"]
-        answer = output[0] if isinstance(output, tuple) else output.sample
+        answer = (output[0] if isinstance(output, tuple) else output.sample)[:, :channels]
+        inputs = _inputs(named)
         if len(sample) == 2:
+            if guided_half_first:
+                answer, inputs = answer.flip(0), {name: value[::-1] for name, value in inputs.items()}
             nothing, wanted = answer.chunk(2)
             answer = nothing + scale * (wanted - nothing)
-        record.steps.append(Step(sample[-1:, :channels].numpy(), float(timestep), _inputs(named), answer.numpy()))
+        time = float(timestep.flatten()[0])
+        record.steps.append(Step(sample[-1:, :channels].numpy(), time, inputs, answer.numpy()))
 
     decode = vae.decode
 
     def decoding(latents: torch.Tensor, *arguments: Any, **named: Any) -> Any:
         output = decode(latents, *arguments, **named)
-        record.latents = (latents * vae.config.scaling_factor).numpy()
+        shift = vae.config.get("shift_factor") or 0.0
+        record.latents = ((latents - shift) * vae.config.scaling_factor).numpy()
         record.decoded = (output[0] if isinstance(output, tuple) else output.sample).numpy()
         return output
 
-    hook = pipeline.unet.register_forward_hook(asked, with_kwargs=True)
+    denoiser = getattr(pipeline, "unet", None) or pipeline.transformer
+    hook = denoiser.register_forward_hook(asked, with_kwargs=True)
     vae.decode = decoding
     try:
         with torch.no_grad():
@@ -71,7 +82,14 @@ def recording(pipeline: Any, scale: float, channels: int = 4) -> Iterator[Record
 
 def _inputs(named: Any) -> dict[str, Array]:
     flat = {**named, **(named.get("added_cond_kwargs") or {})}
-    names = ("encoder_hidden_states", "text_embeds", "time_ids", "timestep_cond", "class_labels")
+    names = (
+        "encoder_hidden_states",
+        "text_embeds",
+        "time_ids",
+        "timestep_cond",
+        "class_labels",
+        "pooled_projections",
+    )
     return {name: flat[name].numpy() for name in names if flat.get(name) is not None}
 
 
