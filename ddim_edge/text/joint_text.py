@@ -20,7 +20,7 @@ T5_TOKENS = 256
 class JointText:
     """Joins hidden states to ``width``. Without ``t5`` its part is zeros, as the networks know it from their training.
 
-    (Esser et al. 2024, https://arxiv.org/abs/2403.03206, section 5.3.2.)
+    (Esser et al. 2024, https://arxiv.org/abs/2403.03206: each encoder was left out at random.)
     """
 
     def __init__(self, width: int, t5: T5TextModel | None) -> None:
