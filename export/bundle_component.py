@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ddim_edge.bundle.layout import EXPORT_RECORD, MODEL
+from ddim_edge.bundle.layout import EXPORT_RECORD, IMAGE_ENCODER, MODEL
 from ddim_edge.bundle.verify import verify_files
 from ddim_edge.errors import BundleError, ConfigError, ExportError
 from ddim_edge.whole_folder import whole_folder
@@ -20,6 +20,7 @@ from .component_signature import config_of, signature_of
 from .fp32_fallback import Fp32Fallbacks
 from .fuse import fuse_step
 from .networks.branches import check_module
+from .networks.image_prompt import ImagePromptEncoder, add_ip_adapters
 from .networks.network import Network
 from .options import Options
 from .output.record import file_entry
@@ -110,7 +111,15 @@ def _made_from(component: Component, job: ExportJob) -> dict[str, Any]:
         **job.options_for(component).to_json(),
         "loras": [lora.to_json() for lora in job.loras],
         "takes_controls": job.source.has_controlnet and component.name == "unet",
+        **_adapters(component, job.source),
     }
+
+
+def _adapters(component: Component, source: Source) -> dict[str, Any]:
+    """The IP-Adapters that a component has weights of, if any."""
+    if not source.ip_adapters or component.name not in ("unet", IMAGE_ENCODER.name):
+        return {}
+    return {"ip_adapters": [adapter.to_json() for adapter in source.ip_adapters]}
 
 
 def _reuse(folder: Path, made_from: Mapping[str, Any]) -> Report:
@@ -164,7 +173,7 @@ def _known_to_overflow(component: Component, source: Source) -> str | None:
 
 
 def _load(component: Component, job: ExportJob, stage: Stage) -> Network:
-    """The network with its weights and the LoRAs added to them."""
+    """The network with its weights, and LoRAs and IP-Adapters added to them."""
     stage("load")
     module, _ = _load_module(component, job)
     call, signature = signature_of(component, job.source, job.options)
@@ -172,10 +181,15 @@ def _load(component: Component, job: ExportJob, stage: Stage) -> Network:
 
 
 def _load_module(component: Component, job: ExportJob) -> tuple[torch.nn.Module, tuple[str, ...]]:
-    """The module with the LoRAs added to its weights, and the names of weights that it does not have."""
+    """The module with LoRAs and IP-Adapters added to it, and the names of weights that it does not have."""
     module, extra = load_network(component)
     if extra and not job.ignore_extra_weights:
         raise extra_weights_error(component, extra)
     for lora in job.loras:
         add_lora(module, lora, component.name)
+    adapters = job.source.ip_adapters
+    if component.name == IMAGE_ENCODER.name:
+        return ImagePromptEncoder(module, adapters).eval(), extra
+    if component.name == "unet" and adapters:
+        add_ip_adapters(module, adapters)
     return module, extra

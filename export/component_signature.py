@@ -12,6 +12,7 @@ from .networks.denoiser import (
     controlnet_signature,
     unet_signature,
 )
+from .networks.image_prompt import call_image_encoder, image_encoder_signature, image_prompt_inputs
 from .networks.network import Call
 from .networks.safety_checker import call_safety_checker, safety_checker_signature
 from .networks.signature import Signature
@@ -20,6 +21,7 @@ from .networks.text_encoder import call_text_encoder, text_encoder_signature
 from .networks.transformer import call_transformer, class_signature, text_signature
 from .options import Options
 from .sources.diffusers_folder import Component, Source
+from .sources.image_encoder import image_prompt_config
 from .static_shapes import fix_sizes
 
 _REFINER_TIME_IDS = 5
@@ -35,6 +37,8 @@ def signature_of(component: Component, source: Source, options: Options) -> tupl
 
 def config_of(component: Component, source: Source, options: Options) -> Config:
     """The component's config.json in the bundle; a denoiser's also says which sizes and classes the graph takes."""
+    if component.name == "image_encoder":
+        return {**component.config, **image_prompt_config(source)}
     if component.name not in DENOISER_NAMES:
         return component.config
     config = {**component.config, **_added_keys(component, any_size=options.static is None)}
@@ -59,7 +63,10 @@ def _call_and_signature(component: Component, source: Source) -> tuple[Call, Sig
         case _, "UNet2DModel":
             return call_unet, unet_signature(component.config)
         case _, "UNet2DConditionModel":
-            signature = conditional_unet_signature(component.config, time_ids=time_ids, residuals=source.has_controlnet)
+            images = image_prompt_inputs(source.ip_adapters, source.image_encoder)
+            signature = conditional_unet_signature(
+                component.config, time_ids=time_ids, residuals=source.has_controlnet, images=images
+            )
             return call_unet, signature
         case _, "ControlNetModel":
             return call_controlnet, controlnet_signature(component.config, time_ids=time_ids)
@@ -73,6 +80,8 @@ def _call_and_signature(component: Component, source: Source) -> tuple[Call, Sig
             return call_decoder, decoder_signature(component.config)
         case _, "T5EncoderModel":
             return call_t5_encoder, t5_encoder_signature(component.config)
+        case "image_encoder", _:
+            return call_image_encoder, image_encoder_signature(component.config, source.ip_adapters)
         case "safety_checker", _:
             return call_safety_checker, safety_checker_signature(component.config)
         case _:

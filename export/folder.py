@@ -21,6 +21,7 @@ from .output.resumable import unfinished_folder
 from .progress import Progress, ignore_progress
 from .sources.diffusers_folder import Source, open_source
 from .sources.hub import fetch_weights
+from .sources.image_encoder import with_ip_adapters
 from .sources.locate import Location, locate
 from .sources.lora import check_targets, read_lora
 from .sources.pipeline_class import usual_options
@@ -62,6 +63,8 @@ def export_folder(
     step_cache: int | None = None,
     vae: str | os.PathLike[str] | None = None,
     loras: Sequence[str] = (),
+    ip_adapters: Sequence[str | os.PathLike[str]] = (),
+    ip_adapter_image_encoder: str | os.PathLike[str] | None = None,
     allow_pickle: bool = False,
     ignore_extra_weights: bool = False,
     on_stage: Progress = ignore_progress,
@@ -92,6 +95,8 @@ def export_folder(
     model.onnx. ``step_cache`` is a branch, from 0 on: it adds unet/shallow.onnx, which takes the hidden state that an
     earlier call of the UNet returned and computes only the outer blocks (DeepCache). ``vae`` is a folder with another
     autoencoder. ``loras`` are files in safetensors, each optionally with ":SCALE", that are added to the weights.
+    ``ip_adapters`` are files of IP-Adapters: the bundle gets image_encoder/ and takes an image for each of them. Their
+    encoder is ``ip_adapter_image_encoder``, or the folder image_encoder of the source or beside the first file.
     Pickled weights need ``allow_pickle``. Weights that the networks do not have need ``ignore_extra_weights``: without
     them the images would differ from the source's.
 
@@ -116,6 +121,12 @@ def export_folder(
     location = locate(os.fspath(source), config)
     opened = open_source(
         location.folder, components, vae=None if vae is None else Path(vae), checkpoint=location.checkpoint
+    )
+    opened = with_ip_adapters(
+        opened,
+        [Path(file) for file in ip_adapters],
+        None if ip_adapter_image_encoder is None else Path(ip_adapter_image_encoder),
+        allow_pickle=allow_pickle,
     )
     chosen = choose_scheduler(location.folder / SCHEDULER, scheduler, assume_ddim=assume_ddim)
     check_scheduler(chosen.keys)

@@ -2,20 +2,22 @@
 
 import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ..arrays import Shape
 from ..diffusion.samplers import SamplerConfig, sampler_config
-from ..errors import ConfigError, choose_from, listed, shown
+from ..errors import ConfigError, choose_from
 from ..graphs.background_hash import BackgroundHash
 from ..graphs.external_data import check_onnx_file
 from ..graphs.inputs import Declared, declared_inputs
 from ..graphs.same_files import SameFiles
+from .class_names import class_with_name
 from .control_config import ControlConfig
 from .defaults import Defaults
+from .image_prompts import ImagePrompts
 from .json_files import MAX_SIDE
 from .layout import (
     CLASS_INPUT,
@@ -56,6 +58,7 @@ class Bundle:
         inputs: the UNet's inputs beside sample and timestep.
         vae: the autoencoder's config; None for a model without an autoencoder.
         controls: the configs of its ControlNets.
+        image_prompts: its IP-Adapters.
         format: the version of its format; None for one that another program made.
         files: the files that were opened or hashed, to notice that one was replaced. A copy by ``replace`` has its own.
     """
@@ -73,6 +76,7 @@ class Bundle:
     inputs: UnetInputs = NO_INPUTS
     vae: VaeConfig | None = None
     controls: tuple[ControlConfig, ...] = ()
+    image_prompts: ImagePrompts = field(default_factory=ImagePrompts)
     format: int | None = None
     defaults: Defaults = field(default_factory=Defaults)
     presets: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -137,7 +141,8 @@ class Bundle:
     @property
     def conditioning_names(self) -> set[str]:
         """The names of the UNet's inputs beside sample and timestep, according to the JSON files, and the free ones."""
-        return (self.inputs.names or ({CLASS_INPUT} if self.labels else set())) | set(self.free_inputs)
+        described = self.inputs.names or ({CLASS_INPUT} if self.labels else set())
+        return described | self.image_prompts.input_names | set(self.free_inputs)
 
     @functools.cached_property
     def free_inputs(self) -> Mapping[str, Declared]:
@@ -220,7 +225,7 @@ class Bundle:
         lowered = [name.lower() for name in self.labels]
         if text in lowered:
             return lowered.index(text)
-        if (number := _class_with_name(text, lowered)) is not None:
+        if (number := class_with_name(text, lowered)) is not None:
             return number
         if re.fullmatch(r"-?[0-9]{1,18}", text):
             if 0 <= int(text) < len(self.labels):
@@ -236,14 +241,3 @@ class Bundle:
 def default_steps_of(config: SamplerConfig) -> int:
     """The sampler's own default number of steps, at most the number of training steps."""
     return min(config.usual_steps, config.num_train_steps)
-
-
-def _class_with_name(name: str, labels: Sequence[str]) -> int | None:
-    """The class that has ``name`` among its names, as ImageNet's have several, with commas between; None for none.
-
-    ConfigError where several classes have it.
-    """
-    found = [number for number, names in enumerate(labels) if name in map(str.strip, names.split(","))]
-    if len(found) > 1:
-        raise ConfigError(f"label {shown(name)} is a name of the classes {listed(map(str, found))}: give a number")
-    return found[0] if found else None

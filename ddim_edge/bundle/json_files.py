@@ -18,6 +18,7 @@ from .layout import (
     DENOISER_NAMES,
     EXPORT_RECORD,
     GENERATION_CONFIG,
+    IMAGE_ENCODER,
     INDEX,
     OUTPUT,
     SCHEDULER,
@@ -115,6 +116,12 @@ _PREPROCESSOR: Mapping[str, Check] = {
     "image_mean": list_of(real(-1e6, 1e6), 3),
     "image_std": list_of(_FACTOR, 3),
 }
+_IP_ADAPTER: Mapping[str, Check] = {"name": text(1000), "tokens": whole(1, 2**16), "width": _WIDTH}
+_IMAGE_ENCODER: Mapping[str, Check] = {
+    "image_size": whole(1, 4096),
+    "ip_adapters": list_of(object_with(_IP_ADAPTER), 100),
+    "preprocessor": object_with(_PREPROCESSOR),
+}
 DEFAULTS: Mapping[str, Check] = {
     "num_steps": whole(1, MAX_TRAIN_STEPS),
     "guidance_scale": real(0),
@@ -151,6 +158,7 @@ _SCHEMAS: Mapping[str, Mapping[str, Check]] = {
     **{f"{name}/{CONFIG}": _VAE for name in (VAE_DECODER.name, *VAE_DECODER.other_config_folders)},
     f"{CONTROLNET.name}*/{CONFIG}": _CONTROLNET,
     f"text_encoder*/{CONFIG}": _TEXT_ENCODER,
+    f"{IMAGE_ENCODER.name}/{CONFIG}": _IMAGE_ENCODER,
     "tokenizer*/tokenizer_config.json": _TOKENIZER,
     "tokenizer*/special_tokens_map.json": _SPECIAL_TOKENS,
     "feature_extractor/preprocessor_config.json": _PREPROCESSOR,

@@ -16,6 +16,7 @@ from .bundle import Bundle, default_steps_of
 from .control_config import ControlConfig
 from .defaults import Defaults
 from .format import read_format
+from .image_prompts import ImagePrompts
 from .json_files import check_json_files, read_optional, read_required
 from .layout import (
     CONFIG,
@@ -86,6 +87,7 @@ def open_bundle(model: str | os.PathLike[str]) -> Bundle:
         inputs=UnetInputs.read(config, vae),
         vae=vae,
         controls=_controls(folder, index),
+        image_prompts=ImagePrompts.read(folder),
         format=number,
         presets=read_presets(folder),
     )

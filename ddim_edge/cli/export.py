@@ -16,6 +16,7 @@ from .export_policy import is_policy
 from .export_run import run_export
 from .export_triton import export_triton
 from .help_sections import SectionedCommand
+from .ip_adapter_options import ip_adapter_options
 from .key_values import key_values
 from .step_cache_branch import read_branch
 
@@ -136,6 +137,7 @@ _OF_POLICY = ("quiet", "as_json")
     metavar="FILE[:SCALE]",
     help="LoRA in safetensors to add to the weights. Can be given several times.",
 )
+@ip_adapter_options
 @click.option(
     "--allow-pickle",
     is_flag=True,
@@ -194,6 +196,7 @@ def export_command(
     Examples:
       ddim-edge export my-unet/ bundle/ --scheduler scheduler_config.json
       ddim-edge export stable-diffusion/ bundle/ --lora style.safetensors:0.8
+      ddim-edge export stable-diffusion/ bundle/ --ip-adapter models/ip-adapter_sd15.safetensors
       ddim-edge export stable-diffusion/ bundle/ --dtype fp16 --fp32-too vae_decoder
       ddim-edge export dreams.safetensors bundle/ --config stable-diffusion/
       ddim-edge export stable-diffusion-v1-5/stable-diffusion-v1-5 bundle/

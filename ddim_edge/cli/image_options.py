@@ -26,12 +26,11 @@ from ..generation.requests.origin import Origin
 from ..generation.requests.request import Request
 from ..images.decode import read_mask, read_picture
 from .environment import RepeatableOption
+from .file_options import COMMAND_LINE_ONLY, Decorator
 from .key_values import key_values
 from .seed import seed_of
 
 DEFAULT_NUM_IMAGES = 16
-Decorator = Callable[[Any], Any]
-_FILE = click.Path(path_type=Path)
 _LARGEST_PROMPTS = 2**24
 """The largest file of prompts, in bytes."""
 
@@ -145,18 +144,20 @@ def read_origin(
     latents: Latents | None,
     shape: Shape | None,
     controls: tuple[Sample, ...] = (),
+    ip_adapter_images: tuple[Sample, ...] = (),
 ) -> Origin | None:
-    """Return the image, mask, latents and control images to start from, fitted to ``shape``; None without any.
+    """Return the image, mask, latents and further images to start from, fitted to ``shape``; None without any.
 
     ``shape``: (C, H, W) of the model's images; None for one that makes arrays, where there is no image and no mask.
     """
-    if init_image is None and mask is None and latents is None and not controls:
+    if init_image is None and mask is None and latents is None and not controls and not ip_adapter_images:
         return None
     return Origin(
         latents=latents.samples if latents else None,
         image=read_picture(init_image, shape) if init_image and shape else None,
         mask=read_mask(mask, shape) if mask and shape else None,
         controls=controls,
+        ip_adapter_images=ip_adapter_images,
     )
 
 
@@ -178,47 +179,10 @@ _PARSERS: Mapping[str, Callable[[str | None], Any]] = {
     "seed": seed_of,
 }
 
-_COMMAND_LINE_ONLY: Mapping[str, Sequence[Decorator]] = {
-    "negative_prompt": [
-        click.option("--prompts", type=_FILE, help="File with one prompt per line, or - for standard input."),
-    ],
-    "strength": [
-        click.option(
-            "--init-image",
-            type=_FILE,
-            help="PNG, JPEG or WebP file to start from. It is cropped and scaled to the model's size.",
-        ),
-        click.option(
-            "--mask", type=_FILE, help="Image file of the model's size. Only its white part is generated anew."
-        ),
-        click.option("--latents", type=_FILE, help="File written by `ddim-edge encode`, used instead of noise."),
-    ],
-    "control_scale": [
-        click.option(
-            "--control-image",
-            cls=RepeatableOption,
-            type=_FILE,
-            help="Image file for a ControlNet; repeatable, in the order of the ControlNets.",
-        ),
-    ],
-    "batch_size": [
-        click.option(
-            "--sampler-config",
-            "-c",
-            cls=RepeatableOption,
-            metavar="KEY=VALUE",
-            help="Option of the sampler, such as use_karras_sigmas=true; an unknown KEY is answered with the valid "
-            "ones. Repeatable.",
-        ),
-        click.option("--scheduler", type=_FILE, help="scheduler_config.json to use instead of the model's."),
-    ],
-}
-"""Options that only the command line has. Each list stands before the generation option of its name."""
-
 
 def _click_options() -> Iterator[Decorator]:
     for option in OPTIONS:
-        yield from _COMMAND_LINE_ONLY.get(option.name, ())
+        yield from COMMAND_LINE_ONLY.get(option.name, ())
         if option.cli is not None:
             yield _click_option(option, option.cli)
 

@@ -1,4 +1,4 @@
-"""The pictures that a row of a table names: the image to change, its mask, and the images for ControlNets."""
+"""The pictures that a row of a table names: the image to change, its mask, those for ControlNets and IP-Adapters."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -9,11 +9,12 @@ import numpy as np
 from ..arrays import Sample, Shape
 from ..bundle.bundle import Bundle
 from ..generation.requests.control_images import ControlImage
+from ..generation.requests.ip_adapters import PromptImage
 from ..generation.requests.origin import Origin
 from ..images.decode import check_mask_size, read_mask, read_picture
 from ..images.open_picture import open_picture
 
-PICTURES = ("init_image", "mask", "control_images")
+PICTURES = ("init_image", "mask", "control_images", "ip_adapter_images")
 """The columns with paths of pictures."""
 
 
@@ -34,6 +35,8 @@ class RowPictures:
         shape = self._bundle.image_shape(row.get("height"), row.get("width"))
         if "control_images" in row:
             options["control_images"] = self._controls(row["control_images"], shape)
+        if "ip_adapter_images" in row:
+            options["ip_adapter_images"] = self._prompts(row["ip_adapter_images"])
         image = self._image(self._folder / row["init_image"], shape) if "init_image" in row else None
         mask = self._mask(self._folder / row["mask"], shape) if "mask" in row else None
         return {**options, "origin": Origin(image=image, mask=mask)}
@@ -53,6 +56,10 @@ class RowPictures:
         if not self._heads or len(paths) != len(controls):  # a wrong number is an error of the request
             return paths
         return [_black(path, (each.channels, *shape[1:])) for path, each in zip(paths, controls, strict=True)]
+
+    def _prompts(self, names: Sequence[str]) -> Sequence[PromptImage]:
+        paths, side = [self._folder / name for name in names], self._bundle.image_prompts.side
+        return [_black(path, (3, side, side)) for path in paths] if self._heads else paths
 
 
 def _black(path: Path, shape: Shape) -> Sample:

@@ -15,6 +15,7 @@ from ..generation.machine import machine_of
 from ..generation.memory.limit import MemoryLimit
 from ..generation.pipeline import Pipeline
 from ..generation.requests.control_images import control_samples
+from ..generation.requests.ip_adapters import prepared_images
 from ..generation.requests.latents_file import read_latents
 from ..generation.requests.options import recipe_of
 from ..generation.requests.request import Request
@@ -126,6 +127,7 @@ def run_command(
     mask: Path | None,
     latents: Path | None,
     control_image: tuple[Path, ...],
+    ip_adapter_image: tuple[Path, ...],
     conditioning: Path | None,
     enlarge: int | None,
     gif: bool,
@@ -150,6 +152,7 @@ def run_command(
       ddim-edge run stable-diffusion --prompts prompts.txt --output images/
       ddim-edge run --init-image coat.png --strength 0.6 --labels coat
       ddim-edge run controlled --prompt "a house" --control-image edges.png --control-scale 0.8
+      ddim-edge run adapted --prompt "a house" --ip-adapter-image style.png --ip-adapter-scale 0.6
       ddim-edge run --requests orders.csv --output images/
       ddim-edge run denoiser/ --conditioning observations.npz --output actions.npz
       ddim-edge run --from-image shoes.png --output again.png
@@ -173,7 +176,8 @@ def run_command(
     fitting = partial(shape_of_latents, bundle, height=sizes[0], width=sizes[1])
     encoded = read_latents(latents, fitting) if latents else None
     controls = () if shape is None else control_samples(bundle, control_image, shape)
-    origin = read_origin(init_image, mask, encoded, shape, controls)
+    prompts = prepared_images(bundle, ip_adapter_image)
+    origin = read_origin(init_image, mask, encoded, shape, controls, prompts)
     named = named_arrays(bundle, conditioning)
     usual = named.num_rows if named else 1 if init_image or output == STANDARD_OUTPUT else DEFAULT_NUM_IMAGES
     if recipe:

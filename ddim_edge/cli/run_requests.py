@@ -45,7 +45,12 @@ from .standard_output import STANDARD_OUTPUT
 
 DEFAULT_MODEL = "fashion-mnist"
 _NOT_WITH_A_TABLE = ("num_images", "latents", "from_image", "gif", "save_every", "show", "warmup")
-_COLUMNS_ONLY = {"init_image": "init_image", "mask": "mask", "control_image": "control_images"}
+_COLUMNS_ONLY = {
+    "init_image": "init_image",
+    "mask": "mask",
+    "control_image": "control_images",
+    "ip_adapter_image": "ip_adapter_images",
+}
 """Options of pictures, and the columns that a table has for them."""
 _IN_TURN = ("labels", "prompt")
 """Options of several values: row k has value k, and from the last one on the first again."""

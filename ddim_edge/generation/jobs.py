@@ -7,6 +7,7 @@ from ..diffusion.samplers.forecast import forecast
 from ..networks.components import Components
 from .conditioning import control_conditioning, prompt_or_class_conditioning
 from .engine import Job
+from .image_prompts import image_prompt_conditioning
 from .initial_sample import start_sampler
 from .requests.request import Request
 from .requests.step_cache import call_levels, call_plan
@@ -24,12 +25,13 @@ def job_of(bundle: Bundle, request: Request, index: int, components: Components 
         sampler, plan = forecast(sampler, request.sampler, call_levels(request), plan), None
     conditioning, unconditional = prompt_or_class_conditioning(bundle, request, index, components.text)
     controls, controls_unconditional = control_conditioning(bundle, request, index)
+    images, no_images = image_prompt_conditioning(bundle, request, index, components.image_prompts)
     named = {} if request.conditioning is None else request.conditioning.row(index)
     guided = unconditional is not None
     return Job(
         sampler=sampler,
-        conditioning={**conditioning, **named, **extra, **controls},
-        unconditional=None if unconditional is None else {**unconditional, **named, **extra, **controls_unconditional},
+        conditioning={**conditioning, **images, **named, **extra, **controls},
+        unconditional={**unconditional, **no_images, **named, **extra, **controls_unconditional} if guided else None,
         guidance_scale=request.guidance_scale,
         guidance_rescale=request.guidance_rescale,
         guided_timesteps=guided_timesteps(request.sampler, request.guidance_interval) if guided else None,

@@ -52,6 +52,11 @@ def read_control(path: str | os.PathLike[str], shape: Shape) -> Sample:
     return _planes(fit_pixels(_open(path), shape)) / np.float32(255)
 
 
+def read_pixels(path: str | os.PathLike[str]) -> Pixels:
+    """Read a picture file at its own size, uint8 (H, W, 3). ConfigError where it cannot be read."""
+    return np.asarray(_in_mode(_open(path), "RGB"))
+
+
 def fit_picture(picture: Image.Image, shape: Shape) -> Sample:
     """Fit an upright picture to a model with 1, 3 or 4 channels: a sample in [-1, 1], float32 (1, C, H, W)."""
     return to_sample(fit_pixels(picture, shape))

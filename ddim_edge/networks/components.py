@@ -1,4 +1,4 @@
-"""Components: a bundle's networks beside the UNet: text encoders, VAE and safety checker."""
+"""Components: a bundle's networks beside the UNet: text encoders, VAE, safety checker, image encoder."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -16,6 +16,7 @@ from ..runtime.sessions.pool import Sessions
 from ..runtime.sessions.session import Session
 from ..runtime.sessions.tensors import TensorInfo
 from ..text import TextEncoder
+from .image_prompts import ImagePromptEncoder
 from .safety_checker import CheckedImages, SafetyChecker
 from .vae import Vae
 
@@ -66,16 +67,18 @@ class Components(NamedTuple):
     text: TextEncoder | None = None
     vae: Vae | None = None
     safety: SafetyChecker | None = None
+    image_prompts: ImagePromptEncoder | None = None
     output: Output = IMAGE
 
     @classmethod
     def open(cls, bundle: Bundle, unet_inputs: Mapping[str, TensorInfo], sessions: Sessions) -> Self:
         """Open those that the bundle has; BundleError or ProviderError if that fails."""
-        wants_text, vae = bundle.inputs.text, bundle.vae
+        wants_text, vae, prompts = bundle.inputs.text, bundle.vae, bundle.image_prompts
         return cls(
             text=TextEncoder.open(bundle.folder, unet_inputs, sessions) if wants_text else None,
             vae=Vae(bundle.folder, vae, sessions) if vae else None,
             safety=SafetyChecker.open(bundle.folder, sessions),
+            image_prompts=ImagePromptEncoder(bundle.folder, prompts, sessions) if prompts.adapters else None,
             output=bundle.output,
         )
 

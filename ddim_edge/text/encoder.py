@@ -87,7 +87,8 @@ class TextEncoder:
 
         Joint text has the pooled outputs of all encoders side by side. ``chunks`` are indexed [encoder][chunk].
         """
-        encodings = [list(map(model.encode, found)) for model, found in zip(self._text_models, chunks, strict=True)]
+        pairs = zip(self._text_models, chunks, strict=True)
+        encodings = [[model.encode(chunk, prompt.clip_skip) for chunk in found] for model, found in pairs]
         hidden = [np.concatenate([encoding.hidden for encoding in found]) for found in encodings]
         joined, pooled = np.concatenate(hidden, axis=1), encodings[-1][0].pooled
         if self._joint is not None:

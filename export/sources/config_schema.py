@@ -34,6 +34,7 @@ _CLIP: Mapping[str, Check] = {
     "vocab_size": whole(1, 10**7),
     "d_model": _WIDTH,
     "image_size": whole(1, 1024),
+    "patch_size": whole(1, 1024),
 }
 _SCHEMA: Mapping[str, Check] = {
     **_CLIP,

@@ -2,16 +2,17 @@
 
 import dataclasses
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ddim_edge.bundle.layout import CONFIG, DENOISERS, INDEX, denoiser_in
+from ddim_edge.bundle.layout import CONFIG, DENOISERS, IMAGE_ENCODER, INDEX, denoiser_in
 from ddim_edge.config import read_json
 from ddim_edge.errors import ConfigError, choose_from, shown
 
 from ..config_keys import Config, null_class
 from .config_schema import read_config
+from .ip_adapter import IpAdapter
 from .pipeline_class import check_pipeline_class
 
 _DEFAULT_INDEX = {"_class_name": "DDIMPipeline"}
@@ -40,6 +41,7 @@ _CLASSES = {
     "text_encoder_3": ("T5EncoderModel",),
     "controlnet": ("ControlNetModel",),
     "safety_checker": ("StableDiffusionSafetyChecker",),
+    "image_encoder": ("CLIPVisionModelWithProjection",),
 }
 
 
@@ -69,6 +71,9 @@ class Source:
     """Subfolders that are copied."""
     autoencoder: Config | None = None
     """The autoencoder's config, whether it is exported or not."""
+    ip_adapters: tuple[IpAdapter, ...] = ()
+    image_encoder: Config = field(default_factory=dict)
+    """The config of the encoder that the adapters share; empty without adapters."""
 
     @property
     def has_controlnet(self) -> bool:
@@ -124,7 +129,7 @@ def _pipeline(folder: Path, wanted: Collection[str]) -> Source:
         _refuse_unknown(folder, index, present)
     sources = {name: source for name, source in graphs.items() if name in wanted or not wanted}
     kept = {"scheduler", *_COPIED, *(source.name for source in sources.values())}
-    components = tuple(_component(name, source) for name, source in sources.items())
+    components = tuple(read_component(name, source) for name, source in sources.items())
     named = {key: [None, None] if key in present and key not in kept else value for key, value in index.items()}
     return Source(
         folder=folder,
@@ -157,7 +162,7 @@ def _graphs(folder: Path, present: Collection[str]) -> dict[str, Path]:
 
 
 def _refuse_unknown(folder: Path, index: Mapping[str, Any], present: Collection[str]) -> None:
-    known = {*_GRAPHS, *_COPIED, "scheduler"}
+    known = {*_GRAPHS, *_COPIED, "scheduler", IMAGE_ENCODER.name}  # which is for adapters alone
     for name in present:
         if name not in known:
             raise ConfigError(
@@ -170,7 +175,8 @@ def _refuse_unknown(folder: Path, index: Mapping[str, Any], present: Collection[
         raise ConfigError(f"{folder} has no unet and no transformer: nothing can be sampled; {advice}")
 
 
-def _component(name: str, folder: Path) -> Component:
+def read_component(name: str, folder: Path) -> Component:
+    """A component in ``folder``. ConfigError for a network of another class."""
     config = read_config(folder)
     kind = str(config.get("_class_name") or next(iter(config.get("architectures") or ()), None))
     valid = _CLASSES["controlnet" if name.startswith("controlnet") else name]
@@ -184,7 +190,7 @@ def _with_vae(source: Source, vae: Path) -> Source:
     if not any(component.name.startswith("vae_") for component in source.components):
         raise ConfigError("--vae: no autoencoder is among the components to export, so none can be replaced")
     components = (
-        _component(component.name, vae) if component.name.startswith("vae_") else component
+        read_component(component.name, vae) if component.name.startswith("vae_") else component
         for component in source.components
     )
     key = "vqvae" if source.index.get("vqvae") else "vae"

@@ -251,7 +251,7 @@ def test_a_run_goes_on_where_it_was_cut_short(own_results: Path, monkeypatch: py
     assert late.record["groups"] == {}
 
 
-@pytest.mark.slow
+@pytest.mark.bench
 def test_the_rehearsal_runs_all_of_it(own_results: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """On the CPU, one tiny network with guidance and all that SDXL is told, every side that needs no compiler."""
     shown = list[dict[str, Any]]()

@@ -13,8 +13,11 @@ from ...diffusion.guidance import GuidanceMode
 from ...diffusion.noise import NoiseKind
 from ...diffusion.samplers import SamplerConfig
 from .control_images import ControlImage
+from .ip_adapters import PromptImage
 from .option import CommandLine, Option
 from .origin import Origin
+from .picture_options import PICTURE_OPTIONS
+from .text_options import TEXT_OPTIONS
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -28,6 +31,7 @@ class Options(TypedDict, total=False):
     negative_prompt: str | None
     long_prompt: bool
     prompt_weights: bool
+    clip_skip: int
     height: int | None
     width: int | None
     vae_tiling: bool | None
@@ -47,6 +51,8 @@ class Options(TypedDict, total=False):
     strength: float | None
     control_images: ControlImage | Sequence[ControlImage] | None
     control_scale: float | Sequence[float] | None
+    ip_adapter_images: PromptImage | Sequence[PromptImage] | None
+    ip_adapter_scale: float | Sequence[float] | None
     safety_checker: bool
     batch_size: int | None
     noise: NoiseKind
@@ -71,34 +77,7 @@ OPTIONS = (
         CommandLine(("--labels", "-l"), metavar="NAME,…"),
         http="labels",
     ),
-    Option(
-        "prompt",
-        "Text that the image shows; several are used in turn.",
-        "none; text-to-image models need one",
-        CommandLine(("--prompt",), metavar="TEXT", repeatable=True),
-        http="prompt",
-    ),
-    Option(
-        "negative_prompt",
-        "Text that the image should not show.",
-        "the model's own, else the empty prompt",
-        CommandLine(("--negative-prompt",), metavar="TEXT"),
-        http="negative_prompt",
-    ),
-    Option(
-        "long_prompt",
-        "Read prompts of more than 75 tokens, in chunks; otherwise the end is cut off.",
-        "off",
-        CommandLine(("--long-prompt",), bool),
-        http="long_prompt",
-    ),
-    Option(
-        "prompt_weights",
-        "Read (word:1.3) and [word] in prompts as weights.",
-        "off",
-        CommandLine(("--prompt-weights",), bool),
-        http="prompt_weights",
-    ),
+    *TEXT_OPTIONS,
     Option("height", "Image height in pixels.", "the model's", CommandLine(("--height",), int)),
     Option("width", "Image width in pixels.", "the model's", CommandLine(("--width",), int)),
     Option(
@@ -194,31 +173,7 @@ OPTIONS = (
         "Arrays for the inputs that the network takes by name: one row an image, or one for all.",
         "none; models with such inputs need it",
     ),
-    Option("origin", "An Origin: an image to change, a mask for it, latents instead of noise.", "none"),
-    Option(
-        "strength",
-        "How much of the initial image to change, up to 1.",
-        "0.8; with a mask 1",
-        CommandLine(("--strength",), float),
-        http="strength",
-    ),
-    Option(
-        "control_images",
-        "Image for each ControlNet, in their order: a file, or float32 (N, C, H, W) in [0, 1].",
-        "none",
-    ),
-    Option(
-        "control_scale",
-        "Strength of each ControlNet (diffusers: controlnet_conditioning_scale).",
-        "1",
-        CommandLine(("--control-scale",), float, repeatable=True),
-    ),
-    Option(
-        "safety_checker",
-        "Run the model's safety checker; without it there is a warning.",
-        "on",
-        CommandLine(("--no-safety-checker",), bool, help="Do not run the model's safety checker."),
-    ),
+    *PICTURE_OPTIONS,
     Option(
         "batch_size",
         "Number of images that are denoised together.",

@@ -14,6 +14,7 @@ from ...version import __version__
 from .control_images import check_controls, control_scales, with_controls
 from .fitted_sampler import check_timesteps, check_variance, fitted_sampler
 from .guidance import CFG_PLUS_PLUS_SCALE, check_guidance
+from .ip_adapters import check_ip_adapters, ip_adapter_scales, with_ip_adapter_images
 from .named_arrays import NamedArrays, check_named, fitted
 from .option_table import Options
 from .origin import Origin
@@ -21,6 +22,7 @@ from .other_names import OTHER_NAMES, right_name
 from .preset import with_preset
 from .request import DEFAULT_BATCH_SIZE, Request
 from .step_cache import check_cache
+from .tiles import check_tiles, uses_tiles
 
 IMAGE_STRENGTH = 0.8
 """The default strength for an initial image without a mask; with a mask it is 1."""
@@ -28,9 +30,6 @@ IMAGE_STRENGTH = 0.8
 TEXT_GUIDANCE, POOLED_TEXT_GUIDANCE, EMBEDDED_GUIDANCE = 7.5, 5.0, 8.5
 LATENT_BATCH_SIZE = 1
 """Latent models are large, and on a CPU a batch is no faster."""
-
-MAX_UNTILED_PIXELS = 1024 * 1024
-"""The largest image that is by default decoded without tiles."""
 
 
 def request_of(bundle: Bundle, options: Options) -> Request:
@@ -49,6 +48,8 @@ def request_of(bundle: Bundle, options: Options) -> Request:
     sizes = given.get("height", bundle.defaults.height), given.get("width", bundle.defaults.width)
     config = fitted_sampler(bundle, config, *sizes)
     images, scale = given.pop("control_images", None), given.pop("control_scale", None)
+    pictures, weight = given.pop("ip_adapter_images", None), given.pop("ip_adapter_scale", None)
+    has_pictures = pictures is not None or bool(origin and origin.ip_adapter_images)
     plus_plus = given.get("guidance_mode") == "cfg++"
     named = fitted(bundle, given.pop("conditioning", None))
     defaults = {
@@ -59,14 +60,17 @@ def request_of(bundle: Bundle, options: Options) -> Request:
         "width": bundle.defaults.width,
         "strength": _default_strength(origin),
         "control_scale": control_scales(bundle, scale),
+        "ip_adapter_scale": ip_adapter_scales(bundle, weight, has_images=has_pictures),
         "guidance_scale": CFG_PLUS_PLUS_SCALE if plus_plus else default_guidance(bundle),
         "batch_size": default_batch_size(bundle),
     }
     request = Request(**{**defaults, **given}, prompts=prompts, labels=classes, sampler=config, conditioning=named)
     if images is not None:
         request = with_controls(bundle, request, images)
+    if pictures is not None:
+        request = with_ip_adapter_images(bundle, request, pictures)
     check_request(bundle, request)
-    return dataclasses.replace(request, vae_tiling=_uses_tiles(bundle, request, tiling))
+    return dataclasses.replace(request, vae_tiling=uses_tiles(bundle, request, tiling))
 
 
 def _check_names(options: Mapping[str, Any]) -> None:
@@ -107,14 +111,12 @@ def check_request(bundle: Bundle, request: Request) -> None:
             request.origin.check_image(bundle.image_shape(request.height, request.width))
     _check_text(bundle, request)
     check_controls(bundle, request)
+    check_ip_adapters(bundle, request)
     if not request.safety_checker and not bundle.has_safety_checker:
         raise ConfigError(
             f"{bundle.name} has no safety checker to turn off: leave safety_checker (--no-safety-checker) out"
         )
-    if request.vae_tiling and bundle.vae is None:
-        raise _no_autoencoder(bundle)
-    if request.vae_tile is not None and bundle.vae is not None and request.vae_tile % (4 * bundle.vae.factor):
-        raise ConfigError(f"vae_tile must be a multiple of {4 * bundle.vae.factor}, not {request.vae_tile}")
+    check_tiles(bundle, request)
     if bundle.inputs.takes_mask and (request.origin is None or request.origin.mask is None):
         raise ConfigError(f"{bundle.name} is an inpainting model: give an image and a mask")
     if bool(request.labels) != bool(bundle.labels):
@@ -128,24 +130,6 @@ def _wrong_labels(bundle: Bundle, request: Request) -> str:
     if bundle.labels:
         return f"{bundle.name} has {len(bundle.labels)} classes, and the request has no labels: give at least one"
     return f"{bundle.name} has no classes, and the request has the labels {shown(list(request.labels))}: leave them out"
-
-
-def _uses_tiles(bundle: Bundle, request: Request, wanted: bool | None) -> bool:
-    """Whether the autoencoder works in tiles: only for images larger than one tile."""
-    if bundle.vae is None:
-        if wanted:
-            raise _no_autoencoder(bundle)
-        return False
-    _, height, width = bundle.image_shape(request.height, request.width)
-    if wanted is None:
-        wanted = height * width > MAX_UNTILED_PIXELS
-    return bool(wanted) and max(height, width) > bundle.vae.tile
-
-
-def _no_autoencoder(bundle: Bundle) -> ConfigError:
-    return ConfigError(
-        f"{bundle.name} has no autoencoder that could work in tiles: leave vae_tiling (--vae-tiling) out"
-    )
 
 
 def default_guidance(bundle: Bundle) -> float:

@@ -16,7 +16,7 @@ from ..settings import Settings
 from .schemas import ImageBody, OutputFormat
 
 RANDOM = "random"
-_CONDITIONING = ("prompt", "negative_prompt", "long_prompt", "prompt_weights", "labels")
+_CONDITIONING = ("prompt", "negative_prompt", "long_prompt", "prompt_weights", "clip_skip", "labels")
 """The options that depend on whether the model reads text or has classes."""
 LARGEST = 4
 """Most pixels of an image, as a multiple of the model's usual number of pixels."""
@@ -97,12 +97,13 @@ def _text_options(body: ImageBody) -> Options:
         "negative_prompt": body.negative_prompt,
         "long_prompt": bool(body.long_prompt),
         "prompt_weights": bool(body.prompt_weights),
+        "clip_skip": body.clip_skip or 0,
     }
 
 
 def _label_options(body: ImageBody, bundle: Bundle, seed: int, count: int, origin: Origin | None) -> Options:
     """The options for a class-conditional model: the classes that ``prompt`` or ``labels`` name; {} without classes."""
-    for name in ("negative_prompt", "long_prompt", "prompt_weights"):
+    for name in ("negative_prompt", "long_prompt", "prompt_weights", "clip_skip"):
         if getattr(body, name):
             raise BadRequest(f"{name}: {bundle.name} takes no text", param=name)
     classes = [part.strip() for part in body.prompt.split(",") if part.strip()]

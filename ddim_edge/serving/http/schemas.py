@@ -64,6 +64,7 @@ class ImageBody(BaseModel):
     negative_prompt: str | None = _option("negative_prompt", max_length=MAX_PROMPT)
     long_prompt: bool | None = _option("long_prompt")
     prompt_weights: bool | None = _option("prompt_weights")
+    clip_skip: int | None = _option("clip_skip", ge=0, le=100)
     labels: list[Label] | None = _option("labels", min_length=1, max_length=10)
     seed: int | None = _option("seed", ge=0, le=MAX_SEED)
     num_inference_steps: int | None = _option("num_inference_steps", ge=1, le=100_000)
