@@ -1,5 +1,7 @@
 """How a component's network is called, its signature, and the config.json that it gets in the bundle."""
 
+from typing import Any
+
 from ddim_edge.bundle.layout import DENOISER_NAMES
 
 from .config_keys import Config, null_class
@@ -18,10 +20,18 @@ from .networks.safety_checker import call_safety_checker, safety_checker_signatu
 from .networks.signature import Signature
 from .networks.t5_encoder import call_t5_encoder, t5_encoder_signature
 from .networks.text_encoder import call_text_encoder, text_encoder_signature
-from .networks.transformer import call_transformer, class_signature, text_signature
+from .networks.transformer import (
+    call_masked_transformer,
+    call_transformer,
+    class_signature,
+    masked_text_signature,
+    takes_sizes,
+    text_signature,
+)
 from .options import Options
 from .sources.diffusers_folder import Component, Source
 from .sources.image_encoder import image_prompt_config
+from .sources.pipeline_class import t5_tokens
 from .static_shapes import fix_sizes
 
 _REFINER_TIME_IDS = 5
@@ -53,7 +63,13 @@ def _added_keys(component: Component, *, any_size: bool) -> Config:
     """What the runtime is told beside diffusers' keys."""
     if component.kind == "DiTTransformer2DModel":
         return {"num_class_embeds": null_class(component.config) + 1}
+    if component.kind == "PixArtTransformer2DModel":
+        return {"use_additional_conditions": takes_sizes(component.config)}
     return _ANY_SIZE if any_size and component.kind == "UNet2DConditionModel" else {}
+
+
+def _class(source: Source) -> Any:
+    return source.index.get("_class_name")
 
 
 def _call_and_signature(component: Component, source: Source) -> tuple[Call, Signature]:
@@ -78,8 +94,10 @@ def _call_and_signature(component: Component, source: Source) -> tuple[Call, Sig
             return call_encoder, encoder_signature(component.config)
         case "vae_decoder", _:
             return call_decoder, decoder_signature(component.config)
+        case _, "PixArtTransformer2DModel":
+            return call_masked_transformer, masked_text_signature(component.config, t5_tokens(_class(source)))
         case _, "T5EncoderModel":
-            return call_t5_encoder, t5_encoder_signature(component.config)
+            return call_t5_encoder, t5_encoder_signature(component.config, t5_tokens(_class(source)))
         case "image_encoder", _:
             return call_image_encoder, image_encoder_signature(component.config, source.ip_adapters)
         case "safety_checker", _:

@@ -2,7 +2,7 @@
 
 from ddim_edge.bundle.layout import DENOISER_NAMES, TRANSFORMER
 from ddim_edge.errors import ConfigError
-from ddim_edge.text.joint_text import T5_TOKENS
+from ddim_edge.text.t5_text_model import T5_TOKENS
 
 from .config_keys import count
 from .networks.autoencoder import pixels_per_latent

@@ -21,7 +21,7 @@ from ..runtime.providers.options import compile_time_options
 from ..runtime.providers.precision import INT8
 from ..runtime.providers.table import AUTO, BUILDABLE, NAMES, provider_named
 from ..runtime.sessions.opening import not_loaded
-from ..text.joint_text import T5_TOKENS
+from ..text.t5_text_model import T5_TOKENS
 
 _ROW_PER_IMAGE = ("sample", "step_coefficients", "noise")
 """The inputs of a fused step with one row per image; the others have two rows for a guided image."""

@@ -75,6 +75,8 @@ _DENOISER: Mapping[str, Check] = {
     "time_cond_proj_dim": whole(4, _MAX_WIDTH),
     "patch_size": whole(1, MAX_SIDE),
     **dict.fromkeys(("joint_attention_dim", "pooled_projection_dim", "pos_embed_max_size"), _WIDTH),
+    "caption_channels": _WIDTH,
+    "use_additional_conditions": flag,
 }
 _NUMBERS, _NAMES = list_of(real(-1e30, 1e30)), list_of(text(1000))
 _NORMALIZATION: Mapping[str, Check] = {

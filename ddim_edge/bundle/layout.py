@@ -91,7 +91,9 @@ COMPONENTS = (
 
 CLASS_INPUT = "class_labels"
 POOLED_TEXT = "pooled_projections"
-TEXT_INPUTS = ("encoder_hidden_states", "text_embeds", "time_ids", POOLED_TEXT)
+TEXT_MASK = "encoder_attention_mask"
+SIZE_INPUTS = ("resolution", "aspect_ratio")
+TEXT_INPUTS = ("encoder_hidden_states", "text_embeds", "time_ids", POOLED_TEXT, TEXT_MASK, *SIZE_INPUTS)
 GUIDANCE_INPUT = "timestep_cond"
 """The denoiser's inputs beside sample and timestep: class, text embeddings, SDXL's sizes, embedded guidance scale."""
 CONTROL_INPUTS = ("down_block_additional_residuals", "mid_block_additional_residual")

@@ -7,7 +7,7 @@ from typing import Any, Self
 from ..config import whole_number
 from ..errors import BundleError, ConfigError, shown
 from .json_files import MAX_SIDE
-from .layout import GUIDANCE_INPUT, TEXT_INPUTS
+from .layout import GUIDANCE_INPUT, POOLED_TEXT, SIZE_INPUTS, TEXT_MASK
 from .vae_config import VaeConfig
 
 
@@ -19,6 +19,8 @@ class UnetInputs:
         text: whether it takes text embeddings.
         pooled: whether it also takes the pooled text embedding and micro-conditioning, as SDXL does.
         pooled_projections: whether it also takes the pooled text of all CLIP encoders, as Stable Diffusion 3 does.
+        text_mask: whether it is also told which tokens are padding, as PixArt is, whose text is of T5 alone.
+        sizes: whether it also takes the image's size and its aspect ratio, as PixArt-α of 1024 pixels does.
         guidance_width: the width of an embedded guidance scale; None without one.
         takes_mask: whether it takes a mask and the masked image as extra channels, as inpainting models do.
         predicts_variance: whether it returns twice the sample's channels, the second half for DDPM's learned variance.
@@ -30,6 +32,8 @@ class UnetInputs:
     text: bool = False
     pooled: bool = False
     pooled_projections: bool = False
+    text_mask: bool = False
+    sizes: bool = False
     guidance_width: int | None = None
     takes_mask: bool = False
     predicts_variance: bool = False
@@ -48,6 +52,8 @@ class UnetInputs:
         return cls(
             text=config.get("cross_attention_dim") is not None or config.get("joint_attention_dim") is not None,
             pooled=config.get("addition_embed_type") == "text_time",
+            text_mask=config.get("caption_channels") is not None,
+            sizes=bool(config.get("use_additional_conditions")),
             pooled_projections=config.get("pooled_projection_dim") is not None,
             guidance_width=config.get("time_cond_proj_dim"),
             takes_mask=vae is not None and channels != vae.channels,
@@ -59,11 +65,12 @@ class UnetInputs:
     @property
     def names(self) -> set[str]:
         """The names of these inputs in the graph."""
-        text, *pooled, pooled_projections = TEXT_INPUTS
         wanted = {
-            text: self.text,
-            **dict.fromkeys(pooled, self.pooled),
-            pooled_projections: self.pooled_projections,
+            "encoder_hidden_states": self.text,
+            **dict.fromkeys(("text_embeds", "time_ids"), self.pooled),
+            POOLED_TEXT: self.pooled_projections,
+            TEXT_MASK: self.text_mask,
+            **dict.fromkeys(SIZE_INPUTS, self.sizes),
             GUIDANCE_INPUT: self.guidance_width is not None,
         }
         return {name for name, there in wanted.items() if there}

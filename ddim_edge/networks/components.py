@@ -15,7 +15,7 @@ from ..images.formats import images_of
 from ..runtime.sessions.pool import Sessions
 from ..runtime.sessions.session import Session
 from ..runtime.sessions.tensors import TensorInfo
-from ..text import TextEncoder
+from ..text import Text, open_text
 from .image_prompts import ImagePromptEncoder
 from .safety_checker import CheckedImages, SafetyChecker
 from .vae import Vae
@@ -64,7 +64,7 @@ class Finished(NamedTuple):
 class Components(NamedTuple):
     """The networks beside the UNet, each None if the model has none; and what samples are."""
 
-    text: TextEncoder | None = None
+    text: Text | None = None
     vae: Vae | None = None
     safety: SafetyChecker | None = None
     image_prompts: ImagePromptEncoder | None = None
@@ -75,7 +75,7 @@ class Components(NamedTuple):
         """Open those that the bundle has; BundleError or ProviderError if that fails."""
         wants_text, vae, prompts = bundle.inputs.text, bundle.vae, bundle.image_prompts
         return cls(
-            text=TextEncoder.open(bundle.folder, unet_inputs, sessions) if wants_text else None,
+            text=open_text(bundle.folder, unet_inputs, sessions) if wants_text else None,
             vae=Vae(bundle.folder, vae, sessions) if vae else None,
             safety=SafetyChecker.open(bundle.folder, sessions),
             image_prompts=ImagePromptEncoder(bundle.folder, prompts, sessions) if prompts.adapters else None,

@@ -14,10 +14,11 @@ from ..runtime.sessions.pool import Sessions
 from ..runtime.sessions.tensors import TensorInfo
 from .chunks import Chunk, split_into_chunks
 from .clip_text_model import ClipTextModel, open_text_model
-from .joint_text import T5_TOKENS, joint_text
+from .joint_text import joint_text
 from .prompt import Prompt
 from .size_hints import BAD_SCORE, GOOD_SCORE, SizeHints
 from .t5_text_model import T5TextModel, open_t5_text_model
+from .weights import without_weights
 
 
 class Conditions(NamedTuple):
@@ -63,7 +64,7 @@ class TextEncoder:
         text_models = [open_text_model(folder, encoder, sessions, penultimate=penultimate) for encoder in encoders]
         t5 = None
         if POOLED_TEXT in unet_inputs and _is_there(folder, index, TEXT_ENCODER_3):
-            t5 = open_t5_text_model(folder, TEXT_ENCODER_3, sessions, length=T5_TOKENS, masked=False)
+            t5 = open_t5_text_model(folder, TEXT_ENCODER_3, sessions, masked=False)
         return cls(text_models, unet_inputs, index, t5)
 
     def encode(self, prompt: Prompt, hints: SizeHints, *, guided: bool = True) -> Conditions:
@@ -73,26 +74,28 @@ class TextEncoder:
         A TruncationWarning says what was cut off. Raises ConfigError for an invalid weight, PredictionError for NaN.
         """
         texts = [prompt.text, prompt.negative or ""] if guided else [prompt.text]
+        plain = list(map(without_weights, texts)) if prompt.weighted else texts
         chunks = split_into_chunks(prompt, texts, [model.tokenizer for model in self._text_models])
-        encoded = self._encode(chunks[0], prompt, texts[0])
+        encoded = self._encode(chunks[0], plain[0], prompt.clip_skip)
         conditioning = self._inputs(encoded, hints, GOOD_SCORE)
         if not guided:
             return Conditions(conditioning, None)
         zeros = prompt.negative is None and self._zeros
-        negative = [np.zeros_like(output) for output in encoded] if zeros else self._encode(chunks[1], prompt, texts[1])
+        negative = [np.zeros_like(output) for output in encoded] if zeros else self._encode(chunks[1], plain[1])
         return Conditions(conditioning, self._inputs(negative, hints, BAD_SCORE))
 
-    def _encode(self, chunks: Sequence[Sequence[Chunk]], prompt: Prompt, text: str) -> list[Array]:
+    def _encode(self, chunks: Sequence[Sequence[Chunk]], plain: str, skip: int = 0) -> list[Array]:
         """A text's hidden states, (1, tokens, width), and the last encoder's pooled output of the first chunk, if any.
 
-        Joint text has the pooled outputs of all encoders side by side. ``chunks`` are indexed [encoder][chunk].
+        Joint text has the pooled outputs of all encoders side by side. ``chunks`` are indexed [encoder][chunk];
+        ``plain`` is the text without weights. ``skip``: the number of last layers that are left out.
         """
         pairs = zip(self._text_models, chunks, strict=True)
-        encodings = [[model.encode(chunk, prompt.clip_skip) for chunk in found] for model, found in pairs]
+        encodings = [[model.encode(chunk, skip) for chunk in found] for model, found in pairs]
         hidden = [np.concatenate([encoding.hidden for encoding in found]) for found in encodings]
         joined, pooled = np.concatenate(hidden, axis=1), encodings[-1][0].pooled
         if self._joint is not None:
-            joined = self._joint.joined(joined, text, prompt)
+            joined = self._joint.joined(joined, plain)
             pooled = np.concatenate([found[0].pooled for found in encodings if found[0].pooled is not None])
         return [output[np.newaxis] for output in (joined, pooled) if output is not None]
 

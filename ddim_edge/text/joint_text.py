@@ -9,12 +9,7 @@ from ..bundle.layout import POOLED_TEXT
 from ..errors import BundleError
 from ..runtime.sessions.tensors import TensorInfo
 from .clip_text_model import ClipTextModel
-from .prompt import Prompt
-from .t5_text_model import T5TextModel
-from .weights import parse_weights
-
-T5_TOKENS = 256
-"""Those of T5, its end included: diffusers' max_sequence_length."""
+from .t5_text_model import T5_TOKENS, T5TextModel
 
 
 class JointText:
@@ -26,16 +21,15 @@ class JointText:
     def __init__(self, width: int, t5: T5TextModel | None) -> None:
         self._width, self._t5 = width, t5
 
-    def joined(self, clip: Array, text: str, prompt: Prompt) -> Array:
+    def joined(self, clip: Array, text: str) -> Array:
         """The hidden states of all encoders, float32 (tokens of CLIP + 256, width).
 
-        ``clip``: those of CLIP, side by side. T5 reads no weights: it gets the text without their brackets.
+        ``clip``: those of CLIP, side by side. ``text`` is without weights, which T5 does not read.
         """
-        plain = "".join(span.text for span in parse_weights(text)) if prompt.weighted else text
         widened = np.pad(clip, ((0, 0), (0, self._width - clip.shape[1])))
         if self._t5 is None:
             return np.concatenate([widened, np.zeros((T5_TOKENS, self._width), np.float32)])
-        return np.concatenate([widened, self._t5.encode(plain).hidden])
+        return np.concatenate([widened, self._t5.encode(text).hidden])
 
 
 def joint_text(

@@ -20,6 +20,8 @@ from .tokenizers_module import tokenizer_errors, tokenizers_module
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
+T5_TOKENS = 256
+"""How many Stable Diffusion 3 reads, the end included: diffusers' max_sequence_length."""
 _INPUTS = {"input_ids", "attention_mask"}
 _OUTPUT = "last_hidden_state"
 _END, _PAD = "</s>", "<pad>"
@@ -36,19 +38,23 @@ class T5Encoding(NamedTuple):
 
 
 class T5TextModel:
-    """A T5 encoder with its tokenizer, for texts of ``length`` tokens with the end; longer ones are cut off.
+    """A T5 encoder with its tokenizer, for texts of as many tokens as its graph takes; longer ones are cut off.
+
+    Attributes:
+        length: how many tokens the encoder takes, the end included.
 
     ``masked``: whether the encoder is told what is padding. BundleError for a graph or a tokenizer of something else.
     """
 
-    def __init__(self, tokenizer: "T5Tokenizer", session: Session, *, length: int, masked: bool) -> None:
-        self._tokenizer, self._length = tokenizer, length
-        self.session = session
+    def __init__(self, tokenizer: "T5Tokenizer", session: Session, *, masked: bool) -> None:
+        self._tokenizer, self.session = tokenizer, session
         if set(session.inputs) != _INPUTS or _OUTPUT not in session.outputs:
             raise BundleError(
                 f"{session.name} must take input_ids and attention_mask and return {_OUTPUT}; it takes "
                 f"{listed(session.inputs)} and returns {listed(session.outputs)}: export it again"
             )
+        length = session.inputs["input_ids"].shape[-1]
+        self.length = length if isinstance(length, int) else T5_TOKENS
         # As in ClipTextModel, the cache must not refer to self.
         run = functools.partial(_run, session, masked)
         self._hidden = functools.lru_cache(maxsize=_CACHED_TEXTS)(run)
@@ -61,16 +67,16 @@ class T5TextModel:
     def encode(self, text: str) -> T5Encoding:
         """The hidden states of a text with its end and padding. A TruncationWarning says what was cut off."""
         tokens = self._tokenizer.encode(text)
-        kept = tokens[: self._length - 1]
+        kept = tokens[: self.length - 1]
         if lost := self._tokenizer.decode(tokens[len(kept) :]):
             warnings.warn(
-                f"a prompt has more than {self._length - 1} tokens of T5, and its end was cut off: {shown(lost)}. "
+                f"a prompt has more than {self.length - 1} tokens of T5, and its end was cut off: {shown(lost)}. "
                 "Shorten it",
                 TruncationWarning,
                 stacklevel=2,
             )
         ended = (*kept, self._tokenizer.end)
-        padding = self._length - len(ended)
+        padding = self.length - len(ended)
         mask = np.array([1] * len(ended) + [0] * padding)
         return T5Encoding(self._hidden((*ended, *[self._tokenizer.pad] * padding), len(ended)), mask)
 
@@ -130,9 +136,7 @@ def _run(session: Session, masked: bool, tokens: tuple[int, ...], count: int) ->
     return hidden
 
 
-def open_t5_text_model(
-    folder: Path, encoder: Component, sessions: Sessions, *, length: int, masked: bool
-) -> T5TextModel:
+def open_t5_text_model(folder: Path, encoder: Component, sessions: Sessions, *, masked: bool) -> T5TextModel:
     """Open a T5 encoder of a bundle, with its tokenizer. Raises BundleError or ProviderError."""
     session = sessions.open(folder / encoder.graph, folder)
-    return T5TextModel(T5Tokenizer(folder / encoder.companion), session, length=length, masked=masked)
+    return T5TextModel(T5Tokenizer(folder / encoder.companion), session, masked=masked)

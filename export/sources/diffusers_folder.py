@@ -33,10 +33,10 @@ _DIT = "DiTTransformer2DModel"
 _COPIED = ("tokenizer", "tokenizer_2", "tokenizer_3", "feature_extractor")
 _CLASSES = {
     "unet": ("UNet2DModel", "UNet2DConditionModel"),
-    "transformer": (_DIT, "SD3Transformer2DModel"),
+    "transformer": (_DIT, "SD3Transformer2DModel", "PixArtTransformer2DModel"),
     "vae_encoder": ("AutoencoderKL", "AutoencoderTiny", "VQModel"),
     "vae_decoder": ("AutoencoderKL", "AutoencoderTiny", "VQModel"),
-    "text_encoder": ("CLIPTextModel", "CLIPTextModelWithProjection"),
+    "text_encoder": ("CLIPTextModel", "CLIPTextModelWithProjection", "T5EncoderModel"),
     "text_encoder_2": ("CLIPTextModel", "CLIPTextModelWithProjection"),
     "text_encoder_3": ("T5EncoderModel",),
     "controlnet": ("ControlNetModel",),

@@ -13,6 +13,7 @@ from .tiny_networks import (
     change,
     class_transformer,
     controlnet,
+    masked_transformer,
     safety_checker,
     t5_encoder,
     t5_tokenizer,
@@ -203,6 +204,18 @@ def stable_diffusion_3(folder: Path) -> None:
     Diffusers.StableDiffusion3Pipeline(**parts).save_pretrained(folder)
 
 
+def pixart(folder: Path) -> None:
+    """PixArt: a transformer that reads T5 with a mask, and the size of the image, as that of 1024 pixels does."""
+    parts = {
+        "transformer": masked_transformer(use_additional_conditions=True),
+        "vae": vae(),
+        "scheduler": Diffusers.DPMSolverMultistepScheduler(),
+        "text_encoder": t5_encoder(width=24),
+        "tokenizer": t5_tokenizer(),
+    }
+    Diffusers.PixArtAlphaPipeline(**parts).save_pretrained(folder)
+
+
 def _text_parts(**changes: Any) -> dict[str, Any]:
     scheduler = Diffusers.DDIMScheduler(**_SCHEDULER)
     parts = {"unet": unet, "vae": vae, "text_encoder": text_encoder, "tokenizer": tokenizer}
@@ -234,4 +247,5 @@ FAMILIES: Mapping[str, Callable[[Path], None]] = {
     "checked": checked,
     "dit": dit,
     "sd3": stable_diffusion_3,
+    "pixart": pixart,
 }

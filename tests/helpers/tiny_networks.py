@@ -72,6 +72,20 @@ def text_transformer(**changes: Any) -> Any:
     return Diffusers.SD3Transformer2DModel(**options | changes)
 
 
+def masked_transformer(**changes: Any) -> Any:
+    """PixArt of one layer."""
+    torch.manual_seed(0)
+    options: dict[str, Any] = {
+        "sample_size": 8,
+        "num_layers": 1,
+        "attention_head_dim": 8,
+        "num_attention_heads": 2,
+        "cross_attention_dim": 16,
+        "caption_channels": 24,
+    }
+    return Diffusers.PixArtTransformer2DModel(**options | changes)
+
+
 def t5_encoder(width: int) -> Any:
     """T5's encoder of one layer."""
     torch.manual_seed(7)

@@ -37,6 +37,7 @@ _TEXT_TO_IMAGE = ("unet", "text_encoder", "vae_decoder", "vae_encoder")
 _COMPONENTS = {
     "stable-diffusion": _TEXT_TO_IMAGE,
     "controlled": (*_TEXT_TO_IMAGE, "controlnet"),
+    "pixart": ("transformer", "text_encoder", "vae_decoder"),
     "dit": ("transformer", "vae_decoder"),
     "sd3": ("transformer", "text_encoder", "text_encoder_2", "text_encoder_3", "vae_decoder"),
 }

@@ -89,6 +89,9 @@ def _inputs(named: Any) -> dict[str, Array]:
         "timestep_cond",
         "class_labels",
         "pooled_projections",
+        "encoder_attention_mask",
+        "resolution",
+        "aspect_ratio",
     )
     return {name: flat[name].numpy() for name in names if flat.get(name) is not None}
 

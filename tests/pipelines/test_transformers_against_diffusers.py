@@ -1,4 +1,4 @@
-"""Transformers as denoisers beside diffusers' pipelines: DiT of classes, and Stable Diffusion 3 with and without T5."""
+"""Transformers as denoisers beside diffusers' pipelines: DiT of classes, Stable Diffusion 3 with and without T5, PixArt."""
 
 import base64
 import io
@@ -65,6 +65,18 @@ def test_another_size_and_no_guidance(family_of: FamilyOf) -> None:
     check(family.pipeline, family.diffusers(), 1.0, asked, {"prompt": PROMPT, "num_steps": 2, **size})
 
 
+@pytest.mark.parametrize("negative", ["", NEGATIVE])
+def test_text_with_a_mask_and_the_size_of_the_image(negative: str, family_of: FamilyOf) -> None:
+    family = family_of("pixart")
+    theirs = family.diffusers()
+    # Its pipeline tells the transformer the size where this says 1024 pixels; otherwise it is not read.
+    theirs.transformer.register_to_config(sample_size=128)
+    asked = {"prompt": PROMPT, "negative_prompt": negative, "num_inference_steps": 3, "height": 16, "width": 16}
+    asked |= {"clean_caption": False, "use_resolution_binning": False}
+    ours = {"prompt": PROMPT, "negative_prompt": negative or None, "num_steps": 3}
+    check(family.pipeline, theirs, 4.0, asked, ours)
+
+
 @pytest.fixture
 def without_t5(family_of: FamilyOf, tmp_path: Path) -> Family:
     """The same model without T5, as ``--components`` leaves it out."""
@@ -106,11 +118,17 @@ def test_t5_reads_more_than_clip(family_of: FamilyOf) -> None:
         ("sd3", {"prompt": "a", "width": 17}, "use 16 or 18"),
         ("sd3", {"prompt": "a", "width": 26}, "width"),
         ("sd3", {"labels": [1]}, "has no classes"),
+        ("pixart", {"prompt": "a", "height": 24}, "takes only samples of 8x8, not 12x8"),
     ],
 )
 def test_bad_input(name: str, options: dict[str, Any], message: str, family_of: FamilyOf) -> None:
     with pytest.raises(ddim_edge.ConfigError, match=message):
         family_of(name).pipeline.request(**options)
+
+
+def test_weights_are_not_for_t5_alone(family_of: FamilyOf) -> None:
+    with pytest.raises(ddim_edge.ConfigError, match="this model reads text by T5: leave them out"):
+        family_of("pixart").pipeline.generate(prompt="a (red:1.3) cab", prompt_weights=True, num_steps=1)
 
 
 def test_the_command_line(family_of: FamilyOf, invoke: Invoke, tmp_path: Path) -> None:

@@ -11,9 +11,9 @@ from onnx import TensorProto, helper
 from ddim_edge.bundle.layout import TEXT_ENCODER_3
 from ddim_edge.errors import BundleError
 from ddim_edge.runtime.sessions.pool import Sessions
-from ddim_edge.text import Prompt, TruncationWarning
-from ddim_edge.text.joint_text import T5_TOKENS, JointText
-from ddim_edge.text.t5_text_model import T5TextModel, T5Tokenizer, open_t5_text_model
+from ddim_edge.text import TruncationWarning
+from ddim_edge.text.joint_text import JointText
+from ddim_edge.text.t5_text_model import T5_TOKENS, T5TextModel, T5Tokenizer, open_t5_text_model
 from tests.helpers.tiny_networks import t5_tokenizer
 
 TEXTS = ["", "a car on mars", "  two   cars\n", "été 123 </s> car", "A"]
@@ -50,8 +50,8 @@ def bundle(theirs: Any, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def opened(bundle: Path, *, length: int = T5_TOKENS, masked: bool = False) -> T5TextModel:
-    return open_t5_text_model(bundle, TEXT_ENCODER_3, Sessions("cpu"), length=length, masked=masked)
+def opened(bundle: Path, *, masked: bool = False) -> T5TextModel:
+    return open_t5_text_model(bundle, TEXT_ENCODER_3, Sessions("cpu"), masked=masked)
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -76,13 +76,13 @@ def test_what_is_cut_off_is_said(bundle: Path, theirs: Any) -> None:
 
 def test_clip_is_widened_and_t5_is_behind_it(bundle: Path) -> None:
     clip = np.ones((2, 5), np.float32)
-    without = JointText(7, None).joined(clip, "car", Prompt(text="car"))
+    without = JointText(7, None).joined(clip, "car")
     assert without.shape == (2 + T5_TOKENS, 7)
     np.testing.assert_array_equal(without[:2, :5], clip)
     assert without.sum() == clip.sum()
     t5 = opened(bundle)
-    weighted = JointText(1, t5).joined(np.ones((2, 1), np.float32), "a (car:1.5)", Prompt(text="", weighted=True))
-    np.testing.assert_array_equal(weighted[2:], t5.encode("a car").hidden)
+    joined = JointText(1, t5).joined(np.ones((2, 1), np.float32), "a car")
+    np.testing.assert_array_equal(joined[2:], t5.encode("a car").hidden)
 
 
 def test_bad_folders(bundle: Path, tmp_path: Path) -> None:
