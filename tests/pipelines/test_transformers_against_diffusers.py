@@ -1,4 +1,4 @@
-"""Transformers as denoisers beside diffusers' pipelines: DiT of classes, Stable Diffusion 3 with and without T5, PixArt."""
+"""Transformers as denoisers beside diffusers: DiT of classes, Stable Diffusion 3 with and without T5, and PixArt."""
 
 import base64
 import io
