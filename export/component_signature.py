@@ -22,6 +22,7 @@ from .networks.t5_encoder import call_t5_encoder, t5_encoder_signature
 from .networks.text_encoder import call_text_encoder, text_encoder_signature
 from .networks.transformer import (
     call_masked_transformer,
+    call_text_transformer,
     call_transformer,
     class_signature,
     masked_text_signature,
@@ -89,7 +90,7 @@ def _call_and_signature(component: Component, source: Source) -> tuple[Call, Sig
         case _, "DiTTransformer2DModel":
             return call_transformer, class_signature(component.config)
         case _, "SD3Transformer2DModel":
-            return call_transformer, text_signature(component.config)
+            return call_text_transformer, text_signature(component.config)
         case "vae_encoder", _:
             return call_encoder, encoder_signature(component.config)
         case "vae_decoder", _:

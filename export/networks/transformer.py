@@ -1,7 +1,9 @@
 """Transformers as denoisers, DiT, Stable Diffusion 3 and PixArt: signatures, read from config.json, and calls."""
 
+import functools
 from collections.abc import Mapping
 from typing import Any
+from unittest.mock import patch
 
 import torch
 
@@ -74,11 +76,11 @@ def takes_sizes(config: Config) -> bool:
 
 def _sizes(config: Config) -> tuple[Sizes, ...]:
     """Two sizes of the sample, one of them not square, in whole patches."""
-    patch = count(config, "patch_size", default=2)
-    patches = min(_MOST_PATCHES, count(config, "sample_size") // patch, count(config, "pos_embed_max_size"))
-    sides = (patches, patches), (max(patches // 2, 1), patches)
+    step = count(config, "patch_size", default=2)
+    patches = min(_MOST_PATCHES, count(config, "sample_size") // step, count(config, "pos_embed_max_size"))
+    sides = (patches, patches), (patches // 2 | 1, patches)  # an odd number, too
     return tuple(
-        {"height": patch * height, "width": patch * width, "sequence": length}
+        {"height": step * height, "width": step * width, "sequence": length}
         for (height, width), length in zip(sides, _SEQUENCES, strict=True)
     )
 
@@ -87,6 +89,26 @@ def call_transformer(module: torch.nn.Module, inputs: Mapping[str, torch.Tensor]
     """Call a transformer, whose sample diffusers names hidden_states. Returns the prediction."""
     arguments: dict[str, Any] = {**inputs}
     return (module(arguments.pop("sample"), **arguments, return_dict=False)[0],)
+
+
+def call_text_transformer(module: torch.nn.Module, inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor]:
+    """Call Stable Diffusion 3's transformer. Returns the prediction."""
+    positions: Any = module.pos_embed
+    with patch.object(positions, "cropped_pos_embed", functools.partial(_middle, positions)):
+        return call_transformer(module, inputs)
+
+
+def _middle(positions: Any, height: int, width: int) -> torch.Tensor:
+    """The same part of the table of positions that diffusers cuts out of its middle: (1, patches, width).
+
+    Its (table - side)//2 becomes a division of negative numbers, which ONNX rounds up, not down, where a side has an
+    odd number of patches.
+    """
+    table, patch_size = positions.pos_embed_max_size, positions.patch_size
+    rows, columns = height // patch_size, width // patch_size
+    top, left = (table // 2 - (side + 1 - table % 2) // 2 for side in (rows, columns))
+    square = positions.pos_embed.reshape(1, table, table, -1)
+    return square[:, top : top + rows, left : left + columns].reshape(1, rows * columns, -1)
 
 
 def call_masked_transformer(module: torch.nn.Module, inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor]:
