@@ -29,6 +29,7 @@ from .precision import FP32
 from .progress import Progress, Stage
 from .sources.diffusers_folder import Component, Source
 from .sources.lora import Lora, add_lora
+from .sources.new_words import add_embeddings
 from .sources.weights import extra_weights_error, load_network, weight_files
 from .step_cache import add_step_cache
 from .verify.fused_step import StepCheck, verify_step
@@ -111,15 +112,17 @@ def _made_from(component: Component, job: ExportJob) -> dict[str, Any]:
         **job.options_for(component).to_json(),
         "loras": [lora.to_json() for lora in job.loras],
         "takes_controls": job.source.has_controlnet and component.name == "unet",
-        **_adapters(component, job.source),
+        **_additions(component, job.source),
     }
 
 
-def _adapters(component: Component, source: Source) -> dict[str, Any]:
-    """The IP-Adapters that a component has weights of, if any."""
-    if not source.ip_adapters or component.name not in ("unet", IMAGE_ENCODER.name):
-        return {}
-    return {"ip_adapters": [adapter.to_json() for adapter in source.ip_adapters]}
+def _additions(component: Component, source: Source) -> dict[str, Any]:
+    """The IP-Adapters or textual inversions that a component has weights of, if any."""
+    if source.ip_adapters and component.name in ("unet", IMAGE_ENCODER.name):
+        return {"ip_adapters": [adapter.to_json() for adapter in source.ip_adapters]}
+    if source.textual_inversions and component.name.startswith("text_encoder"):
+        return {"textual_inversions": [inversion.to_json() for inversion in source.textual_inversions]}
+    return {}
 
 
 def _reuse(folder: Path, made_from: Mapping[str, Any]) -> Report:
@@ -173,7 +176,7 @@ def _known_to_overflow(component: Component, source: Source) -> str | None:
 
 
 def _load(component: Component, job: ExportJob, stage: Stage) -> Network:
-    """The network with its weights, and LoRAs and IP-Adapters added to them."""
+    """The network with its weights, and LoRAs, IP-Adapters and new words added to them."""
     stage("load")
     module, _ = _load_module(component, job)
     call, signature = signature_of(component, job.source, job.options)
@@ -181,7 +184,7 @@ def _load(component: Component, job: ExportJob, stage: Stage) -> Network:
 
 
 def _load_module(component: Component, job: ExportJob) -> tuple[torch.nn.Module, tuple[str, ...]]:
-    """The module with LoRAs and IP-Adapters added to it, and the names of weights that it does not have."""
+    """The module with LoRAs, IP-Adapters and new words, and the names of weights that it does not have."""
     module, extra = load_network(component)
     if extra and not job.ignore_extra_weights:
         raise extra_weights_error(component, extra)
@@ -192,4 +195,5 @@ def _load_module(component: Component, job: ExportJob) -> tuple[torch.nn.Module,
         return ImagePromptEncoder(module, adapters).eval(), extra
     if component.name == "unet" and adapters:
         add_ip_adapters(module, adapters)
+    add_embeddings(module, component, job.source)
     return module, extra

@@ -32,6 +32,7 @@ from .networks.transformer import (
 from .options import Options
 from .sources.diffusers_folder import Component, Source
 from .sources.image_encoder import image_prompt_config
+from .sources.new_words import text_config
 from .sources.pipeline_class import t5_tokens
 from .static_shapes import fix_sizes
 
@@ -50,6 +51,8 @@ def config_of(component: Component, source: Source, options: Options) -> Config:
     """The component's config.json in the bundle; a denoiser's also says which sizes and classes the graph takes."""
     if component.name == "image_encoder":
         return {**component.config, **image_prompt_config(source)}
+    if component.name.startswith("text_encoder"):
+        return text_config(component, source)
     if component.name not in DENOISER_NAMES:
         return component.config
     config = {**component.config, **_added_keys(component, any_size=options.static is None)}
@@ -104,4 +107,4 @@ def _call_and_signature(component: Component, source: Source) -> tuple[Call, Sig
         case "safety_checker", _:
             return call_safety_checker, safety_checker_signature(component.config)
         case _:
-            return call_text_encoder, text_encoder_signature(component.config)
+            return call_text_encoder, text_encoder_signature(text_config(component, source))

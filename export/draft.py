@@ -21,6 +21,7 @@ from .options import Options
 from .output.record import write_json
 from .sources.copied import copy_folders
 from .sources.diffusers_folder import Component, Source
+from .sources.new_words import add_tokens
 from .sources.scheduler import Scheduler
 
 _OPSET = 18
@@ -70,6 +71,7 @@ def _write(draft: Path, source: Source, scheduler: Scheduler, options: Options) 
         write_json(draft / component.name / CONFIG, config_of(component, source, options))
         onnx.save_model(_graph(signature), draft / component.name / MODEL)
     copy_folders(source, draft)
+    add_tokens(source, draft)
     write_json(draft / INDEX, source.index)
     write_json(draft / SCHEDULER, scheduler.keys)
 

@@ -15,6 +15,7 @@ from .sources.copied import copy_folders
 from .sources.diffusers_folder import Source
 from .sources.licence import model_card_licence
 from .sources.locate import Location
+from .sources.new_words import add_tokens
 from .sources.scheduler import Scheduler
 
 
@@ -26,6 +27,7 @@ def finish_bundle(
     ``facts`` are further keys of its export.json.
     """
     copy_folders(source, out)
+    add_tokens(source, out)
     write_json(out / SCHEDULER, scheduler.keys)
     if defaults.to_json():
         write_json(out / GENERATION_CONFIG, defaults.to_json())

@@ -24,6 +24,7 @@ from .sources.hub import fetch_weights
 from .sources.image_encoder import with_ip_adapters
 from .sources.locate import Location, locate
 from .sources.lora import check_targets, read_lora
+from .sources.new_words import with_textual_inversions
 from .sources.pipeline_class import usual_options
 from .sources.scheduler import SchedulerFile, check_scheduler, choose_scheduler
 from .sources.weights import check_config, check_weights
@@ -63,6 +64,7 @@ def export_folder(
     step_cache: int | None = None,
     vae: str | os.PathLike[str] | None = None,
     loras: Sequence[str] = (),
+    textual_inversions: Sequence[str] = (),
     ip_adapters: Sequence[str | os.PathLike[str]] = (),
     ip_adapter_image_encoder: str | os.PathLike[str] | None = None,
     allow_pickle: bool = False,
@@ -95,6 +97,7 @@ def export_folder(
     model.onnx. ``step_cache`` is a branch, from 0 on: it adds unet/shallow.onnx, which takes the hidden state that an
     earlier call of the UNet returned and computes only the outer blocks (DeepCache). ``vae`` is a folder with another
     autoencoder. ``loras`` are files in safetensors, each optionally with ":SCALE", that are added to the weights.
+    ``textual_inversions`` are files with the embeddings of a word, each optionally with ":TOKEN", its name in prompts.
     ``ip_adapters`` are files of IP-Adapters: the bundle gets image_encoder/ and takes an image for each of them. Their
     encoder is ``ip_adapter_image_encoder``, or the folder image_encoder of the source or beside the first file.
     Pickled weights need ``allow_pickle``. Weights that the networks do not have need ``ignore_extra_weights``: without
@@ -122,6 +125,7 @@ def export_folder(
     opened = open_source(
         location.folder, components, vae=None if vae is None else Path(vae), checkpoint=location.checkpoint
     )
+    opened = with_textual_inversions(opened, textual_inversions, allow_pickle=allow_pickle)
     opened = with_ip_adapters(
         opened,
         [Path(file) for file in ip_adapters],

@@ -1,7 +1,6 @@
 """Bundle: a model folder in the diffusers layout whose networks are ONNX graphs."""
 
 import functools
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,18 +8,19 @@ from typing import Any
 
 from ..arrays import Shape
 from ..diffusion.samplers import SamplerConfig, sampler_config
-from ..errors import ConfigError, choose_from
+from ..errors import ConfigError
 from ..graphs.background_hash import BackgroundHash
 from ..graphs.external_data import check_onnx_file
 from ..graphs.inputs import Declared, declared_inputs
 from ..graphs.same_files import SameFiles
-from .class_names import class_with_name
+from .class_names import NO_CLASS, class_number
 from .control_config import ControlConfig
 from .defaults import Defaults
 from .image_prompts import ImagePrompts
 from .json_files import MAX_SIDE
 from .layout import (
     CLASS_INPUT,
+    POLICY,
     SAFETY_CHECKER,
     SHALLOW_MODEL,
     UNET,
@@ -32,9 +32,6 @@ from .layout import (
 from .output import IMAGE, Output
 from .unet_inputs import NO_INPUTS, UnetInputs, check_sides
 from .vae_config import VaeConfig
-
-NO_CLASS = "none"
-"""The label of the null class."""
 
 
 @dataclass(frozen=True)
@@ -134,6 +131,11 @@ class Bundle:
         return SAFETY_CHECKER.is_in(self.folder)
 
     @property
+    def is_policy(self) -> bool:
+        """Whether it is a robot policy: its samples are chunks of actions, decided from observations."""
+        return (self.folder / POLICY).is_file()
+
+    @property
     def has_shallow_graph(self) -> bool:
         """Whether it was exported with --step-cache."""
         return (self.folder / UNET.name / SHALLOW_MODEL).is_file()
@@ -151,6 +153,20 @@ class Bundle:
         BundleError for a UNet that is no ONNX graph.
         """
         return {name: found for name, found in self._graph_inputs.items() if is_free_input(name)}
+
+    @functools.cached_property
+    def free_axes(self) -> tuple[bool, ...]:
+        """Which axes of a sample may have another length than that of ``sample_shape``.
+
+        The UNet leaves them open, and no normalization or name belongs to each of their entries. BundleError for a UNet
+        that is no ONNX graph.
+        """
+        rank, fixed = len(self.sample_shape), self.output.fixed_axis
+        sample = self._graph_inputs.get("sample")
+        if sample is None or len(sample.shape) != rank + 1:
+            return (False,) * rank
+        named = None if fixed is None else fixed % rank
+        return tuple(isinstance(side, str) and axis != named for axis, side in enumerate(sample.shape[1:]))
 
     @functools.cached_property
     def _graph_inputs(self) -> Mapping[str, Declared]:
@@ -219,19 +235,7 @@ class Bundle:
         if not self.labels:
             instead = ", and give a prompt" if self.inputs.text else ""
             raise ConfigError(f"{self.name} has no classes: leave the labels out{instead}")
-        text = str(label).strip().lower()
-        if text == NO_CLASS and self.null_class is not None:
-            return self.null_class
-        lowered = [name.lower() for name in self.labels]
-        if text in lowered:
-            return lowered.index(text)
-        if (number := class_with_name(text, lowered)) is not None:
-            return number
-        if re.fullmatch(r"-?[0-9]{1,18}", text):
-            if 0 <= int(text) < len(self.labels):
-                return int(text)
-            raise ConfigError(f"label {text} is out of range: {self.name} has the classes 0 to {len(self.labels) - 1}")
-        raise ConfigError(choose_from("label", label, self.labels))
+        return class_number(label, self.labels, self.null_class, self.name)
 
     def label_name(self, label: int) -> str:
         """The name of a class, or "none" for the null class."""

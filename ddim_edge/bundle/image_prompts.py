@@ -59,6 +59,8 @@ class ImagePrompts:
 
     @classmethod
     def _from_json(cls, keys: Mapping[str, Any]) -> Self:
+        if keys.get("ip_adapters") is None:  # an encoder that another exporter wrote, for something else
+            return cls()
         adapters = (
             IpAdapterConfig(entry["name"], index, entry["tokens"], entry["width"])
             for index, entry in enumerate(keys["ip_adapters"])

@@ -117,6 +117,14 @@ class Output:
         """Whether samples become pictures."""
         return self.kind == "image"
 
+    @property
+    def fixed_axis(self) -> int | None:
+        """The axis whose entries have names or numbers of their own, negative from the last on; None for none."""
+        undone = self.normalization
+        if not self.names and (undone is None or len(undone.offset) == 1):
+            return None
+        return -1 if undone is None else undone.axis
+
     def restored(self, samples: Sample) -> Sample:
         """Samples, float32 (N, …), in the output's units, float32: with the normalization undone, if there is one."""
         return samples if self.normalization is None else self.normalization.restored(samples)

@@ -10,13 +10,13 @@ from click.core import ParameterSource
 
 from ..errors import ConfigError
 from ..runtime.sessions.first_build import is_large
+from .addition_options import addition_options
 from .environment import RepeatableOption
 from .export_build import build_exported, target_is_this_cpu
 from .export_policy import is_policy
 from .export_run import run_export
 from .export_triton import export_triton
 from .help_sections import SectionedCommand
-from .ip_adapter_options import ip_adapter_options
 from .key_values import key_values
 from .step_cache_branch import read_branch
 
@@ -137,7 +137,7 @@ _OF_POLICY = ("quiet", "as_json")
     metavar="FILE[:SCALE]",
     help="LoRA in safetensors to add to the weights. Can be given several times.",
 )
-@ip_adapter_options
+@addition_options
 @click.option(
     "--allow-pickle",
     is_flag=True,

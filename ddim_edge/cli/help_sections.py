@@ -59,7 +59,17 @@ _OUTPUT = (
 
 OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
     "run": {
-        "What to make": ("num_images", "labels", "seed", "height", "width", "conditioning", "requests", "from_image"),
+        "What to make": (
+            "num_images",
+            "labels",
+            "seed",
+            "height",
+            "width",
+            "shape",
+            "conditioning",
+            "requests",
+            "from_image",
+        ),
         "Text models": (
             "prompt",
             "prompts",
@@ -107,6 +117,7 @@ OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
             "components",
             "vae",
             "lora",
+            "textual_inversion",
             "ip_adapter",
             "ip_adapter_image_encoder",
             "allow_pickle",

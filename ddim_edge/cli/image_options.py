@@ -173,9 +173,19 @@ def _interval(text: str | None) -> tuple[float, float] | None:
     return low, high
 
 
+def _sides(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ConfigError(f"--shape must be whole numbers, for instance 32,2, not {shown(text)}") from None
+
+
 _PARSERS: Mapping[str, Callable[[str | None], Any]] = {
     "labels": split,
     "guidance_interval": _interval,
+    "shape": _sides,
     "seed": seed_of,
 }
 

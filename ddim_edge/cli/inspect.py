@@ -78,7 +78,7 @@ def inspect_command(model: str, as_json: bool, verify: bool) -> None:
         "labels": list(bundle.labels),
         "null_class": bundle.null_class,
         "graphs": list(_graphs(bundle)),
-        "policy": policy_facts(bundle.folder),
+        "policy": policy_facts(bundle),
         "step_cache": _step_cache(bundle.folder),
         "scheduler": _scheduler_facts(bundle),
         "num_steps": bundle.num_steps,

@@ -6,8 +6,10 @@ from ..generation.requests.options import default_guidance
 
 
 def output_lines(bundle: Bundle) -> list[str]:
-    """The lines about what the model makes, and about the arrays that it takes by name."""
+    """The lines about what the model makes, and about the arrays that are given by name."""
     lines = _image_lines(bundle) if bundle.output.is_image else _array_lines(bundle)
+    if bundle.is_policy:
+        return lines  # its encoder makes them
     return lines + [f"conditioning by name: {described(*each)}" for each in bundle.free_inputs.items()]
 
 
@@ -17,6 +19,8 @@ def _array_lines(bundle: Bundle) -> list[str]:
     text = f"arrays of shape {bundle.sample_shape}"
     if output.axes:
         text += f", axes {', '.join(output.axes)}"
+    if any(bundle.free_axes):
+        text += f", free axes (--shape) {', '.join(str(axis) for axis, free in enumerate(bundle.free_axes) if free)}"
     if output.names:
         text += f", of {', '.join(output.names)}"
     if output.units:

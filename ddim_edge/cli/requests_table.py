@@ -17,8 +17,8 @@ from .row_pictures import PICTURES
 Row = dict[str, Any]
 """The options that a row has, by their names; without those whose cells are empty."""
 
-_NOT_IN_ROWS = ("num_images", "batch_size")
-"""A row is one image, and the batch is that of the run."""
+_NOT_IN_ROWS = ("num_images", "batch_size", "shape")
+"""A row is one image; the batch is that of the run, and so is the shape."""
 _KINDS = {option.name: option.cli.kind for option in OPTIONS if option.cli and option.name not in _NOT_IN_ROWS}
 COLUMNS: Mapping[str, type] = {**_KINDS, **dict.fromkeys(PICTURES, str)}
 """The columns that a table may have, with the types of their values."""

@@ -42,6 +42,7 @@ from .output import EstimateOptions, FileOutput, free_names
 from .progress import phase
 from .replacing import force_option
 from .report import Outcome, json_report, report
+from .run_policy import run_policy
 from .run_requests import DEFAULT_MODEL, requests_option
 from .seed import check_shared_seed
 from .shards import ALL, Shard, check_shard, shard_options
@@ -154,7 +155,7 @@ def run_command(
       ddim-edge run controlled --prompt "a house" --control-image edges.png --control-scale 0.8
       ddim-edge run adapted --prompt "a house" --ip-adapter-image style.png --ip-adapter-scale 0.6
       ddim-edge run --requests orders.csv --output images/
-      ddim-edge run denoiser/ --conditioning observations.npz --output actions.npz
+      ddim-edge run policy/ --conditioning observations.npz --output actions.npz
       ddim-edge run --from-image shoes.png --output again.png
     """
     output = local_or_url(output)
@@ -165,6 +166,9 @@ def run_command(
     recipe = recipe_in(from_image, choices) if from_image else {}
     device = device_for(recipe, device) if recipe else device
     bundle = open_bundle(model or recipe.get("model", DEFAULT_MODEL))
+    if bundle.is_policy:
+        run_policy(bundle, device, click.get_current_context().params)
+        return
     what, file_format = bundle.output.kind, file_format or default_format(bundle)
     names = free_names(bundle.name, "" if choices["prompts"] else file_format)
     target = f"-.{file_format}" if output == STANDARD_OUTPUT else output or str(next(names))

@@ -81,6 +81,8 @@ def run_requests(path: Path, options: Mapping[str, Any]) -> None:
     _check_options(options)
     table = read_table(path)
     device, bundle = options["device"], open_bundle(options["model"] or DEFAULT_MODEL)
+    if bundle.is_policy:
+        raise ConfigError(f"{bundle.name} is a robot policy, which --requests does not run: give --conditioning FILE")
     named = named_arrays(bundle, options["conditioning"])
     given = given_options(bundle, options) | ({} if named is None else {"conditioning": named})
     rows = TableRows(bundle, path, table.rows, given)

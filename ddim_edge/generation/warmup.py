@@ -10,6 +10,7 @@ from dataclasses import replace
 from typing import Any
 
 from .pipeline import Pipeline
+from .requests.named_arrays import zeros_for
 from .requests.option_table import Options
 from .requests.options import request_of
 from .requests.request import Request
@@ -47,6 +48,8 @@ def default_requests(pipeline: Pipeline, max_rows: int) -> Iterator[Request]:
         options: Options = {"num_images": images, "batch_size": images}
         if pipeline.bundle.inputs.text:
             options["prompt"] = ""
+        if pipeline.bundle.free_inputs:
+            options["conditioning"] = zeros_for(pipeline.bundle)
         if pipeline.bundle.scheduler is None:
             options["sampler"] = "ddim"
         request = request_of(pipeline.bundle, options)

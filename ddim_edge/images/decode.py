@@ -54,7 +54,7 @@ def read_control(path: str | os.PathLike[str], shape: Shape) -> Sample:
 
 def read_pixels(path: str | os.PathLike[str]) -> Pixels:
     """Read a picture file at its own size, uint8 (H, W, 3). ConfigError where it cannot be read."""
-    return np.asarray(_in_mode(_open(path), "RGB"))
+    return np.asarray(in_mode(_open(path), "RGB"))
 
 
 def fit_picture(picture: Image.Image, shape: Shape) -> Sample:
@@ -65,7 +65,7 @@ def fit_picture(picture: Image.Image, shape: Shape) -> Sample:
 def fit_pixels(picture: Image.Image, shape: Shape) -> Pixels:
     """Fit an upright picture to a model of ``shape`` (C, H, W) with 1, 3 or 4 channels: uint8 (H, W, C)."""
     channels, height, width = shape
-    fitted = ImageOps.fit(_in_mode(picture, _MODES[channels]), (width, height), Image.Resampling.LANCZOS)
+    fitted = ImageOps.fit(in_mode(picture, _MODES[channels]), (width, height), Image.Resampling.LANCZOS)
     return np.asarray(fitted).reshape(height, width, channels)
 
 
@@ -82,7 +82,7 @@ def read_mask(path: str | os.PathLike[str], shape: Shape) -> NDArray[np.bool_]:
     """Read a mask file: True where it is white, bool (1, 1, H, W). ConfigError where its size is not the model's."""
     picture = _open(path)
     check_mask_size(picture, path, shape)
-    return (np.asarray(_in_mode(picture, "L")) > 127)[None, None]
+    return (np.asarray(in_mode(picture, "L")) > 127)[None, None]
 
 
 def check_mask_size(picture: Image.Image, path: str | os.PathLike[str], shape: Shape) -> None:
@@ -100,7 +100,8 @@ def _open(path: str | os.PathLike[str]) -> Image.Image:
         return decoded(picture)
 
 
-def _in_mode(picture: Image.Image, mode: str) -> Image.Image:
+def in_mode(picture: Image.Image, mode: str) -> Image.Image:
+    """The picture in grey (L), RGB or RGBA; what is transparent becomes black where the mode has no transparency."""
     if picture.mode.startswith("I;16"):
         picture = Image.fromarray((np.asarray(picture) // 257).astype(np.uint8))
     if picture.has_transparency_data and mode != "RGBA":

@@ -47,10 +47,13 @@ class ImagePromptEncoder:
 
     @functools.cached_property
     def _outputs(self) -> Callable[[bytes], Mapping[str, Array]]:
+        # The cache must not refer to self: a reference cycle would keep the session alive until a garbage collection.
+        return functools.lru_cache(_CACHED_IMAGES)(functools.partial(_run, self._opened(), self._prompts.side))
+
+    def _opened(self) -> Session:
         session = self._sessions.open(self._folder / IMAGE_ENCODER.graph, self._folder)
         _check_outputs(session, self._prompts)
-        # The cache must not refer to self: a reference cycle would keep the session alive until a garbage collection.
-        return functools.lru_cache(_CACHED_IMAGES)(functools.partial(_run, session, self._prompts.side))
+        return session
 
 
 def _check_outputs(session: Session, prompts: ImagePrompts) -> None:

@@ -39,6 +39,10 @@ class ClipTokenizer:
             ids = self._tokenizer.encode(text, add_special_tokens=False).ids
         return [token for number in ids for token in self._vectors.get(number, (number,))]
 
+    def has_token(self, text: str) -> bool:
+        """Whether there is a token of this text."""
+        return self._tokenizer.token_to_id(text) is not None
+
     def decode(self, tokens: Sequence[int]) -> str:
         """The text of token ids, in lower case as CLIP reads it."""
         return self._tokenizer.decode(list(tokens), skip_special_tokens=False).replace("</w>", " ").strip()

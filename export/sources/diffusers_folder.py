@@ -14,6 +14,7 @@ from ..config_keys import Config, null_class
 from .config_schema import read_config
 from .ip_adapter import IpAdapter
 from .pipeline_class import check_pipeline_class
+from .textual_inversion import TextualInversion
 
 _DEFAULT_INDEX = {"_class_name": "DDIMPipeline"}
 _GRAPHS = {
@@ -71,6 +72,7 @@ class Source:
     """Subfolders that are copied."""
     autoencoder: Config | None = None
     """The autoencoder's config, whether it is exported or not."""
+    textual_inversions: tuple[TextualInversion, ...] = ()
     ip_adapters: tuple[IpAdapter, ...] = ()
     image_encoder: Config = field(default_factory=dict)
     """The config of the encoder that the adapters share; empty without adapters."""

@@ -40,6 +40,23 @@ class Exports:
             self._provide(component, controls if component.name == "unet" else [], source, out, vae)
         return export_folder(source, out, components=components, vae=vae)
 
+    def adapted(self, family: str) -> Path:
+        """A family's bundle with the IP-Adapters that lie in its source. Leave it as it is."""
+        source = self.source(family)
+        files = sorted((source / "ip_adapters").glob("*.safetensors"))
+
+        def export(bundle: Path) -> None:
+            names = [name for name in open_source(source).graphs if name not in ("unet", "vae_encoder")]
+            self.provide(source, bundle, names)
+            export_folder(source, bundle, components=["unet", *names], ip_adapters=files)
+
+        return _once(self._shared / "adapted" / family, export)
+
+    def provide(self, source: Path, out: Path, components: Collection[str]) -> None:
+        """Copy networks to ``out``, as an export that was interrupted after them leaves it."""
+        for component in open_source(source, components).components:
+            self._provide(component, [], source, out, None)
+
     def _provide(
         self, component: Component, controls: Sequence[Component], source: Path, out: Path, vae: Path | None
     ) -> None:

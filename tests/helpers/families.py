@@ -6,6 +6,7 @@ from typing import Any
 
 import torch
 
+from .ip_adapters import write_adapters
 from .tiny_networks import (
     UNET,
     Diffusers,
@@ -216,6 +217,22 @@ def pixart(folder: Path) -> None:
     Diffusers.PixArtAlphaPipeline(**parts).save_pretrained(folder)
 
 
+def ip_adapters(folder: Path) -> None:
+    """Stable Diffusion 1, of one level, with files of adapters of each kind and their image encoder beside it."""
+    network = unet(**_ONE_LEVEL)
+    Diffusers.StableDiffusionPipeline(**_text_parts(unet=network), **_unchecked()).save_pretrained(folder)
+    write_adapters(folder, network, ("basic", "plus", "full"))
+
+
+def sdxl_ip_adapter(folder: Path) -> None:
+    """SDXL, of one level, with a resampling adapter."""
+    changes = _XL | _ONE_LEVEL | {"projection_class_embeddings_input_dim": 6 * 8 + _POOLED}
+    network = unet(**changes)
+    parts = _text_parts(unet=network, vae=vae(force_upcast=True)) | _second_text()
+    Diffusers.StableDiffusionXLPipeline(**parts).save_pretrained(folder)
+    write_adapters(folder, network, ("plus",))
+
+
 def _text_parts(**changes: Any) -> dict[str, Any]:
     scheduler = Diffusers.DDIMScheduler(**_SCHEDULER)
     parts = {"unet": unet, "vae": vae, "text_encoder": text_encoder, "tokenizer": tokenizer}
@@ -248,4 +265,6 @@ FAMILIES: Mapping[str, Callable[[Path], None]] = {
     "dit": dit,
     "sd3": stable_diffusion_3,
     "pixart": pixart,
+    "ip-adapters": ip_adapters,
+    "sdxl-ip-adapter": sdxl_ip_adapter,
 }

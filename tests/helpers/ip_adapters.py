@@ -1,5 +1,6 @@
 """IP-Adapters of random weights, with the names and shapes of those that are published, and their image encoder."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +27,13 @@ def image_encoder(folder: Path) -> None:
         initializer_factor=4.0,
     )
     Transformers.CLIPVisionModelWithProjection(config).save_pretrained(folder)
+
+
+def write_adapters(folder: Path, unet: Any, kinds: Sequence[str]) -> None:
+    """A file for each kind, ip_adapters/KIND.safetensors, and the encoder beside them, as they are published."""
+    image_encoder(folder / "ip_adapters" / "image_encoder")
+    for seed, kind in enumerate(kinds):
+        write_adapter(folder / "ip_adapters" / f"{kind}.safetensors", unet, kind, seed)
 
 
 def write_adapter(path: Path, unet: Any, kind: str, seed: int) -> Path:

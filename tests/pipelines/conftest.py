@@ -61,6 +61,18 @@ def family_of(exports: Exports, tmp_path_factory: pytest.TempPathFactory) -> Fam
     return get
 
 
+@pytest.fixture(scope="session")
+def adapted(exports: Exports) -> Family:
+    """Stable Diffusion 1 with IP-Adapters of three kinds: basic, full and plus."""
+    return adapted_family(exports, "ip-adapters")
+
+
+def adapted_family(exports: Exports, name: str) -> Family:
+    """A family with the IP-Adapters that lie in its source."""
+    bundle = exports.adapted(name)
+    return Family(exports.source(name), bundle, ddim_edge.load(bundle, "cpu"))
+
+
 def _second_controlnet(source: Path, bundle: Path) -> None:
     """The graph of the first with the weights in which the second differs: it need not be traced again."""
     shutil.copytree(bundle / "controlnet", bundle / "controlnet_1")

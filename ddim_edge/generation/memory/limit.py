@@ -9,6 +9,7 @@ from ...bundle.json_files import read_optional
 from ...bundle.layout import (
     CONFIG,
     CONTROLNET,
+    IMAGE_ENCODER,
     MODEL,
     SHALLOW_MODEL,
     STEP_MODEL,
@@ -139,7 +140,8 @@ class MemoryLimit:
         if bundle.inputs.predicts_variance:
             row += variance(bundle.sample_shape[0], *sample)
         rows = self._rows or min(request.batch_size, request.num_images) * (2 if request.guided else 1)
-        weights = {name: size for name, size in self._weights.items() if name != VAE_ENCODER.name or request.origin}
+        used = {VAE_ENCODER.name: bool(request.origin), IMAGE_ENCODER.name: bool(request.ip_adapter_scale)}
+        weights = {name: size for name, size in self._weights.items() if used.get(name, True)}
         features = 0
         if request.step_cache is not None and request.step_cache.kind == "deep":
             weights[SHALLOW_MODEL] = shallow_weights(bundle)

@@ -34,6 +34,7 @@ class Options(TypedDict, total=False):
     clip_skip: int
     height: int | None
     width: int | None
+    shape: Sequence[int] | None
     vae_tiling: bool | None
     num_steps: int | None
     sampler: SamplerConfig | str | None
@@ -80,6 +81,12 @@ OPTIONS = (
     *TEXT_OPTIONS,
     Option("height", "Image height in pixels.", "the model's", CommandLine(("--height",), int)),
     Option("width", "Image width in pixels.", "the model's", CommandLine(("--width",), int)),
+    Option(
+        "shape",
+        "Shape of one sample of a model that makes arrays, where its network leaves axes free.",
+        "the model's",
+        CommandLine(("--shape",), metavar="N,…"),
+    ),
     Option(
         "vae_tiling",
         "Decode and encode in overlapping tiles: less memory, slightly different pixels.",

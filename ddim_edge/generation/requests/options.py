@@ -11,6 +11,7 @@ from ...diffusion.samplers.table import samplers_with
 from ...diffusion.step_cache import StepCache
 from ...errors import ConfigError, shown
 from ...version import __version__
+from .clip_skip import check_clip_skip
 from .control_images import check_controls, control_scales, with_controls
 from .fitted_sampler import check_timesteps, check_variance, fitted_sampler
 from .guidance import CFG_PLUS_PLUS_SCALE, check_guidance
@@ -21,6 +22,7 @@ from .origin import Origin
 from .other_names import OTHER_NAMES, right_name
 from .preset import with_preset
 from .request import DEFAULT_BATCH_SIZE, Request
+from .shape import sample_shape, shape_of
 from .step_cache import check_cache
 from .tiles import check_tiles, uses_tiles
 
@@ -46,6 +48,8 @@ def request_of(bundle: Bundle, options: Options) -> Request:
     _name_cache(given)
     config = _sampler(bundle, given.pop("sampler", None), given.pop("eta", None))
     sizes = given.get("height", bundle.defaults.height), given.get("width", bundle.defaults.width)
+    if "shape" in given:
+        given["shape"] = shape_of(given["shape"])
     config = fitted_sampler(bundle, config, *sizes)
     images, scale = given.pop("control_images", None), given.pop("control_scale", None)
     pictures, weight = given.pop("ip_adapter_images", None), given.pop("ip_adapter_scale", None)
@@ -104,12 +108,13 @@ def check_request(bundle: Bundle, request: Request) -> None:
     check_guidance(bundle, request)
     check_cache(bundle, request)
     check_named(bundle, request.conditioning, request.num_images)
-    shape = bundle.sample_shape_for(request.height, request.width)
+    shape = sample_shape(bundle, request)
     if request.origin is not None:
         request.origin.check_latents(shape)
         if request.origin.image is not None:
             request.origin.check_image(bundle.image_shape(request.height, request.width))
     _check_text(bundle, request)
+    check_clip_skip(bundle, request)
     check_controls(bundle, request)
     check_ip_adapters(bundle, request)
     if not request.safety_checker and not bundle.has_safety_checker:

@@ -32,6 +32,7 @@ PICTURE_OPTIONS = (
         "How much the image of each IP-Adapter counts (diffusers: set_ip_adapter_scale).",
         "1",
         CommandLine(("--ip-adapter-scale",), float, repeatable=True),
+        http="ip_adapter_scale",
     ),
     Option(
         "safety_checker",

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ...bundle.json_files import MAX_SIDE
+from ...bundle.json_files import MAX_AXES, MAX_AXIS, MAX_SIDE
 from ...config.schema import check_json, flag, list_of, mapping_of, real, text, whole
 from ...errors import ConfigError
 
@@ -40,6 +40,7 @@ _SCHEMA = {
     "batch_size": whole(1, 2**31),
     "height": whole(1, MAX_SIDE),
     "width": whole(1, MAX_SIDE),
+    "shape": list_of(whole(1, MAX_AXIS), MAX_AXES),
     "noise": text(100),
     "guidance_scale": real(0),
     "guidance_mode": text(100),

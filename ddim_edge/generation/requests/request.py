@@ -60,6 +60,8 @@ class Request:
     height: int | None = None
     """In pixels, as ``width``; None for the model's default size."""
     width: int | None = None
+    shape: tuple[int, ...] | None = None
+    """That of one sample, for a model of arrays whose network leaves axes free; None for the model's own."""
     control_scale: tuple[float, ...] = ()
     """The strength of each ControlNet, in their order."""
     ip_adapter_scale: tuple[float, ...] = ()
@@ -219,7 +221,7 @@ class Request:
 
 _ALWAYS_IN_RECIPES = ("num_images", "num_steps", "seed", "noise", "guidance_scale", "batch_size")
 _WRITTEN_SEPARATELY = ("labels", "sampler", "origin", "conditioning")
-_LISTS = ("prompts", "control_scale", "ip_adapter_scale")
+_LISTS = ("prompts", "control_scale", "ip_adapter_scale", "shape")
 
 
 @functools.cache

@@ -43,10 +43,29 @@ def _ignored() -> Any:
     return Field(None, max_length=1000, description="Ignored: the header X-Ignored-Fields names it.")
 
 
-class ImageBody(BaseModel):
-    """The JSON body of a request for images: OpenAI's options, then this server's own."""
+class Fields(BaseModel):
+    """Options by name, where an unknown one is an error."""
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _check_names(cls, values: Any) -> Any:
+        """One error for all unknown options: pydantic's own is one for each, and there may be thousands."""
+        unknown = [name for name in values if name not in cls.model_fields] if isinstance(values, dict) else []
+        if unknown:
+            # Without lone surrogates, for which pydantic's own code fails.
+            name = unknown[0][:LONGEST_SHOWN].encode("utf-8", "backslashreplace").decode()
+            more = len(unknown) - 1
+            here = right_name(name, cls.model_fields, _OTHER_NAMES)
+            hint = f"; use {here}" if name in _OTHER_NAMES and here else f"; did you mean {here}?" if here else ""
+            message = f"{name}: unknown option" + (f", and {more} more" if more else "") + hint
+            raise PydanticCustomError(UNKNOWN_OPTION, "{message}", {"name": name, "message": message})
+        return values
+
+
+class ImageBody(Fields):
+    """The JSON body of a request for images: OpenAI's options, then this server's own."""
 
     prompt: str = Field("", max_length=MAX_PROMPT, description=_PROMPT)
     model: str | None = Field(None, max_length=200)
@@ -77,21 +96,6 @@ class ImageBody(BaseModel):
     cache_threshold: float | None = _option("cache_threshold", ge=0, le=HIGHEST_THRESHOLD)
     timeout_s: float | None = Field(None, ge=1, le=1e9, description="Seconds; at most the server's limit.")
 
-    @model_validator(mode="before")
-    @classmethod
-    def _check_names(cls, values: Any) -> Any:
-        """One error for all unknown options: pydantic's own is one for each, and there may be thousands."""
-        unknown = [name for name in values if name not in cls.model_fields] if isinstance(values, dict) else []
-        if unknown:
-            # Without lone surrogates, for which pydantic's own code fails.
-            name = unknown[0][:LONGEST_SHOWN].encode("utf-8", "backslashreplace").decode()
-            more = len(unknown) - 1
-            here = right_name(name, cls.model_fields, _OTHER_NAMES)
-            hint = f"; use {here}" if name in _OTHER_NAMES and here else f"; did you mean {here}?" if here else ""
-            message = f"{name}: unknown option" + (f", and {more} more" if more else "") + hint
-            raise PydanticCustomError(UNKNOWN_OPTION, "{message}", {"name": name, "message": message})
-        return values
-
 
 class GenerationBody(ImageBody):
     """The body of ``POST /v1/images/generations``."""
@@ -104,6 +108,7 @@ class EditBody(GenerationBody):
     """The text fields of ``POST /v1/images/edits``."""
 
     strength: float | None = _option("strength", gt=0, le=1)
+    ip_adapter_scale: list[float] | None = _option("ip_adapter_scale", min_length=1, max_length=4)
 
 
 class VariationBody(ImageBody):
@@ -212,6 +217,12 @@ class JobBody(BaseModel):
     error: ErrorDetail | None = None
 
 
-def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+class ErrorText(BaseModel):
+    """The body of an error response under `/v2`, in KServe's form."""
+
+    error: str
+
+
+def errors(*statuses: int, model: type[BaseModel] = ErrorBody) -> dict[int | str, dict[str, Any]]:
     """The error responses of a route, for the OpenAPI document."""
-    return {status: {"model": ErrorBody} for status in statuses}
+    return {status: {"model": model} for status in statuses}

@@ -60,7 +60,7 @@ def routes(engine: AsyncEngine, store: ImageStore, started: int) -> APIRouter:
     @router.get("/models", summary="The models, what each can, and its defaults", responses=errors(403))
     async def models(http: Request) -> ModelList:
         key = key_of(http)
-        allowed = [name for name in engine.catalogue.bundles if key is None or key.allows(name)]
+        allowed = [name for name in engine.catalogue.image_models if key is None or key.allows(name)]
         return ModelList(object="list", data=[describe(name) for name in allowed])
 
     @router.get("/models/{model}", summary="One model", responses=errors(400, 403, 404))

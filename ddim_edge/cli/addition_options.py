@@ -1,4 +1,4 @@
-"""The options of ``ddim-edge export`` for IP-Adapters."""
+"""The options of ``ddim-edge export`` that add to a model: textual inversions and IP-Adapters."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +9,17 @@ import click
 from .environment import RepeatableOption
 
 
-def ip_adapter_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add --ip-adapter and --ip-adapter-image-encoder to a command."""
+def addition_options(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add --textual-inversion, --ip-adapter and --ip-adapter-image-encoder to a command."""
+    inversion = click.option(
+        "--textual-inversion",
+        "textual_inversions",
+        cls=RepeatableOption,
+        envvar="DDIM_EDGE_EXPORT_TEXTUAL_INVERSION",
+        metavar="FILE[:TOKEN]",
+        help="Embedding of a new word in safetensors. A prompt has the word by TOKEN, else by the name in FILE. Can be "
+        "given several times.",
+    )
     adapter = click.option(
         "--ip-adapter",
         "ip_adapters",
@@ -27,4 +36,4 @@ def ip_adapter_options(command: Callable[..., Any]) -> Callable[..., Any]:
         metavar="FOLDER",
         help="The adapters' image encoder.  [default: the folder image_encoder in SOURCE, or beside the first FILE]",
     )
-    return adapter(encoder(command))
+    return inversion(adapter(encoder(command)))
