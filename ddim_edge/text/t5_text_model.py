@@ -56,7 +56,7 @@ class T5TextModel:
         length = session.inputs["input_ids"].shape[-1]
         self.length = length if isinstance(length, int) else T5_TOKENS
         # As in ClipTextModel, the cache must not refer to self.
-        run = functools.partial(_run, session, masked)
+        run = functools.partial(_run, session, masked=masked)
         self._hidden = functools.lru_cache(maxsize=_CACHED_TEXTS)(run)
 
     @property
@@ -122,7 +122,8 @@ def _read(path: Path) -> "Tokenizer":
     return tokenizer
 
 
-def _run(session: Session, masked: bool, tokens: tuple[int, ...], count: int) -> NDArray[np.float32]:
+def _run(session: Session, tokens: tuple[int, ...], count: int, *, masked: bool) -> NDArray[np.float32]:
+    """The hidden states of tokens, of which the first ``count`` are no padding."""
     mask = np.ones((1, len(tokens)), np.int64)
     if masked:
         mask[:, count:] = 0
