@@ -19,12 +19,14 @@ from .component import export_fp32_fallback, export_into
 from .component_signature import config_of, signature_of
 from .fp32_fallback import Fp32Fallbacks
 from .fuse import fuse_step
+from .networks.baked_prompt import bake_prompt
 from .networks.branches import check_module
 from .networks.image_prompt import ImagePromptEncoder, add_ip_adapters
 from .networks.network import Network
 from .options import Options
 from .output.record import file_entry
 from .output.report import Report, read_report, write_report
+from .picture_channels import put_behind
 from .precision import FP32
 from .progress import Progress, Stage
 from .sources.diffusers_folder import Component, Source
@@ -104,6 +106,7 @@ def _fuse_step(folder: Path, on_stage: Progress) -> StepCheck:
 
 
 def _made_from(component: Component, job: ExportJob) -> dict[str, Any]:
+    prompt = job.source.baked_prompt if component.name == "unet" else None
     files = [component.folder / "config.json", *weight_files(component)]
     return {
         "folder": component.folder.name,
@@ -112,6 +115,7 @@ def _made_from(component: Component, job: ExportJob) -> dict[str, Any]:
         **job.options_for(component).to_json(),
         "loras": [lora.to_json() for lora in job.loras],
         "takes_controls": job.source.has_controlnet and component.name == "unet",
+        **({} if prompt is None else {"prompt": [file_entry(file) for file in weight_files(prompt)]}),
         **_additions(component, job.source),
     }
 
@@ -195,5 +199,9 @@ def _load_module(component: Component, job: ExportJob) -> tuple[torch.nn.Module,
         return ImagePromptEncoder(module, adapters).eval(), extra
     if component.name == "unet" and adapters:
         add_ip_adapters(module, adapters)
+    if component.name == "unet":
+        put_behind(module, job.source)
+        if job.source.baked_prompt is not None:
+            bake_prompt(module, job.source.baked_prompt)
     add_embeddings(module, component, job.source)
     return module, extra

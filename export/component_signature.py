@@ -2,10 +2,11 @@
 
 from typing import Any
 
-from ddim_edge.bundle.layout import DENOISER_NAMES
+from ddim_edge.bundle.layout import DENOISER_NAMES, UNET
 
 from .config_keys import Config, null_class
 from .networks.autoencoder import call_decoder, call_encoder, decoder_signature, encoder_signature
+from .networks.baked_prompt import call_unet_with_prompt
 from .networks.conditioning import BASE_TIME_IDS
 from .networks.denoiser import (
     call_controlnet,
@@ -30,9 +31,11 @@ from .networks.transformer import (
     text_signature,
 )
 from .options import Options
+from .picture_channels import channel_keys
 from .sources.diffusers_folder import Component, Source
 from .sources.image_encoder import image_prompt_config
 from .sources.new_words import text_config
+from .sources.pictures import latent_scale
 from .sources.pipeline_class import t5_tokens
 from .static_shapes import fix_sizes
 
@@ -53,9 +56,11 @@ def config_of(component: Component, source: Source, options: Options) -> Config:
         return {**component.config, **image_prompt_config(source)}
     if component.name.startswith("text_encoder"):
         return text_config(component, source)
+    if component.name.startswith("vae_"):
+        return {**component.config, **latent_scale(source.index)}
     if component.name not in DENOISER_NAMES:
         return component.config
-    config = {**component.config, **_added_keys(component, any_size=options.static is None)}
+    config = {**component.config, **_added_keys(component, source, any_size=options.static is None)}
     if options.static is None:
         return config
     _, signature = signature_of(component, source, options)
@@ -63,13 +68,17 @@ def config_of(component: Component, source: Source, options: Options) -> Config:
     return {**config, "sample_size": [size["height"], size["width"]]}
 
 
-def _added_keys(component: Component, *, any_size: bool) -> Config:
+def _added_keys(component: Component, source: Source, *, any_size: bool) -> Config:
     """What the runtime is told beside diffusers' keys."""
     if component.kind == "DiTTransformer2DModel":
         return {"num_class_embeds": null_class(component.config) + 1}
     if component.kind == "PixArtTransformer2DModel":
         return {"use_additional_conditions": takes_sizes(component.config)}
-    return _ANY_SIZE if any_size and component.kind == "UNet2DConditionModel" else {}
+    if component.name != UNET.name:
+        return {}
+    baked = {} if source.baked_prompt is None else {"baked_prompt": True}
+    takes_any_size = any_size and component.kind == "UNet2DConditionModel"
+    return {**channel_keys(component.config, source), **baked, **(_ANY_SIZE if takes_any_size else {})}
 
 
 def _class(source: Source) -> Any:
@@ -84,10 +93,11 @@ def _call_and_signature(component: Component, source: Source) -> tuple[Call, Sig
             return call_unet, unet_signature(component.config)
         case _, "UNet2DConditionModel":
             images = image_prompt_inputs(source.ip_adapters, source.image_encoder)
+            has_text = source.baked_prompt is None
             signature = conditional_unet_signature(
-                component.config, time_ids=time_ids, residuals=source.has_controlnet, images=images
+                component.config, time_ids=time_ids, residuals=source.has_controlnet, images=images, text=has_text
             )
-            return call_unet, signature
+            return call_unet if has_text else call_unet_with_prompt, signature
         case _, "ControlNetModel":
             return call_controlnet, controlnet_signature(component.config, time_ids=time_ids)
         case _, "DiTTransformer2DModel":

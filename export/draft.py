@@ -11,7 +11,16 @@ import onnx
 from onnx import TensorProto, helper
 
 from ddim_edge.bundle.defaults import Defaults
-from ddim_edge.bundle.layout import CONFIG, DENOISER_NAMES, GENERATION_CONFIG, INDEX, MODEL, SCHEDULER, TEXT_ENCODER_3
+from ddim_edge.bundle.layout import (
+    CONFIG,
+    DENOISER_NAMES,
+    GENERATION_CONFIG,
+    INDEX,
+    MODEL,
+    OUTPUT,
+    SCHEDULER,
+    TEXT_ENCODER_3,
+)
 from ddim_edge.bundle.read import open_bundle
 from ddim_edge.errors import BundleError, ConfigError
 
@@ -22,6 +31,7 @@ from .output.record import write_json
 from .sources.copied import copy_folders
 from .sources.diffusers_folder import Component, Source
 from .sources.new_words import add_tokens
+from .sources.pictures import output_of
 from .sources.scheduler import Scheduler
 
 _OPSET = 18
@@ -74,6 +84,8 @@ def _write(draft: Path, source: Source, scheduler: Scheduler, options: Options) 
     add_tokens(source, draft)
     write_json(draft / INDEX, source.index)
     write_json(draft / SCHEDULER, scheduler.keys)
+    if output_of(source.index):
+        write_json(draft / OUTPUT, output_of(source.index))
 
 
 def _graph(signature: Signature) -> onnx.ModelProto:

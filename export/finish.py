@@ -6,7 +6,7 @@ from typing import Any
 
 from ddim_edge.bundle.defaults import Defaults
 from ddim_edge.bundle.format import format_keys
-from ddim_edge.bundle.layout import EXPORT_RECORD, GENERATION_CONFIG, INDEX, SCHEDULER
+from ddim_edge.bundle.layout import EXPORT_RECORD, GENERATION_CONFIG, INDEX, OUTPUT, SCHEDULER
 from ddim_edge.files import write_file
 
 from .output.record import entry_of, hash_files, json_bytes, write_json
@@ -16,6 +16,7 @@ from .sources.diffusers_folder import Source
 from .sources.licence import model_card_licence
 from .sources.locate import Location
 from .sources.new_words import add_tokens
+from .sources.pictures import output_of
 from .sources.scheduler import Scheduler
 
 
@@ -29,6 +30,8 @@ def finish_bundle(
     copy_folders(source, out)
     add_tokens(source, out)
     write_json(out / SCHEDULER, scheduler.keys)
+    if output_of(source.index):
+        write_json(out / OUTPUT, output_of(source.index))
     if defaults.to_json():
         write_json(out / GENERATION_CONFIG, defaults.to_json())
     index = json_bytes(_index(source, scheduler))

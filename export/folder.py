@@ -25,6 +25,7 @@ from .sources.image_encoder import with_ip_adapters
 from .sources.locate import Location, locate
 from .sources.lora import check_targets, read_lora
 from .sources.new_words import with_textual_inversions
+from .sources.pictures import own_defaults
 from .sources.pipeline_class import usual_options
 from .sources.scheduler import SchedulerFile, check_scheduler, choose_scheduler
 from .sources.weights import check_config, check_weights
@@ -134,7 +135,8 @@ def export_folder(
     )
     chosen = choose_scheduler(location.folder / SCHEDULER, scheduler, assume_ddim=assume_ddim)
     check_scheduler(chosen.keys)
-    recommended = Defaults.checked({**usual_options(opened.index.get("_class_name")), **(defaults or {})})
+    usual = {**usual_options(opened.index.get("_class_name")), **own_defaults(opened.index)}
+    recommended = Defaults.checked({**usual, **(defaults or {})})
     names = [component.name for component in opened.components]
     fp32_fallbacks = read_fp32_fallbacks(keep_fp32, fp32_too, components=names, precision=options.precision)
     check_unet_options(opened, options, fp32_fallbacks)
@@ -142,7 +144,7 @@ def export_folder(
     for component in opened.components:
         check_config(component)
     fetch(location, opened, allow_pickle=allow_pickle)
-    for component in opened.components:
+    for component in (*opened.components, *filter(None, [opened.baked_prompt])):
         check_weights(component, allow_pickle=allow_pickle)
     job = ExportJob(
         source=opened,
@@ -169,5 +171,6 @@ def export_folder(
 def fetch(location: Location, source: Source, *, allow_pickle: bool = False) -> None:
     """Download the weights of the wanted components, if the source is a repository."""
     if location.repository is not None:
-        folders = [entry.folder for entry in source.components if entry.folder.is_relative_to(location.folder)]
+        read = (*source.components, *filter(None, [source.baked_prompt]))
+        folders = [entry.folder for entry in read if entry.folder.is_relative_to(location.folder)]
         fetch_weights(location.repository, location.folder, folders, allow_pickle=allow_pickle)

@@ -30,6 +30,7 @@ from .layout import (
     is_free_input,
 )
 from .output import IMAGE, Output
+from .picture_noise import PictureNoise
 from .unet_inputs import NO_INPUTS, UnetInputs, check_sides
 from .vae_config import VaeConfig
 
@@ -55,6 +56,7 @@ class Bundle:
         inputs: the UNet's inputs beside sample and timestep.
         vae: the autoencoder's config; None for a model without an autoencoder.
         controls: the configs of its ControlNets.
+        picture_noise: what is added to the picture that an upscaler takes; None for other models.
         image_prompts: its IP-Adapters.
         format: the version of its format; None for one that another program made.
         files: the files that were opened or hashed, to notice that one was replaced. A copy by ``replace`` has its own.
@@ -73,6 +75,7 @@ class Bundle:
     inputs: UnetInputs = NO_INPUTS
     vae: VaeConfig | None = None
     controls: tuple[ControlConfig, ...] = ()
+    picture_noise: PictureNoise | None = None
     image_prompts: ImagePrompts = field(default_factory=ImagePrompts)
     format: int | None = None
     defaults: Defaults = field(default_factory=Defaults)

@@ -62,6 +62,13 @@ _INDEX: Mapping[str, Check] = {
     **dict.fromkeys(("text_encoder", "text_encoder_2", "text_encoder_3"), _CLASS_NAME),
     "force_zeros_for_empty_prompt": flag,
     "requires_aesthetics_score": flag,
+    "is_cosxl_edit": flag,
+    "max_noise_level": whole(0, MAX_TRAIN_STEPS - 1),
+}
+_CONDITIONING_CHANNELS: Mapping[str, Check] = {
+    **dict.fromkeys(("name", "source"), text(100)),
+    "channels": _CHANNELS,
+    **dict.fromkeys(("scaled", "noised", "guided"), flag),
 }
 _DENOISER: Mapping[str, Check] = {
     "in_channels": _CHANNELS,
@@ -77,6 +84,8 @@ _DENOISER: Mapping[str, Check] = {
     **dict.fromkeys(("joint_attention_dim", "pooled_projection_dim", "pos_embed_max_size"), _WIDTH),
     "caption_channels": _WIDTH,
     "use_additional_conditions": flag,
+    "baked_prompt": flag,
+    "conditioning_channels": list_of(object_with(_CONDITIONING_CHANNELS), 100),
 }
 _NUMBERS, _NAMES = list_of(real(-1e30, 1e30)), list_of(text(1000))
 _NORMALIZATION: Mapping[str, Check] = {
@@ -88,6 +97,7 @@ _OUTPUT: Mapping[str, Check] = {
     "kind": text(100),
     "axes": list_of(text(1000), MAX_AXES),
     "units": text(1000),
+    "quantity": text(100),
     "names": _NAMES,
     "normalization": object_with(_NORMALIZATION),
 }

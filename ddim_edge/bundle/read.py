@@ -31,6 +31,7 @@ from .layout import (
     denoiser_in,
 )
 from .output import Output
+from .picture_noise import PictureNoise
 from .presets import read_presets
 from .sample_shape import image_like_shape, read_sample_shape
 from .unet_inputs import UnetInputs
@@ -65,9 +66,10 @@ def open_bundle(model: str | os.PathLike[str]) -> Bundle:
     check_json_files(folder)
     index, path = _read_index(folder), folder / denoiser.name / CONFIG
     config = read_required(path)
-    labels = _labels(index, config)
     keys, scheduler = _scheduler(folder / SCHEDULER)
     vae = _vae(folder, index)
+    inputs = UnetInputs.read(config, index, vae)
+    labels = () if inputs.noises_picture else _labels(index, config)  # those are levels of noise
     shape = (
         read_sample_shape(config, path)
         if vae is None
@@ -84,9 +86,10 @@ def open_bundle(model: str | os.PathLike[str]) -> Bundle:
         labels=labels,
         null_class=_null_class(index, config),
         num_steps=_num_steps(keys, scheduler),
-        inputs=UnetInputs.read(config, vae),
+        inputs=inputs,
         vae=vae,
         controls=_controls(folder, index),
+        picture_noise=PictureNoise.read(folder, index) if inputs.noises_picture else None,
         image_prompts=ImagePrompts.read(folder),
         format=number,
         presets=read_presets(folder),

@@ -26,6 +26,14 @@ COMMAND_LINE_ONLY: Mapping[str, Sequence[Decorator]] = {
         ),
         click.option("--latents", type=_FILE, help="File written by `ddim-edge encode`, used instead of noise."),
     ],
+    "image_guidance_scale": [
+        click.option(
+            "--image",
+            type=_FILE,
+            help="Image file that the model takes beside the sample, as InstructPix2Pix does. It is cropped and scaled "
+            "to the model's size.",
+        ),
+    ],
     "control_scale": [
         click.option(
             "--control-image",

@@ -80,6 +80,8 @@ OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
             "no_safety_checker",
         ),
         "From a picture": (
+            "image",
+            "noise_level",
             "init_image",
             "strength",
             "mask",
@@ -96,6 +98,7 @@ OPTION_SECTIONS: Mapping[str, Mapping[str, Sequence[str]]] = {
             "guidance_mode",
             "guidance_rescale",
             "guidance_interval",
+            "image_guidance_scale",
             "preset",
             "cache",
             "cache_threshold",

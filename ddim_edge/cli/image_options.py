@@ -1,10 +1,7 @@
 """The generation options of ``ddim-edge run``, and the request that they become for a model."""
 
-import contextlib
 import dataclasses
-import io
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,7 +12,6 @@ from ..bundle.bundle import Bundle
 from ..diffusion.samplers import SAMPLERS, SamplerConfig, sampler_config
 from ..diffusion.samplers.table import samplers_with
 from ..errors import ConfigError, shown
-from ..files import open_regular
 from ..generation.inversion import request_from_latents
 from ..generation.requests.latents_file import Latents
 from ..generation.requests.named_arrays import NamedArrays
@@ -28,11 +24,10 @@ from ..images.decode import read_mask, read_picture
 from .environment import RepeatableOption
 from .file_options import COMMAND_LINE_ONLY, Decorator
 from .key_values import key_values
+from .prompt_file import read_prompts
 from .seed import seed_of
 
 DEFAULT_NUM_IMAGES = 16
-_LARGEST_PROMPTS = 2**24
-"""The largest file of prompts, in bytes."""
 
 
 def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -109,35 +104,6 @@ def split(labels: str | None) -> list[str] | None:
     return None if labels is None else [label for label in labels.split(",") if label.strip()]
 
 
-def read_prompts(prompts: Sequence[str], path: Path | None) -> list[str]:
-    """Return the prompts of the command line, or the lines of a file or of standard input (``-``).
-
-    Empty lines are skipped. Raises ConfigError if there is no prompt or the file cannot be read.
-    """
-    if path is None:
-        return list(prompts)
-    if prompts:
-        raise ConfigError("--prompt and --prompts exclude each other: give one of them")
-    try:
-        lines = [line.strip() for line in io.StringIO(_text(path).decode(), newline=None)]
-    except (OSError, ValueError) as error:  # ValueError: not UTF-8
-        why = getattr(error, "strerror", None) or error
-        raise ConfigError(f"{path} cannot be read as prompts, one per line: {why}") from None
-    found = [line for line in lines if line]
-    if not found:
-        raise ConfigError(f"{path} has no prompt: write one per line")
-    return found
-
-
-def _text(path: Path) -> bytes:
-    """The bytes of a regular file or of standard input (``-``)."""
-    with contextlib.nullcontext(sys.stdin.buffer) if str(path) == "-" else open_regular(path) as file:
-        contents = file.read(_LARGEST_PROMPTS + 1)
-    if len(contents) > _LARGEST_PROMPTS:
-        raise ValueError(f"it has more than {_LARGEST_PROMPTS:,} bytes")
-    return contents
-
-
 def read_origin(
     init_image: Path | None,
     mask: Path | None,
@@ -145,12 +111,13 @@ def read_origin(
     shape: Shape | None,
     controls: tuple[Sample, ...] = (),
     ip_adapter_images: tuple[Sample, ...] = (),
+    picture: Sample | None = None,
 ) -> Origin | None:
     """Return the image, mask, latents and further images to start from, fitted to ``shape``; None without any.
 
     ``shape``: (C, H, W) of the model's images; None for one that makes arrays, where there is no image and no mask.
     """
-    if init_image is None and mask is None and latents is None and not controls and not ip_adapter_images:
+    if all(given is None for given in (init_image, mask, latents, picture)) and not (controls or ip_adapter_images):
         return None
     return Origin(
         latents=latents.samples if latents else None,
@@ -158,6 +125,7 @@ def read_origin(
         mask=read_mask(mask, shape) if mask and shape else None,
         controls=controls,
         ip_adapter_images=ip_adapter_images,
+        picture=picture,
     )
 
 

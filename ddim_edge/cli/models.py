@@ -108,6 +108,8 @@ def _kind(bundle: Bundle) -> str:
     """What a model makes its images from."""
     if bundle.free_inputs:
         return listed(bundle.free_inputs)
+    if bundle.inputs.picture is not None:
+        return f"{bundle.inputs.picture.name}{', text' if bundle.inputs.text else ''}"
     if bundle.inputs.text:
         return "inpainting" if bundle.inputs.takes_mask else "text"
     return f"{len(bundle.labels)} classes" if bundle.labels else "no condition"

@@ -1,8 +1,8 @@
 """What a model makes, in the words of ``ddim-edge inspect``: images or arrays, and what it makes them from."""
 
 from ..bundle.bundle import Bundle
+from ..generation.requests.guidance import default_guidance
 from ..generation.requests.named_arrays import described
-from ..generation.requests.options import default_guidance
 
 
 def output_lines(bundle: Bundle) -> list[str]:
@@ -37,6 +37,10 @@ def _image_lines(bundle: Bundle) -> list[str]:
     if bundle.vae is not None:
         latents = bundle.sample_shape
         text += f", from latents of {latents[1]}x{latents[2]}, {latents[0]} channels"
+    if bundle.output.quantity:
+        return [f"{text}: {bundle.output.quantity.replace('_', ' ')} as colours, or as numbers in .npy and .npz files"]
+    if bundle.inputs.picture is not None:
+        text += f"; from --image, its {bundle.inputs.picture.name}"
     if bundle.inputs.text:
         return [text, f"generated from a prompt; {_guidance(bundle)}"]
     return [text, f"classes {', '.join(bundle.labels) or 'none'}; {_guidance(bundle)}"]

@@ -136,7 +136,7 @@ class TableRows:
     def check(self) -> Request:
         """Raise ConfigError for a row that the model does not support. Returns a batch of the largest image."""
         requests = map(self._checked, range(len(self._rows)))
-        largest = max(requests, key=lambda request: self._pixels(request) * (2 if request.guided else 1))
+        largest = max(requests, key=lambda request: self._pixels(request) * request.rows)
         count = min(self.batch_size, len(self._rows))
         return replace(largest, num_images=count, batch_size=self.batch_size, seed=0)
 

@@ -53,7 +53,7 @@ def default_requests(pipeline: Pipeline, max_rows: int) -> Iterator[Request]:
         if pipeline.bundle.scheduler is None:
             options["sampler"] = "ddim"
         request = request_of(pipeline.bundle, options)
-        if images > 1 and images * (2 if request.guided else 1) > max_rows:
+        if images > 1 and images * request.rows > max_rows:
             return
         yield request
         images *= 2

@@ -22,7 +22,8 @@ SAMPLES, RECIPE = "samples", "recipe"
 def npz_bytes(samples: Array, recipe: Mapping[str, Any], name: str = SAMPLES) -> bytes:
     """The contents of an .npz file of samples, called ``name`` there, with ``recipe``."""
     buffer = io.BytesIO()
-    np.savez(buffer, **{name: samples, RECIPE: np.array(recipe_text(recipe))})
+    arrays: dict[str, Any] = {name: samples, RECIPE: np.array(recipe_text(recipe))}
+    np.savez(buffer, **arrays)
     return buffer.getvalue()
 
 

@@ -12,6 +12,7 @@ from ..bundle.layout import MODEL, SHALLOW_MODEL, STEP_MODEL, UNET
 from ..bundle.output import IMAGE, Output
 from ..images.encode import to_pixels
 from ..images.formats import images_of
+from ..images.quantities import QUANTITIES
 from ..runtime.sessions.pool import Sessions
 from ..runtime.sessions.session import Session
 from ..runtime.sessions.tensors import TensorInfo
@@ -93,6 +94,8 @@ class Components(NamedTuple):
         if not self.output.is_image:
             return Finished(self.output.restored(samples), None, None)
         decoded = self.vae.decode(samples, tiles=tiles, tile=tile) if self.vae else samples
+        if self.output.quantity:
+            return Finished(*QUANTITIES[self.output.quantity](decoded), None)
         images = to_pixels(decoded)
         if self.safety is None or not check:
             return Finished(decoded, images, None)

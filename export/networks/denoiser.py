@@ -29,16 +29,21 @@ def unet_signature(config: Config, *, whole_timesteps: bool = False) -> Signatur
 
 
 def conditional_unet_signature(
-    config: Config, *, time_ids: int = BASE_TIME_IDS, residuals: bool = False, images: tuple[Input, ...] = ()
+    config: Config,
+    *,
+    time_ids: int = BASE_TIME_IDS,
+    residuals: bool = False,
+    images: tuple[Input, ...] = (),
+    text: bool = True,
 ) -> Signature:
     """A UNet2DConditionModel. With ``residuals`` it also takes the residuals of ControlNets, and the inputs ``images``.
 
-    ``images``: those of IP-Adapters, as of ``image_prompt_inputs``.
+    ``images``: those of IP-Adapters, as of ``image_prompt_inputs``. Without ``text`` the prompt is a part of it.
     """
     one_of(config, "encoder_hid_dim_type", (None, "text_proj"))
     # "gated" attention reads the boxes of GLIGEN.
     one_of(config, "attention_type", (None, "default"))
-    inputs = (*_base(config), *text_inputs(config, time_ids), *images)
+    inputs = (*_base(config), *(text_inputs(config, time_ids) if text else ()), *images)
     return _unet(config, (*inputs, *_residuals(config)) if residuals else inputs)
 
 

@@ -13,6 +13,7 @@ from ddim_edge.errors import ConfigError, choose_from, shown
 from ..config_keys import Config, null_class
 from .config_schema import read_config
 from .ip_adapter import IpAdapter
+from .pictures import has_baked_prompt
 from .pipeline_class import check_pipeline_class
 from .textual_inversion import TextualInversion
 
@@ -31,7 +32,9 @@ _GRAPHS = {
 CHECKPOINT_GRAPHS = ("unet", "vae_encoder", "vae_decoder", "text_encoder", "text_encoder_2")
 """The components whose weights are in a single-file checkpoint."""
 _DIT = "DiTTransformer2DModel"
-_COPIED = ("tokenizer", "tokenizer_2", "tokenizer_3", "feature_extractor")
+_COPIED = ("tokenizer", "tokenizer_2", "tokenizer_3", "feature_extractor", "low_res_scheduler")
+_LEFT_OUT = ("depth_estimator", "watermarker")
+"""Of depth2img, whose depth map is given instead, and of upscalers."""
 _CLASSES = {
     "unet": ("UNet2DModel", "UNet2DConditionModel"),
     "transformer": (_DIT, "SD3Transformer2DModel", "PixArtTransformer2DModel"),
@@ -72,6 +75,8 @@ class Source:
     """Subfolders that are copied."""
     autoencoder: Config | None = None
     """The autoencoder's config, whether it is exported or not."""
+    baked_prompt: Component | None = None
+    """The text encoder whose empty prompt becomes a part of the UNet; None where prompts are given at run time."""
     textual_inversions: tuple[TextualInversion, ...] = ()
     ip_adapters: tuple[IpAdapter, ...] = ()
     image_encoder: Config = field(default_factory=dict)
@@ -122,7 +127,9 @@ def _pipeline(folder: Path, wanted: Collection[str]) -> Source:
         for key, value in index.items()
         if not key.startswith("_") and isinstance(value, list) and len(value) == 2 and any(value)
     ]
+    baked = has_baked_prompt(index)
     graphs = _graphs(folder, present)
+    encoder = graphs.pop("text_encoder", None) if baked else None
     for name in wanted:
         if name not in graphs:
             raise ConfigError(choose_from("component", name, graphs))
@@ -130,7 +137,8 @@ def _pipeline(folder: Path, wanted: Collection[str]) -> Source:
     if not wanted:
         _refuse_unknown(folder, index, present)
     sources = {name: source for name, source in graphs.items() if name in wanted or not wanted}
-    kept = {"scheduler", *_COPIED, *(source.name for source in sources.values())}
+    copied = tuple(name for name in _COPIED if name in present and not (baked and name == "tokenizer"))
+    kept = {"scheduler", *copied, *(source.name for source in sources.values())}
     components = tuple(read_component(name, source) for name, source in sources.items())
     named = {key: [None, None] if key in present and key not in kept else value for key, value in index.items()}
     return Source(
@@ -138,8 +146,9 @@ def _pipeline(folder: Path, wanted: Collection[str]) -> Source:
         index=named | _null_class(components),
         components=components,
         graphs=tuple(graphs),
-        copied=tuple(name for name in _COPIED if name in present and (folder / name).is_dir()),
+        copied=tuple(name for name in copied if (folder / name).is_dir()),
         autoencoder=_autoencoder(graphs),
+        baked_prompt=None if encoder is None else read_component("text_encoder", encoder),
     )
 
 
@@ -164,7 +173,7 @@ def _graphs(folder: Path, present: Collection[str]) -> dict[str, Path]:
 
 
 def _refuse_unknown(folder: Path, index: Mapping[str, Any], present: Collection[str]) -> None:
-    known = {*_GRAPHS, *_COPIED, "scheduler", IMAGE_ENCODER.name}  # which is for adapters alone
+    known = {*_GRAPHS, *_COPIED, *_LEFT_OUT, "scheduler", IMAGE_ENCODER.name}  # which is for adapters alone
     for name in present:
         if name not in known:
             raise ConfigError(

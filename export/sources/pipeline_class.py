@@ -13,6 +13,9 @@ _PLAIN = frozenset(
     + ["StableDiffusion3Pipeline", "PixArtAlphaPipeline", "PixArtSigmaPipeline"]
     + [f"LatentConsistencyModel{task}Pipeline" for task in _TASKS]
     + [f"StableDiffusion{kind}{task}Pipeline" for kind in ("", "XL", "ControlNet", "XLControlNet") for task in _TASKS]
+    + [f"StableDiffusion{kind}InstructPix2PixPipeline" for kind in ("", "XL")]
+    + ["StableDiffusionUpscalePipeline", "LDMSuperResolutionPipeline", "StableDiffusionDepth2ImgPipeline"]
+    + ["MarigoldDepthPipeline", "MarigoldNormalsPipeline"]
 )
 """The pipelines of diffusers that the runtime has the equal of."""
 
@@ -52,8 +55,8 @@ def check_pipeline_class(name: Any) -> None:
     if isinstance(name, str) and name in _classes_of_diffusers():
         raise ConfigError(
             f"{shown(name)} does more than a bundle does, which is what StableDiffusionPipeline, its XL, ControlNet, "
-            "img2img and inpainting versions, StableDiffusion3Pipeline, those of PixArt, DiTPipeline and DDIMPipeline "
-            "do: to export its networks without the rest, change _class_name in model_index.json to one of these"
+            "img2img and inpainting versions, DDIMPipeline and the others in docs/models.md do: to export its networks "
+            "without the rest, change _class_name in model_index.json to one of these"
         )
     warnings.warn(
         f"diffusers has no pipeline {shown(name)}: what it does beside its networks and its scheduler is not exported",

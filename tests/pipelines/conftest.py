@@ -1,7 +1,7 @@
 """Families of latent models, as diffusers has them and as bundles, made when they are asked for first."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -21,6 +21,11 @@ class Family(NamedTuple):
     bundle: Path
     pipeline: ddim_edge.Pipeline
 
+    @property
+    def title(self) -> str:
+        """Its row in docs/models.md."""
+        return TITLES[self.bundle.name]
+
     def diffusers(self, kind: str = "DiffusionPipeline") -> Any:
         """The pipeline in PyTorch, of a class by its name, without its safety checker."""
         options: dict[str, Any] = {"local_files_only": True}
@@ -31,6 +36,27 @@ class Family(NamedTuple):
         return pipeline
 
 
+TITLES: Mapping[str, str] = {
+    "stable-diffusion": "Stable Diffusion 1",
+    "stable-diffusion-2": "Stable Diffusion 2",
+    "sdxl": "SDXL",
+    "sdxl-refiner": "SDXL refiner",
+    "lcm": "Latent consistency model",
+    "unconditional": "Latents without text",
+    "instruct-pix2pix": "InstructPix2Pix",
+    "sdxl-instruct-pix2pix": "SDXL InstructPix2Pix",
+    "sdxl-inpainting": "SDXL inpainting",
+    "upscaler": "Stable Diffusion x4 upscaler",
+    "super-resolution": "LDM super-resolution",
+    "depth-to-image": "Stable Diffusion depth2img",
+    "marigold-depth": "Marigold depth",
+    "marigold-normals": "Marigold normals",
+    "inpainting": "Stable Diffusion inpainting",
+    "dit": "DiT",
+    "sd3": "Stable Diffusion 3",
+    "pixart": "PixArt-α",
+}
+"""The rows of docs/models.md, by the families whose tests keep them."""
 FamilyOf = Callable[[str], Family]
 
 _TEXT_TO_IMAGE = ("unet", "text_encoder", "vae_decoder", "vae_encoder")

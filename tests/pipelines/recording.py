@@ -38,11 +38,19 @@ class Recording:
 
 @contextmanager
 def recording(
-    pipeline: Any, scale: float, channels: int = 4, *, guided_half_first: bool = False
+    pipeline: Any,
+    scale: float,
+    channels: int = 4,
+    *,
+    first: int = 0,
+    image_scale: float = 1.0,
+    scaled: bool = True,
+    guided_half_first: bool = False,
 ) -> Iterator[Recording]:
-    """Record the calls of the pipeline's UNet or transformer, and of its decoder. ``scale``: its guidance.
+    """Record the calls of the pipeline's denoiser, and of its decoder. ``scale``, ``image_scale``: its guidance.
 
-    Of its answers a learned variance, which is behind the ``channels``, is left out.
+    ``first``: the first channel of the sample. ``scaled``: whether latents are divided by the scaling factor. Of the
+    answers a learned variance, which is behind the ``channels``, is left out.
     """
     record = Recording()
     vae = getattr(pipeline, "vae", None) or pipeline.vqvae
@@ -57,15 +65,19 @@ def recording(
                 answer, inputs = answer.flip(0), {name: value[::-1] for name, value in inputs.items()}
             nothing, wanted = answer.chunk(2)
             answer = nothing + scale * (wanted - nothing)
-        time = float(timestep.flatten()[0])
-        record.steps.append(Step(sample[-1:, :channels].numpy(), time, inputs, answer.numpy()))
+        elif len(sample) == 3:  # text, picture, nothing
+            wanted, of_picture, nothing = answer.chunk(3)
+            answer = nothing + scale * (wanted - of_picture) + image_scale * (of_picture - nothing)
+            inputs = {name: value[::-1] for name, value in inputs.items()}
+        time, own = float(timestep.flatten()[0]), slice(first, first + channels)
+        record.steps.append(Step(sample[-1:, own].numpy(), time, inputs, answer.numpy()))
 
     decode = vae.decode
 
     def decoding(latents: torch.Tensor, *arguments: Any, **named: Any) -> Any:
         output = decode(latents, *arguments, **named)
         shift = vae.config.get("shift_factor") or 0.0
-        record.latents = ((latents - shift) * vae.config.scaling_factor).numpy()
+        record.latents = ((latents - shift) * vae.config.scaling_factor if scaled else latents).numpy()
         record.decoded = (output[0] if isinstance(output, tuple) else output.sample).numpy()
         return output
 
@@ -96,14 +108,17 @@ def _inputs(named: Any) -> dict[str, Array]:
     return {name: flat[name].numpy() for name in names if flat.get(name) is not None}
 
 
-def check_alike(pipeline: ddim_edge.Pipeline, request: ddim_edge.Request, record: Recording) -> None:
-    """Every question, answer and step of ours, fed the samples of the record, and the decoded image."""
+def check_alike(pipeline: ddim_edge.Pipeline, request: ddim_edge.Request, record: Recording) -> float:
+    """Every question, answer and step of ours, fed the samples of the record, and the decoded image.
+
+    Returns the largest difference of a prediction or a step.
+    """
     assert record.latents is not None
     assert record.decoded is not None
     job = job_of(pipeline.bundle, request, 0, pipeline.components)
     job.query = next(job.sampler)
     samples = [step.sample for step in record.steps] + [record.latents]
-    close(job.query.sample, samples[0])
+    differences = [close(job.query.sample, samples[0])]
     for step, following in zip(record.steps, samples[1:], strict=True):
         assert job.query is not None
         assert np.isclose(job.query.timestep, step.timestep, rtol=1e-6)
@@ -111,11 +126,12 @@ def check_alike(pipeline: ddim_edge.Pipeline, request: ddim_edge.Request, record
         row = job.row()
         check_inputs(row, step.inputs)
         prediction = pipeline.denoiser.predict([row])
-        close(prediction, step.prediction)
+        differences.append(close(prediction, step.prediction))
         job.advance(prediction)
-        close(job.result() if job.query is None else job.query.sample, following)
+        differences.append(close(job.result() if job.query is None else job.query.sample, following))
     assert pipeline.components.vae is not None
     close(pipeline.components.vae.decode(record.latents), record.decoded)
+    return max(differences)
 
 
 def check_inputs(row: Row, wanted: dict[str, Array]) -> None:
@@ -124,11 +140,13 @@ def check_inputs(row: Row, wanted: dict[str, Array]) -> None:
     assert found.keys() == wanted.keys()
     for name, value in wanted.items():
         close(found[name], value[-1:])
-        if len(value) == 2:
+        if len(value) > 1:
             assert row.unconditional is not None
             close(row.unconditional[name], value[:1])
 
 
-def close(found: Array, wanted: Array) -> None:
+def close(found: Array, wanted: Array) -> float:
+    """Check that they differ by at most ``CLOSE``. Returns the largest difference."""
     assert found.shape == wanted.shape
     np.testing.assert_allclose(found, wanted, atol=CLOSE, rtol=0)
+    return float(np.abs(found - wanted).max())

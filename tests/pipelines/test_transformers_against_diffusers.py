@@ -15,6 +15,7 @@ from PIL import Image
 import ddim_edge
 from ddim_edge.serving import Settings, create_app
 from ddim_edge.text import TruncationWarning
+from tests.helpers.closeness import keep
 from tests.helpers.command_line import Invoke
 
 from .conftest import Family, FamilyOf
@@ -22,15 +23,15 @@ from .recording import check_alike, recording
 from .test_families_against_diffusers import NEGATIVE, PROMPT, SEED, generator
 
 
-def check(pipeline: ddim_edge.Pipeline, theirs: Any, scale: float, asked: dict[str, Any], ours: dict[str, Any]) -> None:
+def check(family: Family, theirs: Any, scale: float, asked: dict[str, Any], ours: dict[str, Any]) -> None:
     """Run both with a guidance of ``scale``; the steps one by one, then our whole run's picture."""
     channels = theirs.transformer.config.in_channels
     classes = "class_labels" in asked  # DiT's pipeline has the guided half first
     with recording(theirs, scale, channels, guided_half_first=classes) as record:
         picture = theirs(generator=generator(), output_type="np", guidance_scale=scale, **asked).images[0]
     options = {"seed": SEED, "guidance_scale": scale, **ours}
-    check_alike(pipeline, pipeline.request(**options), record)
-    image = pipeline.generate(**options).images[0]
+    keep(family.title, check_alike(family.pipeline, family.pipeline.request(**options), record))
+    image = family.pipeline.generate(**options).images[0]
     assert np.abs(image - np.round(picture * 255)).max() <= 1
     assert image.std() > 5
 
@@ -39,7 +40,7 @@ def check(pipeline: ddim_edge.Pipeline, theirs: Any, scale: float, asked: dict[s
 def test_classes(scale: float, family_of: FamilyOf) -> None:
     family = family_of("dit")
     asked = {"class_labels": [1], "num_inference_steps": 3}
-    check(family.pipeline, family.diffusers(), scale, asked, {"labels": ["goldfish"], "num_steps": 3})
+    check(family, family.diffusers(), scale, asked, {"labels": ["goldfish"], "num_steps": 3})
 
 
 def test_usual_options_are_those_of_diffusers(family_of: FamilyOf) -> None:
@@ -62,7 +63,7 @@ def test_another_size_and_no_guidance(family_of: FamilyOf) -> None:
     family = family_of("sd3")
     size = {"height": 10, "width": 24}
     asked = {"prompt": PROMPT, "num_inference_steps": 2, **size}
-    check(family.pipeline, family.diffusers(), 1.0, asked, {"prompt": PROMPT, "num_steps": 2, **size})
+    check(family, family.diffusers(), 1.0, asked, {"prompt": PROMPT, "num_steps": 2, **size})
 
 
 @pytest.mark.parametrize("negative", ["", NEGATIVE])
@@ -74,13 +75,13 @@ def test_text_with_a_mask_and_the_size_of_the_image(negative: str, family_of: Fa
     asked = {"prompt": PROMPT, "negative_prompt": negative, "num_inference_steps": 3, "height": 16, "width": 16}
     asked |= {"clean_caption": False, "use_resolution_binning": False}
     ours = {"prompt": PROMPT, "negative_prompt": negative or None, "num_steps": 3}
-    check(family.pipeline, theirs, 4.0, asked, ours)
+    check(family, theirs, 4.0, asked, ours)
 
 
 @pytest.fixture
 def without_t5(family_of: FamilyOf, tmp_path: Path) -> Family:
     """The same model without T5, as ``--components`` leaves it out."""
-    family, bundle = family_of("sd3"), tmp_path / "bundle"
+    family, bundle = family_of("sd3"), tmp_path / "sd3"
     shutil.copytree(family.bundle, bundle, ignore=shutil.ignore_patterns("text_encoder_3", "tokenizer_3"))
     index = json.loads((bundle / "model_index.json").read_text())
     (bundle / "model_index.json").write_text(json.dumps({**index, "text_encoder_3": [None, None]}))
@@ -91,7 +92,7 @@ def test_text_without_t5(without_t5: Family) -> None:
     theirs = without_t5.diffusers()
     theirs.text_encoder_3 = None
     asked = {"prompt": PROMPT, "num_inference_steps": 2}
-    check(without_t5.pipeline, theirs, 4.0, asked, {"prompt": PROMPT, "num_steps": 2})
+    check(without_t5, theirs, 4.0, asked, {"prompt": PROMPT, "num_steps": 2})
 
 
 def test_t5_reads_more_than_clip(family_of: FamilyOf) -> None:

@@ -26,7 +26,7 @@ from ...runtime.hardware.memory import private_bytes
 from ...runtime.providers.device import Device
 from ...runtime.providers.table import AUTO, CPU
 from ...runtime.sessions.first_build import is_mapped, runs_on_cpu
-from ..requests.options import default_guidance
+from ..requests.guidance import default_guidance
 from ..requests.request import Request
 from .activations import residuals, unet_row, vae_pixel, variance
 from .features import features_row, shallow_weights
@@ -95,7 +95,7 @@ class MemoryLimit:
 
         Raises ConfigError where not even one row keeps the limit.
         """
-        images = max(1, max_rows // (2 if request.guided else 1))
+        images = max(1, max_rows // request.rows)
         batch = dataclasses.replace(request, num_images=images, batch_size=images, seed=0)
         rows = self.plan(batch, may_tile=False, turns=turns).rows
         return request.rows_per_call if rows is None else rows
@@ -139,7 +139,7 @@ class MemoryLimit:
             row += residuals(self._configs[UNET.name], *sample)
         if bundle.inputs.predicts_variance:
             row += variance(bundle.sample_shape[0], *sample)
-        rows = self._rows or min(request.batch_size, request.num_images) * (2 if request.guided else 1)
+        rows = self._rows or min(request.batch_size, request.num_images) * request.rows
         used = {VAE_ENCODER.name: bool(request.origin), IMAGE_ENCODER.name: bool(request.ip_adapter_scale)}
         weights = {name: size for name, size in self._weights.items() if used.get(name, True)}
         features = 0

@@ -4,59 +4,15 @@
 table, or a test compares them with it. The default of a recipe is that of the field in ``Request``.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypedDict, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from numpy.typing import ArrayLike
-
-from ...diffusion.guidance import GuidanceMode
-from ...diffusion.noise import NoiseKind
-from ...diffusion.samplers import SamplerConfig
-from .control_images import ControlImage
-from .ip_adapters import PromptImage
 from .option import CommandLine, Option
-from .origin import Origin
+from .option_types import Options as Options
 from .picture_options import PICTURE_OPTIONS
 from .text_options import TEXT_OPTIONS
 
 Method = TypeVar("Method", bound=Callable[..., Any])
-
-
-class Options(TypedDict, total=False):
-    """The keyword arguments of ``Pipeline.generate`` with their types; all are optional."""
-
-    num_images: int | None
-    labels: Sequence[str | int] | None
-    prompt: str | Sequence[str] | None
-    negative_prompt: str | None
-    long_prompt: bool
-    prompt_weights: bool
-    clip_skip: int
-    height: int | None
-    width: int | None
-    shape: Sequence[int] | None
-    vae_tiling: bool | None
-    num_steps: int | None
-    sampler: SamplerConfig | str | None
-    eta: float | None
-    seed: int
-    guidance_scale: float | None
-    guidance_mode: GuidanceMode
-    guidance_rescale: float
-    guidance_interval: tuple[float, float] | None
-    preset: str | None
-    cache: str | None
-    cache_threshold: float | None
-    conditioning: Mapping[str, ArrayLike] | None
-    origin: Origin | None
-    strength: float | None
-    control_images: ControlImage | Sequence[ControlImage] | None
-    control_scale: float | Sequence[float] | None
-    ip_adapter_images: PromptImage | Sequence[PromptImage] | None
-    ip_adapter_scale: float | Sequence[float] | None
-    safety_checker: bool
-    batch_size: int | None
-    noise: NoiseKind
 
 
 OPTIONS = (
@@ -151,6 +107,13 @@ OPTIONS = (
         "Guide only between two noise levels σ, for instance 0.2 and 3.",
         "at all levels",
         CommandLine(("--guidance-interval",), metavar="LOW,HIGH"),
+    ),
+    Option(
+        "image_guidance_scale",
+        "Guidance scale of the picture that the model takes beside the sample, at least 1.",
+        "1.5 for models that have one",
+        CommandLine(("--image-guidance-scale",), float),
+        http="image_guidance_scale",
     ),
     Option(
         "preset",

@@ -21,6 +21,8 @@ class Origin:
         latents: x_T, float32 (N, *shape of a sample), instead of noise drawn from the seed.
         image: the initial image, to be noised and changed, float32 (N, C, H, W) in [-1, 1], of the images' size.
         mask: bool (1, 1, H, W), of that size: True where ``image`` is made new; without a mask all of it is.
+        picture: what the channels behind the sample's are made from, float32 (N, C, H, W) in [-1, 1], of the images'
+            size, or of the latents' for pixels and depth maps.
         controls: the image of each ControlNet, float32 (N, C, H, W) in [0, 1], of that size.
         ip_adapter_images: the image of each IP-Adapter, float32 (N, 3, side, side), as its encoder takes it.
 
@@ -32,6 +34,7 @@ class Origin:
     mask: NDArray[np.bool_] | None = None
     controls: tuple[Sample, ...] = ()
     ip_adapter_images: tuple[Sample, ...] = ()
+    picture: Sample | None = None
 
     def __post_init__(self) -> None:
         if self.latents is not None and self.image is not None:
@@ -44,7 +47,7 @@ class Origin:
 
     def to_json(self) -> dict[str, str]:
         """The SHA-256 of each array, by its name, as a recipe stores it."""
-        arrays = {"latents": self.latents, "image": self.image, "mask": self.mask}
+        arrays = {"latents": self.latents, "image": self.image, "mask": self.mask, "picture": self.picture}
         arrays |= {control_name(index): array for index, array in enumerate(self.controls)}
         arrays |= {ip_adapter_image_name(index): array for index, array in enumerate(self.ip_adapter_images)}
         return {name: sha256_of(array) for name, array in arrays.items() if array is not None}

@@ -3,6 +3,18 @@
 from .option import CommandLine, Option
 
 PICTURE_OPTIONS = (
+    Option(
+        "images",
+        "Picture that the model takes beside the sample: a file, or float32 (N, C, H, W) in [-1, 1].",
+        "none; models with channels for one need it",
+    ),
+    Option(
+        "noise_level",
+        "Noise that is added to the small picture of an upscaler, 0 for none.",
+        "20 for models that take it",
+        CommandLine(("--noise-level",), int),
+        http="noise_level",
+    ),
     Option("origin", "An Origin: an image to change, a mask for it, latents instead of noise.", "none"),
     Option(
         "strength",

@@ -46,6 +46,8 @@ _SCHEMA = {
     "guidance_mode": text(100),
     "guidance_rescale": real(0, 1),
     "guidance_interval": list_of(real(0), 2),
+    "image_guidance_scale": real(1),
+    "noise_level": whole(0, 2**31),
     "cache": text(100),
     "cache_threshold": real(0),
     "strength": real(0, 1),

@@ -15,6 +15,7 @@ from ...diffusion.samplers import SAMPLERS, SamplerConfig, changed_options
 from ...diffusion.step_cache import StepCache
 from ...errors import ConfigError, choose_from, shown
 from ...text import Prompt
+from .guidance_values import check_image_scale, check_mode
 from .named_arrays import NamedArrays, check_same_named
 from .numbers import at_least_0, check_interval
 from .origin import Origin, check_same_origin
@@ -43,6 +44,10 @@ class Request:
     """Share, from 0 to 1, of the contrast added by guidance that is removed again (Lin et al. 2023)."""
     guidance_interval: tuple[float, float] | None = None
     """Guide only at noise levels σ above the first and up to the second; None for all levels."""
+    image_guidance_scale: float | None = None
+    """The guidance scale of the picture, at least 1; None for a model that has none, and without guidance."""
+    noise_level: int | None = None
+    """How much noise is added to the picture that an upscaler takes; None for models that take none such."""
     strength: float = 1.0
     """How much of the initial image to change: the share of the steps that are run."""
     prompts: tuple[str, ...] = ()
@@ -94,8 +99,9 @@ class Request:
         if self.noise not in get_args(NoiseKind):
             raise ConfigError(choose_from("noise", self.noise, get_args(NoiseKind)))
         at_least_0("guidance_scale", self.guidance_scale, high=1e6)
-        self._check_mode()
+        check_mode(self.guidance_mode, self.guidance_scale)
         at_least_0("guidance_rescale", self.guidance_rescale, high=1)
+        check_image_scale(self.image_guidance_scale)
         number("strength", self.strength, low=0, high=1)
         for scale in self.control_scale:
             at_least_0("control_scale", scale)
@@ -120,15 +126,6 @@ class Request:
                 f"strength {shown(self.strength)} needs an initial image to change: give the image (--init-image), too"
             )
 
-    def _check_mode(self) -> None:
-        if self.guidance_mode not in get_args(GuidanceMode):
-            raise ConfigError(choose_from("guidance_mode", self.guidance_mode, get_args(GuidanceMode)))
-        if self.guidance_mode == "cfg++" and self.guidance_scale > 1:
-            raise ConfigError(
-                f"guidance_mode cfg++ takes a guidance_scale from 0 to 1, not {self.guidance_scale:g}: 0.6 is about "
-                "what 7.5 is without it"
-            )
-
     def _check_text(self) -> None:
         for index in range(len(self.prompts)):
             self.prompt(index)
@@ -151,6 +148,13 @@ class Request:
         if self.guidance_mode == "cfg++":
             return True
         return self.guidance_scale > 1 if self.prompts else self.guidance_scale != 1
+
+    @property
+    def rows(self) -> int:
+        """The most rows of one image in a network call: the predictions whose sum is the guided one."""
+        if not self.guided:
+            return 1
+        return 3 if self.image_guidance_scale not in (None, 1, self.guidance_scale) else 2
 
     @functools.cached_property
     def step_cache(self) -> StepCache | None:

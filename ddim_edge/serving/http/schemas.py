@@ -89,6 +89,8 @@ class ImageBody(Fields):
     num_inference_steps: int | None = _option("num_inference_steps", ge=1, le=100_000)
     guidance_scale: float | None = _option("guidance_scale", ge=0, le=1e6)
     guidance_mode: str | None = _option("guidance_mode", max_length=100)
+    image_guidance_scale: float | None = _option("image_guidance_scale", ge=1, le=1e6)
+    noise_level: int | None = _option("noise_level", ge=0, le=100_000)
     sampler: str | None = _option("sampler", max_length=100)
     eta: float | None = _option("eta", ge=0, le=1)
     preset: str | None = _option("preset", max_length=100)

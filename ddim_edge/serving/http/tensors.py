@@ -40,7 +40,8 @@ def array_of_bytes(name: str, kind: np.dtype[Any], shape: list[int], contents: m
         raise BadRequest(message, param=name)
     if kind == np.bool_:
         return np.frombuffer(contents, np.uint8).reshape(shape) != 0
-    return np.frombuffer(contents, kind.newbyteorder("<")).astype(kind, copy=False).reshape(shape)
+    array: Array = np.frombuffer(contents, kind.newbyteorder("<")).astype(kind, copy=False).reshape(shape)
+    return array
 
 
 def array_of_json(name: str, kind: np.dtype[Any], shape: list[int], data: list[Any]) -> Array:

@@ -12,6 +12,7 @@ from ...arrays import Shape
 from ...bundle.image_prompts import ImagePrompts
 from ...errors import LONGEST_SHOWN
 from ...generation.requests.origin import Origin, ip_adapter_image_name
+from ...generation.requests.picture import picture_shape
 from ..errors import BadRequest
 from ..http import responses
 from ..http.arrival import arrival_of
@@ -68,10 +69,15 @@ async def _submit(
     if "image" not in files and _PROMPTS[0] not in files:
         raise BadRequest("image: send the picture as a file of a multipart form", param="image")
     bundle, arrival = engine.catalogue.find(body.model), arrival_of(http, engine.settings)
-    shape = bundle.image_shape(*parse_size(body, bundle))
+    picture, sides = bundle.inputs.picture, parse_size(body, bundle)
+    if picture is not None and "mask" in files:
+        raise BadRequest(f"mask: {bundle.name} takes a picture, and no mask: leave it out", param="mask")
+    shape = bundle.image_shape(*sides) if picture is None else picture_shape(bundle, *sides)
     with engine.take_place(bundle.name, arrival.client, arrival.key) as place:
         left = deadline_of(body.timeout_s, arrival, engine.settings.timeout_s) - engine.engine_thread.clock()
         origin = await _read_origin(decoders, files, shape, bundle.image_prompts, left)
+        if picture is not None:
+            origin = dataclasses.replace(origin, image=None, picture=origin.image)
         http.state.body.release()
         return submit_body(engine, body, publish, arrival, origin=origin, place=place, partial_images=partial_images)
 

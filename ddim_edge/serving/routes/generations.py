@@ -8,7 +8,7 @@ from starlette.responses import Response
 from ...bundle.bundle import Bundle
 from ...diffusion.samplers import SAMPLERS, schedule_of
 from ...errors import ConfigError
-from ...generation.requests.options import default_guidance
+from ...generation.requests.guidance import default_guidance
 from ...generation.requests.step_cache import caches_of
 from ..errors import BadRequest
 from ..http import responses

@@ -18,6 +18,8 @@ from ..scheduling.async_engine import AsyncEngine
 from .health import UNAVAILABLE, live_response, ready_response, status_response
 
 _ERRORS = errors(400, 403, 404, 413, 429, 500, 503, 504, model=ErrorText)
+_METADATA = "KServe: a model, its inputs and its outputs"
+_READY = "KServe: whether a model accepts requests: not where its files are gone, or it could not be loaded"
 _HEADER_LENGTH = "Before binary data: how many bytes of the body are JSON."
 
 
@@ -58,12 +60,17 @@ def routes(engine: AsyncEngine) -> APIRouter:
         name = engine.allowed(model, key_of(http))
         return await _infer(engine, name, http, inference_header_content_length)
 
-    ready_summary = "KServe: whether a model accepts requests: not where its files are gone, or it could not be loaded"
     answer: dict[int | str, dict[str, Any]] = {200: {"model": InferResponse, "content": _BINARY}}
-    for path in ("/models/{model}", f"/models/{{model}}/versions/{VERSION}"):
-        router.add_api_route(path, metadata, summary="KServe: a model, its inputs and its outputs", responses=known)
+    for version in ("", f"/versions/{VERSION}"):
+        path, told = f"/models/{{model}}{version}", not version  # the document has them once
+        router.add_api_route(path, metadata, summary=_METADATA, responses=known, include_in_schema=told)
         router.add_api_route(
-            f"{path}/ready", model_ready, summary=ready_summary, responses=UNAVAILABLE | known, response_model=None
+            f"{path}/ready",
+            model_ready,
+            summary=_READY,
+            response_model=None,
+            responses=UNAVAILABLE | known,
+            include_in_schema=told,
         )
         router.add_api_route(
             f"{path}/infer",
@@ -73,6 +80,7 @@ def routes(engine: AsyncEngine) -> APIRouter:
             response_model=None,
             responses=answer | _ERRORS,
             openapi_extra={"requestBody": _body_of(InferBody.model_json_schema())},
+            include_in_schema=told,
         )
     return router
 

@@ -96,7 +96,7 @@ class Submission:
     @property
     def rows_per_image(self) -> int:
         """Most rows of one of its images in one network call."""
-        return 2 if self.request.guided else 1
+        return self.request.rows
 
     @property
     def rows_left(self) -> int:

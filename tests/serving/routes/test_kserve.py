@@ -1,8 +1,9 @@
 """KServe's V2 protocol: arrays in, arrays out, asked by Triton's own client and byte for byte."""
 
+import asyncio
 import json
 import threading
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from ddim_edge.serving.server import listen
 from tests.helpers.array_bundles import CONDITION, array_model, write_array_bundle
 from tests.helpers.policy_bundles import GOAL, STATE, observation, policy_json, write_policy
 from tests.helpers.tiny_bundles import Array, write_bundle
+from tests.serving.gate import Exchange, Gate
 
 SHAPE, STEPS = (6, 2), {"seed": 3, "num_inference_steps": 4}
 TOLD = np.arange(6, dtype=np.float32).reshape(2, 3)
@@ -323,13 +325,45 @@ def test_the_image_api_says_where_arrays_are_made(client: TestClient, model: str
 
 
 def test_requests_share_network_calls(folders: Mapping[str, Path]) -> None:
-    app = create_app({"push": folders["push"]}, Settings(warm_up=lambda _message: None))
-    rows: list[int] = []
-    model = app.state.engine.loaded_models.get("push")
-    model.limit.rows = 4
-    model.engine.denoiser.on_call = lambda count, _seconds: rows.append(count)
-    with TestClient(app) as client:
-        seen: Sequence[Mapping[str, Array]] = [observation(0), observation(1)]
-        both = {name: np.stack([each[name] for each in seen]) for name in (STATE, GOAL)}
-        ask(client, {"inputs": [named(array, name) for name, array in both.items()]}, "push")
-    assert rows == [2] * 10
+    app = create_app({"push": folders["push"]})
+    gate, path = Gate(app.state.engine, "push"), "/v2/models/push/infer"
+    inputs = [named(array, name) for name, array in stacked(observation()).items()]
+    first, second = ({"inputs": inputs, "parameters": {"num_inference_steps": steps}} for steps in (4, 3))
+
+    async def scenario() -> None:
+        async with app.state.engine:
+            long = Exchange(app, path, first)
+            await asyncio.to_thread(gate.wait)
+            short = Exchange(app, path, second)
+            while app.state.engine.engine_thread.queued == 0:
+                await asyncio.sleep(0)
+            gate.let(4)
+            await asyncio.gather(long.task, short.task)
+            assert (long.status, short.status) == (200, 200)
+
+    asyncio.run(scenario())
+    assert gate.calls == [1, 2, 2, 2]
+
+
+def test_who_goes_away_is_worked_for_no_longer(folders: Mapping[str, Path]) -> None:
+    app = create_app({"push": folders["push"]})
+    gate = Gate(app.state.engine, "push")
+    inputs = [named(array, name) for name, array in stacked(observation()).items()]
+
+    async def scenario() -> None:
+        async with app.state.engine:
+            exchange = Exchange(app, "/v2/models/push/infer", {"inputs": inputs})
+            await asyncio.to_thread(gate.wait)
+            exchange.leave()
+            await asyncio.wait([exchange.task])
+            gate.let()
+
+    asyncio.run(scenario())
+    assert gate.calls == [1]
+
+
+def test_a_key_is_asked_for_in_kserves_form(folders: Mapping[str, Path]) -> None:
+    with TestClient(create_app({"arrays": folders["arrays"]}, Settings(api_key="secret", preload=False))) as client:
+        refused = ask(client, {"inputs": [named(TOLD)]})
+        assert (refused.status_code, "the API key is missing" in refused.json()["error"]) == (401, True)
+        assert client.get("/v2/health/live").status_code == 200
