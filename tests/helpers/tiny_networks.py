@@ -79,8 +79,8 @@ def masked_transformer(**changes: Any) -> Any:
         "sample_size": 8,
         "num_layers": 1,
         "attention_head_dim": 8,
-        "num_attention_heads": 2,
-        "cross_attention_dim": 16,
+        "num_attention_heads": 3,  # a third of the width is for each number of the size
+        "cross_attention_dim": 24,
         "caption_channels": 24,
     }
     return Diffusers.PixArtTransformer2DModel(**options | changes)
