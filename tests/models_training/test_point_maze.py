@@ -110,7 +110,7 @@ def test_demonstrations_are_made_once(tmp_path: Path, shown: Demonstrations, mon
 def test_a_trained_policy_becomes_a_bundle(
     tmp_path: Path, shown: Demonstrations, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(CONFIG.keys, "down_dims", [8, 16])  # type: ignore[arg-type]
+    monkeypatch.setitem(CONFIG.keys, "down_dims", [8, 16])
     statistics, recipe = statistics_of(shown), Recipe(steps=2, batch_size=8, warmup_steps=1)
     unet = train(CONFIG, shown, statistics, recipe, tmp_path / "checkpoint.pt")
     save_lerobot(unet, statistics, tmp_path / "lerobot")
@@ -123,7 +123,9 @@ def test_a_trained_policy_becomes_a_bundle(
     policy = ddim_edge.load_policy(tmp_path / "bundle", "cpu", warm_up=False)
     seen = maze(0).reset(WEST_TO_EAST)
     assert policy.act(seen).shape == (policy.config.n_action_steps, 2)
-    assert policy.bundle.own_sampler.timestep_spacing == "trailing"
+    own = policy.bundle.own_sampler
+    assert isinstance(own, ddim_edge.DdimConfig)
+    assert own.timestep_spacing == "trailing"
 
 
 def test_a_regression_never_sees_the_actions_in_its_sample(
