@@ -22,7 +22,7 @@ from ddim_edge.runtime.providers.device import Device
 from ddim_edge_export.policy.lerobot import export_policy
 from models.training.loop import Loss
 from models.training.point_maze import demonstrations
-from models.training.point_maze.__main__ import space_evenly
+from models.training.point_maze.__main__ import begin_at_the_last_timestep
 from models.training.point_maze.demonstrations import HORIZON, N_OBS_STEPS, Demonstrations
 from models.training.point_maze.expert import Expert, ways
 from models.training.point_maze.maze import LIMIT, Maze, Seen, Start, cells, middle_of, start_of
@@ -115,7 +115,7 @@ def test_a_trained_policy_becomes_a_bundle(
     unet = train(CONFIG, shown, statistics, recipe, tmp_path / "checkpoint.pt")
     save_lerobot(unet, statistics, tmp_path / "lerobot")
     export_policy(tmp_path / "lerobot", tmp_path / "bundle")
-    space_evenly(tmp_path / "bundle")
+    begin_at_the_last_timestep(tmp_path / "bundle")
     config = PolicyConfig.read(tmp_path / "bundle")
     assert config.action.trained is not None
     np.testing.assert_allclose(config.action.trained.high, shown.chunks.max(axis=(0, 1)))
