@@ -1,7 +1,8 @@
 # make run     a picture from the bundled model, in a virtual environment with the runtime alone (no PyTorch)
 # make test    everything that the tests need, then all of them
 # make test-fast   those that take less than five seconds
-# make test-all    all of them, test-optimum, test-lerobot, test-adopt, test-deploy, test-triton, test-first-hour and docs
+# make test-bench  rehearsals of benches with tiny models: what measures the program, not the program
+# make test-all    all of them, test-bench, test-optimum, test-lerobot, test-adopt, test-deploy, test-triton, test-first-hour and docs
 # make check   linters and type checker
 # make bench-quick    a few ratios of speed; fails where one is worse than bench/quick.toml (about two minutes)
 # make test-optimum   bundles of optimum-onnx beside its own pipelines, which run in an environment of their own
@@ -28,18 +29,21 @@ unexport PYTHONDONTWRITEBYTECODE
 # A file of tests runs in one process: they share their fixtures. Files with slow tests come first (tests/conftest.py).
 PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: run test test-fast test-all check bench-quick test-optimum test-lerobot test-adopt test-deploy test-triton test-first-hour docs wheel release clean
+.PHONY: run test test-fast test-bench test-all check bench-quick test-optimum test-lerobot test-adopt test-deploy test-triton test-first-hour docs wheel release clean
 
 run: $(RUNTIME)/.installed
 	$(RUNTIME)/bin/ddim-edge run --guidance-scale 1.5 --output fashion-mnist.png --force
 
 test: $(DEV)/.installed
-	$(DEV)/bin/python -m pytest $(PARALLEL)
+	$(DEV)/bin/python -m pytest $(PARALLEL) -m "not bench"
 
 test-fast: $(DEV)/.installed
-	$(DEV)/bin/python -m pytest $(PARALLEL) -m "not slow"
+	$(DEV)/bin/python -m pytest $(PARALLEL) -m "not slow and not bench"
 
-test-all: test test-optimum test-lerobot test-adopt test-deploy test-triton test-first-hour docs
+test-bench: $(DEV)/.installed
+	$(DEV)/bin/python -m pytest -m bench
+
+test-all: test test-bench test-optimum test-lerobot test-adopt test-deploy test-triton test-first-hour docs
 
 check: $(DEV)/.installed
 	$(DEV)/bin/ruff check .

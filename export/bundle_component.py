@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from ddim_edge.bundle.layout import EXPORT_RECORD, MODEL
+from ddim_edge.bundle.layout import EXPORT_RECORD, IMAGE_ENCODER, MODEL
 from ddim_edge.bundle.verify import verify_files
 from ddim_edge.errors import BundleError, ConfigError, ExportError
 from ddim_edge.whole_folder import whole_folder
@@ -19,15 +19,19 @@ from .component import export_fp32_fallback, export_into
 from .component_signature import config_of, signature_of
 from .fp32_fallback import Fp32Fallbacks
 from .fuse import fuse_step
+from .networks.baked_prompt import bake_prompt
 from .networks.branches import check_module
+from .networks.image_prompt import ImagePromptEncoder, add_ip_adapters
 from .networks.network import Network
 from .options import Options
 from .output.record import file_entry
 from .output.report import Report, read_report, write_report
+from .picture_channels import channel_keys, put_behind
 from .precision import FP32
 from .progress import Progress, Stage
 from .sources.diffusers_folder import Component, Source
 from .sources.lora import Lora, add_lora
+from .sources.new_words import add_embeddings
 from .sources.weights import extra_weights_error, load_network, weight_files
 from .step_cache import add_step_cache
 from .verify.fused_step import StepCheck, verify_step
@@ -110,7 +114,22 @@ def _made_from(component: Component, job: ExportJob) -> dict[str, Any]:
         **job.options_for(component).to_json(),
         "loras": [lora.to_json() for lora in job.loras],
         "takes_controls": job.source.has_controlnet and component.name == "unet",
+        **_additions(component, job.source),
     }
+
+
+def _additions(component: Component, source: Source) -> dict[str, Any]:
+    """What a component has beside its own weights: IP-Adapters, textual inversions, a prompt, a picture's channels."""
+    found: dict[str, Any] = {}
+    if component.name == "unet":
+        found |= channel_keys(component.config, source)
+        if source.baked_prompt is not None:
+            found["prompt"] = [file_entry(file) for file in weight_files(source.baked_prompt)]
+    if source.ip_adapters and component.name in ("unet", IMAGE_ENCODER.name):
+        found["ip_adapters"] = [adapter.to_json() for adapter in source.ip_adapters]
+    if source.textual_inversions and component.name.startswith("text_encoder"):
+        found["textual_inversions"] = [inversion.to_json() for inversion in source.textual_inversions]
+    return found
 
 
 def _reuse(folder: Path, made_from: Mapping[str, Any]) -> Report:
@@ -164,7 +183,7 @@ def _known_to_overflow(component: Component, source: Source) -> str | None:
 
 
 def _load(component: Component, job: ExportJob, stage: Stage) -> Network:
-    """The network with its weights and the LoRAs added to them."""
+    """The network with its weights, and LoRAs, IP-Adapters and new words added to them."""
     stage("load")
     module, _ = _load_module(component, job)
     call, signature = signature_of(component, job.source, job.options)
@@ -172,10 +191,20 @@ def _load(component: Component, job: ExportJob, stage: Stage) -> Network:
 
 
 def _load_module(component: Component, job: ExportJob) -> tuple[torch.nn.Module, tuple[str, ...]]:
-    """The module with the LoRAs added to its weights, and the names of weights that it does not have."""
+    """The module with LoRAs, IP-Adapters and new words, and the names of weights that it does not have."""
     module, extra = load_network(component)
     if extra and not job.ignore_extra_weights:
         raise extra_weights_error(component, extra)
     for lora in job.loras:
         add_lora(module, lora, component.name)
+    adapters = job.source.ip_adapters
+    if component.name == IMAGE_ENCODER.name:
+        return ImagePromptEncoder(module, adapters).eval(), extra
+    if component.name == "unet" and adapters:
+        add_ip_adapters(module, adapters)
+    if component.name == "unet":
+        put_behind(module, job.source)
+        if job.source.baked_prompt is not None:
+            bake_prompt(module, job.source.baked_prompt)
+    add_embeddings(module, component, job.source)
     return module, extra

@@ -6,7 +6,7 @@ from typing import Any
 
 from ddim_edge.bundle.defaults import Defaults
 from ddim_edge.bundle.format import format_keys
-from ddim_edge.bundle.layout import EXPORT_RECORD, GENERATION_CONFIG, INDEX, SCHEDULER
+from ddim_edge.bundle.layout import EXPORT_RECORD, GENERATION_CONFIG, INDEX, OUTPUT, SCHEDULER
 from ddim_edge.files import write_file
 
 from .output.record import entry_of, hash_files, json_bytes, write_json
@@ -15,6 +15,8 @@ from .sources.copied import copy_folders
 from .sources.diffusers_folder import Source
 from .sources.licence import model_card_licence
 from .sources.locate import Location
+from .sources.new_words import add_tokens
+from .sources.pictures import output_of
 from .sources.scheduler import Scheduler
 
 
@@ -26,7 +28,10 @@ def finish_bundle(
     ``facts`` are further keys of its export.json.
     """
     copy_folders(source, out)
+    add_tokens(source, out)
     write_json(out / SCHEDULER, scheduler.keys)
+    if output_of(source.index):
+        write_json(out / OUTPUT, output_of(source.index))
     if defaults.to_json():
         write_json(out / GENERATION_CONFIG, defaults.to_json())
     index = json_bytes(_index(source, scheduler))

@@ -21,8 +21,12 @@ from .output.resumable import unfinished_folder
 from .progress import Progress, ignore_progress
 from .sources.diffusers_folder import Source, open_source
 from .sources.hub import fetch_weights
+from .sources.image_encoder import with_ip_adapters
 from .sources.locate import Location, locate
 from .sources.lora import check_targets, read_lora
+from .sources.new_words import with_textual_inversions
+from .sources.pictures import own_defaults
+from .sources.pipeline_class import usual_options
 from .sources.scheduler import SchedulerFile, check_scheduler, choose_scheduler
 from .sources.weights import check_config, check_weights
 from .unet_options import check_unet_options
@@ -61,6 +65,9 @@ def export_folder(
     step_cache: int | None = None,
     vae: str | os.PathLike[str] | None = None,
     loras: Sequence[str] = (),
+    textual_inversions: Sequence[str] = (),
+    ip_adapters: Sequence[str | os.PathLike[str]] = (),
+    ip_adapter_image_encoder: str | os.PathLike[str] | None = None,
     allow_pickle: bool = False,
     ignore_extra_weights: bool = False,
     on_stage: Progress = ignore_progress,
@@ -91,6 +98,9 @@ def export_folder(
     model.onnx. ``step_cache`` is a branch, from 0 on: it adds unet/shallow.onnx, which takes the hidden state that an
     earlier call of the UNet returned and computes only the outer blocks (DeepCache). ``vae`` is a folder with another
     autoencoder. ``loras`` are files in safetensors, each optionally with ":SCALE", that are added to the weights.
+    ``textual_inversions`` are files with the embeddings of a word, each optionally with ":TOKEN", its name in prompts.
+    ``ip_adapters`` are files of IP-Adapters: the bundle gets image_encoder/ and takes an image for each of them. Their
+    encoder is ``ip_adapter_image_encoder``, or the folder image_encoder of the source or beside the first file.
     Pickled weights need ``allow_pickle``. Weights that the networks do not have need ``ignore_extra_weights``: without
     them the images would differ from the source's.
 
@@ -116,9 +126,17 @@ def export_folder(
     opened = open_source(
         location.folder, components, vae=None if vae is None else Path(vae), checkpoint=location.checkpoint
     )
+    opened = with_textual_inversions(opened, textual_inversions, allow_pickle=allow_pickle)
+    opened = with_ip_adapters(
+        opened,
+        [Path(file) for file in ip_adapters],
+        None if ip_adapter_image_encoder is None else Path(ip_adapter_image_encoder),
+        allow_pickle=allow_pickle,
+    )
     chosen = choose_scheduler(location.folder / SCHEDULER, scheduler, assume_ddim=assume_ddim)
     check_scheduler(chosen.keys)
-    recommended = Defaults.checked(defaults or {})
+    usual = {**usual_options(opened.index.get("_class_name")), **own_defaults(opened.index)}
+    recommended = Defaults.checked({**usual, **(defaults or {})})
     names = [component.name for component in opened.components]
     fp32_fallbacks = read_fp32_fallbacks(keep_fp32, fp32_too, components=names, precision=options.precision)
     check_unet_options(opened, options, fp32_fallbacks)
@@ -126,7 +144,7 @@ def export_folder(
     for component in opened.components:
         check_config(component)
     fetch(location, opened, allow_pickle=allow_pickle)
-    for component in opened.components:
+    for component in (*opened.components, *filter(None, [opened.baked_prompt])):
         check_weights(component, allow_pickle=allow_pickle)
     job = ExportJob(
         source=opened,
@@ -153,5 +171,6 @@ def export_folder(
 def fetch(location: Location, source: Source, *, allow_pickle: bool = False) -> None:
     """Download the weights of the wanted components, if the source is a repository."""
     if location.repository is not None:
-        folders = [entry.folder for entry in source.components if entry.folder.is_relative_to(location.folder)]
+        read = (*source.components, *filter(None, [source.baked_prompt]))
+        folders = [entry.folder for entry in read if entry.folder.is_relative_to(location.folder)]
         fetch_weights(location.repository, location.folder, folders, allow_pickle=allow_pickle)

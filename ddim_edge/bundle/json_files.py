@@ -12,7 +12,18 @@ from ..config import read_json
 from ..config.sampler_options import MAX_TRAIN_STEPS
 from ..config.schema import Check, any_of, check_json, flag, list_of, mapping_of, object_with, real, text, whole
 from ..errors import BundleError, ConfigError, shown
-from .layout import CONFIG, CONTROLNET, EXPORT_RECORD, GENERATION_CONFIG, INDEX, OUTPUT, SCHEDULER, UNET, VAE_DECODER
+from .layout import (
+    CONFIG,
+    CONTROLNET,
+    DENOISER_NAMES,
+    EXPORT_RECORD,
+    GENERATION_CONFIG,
+    IMAGE_ENCODER,
+    INDEX,
+    OUTPUT,
+    SCHEDULER,
+    VAE_DECODER,
+)
 
 MAX_CLASSES = 100_000
 MAX_SIDE = 16384
@@ -47,11 +58,19 @@ _PIXELS = any_of(whole(1, 4096), mapping_of(whole(1, 4096)))
 _INDEX: Mapping[str, Check] = {
     "id2label": mapping_of(_label, MAX_CLASSES),
     "null_class": whole(0, MAX_CLASSES),
-    **dict.fromkeys(("vae", "vqvae", "controlnet", "text_encoder", "text_encoder_2", "safety_checker"), _CLASS_NAME),
+    **dict.fromkeys(("vae", "vqvae", "controlnet", "safety_checker"), _CLASS_NAME),
+    **dict.fromkeys(("text_encoder", "text_encoder_2", "text_encoder_3"), _CLASS_NAME),
     "force_zeros_for_empty_prompt": flag,
     "requires_aesthetics_score": flag,
+    "is_cosxl_edit": flag,
+    "max_noise_level": whole(0, MAX_TRAIN_STEPS - 1),
 }
-_UNET: Mapping[str, Check] = {
+_CONDITIONING_CHANNELS: Mapping[str, Check] = {
+    **dict.fromkeys(("name", "source"), text(100)),
+    "channels": _CHANNELS,
+    **dict.fromkeys(("scaled", "noised", "guided"), flag),
+}
+_DENOISER: Mapping[str, Check] = {
     "in_channels": _CHANNELS,
     "sample_size": _ANY_SIDES,
     "sample_shape": list_of(whole(1, MAX_AXIS), MAX_AXES),
@@ -61,6 +80,12 @@ _UNET: Mapping[str, Check] = {
     "cross_attention_dim": any_of(list_of(_WIDTH), _WIDTH),
     "addition_embed_type": text(),
     "time_cond_proj_dim": whole(4, _MAX_WIDTH),
+    "patch_size": whole(1, MAX_SIDE),
+    **dict.fromkeys(("joint_attention_dim", "pooled_projection_dim", "pos_embed_max_size"), _WIDTH),
+    "caption_channels": _WIDTH,
+    "use_additional_conditions": flag,
+    "baked_prompt": flag,
+    "conditioning_channels": list_of(object_with(_CONDITIONING_CHANNELS), 100),
 }
 _NUMBERS, _NAMES = list_of(real(-1e30, 1e30)), list_of(text(1000))
 _NORMALIZATION: Mapping[str, Check] = {
@@ -72,6 +97,7 @@ _OUTPUT: Mapping[str, Check] = {
     "kind": text(100),
     "axes": list_of(text(1000), MAX_AXES),
     "units": text(1000),
+    "quantity": text(100),
     "names": _NAMES,
     "normalization": object_with(_NORMALIZATION),
 }
@@ -102,6 +128,12 @@ _PREPROCESSOR: Mapping[str, Check] = {
     "image_mean": list_of(real(-1e6, 1e6), 3),
     "image_std": list_of(_FACTOR, 3),
 }
+_IP_ADAPTER: Mapping[str, Check] = {"name": text(1000), "tokens": whole(1, 2**16), "width": _WIDTH}
+_IMAGE_ENCODER: Mapping[str, Check] = {
+    "image_size": whole(1, 4096),
+    "ip_adapters": list_of(object_with(_IP_ADAPTER), 100),
+    "preprocessor": object_with(_PREPROCESSOR),
+}
 DEFAULTS: Mapping[str, Check] = {
     "num_steps": whole(1, MAX_TRAIN_STEPS),
     "guidance_scale": real(0),
@@ -130,14 +162,15 @@ _EXPORT: Mapping[str, Check] = {
 _SCHEMAS: Mapping[str, Mapping[str, Check]] = {
     INDEX: _INDEX,
     EXPORT_RECORD: _EXPORT,
-    **{f"{name}/{EXPORT_RECORD}": _EXPORT for name in (UNET.name, f"{CONTROLNET.name}*")},
+    **{f"{name}/{EXPORT_RECORD}": _EXPORT for name in (*DENOISER_NAMES, f"{CONTROLNET.name}*")},
     GENERATION_CONFIG: {**DEFAULTS, "presets": mapping_of(object_with(PRESET), 1000)},
     OUTPUT: _OUTPUT,
-    f"{UNET.name}/{CONFIG}": _UNET,
+    **{f"{name}/{CONFIG}": _DENOISER for name in DENOISER_NAMES},
     SCHEDULER: _SCHEDULER,
     **{f"{name}/{CONFIG}": _VAE for name in (VAE_DECODER.name, *VAE_DECODER.other_config_folders)},
     f"{CONTROLNET.name}*/{CONFIG}": _CONTROLNET,
     f"text_encoder*/{CONFIG}": _TEXT_ENCODER,
+    f"{IMAGE_ENCODER.name}/{CONFIG}": _IMAGE_ENCODER,
     "tokenizer*/tokenizer_config.json": _TOKENIZER,
     "tokenizer*/special_tokens_map.json": _SPECIAL_TOKENS,
     "feature_extractor/preprocessor_config.json": _PREPROCESSOR,

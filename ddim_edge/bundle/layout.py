@@ -1,5 +1,6 @@
 """Bundle layout: the networks that a bundle may have, their files, how often they run, the size of their inputs."""
 
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,6 +19,8 @@ DEEP_FEATURES = "deep_features"
 CONFIG = "config.json"
 INDEX = "model_index.json"
 SCHEDULER = "scheduler/scheduler_config.json"
+PICTURE_SCHEDULER = "low_res_scheduler/scheduler_config.json"
+"""The noise of the small picture that an upscaler takes."""
 GENERATION_CONFIG = "generation_config.json"
 OUTPUT = "output.json"
 """What the model's samples are: images, or arrays with axes, units and a normalization."""
@@ -57,30 +60,67 @@ class Component(NamedTuple):
 
 
 UNET = Component("unet", "latents", 0, each_step=True)
+TRANSFORMER = Component("transformer", "latents", 0, each_step=True)
 CONTROLNET = Component("controlnet", "latents", 6, each_step=True)
 VAE_DECODER = Component("vae_decoder", "latents", 3, other_config_folders=("vae", "vqvae"))
 VAE_ENCODER = Component("vae_encoder", "pixels", 4)
 TEXT_ENCODER = Component("text_encoder", "tokens", 1, companion="tokenizer")
 TEXT_ENCODER_2 = Component("text_encoder_2", "tokens", 2, companion="tokenizer_2")
+TEXT_ENCODER_3 = Component("text_encoder_3", "tokens", 9, companion="tokenizer_3")
+"""T5."""
 SAFETY_CHECKER = Component("safety_checker", "pixels", 5, companion="feature_extractor")
 ENCODER = Component("encoder", "observations", 7)
 """A policy's: from observations to the UNet's conditioning, once a decision."""
+IMAGE_ENCODER = Component("image_encoder", "pixels", 8)
+"""That of IP-Adapters: from a picture to the tokens that the UNet attends to."""
 
-COMPONENTS = (UNET, CONTROLNET, VAE_DECODER, VAE_ENCODER, TEXT_ENCODER, TEXT_ENCODER_2, SAFETY_CHECKER, ENCODER)
+DENOISERS = (UNET, TRANSFORMER)
+"""The networks that denoise: a bundle has one of them."""
+DENOISER_NAMES = tuple(component.name for component in DENOISERS)
+COMPONENTS = (
+    *DENOISERS,
+    CONTROLNET,
+    VAE_DECODER,
+    VAE_ENCODER,
+    TEXT_ENCODER,
+    TEXT_ENCODER_2,
+    TEXT_ENCODER_3,
+    SAFETY_CHECKER,
+    ENCODER,
+    IMAGE_ENCODER,
+)
 """All networks, in the order in which they are compiled."""
 
 CLASS_INPUT = "class_labels"
-TEXT_INPUTS = ("encoder_hidden_states", "text_embeds", "time_ids")
+POOLED_TEXT = "pooled_projections"
+TEXT_MASK = "encoder_attention_mask"
+SIZE_INPUTS = ("resolution", "aspect_ratio")
+TEXT_INPUTS = ("encoder_hidden_states", "text_embeds", "time_ids", POOLED_TEXT, TEXT_MASK, *SIZE_INPUTS)
 GUIDANCE_INPUT = "timestep_cond"
-"""The UNet's inputs beside sample and timestep: class, text embeddings and SDXL's sizes, embedded guidance scale."""
+"""The denoiser's inputs beside sample and timestep: class, text embeddings, SDXL's sizes, embedded guidance scale."""
 CONTROL_INPUTS = ("down_block_additional_residuals", "mid_block_additional_residual")
 """Prefixes of the UNet's inputs that take the outputs of ControlNets."""
+
+IMAGE_TOKENS, IMAGE_SCALE = "ip_adapter_tokens", "ip_adapter_scale"
+"""The UNet's inputs of the first IP-Adapter: an image's tokens, which the image encoder returns, and their scale."""
+NO_IMAGE_TOKENS = "negative_ip_adapter_tokens"
+"""The image encoder's output of the tokens for the unconditional prediction, which do not depend on the image."""
+
+
+def numbered(name: str, index: int) -> str:
+    """A name for the first of several, then with _1, _2 and so on behind it."""
+    return f"{name}_{index}" if index else name
 
 
 def is_free_input(name: str) -> bool:
     """Whether a UNet's input is neither of the above, nor sample, timestep or deep features: it is given by name."""
     known = ("sample", "timestep", CLASS_INPUT, *TEXT_INPUTS, GUIDANCE_INPUT, DEEP_FEATURES)
-    return name not in known and not name.startswith(CONTROL_INPUTS)
+    return name not in known and not name.startswith((*CONTROL_INPUTS, IMAGE_TOKENS, IMAGE_SCALE))
+
+
+def denoiser_in(bundle: Path) -> Component | None:
+    """The network that denoises in a bundle; None for a folder without one."""
+    return next((component for component in DENOISERS if component.is_in(bundle)), None)
 
 
 def component_named(folder: str) -> Component:
@@ -101,8 +141,5 @@ def graphs_of(bundle: Path) -> Iterator[Path]:
 
 def control_names() -> Iterator[str]:
     """The folders of ControlNets: controlnet, controlnet_1, controlnet_2 and so on."""
-    yield CONTROLNET.name
-    number = 1
-    while True:
-        yield f"{CONTROLNET.name}_{number}"
-        number += 1
+    for index in itertools.count():
+        yield numbered(CONTROLNET.name, index)

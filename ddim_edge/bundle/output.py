@@ -9,6 +9,7 @@ import numpy as np
 
 from ..arrays import Sample
 from ..errors import BundleError, shown
+from ..images.quantities import QUANTITIES
 from .json_files import read_optional
 from .layout import OUTPUT
 
@@ -79,6 +80,7 @@ class Output:
         units: of an array's values; empty if it is not known.
         names: of the entries of the normalization's axis, of the last axis without one; empty if they have none.
         normalization: what to undo; None for nothing.
+        quantity: what pictures mean, where they are no photographs: a key of ``images.quantities``; else empty.
     """
 
     kind: Kind
@@ -86,6 +88,7 @@ class Output:
     units: str = ""
     names: tuple[str, ...] = ()
     normalization: Normalization | None = None
+    quantity: str = ""
 
     @classmethod
     def read(cls, folder: Path, shape: Sequence[int], *, has_autoencoder: bool) -> Self:
@@ -106,9 +109,11 @@ class Output:
         if kind == "image" and normalization is not None:
             raise BundleError(f"{where}: images are in [-1, 1]: leave normalization out, or set kind to array")
         undone = None if normalization is None else Normalization.from_json(normalization, shape, where)
-        output = cls(
-            kind, tuple(keys.get("axes") or ()), keys.get("units") or "", tuple(keys.get("names") or ()), undone
-        )
+        quantity = keys.get("quantity") or ""
+        if quantity and (quantity not in QUANTITIES or kind != "image"):
+            raise BundleError(f"{where}: quantity must be one of {', '.join(QUANTITIES)}, of images, not {quantity!r}")
+        axes, names = tuple(keys.get("axes") or ()), tuple(keys.get("names") or ())
+        output = cls(kind, axes, keys.get("units") or "", names, undone, quantity)
         output._check(shape, where)
         return output
 
@@ -116,6 +121,14 @@ class Output:
     def is_image(self) -> bool:
         """Whether samples become pictures."""
         return self.kind == "image"
+
+    @property
+    def fixed_axis(self) -> int | None:
+        """The axis whose entries have names or numbers of their own, negative from the last on; None for none."""
+        undone = self.normalization
+        if not self.names and (undone is None or len(undone.offset) == 1):
+            return None
+        return -1 if undone is None else undone.axis
 
     def restored(self, samples: Sample) -> Sample:
         """Samples, float32 (N, …), in the output's units, float32: with the normalization undone, if there is one."""

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
+from ..arrays import Sample
 from ..config.schema import Check, check_json, list_of, mapping_of, object_with, text, whole
 from ..errors import BundleError, ConfigError
 from .json_files import read_required
@@ -71,6 +72,19 @@ class PolicyConfig:
     def first_action(self) -> int:
         """The position in a chunk of the action that belongs to the newest observation."""
         return self.n_obs_steps - 1
+
+    @property
+    def chunk_shape(self) -> tuple[int, int, int]:
+        """The shape of one robot's chunk as it is sampled: (1, horizon, action_dim)."""
+        return 1, self.horizon, self.action_dim
+
+    def actions(self, chunk: Sample, begin: int, end: int) -> Sample:
+        """A part of a sampled chunk, float32 (1, horizon, action_dim), in units: (end - begin, action_dim)."""
+        return self.action.restored(chunk[0, begin:end])
+
+    def actions_to_execute(self, chunk: Sample) -> Sample:
+        """The actions of a sampled chunk that are to be executed, float32 (n_action_steps, action_dim), in units."""
+        return self.actions(chunk, self.first_action, self.first_action + self.n_action_steps)
 
     @classmethod
     def read(cls, folder: Path) -> Self:

@@ -20,7 +20,7 @@ def conditioning_option(command: Callable[..., Any]) -> Callable[..., Any]:
         type=click.Path(path_type=Path),
         metavar="FILE",
         help="File of arrays (.npz), one for each input that the network takes by name: one row an image, or one for "
-        "all.",
+        "all. For a robot policy its observations.",
     )(command)
 
 

@@ -69,7 +69,7 @@ def destination_of(
     if output == STANDARD_OUTPUT:
         return StandardOutput(Path(target), recipe, index, estimates, None, options.png_level, enlarge)
     if not is_folder(target):
-        _check_format(Path(target), file_format)
+        check_format(Path(target), file_format)
         level, force = options.png_level, options.force
         return FileOutput(Path(target), recipe, index, estimates, other_names, level, enlarge, force)
     if enlarge is not None:
@@ -80,7 +80,7 @@ def destination_of(
     return FolderOutput(folder, recipe, f".{file_format}", estimates, options)
 
 
-def _check_format(target: Path, file_format: str) -> None:
+def check_format(target: Path, file_format: str) -> None:
     """Raise ConfigError for a --format on the command line that contradicts the file's name."""
     own = {".jpg": "jpeg"}.get(target.suffix.lower(), target.suffix.lower().removeprefix("."))
     given = click.get_current_context().get_parameter_source("file_format") is ParameterSource.COMMANDLINE

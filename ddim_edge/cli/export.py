@@ -10,6 +10,7 @@ from click.core import ParameterSource
 
 from ..errors import ConfigError
 from ..runtime.sessions.first_build import is_large
+from .addition_options import addition_options
 from .environment import RepeatableOption
 from .export_build import build_exported, target_is_this_cpu
 from .export_policy import is_policy
@@ -136,6 +137,7 @@ _OF_POLICY = ("quiet", "as_json")
     metavar="FILE[:SCALE]",
     help="LoRA in safetensors to add to the weights. Can be given several times.",
 )
+@addition_options
 @click.option(
     "--allow-pickle",
     is_flag=True,
@@ -194,6 +196,7 @@ def export_command(
     Examples:
       ddim-edge export my-unet/ bundle/ --scheduler scheduler_config.json
       ddim-edge export stable-diffusion/ bundle/ --lora style.safetensors:0.8
+      ddim-edge export stable-diffusion/ bundle/ --ip-adapter models/ip-adapter_sd15.safetensors
       ddim-edge export stable-diffusion/ bundle/ --dtype fp16 --fp32-too vae_decoder
       ddim-edge export dreams.safetensors bundle/ --config stable-diffusion/
       ddim-edge export stable-diffusion-v1-5/stable-diffusion-v1-5 bundle/

@@ -1,10 +1,7 @@
 """The generation options of ``ddim-edge run``, and the request that they become for a model."""
 
-import contextlib
 import dataclasses
-import io
-import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, cast
 
@@ -15,7 +12,6 @@ from ..bundle.bundle import Bundle
 from ..diffusion.samplers import SAMPLERS, SamplerConfig, sampler_config
 from ..diffusion.samplers.table import samplers_with
 from ..errors import ConfigError, shown
-from ..files import open_regular
 from ..generation.inversion import request_from_latents
 from ..generation.requests.latents_file import Latents
 from ..generation.requests.named_arrays import NamedArrays
@@ -26,14 +22,12 @@ from ..generation.requests.origin import Origin
 from ..generation.requests.request import Request
 from ..images.decode import read_mask, read_picture
 from .environment import RepeatableOption
+from .file_options import COMMAND_LINE_ONLY, Decorator
 from .key_values import key_values
+from .prompt_file import read_prompts
 from .seed import seed_of
 
 DEFAULT_NUM_IMAGES = 16
-Decorator = Callable[[Any], Any]
-_FILE = click.Path(path_type=Path)
-_LARGEST_PROMPTS = 2**24
-"""The largest file of prompts, in bytes."""
 
 
 def image_options(command: Callable[..., Any]) -> Callable[..., Any]:
@@ -110,53 +104,28 @@ def split(labels: str | None) -> list[str] | None:
     return None if labels is None else [label for label in labels.split(",") if label.strip()]
 
 
-def read_prompts(prompts: Sequence[str], path: Path | None) -> list[str]:
-    """Return the prompts of the command line, or the lines of a file or of standard input (``-``).
-
-    Empty lines are skipped. Raises ConfigError if there is no prompt or the file cannot be read.
-    """
-    if path is None:
-        return list(prompts)
-    if prompts:
-        raise ConfigError("--prompt and --prompts exclude each other: give one of them")
-    try:
-        lines = [line.strip() for line in io.StringIO(_text(path).decode(), newline=None)]
-    except (OSError, ValueError) as error:  # ValueError: not UTF-8
-        why = getattr(error, "strerror", None) or error
-        raise ConfigError(f"{path} cannot be read as prompts, one per line: {why}") from None
-    found = [line for line in lines if line]
-    if not found:
-        raise ConfigError(f"{path} has no prompt: write one per line")
-    return found
-
-
-def _text(path: Path) -> bytes:
-    """The bytes of a regular file or of standard input (``-``)."""
-    with contextlib.nullcontext(sys.stdin.buffer) if str(path) == "-" else open_regular(path) as file:
-        contents = file.read(_LARGEST_PROMPTS + 1)
-    if len(contents) > _LARGEST_PROMPTS:
-        raise ValueError(f"it has more than {_LARGEST_PROMPTS:,} bytes")
-    return contents
-
-
 def read_origin(
     init_image: Path | None,
     mask: Path | None,
     latents: Latents | None,
     shape: Shape | None,
     controls: tuple[Sample, ...] = (),
+    ip_adapter_images: tuple[Sample, ...] = (),
+    picture: Sample | None = None,
 ) -> Origin | None:
-    """Return the image, mask, latents and control images to start from, fitted to ``shape``; None without any.
+    """Return the image, mask, latents and further images to start from, fitted to ``shape``; None without any.
 
     ``shape``: (C, H, W) of the model's images; None for one that makes arrays, where there is no image and no mask.
     """
-    if init_image is None and mask is None and latents is None and not controls:
+    if all(given is None for given in (init_image, mask, latents, picture)) and not (controls or ip_adapter_images):
         return None
     return Origin(
         latents=latents.samples if latents else None,
         image=read_picture(init_image, shape) if init_image and shape else None,
         mask=read_mask(mask, shape) if mask and shape else None,
         controls=controls,
+        ip_adapter_images=ip_adapter_images,
+        picture=picture,
     )
 
 
@@ -172,53 +141,26 @@ def _interval(text: str | None) -> tuple[float, float] | None:
     return low, high
 
 
+def _sides(text: str | None) -> list[int] | None:
+    if text is None:
+        return None
+    try:
+        return [int(part) for part in text.split(",")]
+    except ValueError:
+        raise ConfigError(f"--shape must be whole numbers, for instance 32,2, not {shown(text)}") from None
+
+
 _PARSERS: Mapping[str, Callable[[str | None], Any]] = {
     "labels": split,
     "guidance_interval": _interval,
+    "shape": _sides,
     "seed": seed_of,
 }
-
-_COMMAND_LINE_ONLY: Mapping[str, Sequence[Decorator]] = {
-    "negative_prompt": [
-        click.option("--prompts", type=_FILE, help="File with one prompt per line, or - for standard input."),
-    ],
-    "strength": [
-        click.option(
-            "--init-image",
-            type=_FILE,
-            help="PNG, JPEG or WebP file to start from. It is cropped and scaled to the model's size.",
-        ),
-        click.option(
-            "--mask", type=_FILE, help="Image file of the model's size. Only its white part is generated anew."
-        ),
-        click.option("--latents", type=_FILE, help="File written by `ddim-edge encode`, used instead of noise."),
-    ],
-    "control_scale": [
-        click.option(
-            "--control-image",
-            cls=RepeatableOption,
-            type=_FILE,
-            help="Image file for a ControlNet; repeatable, in the order of the ControlNets.",
-        ),
-    ],
-    "batch_size": [
-        click.option(
-            "--sampler-config",
-            "-c",
-            cls=RepeatableOption,
-            metavar="KEY=VALUE",
-            help="Option of the sampler, such as use_karras_sigmas=true; an unknown KEY is answered with the valid "
-            "ones. Repeatable.",
-        ),
-        click.option("--scheduler", type=_FILE, help="scheduler_config.json to use instead of the model's."),
-    ],
-}
-"""Options that only the command line has. Each list stands before the generation option of its name."""
 
 
 def _click_options() -> Iterator[Decorator]:
     for option in OPTIONS:
-        yield from _COMMAND_LINE_ONLY.get(option.name, ())
+        yield from COMMAND_LINE_ONLY.get(option.name, ())
         if option.cli is not None:
             yield _click_option(option, option.cli)
 

@@ -78,7 +78,7 @@ def inspect_command(model: str, as_json: bool, verify: bool) -> None:
         "labels": list(bundle.labels),
         "null_class": bundle.null_class,
         "graphs": list(_graphs(bundle)),
-        "policy": policy_facts(bundle.folder),
+        "policy": policy_facts(bundle),
         "step_cache": _step_cache(bundle.folder),
         "scheduler": _scheduler_facts(bundle),
         "num_steps": bundle.num_steps,
@@ -149,7 +149,7 @@ def _graph(path: Path, files: set[Path], bundle: Bundle) -> dict[str, Any]:
         "quantized": quantized_operators(path),
         "inputs": [_tensor(info) for info in session.inputs.values()],
         "outputs": [_tensor(info) for info in session.outputs.values()],
-        "fault": fault_of(bundle, session) if path == bundle.folder / UNET.graph else None,
+        "fault": fault_of(bundle, session) if path == bundle.folder / bundle.denoiser.graph else None,
     }
 
 

@@ -4,6 +4,7 @@ import time
 
 import click
 
+from ..generation.memory.limit import MemoryLimit
 from ..generation.pipeline import Pipeline
 from ..generation.requests.request import Request
 from ..generation.requests.step_cache import network_calls
@@ -36,3 +37,11 @@ def make_and_drop(pipeline: Pipeline, request: Request, *, visible: bool) -> Non
     """Run the model once at every batch size (--warmup)."""
     with step_bar(warm_up_calls(request), visible=visible, text="warming up") as advance:
         warm_up(pipeline, request, advance)
+
+
+def within(limit: MemoryLimit, request: Request, *, turns: bool | None, again: bool, tiling: bool | None) -> Request:
+    """The request as it keeps the limit. An image that is made ``again`` is made as it was, or there is an error."""
+    if again:
+        limit.check(request, turns=turns)
+        return request
+    return limit.fit(request, may_tile=tiling is not False, turns=turns)

@@ -1,17 +1,16 @@
 """What ``ddim-edge inspect`` says of a robot policy."""
 
-from pathlib import Path
 from typing import Any
 
-from ..bundle.layout import POLICY
+from ..bundle.bundle import Bundle
 from ..bundle.policy_config import PolicyConfig
 
 
-def policy_facts(folder: Path) -> dict[str, Any] | None:
+def policy_facts(bundle: Bundle) -> dict[str, Any] | None:
     """What policy.json says, as JSON values, without statistics; None for a bundle that is no policy."""
-    if not (folder / POLICY).is_file():
+    if not bundle.is_policy:
         return None
-    config = PolicyConfig.read(folder)
+    config = PolicyConfig.read(bundle.folder)
     return {
         "n_obs_steps": config.n_obs_steps,
         "observations": {name: list(observed.shape) for name, observed in config.observations.items()},
@@ -31,6 +30,6 @@ def policy_lines(facts: dict[str, Any] | None) -> list[str]:
     units = f" {facts['units']}" if facts["units"] else ""
     horizon, dim, executed = (facts[name] for name in ("horizon", "action_dim", "n_action_steps"))
     return [
-        f"a robot policy, for ddim_edge.load_policy: the last {facts['n_obs_steps']} of {shapes}",
+        f"a robot policy, which `run` and `serve` give observations: the last {facts['n_obs_steps']} of {shapes}",
         f"chunks of {horizon} actions of {dim} values{units}, of which {executed} are executed",
     ]

@@ -17,14 +17,15 @@ from .row_pictures import PICTURES
 Row = dict[str, Any]
 """The options that a row has, by their names; without those whose cells are empty."""
 
-_NOT_IN_ROWS = ("num_images", "batch_size")
-"""A row is one image, and the batch is that of the run."""
+_NOT_IN_ROWS = ("num_images", "batch_size", "shape")
+"""A row is one image; the batch is that of the run, and so is the shape."""
 _KINDS = {option.name: option.cli.kind for option in OPTIONS if option.cli and option.name not in _NOT_IN_ROWS}
 COLUMNS: Mapping[str, type] = {**_KINDS, **dict.fromkeys(PICTURES, str)}
 """The columns that a table may have, with the types of their values."""
 _LARGEST = 2**28
 """The largest file, in bytes."""
 _MOST_ROWS = 10**6
+_SCALES = ("control_scale", "ip_adapter_scale")
 _BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
@@ -134,9 +135,9 @@ def _value(name: str, cell: Any) -> Any:
     if name == "guidance_interval":
         low, high = map(float, _several(cell))
         return low, high
-    if name == "control_scale":
+    if name in _SCALES:
         return tuple(map(float, _several(cell)))
-    if name == "control_images":
+    if name in ("control_images", "ip_adapter_images"):
         return [_text(part) for part in _several(cell)]
     if isinstance(cell, bool) or kind is bool:
         return _boolean(cell, kind)
@@ -178,6 +179,6 @@ def _wanted(name: str) -> str:
         return "two noise levels, for instance 0.2,3"
     if name == "labels":
         return "one class, by its name or number"
-    if name == "control_scale":
-        return "a number for each ControlNet, for instance 0.5,1"
+    if name in _SCALES:
+        return "a number for each ControlNet or IP-Adapter, for instance 0.5,1"
     return {int: "a whole number", float: "a number", bool: "true or false"}.get(COLUMNS[name], "text")

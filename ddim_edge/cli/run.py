@@ -15,8 +15,10 @@ from ..generation.machine import machine_of
 from ..generation.memory.limit import MemoryLimit
 from ..generation.pipeline import Pipeline
 from ..generation.requests.control_images import control_samples
+from ..generation.requests.ip_adapters import prepared_images
 from ..generation.requests.latents_file import read_latents
 from ..generation.requests.options import recipe_of
+from ..generation.requests.picture import picture_samples, sides_of
 from ..generation.requests.request import Request
 from ..images.encode import check_channels
 from ..images.formats import FORMATS
@@ -35,12 +37,13 @@ from .folder_output import FolderOptions
 from .from_image import device_for, recipe_in, remade
 from .help_sections import SectionedCommand
 from .image_options import DEFAULT_NUM_IMAGES, image_options, make_request, read_origin, samplers_help
-from .making import make_and_drop, make_images
+from .making import make_and_drop, make_images, within
 from .on_ray import ray_option, run_on_ray
 from .output import EstimateOptions, FileOutput, free_names
 from .progress import phase
 from .replacing import force_option
 from .report import Outcome, json_report, report
+from .run_policy import run_policy
 from .run_requests import DEFAULT_MODEL, requests_option
 from .seed import check_shared_seed
 from .shards import ALL, Shard, check_shard, shard_options
@@ -126,6 +129,8 @@ def run_command(
     mask: Path | None,
     latents: Path | None,
     control_image: tuple[Path, ...],
+    image: Path | None,
+    ip_adapter_image: tuple[Path, ...],
     conditioning: Path | None,
     enlarge: int | None,
     gif: bool,
@@ -149,9 +154,11 @@ def run_command(
       ddim-edge run stable-diffusion --prompt "a red fox in the snow" --negative-prompt blurry --width 768
       ddim-edge run stable-diffusion --prompts prompts.txt --output images/
       ddim-edge run --init-image coat.png --strength 0.6 --labels coat
+      ddim-edge run instruct-pix2pix --image house.png --prompt "make it winter" --image-guidance-scale 1.5
       ddim-edge run controlled --prompt "a house" --control-image edges.png --control-scale 0.8
+      ddim-edge run adapted --prompt "a house" --ip-adapter-image style.png --ip-adapter-scale 0.6
       ddim-edge run --requests orders.csv --output images/
-      ddim-edge run denoiser/ --conditioning observations.npz --output actions.npz
+      ddim-edge run policy/ --conditioning observations.npz --output actions.npz
       ddim-edge run --from-image shoes.png --output again.png
     """
     output = local_or_url(output)
@@ -162,27 +169,34 @@ def run_command(
     recipe = recipe_in(from_image, choices) if from_image else {}
     device = device_for(recipe, device) if recipe else device
     bundle = open_bundle(model or recipe.get("model", DEFAULT_MODEL))
+    if bundle.is_policy:
+        run_policy(bundle, device, click.get_current_context().params)
+        return
     what, file_format = bundle.output.kind, file_format or default_format(bundle)
     names = free_names(bundle.name, "" if choices["prompts"] else file_format)
     target = f"-.{file_format}" if output == STANDARD_OUTPUT else output or str(next(names))
     suffix = f".{file_format}" if is_folder(target) else Path(target).suffix
-    given = {"init_image": init_image, "mask": mask, "control_image": control_image, "enlarge": enlarge}
+    pictures = {"image": image, "init_image": init_image, "mask": mask, "control_image": control_image}
+    given = {**pictures, "enlarge": enlarge}
     check_arrays(bundle, suffix, {**given, "show": show, "gif": gif, "save_every": save_every})
-    sizes = (recipe or choices).get("height"), (recipe or choices).get("width")
+    sizes = sides_of(bundle, image, (recipe or choices).get("height"), (recipe or choices).get("width"))
+    choices |= dict(zip(("height", "width"), sizes, strict=True))
     shape = bundle.image_shape(*sizes) if bundle.output.is_image else None
     fitting = partial(shape_of_latents, bundle, height=sizes[0], width=sizes[1])
     encoded = read_latents(latents, fitting) if latents else None
     controls = () if shape is None else control_samples(bundle, control_image, shape)
-    origin = read_origin(init_image, mask, encoded, shape, controls)
+    prompts = prepared_images(bundle, ip_adapter_image)
+    picture = picture_samples(bundle, image, *sizes) if image else None
+    origin = read_origin(init_image, mask, encoded, shape, controls, prompts, picture)
     named = named_arrays(bundle, conditioning)
-    usual = named.num_rows if named else 1 if init_image or output == STANDARD_OUTPUT else DEFAULT_NUM_IMAGES
+    usual = named.num_rows if named else 1 if image or init_image or output == STANDARD_OUTPUT else DEFAULT_NUM_IMAGES
     if recipe:
         request = remade(bundle, recipe, origin, named)
     else:
         request = make_request(bundle, choices, origin, encoded, usual, named)
     if max_memory is not None:
         limit = MemoryLimit(bundle, device, max_memory)
-        request = _within(limit, request, turns=low_memory or None, again=bool(recipe), tiling=choices["vae_tiling"])
+        request = within(limit, request, turns=low_memory or None, again=bool(recipe), tiling=choices["vae_tiling"])
     if show and is_folder(target):
         raise ConfigError("--show draws one image: give a file, not a folder, as --output")
     if shape is not None and (gif or show or save_every or not holds_samples(suffix)):
@@ -222,14 +236,6 @@ def run_command(
     whole = destination.whole_calls
     outcome = Outcome(str(destination.path), made, pipeline.provider, seconds, before, whole, what)
     _tell(outcome, request, used, quiet, as_json)
-
-
-def _within(limit: MemoryLimit, request: Request, *, turns: bool | None, again: bool, tiling: bool | None) -> Request:
-    """The request as it keeps the limit. An image that is made ``again`` is made as it was, or there is an error."""
-    if again:
-        limit.check(request, turns=turns)
-        return request
-    return limit.fit(request, may_tile=tiling is not False, turns=turns)
 
 
 def _tell(

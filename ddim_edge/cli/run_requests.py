@@ -45,7 +45,12 @@ from .standard_output import STANDARD_OUTPUT
 
 DEFAULT_MODEL = "fashion-mnist"
 _NOT_WITH_A_TABLE = ("num_images", "latents", "from_image", "gif", "save_every", "show", "warmup")
-_COLUMNS_ONLY = {"init_image": "init_image", "mask": "mask", "control_image": "control_images"}
+_COLUMNS_ONLY = {
+    "init_image": "init_image",
+    "mask": "mask",
+    "control_image": "control_images",
+    "ip_adapter_image": "ip_adapter_images",
+}
 """Options of pictures, and the columns that a table has for them."""
 _IN_TURN = ("labels", "prompt")
 """Options of several values: row k has value k, and from the last one on the first again."""
@@ -76,6 +81,8 @@ def run_requests(path: Path, options: Mapping[str, Any]) -> None:
     _check_options(options)
     table = read_table(path)
     device, bundle = options["device"], open_bundle(options["model"] or DEFAULT_MODEL)
+    if bundle.is_policy:
+        raise ConfigError(f"{bundle.name} is a robot policy, which --requests does not run: give --conditioning FILE")
     named = named_arrays(bundle, options["conditioning"])
     given = given_options(bundle, options) | ({} if named is None else {"conditioning": named})
     rows = TableRows(bundle, path, table.rows, given)
@@ -129,7 +136,7 @@ class TableRows:
     def check(self) -> Request:
         """Raise ConfigError for a row that the model does not support. Returns a batch of the largest image."""
         requests = map(self._checked, range(len(self._rows)))
-        largest = max(requests, key=lambda request: self._pixels(request) * (2 if request.guided else 1))
+        largest = max(requests, key=lambda request: self._pixels(request) * request.rows)
         count = min(self.batch_size, len(self._rows))
         return replace(largest, num_images=count, batch_size=self.batch_size, seed=0)
 

@@ -165,7 +165,8 @@ def serve_command(
 
     MODEL is a bundled model (default: fashion-mnist), a folder that `ddim-edge export` wrote, or NAME=FOLDER.
 
-    Requests share network calls, whatever their steps and samplers. The API is OpenAI's image API; a web page is at /.
+    Requests share network calls, whatever their steps and samplers. The API is OpenAI's image API, for arrays and robot
+    policies KServe's V2; a web page is at /.
 
     \b
     Examples:

@@ -15,7 +15,7 @@ from ..diffusion.step_cache import CallPlan
 from ..errors import PredictionError
 from ..networks.denoiser import Answer, Denoiser, Kept
 from ..networks.features import Features
-from ..networks.row import Row, RowCount
+from ..networks.row import Row, RowCount, Weighted
 
 
 @dataclass(eq=False)
@@ -36,6 +36,8 @@ class Job:
     """Whether its sampler is also sent the unconditional prediction, which then is made at a scale of 1, too."""
     plan: CallPlan | None = None
     """Which calls run the whole UNet, where the others run its shallow graph; None if all do. Steps are not fused."""
+    others: tuple[Weighted, ...] = ()
+    """Further predictions in the sum of guidance, as in ``Row``."""
     features: Features | None = None
     """What the last whole call kept for the shallow ones; None without a plan."""
     calls: int = 0
@@ -61,20 +63,26 @@ class Job:
         return self.finished
 
     @property
+    def most_rows(self) -> int:
+        """The most rows of its calls."""
+        return 1 if self.unconditional is None else 2 + len(self.others)
+
+    @property
     def rows(self) -> int:
-        return 1 if self._active_unconditional() is None else 2
+        """The rows of its next call."""
+        return 1 if self._active_unconditional() is None else self.most_rows
 
     def _active_unconditional(self) -> Conditioning | None:
         assert self.query is not None
         here = self.guided_timesteps is None or self.query.timestep in self.guided_timesteps
-        return self.unconditional if here and (self.keeps_unconditional or self.guidance_scale != 1.0) else None
+        changes = self.keeps_unconditional or self.guidance_scale != 1.0 or bool(self.others)
+        return self.unconditional if here and changes else None
 
     def row(self) -> Row:
         """What the denoiser is asked next."""
         assert self.query is not None
         unconditional = self._active_unconditional()
-        features = None if self.plan is None else self._usable_features(self.plan, guided=unconditional is not None)
-        return Row(
+        row = Row(
             self.query.sample,
             self.query.timestep,
             self.conditioning,
@@ -82,20 +90,23 @@ class Job:
             self.guidance_scale,
             self.guidance_rescale,
             self.query.step if self.plan is None and isinstance(self.query, StepQuery) else None,
-            features,
-            keeps_features=self.plan is not None and features is None,
             keeps_variance=self.keeps_variance,
             keeps_unconditional=self.keeps_unconditional,
+            others=self.others if unconditional is not None else (),
         )
+        if self.plan is None:
+            return row
+        features = self._usable_features(self.plan, len(row.conditionings))
+        return row._replace(features=features, keeps_features=features is None)
 
-    def _usable_features(self, plan: CallPlan, *, guided: bool) -> Features | None:
+    def _usable_features(self, plan: CallPlan, predictions: int) -> Features | None:
         """The features that the next call is predicted from; None for a whole one.
 
         Where guidance begins, there are none of the unconditional prediction.
         """
         if self.features is None or plan.is_whole(self.calls):
             return None
-        return None if guided and self.features.unconditional is None else self.features
+        return None if predictions > len(self.features) else self.features
 
     def advance(self, answer: Answer) -> None:
         """Send a prediction, or a step that was taken, to the sampler; store its next query, or its result."""
@@ -174,7 +185,7 @@ class Engine:
         taken = [0, 0]
         for job in self.jobs:
             row = job.row()
-            kind, needed = row.features is not None, 1 if row.unconditional is None else 2
+            kind, needed = row.features is not None, len(row.conditionings)
             before = first[kind]
             if before is None:
                 first[kind] = row

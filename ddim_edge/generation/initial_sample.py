@@ -1,31 +1,21 @@
 """Initial sample: starts an image's sampler from noise, from latents, or from an image with noise added."""
 
 from functools import partial
-from typing import NamedTuple
 
-import numpy as np
-
-from ..arrays import Conditioning, Sample
+from ..arrays import Sample
 from ..diffusion.noise import Draw
 from ..diffusion.samplers import NoiseSource, Sampler, first_sample, schedule_of, start
 from ..diffusion.samplers.cfg_plus_plus import cfg_plus_plus, noise_weights
 from ..diffusion.samplers.inpaint import Mask, add_noise, inpaint
-from ..networks.row import EXTRA_CHANNELS
 from ..networks.vae import Vae
+from .picture_channels import latent_mask
 from .requests.origin import Origin, row_for_image
 from .requests.request import Request
 
 
-class StartedSampler(NamedTuple):
-    """A sampler that has not run yet, and an inpainting UNet's extra channels (empty for other UNets)."""
-
-    sampler: Sampler
-    extra: Conditioning
-
-
 def start_sampler(
     request: Request, index: int, stream: Draw, shape: tuple[int, ...], vae: Vae | None, *, takes_mask: bool
-) -> StartedSampler:
+) -> Sampler:
     """Create the sampler of image ``index``, with its initial sample.
 
     ``stream``: the image's noise. ``shape``: of its sample, without the batch. ``takes_mask``: as in ``UnetInputs``.
@@ -35,20 +25,20 @@ def start_sampler(
     origin = request.origin or Origin()
     if origin.image is None:
         sample = draw() if origin.latents is None else row_for_image(origin.latents, index)
-        return StartedSampler(_from_noise(request, sample, draw), {})
+        return _from_noise(request, sample, draw)
     image = row_for_image(origin.image, index)
     if vae is None:
-        return StartedSampler(_from_image(request, image, draw(), origin.mask, draw), {})
-    if takes_mask:
-        return _for_inpainting_model(request, image, origin.mask, draw, stream, vae)
+        return _from_image(request, image, draw(), origin.mask, draw)
+    if takes_mask and request.strength == 1:
+        return _from_noise(request, draw(), draw)
     latents, noise = vae.encode(image, stream, tiles=request.vae_tiling, tile=request.vae_tile), draw()
-    if origin.mask is None:
-        return StartedSampler(_from_image(request, latents, noise, None, draw), {})
+    if origin.mask is None or takes_mask:
+        return _from_image(request, latents, noise, None, draw)
     if vae.is_variational:
         draw()  # diffusers always encodes the masked image, too, which draws noise
-    mask = _latent_mask(origin.mask, vae)
+    mask = latent_mask(origin.mask, vae)
     started = _from_noise(request, noise, draw) if request.strength == 1 else None
-    return StartedSampler(_from_image(request, latents, noise, mask, draw, started), {})
+    return _from_image(request, latents, noise, mask, draw, started)
 
 
 def _from_image(
@@ -67,21 +57,6 @@ def _from_image(
     return sampler if mask is None else inpaint(sampler, levels, image, noise, ~mask)
 
 
-def _for_inpainting_model(
-    request: Request, image: Sample, mask: Mask | None, draw: NoiseSource, stream: Draw, vae: Vae
-) -> StartedSampler:
-    """For a UNet that takes the mask, and the latents of the image with the masked part blanked, as extra channels."""
-    assert mask is not None
-    if request.strength == 1:
-        sampler = _from_noise(request, draw(), draw)
-    else:
-        latents = vae.encode(image, stream, tiles=request.vae_tiling, tile=request.vae_tile)
-        sampler = _from_image(request, latents, draw(), None, draw)
-    masked = vae.encode(np.where(mask, np.float32(0), image), stream, tiles=request.vae_tiling, tile=request.vae_tile)
-    extra = np.concatenate([_latent_mask(mask, vae).astype(np.float32), masked], axis=1)
-    return StartedSampler(sampler, {EXTRA_CHANNELS: extra})
-
-
 def _from_noise(request: Request, noise: Sample, draw: NoiseSource) -> Sampler:
     """Start from noise, or latents, alone: also for an image at strength 1, of which nothing is kept."""
     begin = first_sample(request.sampler, request.num_steps, noise)
@@ -94,9 +69,3 @@ def _start(request: Request, sample: Sample, draw: NoiseSource, strength: float 
         return sampler
     schedule = schedule_of(request.sampler, request.num_steps, strength)
     return cfg_plus_plus(sampler, noise_weights(request.sampler, schedule))
-
-
-def _latent_mask(mask: Mask, vae: Vae) -> Mask:
-    """The mask at the latents' size: the first pixel of each block, as in diffusers."""
-    factor = vae.config.factor
-    return mask[..., ::factor, ::factor]

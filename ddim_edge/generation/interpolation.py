@@ -21,8 +21,8 @@ from .inversion import (
     usual_labels,
 )
 from .pipeline import Pipeline
+from .requests.guidance import default_guidance
 from .requests.latents_file import read_latents
-from .requests.options import default_guidance
 from .requests.origin import Origin
 from .requests.request import Request
 

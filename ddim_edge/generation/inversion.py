@@ -129,6 +129,7 @@ def check_invertible(bundle: Bundle) -> None:
             "not support: take another model"
         )
     kind = "an inpainting model" if bundle.inputs.takes_mask else "a model with ControlNets" if bundle.controls else ""
+    kind = "a model that takes a picture beside the sample" if bundle.inputs.picture else kind
     if kind:
         raise ConfigError(f"{bundle.name} is {kind}, which encode and interpolate do not support: take another model")
 

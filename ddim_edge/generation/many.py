@@ -95,7 +95,7 @@ class _Asked:
     @property
     def rows(self) -> int:
         """The most rows of one of its images in a network call."""
-        return 2 if self.request.guided else 1
+        return self.request.rows
 
 
 @dataclass(frozen=True, eq=False)

@@ -122,7 +122,7 @@ class Pipeline:
             if request.prompts:
                 on_phase("text", indices)
             jobs = [job_of(self.bundle, request, index, self.components) for index in indices]
-            engine = Engine(self.denoiser, max_rows=2 * len(jobs))
+            engine = Engine(self.denoiser, max_rows=sum(job.most_rows for job in jobs))
             for job in jobs:
                 engine.add(job)
             on_phase("steps", indices)

@@ -52,10 +52,29 @@ class ClipPreprocessor:
             deviation=_channels(keys.get("image_std", _DEVIATION)) if normalised else (1.0,) * 3,
         )
 
+    @property
+    def fitting(self) -> list[Any]:
+        """Size, crop and filter, as JSON values, of which ``from_fitting`` makes one that fits pictures alike."""
+        return [self.size, self.crop, int(self.resample)]
+
+    @classmethod
+    def from_fitting(cls, fitting: Sequence[Any]) -> Self:
+        """One that fits pictures as that of these values does."""
+        size, crop, resample = fitting
+        size, crop = (tuple(value) if isinstance(value, Sequence) else value for value in (size, crop))
+        return cls(size=size, crop=crop, resample=Image.Resampling(resample))
+
     def __call__(self, image: Pixels) -> Sample:
         """Prepare one picture: uint8 (H, W, C) to float32 (1, 3, height, width)."""
-        picture = self._cropped(self._resized(to_pillow(image).convert("RGB")))
-        scaled = (np.asarray(picture).astype(np.float64) * self.factor).astype(np.float32)
+        return self.normalized(self.fitted(to_pillow(image).convert("RGB")))
+
+    def fitted(self, picture: Image.Image) -> Pixels:
+        """An RGB picture resized and cropped: uint8 (height, width, 3)."""
+        return np.asarray(self._cropped(self._resized(picture)))
+
+    def normalized(self, pixels: Pixels) -> Sample:
+        """What ``fitted`` returned, scaled and normalized: float32 (1, 3, height, width)."""
+        scaled = (pixels.astype(np.float64) * self.factor).astype(np.float32)
         mean, deviation = (np.array(values, np.float32) for values in (self.mean, self.deviation))
         return ((scaled - mean) / deviation).transpose(2, 0, 1)[np.newaxis]
 

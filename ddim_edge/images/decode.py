@@ -49,7 +49,12 @@ def _check_no_sheet(picture: Image.Image, shape: Shape) -> None:
 def read_control(path: str | os.PathLike[str], shape: Shape) -> Sample:
     """Read a picture file as a control image in [0, 1], float32 (1, C, H, W). ConfigError where it cannot be read."""
     check_channels(shape[0])
-    return _planes(fit_pixels(_open(path), shape)) / np.float32(255)
+    return to_control(fit_pixels(_open(path), shape))
+
+
+def read_pixels(path: str | os.PathLike[str]) -> Pixels:
+    """Read a picture file at its own size, uint8 (H, W, 3). ConfigError where it cannot be read."""
+    return np.asarray(in_mode(_open(path), "RGB"))
 
 
 def fit_picture(picture: Image.Image, shape: Shape) -> Sample:
@@ -60,13 +65,18 @@ def fit_picture(picture: Image.Image, shape: Shape) -> Sample:
 def fit_pixels(picture: Image.Image, shape: Shape) -> Pixels:
     """Fit an upright picture to a model of ``shape`` (C, H, W) with 1, 3 or 4 channels: uint8 (H, W, C)."""
     channels, height, width = shape
-    fitted = ImageOps.fit(_in_mode(picture, _MODES[channels]), (width, height), Image.Resampling.LANCZOS)
+    fitted = ImageOps.fit(in_mode(picture, _MODES[channels]), (width, height), Image.Resampling.LANCZOS)
     return np.asarray(fitted).reshape(height, width, channels)
 
 
 def to_sample(pixels: Pixels) -> Sample:
     """Convert pixels, uint8 (H, W, C), to a sample in [-1, 1], float32 (1, C, H, W)."""
     return _planes(pixels) / 127.5 - 1
+
+
+def to_control(pixels: Pixels) -> Sample:
+    """Convert pixels, uint8 (H, W, C), to a control image in [0, 1], float32 (1, C, H, W)."""
+    return _planes(pixels) / np.float32(255)
 
 
 def _planes(pixels: Pixels) -> Sample:
@@ -77,7 +87,7 @@ def read_mask(path: str | os.PathLike[str], shape: Shape) -> NDArray[np.bool_]:
     """Read a mask file: True where it is white, bool (1, 1, H, W). ConfigError where its size is not the model's."""
     picture = _open(path)
     check_mask_size(picture, path, shape)
-    return (np.asarray(_in_mode(picture, "L")) > 127)[None, None]
+    return (np.asarray(in_mode(picture, "L")) > 127)[None, None]
 
 
 def check_mask_size(picture: Image.Image, path: str | os.PathLike[str], shape: Shape) -> None:
@@ -95,7 +105,8 @@ def _open(path: str | os.PathLike[str]) -> Image.Image:
         return decoded(picture)
 
 
-def _in_mode(picture: Image.Image, mode: str) -> Image.Image:
+def in_mode(picture: Image.Image, mode: str) -> Image.Image:
+    """The picture in grey (L), RGB or RGBA; what is transparent becomes black where the mode has no transparency."""
     if picture.mode.startswith("I;16"):
         picture = Image.fromarray((np.asarray(picture) // 257).astype(np.uint8))
     if picture.has_transparency_data and mode != "RGBA":

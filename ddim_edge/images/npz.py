@@ -19,10 +19,11 @@ SAMPLES, RECIPE = "samples", "recipe"
 """The names of the arrays in a file of samples. The recipe is JSON text."""
 
 
-def npz_bytes(samples: Array, recipe: Mapping[str, Any]) -> bytes:
-    """The contents of an .npz file of samples, with ``recipe``."""
+def npz_bytes(samples: Array, recipe: Mapping[str, Any], name: str = SAMPLES) -> bytes:
+    """The contents of an .npz file of samples, called ``name`` there, with ``recipe``."""
     buffer = io.BytesIO()
-    np.savez(buffer, samples=samples, recipe=np.array(recipe_text(recipe)))
+    arrays: dict[str, Any] = {name: samples, RECIPE: np.array(recipe_text(recipe))}
+    np.savez(buffer, **arrays)
     return buffer.getvalue()
 
 

@@ -14,6 +14,8 @@ FORMATS = ("PNG", "JPEG", "WEBP")
 """The formats of pictures that are read, in Pillow's names. Its other decoders are not used: that of EPS runs
 Ghostscript."""
 
+_ORIENTATION, _FIRST_TURNED = 0x0112, 5
+"""EXIF's tag, and the first of its values that turn a picture by a quarter."""
 MAX_PIXELS = 2**26
 """The largest picture that the command line and the Python API read: 8192x8192."""
 
@@ -45,6 +47,12 @@ def decoded(picture: Image.Image) -> Image.Image:
     if upright.has_transparency_data:
         return upright.convert("RGBA")
     return upright.convert("RGB") if upright.mode == "P" else upright
+
+
+def upright_size(picture: Image.Image) -> tuple[int, int]:
+    """Width and height of a picture that is not decoded yet, when it is turned upright."""
+    turned = picture.getexif().get(_ORIENTATION, 1) >= _FIRST_TURNED
+    return (picture.height, picture.width) if turned else (picture.width, picture.height)
 
 
 def _check_size(picture: Image.Image) -> None:

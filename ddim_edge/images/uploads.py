@@ -13,7 +13,8 @@ from PIL import Image, ImageOps, UnidentifiedImageError
 
 from ..arrays import Pixels, Shape
 from ..errors import ConfigError
-from .decode import fit_pixels
+from .clip_preprocessor import ClipPreprocessor
+from .decode import fit_pixels, in_mode
 from .open_picture import FORMATS, decoded
 
 _MAX_SCANS = 100
@@ -24,7 +25,7 @@ _SCAN = b"\xff\xda"
 
 
 class UploadError(ConfigError):
-    """An uploaded picture that cannot be used; ``param`` is "image" or "mask"."""
+    """An uploaded picture that cannot be used; ``param`` is "image", "mask" or "ip_adapter_image"."""
 
     def __init__(self, param: str, message: str) -> None:
         super().__init__(f"{param}: {message}")
@@ -46,6 +47,11 @@ def decode_upload(image: bytes, mask: bytes | None, shape: Shape, max_pixels: in
     picture = _decode(image, "image", max_pixels)
     repainted = None if mask is None else _transparent(_decode(mask, "mask", max_pixels), picture.size, shape)
     return Upload(fit_pixels(picture, shape), repainted)
+
+
+def decode_for_encoder(image: bytes, fitting: ClipPreprocessor, max_pixels: int) -> Pixels:
+    """Decode an uploaded picture for an IP-Adapter: uint8 (side, side, 3). Raises UploadError, and MemoryError."""
+    return fitting.fitted(in_mode(_decode(image, "ip_adapter_image", max_pixels), "RGB"))
 
 
 def _decode(contents: bytes, param: str, max_pixels: int) -> Image.Image:

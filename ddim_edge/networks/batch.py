@@ -19,29 +19,33 @@ class Entry(NamedTuple):
     conditioning: Conditioning
 
 
-def entries_of(rows: Sequence[Row]) -> tuple[list[Entry], list[Entry]]:
-    """The entries of all rows with their conditioning, and those of the guided rows with the unconditional one."""
-    conditional = [Entry(index, row.conditioning) for index, row in enumerate(rows)]
-    unconditional = [Entry(index, row.unconditional) for index, row in enumerate(rows) if row.unconditional is not None]
-    return conditional, unconditional
+def entries_of(rows: Sequence[Row]) -> list[list[Entry]]:
+    """The entries of all rows with their conditioning, those of the guided rows with the unconditional one, and so on.
+
+    The entries of one list have the same position in ``Row.conditionings``.
+    """
+    all_of = [row.conditionings for row in rows]
+    return [
+        [Entry(index, each[position]) for index, each in enumerate(all_of) if position < len(each)]
+        for position in range(max(map(len, all_of)))
+    ]
 
 
 def kept_of(rows: Sequence[Row]) -> list[KeptRow]:
     """The kept features of the entries of ``rows``, which all have features, in the order of ``entries_of``."""
     features = [row.features for row in rows if row.features is not None]
-    guided = [kept for row, kept in zip(rows, features, strict=True) if row.unconditional is not None]
-    unconditional = [kept.unconditional for kept in guided if kept.unconditional is not None]
-    return [kept.conditional for kept in features] + unconditional
+    lists = entries_of(rows)
+    return [features[entry.row][position] for position, entries in enumerate(lists) for entry in entries]
 
 
 def features_of(rows: Sequence[Row], kept: Sequence[KeptRow | None]) -> list[Features | None]:
     """Each row's features; the inverse of ``kept_of``. None for a row that keeps none."""
-    conditional, unconditional = kept[: len(rows)], iter(kept[len(rows) :])
-    pairs = [
-        (own, None if row.unconditional is None else next(unconditional))
-        for row, own in zip(rows, conditional, strict=True)
-    ]
-    return [None if own is None else Features(own, other) for own, other in pairs]
+    found: list[list[KeptRow]] = [[] for _ in rows]
+    entries = (entry for part in entries_of(rows) for entry in part)
+    for entry, own in zip(entries, kept, strict=False):  # what is left over is padding
+        if own is not None:
+            found[entry.row].append(own)
+    return [tuple(each) or None for each in found]
 
 
 class Batch:

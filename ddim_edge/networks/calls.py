@@ -158,8 +158,7 @@ class NetworkCalls:
         return prepared
 
     def _prepare(self, rows: Sequence[Row], most_rows: int | None) -> _Prepared:
-        conditional, unconditional = entries_of(rows)
-        entries = conditional + unconditional
+        entries = [entry for part in entries_of(rows) for entry in part]
         limit = self.rows_per_call(len(entries), most_rows)
         parts = [slice(first, min(first + limit, len(entries))) for first in range(0, len(entries), limit)]
         size = parts[-1].stop - parts[-1].start

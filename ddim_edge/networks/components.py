@@ -1,4 +1,4 @@
-"""Components: a bundle's networks beside the UNet: text encoders, VAE and safety checker."""
+"""Components: a bundle's networks beside the UNet: text encoders, VAE, safety checker, image encoder."""
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -12,16 +12,18 @@ from ..bundle.layout import MODEL, SHALLOW_MODEL, STEP_MODEL, UNET
 from ..bundle.output import IMAGE, Output
 from ..images.encode import to_pixels
 from ..images.formats import images_of
+from ..images.quantities import QUANTITIES
 from ..runtime.sessions.pool import Sessions
 from ..runtime.sessions.session import Session
 from ..runtime.sessions.tensors import TensorInfo
-from ..text import TextEncoder
+from ..text import Text, open_text
+from .image_prompts import ImagePromptEncoder
 from .safety_checker import CheckedImages, SafetyChecker
 from .vae import Vae
 
 
 def open_unet(bundle: Bundle, sessions: Sessions) -> Session:
-    """Open the UNet: the graph that also computes the step (``unet_step.onnx``) if the bundle has it.
+    """Open the network that denoises: the graph that also computes the step (``unet_step.onnx``) if the bundle has it.
 
     Raises BundleError or ProviderError if that fails.
     """
@@ -42,7 +44,7 @@ def shallow_opener(bundle: Bundle, sessions: Sessions) -> Callable[[], Session] 
 
 def unet_graph(bundle: Bundle) -> Path:
     """The graph that is run at every step, as in ``open_unet``."""
-    plain, fused = (bundle.folder / UNET.name / name for name in (MODEL, STEP_MODEL))
+    plain, fused = (bundle.folder / bundle.denoiser.name / name for name in (MODEL, STEP_MODEL))
     return fused if fused.is_file() else plain
 
 
@@ -63,19 +65,21 @@ class Finished(NamedTuple):
 class Components(NamedTuple):
     """The networks beside the UNet, each None if the model has none; and what samples are."""
 
-    text: TextEncoder | None = None
+    text: Text | None = None
     vae: Vae | None = None
     safety: SafetyChecker | None = None
+    image_prompts: ImagePromptEncoder | None = None
     output: Output = IMAGE
 
     @classmethod
     def open(cls, bundle: Bundle, unet_inputs: Mapping[str, TensorInfo], sessions: Sessions) -> Self:
         """Open those that the bundle has; BundleError or ProviderError if that fails."""
-        wants_text, vae = bundle.inputs.text, bundle.vae
+        wants_text, vae, prompts = bundle.inputs.text, bundle.vae, bundle.image_prompts
         return cls(
-            text=TextEncoder.open(bundle.folder, unet_inputs, sessions) if wants_text else None,
+            text=open_text(bundle.folder, unet_inputs, sessions) if wants_text else None,
             vae=Vae(bundle.folder, vae, sessions) if vae else None,
             safety=SafetyChecker.open(bundle.folder, sessions),
+            image_prompts=ImagePromptEncoder(bundle.folder, prompts, sessions) if prompts.adapters else None,
             output=bundle.output,
         )
 
@@ -90,6 +94,8 @@ class Components(NamedTuple):
         if not self.output.is_image:
             return Finished(self.output.restored(samples), None, None)
         decoded = self.vae.decode(samples, tiles=tiles, tile=tile) if self.vae else samples
+        if self.output.quantity:
+            return Finished(*QUANTITIES[self.output.quantity](decoded), None)
         images = to_pixels(decoded)
         if self.safety is None or not check:
             return Finished(decoded, images, None)

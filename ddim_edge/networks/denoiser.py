@@ -158,11 +158,13 @@ class Denoiser:
         return Batch(rows, entries, self.conditioning_names, whole.conditioning_cache, whole.timestep_type)
 
     def _exceeds_most_rows(self, rows: Sequence[Row]) -> bool:
-        """Whether the rows, two for each guided one, are too many for one call."""
-        return self.most_rows is not None and sum(1 + (row.unconditional is not None) for row in rows) > self.most_rows
+        """Whether the rows, one for each prediction, are too many for one call."""
+        return self.most_rows is not None and sum(len(row.conditionings) for row in rows) > self.most_rows
 
 
 def _can_step_together(rows: Sequence[Row]) -> bool:
-    """Whether all have a linear step, all or none are guided, and none uses guidance_rescale."""
+    """Whether all have a linear step, all or none are guided by two predictions, and none uses guidance_rescale."""
     guided = {row.unconditional is not None for row in rows}
-    return len(guided) == 1 and all(row.step is not None and not row.guidance_rescale for row in rows)
+    return len(guided) == 1 and all(
+        row.step is not None and not row.guidance_rescale and not row.others for row in rows
+    )

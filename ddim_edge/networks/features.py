@@ -26,17 +26,8 @@ class KeptRow(NamedTuple):
         return int(np.prod(self.call.shape[1:])) * self.call.dtype.itemsize
 
 
-class Features(NamedTuple):
-    """The features that an image keeps."""
-
-    conditional: KeptRow
-    unconditional: KeptRow | None
-    """None where the whole call was not guided."""
-
-    @property
-    def nbytes(self) -> int:
-        """Their bytes."""
-        return sum(kept.nbytes for kept in self if kept is not None)
+Features = tuple[KeptRow, ...]
+"""What an image keeps: of each prediction of its whole call, in the order of ``Row.conditionings``."""
 
 
 def kept_rows(features: Feed, keeping: Sequence[bool]) -> list[KeptRow | None]:

@@ -26,8 +26,19 @@ class RowCount(NamedTuple):
         return self.whole + _SHALLOW_SHARE * self.shallow
 
 
+class Weighted(NamedTuple):
+    """A further prediction in the sum of guidance: its conditioning, and its weight in the sum."""
+
+    conditioning: Conditioning
+    weight: float
+
+
 class Row(NamedTuple):
-    """One image's sample, float32 (1, …), at one timestep, and how to guide its prediction."""
+    """One image's sample, float32 (1, …), at one timestep, and how to guide its prediction.
+
+    The guided prediction is a sum of N predictions whose weights are 1 in all: that with ``conditioning`` has the
+    weight ``guidance_scale``, ``others`` have their own, and ``unconditional`` has the rest.
+    """
 
     sample: Sample
     timestep: float
@@ -46,6 +57,15 @@ class Row(NamedTuple):
     """Whether the sampler is also sent what the network predicts of the variance."""
     keeps_unconditional: bool = False
     """Whether the sampler is also sent the unconditional prediction, where the row is guided."""
+    others: tuple[Weighted, ...] = ()
+    """The predictions beside these two; none without an unconditional one."""
+
+    @property
+    def conditionings(self) -> tuple[Conditioning, ...]:
+        """That of each prediction: the conditional one, the unconditional one, then the others."""
+        if self.unconditional is None:
+            return (self.conditioning,)
+        return self.conditioning, self.unconditional, *(other.conditioning for other in self.others)
 
     def has_shapes_of(self, other: "Row") -> bool:
         """Whether its inputs have the shapes of those of ``other``: only such rows share a call."""
@@ -65,4 +85,5 @@ class Row(NamedTuple):
             and self.guidance_rescale == other.guidance_rescale
             and self.keeps_variance == other.keeps_variance
             and self.keeps_unconditional == other.keeps_unconditional
+            and self.others is other.others
         )

@@ -50,18 +50,22 @@ class Vae:
             run = functools.partial(tiled, run, side=side, scale=scale)
         return np.concatenate([run(inner[index : index + 1]) for index in range(len(inner))])
 
-    def encode(self, image: Sample, draw: Draw | None, *, tiles: bool = False, tile: int | None = None) -> Sample:
+    def encode(
+        self, image: Sample, draw: Draw | None, *, tiles: bool = False, tile: int | None = None, scaled: bool = True
+    ) -> Sample:
         """Encode an image in [-1, 1], float32 (1, C, H, W), to latents, float32 (1, C', H/f, W/f).
 
         A variational encoder's latents are drawn from its distribution with noise of ``draw``, as in diffusers'
         img2img; without ``draw`` they are its mean. Other encoders draw no noise. ``tiles`` and ``tile`` as in
-        ``decode``.
+        ``decode``. Without ``scaled`` they are the encoder's output as it is.
         """
         run = functools.partial(self._run, self._encoder)
         side, scale = tile or self.config.tile, Fraction(1, self.config.factor)
         output = tiled(run, image, side, scale) if tiles else run(image)
         if self.is_variational:
             output = _sampled(output, draw)
+        if not scaled:
+            return output
         latents: Sample = (output - _per_channel(self.config.shift)) * _per_channel(self.config.scale)
         return latents
 

@@ -9,14 +9,14 @@ import numpy as np
 from ..arrays import Sample
 from ..bundle.policy_config import PolicyConfig
 from ..diffusion.noise import Draw
-from ..diffusion.samplers import Sampler, first_sample, schedule_of, start
+from ..diffusion.samplers import Sampler, SamplerConfig, first_sample, schedule_of, start
 from ..diffusion.samplers.inpaint import add_noise
 from ..errors import DeadlineError
 from .asked import Asked
 from .decision import Decision
 from .limits import Limits
 from .network import PolicyNetwork
-from .robot import Robot
+from .robot import Robot, windows_of
 from .step_choice import StepChoice
 from .step_times import StepTimes
 
@@ -72,7 +72,7 @@ class Decider:
         DeadlineError, ActionError and PredictionError, and ConfigError for options that the sampler does not support.
         """
         starts = [_start_of(robot, asked) for robot in robots]
-        conditionings = self._network.encode(self._windows(robots))
+        conditionings = self._network.encode(windows_of(robots, self._config))
         encoded = self.clock()
         num_steps = self._num_steps(asked, starts, encoded - began)
         if num_steps is None:
@@ -87,10 +87,6 @@ class Decider:
         if len(robots) in self._times:
             self._times[len(robots)].add(calls, decision.seconds - (encoded - began) - sum(calls))
         return actions, decision
-
-    def _windows(self, robots: Sequence[Robot]) -> dict[str, Sample]:
-        names = self._config.observations
-        return {name: np.stack([robot.window.stacked(name) for robot in robots]) for name in names}
 
     def _num_steps(self, asked: Asked, starts: Sequence[_Start], spent: float) -> int | None:
         """The number of steps; None where the chunk before goes on. DeadlineError where the time is too short."""
@@ -112,21 +108,20 @@ class Decider:
         )
 
     def _sampler(self, num_steps: int, one: _Start) -> Sampler:
-        draw = partial(one.noise, (1, self._config.horizon, self._config.action_dim))
         config = self._choice.config
         if one.rest is None:
-            return start(config, num_steps, first_sample(config, num_steps, draw()), draw)
+            return sampler_from_noise(self._config, config, num_steps, one.noise)
+        draw = partial(one.noise, self._config.chunk_shape)
         level = schedule_of(config, num_steps, one.strength).levels[0]
         return start(config, num_steps, add_noise(one.rest, draw(), level), draw, one.strength)
 
     def _finished(self, robots: Sequence[Robot], chunks: Sequence[Sample], *, checked: bool) -> list[Sample]:
         """The actions to execute of each chunk. No robot keeps its chunk if the actions of one are refused."""
-        first, count = self._config.first_action, self._config.n_action_steps
-        actions = [self._restored(chunk, first, first + count) for chunk in chunks]
+        actions = [self._config.actions_to_execute(chunk) for chunk in chunks]
         if checked:
             self._check(actions)
         for robot, chunk in zip(robots, chunks, strict=True):
-            robot.keep(chunk, count)
+            robot.keep(chunk, self._config.n_action_steps)
         return actions
 
     def _continued(self, robots: Sequence[Robot], asked: Asked) -> list[Sample]:
@@ -140,14 +135,11 @@ class Decider:
                 "before has no actions left: give more time, or stop the robot"
             )
         chunks = [robot.chunk for robot in robots if robot.chunk is not None]
-        actions = [self._restored(chunk, at, at + count) for chunk, at in zip(chunks, begins, strict=True)]
+        actions = [self._config.actions(chunk, at, at + count) for chunk, at in zip(chunks, begins, strict=True)]
         self._check(actions)
         for robot, at in zip(robots, begins, strict=True):
             robot.returned = at - first + count
         return actions
-
-    def _restored(self, chunk: Sample, begin: int, end: int) -> Sample:
-        return self._config.action.restored(chunk[0, begin:end])
 
     def _check(self, actions: Sequence[Sample]) -> None:
         for index, one in enumerate(actions):
@@ -171,6 +163,12 @@ class Decider:
             deadline=asked.deadline,
             seconds=self.clock() - began,
         )
+
+
+def sampler_from_noise(policy: PolicyConfig, config: SamplerConfig, num_steps: int, noise: Draw) -> Sampler:
+    """The sampler of a chunk that starts from noise alone."""
+    draw = partial(noise, policy.chunk_shape)
+    return start(config, num_steps, first_sample(config, num_steps, draw()), draw)
 
 
 def _start_of(robot: Robot, asked: Asked) -> _Start:

@@ -1,10 +1,12 @@
 """Robot: what a policy remembers of one robot between decisions."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from ..arrays import Sample
+from ..bundle.policy_config import PolicyConfig
 from ..diffusion.noise import Draw
 from .window import Window
 
@@ -53,3 +55,8 @@ class Robot:
         if self.chunk is None or steps >= self.chunk.shape[1]:
             return None
         return np.concatenate([self.chunk[:, steps:], np.repeat(self.chunk[:, -1:], steps, axis=1)], axis=1)
+
+
+def windows_of(robots: Sequence[Robot], config: PolicyConfig) -> dict[str, Sample]:
+    """What the encoder takes: the windows of all robots, float32 (robots, n_obs_steps, …) by name."""
+    return {name: np.stack([robot.window.stacked(name) for robot in robots]) for name in config.observations}

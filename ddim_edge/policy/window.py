@@ -61,7 +61,8 @@ def _checked(name: str, value: Any, observed: Observed) -> Sample:
         raise ConfigError(
             f"{name} must be floats in [0, 1], as LeRobot has images, not {array.dtype}: divide it by 255"
         )
-    copy = array.astype(np.float32)  # the caller may write into its own array later
+    with np.errstate(over="ignore"):
+        copy = array.astype(np.float32)  # the caller may write into its own array later
     if not np.isfinite(copy).all():
         raise ConfigError(f"{name} has NaN or infinity: check the sensor")
     return copy

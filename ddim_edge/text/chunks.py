@@ -1,11 +1,10 @@
 """Splits a prompt's tokens into the chunks that a text encoder takes, each token with its weight.
 
 A chunk is bos, up to 75 tokens of the text, eos and padding. diffusers encodes one chunk. Several chunks are how A1111
-reads long prompts (https://github.com/AUTOMATIC1111/stable-diffusion-webui/wiki/Features#infinite-prompt-length). One
-difference: words after a late comma are not moved into the next chunk.
+reads long prompts (https://github.com/AUTOMATIC1111/stable-diffusion-webui/wiki/Features#infinite-prompt-length), and
+``BREAK`` fills up a chunk. One difference: words after a late comma are not moved into the next chunk.
 """
 
-import math
 import warnings
 from collections.abc import Sequence
 from typing import NamedTuple
@@ -13,7 +12,7 @@ from typing import NamedTuple
 from ..errors import shown
 from .prompt import Prompt
 from .tokenizer import ClipTokenizer
-from .weights import Span, parse_weights
+from .weights import Span, parse_segments
 
 WeightedTokens = Sequence[tuple[int, float]]
 """Token ids, each with its weight."""
@@ -39,30 +38,37 @@ def split_into_chunks(
     All have the same number of chunks, at least one: as many as the longest needs. ``prompt`` says whether weights are
     read, and whether there may be several chunks; if not, each text that is too long gives a TruncationWarning.
     """
-    tokens = [_tokens(text, tokenizers, weighted=prompt.weighted) for text in texts]
+    parts = [[_parts(text, tokenizer, weighted=prompt.weighted) for tokenizer in tokenizers] for text in texts]
     if not prompt.long:
-        tokens = [_truncate(of_text, tokenizers) for of_text in tokens]
-    pairs = [pair for of_text in tokens for pair in zip(of_text, tokenizers, strict=True)]
-    count = max(1, *(math.ceil(len(found) / tokenizer.text_length) for found, tokenizer in pairs))
+        parts = [_truncate(of_text, tokenizers) for of_text in parts]
+    count = max(len(found) for of_text in parts for found in of_text)
     return [
-        [_split(found, tokenizer, count) for found, tokenizer in zip(of_text, tokenizers, strict=True)]
-        for of_text in tokens
+        [
+            [_chunk(part, tokenizer) for part in [*found, *[()] * (count - len(found))]]
+            for found, tokenizer in zip(of_text, tokenizers, strict=True)
+        ]
+        for of_text in parts
     ]
 
 
-def _tokens(text: str, tokenizers: Sequence[ClipTokenizer], *, weighted: bool) -> list[WeightedTokens]:
-    spans = parse_weights(text) if weighted else [Span(text, 1.0)]
-    return [
-        [(token, span.weight) for span in spans for token in tokenizer.encode(span.text)] for tokenizer in tokenizers
-    ]
+def _parts(text: str, tokenizer: ClipTokenizer, *, weighted: bool) -> list[WeightedTokens]:
+    """The tokens of each chunk of a text, at least one chunk."""
+    segments = parse_segments(text) if weighted else [[Span(text, 1.0)]]
+    parts: list[WeightedTokens] = []
+    for spans in segments:
+        tokens = [(token, span.weight) for span in spans for token in tokenizer.encode(span.text)]
+        starts = range(0, max(len(tokens), 1), tokenizer.text_length)
+        parts += [tokens[start : start + tokenizer.text_length] for start in starts]
+    return parts
 
 
-def _truncate(of_text: Sequence[WeightedTokens], tokenizers: Sequence[ClipTokenizer]) -> list[WeightedTokens]:
+def _truncate(
+    of_text: Sequence[Sequence[WeightedTokens]], tokenizers: Sequence[ClipTokenizer]
+) -> list[list[WeightedTokens]]:
     """Cut a text to one chunk. One warning names the longest loss, since two tokenizers may cut at different words."""
-    pairs = list(zip(of_text, tokenizers, strict=True))
+    pairs = zip(of_text, tokenizers, strict=True)
     lost = max(
-        (tokenizer.decode([token for token, _ in found[tokenizer.text_length :]]) for found, tokenizer in pairs),
-        key=len,
+        (tokenizer.decode([token for part in found[1:] for token, _ in part]) for found, tokenizer in pairs), key=len
     )
     if lost:
         warnings.warn(
@@ -71,12 +77,7 @@ def _truncate(of_text: Sequence[WeightedTokens], tokenizers: Sequence[ClipTokeni
             TruncationWarning,
             stacklevel=2,
         )
-    return [found[: tokenizer.text_length] for found, tokenizer in pairs]
-
-
-def _split(tokens: WeightedTokens, tokenizer: ClipTokenizer, count: int) -> list[Chunk]:
-    starts = range(0, count * tokenizer.text_length, tokenizer.text_length)
-    return [_chunk(tokens[start : start + tokenizer.text_length], tokenizer) for start in starts]
+    return [list(found[:1]) for found in of_text]
 
 
 def _chunk(tokens: WeightedTokens, tokenizer: ClipTokenizer) -> Chunk:

@@ -11,10 +11,11 @@ from numpy.typing import NDArray
 
 from ..bundle.json_files import read_optional
 from ..bundle.layout import CONFIG, Component
-from ..errors import BundleError, PredictionError, listed
+from ..errors import BundleError, ConfigError, PredictionError, listed
 from ..runtime.sessions.pool import Sessions
 from ..runtime.sessions.session import Session
 from .chunks import Chunk
+from .final_norm import final_norm
 from .tokenizer import ClipTokenizer
 from .weights import apply_weights
 
@@ -39,7 +40,7 @@ class ClipTextModel:
 
     def __init__(self, tokenizer: ClipTokenizer, session: Session, *, penultimate: bool) -> None:
         self.tokenizer, self.session = tokenizer, session
-        self._hidden_name = _penultimate(session) if penultimate else _named(session, "last_hidden_state")
+        self._hidden_name = _states(session)[-2] if penultimate else _named(session, "last_hidden_state")
         self._check_input()
         self._check_outputs()
         # The cache must not refer to self: a reference cycle would keep the session alive until a garbage collection.
@@ -56,9 +57,13 @@ class ClipTextModel:
         """Width of the pooled output. BundleError for a graph without one."""
         return self.session.outputs[_named(self.session, "text_embeds")].shape[-1]
 
-    def encode(self, chunk: Chunk) -> Encoding:
-        """Encode a chunk and apply its weights to the hidden states. The pooled output is not weighted."""
-        encoding = self._encoding(chunk.tokens)
+    def encode(self, chunk: Chunk, skip: int = 0) -> Encoding:
+        """Encode a chunk and apply its weights to the hidden states. The pooled output is not weighted.
+
+        ``skip``: the hidden states are those of so many layers before, normalized if the last ones are. ConfigError
+        where the encoder has not so many layers.
+        """
+        encoding = self._encoding(chunk.tokens, skip)
         return encoding._replace(hidden=apply_weights(encoding.hidden, chunk.weights))
 
     def _check_input(self) -> None:
@@ -84,10 +89,30 @@ class ClipTextModel:
                 )
 
 
-def _run(session: Session, hidden_name: str, tokens: tuple[int, ...]) -> Encoding:
+def _run(session: Session, hidden_name: str, tokens: tuple[int, ...], skip: int) -> Encoding:
     outputs = session.run({"input_ids": np.array([tokens])})
     pooled = outputs.get("text_embeds")
-    return Encoding(_row(outputs[hidden_name], session), None if pooled is None else _row(pooled, session))
+    hidden = _row(outputs[hidden_name], session)
+    if skip:
+        hidden = _earlier(session, {name: value[0] for name, value in outputs.items()}, hidden_name, skip)
+    return Encoding(hidden, None if pooled is None else _row(pooled, session))
+
+
+def _earlier(
+    session: Session, outputs: Mapping[str, NDArray[np.floating]], hidden_name: str, skip: int
+) -> NDArray[np.float32]:
+    """The hidden states of ``skip`` layers before those of ``hidden_name``."""
+    states = _states(session)
+    normed = hidden_name not in states
+    used = states if normed else states[:-1]
+    if skip >= len(used):
+        raise ConfigError(
+            f"clip_skip {skip} is too much: {session.name} has {len(used) - 1} layers that can be left out"
+        )
+    state = outputs[used[-1 - skip]]
+    found = final_norm(state, outputs[states[-1]], outputs[hidden_name]) if normed else state.astype(np.float32)
+    found.setflags(write=False)
+    return found
 
 
 def _row(output: NDArray[np.floating], session: Session) -> NDArray[np.float32]:
@@ -127,12 +152,12 @@ def _named(session: Session, name: str) -> str:
     return name
 
 
-def _penultimate(session: Session) -> str:
-    """The last but one of the outputs hidden_states.0 (the embeddings) to hidden_states.N (of the last layer)."""
+def _states(session: Session) -> list[str]:
+    """The outputs hidden_states.0 (the embeddings) to hidden_states.N (of the last layer). BundleError without them."""
     names = [name for name in session.outputs if re.fullmatch(r"hidden_states\.[0-9]+", name)]
     if len(names) < 2:
         raise BundleError(
-            f"{session.name} has no outputs hidden_states.0, hidden_states.1 …, which this UNet needs: "
+            f"{session.name} has no outputs hidden_states.0, hidden_states.1 …, which this UNet, or clip_skip, needs: "
             "export it again with its hidden states"
         )
-    return sorted(names, key=lambda name: int(name.rpartition(".")[2]))[-2]
+    return sorted(names, key=lambda name: int(name.rpartition(".")[2]))

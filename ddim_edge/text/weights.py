@@ -3,9 +3,9 @@
 ``(word)`` is 1.1, ``[word]`` is 1/1.1, ``(word:1.3)`` is 1.3; nested weights multiply. ``\\(``, ``\\)``, ``\\[``,
 ``\\]`` and ``\\\\`` are the characters themselves; a backslash before anything else is dropped. A bracket that is not
 closed reaches to the end of the prompt. A closing bracket without an opening one is text. Square brackets take no
-number. This is the syntax of
-https://github.com/AUTOMATIC1111/stable-diffusion-webui/wiki/Features#attentionemphasis, without prompt editing, ``AND``
-and ``BREAK``.
+number. The word ``BREAK`` begins a new chunk. This is the syntax of
+https://github.com/AUTOMATIC1111/stable-diffusion-webui/wiki/Features#attentionemphasis, without prompt editing and
+``AND``.
 """
 
 import re
@@ -20,6 +20,7 @@ from ..errors import ConfigError, shown
 
 _FACTORS = {"(": 1.1, "[": 1 / 1.1}
 _OPENED_BY = {")": "(", "]": "["}
+_BREAK = re.compile(r"\s*\bBREAK\b\s*")
 _LARGEST = 1000.0
 _ROUNDING = 1e-6
 _PIECE = re.compile(
@@ -54,6 +55,21 @@ def parse_weights(prompt: str) -> list[Span]:
     pieces = zip(parser.weights(), parser.texts, strict=True)
     runs = groupby(pieces, key=lambda piece: piece[0])
     return [Span("".join(text for _, text in run), weight) for weight, run in runs] or [Span("", 1.0)]
+
+
+def parse_segments(prompt: str) -> list[list[Span]]:
+    """Split a prompt at each ``BREAK``: the spans of every part, as of ``parse_weights``. Brackets may go across."""
+    segments: list[list[Span]] = [[]]
+    for span in parse_weights(prompt):
+        first, *others = _BREAK.split(span.text)
+        segments[-1].append(Span(first, span.weight))
+        segments += [[Span(text, span.weight)] for text in others]
+    return segments
+
+
+def without_weights(prompt: str) -> str:
+    """The prompt's words alone, without weights and ``BREAK``."""
+    return " ".join("".join(span.text for span in segment).strip() for segment in parse_segments(prompt))
 
 
 def apply_weights(hidden: NDArray[np.float32], weights: Sequence[float]) -> NDArray[np.float32]:

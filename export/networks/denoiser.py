@@ -5,8 +5,11 @@ from typing import Any
 
 import torch
 
+from ddim_edge.bundle.layout import IMAGE_SCALE, IMAGE_TOKENS
+
 from ..config_keys import Config, count, one_of, per_level, widths
 from .conditioning import BASE_TIME_IDS, label_inputs, text_inputs
+from .image_prompt import ImagePrompt
 from .signature import Axes, Input, Signature, Sizes, distinct_integers, distinct_numbers, image_axes
 from .sizes import two_image_sizes
 
@@ -25,12 +28,22 @@ def unet_signature(config: Config, *, whole_timesteps: bool = False) -> Signatur
     return _unet(config, _base(config, whole_timesteps=whole_timesteps))
 
 
-def conditional_unet_signature(config: Config, *, time_ids: int = BASE_TIME_IDS, residuals: bool = False) -> Signature:
-    """A UNet2DConditionModel. With ``residuals`` it also takes the residuals of ControlNets as inputs."""
+def conditional_unet_signature(
+    config: Config,
+    *,
+    time_ids: int = BASE_TIME_IDS,
+    residuals: bool = False,
+    images: tuple[Input, ...] = (),
+    text: bool = True,
+) -> Signature:
+    """A UNet2DConditionModel. With ``residuals`` it also takes the residuals of ControlNets, and the inputs ``images``.
+
+    ``images``: those of IP-Adapters, as of ``image_prompt_inputs``. Without ``text`` the prompt is a part of it.
+    """
     one_of(config, "encoder_hid_dim_type", (None, "text_proj"))
     # "gated" attention reads the boxes of GLIGEN.
     one_of(config, "attention_type", (None, "default"))
-    inputs = (*_base(config), *text_inputs(config, time_ids))
+    inputs = (*_base(config), *(text_inputs(config, time_ids) if text else ()), *images)
     return _unet(config, (*inputs, *_residuals(config)) if residuals else inputs)
 
 
@@ -70,6 +83,11 @@ def _arguments(inputs: Mapping[str, torch.Tensor]) -> dict[str, Any]:
             arguments.setdefault("added_cond_kwargs", {})[name] = value
         elif name.startswith(_DOWN):
             arguments.setdefault(_DOWN, []).append(value)
+        elif name.startswith(IMAGE_TOKENS):
+            prompt = ImagePrompt(value, inputs[name.replace(IMAGE_TOKENS, IMAGE_SCALE)])
+            arguments.setdefault("added_cond_kwargs", {}).setdefault("image_embeds", []).append(prompt)
+        elif name.startswith(IMAGE_SCALE):
+            continue
         else:
             arguments[name] = value
     return arguments

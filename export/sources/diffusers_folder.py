@@ -2,40 +2,50 @@
 
 import dataclasses
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ddim_edge.bundle.layout import CONFIG, INDEX, UNET
+from ddim_edge.bundle.layout import CONFIG, DENOISERS, IMAGE_ENCODER, INDEX, denoiser_in
 from ddim_edge.config import read_json
 from ddim_edge.errors import ConfigError, choose_from, shown
 
-from ..config_keys import Config
+from ..config_keys import Config, null_class
 from .config_schema import read_config
+from .ip_adapter import IpAdapter
+from .pictures import has_baked_prompt
 from .pipeline_class import check_pipeline_class
+from .textual_inversion import TextualInversion
 
 _DEFAULT_INDEX = {"_class_name": "DDIMPipeline"}
 _GRAPHS = {
-    "unet": ("unet",),
+    **{denoiser.name: (denoiser.name,) for denoiser in DENOISERS},
     "vae": ("vae_encoder", "vae_decoder"),
     "vqvae": ("vae_encoder", "vae_decoder"),
     "text_encoder": ("text_encoder",),
     "text_encoder_2": ("text_encoder_2",),
+    "text_encoder_3": ("text_encoder_3",),
     "controlnet": ("controlnet",),
     "safety_checker": ("safety_checker",),
 }
 """A pipeline's networks, and the components of a bundle that they are exported to."""
 CHECKPOINT_GRAPHS = ("unet", "vae_encoder", "vae_decoder", "text_encoder", "text_encoder_2")
 """The components whose weights are in a single-file checkpoint."""
-_COPIED = ("tokenizer", "tokenizer_2", "feature_extractor")
+_DIT = "DiTTransformer2DModel"
+_COPIED = ("tokenizer", "tokenizer_2", "tokenizer_3", "feature_extractor", "low_res_scheduler")
+_LEFT_OUT = ("depth_estimator", "watermarker")
+"""Of depth2img, whose depth map is given instead, and of upscalers."""
 _CLASSES = {
     "unet": ("UNet2DModel", "UNet2DConditionModel"),
+    "transformer": (_DIT, "SD3Transformer2DModel", "PixArtTransformer2DModel"),
     "vae_encoder": ("AutoencoderKL", "AutoencoderTiny", "VQModel"),
     "vae_decoder": ("AutoencoderKL", "AutoencoderTiny", "VQModel"),
-    "text_encoder": ("CLIPTextModel", "CLIPTextModelWithProjection"),
+    "text_encoder": ("CLIPTextModel", "CLIPTextModelWithProjection", "T5EncoderModel"),
     "text_encoder_2": ("CLIPTextModel", "CLIPTextModelWithProjection"),
+    "text_encoder_3": ("T5EncoderModel",),
     "controlnet": ("ControlNetModel",),
     "safety_checker": ("StableDiffusionSafetyChecker",),
+    "image_encoder": ("CLIPVisionModelWithProjection",),
 }
 
 
@@ -65,6 +75,12 @@ class Source:
     """Subfolders that are copied."""
     autoencoder: Config | None = None
     """The autoencoder's config, whether it is exported or not."""
+    baked_prompt: Component | None = None
+    """The text encoder whose empty prompt becomes a part of the UNet; None where prompts are given at run time."""
+    textual_inversions: tuple[TextualInversion, ...] = ()
+    ip_adapters: tuple[IpAdapter, ...] = ()
+    image_encoder: Config = field(default_factory=dict)
+    """The config of the encoder that the adapters share; empty without adapters."""
 
     @property
     def has_controlnet(self) -> bool:
@@ -111,7 +127,9 @@ def _pipeline(folder: Path, wanted: Collection[str]) -> Source:
         for key, value in index.items()
         if not key.startswith("_") and isinstance(value, list) and len(value) == 2 and any(value)
     ]
+    baked = has_baked_prompt(index)
     graphs = _graphs(folder, present)
+    encoder = graphs.pop("text_encoder", None) if baked else None
     for name in wanted:
         if name not in graphs:
             raise ConfigError(choose_from("component", name, graphs))
@@ -119,15 +137,25 @@ def _pipeline(folder: Path, wanted: Collection[str]) -> Source:
     if not wanted:
         _refuse_unknown(folder, index, present)
     sources = {name: source for name, source in graphs.items() if name in wanted or not wanted}
-    kept = {"scheduler", *_COPIED, *(source.name for source in sources.values())}
+    copied = tuple(name for name in _COPIED if name in present and not (baked and name == "tokenizer"))
+    kept = {"scheduler", *copied, *(source.name for source in sources.values())}
+    components = tuple(read_component(name, source) for name, source in sources.items())
+    named = {key: [None, None] if key in present and key not in kept else value for key, value in index.items()}
     return Source(
         folder=folder,
-        index={key: [None, None] if key in present and key not in kept else value for key, value in index.items()},
-        components=tuple(_component(name, source) for name, source in sources.items()),
+        index=named | _null_class(components),
+        components=components,
         graphs=tuple(graphs),
-        copied=tuple(name for name in _COPIED if name in present and (folder / name).is_dir()),
+        copied=tuple(name for name in copied if (folder / name).is_dir()),
         autoencoder=_autoencoder(graphs),
+        baked_prompt=None if encoder is None else read_component("text_encoder", encoder),
     )
+
+
+def _null_class(components: Collection[Component]) -> dict[str, int]:
+    """The key of model_index.json for DiT's null class, which diffusers' pipeline knows without one."""
+    kinds = {part.kind: part.config for part in components}
+    return {"null_class": null_class(kinds[_DIT])} if _DIT in kinds else {}
 
 
 def _autoencoder(graphs: Mapping[str, Path]) -> Config | None:
@@ -145,19 +173,21 @@ def _graphs(folder: Path, present: Collection[str]) -> dict[str, Path]:
 
 
 def _refuse_unknown(folder: Path, index: Mapping[str, Any], present: Collection[str]) -> None:
-    known = {*_GRAPHS, *_COPIED, "scheduler"}
+    known = {*_GRAPHS, *_COPIED, *_LEFT_OUT, "scheduler", IMAGE_ENCODER.name}  # which is for adapters alone
     for name in present:
         if name not in known:
             raise ConfigError(
                 f"{folder} has the component {shown(name)}, a {shown(index[name][1])}, which is not supported; leave "
                 f"it out by naming the others with --components"
             )
-    if "unet" not in present:
-        advice = f"`ddim-edge run {folder}` runs it as it is" if UNET.is_in(folder) else "give that of a whole pipeline"
-        raise ConfigError(f"{folder} has no unet: nothing can be sampled; {advice}")
+    if not any(denoiser.name in present for denoiser in DENOISERS):
+        is_bundle = denoiser_in(folder) is not None
+        advice = f"`ddim-edge run {folder}` runs it as it is" if is_bundle else "give that of a whole pipeline"
+        raise ConfigError(f"{folder} has no unet and no transformer: nothing can be sampled; {advice}")
 
 
-def _component(name: str, folder: Path) -> Component:
+def read_component(name: str, folder: Path) -> Component:
+    """A component in ``folder``. ConfigError for a network of another class."""
     config = read_config(folder)
     kind = str(config.get("_class_name") or next(iter(config.get("architectures") or ()), None))
     valid = _CLASSES["controlnet" if name.startswith("controlnet") else name]
@@ -171,7 +201,7 @@ def _with_vae(source: Source, vae: Path) -> Source:
     if not any(component.name.startswith("vae_") for component in source.components):
         raise ConfigError("--vae: no autoencoder is among the components to export, so none can be replaced")
     components = (
-        _component(component.name, vae) if component.name.startswith("vae_") else component
+        read_component(component.name, vae) if component.name.startswith("vae_") else component
         for component in source.components
     )
     key = "vqvae" if source.index.get("vqvae") else "vae"

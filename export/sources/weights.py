@@ -14,7 +14,7 @@ from ..quiet import quiet
 from .checkpoint import check_checkpoint_has, load_from_checkpoint, make_network
 from .diffusers_folder import Component
 
-_TRANSFORMERS = ("CLIPTextModel", "CLIPTextModelWithProjection")
+_TRANSFORMERS = ("CLIPTextModel", "CLIPTextModelWithProjection", "T5EncoderModel", "CLIPVisionModelWithProjection")
 
 
 def check_config(component: Component) -> None:
@@ -114,8 +114,8 @@ def extra_weights_error(component: Component, names: tuple[str, ...]) -> ConfigE
     first = ", ".join(names[:2])
     return ConfigError(
         f"{component.checkpoint or component.folder} has {len(names)} weights that a {component.kind} does not have: "
-        f"{shown(first)} among them. The images would lack what they are for, such as an IP-Adapter; with "
-        "--ignore-extra-weights the network is exported without them"
+        f"{shown(first)} among them. The images would lack what they are for. An IP-Adapter is given as a file of its "
+        "own (--ip-adapter); with --ignore-extra-weights the network is exported without them"
     )
 
 

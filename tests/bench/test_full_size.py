@@ -180,7 +180,7 @@ def test_a_run_from_the_command_to_the_table(own_results: Path, plain_bundle: Pa
     assert "0 runs" in again.output  # what was measured is kept
 
 
-@pytest.mark.slow
+@pytest.mark.bench
 @pytest.mark.usefixtures("own_results")
 def test_both_sides_make_the_same_latents(exports: "Exports", tmp_path: Path) -> None:
     work = tmp_path / "work"

@@ -168,7 +168,6 @@ def test_models_lists_it(invoke: Invoke, bundle: Path, tmp_path: Path) -> None:
 
 
 def test_commands_for_pictures_refuse_it(invoke: Invoke, bundle: Path) -> None:
-    assert invoke("serve", bundle).failed_with("which the server does not support: use ddim-edge run")
     assert invoke("tune", bundle).failed_with("and no images")
     assert invoke("interpolate", bundle, 1, 2).failed_with("and no images")
 

@@ -5,7 +5,7 @@ import itertools
 import json
 import os
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +13,13 @@ import diffusers
 import pytest
 import torch
 
+from ddim_edge.benchmark.plan import BASELINE, OURS
 from ddim_edge.benchmark.rounds import Cell
+from ddim_edge.benchmark.worker import open_ours
 from ddim_edge.cli import bench_table as table
+from ddim_edge.runtime.workers.child import Record, Respond
 from ddim_edge_export import export_folder
+from ddim_edge_export.diffusers_baseline.__main__ import open_baseline
 from tests.helpers.command_line import Invoke, Outcome
 
 SECONDS = {"image", "prepare", "finish"}
@@ -151,7 +155,7 @@ def save_unet(tmp_path: Path) -> SaveUnet:
 
 
 @pytest.mark.slow
-def test_beside_diffusers(invoke: Invoke, tmp_path: Path, save_unet: SaveUnet) -> None:
+def test_beside_diffusers(invoke: Invoke, tmp_path: Path, save_unet: SaveUnet, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the same weights both sides answer alike; with others the baseline is refused; with none they are random."""
     source = save_unet("source", 0)
     bundle = export_folder(source, tmp_path / "bundle", assume_ddim=True).path
@@ -165,12 +169,29 @@ def test_beside_diffusers(invoke: Invoke, tmp_path: Path, save_unet: SaveUnet) -
     assert 0 < theirs["facts"]["difference"] < 1e-5
     assert (theirs["facts"]["weights"], theirs["idle_share"]) == ("the source's", None)
 
+    monkeypatch.setattr("ddim_edge.benchmark.rounds.Worker", HereWorker)
     _, refused = read(invoke(*compared, "--source", save_unet("other", 1)))["rows"]
     assert "it computes something else" in refused["reason"]
     assert refused["rounds"] == []
 
     _, random = read(invoke(*compared))["rows"]
     assert (random["facts"]["weights"], random["reason"]) == ("random", None)
+
+
+class HereWorker:
+    """A ``Worker`` in this process: one of its own takes seconds to load PyTorch."""
+
+    def __init__(self, module: str, settings: Mapping[str, Any]) -> None:
+        opened: tuple[Record, Respond] = {OURS: open_ours, BASELINE: open_baseline}[module](settings)
+        self._facts, self._respond = opened
+
+    def ready(self) -> Record:
+        return self._facts
+
+    def ask(self, **request: Any) -> Record:
+        return self._respond(request)
+
+    def stop(self) -> None: ...
 
 
 def row(**changes: Any) -> dict[str, Any]:

@@ -28,6 +28,7 @@ class Asked:
     content_type: str
     body: bytes
     method: str = "POST"
+    headers: Headers = ()
 
 
 def draw(generator: random.Random) -> Asked:

@@ -11,6 +11,8 @@ import httpx2
 from fastapi import FastAPI
 
 from ddim_edge.serving import Settings, create_app
+from tests.helpers.array_bundles import array_model, write_array_bundle
+from tests.helpers.policy_bundles import write_policy
 from tests.helpers.tiny_bundles import write_bundle
 
 from .bodies import Asked
@@ -23,10 +25,13 @@ SETTINGS = Settings(max_steps=8, max_body_bytes=2**20, timeout_s=10.0, job_timeo
 
 @contextmanager
 def server() -> Iterator[Callable[[Asked], Played]]:
-    """An application with a tiny model; yields the function that plays a request."""
+    """An application with a tiny model of each kind; yields the function that plays a request."""
     with tempfile.TemporaryDirectory() as folder, asyncio.Runner() as runner:
         bundle = write_bundle(Path(folder) / "bundle", labels=("bag", "sneaker", "coat"))
-        app = create_app({"fashion-mnist": bundle}, SETTINGS)
+        arrays = write_array_bundle(Path(folder) / "arrays", (6, 2), array_model((6, 2), condition=3))
+        app = create_app(
+            {"fashion-mnist": bundle, "arrays": arrays, "push": write_policy(Path(folder) / "push")}, SETTINGS
+        )
         engine = app.state.engine
         runner.run(engine.__aenter__())
         try:
@@ -49,7 +54,7 @@ def _play(runner: asyncio.Runner, app: FastAPI, asked: Asked) -> Played:
 async def _answer(app: FastAPI, asked: Asked) -> httpx2.Response:
     transport = httpx2.ASGITransport(app, raise_app_exceptions=False)
     async with httpx2.AsyncClient(transport=transport, base_url="http://127.0.0.1") as client:
-        headers = {"Content-Type": asked.content_type}
+        headers = {"Content-Type": asked.content_type, **dict(asked.headers)}
         return await client.request(asked.method, asked.path, content=asked.body, headers=headers)
 
 
@@ -62,14 +67,15 @@ def _fault(response: httpx2.Response) -> str | None:
         return f"status {status}: {response.content[:300]!r}"
     message = message_in(response.content)
     if message is None:
-        return f"status {status} without OpenAI's error object: {response.content[:200]!r}"
+        return f"status {status} without an error object: {response.content[:200]!r}"
     return f"a message of {len(message)} characters: {message[:200]}" if len(message) > LONGEST_LINE else None
 
 
 def message_in(body: bytes) -> str | None:
-    """The message of an error in OpenAI's shape; None where the body is no such error."""
+    """The message of an error in OpenAI's shape, or in KServe's; None where the body is no such error."""
     try:
-        message = json.loads(body)["error"]["message"]
+        error = json.loads(body)["error"]
+        message = error if isinstance(error, str) else error["message"]
     except (ValueError, KeyError, TypeError):
         return None
     return message if isinstance(message, str) else None
@@ -80,6 +86,7 @@ def _is_whole(response: httpx2.Response) -> bool:
     if "event-stream" in response.headers["content-type"]:
         return response.content.endswith(b"\n\n")
     try:
-        return isinstance(response.json(), dict)
+        length = response.headers.get("inference-header-content-length")
+        return isinstance(json.loads(response.content[: None if length is None else int(length)]), dict)
     except ValueError:
         return False

@@ -5,7 +5,7 @@ import random
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
-from . import bodies, command, graphs, http, json_files, latents, options, pictures, recipes
+from . import bodies, command, graphs, http, infers, json_files, latents, options, pictures, recipes
 from .played import Played
 
 Play = Callable[[Any], Played]
@@ -31,6 +31,7 @@ KINDS: dict[str, Kind] = {
     "recipe": Kind(recipes.draw, _command_line),
     "options": Kind(options.draw, _command_line),
     "http": Kind(bodies.draw, http.server),
+    "infer": Kind(infers.draw, http.server),
 }
 
 

@@ -13,7 +13,8 @@ from .values import ODD_TEXTS, damaged_bytes
 OTHER_ROUTES = (
     "/", "/health", "/health/live", "/health/ready", "/metrics", "/openapi.json", "/v1/models",
     "/v1/models/fashion-mnist", "/v1/jobs/job-0", "/v2", "/v2/health/live", "/v2/health/ready",
-    "/v2/models/fashion-mnist", "/v2/models/fashion-mnist/ready", "/docs", "/v1", "/favicon.ico",
+    "/v2/models/fashion-mnist", "/v2/models/fashion-mnist/ready", "/v2/models/fashion-mnist/infer", "/docs", "/v1",
+    "/favicon.ico",
 )  # fmt: skip
 ROUTES = (*JSON_ROUTES, *FORM_ROUTES, *OTHER_ROUTES)
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "BREW")

@@ -13,8 +13,11 @@ from .tiny_bundles import Array, write_bundle, write_json
 CONDITION = "global_cond"
 
 
-def array_model(shape: Sequence[int], *, condition: int = 0, batch: int | str = "batch") -> onnx.ModelProto:
-    """The graph for samples of ``shape``; ``condition``: the width of the input ``global_cond``, 0 for none."""
+def array_model(shape: Sequence[int | str], *, condition: int = 0, batch: int | str = "batch") -> onnx.ModelProto:
+    """The graph for samples of ``shape``, with a name for each free axis.
+
+    ``condition``: the width of the input ``global_cond``, 0 for none.
+    """
     sample = f"float[{', '.join(map(str, (batch, *shape)))}]"
     inputs = [f"{sample} sample", f"float[{batch}] timestep"]
     lines, last = ["drift = Mul(timestep, slope)"], "drift"

@@ -6,14 +6,22 @@ from typing import Any
 
 import torch
 
+from .family_parts import FEWEST, FEWEST_XL, POOLED, SCHEDULER, second_text, text_parts, unchecked
+from .ip_adapters import write_adapters
+from .picture_families import PICTURE_FAMILIES
 from .tiny_networks import (
     UNET,
     Diffusers,
     Transformers,
     change,
+    class_transformer,
     controlnet,
+    masked_transformer,
     safety_checker,
+    t5_encoder,
+    t5_tokenizer,
     text_encoder,
+    text_transformer,
     tokenizer,
     unet,
     vae,
@@ -27,7 +35,6 @@ _XL: dict[str, Any] = {
     "transformer_layers_per_block": (1, 2),
     "cross_attention_dim": 32,
 }
-_POOLED = 16
 _ONE_LEVEL: dict[str, Any] = {
     "block_out_channels": (8,),
     "down_block_types": ("CrossAttnDownBlock2D",),
@@ -35,26 +42,18 @@ _ONE_LEVEL: dict[str, Any] = {
     "attention_head_dim": 2,
     "transformer_layers_per_block": 1,
 }
-_SCHEDULER: dict[str, Any] = {
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
-    "beta_schedule": "scaled_linear",
-    "clip_sample": False,
-    "set_alpha_to_one": False,
-    "steps_offset": 1,
+_FEW_LATENTS: dict[str, Any] = {
+    "block_out_channels": (4,),
+    "down_block_types": ("DownEncoderBlock2D",),
+    "up_block_types": ("UpDecoderBlock2D",),
+    "use_quant_conv": False,
+    "use_post_quant_conv": False,
 }
-_FEWEST: dict[str, Any] = {
-    "block_out_channels": (8,),
-    "down_block_types": ("DownBlock2D",),
-    "up_block_types": ("UpBlock2D",),
-    "attention_head_dim": 2,
-}
-"""Text is read in the middle alone: the fewer layers, the sooner it is traced."""
 
 
 def stable_diffusion(folder: Path) -> None:
     """Stable Diffusion 1, with its safety checker."""
-    parts = _text_parts() | {
+    parts = text_parts() | {
         "safety_checker": safety_checker(),
         "feature_extractor": Transformers.CLIPImageProcessor(size=8, crop_size=8),
         "requires_safety_checker": True,
@@ -64,40 +63,40 @@ def stable_diffusion(folder: Path) -> None:
 
 def stable_diffusion_2(folder: Path) -> None:
     """Stable Diffusion 2: velocity prediction, linear projections, a text encoder with another activation."""
-    unet_2 = unet(attention_head_dim=(2, 4), use_linear_projection=True)
-    scheduler = Diffusers.DDIMScheduler(**_SCHEDULER, prediction_type="v_prediction", rescale_betas_zero_snr=True)
-    parts = _text_parts(unet=unet_2, scheduler=scheduler, text_encoder=text_encoder(hidden_act="gelu"))
-    Diffusers.StableDiffusionPipeline(**parts, **_unchecked()).save_pretrained(folder)
+    unet_2 = unet(**_ONE_LEVEL, use_linear_projection=True)
+    scheduler = Diffusers.DDIMScheduler(**SCHEDULER, prediction_type="v_prediction", rescale_betas_zero_snr=True)
+    parts = text_parts(unet=unet_2, scheduler=scheduler, text_encoder=text_encoder(hidden_act="gelu"))
+    Diffusers.StableDiffusionPipeline(**parts, **unchecked()).save_pretrained(folder)
 
 
 def latent_consistency(folder: Path) -> None:
     """A latent consistency model: the guidance scale is embedded."""
     scheduler = Diffusers.LCMScheduler(beta_start=0.00085, beta_end=0.012, clip_sample=False)
-    parts = _text_parts(unet=unet(**_ONE_LEVEL, time_cond_proj_dim=12), scheduler=scheduler)
-    Diffusers.LatentConsistencyModelPipeline(**parts, **_unchecked()).save_pretrained(folder)
+    parts = text_parts(unet=unet(**_ONE_LEVEL, time_cond_proj_dim=12), scheduler=scheduler)
+    Diffusers.LatentConsistencyModelPipeline(**parts, **unchecked()).save_pretrained(folder)
 
 
 def sdxl(folder: Path) -> None:
     """SDXL's base model: two text encoders, pooled text, six numbers of micro-conditioning."""
-    network = unet(**_XL, projection_class_embeddings_input_dim=6 * 8 + _POOLED)
-    parts = _text_parts(unet=network, vae=vae(force_upcast=True))
-    Diffusers.StableDiffusionXLPipeline(**parts, **_second_text()).save_pretrained(folder)
+    network = unet(**_XL, projection_class_embeddings_input_dim=6 * 8 + POOLED)
+    parts = text_parts(unet=network, vae=vae(force_upcast=True))
+    Diffusers.StableDiffusionXLPipeline(**parts, **second_text()).save_pretrained(folder)
 
 
 def sdxl_refiner(folder: Path) -> None:
     """SDXL's refiner: the second text encoder alone, five numbers of micro-conditioning."""
-    changes = _XL | _ONE_LEVEL | {"cross_attention_dim": 16, "projection_class_embeddings_input_dim": 5 * 8 + _POOLED}
-    parts = _text_parts(unet=unet(**changes)) | _second_text() | {"requires_aesthetics_score": True}
+    changes = _XL | _ONE_LEVEL | {"cross_attention_dim": 16, "projection_class_embeddings_input_dim": 5 * 8 + POOLED}
+    parts = text_parts(unet=unet(**changes)) | second_text() | {"requires_aesthetics_score": True}
     parts |= {"text_encoder": None, "tokenizer": None}
     Diffusers.StableDiffusionXLImg2ImgPipeline(**parts).save_pretrained(folder)
 
 
 def two_controlnets(folder: Path) -> None:
-    """Stable Diffusion 1 with two ControlNets."""
-    denoiser = unet()
+    """Stable Diffusion 1 with two ControlNets, of two levels; text is read in the middle alone."""
+    denoiser = unet(down_block_types=("DownBlock2D",) * 2, up_block_types=("UpBlock2D",) * 2)
     controls = [controlnet(denoiser, seed) for seed in (4, 5)]
-    parts = _text_parts(unet=denoiser)
-    Diffusers.StableDiffusionControlNetPipeline(**parts, **_unchecked(), controlnet=controls).save_pretrained(folder)
+    parts = text_parts(unet=denoiser)
+    Diffusers.StableDiffusionControlNetPipeline(**parts, **unchecked(), controlnet=controls).save_pretrained(folder)
 
 
 def latent_classes(folder: Path) -> None:
@@ -107,7 +106,7 @@ def latent_classes(folder: Path) -> None:
         **{key: value for key, value in UNET.items() if key != "cross_attention_dim"}
         | {"down_block_types": ("DownBlock2D",) * 2, "up_block_types": ("UpBlock2D",) * 2, "num_class_embeds": 3}
     )
-    scheduler = Diffusers.DDIMScheduler(**_SCHEDULER)
+    scheduler = Diffusers.DDIMScheduler(**SCHEDULER)
     Diffusers.LDMPipeline(vqvae=vae(), unet=network, scheduler=scheduler).save_pretrained(folder)
     change(folder / "model_index.json", id2label={"0": "coat", "1": "bag"}, null_class=2)
 
@@ -125,36 +124,29 @@ def unconditional(folder: Path) -> None:
         up_block_types=("UpBlock2D", "UpBlock2D"),
         norm_num_groups=4,
     )
-    parts = {"vqvae": vae(), "unet": network, "scheduler": Diffusers.DDIMScheduler(**_SCHEDULER)}
+    parts = {"vqvae": vae(), "unet": network, "scheduler": Diffusers.DDIMScheduler(**SCHEDULER)}
     Diffusers.LDMPipeline(**parts).save_pretrained(folder)
 
 
 def inpainting(folder: Path) -> None:
     """A UNet that takes the mask and the masked image beside the sample."""
-    parts = _text_parts(unet=unet(in_channels=9))
-    Diffusers.StableDiffusionInpaintPipeline(**parts, **_unchecked()).save_pretrained(folder)
+    parts = text_parts(unet=unet(**FEWEST, in_channels=9))
+    Diffusers.StableDiffusionInpaintPipeline(**parts, **unchecked()).save_pretrained(folder)
 
 
 def controlled(folder: Path) -> None:
     """Stable Diffusion 1 with two ControlNets, of one level."""
-    denoiser = unet(**_FEWEST)
+    denoiser = unet(**FEWEST)
     controls = [controlnet(denoiser, seed) for seed in (4, 5)]
-    parts = _text_parts(unet=denoiser)
-    Diffusers.StableDiffusionControlNetPipeline(**parts, **_unchecked(), controlnet=controls).save_pretrained(folder)
+    parts = text_parts(unet=denoiser)
+    Diffusers.StableDiffusionControlNetPipeline(**parts, **unchecked(), controlnet=controls).save_pretrained(folder)
 
 
 def sdxl_controlled(folder: Path) -> None:
     """SDXL with a ControlNet, of one level."""
-    denoiser = unet(
-        **_FEWEST,
-        use_linear_projection=True,
-        addition_embed_type="text_time",
-        addition_time_embed_dim=8,
-        projection_class_embeddings_input_dim=6 * 8 + 16,
-        cross_attention_dim=32,
-    )
-    parts = _text_parts(unet=denoiser, vae=vae(force_upcast=True), controlnet=controlnet(denoiser, 4))
-    Diffusers.StableDiffusionXLControlNetPipeline(**parts, **_second_text()).save_pretrained(folder)
+    denoiser = unet(**FEWEST_XL)
+    parts = text_parts(unet=denoiser, vae=vae(force_upcast=True), controlnet=controlnet(denoiser, 4))
+    Diffusers.StableDiffusionXLControlNetPipeline(**parts, **second_text()).save_pretrained(folder)
 
 
 def checked(folder: Path) -> None:
@@ -166,23 +158,62 @@ def checked(folder: Path) -> None:
     checker.save_pretrained(folder / "safety_checker")
 
 
-def _text_parts(**changes: Any) -> dict[str, Any]:
-    scheduler = Diffusers.DDIMScheduler(**_SCHEDULER)
-    parts = {"unet": unet, "vae": vae, "text_encoder": text_encoder, "tokenizer": tokenizer}
-    made = {name: make() for name, make in parts.items() if name not in changes}
-    return {"scheduler": scheduler} | made | changes
+def dit(folder: Path) -> None:
+    """DiT: a transformer of classes, whose learned variance is left out, with an autoencoder."""
+    scheduler = Diffusers.DDIMScheduler(clip_sample=False, beta_schedule="linear", set_alpha_to_one=False)
+    names = {number: f"class {number}" for number in range(1000)} | {1: "goldfish, Carassius auratus"}
+    parts = {"transformer": class_transformer(), "vae": vae(), "scheduler": scheduler}
+    Diffusers.DiTPipeline(**parts).save_pretrained(folder)
+    change(folder / "model_index.json", id2label=names)  # which only the published folder has
 
 
-def _unchecked() -> dict[str, Any]:
-    return {"safety_checker": None, "feature_extractor": None, "requires_safety_checker": False}
+def stable_diffusion_3(folder: Path) -> None:
+    """Stable Diffusion 3: a transformer of text, flow matching, latents of 16 channels with a shift, T5."""
+    encoder = text_encoder("CLIPTextModelWithProjection", hidden_act="gelu", projection_dim=POOLED)
+    autoencoder = vae(**_FEW_LATENTS, latent_channels=16, scaling_factor=1.5305, shift_factor=0.0609)
+    parts = {
+        "transformer": text_transformer(joint_attention_dim=40, pooled_projection_dim=2 * POOLED),
+        "vae": autoencoder,
+        "scheduler": Diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0),
+        "text_encoder": encoder,
+        "tokenizer": tokenizer(),
+        **second_text(),
+        "text_encoder_3": t5_encoder(width=40),
+        "tokenizer_3": t5_tokenizer(),
+    }
+    Diffusers.StableDiffusion3Pipeline(**parts).save_pretrained(folder)
 
 
-def _second_text() -> dict[str, Any]:
-    encoder = text_encoder("CLIPTextModelWithProjection", hidden_act="gelu", projection_dim=_POOLED)
-    return {"text_encoder_2": encoder, "tokenizer_2": tokenizer()}
+def pixart(folder: Path) -> None:
+    """PixArt: a transformer that reads T5 with a mask, and the size of the image, as that of 1024 pixels does."""
+    parts = {
+        "transformer": masked_transformer(use_additional_conditions=True),
+        "vae": vae(),
+        "scheduler": Diffusers.DPMSolverMultistepScheduler(),
+        "text_encoder": t5_encoder(width=24),
+        "tokenizer": t5_tokenizer(),
+    }
+    Diffusers.PixArtAlphaPipeline(**parts).save_pretrained(folder)
+
+
+def ip_adapters(folder: Path) -> None:
+    """Stable Diffusion 1, of one level, with files of adapters of each kind and their image encoder beside it."""
+    network = unet(**_ONE_LEVEL)
+    Diffusers.StableDiffusionPipeline(**text_parts(unet=network), **unchecked()).save_pretrained(folder)
+    write_adapters(folder, network, ("basic", "plus", "full"))
+
+
+def sdxl_ip_adapter(folder: Path) -> None:
+    """SDXL, of one level, with a resampling adapter."""
+    changes = _XL | _ONE_LEVEL | {"projection_class_embeddings_input_dim": 6 * 8 + POOLED}
+    network = unet(**changes)
+    parts = text_parts(unet=network, vae=vae(force_upcast=True)) | second_text()
+    Diffusers.StableDiffusionXLPipeline(**parts).save_pretrained(folder)
+    write_adapters(folder, network, ("plus",))
 
 
 FAMILIES: Mapping[str, Callable[[Path], None]] = {
+    **PICTURE_FAMILIES,
     "stable-diffusion": stable_diffusion,
     "stable-diffusion-2": stable_diffusion_2,
     "lcm": latent_consistency,
@@ -195,4 +226,9 @@ FAMILIES: Mapping[str, Callable[[Path], None]] = {
     "controlled": controlled,
     "sdxl-controlled": sdxl_controlled,
     "checked": checked,
+    "dit": dit,
+    "sd3": stable_diffusion_3,
+    "pixart": pixart,
+    "ip-adapters": ip_adapters,
+    "sdxl-ip-adapter": sdxl_ip_adapter,
 }

@@ -120,8 +120,7 @@ def features_of(answers: object) -> list[Features]:
 def test_the_features_of_images_that_run_together_are_not_copied(folders: list[Path]) -> None:
     denoiser = denoiser_of(folders[0])
     kept = features_of(denoiser.predict_or_step(whole_rows(2)))
-    entries = [features.conditional for features in kept]
-    entries += [features.unconditional for features in kept if features.unconditional]
+    entries = [features[position] for position in (0, 1) for features in kept]
     stack = FeatureStack()
     assert stack.joined(entries, 4) is entries[0].call
     assert np.shares_memory(np.asarray(stack.joined(entries[:2], 2)), np.asarray(entries[0].call))
@@ -129,8 +128,8 @@ def test_the_features_of_images_that_run_together_are_not_copied(folders: list[P
 
 def test_features_that_are_not_kept_take_no_memory(folders: list[Path]) -> None:
     kept = features_of(denoiser_of(folders[0]).predict_or_step(whole_rows(4, keeping=1)))
-    assert [features.conditional.call.shape for features in kept] == [(2, 2, 8, 8)]
-    assert kept[0].nbytes == 2 * 2 * 8 * 8 * 4
+    assert [features[0].call.shape for features in kept] == [(2, 2, 8, 8)]
+    assert sum(own.nbytes for own in kept[0]) == 2 * 2 * 8 * 8 * 4
     whole = np.zeros((3, 2, 8, 8), np.float32)
     assert kept_rows(whole, [False, False]) == [None, None]
     assert kept_rows(whole, [True, True]) == [KeptRow(whole, 0), KeptRow(whole, 1)]  # the third row is padding
@@ -147,7 +146,7 @@ def test_features_stay_on_the_device(folders: list[Path]) -> None:
     denoiser, rows = Denoiser(whole, open_shallow=open_shallow), whole_rows(2)
     for turn in range(6):
         kept = features_of(denoiser.predict_or_step(rows))
-        assert isinstance(kept[0].conditional.call, DeviceArray) == (turn > 0)  # a shape's first call has no buffers
+        assert isinstance(kept[0][0].call, DeviceArray) == (turn > 0)  # a shape's first call has no buffers
         for _ in range(3):
             denoiser.predict_or_step(
                 [row._replace(features=each, keeps_features=False) for row, each in zip(rows, kept, strict=True)]
@@ -196,10 +195,10 @@ def test_fp16_is_checked_in_both_graphs(tmp_path: Path) -> None:
     onnx.save_model(deep_model(shallow=False), folder / "unet" / "model.fp32.onnx")
     denoiser = denoiser_of(folder)
     kept = features_of(denoiser.predict_or_step(whole_rows(1)))[0]
-    assert kept.conditional.call.dtype == np.float16
+    assert kept[0].call.dtype == np.float16
     shallow = whole_rows(1, keeping=0)[0]._replace(features=kept, unconditional=None)
     assert np.isfinite(prediction_of(denoiser.predict_or_step([shallow])[0])).all()
-    endless = Features(*(KeptRow(np.full((2, 2, 8, 8), np.inf, np.float16), at) for at in range(2)))
+    endless = tuple(KeptRow(np.full((2, 2, 8, 8), np.inf, np.float16), at) for at in range(2))
     with pytest.raises(ddim_edge.PredictionError, match="NaN or infinity in fp16"):
         denoiser.predict_or_step([shallow._replace(features=endless)])
     denoiser.mark_fp16_checked()
@@ -213,39 +212,8 @@ def test_where_fp16_fails_the_whole_calls_keep_the_features_of_the_fp32_form(tmp
     denoiser, row = denoiser_of(folder), whole_rows(1)[0]
     with np.errstate(over="ignore"), pytest.warns(PrecisionWarning, match="unet returned NaN or infinity in fp16"):
         kept = features_of(denoiser.predict_or_step([row._replace(sample=row.sample + np.float32(1e6))]))[0]
-    assert kept.conditional.call.dtype == np.float32
+    assert kept[0].call.dtype == np.float32
     kept = features_of(denoiser.predict_or_step([row]))[0]
     found = prediction_of(denoiser.predict_or_step([row._replace(features=kept, keeps_features=False)])[0])
     by_hand = deep_features(row.sample, 0), deep_features(row.sample, NULL_CLASS)
     np.testing.assert_allclose(found, wanted(row, 0, by_hand), atol=2e-2)
-
-
-@settings(deadline=None, max_examples=60)
-@given(
-    calls=st.lists(
-        st.tuples(st.lists(st.tuples(st.integers(0, 3), st.integers(0, 2)), min_size=1, max_size=5), st.integers(0, 2)),
-        min_size=1,
-        max_size=6,
-    )
-)
-def test_features_of_several_calls_are_joined_in_one_array(calls: list[tuple[list[tuple[int, int]], int]]) -> None:
-    """``calls``: the rows of each call, by the call and position that they are from, and the padding."""
-    random = np.random.default_rng(0)
-    kept = {at: random.standard_normal((3, 2, 4, 4)).astype(np.float32) for at in range(4)}
-    stack = FeatureStack()
-    for number, (rows, padding) in enumerate(calls):
-        joined = np.asarray(stack.joined([KeptRow(kept[call], at) for call, at in rows], len(rows) + padding))
-        np.testing.assert_array_equal(joined[: len(rows)], np.stack([kept[call][at] for call, at in rows]))
-        assert len(joined) == len(rows) + padding
-        kept[number % 4] = random.standard_normal((3, 2, 4, 4)).astype(np.float32)  # the one before is gone
-
-
-def test_what_was_copied_is_not_copied_again() -> None:
-    first, second = (np.full((2, 2, 4, 4), value, np.float32) for value in (1, 2))
-    stack, rows = FeatureStack(), [KeptRow(first, 1), KeptRow(second, 1)]
-    joined = np.asarray(stack.joined(rows, 2))
-    joined[0] = 7
-    assert np.shares_memory(joined, np.asarray(stack.joined(rows, 2)))
-    assert joined[0, 0, 0, 0] == 7
-    stack.joined([rows[1], rows[1]], 2)
-    np.testing.assert_array_equal(joined, second)

@@ -17,7 +17,7 @@ CLOSE = 1e-4
 
 
 class Step(NamedTuple):
-    """One question to diffusers' UNet, and its answer after guidance."""
+    """One question to diffusers' denoiser, and its answer after guidance."""
 
     sample: Array
     timestep: float
@@ -37,29 +37,52 @@ class Recording:
 
 
 @contextmanager
-def recording(pipeline: Any, scale: float, channels: int = 4) -> Iterator[Recording]:
-    """Record the calls of the pipeline's UNet, and of its decoder. ``scale``: its guidance."""
+def recording(
+    pipeline: Any,
+    scale: float,
+    channels: int = 4,
+    *,
+    first: int = 0,
+    image_scale: float = 1.0,
+    scaled: bool = True,
+    guided_half_first: bool = False,
+) -> Iterator[Recording]:
+    """Record the calls of the pipeline's denoiser, and of its decoder. ``scale``, ``image_scale``: its guidance.
+
+    ``first``: the first channel of the sample. ``scaled``: whether latents are divided by the scaling factor. Of the
+    answers a learned variance, which is behind the ``channels``, is left out.
+    """
     record = Recording()
     vae = getattr(pipeline, "vae", None) or pipeline.vqvae
 
     def asked(_module: Any, arguments: Any, named: Any, output: Any) -> None:
-        sample = arguments[0] if arguments else named["sample"]
+        sample = arguments[0] if arguments else named.get("sample", named.get("hidden_states"))
         timestep = arguments[1] if len(arguments) > 1 else named["timestep"]
-        answer = output[0] if isinstance(output, tuple) else output.sample
+        answer = (output[0] if isinstance(output, tuple) else output.sample)[:, :channels]
+        inputs = _inputs(named)
         if len(sample) == 2:
+            if guided_half_first:
+                answer, inputs = answer.flip(0), {name: value[::-1] for name, value in inputs.items()}
             nothing, wanted = answer.chunk(2)
             answer = nothing + scale * (wanted - nothing)
-        record.steps.append(Step(sample[-1:, :channels].numpy(), float(timestep), _inputs(named), answer.numpy()))
+        elif len(sample) == 3:  # text, picture, nothing
+            wanted, of_picture, nothing = answer.chunk(3)
+            answer = nothing + scale * (wanted - of_picture) + image_scale * (of_picture - nothing)
+            inputs = {name: value[::-1] for name, value in inputs.items()}
+        time, own = float(timestep.flatten()[0]), slice(first, first + channels)
+        record.steps.append(Step(sample[-1:, own].numpy(), time, inputs, answer.numpy()))
 
     decode = vae.decode
 
     def decoding(latents: torch.Tensor, *arguments: Any, **named: Any) -> Any:
         output = decode(latents, *arguments, **named)
-        record.latents = (latents * vae.config.scaling_factor).numpy()
+        shift = vae.config.get("shift_factor") or 0.0
+        record.latents = ((latents - shift) * vae.config.scaling_factor if scaled else latents).numpy()
         record.decoded = (output[0] if isinstance(output, tuple) else output.sample).numpy()
         return output
 
-    hook = pipeline.unet.register_forward_hook(asked, with_kwargs=True)
+    denoiser = getattr(pipeline, "unet", None) or pipeline.transformer
+    hook = denoiser.register_forward_hook(asked, with_kwargs=True)
     vae.decode = decoding
     try:
         with torch.no_grad():
@@ -71,18 +94,31 @@ def recording(pipeline: Any, scale: float, channels: int = 4) -> Iterator[Record
 
 def _inputs(named: Any) -> dict[str, Array]:
     flat = {**named, **(named.get("added_cond_kwargs") or {})}
-    names = ("encoder_hidden_states", "text_embeds", "time_ids", "timestep_cond", "class_labels")
+    names = (
+        "encoder_hidden_states",
+        "text_embeds",
+        "time_ids",
+        "timestep_cond",
+        "class_labels",
+        "pooled_projections",
+        "encoder_attention_mask",
+        "resolution",
+        "aspect_ratio",
+    )
     return {name: flat[name].numpy() for name in names if flat.get(name) is not None}
 
 
-def check_alike(pipeline: ddim_edge.Pipeline, request: ddim_edge.Request, record: Recording) -> None:
-    """Every question, answer and step of ours, fed the samples of the record, and the decoded image."""
+def check_alike(pipeline: ddim_edge.Pipeline, request: ddim_edge.Request, record: Recording) -> float:
+    """Every question, answer and step of ours, fed the samples of the record, and the decoded image.
+
+    Returns the largest difference of a prediction or a step.
+    """
     assert record.latents is not None
     assert record.decoded is not None
     job = job_of(pipeline.bundle, request, 0, pipeline.components)
     job.query = next(job.sampler)
     samples = [step.sample for step in record.steps] + [record.latents]
-    close(job.query.sample, samples[0])
+    differences = [close(job.query.sample, samples[0])]
     for step, following in zip(record.steps, samples[1:], strict=True):
         assert job.query is not None
         assert np.isclose(job.query.timestep, step.timestep, rtol=1e-6)
@@ -90,11 +126,12 @@ def check_alike(pipeline: ddim_edge.Pipeline, request: ddim_edge.Request, record
         row = job.row()
         check_inputs(row, step.inputs)
         prediction = pipeline.denoiser.predict([row])
-        close(prediction, step.prediction)
+        differences.append(close(prediction, step.prediction))
         job.advance(prediction)
-        close(job.result() if job.query is None else job.query.sample, following)
+        differences.append(close(job.result() if job.query is None else job.query.sample, following))
     assert pipeline.components.vae is not None
     close(pipeline.components.vae.decode(record.latents), record.decoded)
+    return max(differences)
 
 
 def check_inputs(row: Row, wanted: dict[str, Array]) -> None:
@@ -103,11 +140,13 @@ def check_inputs(row: Row, wanted: dict[str, Array]) -> None:
     assert found.keys() == wanted.keys()
     for name, value in wanted.items():
         close(found[name], value[-1:])
-        if len(value) == 2:
+        if len(value) > 1:
             assert row.unconditional is not None
             close(row.unconditional[name], value[:1])
 
 
-def close(found: Array, wanted: Array) -> None:
+def close(found: Array, wanted: Array) -> float:
+    """Check that they differ by at most ``CLOSE``. Returns the largest difference."""
     assert found.shape == wanted.shape
     np.testing.assert_allclose(found, wanted, atol=CLOSE, rtol=0)
+    return float(np.abs(found - wanted).max())

@@ -55,6 +55,11 @@ def test_what_was_cut_off_is_one_line(bundle: Path, invoke: Invoke) -> None:
     [
         ([], "give a prompt"),
         (["--prompt", "a", "--width", 33], "use 32 or 34"),
+        (["--prompt", "a", "--clip-skip", 3], "clip_skip must be at most 2 for text_encoder of"),
+        (
+            ["--prompt", "a BREAK b", "--prompt-weights"],
+            "a prompt has BREAK, which begins a new chunk: set long_prompt",
+        ),
         (["--prompts", "not-there.txt"], "cannot be read as prompts"),
         (["--prompts", "empty.txt"], "has no prompt"),
         (["--prompt", "a", "--prompts", "empty.txt"], "exclude each other"),

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 
 import ddim_edge
+from tests.helpers.closeness import keep
 
 from .conftest import Family, FamilyOf
 from .recording import check_alike, recording
@@ -37,7 +38,7 @@ def check(family: Family, kind: str, theirs: dict[str, Any], ours: dict[str, Any
         image = pipeline(generator=generator(), output_type="np", **arguments).images[0]
     origin = ddim_edge.Origin(image=picture() * 2 - 1, mask=mask() if masked else None)
     options = {"prompt": PROMPT, "guidance_scale": 4.0, "origin": origin, **ours}
-    check_alike(family.pipeline, family.pipeline.request(seed=SEED, **options), record)
+    keep(family.title, check_alike(family.pipeline, family.pipeline.request(seed=SEED, **options), record))
     found = family.pipeline.generate(seed=SEED, **options).images[0]
     assert np.abs(found - np.round(image * 255)).max() <= 1
 
@@ -59,6 +60,12 @@ def test_an_image_is_changed_by_sdxl(name: str, family_of: FamilyOf) -> None:
     theirs = {"num_inference_steps": 4, "strength": 0.5}
     kind = "StableDiffusionXLImg2ImgPipeline"
     check(family_of(name), kind, theirs, {"num_steps": 4, "strength": 0.5}, masked=False)
+
+
+def test_a_part_is_repainted_by_sdxl(family_of: FamilyOf) -> None:
+    theirs = {"num_inference_steps": 4, "strength": 0.6}
+    kind = "StableDiffusionXLInpaintPipeline"
+    check(family_of("sdxl-inpainting"), kind, theirs, {"num_steps": 4, "strength": 0.6}, masked=True)
 
 
 @pytest.mark.parametrize("strength", [0.6, 1.0])

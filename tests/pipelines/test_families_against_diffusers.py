@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 import torch
 
+from tests.helpers.closeness import keep
+
 from .conftest import Family, FamilyOf
 from .recording import check_alike, recording
 
@@ -24,7 +26,7 @@ def check(
     pipeline = family.diffusers(kind)
     with recording(pipeline, scale) as record:
         picture = pipeline(generator=generator(), output_type="np", **theirs).images[0]
-    check_alike(family.pipeline, family.pipeline.request(seed=SEED, **ours), record)
+    keep(family.title, check_alike(family.pipeline, family.pipeline.request(seed=SEED, **ours), record))
     image = family.pipeline.generate(seed=SEED, **ours).images[0]
     assert np.abs(image - np.round(picture * 255)).max() <= 1
     assert image.std() > 5

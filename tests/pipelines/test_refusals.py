@@ -63,6 +63,34 @@ REFUSED: Mapping[str, tuple[str, dict[str, Any], str]] = {
     "no text": ("unconditional", {"prompt": "a"}, "does not take text: leave the prompt out"),
     "a negative alone": ("unconditional", {"negative_prompt": "a", "guidance_scale": 2}, "need a prompt"),
     "guidance": ("unconditional", {"guidance_scale": 2}, "needs a null class"),
+    "no picture": ("instruct-pix2pix", {"prompt": "a"}, "takes a picture beside the sample"),
+    "a picture too many": ("unconditional", {"images": picture()}, "takes no picture beside the sample"),
+    "a picture of another size": (
+        "instruct-pix2pix",
+        {"prompt": "a", "height": 48, "images": picture()},
+        r"images has the shape \(1, 3, 32, 32\), and the model needs \(N, \(3, 48, 32\)\)",
+    ),
+    "two scales where there is one": (
+        "inpainting",
+        {"prompt": "a", "image_guidance_scale": 2},
+        "has one guidance scale, and none of a picture",
+    ),
+    "a scale of the picture without guidance": (
+        "instruct-pix2pix",
+        {"prompt": "a", "images": picture(), "guidance_scale": 1, "image_guidance_scale": 2},
+        "needs guidance, which is off at guidance_scale 1",
+    ),
+    "too little of the picture": (
+        "instruct-pix2pix",
+        {"prompt": "a", "images": picture(), "image_guidance_scale": 0.5},
+        "image_guidance_scale must be at least 1",
+    ),
+    "CFG++ with two scales": (
+        "instruct-pix2pix",
+        {"prompt": "a", "images": picture(), "guidance_mode": "cfg++"},
+        "has two guidance scales, which CFG",
+    ),
+    "noise of no picture": ("inpainting", {"prompt": "a", "noise_level": 3}, "adds no noise to a picture"),
     "nothing to repaint": ("inpainting", {"prompt": "a"}, "is an inpainting model: give an image and a mask"),
 }
 

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from tests.helpers.command_line import COMMAND
+from tests.helpers.policy_bundles import write_policy
 
 ROOT = Path(__file__).parents[2]
 
@@ -74,3 +75,36 @@ def test_the_server_behind_a_proxy() -> None:
         process.terminate()
         process.stderr.read()
     assert url.startswith("https://images.example.com/draw/images/")
+
+
+def test_a_policy_answers_the_clients_of_the_document(tmp_path: Path) -> None:
+    write_policy(tmp_path / "push")
+    env = {name: value for name, value in os.environ.items() if name != "DDIM_EDGE_API_KEY"}
+    command = [*COMMAND, "serve", "push", "--port", "0"]
+    with subprocess.Popen(command, env=env, stderr=subprocess.PIPE, text=True, cwd=tmp_path) as process:
+        assert process.stderr is not None
+        port = process.stderr.readline().rpartition(":")[2].strip()
+        (lines,) = examples("docs/kserve.md", "curl", "sh")
+        asked = subprocess.run(
+            ["sh", "-c", lines.replace("localhost:8000", f"localhost:{port}")],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        (code,) = examples("docs/kserve.md", "InferenceServerClient", "python")
+        done = subprocess.run(
+            [sys.executable, "-c", code.replace("localhost:8000", f"localhost:{port}")],
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        process.terminate()
+        process.stderr.read()
+    metadata, answer = (
+        json.JSONDecoder().raw_decode(text)[0] for text in asked.stdout.replace("}{", "}\n{").split("\n")
+    )
+    assert [each["name"] for each in metadata["inputs"]] == ["observation.state", "observation.environment_state"]
+    (actions,) = answer["outputs"]
+    assert actions["shape"] == [1, 4, 2]
+    shown = [float(word) for word in re.findall(r"-?[0-9.]+(?:e-?[0-9]+)?", done.stdout)]
+    assert shown == pytest.approx(actions["data"], rel=1e-6)

@@ -1,125 +1,20 @@
 """The text encoder against diffusers' encode_prompt, on tiny pipelines with random weights."""
 
-from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
 
-from ddim_edge.arrays import Conditioning
-from ddim_edge.runtime.sessions.pool import Sessions
-from ddim_edge.runtime.sessions.tensors import TensorInfo
-from ddim_edge.text import Prompt, SizeHints, TextEncoder
+from ddim_edge.text import Prompt
 
-from .tiny_pipelines import (
-    POOLED,
-    WIDTH,
-    export_encoder,
-    projecting_text_encoder,
-    refiner_pipeline,
-    sd_pipeline,
-    sdxl_pipeline,
-    text_encoder,
-    write_text_side,
-)
-from .tokenizer_folders import write_tokenizer
+from .text_families import CLOSE, Family, assert_close, encoded
+from .tiny_pipelines import POOLED
 
 pytestmark = pytest.mark.slow  # more than five seconds together
 
 PROMPT = "A photo of an astronaut, riding 2 horses on Mars! Très détaillé — 8k"
 LONG = "a red (cat) and " * 30
-HINTS = SizeHints(target=(48, 64))
-CLOSE = 1e-4
-
-
-def unet_inputs(width: int, time_ids: int = 0) -> dict[str, TensorInfo]:
-    infos = {"sample": ("batch", 4, "height", "width"), "timestep": ("batch",)}
-    infos["encoder_hidden_states"] = ("batch", "sequence", width)
-    if time_ids:
-        infos |= {"text_embeds": ("batch", POOLED), "time_ids": ("batch", time_ids)}
-    return {name: TensorInfo(name, np.dtype(np.float32), shape) for name, shape in infos.items()}
-
-
-class Family(NamedTuple):
-    """A pipeline and the text side of its bundle."""
-
-    pipeline: Any
-    encoder: TextEncoder
-    modules: tuple[Any, ...]
-
-
-@pytest.fixture(scope="module")
-def folders(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
-    root = tmp_path_factory.mktemp("tokenizers")
-    return {layout: write_tokenizer(root / layout, layout) for layout in ("sd1", "sd2", "sdxl_2")}
-
-
-@pytest.fixture(scope="module")
-def first(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
-    module = text_encoder(1, "quick_gelu")
-    return module, export_encoder(module, tmp_path_factory.mktemp("first") / "model.onnx")
-
-
-@pytest.fixture(scope="module")
-def second(tmp_path_factory: pytest.TempPathFactory) -> tuple[Any, Path]:
-    module = projecting_text_encoder(2, "gelu")
-    return module, export_encoder(module, tmp_path_factory.mktemp("second") / "model.onnx")
-
-
-@pytest.fixture(scope="module")
-def sd1(tmp_path_factory: pytest.TempPathFactory, folders: dict[str, Path], first: tuple[Any, Path]) -> Family:
-    pipeline = sd_pipeline(first[0], folders["sd1"])
-    folder = tmp_path_factory.mktemp("sd1")
-    write_text_side(folder, pipeline, {"text_encoder": first[1]}, {"tokenizer": "sd1"})
-    return Family(pipeline, TextEncoder.open(folder, unet_inputs(WIDTH), Sessions("cpu")), (first[0],))
-
-
-@pytest.fixture(scope="module")
-def sd2(tmp_path_factory: pytest.TempPathFactory, folders: dict[str, Path]) -> Family:
-    module = text_encoder(3, "gelu")
-    pipeline = sd_pipeline(module, folders["sd2"])
-    folder = tmp_path_factory.mktemp("sd2")
-    graph = export_encoder(module, folder / "graph.onnx")
-    write_text_side(folder, pipeline, {"text_encoder": graph}, {"tokenizer": "sd2"})
-    return Family(pipeline, TextEncoder.open(folder, unet_inputs(WIDTH), Sessions("cpu")), (module,))
-
-
-@pytest.fixture(scope="module")
-def sdxl(
-    tmp_path_factory: pytest.TempPathFactory,
-    folders: dict[str, Path],
-    first: tuple[Any, Path],
-    second: tuple[Any, Path],
-) -> Family:
-    tokenizers = folders["sd1"], folders["sdxl_2"]
-    pipeline = sdxl_pipeline(first[0], second[0], tokenizers)
-    folder = tmp_path_factory.mktemp("sdxl")
-    graphs = {"text_encoder": first[1], "text_encoder_2": second[1]}
-    write_text_side(folder, pipeline, graphs, {"tokenizer": "sd1", "tokenizer_2": "sdxl_2"})
-    return Family(pipeline, TextEncoder.open(folder, unet_inputs(2 * WIDTH, 6), Sessions("cpu")), (first[0], second[0]))
-
-
-@pytest.fixture(scope="module")
-def refiner(tmp_path_factory: pytest.TempPathFactory, folders: dict[str, Path], second: tuple[Any, Path]) -> Family:
-    pipeline = refiner_pipeline(second[0], folders["sdxl_2"])
-    folder = tmp_path_factory.mktemp("refiner")
-    write_text_side(folder, pipeline, {"text_encoder_2": second[1]}, {"tokenizer_2": "sdxl_2"})
-    return Family(pipeline, TextEncoder.open(folder, unet_inputs(WIDTH, 5), Sessions("cpu")), (second[0],))
-
-
-def encoded(family: Family, prompt: Prompt) -> list[Conditioning]:
-    conditions = family.encoder.encode(prompt, HINTS)
-    assert conditions.unconditional is not None
-    return [conditions.conditioning, conditions.unconditional]
-
-
-def assert_close(found: Conditioning, wanted: dict[str, torch.Tensor]) -> None:
-    assert found.keys() == wanted.keys()
-    for name, tensor in wanted.items():
-        assert found[name].dtype == np.float32
-        assert found[name].shape == tuple(tensor.shape), name
-        np.testing.assert_allclose(found[name], tensor.numpy(), atol=CLOSE, rtol=0, err_msg=name)
 
 
 @torch.no_grad()

@@ -9,6 +9,7 @@ from ...bundle.json_files import read_optional
 from ...bundle.layout import (
     CONFIG,
     CONTROLNET,
+    IMAGE_ENCODER,
     MODEL,
     SHALLOW_MODEL,
     STEP_MODEL,
@@ -25,7 +26,7 @@ from ...runtime.hardware.memory import private_bytes
 from ...runtime.providers.device import Device
 from ...runtime.providers.table import AUTO, CPU
 from ...runtime.sessions.first_build import is_mapped, runs_on_cpu
-from ..requests.options import default_guidance
+from ..requests.guidance import default_guidance
 from ..requests.request import Request
 from .activations import residuals, unet_row, vae_pixel, variance
 from .features import features_row, shallow_weights
@@ -47,7 +48,8 @@ class MemoryLimit:
     Weights that are mapped from a build are not private. Finished images that a caller keeps are not counted. To be
     made before networks are opened.
 
-    Raises ConfigError for a size that is none, a provider other than cpu, and a system other than Linux.
+    Raises ConfigError for a size that is none, a provider other than cpu, a system other than Linux, and a
+    model that makes arrays or has a transformer.
     """
 
     def __init__(self, bundle: Bundle, device: Device, size: int | str, rows: int | None = None) -> None:
@@ -60,6 +62,8 @@ class MemoryLimit:
             )
         if not bundle.output.is_image:
             raise ConfigError(f"max_memory is estimated for images, and {bundle.name} makes arrays: leave it out")
+        if bundle.denoiser is not UNET:
+            raise ConfigError(f"max_memory is estimated for UNets, and {bundle.name} has a transformer: leave it out")
         self.device = dataclasses.replace(device, provider=CPU.name)
         self._bundle, self._rows = bundle, rows
         self._base = _used() + _PROCESS
@@ -91,7 +95,7 @@ class MemoryLimit:
 
         Raises ConfigError where not even one row keeps the limit.
         """
-        images = max(1, max_rows // (2 if request.guided else 1))
+        images = max(1, max_rows // request.rows)
         batch = dataclasses.replace(request, num_images=images, batch_size=images, seed=0)
         rows = self.plan(batch, may_tile=False, turns=turns).rows
         return request.rows_per_call if rows is None else rows
@@ -135,8 +139,9 @@ class MemoryLimit:
             row += residuals(self._configs[UNET.name], *sample)
         if bundle.inputs.predicts_variance:
             row += variance(bundle.sample_shape[0], *sample)
-        rows = self._rows or min(request.batch_size, request.num_images) * (2 if request.guided else 1)
-        weights = {name: size for name, size in self._weights.items() if name != VAE_ENCODER.name or request.origin}
+        rows = self._rows or min(request.batch_size, request.num_images) * request.rows
+        used = {VAE_ENCODER.name: bool(request.origin), IMAGE_ENCODER.name: bool(request.ip_adapter_scale)}
+        weights = {name: size for name, size in self._weights.items() if used.get(name, True)}
         features = 0
         if request.step_cache is not None and request.step_cache.kind == "deep":
             weights[SHALLOW_MODEL] = shallow_weights(bundle)

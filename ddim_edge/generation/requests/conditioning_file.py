@@ -1,6 +1,7 @@
-"""Conditioning files (.npz): an array for each input that a model's UNet takes by name."""
+"""Conditioning files (.npz): an array for each input that a model takes by name."""
 
 import zipfile
+from collections.abc import Callable
 from pathlib import Path
 
 from ...arrays import Array
@@ -17,10 +18,15 @@ MAX_BYTES = 2**30
 
 def read_conditioning(path: Path, bundle: Bundle) -> dict[str, Array]:
     """The arrays of a file, by name. ConfigError for another file, and for other names, before arrays are read."""
+    return read_arrays(path, lambda names: check_names(bundle, names))
+
+
+def read_arrays(path: Path, check: Callable[[list[str]], None]) -> dict[str, Array]:
+    """The arrays of a file, by name. ConfigError for another file. ``check`` sees the names before arrays are read."""
     try:
         with open_regular(path) as file, zipfile.ZipFile(file) as archive:
             names = [name.removesuffix(".npy") for name in archive.namelist()]
-            check_names(bundle, names)
+            check(names)
             return {name: read_member(archive, name, _check_size) for name in names}
     except ConfigError as error:
         raise ConfigError(f"{path}: {error}") from None

@@ -68,6 +68,19 @@ def fitted(bundle: Bundle, given: object) -> NamedArrays | None:
     return NamedArrays({name: _fitted(name, given[name], found) for name, found in bundle.free_inputs.items()})
 
 
+def zeros_for(bundle: Bundle) -> dict[str, Array]:
+    """Zeros for the model's free inputs, one row for all images; free axes have a length of 1."""
+    return {
+        name: np.zeros([1, *(side if isinstance(side, int) else 1 for side in found.shape[1:])], feed_type(found))
+        for name, found in bundle.free_inputs.items()
+    }
+
+
+def feed_type(declared: Declared) -> np.dtype[Any]:
+    """The type of the values that are given for an input; float32 where the graph has one that is not fed."""
+    return np.dtype(_TYPES.get(declared.element, np.float32))
+
+
 def check_named(bundle: Bundle, named: NamedArrays | None, num_images: int) -> None:
     """Raise ConfigError for values that do not fit the model, or the number of images."""
     arrays = {} if named is None else named.arrays

@@ -4,52 +4,15 @@
 table, or a test compares them with it. The default of a recipe is that of the field in ``Request``.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, TypedDict, TypeVar
+from collections.abc import Callable
+from typing import Any, TypeVar
 
-from numpy.typing import ArrayLike
-
-from ...diffusion.guidance import GuidanceMode
-from ...diffusion.noise import NoiseKind
-from ...diffusion.samplers import SamplerConfig
-from .control_images import ControlImage
 from .option import CommandLine, Option
-from .origin import Origin
+from .option_types import Options as Options
+from .picture_options import PICTURE_OPTIONS
+from .text_options import TEXT_OPTIONS
 
 Method = TypeVar("Method", bound=Callable[..., Any])
-
-
-class Options(TypedDict, total=False):
-    """The keyword arguments of ``Pipeline.generate`` with their types; all are optional."""
-
-    num_images: int | None
-    labels: Sequence[str | int] | None
-    prompt: str | Sequence[str] | None
-    negative_prompt: str | None
-    long_prompt: bool
-    prompt_weights: bool
-    height: int | None
-    width: int | None
-    vae_tiling: bool | None
-    num_steps: int | None
-    sampler: SamplerConfig | str | None
-    eta: float | None
-    seed: int
-    guidance_scale: float | None
-    guidance_mode: GuidanceMode
-    guidance_rescale: float
-    guidance_interval: tuple[float, float] | None
-    preset: str | None
-    cache: str | None
-    cache_threshold: float | None
-    conditioning: Mapping[str, ArrayLike] | None
-    origin: Origin | None
-    strength: float | None
-    control_images: ControlImage | Sequence[ControlImage] | None
-    control_scale: float | Sequence[float] | None
-    safety_checker: bool
-    batch_size: int | None
-    noise: NoiseKind
 
 
 OPTIONS = (
@@ -71,36 +34,15 @@ OPTIONS = (
         CommandLine(("--labels", "-l"), metavar="NAME,…"),
         http="labels",
     ),
-    Option(
-        "prompt",
-        "Text that the image shows; several are used in turn.",
-        "none; text-to-image models need one",
-        CommandLine(("--prompt",), metavar="TEXT", repeatable=True),
-        http="prompt",
-    ),
-    Option(
-        "negative_prompt",
-        "Text that the image should not show.",
-        "the model's own, else the empty prompt",
-        CommandLine(("--negative-prompt",), metavar="TEXT"),
-        http="negative_prompt",
-    ),
-    Option(
-        "long_prompt",
-        "Read prompts of more than 75 tokens, in chunks; otherwise the end is cut off.",
-        "off",
-        CommandLine(("--long-prompt",), bool),
-        http="long_prompt",
-    ),
-    Option(
-        "prompt_weights",
-        "Read (word:1.3) and [word] in prompts as weights.",
-        "off",
-        CommandLine(("--prompt-weights",), bool),
-        http="prompt_weights",
-    ),
+    *TEXT_OPTIONS,
     Option("height", "Image height in pixels.", "the model's", CommandLine(("--height",), int)),
     Option("width", "Image width in pixels.", "the model's", CommandLine(("--width",), int)),
+    Option(
+        "shape",
+        "Shape of one sample of a model that makes arrays, where its network leaves axes free.",
+        "the model's",
+        CommandLine(("--shape",), metavar="N,…"),
+    ),
     Option(
         "vae_tiling",
         "Decode and encode in overlapping tiles: less memory, slightly different pixels.",
@@ -167,6 +109,13 @@ OPTIONS = (
         CommandLine(("--guidance-interval",), metavar="LOW,HIGH"),
     ),
     Option(
+        "image_guidance_scale",
+        "Guidance scale of the picture that the model takes beside the sample, at least 1.",
+        "1.5 for models that have one",
+        CommandLine(("--image-guidance-scale",), float),
+        http="image_guidance_scale",
+    ),
+    Option(
         "preset",
         "One of the model's presets: a set of options that `ddim-edge tune` measured. Options that are given win.",
         "none",
@@ -194,31 +143,7 @@ OPTIONS = (
         "Arrays for the inputs that the network takes by name: one row an image, or one for all.",
         "none; models with such inputs need it",
     ),
-    Option("origin", "An Origin: an image to change, a mask for it, latents instead of noise.", "none"),
-    Option(
-        "strength",
-        "How much of the initial image to change, up to 1.",
-        "0.8; with a mask 1",
-        CommandLine(("--strength",), float),
-        http="strength",
-    ),
-    Option(
-        "control_images",
-        "Image for each ControlNet, in their order: a file, or float32 (N, C, H, W) in [0, 1].",
-        "none",
-    ),
-    Option(
-        "control_scale",
-        "Strength of each ControlNet (diffusers: controlnet_conditioning_scale).",
-        "1",
-        CommandLine(("--control-scale",), float, repeatable=True),
-    ),
-    Option(
-        "safety_checker",
-        "Run the model's safety checker; without it there is a warning.",
-        "on",
-        CommandLine(("--no-safety-checker",), bool, help="Do not run the model's safety checker."),
-    ),
+    *PICTURE_OPTIONS,
     Option(
         "batch_size",
         "Number of images that are denoised together.",

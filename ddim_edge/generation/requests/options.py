@@ -11,26 +11,27 @@ from ...diffusion.samplers.table import samplers_with
 from ...diffusion.step_cache import StepCache
 from ...errors import ConfigError, shown
 from ...version import __version__
+from .clip_skip import check_clip_skip
 from .control_images import check_controls, control_scales, with_controls
 from .fitted_sampler import check_timesteps, check_variance, fitted_sampler
-from .guidance import CFG_PLUS_PLUS_SCALE, check_guidance
+from .guidance import CFG_PLUS_PLUS_SCALE, check_guidance, default_guidance, default_image_guidance, default_negative
+from .ip_adapters import check_ip_adapters, ip_adapter_scales, with_ip_adapter_images
 from .named_arrays import NamedArrays, check_named, fitted
 from .option_table import Options
 from .origin import Origin
 from .other_names import OTHER_NAMES, right_name
+from .picture import check_picture, default_noise_level, sides_of, with_picture
 from .preset import with_preset
 from .request import DEFAULT_BATCH_SIZE, Request
+from .shape import sample_shape, shape_of
 from .step_cache import check_cache
+from .tiles import check_tiles, uses_tiles
 
 IMAGE_STRENGTH = 0.8
 """The default strength for an initial image without a mask; with a mask it is 1."""
 
-TEXT_GUIDANCE, POOLED_TEXT_GUIDANCE, EMBEDDED_GUIDANCE = 7.5, 5.0, 8.5
 LATENT_BATCH_SIZE = 1
 """Latent models are large, and on a CPU a batch is no faster."""
-
-MAX_UNTILED_PIXELS = 1024 * 1024
-"""The largest image that is by default decoded without tiles."""
 
 
 def request_of(bundle: Bundle, options: Options) -> Request:
@@ -46,27 +47,41 @@ def request_of(bundle: Bundle, options: Options) -> Request:
     tiling = given.pop("vae_tiling", None)
     _name_cache(given)
     config = _sampler(bundle, given.pop("sampler", None), given.pop("eta", None))
-    sizes = given.get("height", bundle.defaults.height), given.get("width", bundle.defaults.width)
+    picture = given.pop("images", None)
+    wanted = sides_of(bundle, picture, given.pop("height", None), given.pop("width", None))
+    own = bundle.defaults.height, bundle.defaults.width
+    sizes = tuple(usual if side is None else side for side, usual in zip(wanted, own, strict=True))
+    if "shape" in given:
+        given["shape"] = shape_of(given["shape"])
     config = fitted_sampler(bundle, config, *sizes)
-    images, scale = given.pop("control_images", None), given.pop("control_scale", None)
+    controls, scale = given.pop("control_images", None), given.pop("control_scale", None)
+    pictures, weight = given.pop("ip_adapter_images", None), given.pop("ip_adapter_scale", None)
+    has_pictures = pictures is not None or bool(origin and origin.ip_adapter_images)
     plus_plus = given.get("guidance_mode") == "cfg++"
     named = fitted(bundle, given.pop("conditioning", None))
     defaults = {
         "num_images": _default_count(labels or prompts, origin, named),
         "num_steps": bundle.default_steps(config),
-        "negative_prompt": _default_negative(bundle, None if plus_plus else given.get("guidance_scale")),
-        "height": bundle.defaults.height,
-        "width": bundle.defaults.width,
+        "negative_prompt": default_negative(bundle, None if plus_plus else given.get("guidance_scale")),
+        "height": sizes[0],
+        "width": sizes[1],
+        "noise_level": default_noise_level(bundle, given.pop("noise_level", None)),
         "strength": _default_strength(origin),
         "control_scale": control_scales(bundle, scale),
+        "ip_adapter_scale": ip_adapter_scales(bundle, weight, has_images=has_pictures),
         "guidance_scale": CFG_PLUS_PLUS_SCALE if plus_plus else default_guidance(bundle),
         "batch_size": default_batch_size(bundle),
     }
     request = Request(**{**defaults, **given}, prompts=prompts, labels=classes, sampler=config, conditioning=named)
-    if images is not None:
-        request = with_controls(bundle, request, images)
+    request = dataclasses.replace(request, image_guidance_scale=default_image_guidance(bundle, request))
+    if picture is not None:
+        request = with_picture(bundle, request, picture)
+    if controls is not None:
+        request = with_controls(bundle, request, controls)
+    if pictures is not None:
+        request = with_ip_adapter_images(bundle, request, pictures)
     check_request(bundle, request)
-    return dataclasses.replace(request, vae_tiling=_uses_tiles(bundle, request, tiling))
+    return dataclasses.replace(request, vae_tiling=uses_tiles(bundle, request, tiling))
 
 
 def _check_names(options: Mapping[str, Any]) -> None:
@@ -100,21 +115,21 @@ def check_request(bundle: Bundle, request: Request) -> None:
     check_guidance(bundle, request)
     check_cache(bundle, request)
     check_named(bundle, request.conditioning, request.num_images)
-    shape = bundle.sample_shape_for(request.height, request.width)
+    shape = sample_shape(bundle, request)
     if request.origin is not None:
         request.origin.check_latents(shape)
         if request.origin.image is not None:
             request.origin.check_image(bundle.image_shape(request.height, request.width))
     _check_text(bundle, request)
+    check_picture(bundle, request)
+    check_clip_skip(bundle, request)
     check_controls(bundle, request)
+    check_ip_adapters(bundle, request)
     if not request.safety_checker and not bundle.has_safety_checker:
         raise ConfigError(
             f"{bundle.name} has no safety checker to turn off: leave safety_checker (--no-safety-checker) out"
         )
-    if request.vae_tiling and bundle.vae is None:
-        raise _no_autoencoder(bundle)
-    if request.vae_tile is not None and bundle.vae is not None and request.vae_tile % (4 * bundle.vae.factor):
-        raise ConfigError(f"vae_tile must be a multiple of {4 * bundle.vae.factor}, not {request.vae_tile}")
+    check_tiles(bundle, request)
     if bundle.inputs.takes_mask and (request.origin is None or request.origin.mask is None):
         raise ConfigError(f"{bundle.name} is an inpainting model: give an image and a mask")
     if bool(request.labels) != bool(bundle.labels):
@@ -128,41 +143,6 @@ def _wrong_labels(bundle: Bundle, request: Request) -> str:
     if bundle.labels:
         return f"{bundle.name} has {len(bundle.labels)} classes, and the request has no labels: give at least one"
     return f"{bundle.name} has no classes, and the request has the labels {shown(list(request.labels))}: leave them out"
-
-
-def _uses_tiles(bundle: Bundle, request: Request, wanted: bool | None) -> bool:
-    """Whether the autoencoder works in tiles: only for images larger than one tile."""
-    if bundle.vae is None:
-        if wanted:
-            raise _no_autoencoder(bundle)
-        return False
-    _, height, width = bundle.image_shape(request.height, request.width)
-    if wanted is None:
-        wanted = height * width > MAX_UNTILED_PIXELS
-    return bool(wanted) and max(height, width) > bundle.vae.tile
-
-
-def _no_autoencoder(bundle: Bundle) -> ConfigError:
-    return ConfigError(
-        f"{bundle.name} has no autoencoder that could work in tiles: leave vae_tiling (--vae-tiling) out"
-    )
-
-
-def default_guidance(bundle: Bundle) -> float:
-    """The default guidance scale: the author's, else diffusers' for text-to-image models and 1 (off) for others."""
-    if bundle.defaults.guidance_scale is not None:
-        return bundle.defaults.guidance_scale
-    if not bundle.inputs.text:
-        return 1.0
-    if bundle.inputs.guidance_width is not None:
-        return EMBEDDED_GUIDANCE
-    return POOLED_TEXT_GUIDANCE if bundle.inputs.pooled else TEXT_GUIDANCE
-
-
-def _default_negative(bundle: Bundle, scale: object) -> str | None:
-    """The author's negative prompt; None where guidance, which it needs, is turned off."""
-    off = isinstance(scale, (int, float)) and scale <= 1
-    return None if off else bundle.defaults.negative_prompt
 
 
 def default_batch_size(bundle: Bundle) -> int:

@@ -1,4 +1,4 @@
-"""Origin: what images are made from besides noise: an initial image, a mask, latents, control images."""
+"""Origin: what images are made from besides noise: an initial image, a mask, latents, images for networks."""
 
 import hashlib
 from collections.abc import Mapping
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ...arrays import Sample, Shape
+from ...bundle.layout import numbered
 from ...errors import LONGEST_SHOWN, ConfigError, shown
 
 
@@ -20,7 +21,10 @@ class Origin:
         latents: x_T, float32 (N, *shape of a sample), instead of noise drawn from the seed.
         image: the initial image, to be noised and changed, float32 (N, C, H, W) in [-1, 1], of the images' size.
         mask: bool (1, 1, H, W), of that size: True where ``image`` is made new; without a mask all of it is.
+        picture: what the channels behind the sample's are made from, float32 (N, C, H, W) in [-1, 1], of the images'
+            size, or of the latents' for pixels and depth maps.
         controls: the image of each ControlNet, float32 (N, C, H, W) in [0, 1], of that size.
+        ip_adapter_images: the image of each IP-Adapter, float32 (N, 3, side, side), as its encoder takes it.
 
     Origins with the same contents are equal. Raises ConfigError for a mask without an image, and for latents with one.
     """
@@ -29,6 +33,8 @@ class Origin:
     image: Sample | None = None
     mask: NDArray[np.bool_] | None = None
     controls: tuple[Sample, ...] = ()
+    ip_adapter_images: tuple[Sample, ...] = ()
+    picture: Sample | None = None
 
     def __post_init__(self) -> None:
         if self.latents is not None and self.image is not None:
@@ -41,8 +47,9 @@ class Origin:
 
     def to_json(self) -> dict[str, str]:
         """The SHA-256 of each array, by its name, as a recipe stores it."""
-        arrays = {"latents": self.latents, "image": self.image, "mask": self.mask}
+        arrays = {"latents": self.latents, "image": self.image, "mask": self.mask, "picture": self.picture}
         arrays |= {control_name(index): array for index, array in enumerate(self.controls)}
+        arrays |= {ip_adapter_image_name(index): array for index, array in enumerate(self.ip_adapter_images)}
         return {name: sha256_of(array) for name, array in arrays.items() if array is not None}
 
     def __eq__(self, other: object) -> bool:
@@ -82,7 +89,12 @@ def check_same_origin(wanted: Any, origin: Origin | None) -> None:
 
 def control_name(index: int) -> str:
     """The name of a control image in recipes and messages."""
-    return f"control_image_{index}" if index else "control_image"
+    return numbered("control_image", index)
+
+
+def ip_adapter_image_name(index: int) -> str:
+    """The name of an IP-Adapter's image in recipes and messages."""
+    return numbered("ip_adapter_image", index)
 
 
 def check_array(name: str, array: Sample, shape: tuple[int, ...]) -> None:

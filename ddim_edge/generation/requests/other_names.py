@@ -25,6 +25,7 @@ OTHER_NAMES: Mapping[str, str] = {
     "latents": "origin",
     "denoising_strength": "strength",
     "control_image": "control_images",
+    "ip_adapter_image": "ip_adapter_images",
     "controlnet_conditioning_scale": "control_scale",
 }
 """The option for each name of diffusers, of OpenAI's API, and of widespread programs, if it has another one here."""

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from ...bundle.json_files import MAX_SIDE
+from ...bundle.json_files import MAX_AXES, MAX_AXIS, MAX_SIDE
 from ...config.schema import check_json, flag, list_of, mapping_of, real, text, whole
 from ...errors import ConfigError
 
@@ -40,17 +40,22 @@ _SCHEMA = {
     "batch_size": whole(1, 2**31),
     "height": whole(1, MAX_SIDE),
     "width": whole(1, MAX_SIDE),
+    "shape": list_of(whole(1, MAX_AXIS), MAX_AXES),
     "noise": text(100),
     "guidance_scale": real(0),
     "guidance_mode": text(100),
     "guidance_rescale": real(0, 1),
     "guidance_interval": list_of(real(0), 2),
+    "image_guidance_scale": real(1),
+    "noise_level": whole(0, 2**31),
     "cache": text(100),
     "cache_threshold": real(0),
     "strength": real(0, 1),
     "control_scale": list_of(real(0), 1000),
+    "ip_adapter_scale": list_of(real(0), 1000),
     "long_prompt": flag,
     "prompt_weights": flag,
+    "clip_skip": whole(0, 100),
     "safety_checker": flag,
     "vae_tiling": flag,
     "vae_tile": whole(1, MAX_SIDE),

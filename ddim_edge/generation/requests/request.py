@@ -4,8 +4,7 @@ import dataclasses
 import functools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from numbers import Real
-from typing import Any, Self, cast, get_args
+from typing import Any, Self, get_args
 
 from ...bundle.json_files import MAX_SIDE
 from ...config import RealTimeConfig, number, whole_number
@@ -16,7 +15,9 @@ from ...diffusion.samplers import SAMPLERS, SamplerConfig, changed_options
 from ...diffusion.step_cache import StepCache
 from ...errors import ConfigError, choose_from, shown
 from ...text import Prompt
+from .guidance_values import check_image_scale, check_mode
 from .named_arrays import NamedArrays, check_same_named
+from .numbers import at_least_0, check_interval
 from .origin import Origin, check_same_origin
 from .recipe import MAX_IMAGES, REAL_TIMESTEPS, check_recipe
 
@@ -43,6 +44,10 @@ class Request:
     """Share, from 0 to 1, of the contrast added by guidance that is removed again (Lin et al. 2023)."""
     guidance_interval: tuple[float, float] | None = None
     """Guide only at noise levels σ above the first and up to the second; None for all levels."""
+    image_guidance_scale: float | None = None
+    """The guidance scale of the picture, at least 1; None for a model that has none, and without guidance."""
+    noise_level: int | None = None
+    """How much noise is added to the picture that an upscaler takes; None for models that take none such."""
     strength: float = 1.0
     """How much of the initial image to change: the share of the steps that are run."""
     prompts: tuple[str, ...] = ()
@@ -54,12 +59,18 @@ class Request:
     long_prompt: bool = False
     """Whether to read prompts longer than the text encoder takes, in chunks; otherwise the end is cut off."""
     prompt_weights: bool = False
-    """Whether ``(word:1.3)`` and ``[word]`` in prompts are weights."""
+    """Whether ``(word:1.3)`` and ``[word]`` in prompts are weights, and ``BREAK`` begins a new chunk."""
+    clip_skip: int = 0
+    """How many of the text encoder's last layers are left out."""
     height: int | None = None
     """In pixels, as ``width``; None for the model's default size."""
     width: int | None = None
+    shape: tuple[int, ...] | None = None
+    """That of one sample, for a model of arrays whose network leaves axes free; None for the model's own."""
     control_scale: tuple[float, ...] = ()
     """The strength of each ControlNet, in their order."""
+    ip_adapter_scale: tuple[float, ...] = ()
+    """The scale of each IP-Adapter, in their order; empty without images for them."""
     safety_checker: bool = True
     """Whether to run the model's safety checker, if it has one."""
     vae_tiling: bool = False
@@ -87,13 +98,16 @@ class Request:
         whole_number("batch_size", self.batch_size, low=1)
         if self.noise not in get_args(NoiseKind):
             raise ConfigError(choose_from("noise", self.noise, get_args(NoiseKind)))
-        _check_number("guidance_scale", self.guidance_scale, high=1e6)
-        self._check_mode()
-        _check_number("guidance_rescale", self.guidance_rescale, high=1)
+        at_least_0("guidance_scale", self.guidance_scale, high=1e6)
+        check_mode(self.guidance_mode, self.guidance_scale)
+        at_least_0("guidance_rescale", self.guidance_rescale, high=1)
+        check_image_scale(self.image_guidance_scale)
         number("strength", self.strength, low=0, high=1)
         for scale in self.control_scale:
-            _check_number("control_scale", scale)
-        self._check_interval()
+            at_least_0("control_scale", scale)
+        for scale in self.ip_adapter_scale:
+            at_least_0("ip_adapter_scale", scale)
+        check_interval(self.guidance_interval)
         self._check_text()
         _ = self.step_cache
         for name in ("height", "width"):
@@ -112,40 +126,21 @@ class Request:
                 f"strength {shown(self.strength)} needs an initial image to change: give the image (--init-image), too"
             )
 
-    def _check_mode(self) -> None:
-        if self.guidance_mode not in get_args(GuidanceMode):
-            raise ConfigError(choose_from("guidance_mode", self.guidance_mode, get_args(GuidanceMode)))
-        if self.guidance_mode == "cfg++" and self.guidance_scale > 1:
-            raise ConfigError(
-                f"guidance_mode cfg++ takes a guidance_scale from 0 to 1, not {self.guidance_scale:g}: 0.6 is about "
-                "what 7.5 is without it"
-            )
-
     def _check_text(self) -> None:
         for index in range(len(self.prompts)):
             self.prompt(index)
         if self.between_prompts and (len(self.prompts) != 2 or self.num_images < 2):
             given = f"{len(self.prompts)} and {self.num_images}"
             raise ConfigError(f"between_prompts needs two prompts and at least two images, not {given}")
-        if not self.prompts and (self.negative_prompt is not None or self.long_prompt or self.prompt_weights):
-            raise ConfigError("negative_prompt, long_prompt and prompt_weights need a prompt: give one")
+        whole_number("clip_skip", self.clip_skip, low=0, high=100)
+        text_options = (self.long_prompt, self.prompt_weights, self.clip_skip)
+        if not self.prompts and (self.negative_prompt is not None or any(text_options)):
+            raise ConfigError("negative_prompt, long_prompt, prompt_weights and clip_skip need a prompt: give one")
         if self.negative_prompt is not None and not self.guided:
             raise ConfigError(
                 f"negative_prompt needs guidance, which is off at guidance_scale {self.guidance_scale:g}: "
                 "set guidance_scale above 1"
             )
-
-    def _check_interval(self) -> None:
-        interval = self.guidance_interval
-        if interval is None:
-            return
-        if not isinstance(interval, tuple) or len(interval) != 2:
-            raise ConfigError(f"guidance_interval must be two noise levels, not {shown(interval)}")
-        low, high = interval
-        _check_number("guidance_interval's lower level", low)
-        _check_number("guidance_interval's upper level", high)
-        if low >= high:
-            raise ConfigError(f"guidance_interval must go from a lower to a higher level, not from {low:g} to {high:g}")
 
     @property
     def guided(self) -> bool:
@@ -153,6 +148,13 @@ class Request:
         if self.guidance_mode == "cfg++":
             return True
         return self.guidance_scale > 1 if self.prompts else self.guidance_scale != 1
+
+    @property
+    def rows(self) -> int:
+        """The most rows of one image in a network call: the predictions whose sum is the guided one."""
+        if not self.guided:
+            return 1
+        return 3 if self.image_guidance_scale not in (None, 1, self.guidance_scale) else 2
 
     @functools.cached_property
     def step_cache(self) -> StepCache | None:
@@ -178,7 +180,8 @@ class Request:
         if not self.prompts:
             return None
         text = self.prompts[index % len(self.prompts)]
-        return Prompt(text=text, negative=self.negative_prompt, long=self.long_prompt, weighted=self.prompt_weights)
+        parsing = {"long": self.long_prompt, "weighted": self.prompt_weights}
+        return Prompt(text=text, negative=self.negative_prompt, **parsing, clip_skip=self.clip_skip)
 
     def to_json(self) -> dict[str, Any]:
         """The request as JSON values; ``from_json`` makes the same request of them.
@@ -222,7 +225,7 @@ class Request:
 
 _ALWAYS_IN_RECIPES = ("num_images", "num_steps", "seed", "noise", "guidance_scale", "batch_size")
 _WRITTEN_SEPARATELY = ("labels", "sampler", "origin", "conditioning")
-_LISTS = ("prompts", "control_scale")
+_LISTS = ("prompts", "control_scale", "ip_adapter_scale", "shape")
 
 
 @functools.cache
@@ -230,12 +233,6 @@ def _written_if_changed() -> Mapping[str, Any]:
     """The fields that a recipe has only if they differ from their default, with that default, in order."""
     separate = (*_ALWAYS_IN_RECIPES, *_WRITTEN_SEPARATELY)
     return {field.name: field.default for field in dataclasses.fields(Request) if field.name not in separate}
-
-
-def _check_number(name: str, value: object, high: float = 1e9) -> None:
-    if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= cast(float, value) <= high:
-        limits = "of at least 0" if high > 1 else "from 0 to 1"
-        raise ConfigError(f"{name} must be a number {limits}, not {shown(value)}")
 
 
 def sampler_from_json(name: str = "ddim", **options: Any) -> SamplerConfig:

@@ -1,8 +1,9 @@
 """The process that decodes uploaded pictures for the server: bounded in memory and processor time, of low priority.
 
-A request is one line of JSON, ``{"shape": [C, H, W], "max_pixels": …, "image": bytes, "mask": bytes or null}``, and the
+A request is one line of JSON, ``{"shape": [C, H, W], "image": bytes, "mask": bytes or null, "fitting": null}``, and the
 two files of those lengths. The response is one line, ``{}`` or the error, and the pixels, uint8 (H, W, C), then the
-mask, uint8 (H, W), if there is one. It ends when its standard input does. At its limit of processor time it is killed
+mask, uint8 (H, W), if there is one. A picture for an image encoder is fitted by size, crop and filter of its
+preprocessor, which ``fitting`` has. It ends when its standard input does. At its limit of processor time it is killed
 by SIGPROF, also in the middle of a C call.
 """
 
@@ -15,7 +16,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from ...images.uploads import Upload, UploadError, decode_upload
+from ...images.clip_preprocessor import ClipPreprocessor
+from ...images.uploads import Upload, UploadError, decode_for_encoder, decode_upload
 from .child import end_with_parent
 
 _NICENESS = 5
@@ -41,14 +43,18 @@ def main() -> None:
         image = requests.read(request["image"])
         mask = None if request["mask"] is None else requests.read(request["mask"])
         _limit_time(_CPU_SECONDS)
-        error, upload = _decode(image, mask, tuple(request["shape"]), max_pixels)
+        error, upload = _decode(image, mask, tuple(request["shape"]), request["fitting"], max_pixels)
         _limit_time(0)
         _respond(responses, error, upload)
 
 
-def _decode(image: bytes, mask: bytes | None, shape: Any, max_pixels: int) -> tuple[dict[str, Any], Upload | None]:
+def _decode(
+    image: bytes, mask: bytes | None, shape: Any, fitting: Any, max_pixels: int
+) -> tuple[dict[str, Any], Upload | None]:
     """The decoded upload, or the error as JSON values."""
     try:
+        if fitting is not None:
+            return {}, Upload(decode_for_encoder(image, ClipPreprocessor.from_fitting(fitting), max_pixels), None)
         return {}, decode_upload(image, mask, shape, max_pixels)
     except UploadError as error:
         return {"error": str(error), "param": error.param}, None

@@ -14,7 +14,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..errors import Draining
 from ..scheduling.async_engine import AsyncEngine
 from .error_responses import error_response
-from .security import route_path
+from .paths import route_path
 
 ACCESS = logging.getLogger("ddim_edge.access")
 _ID = re.compile(r"[A-Za-z0-9._-]{1,64}")

@@ -9,6 +9,7 @@ from ...generation.requests.options import recipe_of
 from ...generation.requests.origin import Origin
 from ...generation.requests.request import Request
 from ...generation.requests.step_cache import ImageCalls, network_calls
+from ..errors import BadRequest
 from ..scheduling.async_engine import AsyncEngine
 from ..scheduling.submission import Maker
 from .body_to_request import FileFormat, parse_file_format, request_from_body
@@ -58,6 +59,10 @@ class Asked:
 def check_body(engine: AsyncEngine, body: ImageBody, origin: Origin | None = None) -> Asked:
     """Check the body; raises RequestError or ConfigError. A body without a seed gets one."""
     bundle = engine.catalogue.find(body.model)
+    if bundle.name not in engine.catalogue.image_models:
+        raise BadRequest(
+            f"{bundle.name} makes arrays, or takes some: ask POST /v2/models/{bundle.name}/infer", param="model"
+        )
     file_format = parse_file_format(body)
     request = engine.within_memory(request_from_body(body, bundle, engine.settings, origin), bundle.name)
     return Asked(bundle, request, file_format)

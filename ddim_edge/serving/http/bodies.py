@@ -10,7 +10,10 @@ from ..errors import Overloaded, RequestTimeout, TooLarge
 from ..settings import Settings
 from .error_responses import BodyRefused, error_response
 from .forms import is_form
+from .paths import is_kserve
 
+HEADER_LENGTH = "inference-header-content-length"
+"""The header of KServe's binary data: after so many bytes of JSON the body has the arrays."""
 _TRIM_BYTES = 64 * 2**20
 """So many bytes of forms at once are given back to the system when they are freed, which takes some milliseconds."""
 _TRIM_AFTER_S = 1.0
@@ -20,13 +23,14 @@ _TRIM_AFTER_S = 1.0
 class BodyLimitMiddleware:
     """Refuses a body that is too large, too slow, or one upload too many, while it is read.
 
-    Only forms have a common limit on their bytes: other bodies are so small that the number of connections limits them.
+    Only forms and arrays have a common limit on their bytes: other bodies are so small that the number of connections
+    limits them.
     """
 
     def __init__(self, app: ASGIApp, settings: Settings) -> None:
         self.app, self.settings = app, settings
         self.uploads_bytes = 0
-        """The bytes of all forms in memory."""
+        """The bytes of all forms and arrays in memory."""
         self.most_bytes = 0
         """The most that they were since memory was given back."""
 
@@ -35,14 +39,14 @@ class BodyLimitMiddleware:
         if scope["type"] != "http":
             return await self.app(scope, receive, send)
         headers = Headers(scope=scope)
-        counted = is_form(headers)
+        counted = is_form(headers) or (HEADER_LENGTH in headers and is_kserve(scope))
         limit = self.settings.max_body_bytes
         if not counted:
             limit = min(limit, self.settings.max_json_bytes)
         length = headers.get("content-length", "0")
         if not length.isdecimal() or int(length[:18]) > limit:
-            return await error_response(scope, _too_large(limit))(scope, receive, send)
-        body = Body(self, receive, limit, counted)
+            return await error_response(scope, _too_large(limit, scope))(scope, receive, send)
+        body = Body(self, scope, receive, limit, counted)
         scope.setdefault("state", {})["body"] = body
         try:
             return await self.app(scope, body.receive, send)
@@ -53,8 +57,9 @@ class BodyLimitMiddleware:
 class Body:
     """The body of one request, while it is read and kept."""
 
-    def __init__(self, limits: BodyLimitMiddleware, receive: Receive, limit: int, counted: bool) -> None:
-        self._limits, self._receive, self._limit, self._counted = limits, receive, limit, counted
+    def __init__(self, limits: BodyLimitMiddleware, scope: Scope, receive: Receive, limit: int, counted: bool) -> None:
+        self._limits, self._scope, self._receive = limits, scope, receive
+        self._limit, self._counted = limit, counted
         self._deadline = asyncio.get_running_loop().time() + limits.settings.body_timeout_s
         self._read = self._kept = 0
         self._is_whole = False
@@ -76,7 +81,7 @@ class Body:
     def _count(self, size: int) -> None:
         self._read += size
         if self._read > self._limit:
-            raise BodyRefused(_too_large(self._limit))
+            raise BodyRefused(_too_large(self._limit, self._scope))
         if self._counted:
             if self._limits.uploads_bytes + size > self._limits.settings.max_uploads_bytes:
                 raise BodyRefused(Overloaded("too many uploads at once: try again later"))
@@ -93,5 +98,6 @@ class Body:
             asyncio.get_running_loop().call_later(_TRIM_AFTER_S, trim_heap)
 
 
-def _too_large(limit: int) -> TooLarge:
-    return TooLarge(f"the body is larger than this server's limit of {limit} bytes")
+def _too_large(limit: int, scope: Scope) -> TooLarge:
+    hint = ": send fewer rows, or arrays as binary data" if is_kserve(scope) else ""
+    return TooLarge(f"the body is larger than this server's limit of {limit} bytes{hint}")

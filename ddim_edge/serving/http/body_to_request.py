@@ -5,8 +5,10 @@ import re
 import secrets
 from typing import NamedTuple, cast
 
-from ...bundle.bundle import NO_CLASS, Bundle
+from ...bundle.bundle import Bundle
+from ...bundle.class_names import NO_CLASS
 from ...errors import ConfigError
+from ...generation.requests.named_arrays import NamedArrays
 from ...generation.requests.option_table import Options, http_options
 from ...generation.requests.options import request_of
 from ...generation.requests.origin import Origin
@@ -16,7 +18,7 @@ from ..settings import Settings
 from .schemas import ImageBody, OutputFormat
 
 RANDOM = "random"
-_CONDITIONING = ("prompt", "negative_prompt", "long_prompt", "prompt_weights", "labels")
+_TOLD = ("prompt", "negative_prompt", "long_prompt", "prompt_weights", "clip_skip", "labels")
 """The options that depend on whether the model reads text or has classes."""
 LARGEST = 4
 """Most pixels of an image, as a multiple of the model's usual number of pixels."""
@@ -30,21 +32,29 @@ class FileFormat(NamedTuple):
     as_url: bool
 
 
-def request_from_body(body: ImageBody, bundle: Bundle, settings: Settings, origin: Origin | None = None) -> Request:
+def request_from_body(
+    body: ImageBody,
+    bundle: Bundle,
+    settings: Settings,
+    origin: Origin | None = None,
+    conditioning: NamedArrays | None = None,
+) -> Request:
     """The request of a body; raises BadRequest or ConfigError if model or server do not support it.
 
+    ``conditioning``: for the inputs that the model takes by name; without ``n`` each of its rows gets an image.
     Its recipe says batch size 1, so that `ddim-edge run --from-image` makes each image again in a batch of its own.
     """
     _check_limits(body, settings)
     height, width = parse_size(body, bundle)
     seed = secrets.randbelow(2**31) if body.seed is None else body.seed
-    count = body.n or 1
+    count = body.n or (1 if conditioning is None else conditioning.num_rows)
     given = {option.name: getattr(body, field, None) for field, option in http_options().items()}
     own: Options = {"num_images": count, "height": height, "width": width, "seed": seed, "origin": origin}
-    conditioning = _text_options(body) if bundle.inputs.text else _label_options(body, bundle, seed, count, origin)
-    without = {name: value for name, value in given.items() if name not in _CONDITIONING}
-    request = request_of(bundle, cast(Options, {**without, **own, **conditioning, "batch_size": 1}))
-    _check_steps(request.num_steps, settings)  # the model's scheduler file may have set them
+    told = _text_options(body) if bundle.inputs.text else _label_options(body, bundle, seed, count, origin)
+    without = {name: value for name, value in given.items() if name not in _TOLD}
+    named = {"conditioning": conditioning, "batch_size": 1}
+    request = request_of(bundle, cast(Options, {**without, **own, **told, **named}))
+    check_steps(request.num_steps, settings)  # the model's scheduler file may have set them
     return request
 
 
@@ -77,12 +87,13 @@ def parse_size(body: ImageBody, bundle: Bundle) -> tuple[int | None, int | None]
 
 
 def _check_limits(body: ImageBody, settings: Settings) -> None:
-    _check_steps(body.num_inference_steps or 1, settings)
+    check_steps(body.num_inference_steps or 1, settings)
     if (body.n or 1) > settings.max_images:
         raise BadRequest(f"n: this server makes at most {settings.max_images} images a request", param="n")
 
 
-def _check_steps(steps: int, settings: Settings) -> None:
+def check_steps(steps: int, settings: Settings) -> None:
+    """Raise BadRequest for more steps than the server makes."""
     if steps > settings.max_steps:
         message = f"num_inference_steps: this server makes at most {settings.max_steps}, not {steps}"
         raise BadRequest(message, param="num_inference_steps")
@@ -97,12 +108,13 @@ def _text_options(body: ImageBody) -> Options:
         "negative_prompt": body.negative_prompt,
         "long_prompt": bool(body.long_prompt),
         "prompt_weights": bool(body.prompt_weights),
+        "clip_skip": body.clip_skip or 0,
     }
 
 
 def _label_options(body: ImageBody, bundle: Bundle, seed: int, count: int, origin: Origin | None) -> Options:
     """The options for a class-conditional model: the classes that ``prompt`` or ``labels`` name; {} without classes."""
-    for name in ("negative_prompt", "long_prompt", "prompt_weights"):
+    for name in ("negative_prompt", "long_prompt", "prompt_weights", "clip_skip"):
         if getattr(body, name):
             raise BadRequest(f"{name}: {bundle.name} takes no text", param=name)
     classes = [part.strip() for part in body.prompt.split(",") if part.strip()]

@@ -52,13 +52,18 @@ class DecoderProcess:
         self._killed = True
         self._process.kill()
 
-    def decode(self, image: bytes, mask: bytes | None, shape: Shape, seconds: float) -> Upload:
-        """Decode an upload within ``seconds``; raises BadRequest, OutOfMemory or DeadlinePassed, and may have ended."""
+    def decode(
+        self, image: bytes, mask: bytes | None, shape: Shape, seconds: float, fitting: list[Any] | None = None
+    ) -> Upload:
+        """Decode an upload within ``seconds``; raises BadRequest, OutOfMemory or DeadlinePassed, and may have ended.
+
+        ``fitting``: that of a ClipPreprocessor which makes pictures of ``shape``.
+        """
         timer = threading.Timer(seconds, self.kill)
         timer.daemon = True
         timer.start()
         try:
-            self._send(image, mask, shape)
+            self._send(image, mask, shape, fitting)
             response = self._responses.readline(_LONGEST_LINE)
             error = json.loads(response) if response else self._how_it_ended()
             if error:
@@ -69,8 +74,9 @@ class DecoderProcess:
             if not self.alive:
                 self._close()
 
-    def _send(self, image: bytes, mask: bytes | None, shape: Shape) -> None:
-        request = {"shape": shape, "image": len(image), "mask": None if mask is None else len(mask)}
+    def _send(self, image: bytes, mask: bytes | None, shape: Shape, fitting: list[Any] | None) -> None:
+        lengths = {"image": len(image), "mask": None if mask is None else len(mask)}
+        request = {"shape": shape, **lengths, "fitting": fitting}
         with contextlib.suppress(OSError):  # it has ended: there will be no response
             for part in (json.dumps(request).encode() + b"\n", image, mask or b""):
                 self._requests.write(part)

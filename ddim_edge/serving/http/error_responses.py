@@ -1,4 +1,4 @@
-"""Error responses: every exception as a JSON object in OpenAI's format."""
+"""Error responses: every exception as a JSON object in OpenAI's format, under ``/v2`` in KServe's."""
 
 # ruff: noqa: N818 - each class is named after what happened
 
@@ -20,6 +20,7 @@ from starlette.types import Scope
 from ...errors import BundleError, ConfigError, DdimEdgeError, PredictionError
 from ..errors import BadRequest, Cancelled, DiskFull, ModelFailed, NotFound, OutOfMemory, RequestError, TooLarge
 from .field_errors import field_error
+from .paths import is_kserve
 from .schemas import UNKNOWN_OPTION
 
 LOG = logging.getLogger("ddim_edge.serving")
@@ -85,7 +86,7 @@ def validation_error_of(error: RequestValidationError | ValidationError) -> BadR
     first = error.errors()[0]
     if first["type"] == UNKNOWN_OPTION:
         return BadRequest(first["msg"], param=first["ctx"]["name"], code=UNKNOWN_OPTION)
-    path = [str(part) for part in first["loc"] if part not in ("body", "query", "path")]
+    path = [str(part) for part in first["loc"] if part not in ("body", "query", "path", "header")]
     param = path[0] if path and first["type"] != "json_invalid" else None
     if param is None:
         return BadRequest(f"the body must be a JSON object, sent as Content-Type: application/json ({first['msg']})")
@@ -124,7 +125,8 @@ def error_response(scope: Scope, error: Exception) -> Response:
     if request_error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"
     # ASCII JSON, because a message may quote a lone surrogate, which UTF-8 cannot encode.
-    return Response(json.dumps(error_body(request_error)), request_error.status, headers, "application/json")
+    body = {"error": str(request_error)} if is_kserve(scope) else error_body(request_error)
+    return Response(json.dumps(body), request_error.status, headers, "application/json")
 
 
 def _methods(routes: Sequence[BaseRoute], scope: Scope) -> set[str]:

@@ -181,7 +181,7 @@ def submit_body(
     found = None if partial_images else _cached(engine, asked, publish)
     if found is not None:
         return found
-    deadline = deadline_of(body, arrival, engine.settings.timeout_s if longest_s is None else longest_s)
+    deadline = deadline_of(body.timeout_s, arrival, engine.settings.timeout_s if longest_s is None else longest_s)
     with place or engine.take_place(asked.bundle.name, arrival.client, arrival.key) as taken:
         ticket = engine.submit_on(taken, asked.request, deadline, partial_images=partial_images)
     return ImageResponse(asked, publish, ticket, engine.results)
@@ -198,6 +198,6 @@ def _cached(engine: AsyncEngine, asked: Asked, publish: Publish) -> CachedRespon
     return None if maker is None or images is None else CachedResponse(asked, publish, maker, images)
 
 
-def deadline_of(body: ImageBody, arrival: Arrival, longest_s: float) -> float:
+def deadline_of(timeout_s: float | None, arrival: Arrival, longest_s: float) -> float:
     """When the request must have ended, in seconds of the engine's clock: its time counts from its arrival."""
-    return arrival.time + (longest_s if body.timeout_s is None else min(body.timeout_s, longest_s))
+    return arrival.time + (longest_s if timeout_s is None else min(timeout_s, longest_s))

@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 import json
 import time
-from collections.abc import AsyncIterator
-from typing import Any
+from collections.abc import AsyncIterator, Coroutine
+from typing import Any, TypeVar
 
 from fastapi import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
@@ -15,6 +15,7 @@ from .error_responses import error_body, logged_error
 from .image_response import Answer, EncodedImage, json_object
 from .schemas import IGNORED, ImageBody
 
+T = TypeVar("T")
 _USAGE = {
     "input_tokens": 0,
     "input_tokens_details": {"image_tokens": 0, "text_tokens": 0},
@@ -34,13 +35,18 @@ def naming_ignored(response: Response, body: ImageBody) -> Response:
 
 async def json_response(http: Request, response: Answer) -> Response:
     """All images in one JSON object."""
-    result = asyncio.ensure_future(json_object(response))
+    return JSONResponse(await while_connected(http, json_object(response)), headers=_headers(response))
+
+
+async def while_connected(http: Request, work: Coroutine[Any, Any, T]) -> T:
+    """What ``work`` returns; it is cancelled when the client disconnects, which raises Cancelled."""
+    result = asyncio.ensure_future(work)
     disconnect = asyncio.ensure_future(_disconnected(http))
     try:
         await asyncio.wait({result, disconnect}, return_when=asyncio.FIRST_COMPLETED)
         if not result.done():
             raise Cancelled("the client disconnected")
-        return JSONResponse(result.result(), headers=_headers(response))
+        return result.result()
     finally:
         for task in (result, disconnect):
             task.cancel()

@@ -43,38 +43,10 @@ def _ignored() -> Any:
     return Field(None, max_length=1000, description="Ignored: the header X-Ignored-Fields names it.")
 
 
-class ImageBody(BaseModel):
-    """The JSON body of a request for images: OpenAI's options, then this server's own."""
+class Fields(BaseModel):
+    """Options by name, where an unknown one is an error."""
 
     model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
-
-    prompt: str = Field("", max_length=MAX_PROMPT, description=_PROMPT)
-    model: str | None = Field(None, max_length=200)
-    n: int | None = _option("n", ge=1, le=10)
-    size: str | None = Field(None, max_length=20, description="WIDTHxHEIGHT, or `auto` for the model's own.")
-    response_format: Literal["b64_json", "url"] | None = Field(None, description="`url`: kept for some time.")
-    output_format: OutputFormat | None = None
-    output_compression: int | None = Field(None, ge=0, le=100, description="The quality of JPEG and WebP.")
-    quality: str | None = _ignored()
-    style: str | None = _ignored()
-    background: str | None = _ignored()
-    input_fidelity: str | None = _ignored()
-    moderation: str | None = _ignored()
-    user: str | None = _ignored()
-    negative_prompt: str | None = _option("negative_prompt", max_length=MAX_PROMPT)
-    long_prompt: bool | None = _option("long_prompt")
-    prompt_weights: bool | None = _option("prompt_weights")
-    labels: list[Label] | None = _option("labels", min_length=1, max_length=10)
-    seed: int | None = _option("seed", ge=0, le=MAX_SEED)
-    num_inference_steps: int | None = _option("num_inference_steps", ge=1, le=100_000)
-    guidance_scale: float | None = _option("guidance_scale", ge=0, le=1e6)
-    guidance_mode: str | None = _option("guidance_mode", max_length=100)
-    sampler: str | None = _option("sampler", max_length=100)
-    eta: float | None = _option("eta", ge=0, le=1)
-    preset: str | None = _option("preset", max_length=100)
-    cache: str | None = _option("cache", max_length=100)
-    cache_threshold: float | None = _option("cache_threshold", ge=0, le=HIGHEST_THRESHOLD)
-    timeout_s: float | None = Field(None, ge=1, le=1e9, description="Seconds; at most the server's limit.")
 
     @model_validator(mode="before")
     @classmethod
@@ -92,6 +64,41 @@ class ImageBody(BaseModel):
         return values
 
 
+class ImageBody(Fields):
+    """The JSON body of a request for images: OpenAI's options, then this server's own."""
+
+    prompt: str = Field("", max_length=MAX_PROMPT, description=_PROMPT)
+    model: str | None = Field(None, max_length=200)
+    n: int | None = _option("n", ge=1, le=10)
+    size: str | None = Field(None, max_length=20, description="WIDTHxHEIGHT, or `auto` for the model's own.")
+    response_format: Literal["b64_json", "url"] | None = Field(None, description="`url`: kept for some time.")
+    output_format: OutputFormat | None = None
+    output_compression: int | None = Field(None, ge=0, le=100, description="The quality of JPEG and WebP.")
+    quality: str | None = _ignored()
+    style: str | None = _ignored()
+    background: str | None = _ignored()
+    input_fidelity: str | None = _ignored()
+    moderation: str | None = _ignored()
+    user: str | None = _ignored()
+    negative_prompt: str | None = _option("negative_prompt", max_length=MAX_PROMPT)
+    long_prompt: bool | None = _option("long_prompt")
+    prompt_weights: bool | None = _option("prompt_weights")
+    clip_skip: int | None = _option("clip_skip", ge=0, le=100)
+    labels: list[Label] | None = _option("labels", min_length=1, max_length=10)
+    seed: int | None = _option("seed", ge=0, le=MAX_SEED)
+    num_inference_steps: int | None = _option("num_inference_steps", ge=1, le=100_000)
+    guidance_scale: float | None = _option("guidance_scale", ge=0, le=1e6)
+    guidance_mode: str | None = _option("guidance_mode", max_length=100)
+    image_guidance_scale: float | None = _option("image_guidance_scale", ge=1, le=1e6)
+    noise_level: int | None = _option("noise_level", ge=0, le=100_000)
+    sampler: str | None = _option("sampler", max_length=100)
+    eta: float | None = _option("eta", ge=0, le=1)
+    preset: str | None = _option("preset", max_length=100)
+    cache: str | None = _option("cache", max_length=100)
+    cache_threshold: float | None = _option("cache_threshold", ge=0, le=HIGHEST_THRESHOLD)
+    timeout_s: float | None = Field(None, ge=1, le=1e9, description="Seconds; at most the server's limit.")
+
+
 class GenerationBody(ImageBody):
     """The body of ``POST /v1/images/generations``."""
 
@@ -103,6 +110,8 @@ class EditBody(GenerationBody):
     """The text fields of ``POST /v1/images/edits``."""
 
     strength: float | None = _option("strength", gt=0, le=1)
+    control_scale: list[float] | None = _option("control_scale", min_length=1, max_length=4)
+    ip_adapter_scale: list[float] | None = _option("ip_adapter_scale", min_length=1, max_length=4)
 
 
 class VariationBody(ImageBody):
@@ -211,6 +220,12 @@ class JobBody(BaseModel):
     error: ErrorDetail | None = None
 
 
-def errors(*statuses: int) -> dict[int | str, dict[str, Any]]:
+class ErrorText(BaseModel):
+    """The body of an error response under `/v2`, in KServe's form."""
+
+    error: str
+
+
+def errors(*statuses: int, model: type[BaseModel] = ErrorBody) -> dict[int | str, dict[str, Any]]:
     """The error responses of a route, for the OpenAPI document."""
-    return {status: {"model": ErrorBody} for status in statuses}
+    return {status: {"model": model} for status in statuses}

@@ -12,6 +12,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..errors import RequestError
 from ..settings import Settings
 from .error_responses import error_response
+from .paths import route_path
 
 _PATHS_WITHOUT_KEY = (
     "/",
@@ -98,12 +99,6 @@ class SecurityMiddleware:
         if scheme.lower() != "bearer" or not is_right:
             raise Unauthorised("the API key is missing or wrong: send Authorization: Bearer KEY")
         scope.setdefault("state", {})["api_key"] = found
-
-
-def route_path(scope: Scope) -> str:
-    """The request's path without the prefix at which the application is mounted."""
-    path: str = scope["path"]
-    return path.removeprefix(scope.get("root_path", ""))
 
 
 def needs_key(path: str) -> bool:

@@ -6,12 +6,14 @@ import queue
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 
-from ...arrays import Shape
+from ...arrays import Sample, Shape
+from ...bundle.image_prompts import ImagePrompts
 from ...generation.requests.origin import Origin
-from ...images.decode import to_sample
+from ...images.decode import to_control, to_sample
 from ...images.uploads import Upload
 from ..errors import DeadlinePassed
 from .decoder_process import DecoderProcess
@@ -39,14 +41,29 @@ class Decoders:
 
         Raises BadRequest for unsuitable files, OutOfMemory, DeadlinePassed, and what ``check_open`` raises.
         """
-        end = time.monotonic() + seconds
-        decoding = asyncio.get_running_loop().run_in_executor(self._threads, self._decode, image, mask, shape, end)
-        try:
-            upload = await asyncio.wait_for(decoding, max(0.0, seconds))
-        except TimeoutError:
-            raise DeadlinePassed(_LATE) from None
+        upload = await self._upload(image, mask, shape, seconds)
         repainted = None if upload.mask is None else np.array(upload.mask)[None, None]
         return Origin(image=to_sample(upload.image), mask=repainted)
+
+    async def decode_control(self, image: bytes, shape: Shape, seconds: float) -> Sample:
+        """An uploaded picture for a ControlNet, of ``shape`` (C, H, W), in [0, 1]. Raises the same errors."""
+        return to_control((await self._upload(image, None, shape, seconds)).image)
+
+    async def decode_for_encoder(self, image: bytes, prompts: ImagePrompts, seconds: float) -> Sample:
+        """An uploaded picture as the image encoder of IP-Adapters takes it. Raises the same errors."""
+        shape = (3, prompts.side, prompts.side)
+        upload = await self._upload(image, None, shape, seconds, prompts.preprocessor.fitting)
+        return prompts.preprocessor.normalized(upload.image)
+
+    async def _upload(
+        self, image: bytes, mask: bytes | None, shape: Shape, seconds: float, fitting: list[Any] | None = None
+    ) -> Upload:
+        end, loop = time.monotonic() + seconds, asyncio.get_running_loop()
+        decoding = loop.run_in_executor(self._threads, self._decode, image, mask, shape, end, fitting)
+        try:
+            return await asyncio.wait_for(decoding, max(0.0, seconds))
+        except TimeoutError:
+            raise DeadlinePassed(_LATE) from None
 
     def close(self) -> None:
         """Kill the processes."""
@@ -54,7 +71,7 @@ class Decoders:
         for process in tuple(self._all):
             process.kill()
 
-    def _decode(self, image: bytes, mask: bytes | None, shape: Shape, end: float) -> Upload:
+    def _decode(self, image: bytes, mask: bytes | None, shape: Shape, end: float, fitting: list[Any] | None) -> Upload:
         """Decode in an idle process, or in a new one. Called in one of the threads."""
         self._check_open()
         seconds = end - time.monotonic()
@@ -62,7 +79,7 @@ class Decoders:
             raise DeadlinePassed(_LATE)
         process = self._take()
         try:
-            return process.decode(image, mask, shape, seconds)
+            return process.decode(image, mask, shape, seconds, fitting)
         finally:
             if process.alive:
                 self._idle.put(process)

@@ -24,7 +24,8 @@ _PATHS = {
     "/v1/images/edits": "POST",
     "/v1/images/variations": "POST",
     "/v1/jobs": "POST",
-    "/v2/models/{model}/ready": "GET",
+    **{f"/v2/models/{{model}}{version}/ready": "GET" for version in ("", "/versions/1")},
+    **{f"/v2/models/{{model}}{version}/infer": "POST" for version in ("", "/versions/1")},
 }
 """What a model's own deployment answers. The ingress answers the rest: images and jobs are in the store."""
 _PASSED_ON = ("type", "asgi", "http_version", "method", "scheme", "path", "raw_path", "query_string", "root_path",

@@ -8,7 +8,7 @@ from starlette.responses import Response
 from ...bundle.bundle import Bundle
 from ...diffusion.samplers import SAMPLERS, schedule_of
 from ...errors import ConfigError
-from ...generation.requests.options import default_guidance
+from ...generation.requests.guidance import default_guidance
 from ...generation.requests.step_cache import caches_of
 from ..errors import BadRequest
 from ..http import responses
@@ -60,7 +60,7 @@ def routes(engine: AsyncEngine, store: ImageStore, started: int) -> APIRouter:
     @router.get("/models", summary="The models, what each can, and its defaults", responses=errors(403))
     async def models(http: Request) -> ModelList:
         key = key_of(http)
-        allowed = [name for name in engine.catalogue.bundles if key is None or key.allows(name)]
+        allowed = [name for name in engine.catalogue.image_models if key is None or key.allows(name)]
         return ModelList(object="list", data=[describe(name) for name in allowed])
 
     @router.get("/models/{model}", summary="One model", responses=errors(400, 403, 404))

@@ -191,7 +191,7 @@ def _order(body: ImageBody, asked: Asked, arrival: Arrival, base_url: str, reque
         base_url=base_url,
         total=asked.calls,
         client=arrival.client,
-        rows_per_call=2 if asked.request.guided else 1,
+        rows_per_call=asked.request.rows,
     )
 
 

@@ -9,11 +9,12 @@ from typing import Any, Self, Unpack
 
 import numpy as np
 
-from ...arrays import Pixels
+from ...arrays import Array, Pixels
 from ...bundle.bundle import Bundle
 from ...generation.requests.option_table import Options
 from ...generation.requests.options import request_of
 from ...generation.requests.request import Request
+from ...policy.stateless import Decisions
 from ...runtime.hardware.memory import budget_bytes
 from ..api_keys import ApiKey
 from ..errors import ModelForbidden
@@ -21,7 +22,8 @@ from ..settings import DEFAULTS, Settings
 from .admission import Admission, Place
 from .catalogue import Catalogue, Models
 from .engine_thread import Clock, EngineThread, Estimates
-from .loaded_models import LoadedModel, LoadedModels, load_model
+from .loaded_model import LoadedModel, load_model
+from .loaded_models import LoadedModels
 from .memory_limits import MemoryLimits
 from .metrics import Metrics
 from .pace import Pace
@@ -31,18 +33,31 @@ from .submission import Ended, Event, ImageDone, Partial, Submission
 
 
 class Ticket:
-    """A submitted request: await it for its images, uint8 (N, H, W, C), or iterate over its events; not both.
+    """A submitted request: await it for its images, (N, …) as in ``ImageDone``, or iterate over its events; not both.
 
     Both raise the error that ended the request. Cancelling the await, or leaving the iteration, cancels the request.
     """
 
     def __init__(
-        self, engine_thread: EngineThread, place: Place, request: Request, deadline: float, partial_images: int
+        self,
+        engine_thread: EngineThread,
+        place: Place,
+        request: Request,
+        deadline: float,
+        *,
+        partial_images: int = 0,
+        decisions: Decisions | None = None,
     ) -> None:
         self._engine_thread, self._loop = engine_thread, asyncio.get_running_loop()
         self._events: asyncio.Queue[Event] = asyncio.Queue()
         self.submission = Submission(
-            place.model, request, self._on_event, deadline, partial_images=partial_images, client=place.client
+            place.model,
+            request,
+            self._on_event,
+            deadline,
+            partial_images=partial_images,
+            client=place.client,
+            decisions=decisions,
         )
 
     def _on_event(self, event: Event) -> None:
@@ -58,10 +73,10 @@ class Ticket:
         finally:
             self.cancel()
 
-    def __await__(self) -> Generator[Any, None, Pixels]:
+    def __await__(self) -> Generator[Any, None, Array]:
         return self._images().__await__()
 
-    async def _images(self) -> Pixels:
+    async def _images(self) -> Array:
         done = {event.index: event.image async for event in self if isinstance(event, ImageDone)}
         return np.stack([done[index] for index in sorted(done)])
 
@@ -191,12 +206,22 @@ class AsyncEngine:
             raise ModelForbidden(f"your API key may not use the model {name}, only: {allowed}", param="model")
         return name
 
-    def submit_on(self, place: Place, request: Request, deadline: float, *, partial_images: int = 0) -> Ticket:
-        """Queue ``request`` on its place; ``deadline`` is in seconds of the clock.
+    def submit_on(
+        self,
+        place: Place,
+        request: Request,
+        deadline: float,
+        *,
+        partial_images: int = 0,
+        decisions: Decisions | None = None,
+    ) -> Ticket:
+        """Queue ``request`` on its place; ``deadline`` is in seconds of the clock. A policy needs its ``decisions``.
 
         Raises KeyLimit, Draining or EngineDead.
         """
-        ticket = Ticket(self.engine_thread, place, request, deadline, partial_images)
+        ticket = Ticket(
+            self.engine_thread, place, request, deadline, partial_images=partial_images, decisions=decisions
+        )
         self.engine_thread.start()  # a mounted application gets no start event
         self.engine_thread.submit(ticket.submission, place)
         return ticket

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from ...bundle.bundle import Bundle
+from ...bundle.policy_config import PolicyConfig
 from ...bundle.read import open_bundle
 from ...errors import ConfigError, choose_from, shown
 from ...images.encode import check_channels
@@ -16,7 +17,7 @@ Models = Sequence[str | os.PathLike[str]] | Mapping[str, str | os.PathLike[str]]
 
 
 class Catalogue:
-    """The bundles of all models, by name. Immutable, so any thread may read it.
+    """The bundles of all models, by name, and what policies among them do. Immutable, so any thread may read it.
 
     Raises ConfigError for no models, two of one name, and a model that the server does not support; BundleError.
     """
@@ -25,17 +26,18 @@ class Catalogue:
         self.bundles = {name: replace(open_bundle(path), name=name) for name, path in _folders_by_name(models).items()}
         if not self.bundles:
             raise ConfigError("there is no model to serve: name at least one")
+        self.policies = {
+            name: PolicyConfig.read(bundle.folder) for name, bundle in self.bundles.items() if bundle.is_policy
+        }
         for bundle in self.bundles.values():
-            if not bundle.output.is_image or bundle.free_inputs:
-                raise ConfigError(
-                    f"{bundle.name} makes arrays, or takes conditioning by name, which the server does not support: "
-                    "use ddim-edge run"
-                )
-            check_channels(bundle.image_shape()[0])
-            if bundle.controls:
-                raise ConfigError(
-                    f"{bundle.name} has a ControlNet, which the server does not support: use ddim-edge run"
-                )
+            _ = bundle.free_inputs  # kept: requests are checked against them, also while the file is being replaced
+            if bundle.output.is_image:
+                check_channels(bundle.image_shape()[0])
+
+    @property
+    def image_models(self) -> list[str]:
+        """The models for ``/v1``: they make images, and take no arrays by name."""
+        return [name for name, each in self.bundles.items() if each.output.is_image and not each.free_inputs]
 
     @property
     def names(self) -> list[str]:

@@ -16,14 +16,12 @@ from collections.abc import Callable, Sequence
 from ...arrays import Pixels
 from ...errors import ConfigError, DdimEdgeError, DeviceMemoryError
 from ...generation.engine import Job
-from ...generation.jobs import job_of
-from ...generation.requests.request import Request
-from ...generation.requests.step_cache import ImageCalls, image_calls
-from ...networks.components import Components
+from ...generation.requests.step_cache import ImageCalls
 from ..errors import Cancelled, DeadlinePassed, RequestError
-from .loaded_models import LoadedModel, LoadedModels
+from .loaded_model import LoadedModel
+from .loaded_models import LoadedModels
 from .order import by_rank, fair_order
-from .submission import ImageDone, Partial, State, Submission
+from .submission import Partial, State, Submission
 
 LOG = logging.getLogger("ddim_edge.serving")
 
@@ -71,7 +69,7 @@ class Scheduler:
         model = next((each for each in self._models.busy() if submission in each.running), None)
         if model is None:
             return {}
-        images = {index: _estimate(job, submission.request, model.components) for job, index in submission.jobs.items()}
+        images = {index: model.estimate(submission, job) for job, index in submission.jobs.items()}
         return {index: image for index, image in images.items() if image is not None}
 
     def _end_cancelled_and_late(self, now: float) -> None:
@@ -128,8 +126,7 @@ class Scheduler:
         self._on_begin(submission)
         try:
             submission.maker = model.maker
-            for index in range(submission.request.num_images):
-                job = job_of(model.bundle, submission.request, index, model.components)
+            for index, job in enumerate(model.jobs(submission)):
                 submission.jobs[job] = index
                 model.engine.add(job)
         except Exception as error:  # for instance too little memory: only this request fails
@@ -176,7 +173,7 @@ class Scheduler:
             for job in ended:
                 if job in submission.jobs:
                     self._send_image(model, submission, job)
-            _send_partials(submission, model.components)
+            _send_partials(model, submission)
         except Exception as error:  # a network may fail in any way
             return self._fail(submission, error)
         if not submission.jobs:
@@ -185,7 +182,7 @@ class Scheduler:
 
     def _send_image(self, model: LoadedModel, submission: Submission, job: Job) -> None:
         index = submission.finish(job)
-        image = _finish_image(index, job, submission.request, model.components)
+        image = model.finished(submission, index, job)
         self._on_image(submission.model, image.calls)
         submission.listener(image)
 
@@ -201,30 +198,15 @@ class Scheduler:
         submission.end(state, error)
 
 
-def _send_partials(submission: Submission, components: Components) -> None:
+def _send_partials(model: LoadedModel, submission: Submission) -> None:
     """Send a Partial event for each image that has just reached one of ``partial_after_calls``, once for each."""
     for job, index in submission.jobs.items():
         key = (index, job.calls)
         if job.calls in submission.partial_after_calls and key not in submission.partials_sent:
             submission.partials_sent.add(key)
-            image = _estimate(job, submission.request, components)
+            image = model.estimate(submission, job)
             if image is not None:
                 submission.listener(Partial(index, job.calls, image))
-
-
-def _estimate(job: Job, request: Request, components: Components) -> Pixels | None:
-    """The current estimate of the job's image, uint8 (H, W, C); None before its first prediction."""
-    query = job.query
-    if query is None or query.denoised is None:
-        return None
-    image: Pixels = components.to_images(query.denoised, tiles=request.vae_tiling, tile=request.vae_tile)[0]
-    return image
-
-
-def _finish_image(index: int, job: Job, request: Request, components: Components) -> ImageDone:
-    images, is_safe = components.to_checked_images(job.result(), tiles=request.vae_tiling, tile=request.vae_tile)
-    calls = image_calls(request, job.whole_calls)
-    return ImageDone(index, images[0], calls, None if is_safe is None else is_safe[0])
 
 
 def _lower_row_limit(model: LoadedModel, rows: int, error: Exception) -> bool:

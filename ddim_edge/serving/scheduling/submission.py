@@ -4,11 +4,12 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from ...arrays import Pixels
+from ...arrays import Array, Pixels
 from ...generation.engine import Job
 from ...generation.requests.request import Request
 from ...generation.requests.step_cache import ImageCalls, least_whole_calls, network_calls
 from ...networks.row import RowCount
+from ...policy.stateless import Decisions
 
 State = Literal["queued", "running", "done", "failed", "cancelled"]
 
@@ -32,10 +33,14 @@ class Partial:
 
 @dataclass(frozen=True)
 class ImageDone:
-    """Event: image ``index`` is finished, uint8 (H, W, C)."""
+    """Event: image ``index`` is finished: uint8 (H, W, C).
+
+    Of a model that makes arrays ``image`` is the sample in its units, float32; of a policy a robot's actions, float32
+    (n_action_steps, action_dim).
+    """
 
     index: int
-    image: Pixels
+    image: Array
     calls: ImageCalls
     is_safe: bool | None = None
     """The safety checker's result; an unsafe image is black. None if the model has no safety checker."""
@@ -64,6 +69,8 @@ class Submission:
     partial_images: int = 0
     client: str | None = None
     """Who sent it: clients share a model's rows evenly."""
+    decisions: Decisions | None = None
+    """What a policy decides, with an image of ``request`` for each robot; None for other models."""
     queued_at: float = 0.0
     """When it came into the queue, in seconds of EngineThread's clock."""
     rank: float | None = None
@@ -89,7 +96,7 @@ class Submission:
     @property
     def rows_per_image(self) -> int:
         """Most rows of one of its images in one network call."""
-        return 2 if self.request.guided else 1
+        return self.request.rows
 
     @property
     def rows_left(self) -> int:

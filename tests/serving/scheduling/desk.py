@@ -9,7 +9,8 @@ from ddim_edge.bundle.bundle import Bundle
 from ddim_edge.generation.requests.options import request_of
 from ddim_edge.serving.scheduling.call_times import CallTimes
 from ddim_edge.serving.scheduling.catalogue import Catalogue
-from ddim_edge.serving.scheduling.loaded_models import LoadedModel, LoadedModels, load_model
+from ddim_edge.serving.scheduling.loaded_model import LoadedModel, load_model
+from ddim_edge.serving.scheduling.loaded_models import LoadedModels
 from ddim_edge.serving.scheduling.scheduler import Scheduler
 from ddim_edge.serving.scheduling.submission import Ended, Event, ImageDone, Submission
 

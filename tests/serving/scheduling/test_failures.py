@@ -21,7 +21,7 @@ class Broken(Components):
     def to_images(self, *_: Any, **__: Any) -> Any:
         raise PredictionError("vae_decoder returned NaN or infinity")
 
-    def to_checked_images(self, *_: Any, **__: Any) -> Any:
+    def finished(self, *_: Any, **__: Any) -> Any:
         raise RuntimeError("the safety checker is out of order")
 
 

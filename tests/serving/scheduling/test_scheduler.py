@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 import ddim_edge
 from ddim_edge.errors import BundleError, DeviceMemoryError, PredictionError
 from ddim_edge.serving.errors import Cancelled, DeadlinePassed
-from ddim_edge.serving.scheduling.loaded_models import LoadedModel
+from ddim_edge.serving.scheduling.loaded_model import LoadedModel
 from ddim_edge.serving.scheduling.submission import Ended, ImageDone, Partial, partial_calls
 from tests.helpers.tiny_bundles import tiny_model, write_bundle
 from tests.serving.scheduling.desk import Desk

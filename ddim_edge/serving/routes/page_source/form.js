@@ -10,6 +10,7 @@ const EMPTY_PROMPT = "Empty: no text guides the image (unconditional), so it may
 const VARIATION = "Empty: a variation of the picture that no text guides.";
 const NO_TEXT = "Leave it empty: this model takes no text.";
 const NO_LABEL = "No class guides the image (unconditional), so it may show anything that the model knows.";
+const NO_IMAGES = "This server makes no images that a page can ask for. /docs says what its models take.";
 const NO_CLASS = "none";
 const ANY_CLASS = " any";
 
@@ -24,6 +25,7 @@ async function loadModels() {
   complain("");
   try {
     models = (await (await call("v1/models")).json()).data;
+    if (!models.length) return say(NO_IMAGES);
     options(at("model"), models.map(model => model.id));
     showModel();
     at("fields").disabled = false;

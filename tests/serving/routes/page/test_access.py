@@ -111,3 +111,9 @@ def test_colours_are_the_systems_or_those_chosen_which_stay(server: FakeServer, 
     page.get_by_label("Colours").select_option("as the system")
     assert page.evaluate(paper) == dark
     assert page.evaluate("localStorage.length") == 0
+
+
+def test_a_server_of_arrays_alone_says_so(opened: Open, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tests.serving.routes.page.fake_server._MODELS", [])
+    with fake_server() as server:
+        expect(status(opened(server.address))).to_contain_text("makes no images")
