@@ -1,4 +1,4 @@
-"""Import this for exports with PyTorch that take half the time and give the same graphs."""
+"""Import this for exports with PyTorch that take less time and give the same graphs."""
 
 import functools
 import logging
