@@ -33,6 +33,7 @@ _PACKAGES: Mapping[str, Set[str]] = {
 """The packages that a room may import; the others may import numpy alone."""
 _EXPORTER_MAY_IMPORT = {
     "bundle",
+    "lora",
     "graphs",
     "diffusion",
     "images",
