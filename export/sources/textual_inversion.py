@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from ddim_edge.bundle.layout import numbered
-from ddim_edge.errors import ConfigError, shown
+from ddim_edge.errors import ConfigError, listed, shown
 from ddim_edge.files import open_regular
 
 from ..config_keys import Config
@@ -67,7 +67,7 @@ def read_textual_inversion(argument: str, *, allow_pickle: bool = False) -> Text
         (name,) = vectors
         token, vectors = token or (path.stem if name in _UNNAMED else name), {"": vectors[name]}
     elif not vectors or not vectors.keys() <= {*_BY_ENCODER.values()}:
-        found = shown(list(stored))
+        found = listed(stored)
         raise ConfigError(f"{path} is no textual inversion: it needs one embedding, or clip_l and clip_g, not {found}")
     if not all(value.numel() > 1 and value.ndim in (1, 2) and value.isfinite().all() for value in vectors.values()):
         raise ConfigError(f"{path} has an embedding that is empty, of another shape, or not finite: get the file again")

@@ -10,6 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from ddim_edge.images.decode import to_sample
 from ddim_edge.networks.safety_checker import UnsafeWarning
 from ddim_edge.serving import Settings, create_app
 
@@ -114,3 +115,24 @@ def test_an_unsafe_image_is_black_and_said_to_be(family_of: FamilyOf) -> None:
     assert tuple(item["is_safe"] for item in items) == wanted.is_safe
     for item, image in zip(items, wanted.images, strict=True):
         np.testing.assert_array_equal(pixels(item), image)
+
+
+def test_the_picture_of_a_model_that_takes_one_is_the_edits_image(family_of: FamilyOf) -> None:
+    edited = family_of("instruct-pix2pix")
+    buffer = io.BytesIO()
+    Image.new("RGB", (32, 32), (200, 30, 30)).save(buffer, "PNG")
+    data = {"prompt": "a cat", "num_inference_steps": "2", "seed": "3", "guidance_scale": "4"}
+    red = to_sample(np.full((32, 32, 3), (200, 30, 30), np.uint8))
+    with TestClient(create_app({"edited": edited.bundle}, Settings())) as client:
+        for scale in (1.5, 2.0):
+            form = {**data, "image_guidance_scale": str(scale)}
+            answer = client.post("/v1/images/edits", files={"image": buffer.getvalue()}, data=form)
+            assert answer.status_code == 200, answer.text
+            options: dict[str, Any] = {"prompt": "a cat", "num_steps": 2, "seed": 3, "guidance_scale": 4.0}
+            same = edited.pipeline.generate(**options, images=red, image_guidance_scale=scale, batch_size=1)
+            np.testing.assert_array_equal(pixels(answer.json()["data"][0]), same.images[0])
+        both = {"image": buffer.getvalue(), "mask": buffer.getvalue()}
+        refused = client.post("/v1/images/edits", files=both, data=data)
+        assert (refused.status_code, "takes a picture, and no mask" in refused.text) == (400, True)
+        missing = client.post("/v1/images/generations", json={"prompt": "a cat"})
+        assert (missing.status_code, "takes a picture beside the sample" in missing.text) == (400, True)
