@@ -26,7 +26,7 @@ from .networks.network import Network
 from .options import Options
 from .output.record import file_entry
 from .output.report import Report, read_report, write_report
-from .picture_channels import put_behind
+from .picture_channels import channel_keys, put_behind
 from .precision import FP32
 from .progress import Progress, Stage
 from .sources.diffusers_folder import Component, Source
@@ -106,7 +106,6 @@ def _fuse_step(folder: Path, on_stage: Progress) -> StepCheck:
 
 
 def _made_from(component: Component, job: ExportJob) -> dict[str, Any]:
-    prompt = job.source.baked_prompt if component.name == "unet" else None
     files = [component.folder / "config.json", *weight_files(component)]
     return {
         "folder": component.folder.name,
@@ -115,18 +114,22 @@ def _made_from(component: Component, job: ExportJob) -> dict[str, Any]:
         **job.options_for(component).to_json(),
         "loras": [lora.to_json() for lora in job.loras],
         "takes_controls": job.source.has_controlnet and component.name == "unet",
-        **({} if prompt is None else {"prompt": [file_entry(file) for file in weight_files(prompt)]}),
         **_additions(component, job.source),
     }
 
 
 def _additions(component: Component, source: Source) -> dict[str, Any]:
-    """The IP-Adapters or textual inversions that a component has weights of, if any."""
+    """What a component has beside its own weights: IP-Adapters, textual inversions, a prompt, a picture's channels."""
+    found: dict[str, Any] = {}
+    if component.name == "unet":
+        found |= channel_keys(component.config, source)
+        if source.baked_prompt is not None:
+            found["prompt"] = [file_entry(file) for file in weight_files(source.baked_prompt)]
     if source.ip_adapters and component.name in ("unet", IMAGE_ENCODER.name):
-        return {"ip_adapters": [adapter.to_json() for adapter in source.ip_adapters]}
+        found["ip_adapters"] = [adapter.to_json() for adapter in source.ip_adapters]
     if source.textual_inversions and component.name.startswith("text_encoder"):
-        return {"textual_inversions": [inversion.to_json() for inversion in source.textual_inversions]}
-    return {}
+        found["textual_inversions"] = [inversion.to_json() for inversion in source.textual_inversions]
+    return found
 
 
 def _reuse(folder: Path, made_from: Mapping[str, Any]) -> Report:

@@ -110,6 +110,7 @@ class EditBody(GenerationBody):
     """The text fields of ``POST /v1/images/edits``."""
 
     strength: float | None = _option("strength", gt=0, le=1)
+    control_scale: list[float] | None = _option("control_scale", min_length=1, max_length=4)
     ip_adapter_scale: list[float] | None = _option("ip_adapter_scale", min_length=1, max_length=4)
 
 
