@@ -16,6 +16,7 @@ from . import (
     full_size,
     fuzz,
     gpu,
+    lora,
     low_bits,
     policy,
     precision,
@@ -55,6 +56,7 @@ TABLES = {
     "encoding": encoding.encoding,
     "forecast": forecast.forecast,
     "step_cache": step_cache.step_cache,
+    "lora": lora.lora,
     "policy": policy.policy,
 }
 """The function of each table, by the name of its result file."""
