@@ -38,6 +38,7 @@ TABLES = {
     "size": speed.size,
     "quality": quality.quality,
     "solvers": quality.solvers,
+    "turbo": quality.turbo,
     "interval": speed.interval,
     "precision": precision.precision,
     "reconstruction": quality.reconstruction,

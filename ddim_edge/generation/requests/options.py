@@ -93,6 +93,7 @@ def _check_names(options: Mapping[str, Any]) -> None:
         hint = f"it is called {here} here" if name in OTHER_NAMES else f"did you mean {here}?" if here else ""
         if here == "origin" and name in OTHER_NAMES:
             hint = "give origin=Origin(image=…, mask=…, latents=…), with arrays such as read_picture returns"
+            hint += "; images=… is the picture that a model takes beside the sample" if name == "image" else ""
         valid = f"the options are {', '.join(Options.__annotations__)}"
         raise ConfigError(f"there is no option {shown(name)}: {hint or valid}")
 
