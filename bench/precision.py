@@ -25,7 +25,7 @@ from models.training.emoji.data import load as load_emoji
 from models.training.fashion_mnist.data import load as load_fashion
 
 from . import emoji, results, tables
-from .quality.classifier import judge, load_or_train, to_signal
+from .quality.classifier import JUDGE, judge, load_or_train, to_signal
 from .quality.frechet import Gaussian, frechet_distance
 
 SUBJECT = "precision"
@@ -43,7 +43,6 @@ STEPS = 20
 BATCH = 32
 TRAJECTORIES = 16
 CACHE = results.CACHE / SUBJECT
-CLASSIFIER = results.CACHE / "classifier.pt"
 console = Console(stderr=True)
 
 Pixels = NDArray[np.uint8]
@@ -122,7 +121,7 @@ _PERCENTILES = (("lowest", 0), ("low", 5), ("median", 50))
 
 def _fashion(images: Pixels) -> Record:
     """The share of images with the label that was asked for, and their Fréchet distance to the test images."""
-    classifier = load_or_train(CLASSIFIER)
+    classifier = load_or_train(JUDGE)
     real, _ = load_fashion("t10k")
     features, found = judge(classifier, to_signal(images[..., 0]))
     distance = frechet_distance(Gaussian.fit(features), Gaussian.fit(judge(classifier, to_signal(real))[0]))

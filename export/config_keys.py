@@ -43,3 +43,8 @@ def one_of(config: Config, key: str, valid: tuple[str | None, ...]) -> str | Non
         known = ", ".join("null" if name is None else repr(name) for name in valid)
         raise ConfigError(f"{key} {shown(value)} is not supported; supported: {known}")
     return None if value is None else str(value)
+
+
+def null_class(config: Config) -> int:
+    """The number of DiT's class that means none: it is behind the classes."""
+    return count(config, "num_embeds_ada_norm", default=1000)

@@ -11,7 +11,16 @@ import onnx
 from onnx import TensorProto, helper
 
 from ddim_edge.bundle.defaults import Defaults
-from ddim_edge.bundle.layout import CONFIG, GENERATION_CONFIG, INDEX, MODEL, OUTPUT, SCHEDULER
+from ddim_edge.bundle.layout import (
+    CONFIG,
+    DENOISER_NAMES,
+    GENERATION_CONFIG,
+    INDEX,
+    MODEL,
+    OUTPUT,
+    SCHEDULER,
+    TEXT_ENCODER_3,
+)
 from ddim_edge.bundle.read import open_bundle
 from ddim_edge.errors import BundleError, ConfigError
 
@@ -31,17 +40,18 @@ _OPSET = 18
 def check_runs(source: Source, scheduler: Scheduler, options: Options, defaults: Defaults) -> None:
     """Open a draft of the bundle by the runtime. ConfigError where that fails.
 
-    A bundle without its UNet or its text encoders is a part of another one: of it, less can be checked.
+    A bundle without its denoiser or its text encoders is a part of another one: of it, less can be checked.
     """
     names = {component.name for component in source.components}
-    if "unet" not in names:
+    if names.isdisjoint(DENOISER_NAMES):
         return
     with tempfile.TemporaryDirectory() as temporary:
         draft = Path(temporary)
         _write(draft, source, scheduler, options)
         write_json(draft / GENERATION_CONFIG, defaults.to_json())
         try:
-            whole = all(name in names for name in source.graphs if name.startswith("text_encoder"))
+            needed = [name for name in source.graphs if name.startswith("text_encoder") and name != TEXT_ENCODER_3.name]
+            whole = names.issuperset(needed)
             (check_opens if whole else open_bundle)(draft)
         except (BundleError, ConfigError) as error:
             raise ConfigError(f"the bundle would not run: {_named_as_in(source, draft, str(error))}") from None

@@ -26,6 +26,7 @@ from .sources.locate import Location, locate
 from .sources.lora import check_targets, read_lora
 from .sources.new_words import with_textual_inversions
 from .sources.pictures import own_defaults
+from .sources.pipeline_class import usual_options
 from .sources.scheduler import SchedulerFile, check_scheduler, choose_scheduler
 from .sources.weights import check_config, check_weights
 from .unet_options import check_unet_options
@@ -134,7 +135,8 @@ def export_folder(
     )
     chosen = choose_scheduler(location.folder / SCHEDULER, scheduler, assume_ddim=assume_ddim)
     check_scheduler(chosen.keys)
-    recommended = Defaults.checked({**own_defaults(opened.index), **(defaults or {})})
+    usual = {**usual_options(opened.index.get("_class_name")), **own_defaults(opened.index)}
+    recommended = Defaults.checked({**usual, **(defaults or {})})
     names = [component.name for component in opened.components]
     fp32_fallbacks = read_fp32_fallbacks(keep_fp32, fp32_too, components=names, precision=options.precision)
     check_unet_options(opened, options, fp32_fallbacks)

@@ -1,5 +1,6 @@
 """Checks of the options that add a graph to the UNet, --fuse-step and --step-cache, before anything is traced."""
 
+from ddim_edge.bundle.layout import TRANSFORMER
 from ddim_edge.errors import ConfigError
 
 from .config_keys import Config
@@ -21,6 +22,8 @@ def check_unet_options(source: Source, options: Options, fp32_fallbacks: Fp32Fal
 
 
 def _unet_of(source: Source, option: str) -> Config:
+    if TRANSFORMER.name in source.graphs:
+        raise ConfigError(f"{option} is for a unet, and this model has a transformer: leave {option} out")
     unet = next((component.config for component in source.components if component.name == "unet"), None)
     if unet is None:
         raise ConfigError(f"{option} is for the unet: add it to --components, or leave {option} out")

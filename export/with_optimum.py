@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ddim_edge.bundle.defaults import Defaults
-from ddim_edge.bundle.layout import CONFIG, MODEL, SCHEDULER
+from ddim_edge.bundle.layout import CONFIG, MODEL, SCHEDULER, TRANSFORMER
 from ddim_edge.errors import ConfigError, ExportError
 from ddim_edge.version import package_version
 from ddim_edge.whole_folder import check_free, whole_folder
@@ -108,6 +108,10 @@ def _open_source(location: Location) -> Source:
     if "text_encoder" not in opened.graphs and "text_encoder_2" not in opened.graphs:
         raise ConfigError(
             f"{location.folder} is not a Stable Diffusion folder, it has no text encoder: leave out --with optimum"
+        )
+    if TRANSFORMER.name in opened.graphs:
+        raise ConfigError(
+            f"{location.folder} has a transformer, and --with optimum brings in UNets: leave out --with optimum"
         )
     if opened.has_controlnet:
         raise ConfigError(

@@ -1,9 +1,10 @@
 """What several folders of tests share: tiny bundles, and the command line called in this process."""
 
+import gc
 import os
 import signal
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Generator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -18,11 +19,17 @@ from tests.helpers.tiny_bundles import tiny_model, write_bundle
 if TYPE_CHECKING:
     from tests.helpers.exported import Exports
 
+# Exports with PyTorch make so many objects that a tenth of their time would go into looking for garbage.
+gc.set_threshold(50_000)
+
 # A shell that starts the tests in the background has Ctrl-C ignored, and they could not be interrupted.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
 # What the user of this machine has compiled is no part of any test.
 os.environ["DDIM_EDGE_CACHE"] = os.devnull
+
+# PyTorch's networks are tiny here: threads would only be in the way of those of the other process of tests.
+os.environ.setdefault("MKL_NUM_THREADS", "1")
 
 # A busy machine is no failure.
 settings.register_profile("no_clock", deadline=None)
@@ -31,6 +38,17 @@ settings.load_profile("no_clock")
 
 _SLOW_FIXTURES = {"family_of", "export", "make_unet", "browser"}
 """Fixtures of what is slow together: exports with PyTorch, and a browser. Whichever test comes first pays for them."""
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection() -> Generator[None, object, object]:
+    """Look for no garbage among a million objects that are imported, neither now nor later: they stay."""
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 @pytest.hookimpl(tryfirst=True)  # before tests are chosen by their marks

@@ -15,6 +15,8 @@ from torch import Tensor, nn
 from ddim_edge.files import atomic_write
 from models.training.fashion_mnist.data import load
 
+JUDGE = Path(__file__).with_name("judge.pt")
+"""The weights that judge. They are kept in the repository: distances by others cannot be compared with theirs."""
 NUM_FEATURES = 128
 WIDTHS = (24, 48, 64, 96, NUM_FEATURES)
 STRIDES = (1, 2, 1, 2, 1)

@@ -6,6 +6,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
@@ -15,27 +16,28 @@ from models.training.fashion_mnist.data import load as load_images
 
 from .. import results, tables
 from .cells import Bench
-from .classifier import Classifier, judge, load_or_train, to_signal
+from .classifier import JUDGE, Classifier, judge, load_or_train, to_signal
 from .frechet import Gaussian
 from .plan import AnyCell
 from .references import floor, references
 
 PACKAGES = ("ddim-edge", "numpy", "onnxruntime", "torch")
-WEIGHTS = results.CACHE / "classifier.pt"
 console = Console(stderr=True)
 
 
 class Judged:
-    """The record of ``subject``, in bench/results; cells of another model or classifier are dropped.
+    """The record of ``subject``, in bench/results; cells of another model are dropped.
 
-    Without ``keep`` it is new, and nothing is written.
+    Without ``keep`` it is new, and nothing is written. Raises ClickException where another classifier judged the
+    record: what cannot be measured again is not thrown away.
     """
 
-    def __init__(self, subject: str, *, keep: bool = True, weights: Path = WEIGHTS) -> None:
+    def __init__(self, subject: str, *, keep: bool = True, weights: Path = JUDGE) -> None:
         self.subject, self._keep = subject, keep
         self.classifier = load_or_train(weights)
+        sha256 = hashlib.sha256(weights.read_bytes()).hexdigest()
+        self.record = _begun(results.read(subject) if keep else {}, sha256, results.RESULTS / f"{subject}.json")
         self.test = Gaussian.fit(judge(self.classifier, to_signal(load_images("t10k")[0]))[0])
-        self.record = _kept(results.read(subject) if keep else {}, hashlib.sha256(weights.read_bytes()).hexdigest())
 
     def add_references(self, sizes: set[int]) -> None:
         """Distances between real images, and the floor of each number of images in ``sizes``."""
@@ -69,10 +71,17 @@ class Judged:
             tables.publish(self.subject, self.record, PACKAGES)
 
 
-def _kept(record: results.Record, weights_sha256: str) -> results.Record:
-    """The earlier record if this classifier judged it, else a new one."""
-    same = record.get("classifier", {}).get("weights_sha256") == weights_sha256
-    return record if same else {"classifier": {"weights_sha256": weights_sha256}, "floors": {}}
+def _begun(record: results.Record, weights_sha256: str, path: Path) -> results.Record:
+    """The earlier record, or a new one where there is none. Raises ClickException for that of another classifier."""
+    if not record:
+        return {"classifier": {"weights_sha256": weights_sha256}, "floors": {}}
+    judge = record["classifier"]["weights_sha256"]
+    if judge != weights_sha256:
+        raise click.ClickException(
+            f"{path} was judged by another classifier ({judge[:8]}…, this one is {weights_sha256[:8]}…), whose "
+            "distances cannot be compared with this one's: move the file away to measure all of it again"
+        )
+    return record
 
 
 def _for_model(record: results.Record, pipeline: ddim_edge.Pipeline) -> results.Record:

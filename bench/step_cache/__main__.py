@@ -13,8 +13,7 @@ from ddim_edge.bundle.read import open_bundle
 from ddim_edge_export.step_cache import add_to_bundle
 
 from .. import results, tables
-from ..quality.classifier import load_or_train
-from ..quality.record import WEIGHTS
+from ..quality.classifier import JUDGE, load_or_train
 from .cells import Cell, cells
 from .models import BATCH, ROUND, Emoji, FashionMnist, Judge, make, part_of
 from .parts import has_part, read_parts, write_part
@@ -24,7 +23,7 @@ PACKAGES = ("ddim-edge", "numpy", "onnxruntime", "torch", "pillow")
 WORK = results.CACHE / "step_cache"
 QUICK = 1
 MODELS: dict[str, tuple[str, Callable[[Path], Judge]]] = {
-    "fashion-mnist": ("fashion-mnist", lambda bundle: FashionMnist(bundle, load_or_train(WEIGHTS))),
+    "fashion-mnist": ("fashion-mnist", lambda bundle: FashionMnist(bundle, load_or_train(JUDGE))),
     "emoji": ("models/emoji", Emoji),
 }
 """The bundle of each model, and what opens and judges it."""

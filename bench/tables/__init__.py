@@ -9,7 +9,21 @@ from ddim_edge.files import write_file
 
 from .. import results
 from ..results import Record
-from . import encoding, faults, forecast, full_size, fuzz, gpu, low_bits, precision, quality, serving, speed, step_cache
+from . import (
+    encoding,
+    faults,
+    forecast,
+    full_size,
+    fuzz,
+    gpu,
+    low_bits,
+    policy,
+    precision,
+    quality,
+    serving,
+    speed,
+    step_cache,
+)
 
 README = results.BENCH / "README.md"
 FRONT = results.ROOT / "docs" / "stable-diffusion.md"
@@ -40,6 +54,7 @@ TABLES = {
     "encoding": encoding.encoding,
     "forecast": forecast.forecast,
     "step_cache": step_cache.step_cache,
+    "policy": policy.policy,
 }
 """The function of each table, by the name of its result file."""
 

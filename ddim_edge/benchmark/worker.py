@@ -11,6 +11,7 @@ import numpy as np
 
 from ..generation.jobs import job_of
 from ..generation.pipeline import Pipeline, load
+from ..generation.requests.named_arrays import zeros_for
 from ..generation.requests.option_table import Options
 from ..generation.requests.request import Request
 from ..generation.warmup import warm_up
@@ -90,6 +91,8 @@ def _request(pipeline: Pipeline, settings: Mapping[str, Any], seed: int) -> Requ
     }
     if pipeline.bundle.inputs.text:  # new ones each time: what was encoded lately is not encoded again
         options["prompt"] = [f"picture number {seed * batch + index}" for index in range(batch)]
+    if pipeline.bundle.free_inputs:
+        options["conditioning"] = zeros_for(pipeline.bundle)
     return pipeline.request(**options)
 
 

@@ -21,6 +21,7 @@ from ..runtime.providers.options import compile_time_options
 from ..runtime.providers.precision import INT8
 from ..runtime.providers.table import AUTO, BUILDABLE, NAMES, provider_named
 from ..runtime.sessions.opening import not_loaded
+from ..text.t5_text_model import T5_TOKENS
 
 _ROW_PER_IMAGE = ("sample", "step_coefficients", "noise")
 """The inputs of a fused step with one row per image; the others have two rows for a guided image."""
@@ -184,7 +185,11 @@ class _Sizes:
 
     @functools.cached_property
     def _tokens(self) -> int:
-        """The length of a prompt in tokens, as much as the text encoder reads at once."""
+        """The length of a prompt in tokens, as much as the text encoders read at once."""
+        return self._clip_tokens + (T5_TOKENS if self._bundle.inputs.pooled_projections else 0)
+
+    @property
+    def _clip_tokens(self) -> int:
         graph = self._bundle.folder / TEXT_ENCODER.graph
         if graph.is_file():
             length = declared_inputs(graph)["input_ids"].shape[-1]

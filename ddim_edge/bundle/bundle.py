@@ -1,7 +1,6 @@
 """Bundle: a model folder in the diffusers layout whose networks are ONNX graphs."""
 
 import functools
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -9,22 +8,31 @@ from typing import Any
 
 from ..arrays import Shape
 from ..diffusion.samplers import SamplerConfig, sampler_config
-from ..errors import ConfigError, choose_from
+from ..errors import ConfigError
 from ..graphs.background_hash import BackgroundHash
 from ..graphs.external_data import check_onnx_file
 from ..graphs.inputs import Declared, declared_inputs
 from ..graphs.same_files import SameFiles
+from .class_names import NO_CLASS, class_number
 from .control_config import ControlConfig
 from .defaults import Defaults
 from .image_prompts import ImagePrompts
-from .layout import CLASS_INPUT, POLICY, SAFETY_CHECKER, SHALLOW_MODEL, UNET, component_named, graphs_of, is_free_input
+from .json_files import MAX_SIDE
+from .layout import (
+    CLASS_INPUT,
+    POLICY,
+    SAFETY_CHECKER,
+    SHALLOW_MODEL,
+    UNET,
+    Component,
+    component_named,
+    graphs_of,
+    is_free_input,
+)
 from .output import IMAGE, Output
 from .picture_noise import PictureNoise
 from .unet_inputs import NO_INPUTS, UnetInputs, check_sides
 from .vae_config import VaeConfig
-
-NO_CLASS = "none"
-"""The label of the null class."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +45,7 @@ class Bundle:
         sample_shape: that of one sample, without the batch: (C, H, W) of an image at the default size, or of its
             latents with an autoencoder; any shape for other models.
         output: what samples are: images or arrays.
+        denoiser: the network that runs at every step: a UNet or a transformer.
         scheduler: the sampler that the model was made for; None if it is not built here, and others can be used.
         scheduler_keys: the contents of its scheduler file.
         labels: class names; "0", "1", … for classes without names; empty without classes.
@@ -62,6 +71,7 @@ class Bundle:
     null_class: int | None
     num_steps: int
     output: Output = IMAGE
+    denoiser: Component = UNET
     inputs: UnetInputs = NO_INPUTS
     vae: VaeConfig | None = None
     controls: tuple[ControlConfig, ...] = ()
@@ -90,13 +100,19 @@ class Bundle:
             side * factor if given is None else given for given, side in zip((height, width), defaults, strict=True)
         ]
         if (height, width) != (None, None):
-            check_sides(sides[0], sides[1], self.size_multiple)
+            check_sides(sides[0], sides[1], self.size_multiple, largest=self._largest_side)
         return self.vae.image_channels if self.vae else channels, sides[0], sides[1]
 
     @property
     def size_multiple(self) -> int:
         """What height and width of an image in pixels must be multiples of."""
         return (self.vae.factor if self.vae else 1) * self.inputs.multiple
+
+    @property
+    def _largest_side(self) -> int:
+        """The most height or width of an image in pixels."""
+        side = self.inputs.largest_side
+        return MAX_SIDE if side is None else min(MAX_SIDE, side * (self.vae.factor if self.vae else 1))
 
     def sample_shape_for(self, height: int | None = None, width: int | None = None) -> tuple[int, ...]:
         """The shape of a sample for that height and width in pixels; a side that is None has the default size.
@@ -157,7 +173,7 @@ class Bundle:
 
     @functools.cached_property
     def _graph_inputs(self) -> Mapping[str, Declared]:
-        return declared_inputs(self.folder / UNET.graph)
+        return declared_inputs(self.folder / self.denoiser.graph)
 
     @property
     def own_sampler(self) -> SamplerConfig:
@@ -222,17 +238,7 @@ class Bundle:
         if not self.labels:
             instead = ", and give a prompt" if self.inputs.text else ""
             raise ConfigError(f"{self.name} has no classes: leave the labels out{instead}")
-        text = str(label).strip().lower()
-        if text == NO_CLASS and self.null_class is not None:
-            return self.null_class
-        lowered = [name.lower() for name in self.labels]
-        if text in lowered:
-            return lowered.index(text)
-        if re.fullmatch(r"-?[0-9]{1,18}", text):
-            if 0 <= int(text) < len(self.labels):
-                return int(text)
-            raise ConfigError(f"label {text} is out of range: {self.name} has the classes 0 to {len(self.labels) - 1}")
-        raise ConfigError(choose_from("label", label, self.labels))
+        return class_number(label, self.labels, self.null_class, self.name)
 
     def label_name(self, label: int) -> str:
         """The name of a class, or "none" for the null class."""

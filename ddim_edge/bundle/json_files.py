@@ -15,13 +15,13 @@ from ..errors import BundleError, ConfigError, shown
 from .layout import (
     CONFIG,
     CONTROLNET,
+    DENOISER_NAMES,
     EXPORT_RECORD,
     GENERATION_CONFIG,
     IMAGE_ENCODER,
     INDEX,
     OUTPUT,
     SCHEDULER,
-    UNET,
     VAE_DECODER,
 )
 
@@ -58,7 +58,8 @@ _PIXELS = any_of(whole(1, 4096), mapping_of(whole(1, 4096)))
 _INDEX: Mapping[str, Check] = {
     "id2label": mapping_of(_label, MAX_CLASSES),
     "null_class": whole(0, MAX_CLASSES),
-    **dict.fromkeys(("vae", "vqvae", "controlnet", "text_encoder", "text_encoder_2", "safety_checker"), _CLASS_NAME),
+    **dict.fromkeys(("vae", "vqvae", "controlnet", "safety_checker"), _CLASS_NAME),
+    **dict.fromkeys(("text_encoder", "text_encoder_2", "text_encoder_3"), _CLASS_NAME),
     "force_zeros_for_empty_prompt": flag,
     "requires_aesthetics_score": flag,
     "is_cosxl_edit": flag,
@@ -69,7 +70,7 @@ _CONDITIONING_CHANNELS: Mapping[str, Check] = {
     "channels": _CHANNELS,
     **dict.fromkeys(("scaled", "noised", "guided"), flag),
 }
-_UNET: Mapping[str, Check] = {
+_DENOISER: Mapping[str, Check] = {
     "in_channels": _CHANNELS,
     "sample_size": _ANY_SIDES,
     "sample_shape": list_of(whole(1, MAX_AXIS), MAX_AXES),
@@ -79,6 +80,10 @@ _UNET: Mapping[str, Check] = {
     "cross_attention_dim": any_of(list_of(_WIDTH), _WIDTH),
     "addition_embed_type": text(),
     "time_cond_proj_dim": whole(4, _MAX_WIDTH),
+    "patch_size": whole(1, MAX_SIDE),
+    **dict.fromkeys(("joint_attention_dim", "pooled_projection_dim", "pos_embed_max_size"), _WIDTH),
+    "caption_channels": _WIDTH,
+    "use_additional_conditions": flag,
     "baked_prompt": flag,
     "conditioning_channels": list_of(object_with(_CONDITIONING_CHANNELS), 100),
 }
@@ -157,10 +162,10 @@ _EXPORT: Mapping[str, Check] = {
 _SCHEMAS: Mapping[str, Mapping[str, Check]] = {
     INDEX: _INDEX,
     EXPORT_RECORD: _EXPORT,
-    **{f"{name}/{EXPORT_RECORD}": _EXPORT for name in (UNET.name, f"{CONTROLNET.name}*")},
+    **{f"{name}/{EXPORT_RECORD}": _EXPORT for name in (*DENOISER_NAMES, f"{CONTROLNET.name}*")},
     GENERATION_CONFIG: {**DEFAULTS, "presets": mapping_of(object_with(PRESET), 1000)},
     OUTPUT: _OUTPUT,
-    f"{UNET.name}/{CONFIG}": _UNET,
+    **{f"{name}/{CONFIG}": _DENOISER for name in DENOISER_NAMES},
     SCHEDULER: _SCHEDULER,
     **{f"{name}/{CONFIG}": _VAE for name in (VAE_DECODER.name, *VAE_DECODER.other_config_folders)},
     f"{CONTROLNET.name}*/{CONFIG}": _CONTROLNET,

@@ -60,24 +60,31 @@ class Component(NamedTuple):
 
 
 UNET = Component("unet", "latents", 0, each_step=True)
+TRANSFORMER = Component("transformer", "latents", 0, each_step=True)
 CONTROLNET = Component("controlnet", "latents", 6, each_step=True)
 VAE_DECODER = Component("vae_decoder", "latents", 3, other_config_folders=("vae", "vqvae"))
 VAE_ENCODER = Component("vae_encoder", "pixels", 4)
 TEXT_ENCODER = Component("text_encoder", "tokens", 1, companion="tokenizer")
 TEXT_ENCODER_2 = Component("text_encoder_2", "tokens", 2, companion="tokenizer_2")
+TEXT_ENCODER_3 = Component("text_encoder_3", "tokens", 9, companion="tokenizer_3")
+"""T5."""
 SAFETY_CHECKER = Component("safety_checker", "pixels", 5, companion="feature_extractor")
 ENCODER = Component("encoder", "observations", 7)
 """A policy's: from observations to the UNet's conditioning, once a decision."""
 IMAGE_ENCODER = Component("image_encoder", "pixels", 8)
 """That of IP-Adapters: from a picture to the tokens that the UNet attends to."""
 
+DENOISERS = (UNET, TRANSFORMER)
+"""The networks that denoise: a bundle has one of them."""
+DENOISER_NAMES = tuple(component.name for component in DENOISERS)
 COMPONENTS = (
-    UNET,
+    *DENOISERS,
     CONTROLNET,
     VAE_DECODER,
     VAE_ENCODER,
     TEXT_ENCODER,
     TEXT_ENCODER_2,
+    TEXT_ENCODER_3,
     SAFETY_CHECKER,
     ENCODER,
     IMAGE_ENCODER,
@@ -85,9 +92,12 @@ COMPONENTS = (
 """All networks, in the order in which they are compiled."""
 
 CLASS_INPUT = "class_labels"
-TEXT_INPUTS = ("encoder_hidden_states", "text_embeds", "time_ids")
+POOLED_TEXT = "pooled_projections"
+TEXT_MASK = "encoder_attention_mask"
+SIZE_INPUTS = ("resolution", "aspect_ratio")
+TEXT_INPUTS = ("encoder_hidden_states", "text_embeds", "time_ids", POOLED_TEXT, TEXT_MASK, *SIZE_INPUTS)
 GUIDANCE_INPUT = "timestep_cond"
-"""The UNet's inputs beside sample and timestep: class, text embeddings and SDXL's sizes, embedded guidance scale."""
+"""The denoiser's inputs beside sample and timestep: class, text embeddings, SDXL's sizes, embedded guidance scale."""
 CONTROL_INPUTS = ("down_block_additional_residuals", "mid_block_additional_residual")
 """Prefixes of the UNet's inputs that take the outputs of ControlNets."""
 
@@ -106,6 +116,11 @@ def is_free_input(name: str) -> bool:
     """Whether a UNet's input is neither of the above, nor sample, timestep or deep features: it is given by name."""
     known = ("sample", "timestep", CLASS_INPUT, *TEXT_INPUTS, GUIDANCE_INPUT, DEEP_FEATURES)
     return name not in known and not name.startswith((*CONTROL_INPUTS, IMAGE_TOKENS, IMAGE_SCALE))
+
+
+def denoiser_in(bundle: Path) -> Component | None:
+    """The network that denoises in a bundle; None for a folder without one."""
+    return next((component for component in DENOISERS if component.is_in(bundle)), None)
 
 
 def component_named(folder: str) -> Component:

@@ -3,7 +3,6 @@
 import dataclasses
 import difflib
 import importlib.util
-import math
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -18,11 +17,23 @@ from .control_config import ControlConfig
 from .defaults import Defaults
 from .format import read_format
 from .image_prompts import ImagePrompts
-from .json_files import MAX_SIDE, check_json_files, read_optional, read_required
-from .layout import CONFIG, CONTROLNET, EXPORT_RECORD, GENERATION_CONFIG, INDEX, SCHEDULER, UNET, VAE_DECODER
+from .json_files import check_json_files, read_optional, read_required
+from .layout import (
+    CONFIG,
+    CONTROLNET,
+    DENOISERS,
+    EXPORT_RECORD,
+    GENERATION_CONFIG,
+    INDEX,
+    SCHEDULER,
+    UNET,
+    VAE_DECODER,
+    denoiser_in,
+)
 from .output import Output
 from .picture_noise import PictureNoise
 from .presets import read_presets
+from .sample_shape import image_like_shape, read_sample_shape
 from .unet_inputs import UnetInputs
 from .vae_config import VaeConfig
 
@@ -49,24 +60,31 @@ def open_bundle(model: str | os.PathLike[str]) -> Bundle:
     """
     folder = _find_folder(model)
     number = read_format(folder)  # first: a newer format may have other files
-    if not UNET.is_in(folder):
+    denoiser = denoiser_in(folder)
+    if denoiser is None:
         raise BundleError(_not_a_bundle(folder))
     check_json_files(folder)
-    index, unet = _read_index(folder), read_required(folder / UNET.name / CONFIG)
+    index, path = _read_index(folder), folder / denoiser.name / CONFIG
+    config = read_required(path)
     keys, scheduler = _scheduler(folder / SCHEDULER)
     vae = _vae(folder, index)
-    inputs = UnetInputs.read(unet, index, vae)
-    labels = () if inputs.noises_picture else _labels(index, unet)  # those are levels of noise
-    shape = _sample_shape(unet, folder) if vae is None else _image_like({**unet, "in_channels": vae.channels}, folder)
+    inputs = UnetInputs.read(config, index, vae)
+    labels = () if inputs.noises_picture else _labels(index, config)  # those are levels of noise
+    shape = (
+        read_sample_shape(config, path)
+        if vae is None
+        else image_like_shape({**config, "in_channels": vae.channels}, path)
+    )
     bundle = Bundle(
         folder=folder,
         name=os.fspath(model),
         sample_shape=shape,
         output=Output.read(folder, shape, has_autoencoder=vae is not None),
+        denoiser=denoiser,
         scheduler=scheduler,
         scheduler_keys=keys,
         labels=labels,
-        null_class=_null_class(index, unet),
+        null_class=_null_class(index, config),
         num_steps=_num_steps(keys, scheduler),
         inputs=inputs,
         vae=vae,
@@ -128,8 +146,10 @@ def _at_the_hub(path: Path) -> str:
 
 
 def _not_a_bundle(folder: Path) -> str:
-    if (folder / "unet").is_dir() or (folder / "config.json").is_file():
-        return f"{folder} has no {UNET.graph}: make a bundle of it with `ddim-edge export {folder} OUT`"
+    started = next((component for component in DENOISERS if (folder / component.name).is_dir()), None)
+    if started is not None or (folder / "config.json").is_file():
+        graph = (started or UNET).graph
+        return f"{folder} has no {graph}: make a bundle of it with `ddim-edge export {folder} OUT`"
     return f"{folder} is not a bundle: it has no {UNET.graph}. Give a folder that `ddim-edge export` wrote"
 
 
@@ -199,45 +219,16 @@ def _num_steps(keys: Mapping[str, Any], scheduler: SamplerConfig | None) -> int:
     return int(steps)
 
 
-_MOST_NUMBERS = 2**28
-"""In a sample whose shape the config says."""
-
-
-def _sample_shape(unet: Mapping[str, Any], folder: Path) -> tuple[int, ...]:
-    """The shape that the config says, else (C, H, W) of diffusers' keys."""
-    shape = unet.get("sample_shape")
-    if shape is None:
-        return _image_like(unet, folder)
-    if not shape or math.prod(shape) > _MOST_NUMBERS:
-        raise BundleError(
-            f"{folder / UNET.name / CONFIG}: sample_shape must have at least one axis, and at most "
-            f"{_MOST_NUMBERS:,} numbers, unlike {shown(shape)}: export or copy it again"
-        )
-    return tuple(shape)
-
-
-def _image_like(unet: Mapping[str, Any], folder: Path) -> tuple[int, int, int]:
-    channels, size = unet.get("in_channels"), unet.get("sample_size")
-    sides: Sequence[Any] = size if isinstance(size, Sequence) else (size, size)
-    values = (channels, *sides)
-    if len(values) != 3 or not all(isinstance(value, int) and 0 < value <= MAX_SIDE for value in values):
-        raise BundleError(
-            f"{folder / UNET.name / CONFIG} must say in_channels and sample_size (a side, or height and width, of at "
-            f"most {MAX_SIDE}), or sample_shape; it says {shown(channels)} and {shown(size)}: export or copy it again"
-        )
-    return values
-
-
-def _labels(index: Mapping[str, Any], unet: Mapping[str, Any]) -> tuple[str, ...]:
+def _labels(index: Mapping[str, Any], config: Mapping[str, Any]) -> tuple[str, ...]:
     names = index.get("id2label")
     if isinstance(names, Mapping) and names:
         return tuple(str(names.get(str(position), position)) for position in range(len(names)))
-    classes = unet.get("num_class_embeds") or 0
+    classes = config.get("num_class_embeds") or 0
     return tuple(str(position) for position in range(classes))
 
 
-def _null_class(index: Mapping[str, Any], unet: Mapping[str, Any]) -> int | None:
-    value, classes = index.get("null_class"), unet.get("num_class_embeds") or sys.maxsize
+def _null_class(index: Mapping[str, Any], config: Mapping[str, Any]) -> int | None:
+    value, classes = index.get("null_class"), config.get("num_class_embeds") or sys.maxsize
     if value is not None and (type(value) is not int or not 0 <= value < classes):
-        raise BundleError(f"{INDEX}'s null_class must be a class number of the unet, not {shown(value)}")
+        raise BundleError(f"{INDEX}'s null_class must be a class number of the network, not {shown(value)}")
     return value

@@ -149,7 +149,7 @@ def _graph(path: Path, files: set[Path], bundle: Bundle) -> dict[str, Any]:
         "quantized": quantized_operators(path),
         "inputs": [_tensor(info) for info in session.inputs.values()],
         "outputs": [_tensor(info) for info in session.outputs.values()],
-        "fault": fault_of(bundle, session) if path == bundle.folder / UNET.graph else None,
+        "fault": fault_of(bundle, session) if path == bundle.folder / bundle.denoiser.graph else None,
     }
 
 

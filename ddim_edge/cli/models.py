@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import click
 
 from ..bundle.bundle import Bundle
-from ..bundle.layout import UNET
+from ..bundle.layout import DENOISERS
 from ..bundle.read import bundled_folder, bundled_names, open_bundle
 from ..errors import DdimEdgeError, listed
 from ..runtime.compiled.entry import Compiled
@@ -54,13 +54,18 @@ def _bundled() -> Iterator[Found]:
 def _in_folders(folders: Sequence[Path]) -> Iterator[Found]:
     """The bundles that are one of the folders, or a folder in it."""
     for folder in folders:
-        for graph in sorted((*folder.glob(UNET.graph), *folder.glob(f"*/{UNET.graph}"))):
+        for graph in (*_denoisers(folder, ""), *_denoisers(folder, "*/")):
             yield Found(f"{graph.parent.parent}/", "folder")
 
 
 def _in_hub_cache() -> Iterator[Found]:
-    for graph in sorted(_hub_cache().glob(f"models--*/snapshots/*/{UNET.graph}")):
+    for graph in _denoisers(_hub_cache(), "models--*/snapshots/*/"):
         yield Found(str(graph.parent.parent), "Hugging Face cache")
+
+
+def _denoisers(folder: Path, bundles: str) -> list[Path]:
+    """The graphs that denoise, of bundles in ``folder`` by a pattern."""
+    return sorted(graph for denoiser in DENOISERS for graph in folder.glob(f"{bundles}{denoiser.graph}"))
 
 
 def _hub_cache() -> Path:

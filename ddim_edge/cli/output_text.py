@@ -42,8 +42,13 @@ def _image_lines(bundle: Bundle) -> list[str]:
     if bundle.inputs.picture is not None:
         text += f"; from --image, its {bundle.inputs.picture.name}"
     if bundle.inputs.text:
-        return [text, f"generated from a prompt; {_guidance(bundle)}"]
+        return [text, f"generated from a prompt{_adapters(bundle)}; {_guidance(bundle)}"]
     return [text, f"classes {', '.join(bundle.labels) or 'none'}; {_guidance(bundle)}"]
+
+
+def _adapters(bundle: Bundle) -> str:
+    names = [adapter.name for adapter in bundle.image_prompts.adapters]
+    return f", and images for the IP-Adapters {', '.join(names)}" if names else ""
 
 
 def _guidance(bundle: Bundle) -> str:

@@ -8,11 +8,11 @@ import numpy as np
 
 from ..arrays import Conditioning, Sample
 from ..bundle.bundle import Bundle
-from ..bundle.layout import CLASS_INPUT, GUIDANCE_INPUT
+from ..bundle.layout import CLASS_INPUT, GUIDANCE_INPUT, TEXT_MASK
 from ..errors import BundleError, listed
 from ..networks.denoiser import Denoiser
 from ..runtime.sessions.session import Session
-from ..text import Conditions, Prompt, SizeHints, TextEncoder
+from ..text import Conditions, Prompt, SizeHints, Text
 from .requests.origin import row_for_image
 from .requests.request import Request
 from .sample_shape import check_sample
@@ -23,7 +23,7 @@ def check_conditioning(bundle: Bundle, taken: set[str]) -> None:
     known = bundle.conditioning_names
     if taken != known:
         raise BundleError(
-            f"{bundle.name}'s unet takes the conditioning {listed(sorted(taken)) or 'none'}, but the "
+            f"{bundle.name}'s {bundle.denoiser.name} takes the conditioning {listed(sorted(taken)) or 'none'}, but the "
             f"bundle's JSON files describe {', '.join(sorted(known)) or 'none'}: export or copy it again"
         )
 
@@ -39,7 +39,7 @@ def fault_of(bundle: Bundle, unet: Session) -> str | None:
     return None
 
 
-def prompt_or_class_conditioning(bundle: Bundle, request: Request, index: int, text: TextEncoder | None) -> Conditions:
+def prompt_or_class_conditioning(bundle: Bundle, request: Request, index: int, text: Text | None) -> Conditions:
     """The conditioning of image ``index``, and the unconditional one for classifier-free guidance.
 
     The latter is None without guidance, and for a UNet that takes the guidance scale as an input.
@@ -71,7 +71,11 @@ def _between_prompts(request: Request, index: int, encode: Callable[[Prompt], Co
 
 
 def _mixed(start: Conditioning, end: Conditioning, share: float) -> Conditioning:
-    return {name: value + np.float32(share) * (end[name] - value) for name, value in start.items()}
+    """A mask of tokens has those of both texts."""
+    return {
+        name: np.maximum(value, end[name]) if name == TEXT_MASK else value + np.float32(share) * (end[name] - value)
+        for name, value in start.items()
+    }
 
 
 def class_conditioning(label: int | None) -> Conditioning:

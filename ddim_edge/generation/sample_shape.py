@@ -11,15 +11,16 @@ Axes = Sequence[int | str]
 
 
 def check_sample(bundle: Bundle, declared: Axes) -> None:
-    """BundleError where the UNet's sample, without the batch, does not have the axes that the JSON files describe."""
+    """BundleError where a network's sample, without the batch, has not the axes that the JSON files describe."""
     shape = bundle.sample_shape
     fits = len(declared) == len(shape)
     if fits and bundle.output.is_image:
         return  # of images, Pipeline checks the sides that were asked for; an inpainting model has more channels
     if not fits or any(isinstance(axis, int) and axis != side for axis, side in zip(declared, shape, strict=True)):
+        network = bundle.denoiser.name
         raise BundleError(
-            f"{bundle.name}'s unet takes samples of the shape ({listed(map(str, declared))}), and its config.json "
-            f"describes {shape}: set sample_shape in unet/config.json, or export the model again"
+            f"{bundle.name}'s {network} takes samples of the shape ({listed(map(str, declared))}), and its config.json "
+            f"describes {shape}: set sample_shape in {network}/config.json, or export the model again"
         )
 
 
@@ -32,6 +33,7 @@ def check_size(bundle: Bundle, request: Request, declared: Axes) -> None:
     if any(isinstance(side, int) and side != wanted for side, wanted in zip(fixed, shape[1:], strict=True)):
         _, height, width = bundle.image_shape() if bundle.output.is_image else bundle.sample_shape
         raise ConfigError(
-            f"{bundle.name}'s unet takes only samples of {fixed[0]}x{fixed[1]}, not {shape[1]}x{shape[2]}: "
-            f"leave height and width out (default: {height} and {width}), or export it without fixed sizes"
+            f"{bundle.name}'s {bundle.denoiser.name} takes only samples of {fixed[0]}x{fixed[1]}, not "
+            f"{shape[1]}x{shape[2]}: leave height and width out (default: {height} and {width}), or export it without "
+            "fixed sizes, if the network takes others"
         )

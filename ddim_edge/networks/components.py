@@ -16,14 +16,14 @@ from ..images.quantities import QUANTITIES
 from ..runtime.sessions.pool import Sessions
 from ..runtime.sessions.session import Session
 from ..runtime.sessions.tensors import TensorInfo
-from ..text import TextEncoder
+from ..text import Text, open_text
 from .image_prompts import ImagePromptEncoder
 from .safety_checker import CheckedImages, SafetyChecker
 from .vae import Vae
 
 
 def open_unet(bundle: Bundle, sessions: Sessions) -> Session:
-    """Open the UNet: the graph that also computes the step (``unet_step.onnx``) if the bundle has it.
+    """Open the network that denoises: the graph that also computes the step (``unet_step.onnx``) if the bundle has it.
 
     Raises BundleError or ProviderError if that fails.
     """
@@ -44,7 +44,7 @@ def shallow_opener(bundle: Bundle, sessions: Sessions) -> Callable[[], Session] 
 
 def unet_graph(bundle: Bundle) -> Path:
     """The graph that is run at every step, as in ``open_unet``."""
-    plain, fused = (bundle.folder / UNET.name / name for name in (MODEL, STEP_MODEL))
+    plain, fused = (bundle.folder / bundle.denoiser.name / name for name in (MODEL, STEP_MODEL))
     return fused if fused.is_file() else plain
 
 
@@ -65,7 +65,7 @@ class Finished(NamedTuple):
 class Components(NamedTuple):
     """The networks beside the UNet, each None if the model has none; and what samples are."""
 
-    text: TextEncoder | None = None
+    text: Text | None = None
     vae: Vae | None = None
     safety: SafetyChecker | None = None
     image_prompts: ImagePromptEncoder | None = None
@@ -76,7 +76,7 @@ class Components(NamedTuple):
         """Open those that the bundle has; BundleError or ProviderError if that fails."""
         wants_text, vae, prompts = bundle.inputs.text, bundle.vae, bundle.image_prompts
         return cls(
-            text=TextEncoder.open(bundle.folder, unet_inputs, sessions) if wants_text else None,
+            text=open_text(bundle.folder, unet_inputs, sessions) if wants_text else None,
             vae=Vae(bundle.folder, vae, sessions) if vae else None,
             safety=SafetyChecker.open(bundle.folder, sessions),
             image_prompts=ImagePromptEncoder(bundle.folder, prompts, sessions) if prompts.adapters else None,

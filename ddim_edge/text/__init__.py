@@ -2,7 +2,8 @@
 
 from .chunks import TruncationWarning
 from .encoder import Conditions, TextEncoder
+from .opening import Text, open_text
 from .prompt import Prompt
 from .size_hints import SizeHints
 
-__all__ = ["Conditions", "Prompt", "SizeHints", "TextEncoder", "TruncationWarning"]
+__all__ = ["Conditions", "Prompt", "SizeHints", "Text", "TextEncoder", "TruncationWarning", "open_text"]

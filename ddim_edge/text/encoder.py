@@ -8,14 +8,17 @@ import numpy as np
 
 from ..arrays import Array, Conditioning
 from ..bundle.json_files import read_optional
-from ..bundle.layout import INDEX, TEXT_ENCODER, TEXT_ENCODER_2, TEXT_INPUTS, Component
+from ..bundle.layout import INDEX, POOLED_TEXT, TEXT_ENCODER, TEXT_ENCODER_2, TEXT_ENCODER_3, TEXT_INPUTS, Component
 from ..errors import BundleError
 from ..runtime.sessions.pool import Sessions
 from ..runtime.sessions.tensors import TensorInfo
 from .chunks import Chunk, split_into_chunks
 from .clip_text_model import ClipTextModel, open_text_model
+from .joint_text import joint_text
 from .prompt import Prompt
 from .size_hints import BAD_SCORE, GOOD_SCORE, SizeHints
+from .t5_text_model import T5TextModel, open_t5_text_model
+from .weights import without_weights
 
 
 class Conditions(NamedTuple):
@@ -30,15 +33,21 @@ class TextEncoder:
     """Encodes prompts for one UNet, and caches recent results.
 
     A UNet with the input ``text_embeds`` (SDXL) gets it from the last encoder, and the hidden states before the last
-    layer of all encoders, concatenated along the width. Any other UNet (Stable Diffusion 1 and 2) gets the last hidden
-    states of the only encoder.
+    layer of all encoders, concatenated along the width. A transformer with ``pooled_projections`` (Stable Diffusion 3)
+    gets the pooled outputs of all CLIP encoders in them, and hidden states as ``JointText`` joins them. Any other UNet
+    (Stable Diffusion 1 and 2) gets the last hidden states of the only encoder.
     """
 
     def __init__(
-        self, text_models: Sequence[ClipTextModel], unet_inputs: Mapping[str, TensorInfo], index: Mapping[str, Any]
+        self,
+        text_models: Sequence[ClipTextModel],
+        unet_inputs: Mapping[str, TensorInfo],
+        index: Mapping[str, Any],
+        t5: T5TextModel | None = None,
     ) -> None:
         """``unet_inputs``: all of the UNet's; ``index``: model_index.json. BundleError where widths do not match."""
         self._text_models = text_models
+        self._joint = joint_text(text_models, t5, unet_inputs)
         self._names = [name for name in TEXT_INPUTS if name in unet_inputs]
         self._scored = bool(index.get("requires_aesthetics_score"))
         self._zeros = "text_embeds" in unet_inputs and bool(index.get("force_zeros_for_empty_prompt", True))
@@ -51,9 +60,12 @@ class TextEncoder:
         encoders = [component for component in (TEXT_ENCODER, TEXT_ENCODER_2) if _is_there(folder, index, component)]
         if not encoders:
             raise BundleError(f"{folder} has no {TEXT_ENCODER.graph}, and its unet takes text: export it again")
-        penultimate = "text_embeds" in unet_inputs
+        penultimate = bool({"text_embeds", POOLED_TEXT} & unet_inputs.keys())
         text_models = [open_text_model(folder, encoder, sessions, penultimate=penultimate) for encoder in encoders]
-        return cls(text_models, unet_inputs, index)
+        t5 = None
+        if POOLED_TEXT in unet_inputs and _is_there(folder, index, TEXT_ENCODER_3):
+            t5 = open_t5_text_model(folder, TEXT_ENCODER_3, sessions, masked=False)
+        return cls(text_models, unet_inputs, index, t5)
 
     def encode(self, prompt: Prompt, hints: SizeHints, *, guided: bool = True) -> Conditions:
         """The text inputs of one image, float32; without ``guided`` only those of the prompt itself.
@@ -62,28 +74,34 @@ class TextEncoder:
         A TruncationWarning says what was cut off. Raises ConfigError for an invalid weight, PredictionError for NaN.
         """
         texts = [prompt.text, prompt.negative or ""] if guided else [prompt.text]
+        plain = list(map(without_weights, texts)) if prompt.weighted else texts
         chunks = split_into_chunks(prompt, texts, [model.tokenizer for model in self._text_models])
-        encoded = self._encode(chunks[0], prompt.clip_skip)
+        encoded = self._encode(chunks[0], plain[0], prompt.clip_skip)
         conditioning = self._inputs(encoded, hints, GOOD_SCORE)
         if not guided:
             return Conditions(conditioning, None)
         zeros = prompt.negative is None and self._zeros
-        negative = [np.zeros_like(output) for output in encoded] if zeros else self._encode(chunks[1])
+        negative = [np.zeros_like(output) for output in encoded] if zeros else self._encode(chunks[1], plain[1])
         return Conditions(conditioning, self._inputs(negative, hints, BAD_SCORE))
 
-    def _encode(self, chunks: Sequence[Sequence[Chunk]], skip: int = 0) -> list[Array]:
+    def _encode(self, chunks: Sequence[Sequence[Chunk]], plain: str, skip: int = 0) -> list[Array]:
         """A text's hidden states, (1, tokens, width), and the last encoder's pooled output of the first chunk, if any.
 
-        ``chunks`` are indexed [encoder][chunk]. ``skip``: the number of last layers that are left out.
+        Joint text has the pooled outputs of all encoders side by side. ``chunks`` are indexed [encoder][chunk];
+        ``plain`` is the text without weights. ``skip``: the number of last layers that are left out.
         """
         pairs = zip(self._text_models, chunks, strict=True)
         encodings = [[model.encode(chunk, skip) for chunk in found] for model, found in pairs]
         hidden = [np.concatenate([encoding.hidden for encoding in found]) for found in encodings]
-        outputs = (np.concatenate(hidden, axis=1), encodings[-1][0].pooled)
-        return [output[np.newaxis] for output in outputs if output is not None]
+        joined, pooled = np.concatenate(hidden, axis=1), encodings[-1][0].pooled
+        if self._joint is not None:
+            joined = self._joint.joined(joined, plain)
+            pooled = np.concatenate([found[0].pooled for found in encodings if found[0].pooled is not None])
+        return [output[np.newaxis] for output in (joined, pooled) if output is not None]
 
     def _inputs(self, encoded: Sequence[Array], hints: SizeHints, score: float) -> dict[str, Array]:
         given = dict(zip(TEXT_INPUTS, encoded, strict=False))
+        given[POOLED_TEXT] = encoded[-1]
         given["time_ids"] = hints.time_ids(score if self._scored else None)
         return {name: given[name] for name in self._names}
 
@@ -91,6 +109,8 @@ class TextEncoder:
         lengths = {model.tokenizer.length for model in self._text_models}
         if len(lengths) > 1:
             raise BundleError(f"the tokenizers make chunks of {lengths} tokens: one of them is from another model")
+        if self._joint is not None:
+            return  # ``joint_text`` has checked them
         widths = [model.width for model in self._text_models]
         known = [width for width in widths if isinstance(width, int)]
         given: dict[str, int | str] = {

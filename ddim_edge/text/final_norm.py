@@ -21,10 +21,12 @@ def final_norm(
     middle, mean = before.mean(0), after.mean(0)
     spread = ((before - middle) ** 2).sum(0)
     scale = ((before - middle) * (after - mean)).sum(0) / np.where(spread > 0, spread, 1)
-    return (mean + scale * (_standardized(states) - middle)).astype(np.float32)
+    found: NDArray[np.float32] = (mean + scale * (_standardized(states) - middle)).astype(np.float32)
+    return found
 
 
 def _standardized(states: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     centred = states.astype(np.float64)
     centred -= centred.mean(-1, keepdims=True)
-    return centred / np.sqrt((centred**2).mean(-1, keepdims=True) + _EPSILON)
+    centred /= np.sqrt((centred**2).mean(-1, keepdims=True) + _EPSILON)
+    return centred

@@ -67,6 +67,11 @@ def parse_segments(prompt: str) -> list[list[Span]]:
     return segments
 
 
+def without_weights(prompt: str) -> str:
+    """The prompt's words alone, without weights and ``BREAK``."""
+    return " ".join("".join(span.text for span in segment).strip() for segment in parse_segments(prompt))
+
+
 def apply_weights(hidden: NDArray[np.float32], weights: Sequence[float]) -> NDArray[np.float32]:
     """Scale each token's embedding by its weight, then scale all of them to restore the chunk's mean.
 

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from ddim_edge.config import read_json
-from ddim_edge.config.schema import Check, any_of, check_json, list_of, real, text, whole
+from ddim_edge.config.schema import Check, any_of, check_json, flag, list_of, real, text, whole
 from ddim_edge.errors import ConfigError, shown
 
 from ..config_keys import Config
@@ -32,6 +32,7 @@ _CLIP: Mapping[str, Check] = {
     "num_hidden_layers": _LAYERS,
     "max_position_embeddings": whole(2, 2**16),
     "vocab_size": whole(1, 10**7),
+    "d_model": _WIDTH,
     "image_size": whole(1, 1024),
     "patch_size": whole(1, 1024),
 }
@@ -62,6 +63,11 @@ _SCHEMA: Mapping[str, Check] = {
     "time_cond_proj_dim": _WIDTH,
     "addition_time_embed_dim": _WIDTH,
     "projection_class_embeddings_input_dim": _WIDTH,
+    "patch_size": _WIDTH,
+    "caption_channels": _WIDTH,
+    "use_additional_conditions": flag,
+    "num_embeds_ada_norm": whole(1, 10**7),
+    **dict.fromkeys(("joint_attention_dim", "pooled_projection_dim", "pos_embed_max_size"), _WIDTH),
 }
 
 

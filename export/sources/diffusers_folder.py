@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from ddim_edge.bundle.layout import CONFIG, IMAGE_ENCODER, INDEX, UNET
+from ddim_edge.bundle.layout import CONFIG, DENOISERS, IMAGE_ENCODER, INDEX, denoiser_in
 from ddim_edge.config import read_json
 from ddim_edge.errors import ConfigError, choose_from, shown
 
-from ..config_keys import Config
+from ..config_keys import Config, null_class
 from .config_schema import read_config
 from .ip_adapter import IpAdapter
 from .pictures import has_baked_prompt
@@ -19,26 +19,30 @@ from .textual_inversion import TextualInversion
 
 _DEFAULT_INDEX = {"_class_name": "DDIMPipeline"}
 _GRAPHS = {
-    "unet": ("unet",),
+    **{denoiser.name: (denoiser.name,) for denoiser in DENOISERS},
     "vae": ("vae_encoder", "vae_decoder"),
     "vqvae": ("vae_encoder", "vae_decoder"),
     "text_encoder": ("text_encoder",),
     "text_encoder_2": ("text_encoder_2",),
+    "text_encoder_3": ("text_encoder_3",),
     "controlnet": ("controlnet",),
     "safety_checker": ("safety_checker",),
 }
 """A pipeline's networks, and the components of a bundle that they are exported to."""
 CHECKPOINT_GRAPHS = ("unet", "vae_encoder", "vae_decoder", "text_encoder", "text_encoder_2")
 """The components whose weights are in a single-file checkpoint."""
-_COPIED = ("tokenizer", "tokenizer_2", "feature_extractor", "low_res_scheduler")
+_DIT = "DiTTransformer2DModel"
+_COPIED = ("tokenizer", "tokenizer_2", "tokenizer_3", "feature_extractor", "low_res_scheduler")
 _LEFT_OUT = ("depth_estimator", "watermarker")
 """Of depth2img, whose depth map is given instead, and of upscalers."""
 _CLASSES = {
     "unet": ("UNet2DModel", "UNet2DConditionModel"),
+    "transformer": (_DIT, "SD3Transformer2DModel", "PixArtTransformer2DModel"),
     "vae_encoder": ("AutoencoderKL", "AutoencoderTiny", "VQModel"),
     "vae_decoder": ("AutoencoderKL", "AutoencoderTiny", "VQModel"),
-    "text_encoder": ("CLIPTextModel", "CLIPTextModelWithProjection"),
+    "text_encoder": ("CLIPTextModel", "CLIPTextModelWithProjection", "T5EncoderModel"),
     "text_encoder_2": ("CLIPTextModel", "CLIPTextModelWithProjection"),
+    "text_encoder_3": ("T5EncoderModel",),
     "controlnet": ("ControlNetModel",),
     "safety_checker": ("StableDiffusionSafetyChecker",),
     "image_encoder": ("CLIPVisionModelWithProjection",),
@@ -135,15 +139,23 @@ def _pipeline(folder: Path, wanted: Collection[str]) -> Source:
     sources = {name: source for name, source in graphs.items() if name in wanted or not wanted}
     copied = tuple(name for name in _COPIED if name in present and not (baked and name == "tokenizer"))
     kept = {"scheduler", *copied, *(source.name for source in sources.values())}
+    components = tuple(read_component(name, source) for name, source in sources.items())
+    named = {key: [None, None] if key in present and key not in kept else value for key, value in index.items()}
     return Source(
         folder=folder,
-        index={key: [None, None] if key in present and key not in kept else value for key, value in index.items()},
-        components=tuple(read_component(name, source) for name, source in sources.items()),
+        index=named | _null_class(components),
+        components=components,
         graphs=tuple(graphs),
         copied=tuple(name for name in copied if (folder / name).is_dir()),
         autoencoder=_autoencoder(graphs),
         baked_prompt=None if encoder is None else read_component("text_encoder", encoder),
     )
+
+
+def _null_class(components: Collection[Component]) -> dict[str, int]:
+    """The key of model_index.json for DiT's null class, which diffusers' pipeline knows without one."""
+    kinds = {part.kind: part.config for part in components}
+    return {"null_class": null_class(kinds[_DIT])} if _DIT in kinds else {}
 
 
 def _autoencoder(graphs: Mapping[str, Path]) -> Config | None:
@@ -168,9 +180,10 @@ def _refuse_unknown(folder: Path, index: Mapping[str, Any], present: Collection[
                 f"{folder} has the component {shown(name)}, a {shown(index[name][1])}, which is not supported; leave "
                 f"it out by naming the others with --components"
             )
-    if "unet" not in present:
-        advice = f"`ddim-edge run {folder}` runs it as it is" if UNET.is_in(folder) else "give that of a whole pipeline"
-        raise ConfigError(f"{folder} has no unet: nothing can be sampled; {advice}")
+    if not any(denoiser.name in present for denoiser in DENOISERS):
+        is_bundle = denoiser_in(folder) is not None
+        advice = f"`ddim-edge run {folder}` runs it as it is" if is_bundle else "give that of a whole pipeline"
+        raise ConfigError(f"{folder} has no unet and no transformer: nothing can be sampled; {advice}")
 
 
 def read_component(name: str, folder: Path) -> Component:

@@ -1,13 +1,16 @@
 """Refuses pipelines that do more than a bundle does: their networks alone would give other images."""
 
 import warnings
+from collections.abc import Mapping
 from typing import Any
 
 from ddim_edge.errors import ConfigError, shown
+from ddim_edge.text.t5_text_model import T5_TOKENS
 
 _TASKS = ("", "Img2Img", "Inpaint")
 _PLAIN = frozenset(
-    ["DDIMPipeline", "DDPMPipeline", "PNDMPipeline", "LDMPipeline", "DiffusionPipeline"]
+    ["DDIMPipeline", "DDPMPipeline", "PNDMPipeline", "LDMPipeline", "DiffusionPipeline", "DiTPipeline"]
+    + ["StableDiffusion3Pipeline", "PixArtAlphaPipeline", "PixArtSigmaPipeline"]
     + [f"LatentConsistencyModel{task}Pipeline" for task in _TASKS]
     + [f"StableDiffusion{kind}{task}Pipeline" for kind in ("", "XL", "ControlNet", "XLControlNet") for task in _TASKS]
     + [f"StableDiffusion{kind}InstructPix2PixPipeline" for kind in ("", "XL")]
@@ -15,6 +18,24 @@ _PLAIN = frozenset(
     + ["MarigoldDepthPipeline", "MarigoldNormalsPipeline"]
 )
 """The pipelines of diffusers that the runtime has the equal of."""
+
+
+_USUAL: Mapping[str, Mapping[str, float]] = {
+    "DiTPipeline": {"guidance_scale": 4.0},
+    "StableDiffusion3Pipeline": {"guidance_scale": 7.0, "num_steps": 28},
+    "PixArtAlphaPipeline": {"guidance_scale": 4.5},
+    "PixArtSigmaPipeline": {"guidance_scale": 4.5},
+}
+
+
+def usual_options(name: Any) -> Mapping[str, float]:
+    """The options that a pipeline of diffusers has by default, where they are not those of the runtime."""
+    return _USUAL.get(name, {}) if isinstance(name, str) else {}
+
+
+def t5_tokens(name: Any) -> int:
+    """How many tokens of T5 a pipeline of diffusers reads by default."""
+    return {"PixArtAlphaPipeline": 120, "PixArtSigmaPipeline": 300}.get(str(name), T5_TOKENS)
 
 
 class PipelineWarning(UserWarning):

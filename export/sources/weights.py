@@ -14,7 +14,7 @@ from ..quiet import quiet
 from .checkpoint import check_checkpoint_has, load_from_checkpoint, make_network
 from .diffusers_folder import Component
 
-_TRANSFORMERS = ("CLIPTextModel", "CLIPTextModelWithProjection", "CLIPVisionModelWithProjection")
+_TRANSFORMERS = ("CLIPTextModel", "CLIPTextModelWithProjection", "T5EncoderModel", "CLIPVisionModelWithProjection")
 
 
 def check_config(component: Component) -> None:

@@ -4,6 +4,7 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import click
 import numpy as np
 import pytest
 import torch
@@ -52,10 +53,19 @@ def test_what_was_measured_is_not_measured_again(weights: Path) -> None:
     assert _measured(weights) == []
 
 
-def test_another_model_or_classifier_begins_anew(weights: Path, tmp_path: Path) -> None:
+def test_another_model_begins_anew(weights: Path) -> None:
     _measured(weights)
     assert len(_measured(weights, "another model")) == 2
-    assert len(_measured(_weights(tmp_path / "other.pt", seed=1), "another model")) == 2
+
+
+def test_another_classifier_s_record_is_not_thrown_away(weights: Path, tmp_path: Path) -> None:
+    _measured(weights)
+    before = (tmp_path / "solvers.json").read_bytes()
+    with pytest.raises(
+        click.ClickException, match=r"solvers\.json was judged by another classifier .* move the file away"
+    ):
+        _measured(_weights(tmp_path / "other.pt", seed=1))
+    assert (tmp_path / "solvers.json").read_bytes() == before
 
 
 def test_a_try_writes_nothing_and_reads_nothing(weights: Path, tmp_path: Path) -> None:

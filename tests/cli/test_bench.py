@@ -17,6 +17,7 @@ from ddim_edge.benchmark.plan import BASELINE, OURS
 from ddim_edge.benchmark.rounds import Cell
 from ddim_edge.benchmark.worker import open_ours
 from ddim_edge.cli import bench_table as table
+from ddim_edge.runtime.workers.child import Record, Respond
 from ddim_edge_export import export_folder
 from ddim_edge_export.diffusers_baseline.__main__ import open_baseline
 from tests.helpers.command_line import Invoke, Outcome
@@ -181,12 +182,13 @@ class HereWorker:
     """A ``Worker`` in this process: one of its own takes seconds to load PyTorch."""
 
     def __init__(self, module: str, settings: Mapping[str, Any]) -> None:
-        self._facts, self._respond = {OURS: open_ours, BASELINE: open_baseline}[module](settings)
+        opened: tuple[Record, Respond] = {OURS: open_ours, BASELINE: open_baseline}[module](settings)
+        self._facts, self._respond = opened
 
-    def ready(self) -> dict[str, Any]:
+    def ready(self) -> Record:
         return self._facts
 
-    def ask(self, **request: Any) -> dict[str, Any]:
+    def ask(self, **request: Any) -> Record:
         return self._respond(request)
 
     def stop(self) -> None: ...

@@ -1,7 +1,6 @@
 """Shards: several processes that write one folder make the files of one run."""
 
 import json
-import os
 import platform
 import subprocess
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from ddim_edge.cli.shards import Shard
 from ddim_edge.errors import ConfigError
 from ddim_edge.generation.pipeline import Pipeline
 from tests.helpers.command_line import COMMAND, Invoke
+from tests.serving.live import wait_until
 
 OPTIONS = ["-s", 2, "-n", 11, "-b", 2, "--eta", 1]
 
@@ -73,8 +73,7 @@ def test_a_killed_shard_is_started_again(invoke: Invoke, tmp_path: Path, tiny_bu
     shared = tmp_path / "shared"
     command = [*COMMAND, *map(str, ["run", *options, shared, "--shard", "1/2"])]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
-        while process.poll() is None and not (shared / "000012.png").exists():
-            os.sched_yield()
+        wait_until(lambda: process.poll() is not None or (shared / "000012.png").exists())
         process.kill()
     assert process.returncode < 0
     assert not (shared / "000599.png").exists()

@@ -12,6 +12,7 @@ import torch
 import ddim_edge_export.bundle_component
 from tests.helpers import faster_export  # noqa: F401
 from tests.helpers.exported import Exports
+from tests.helpers.tiny_networks import change
 
 MakeUnet = Callable[..., Any]
 SourceOf = Callable[[str], Path]
@@ -69,6 +70,16 @@ def unet_folder(make_unet: MakeUnet, tmp_path_factory: pytest.TempPathFactory) -
     """A class-conditional UNet2DModel as diffusers saves it."""
     folder = tmp_path_factory.mktemp("source") / "unet"
     make_unet(num_class_embeds=3).save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def pipeline_folder(make_unet: MakeUnet, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A class-conditional DDPMPipeline as diffusers saves it, with the names of its classes."""
+    folder = tmp_path_factory.mktemp("source") / "pipeline"
+    scheduler = diffusers.DDPMScheduler(beta_schedule="squaredcos_cap_v2", prediction_type="v_prediction")
+    diffusers.DDPMPipeline(make_unet(num_class_embeds=3), scheduler).save_pretrained(folder)
+    change(folder / "model_index.json", id2label={"0": "coat", "1": "bag"}, null_class=2)
     return folder
 
 

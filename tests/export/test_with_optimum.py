@@ -77,7 +77,7 @@ def test_a_graph_that_is_missing_is_refused(made: Path, exports: Exports, tmp_pa
 
 @pytest.mark.parametrize(
     ("family", "message"),
-    [("unconditional", "not a Stable Diffusion folder"), ("controlled", "has a ControlNet")],
+    [("unconditional", "not a Stable Diffusion folder"), ("controlled", "a ControlNet"), ("sd3", "has a transformer")],
 )
 @pytest.mark.usefixtures("made")
 def test_other_pipelines_are_refused(family: str, message: str, exports: Exports, tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Samples of any shape: what the pipeline makes of them, beside a plain loop over the sampler."""
 
-from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,55 +7,28 @@ from typing import Any
 import numpy as np
 import onnx.parser
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 import ddim_edge
 from ddim_edge.bundle.output import Output
 from ddim_edge.images.encode import to_pixels
 from ddim_edge.networks.components import Components
 from ddim_edge.networks.safety_checker import CheckedImages
+from tests.generation.array_loop import STEPS, looped, opened, plain_loop
 from tests.helpers.array_bundles import (
     CONDITION,
     array_model,
-    array_prediction,
     write_array_bundle,
 )
 from tests.helpers.tiny_bundles import Array, write_json
 
 SHAPES = [(5,), (16, 2), (5, 8, 6), (2, 3, 4, 5)]
-STEPS = 4
 EXTREMES = {"mode": "min_max", "min": [0.0, -5.0], "max": [10.0, 5.0]}
-
-
-def opened(folder: Path, shape: tuple[int, ...], *, condition: int = 0, **options: Any) -> ddim_edge.Pipeline:
-    model = array_model(shape, condition=condition)
-    return ddim_edge.load(write_array_bundle(folder / "arrays", shape, model, **options), provider="cpu")
 
 
 @pytest.fixture(scope="module")
 def conditioned(tmp_path_factory: pytest.TempPathFactory) -> ddim_edge.Pipeline:
     """A model of samples (6, 2) that takes three numbers."""
     return opened(tmp_path_factory.mktemp("conditioned"), (6, 2), condition=3)
-
-
-def plain_loop(shape: tuple[int, ...], seed: int, condition: Array | None = None) -> Array:
-    """One sample of the tiny network by the public parts alone."""
-    return looped(shape, seed, lambda sample, timestep: array_prediction(sample, timestep, condition))
-
-
-def looped(shape: tuple[int, ...], seed: int, network: Callable[[Array, float], Array]) -> Array:
-    """One sample of DDIM with any network."""
-    config = ddim_edge.DdimConfig()
-    draw = ddim_edge.noise_stream(seed)
-    sampler = ddim_edge.start(config, STEPS, ddim_edge.first_sample(config, STEPS, draw((1, *shape))))
-    query = next(sampler)
-    while True:
-        try:
-            query = sampler.send(network(query.sample, query.timestep))
-        except StopIteration as end:
-            finished: Array = end.value
-            return finished
 
 
 @pytest.mark.parametrize("shape", SHAPES)
@@ -140,57 +112,6 @@ def test_a_folder_gets_a_file_for_each_array(tmp_path: Path) -> None:
     result.save(tmp_path / "many")
     with np.load(tmp_path / "many" / "000001.npz") as file:
         np.testing.assert_array_equal(file["samples"], result.samples[1])
-
-
-@settings(max_examples=15)
-@given(
-    rows=st.integers(1, 5),
-    batch=st.integers(1, 5),
-    shared=st.booleans(),
-    seed=st.integers(0, 2**31),
-)
-def test_each_sample_has_its_own_row(
-    conditioned: ddim_edge.Pipeline, rows: int, batch: int, shared: bool, seed: int
-) -> None:
-    values = np.random.default_rng(seed).standard_normal((1 if shared else rows, 3), np.float32)
-    given = {CONDITION: values}
-    result = conditioned.generate(conditioning=given, num_images=rows, num_steps=2, batch_size=batch, seed=seed)
-    for index in range(rows):
-        row = values[0 if shared else index]
-        alone = conditioned.generate(conditioning={CONDITION: row}, num_steps=2, seed=seed + index)
-        np.testing.assert_allclose(result.samples[index], alone.samples[0], atol=1e-6)
-
-
-def test_conditioning_reaches_the_network(conditioned: ddim_edge.Pipeline) -> None:
-    values = np.array([[1, 2, 3], [-4, 0, 4]], np.float32)
-    result = conditioned.generate(conditioning={CONDITION: values}, num_steps=STEPS, seed=7)
-    wanted = np.concatenate([plain_loop((6, 2), 7 + index, values[index]) for index in range(2)])
-    np.testing.assert_allclose(result.samples, wanted, atol=1e-6)
-
-
-def test_requests_of_different_conditioning_share_calls(conditioned: ddim_edge.Pipeline) -> None:
-    values = np.eye(3, dtype=np.float32)
-    requests = [conditioned.request(conditioning={CONDITION: row}, num_steps=STEPS) for row in values]
-    rows: list[int] = []
-    conditioned.denoiser.on_call = lambda count, _seconds: rows.append(count)
-    made = {position: each.sample for position, each in conditioned.generate_many(requests)}
-    conditioned.denoiser.on_call = lambda _rows, _seconds: None
-    assert rows == [3] * STEPS
-    for position, row in enumerate(values):
-        np.testing.assert_allclose(made[position], plain_loop((6, 2), 0, row)[0], atol=1e-6)
-
-
-def test_a_recipe_has_the_hash_of_the_conditioning(conditioned: ddim_edge.Pipeline) -> None:
-    request = conditioned.request(conditioning={CONDITION: [1.0, 2.0, 3.0]})
-    recipe = conditioned.recipe(request)
-    assert len(recipe["conditioning"][CONDITION]) == 64
-    again = ddim_edge.Request.from_json(recipe, conditioning=request.conditioning)
-    assert again == request
-    other = conditioned.request(conditioning={CONDITION: [1.0, 2.0, 4.0]}).conditioning
-    with pytest.raises(ddim_edge.ConfigError, match="made with another global_cond"):
-        ddim_edge.Request.from_json(recipe, conditioning=other)
-    with pytest.raises(ddim_edge.ConfigError, match="give the same conditioning"):
-        ddim_edge.Request.from_json(recipe)
 
 
 @pytest.mark.parametrize(

@@ -14,9 +14,15 @@ from .tiny_networks import (
     Diffusers,
     Transformers,
     change,
+    class_transformer,
     controlnet,
+    masked_transformer,
     safety_checker,
+    t5_encoder,
+    t5_tokenizer,
     text_encoder,
+    text_transformer,
+    tokenizer,
     unet,
     vae,
 )
@@ -36,6 +42,13 @@ _ONE_LEVEL: dict[str, Any] = {
     "attention_head_dim": 2,
     "transformer_layers_per_block": 1,
 }
+_FEW_LATENTS: dict[str, Any] = {
+    "block_out_channels": (4,),
+    "down_block_types": ("DownEncoderBlock2D",),
+    "up_block_types": ("UpDecoderBlock2D",),
+    "use_quant_conv": False,
+    "use_post_quant_conv": False,
+}
 
 
 def stable_diffusion(folder: Path) -> None:
@@ -50,7 +63,7 @@ def stable_diffusion(folder: Path) -> None:
 
 def stable_diffusion_2(folder: Path) -> None:
     """Stable Diffusion 2: velocity prediction, linear projections, a text encoder with another activation."""
-    unet_2 = unet(attention_head_dim=(2, 4), use_linear_projection=True)
+    unet_2 = unet(**_ONE_LEVEL, use_linear_projection=True)
     scheduler = Diffusers.DDIMScheduler(**SCHEDULER, prediction_type="v_prediction", rescale_betas_zero_snr=True)
     parts = text_parts(unet=unet_2, scheduler=scheduler, text_encoder=text_encoder(hidden_act="gelu"))
     Diffusers.StableDiffusionPipeline(**parts, **unchecked()).save_pretrained(folder)
@@ -79,8 +92,8 @@ def sdxl_refiner(folder: Path) -> None:
 
 
 def two_controlnets(folder: Path) -> None:
-    """Stable Diffusion 1 with two ControlNets."""
-    denoiser = unet()
+    """Stable Diffusion 1 with two ControlNets, of two levels; text is read in the middle alone."""
+    denoiser = unet(down_block_types=("DownBlock2D",) * 2, up_block_types=("UpBlock2D",) * 2)
     controls = [controlnet(denoiser, seed) for seed in (4, 5)]
     parts = text_parts(unet=denoiser)
     Diffusers.StableDiffusionControlNetPipeline(**parts, **unchecked(), controlnet=controls).save_pretrained(folder)
@@ -117,7 +130,7 @@ def unconditional(folder: Path) -> None:
 
 def inpainting(folder: Path) -> None:
     """A UNet that takes the mask and the masked image beside the sample."""
-    parts = text_parts(unet=unet(in_channels=9))
+    parts = text_parts(unet=unet(**FEWEST, in_channels=9))
     Diffusers.StableDiffusionInpaintPipeline(**parts, **unchecked()).save_pretrained(folder)
 
 
@@ -143,6 +156,44 @@ def checked(folder: Path) -> None:
     torch.nn.init.constant_(checker.concept_embeds_weights, 0.403)
     torch.nn.init.constant_(checker.special_care_embeds_weights, 0.45)
     checker.save_pretrained(folder / "safety_checker")
+
+
+def dit(folder: Path) -> None:
+    """DiT: a transformer of classes, whose learned variance is left out, with an autoencoder."""
+    scheduler = Diffusers.DDIMScheduler(clip_sample=False, beta_schedule="linear", set_alpha_to_one=False)
+    names = {number: f"class {number}" for number in range(1000)} | {1: "goldfish, Carassius auratus"}
+    parts = {"transformer": class_transformer(), "vae": vae(), "scheduler": scheduler}
+    Diffusers.DiTPipeline(**parts).save_pretrained(folder)
+    change(folder / "model_index.json", id2label=names)  # which only the published folder has
+
+
+def stable_diffusion_3(folder: Path) -> None:
+    """Stable Diffusion 3: a transformer of text, flow matching, latents of 16 channels with a shift, T5."""
+    encoder = text_encoder("CLIPTextModelWithProjection", hidden_act="gelu", projection_dim=POOLED)
+    autoencoder = vae(**_FEW_LATENTS, latent_channels=16, scaling_factor=1.5305, shift_factor=0.0609)
+    parts = {
+        "transformer": text_transformer(joint_attention_dim=40, pooled_projection_dim=2 * POOLED),
+        "vae": autoencoder,
+        "scheduler": Diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0),
+        "text_encoder": encoder,
+        "tokenizer": tokenizer(),
+        **second_text(),
+        "text_encoder_3": t5_encoder(width=40),
+        "tokenizer_3": t5_tokenizer(),
+    }
+    Diffusers.StableDiffusion3Pipeline(**parts).save_pretrained(folder)
+
+
+def pixart(folder: Path) -> None:
+    """PixArt: a transformer that reads T5 with a mask, and the size of the image, as that of 1024 pixels does."""
+    parts = {
+        "transformer": masked_transformer(use_additional_conditions=True),
+        "vae": vae(),
+        "scheduler": Diffusers.DPMSolverMultistepScheduler(),
+        "text_encoder": t5_encoder(width=24),
+        "tokenizer": t5_tokenizer(),
+    }
+    Diffusers.PixArtAlphaPipeline(**parts).save_pretrained(folder)
 
 
 def ip_adapters(folder: Path) -> None:
@@ -175,6 +226,9 @@ FAMILIES: Mapping[str, Callable[[Path], None]] = {
     "controlled": controlled,
     "sdxl-controlled": sdxl_controlled,
     "checked": checked,
+    "dit": dit,
+    "sd3": stable_diffusion_3,
+    "pixart": pixart,
     "ip-adapters": ip_adapters,
     "sdxl-ip-adapter": sdxl_ip_adapter,
 }

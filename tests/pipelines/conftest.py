@@ -52,12 +52,23 @@ TITLES: Mapping[str, str] = {
     "marigold-depth": "Marigold depth",
     "marigold-normals": "Marigold normals",
     "inpainting": "Stable Diffusion inpainting",
+    "ip-adapters": "Stable Diffusion 1 with IP-Adapters",
+    "sdxl-ip-adapter": "SDXL with an IP-Adapter",
+    "dit": "DiT",
+    "sd3": "Stable Diffusion 3",
+    "pixart": "PixArt-α",
 }
 """The rows of docs/models.md, by the families whose tests keep them."""
 FamilyOf = Callable[[str], Family]
 
 _TEXT_TO_IMAGE = ("unet", "text_encoder", "vae_decoder", "vae_encoder")
-_COMPONENTS = {"stable-diffusion": _TEXT_TO_IMAGE, "controlled": (*_TEXT_TO_IMAGE, "controlnet")}
+_COMPONENTS = {
+    "stable-diffusion": _TEXT_TO_IMAGE,
+    "controlled": (*_TEXT_TO_IMAGE, "controlnet"),
+    "pixart": ("transformer", "text_encoder", "vae_decoder"),
+    "dit": ("transformer", "vae_decoder"),
+    "sd3": ("transformer", "text_encoder", "text_encoder_2", "text_encoder_3", "vae_decoder"),
+}
 """The families of which not all is exported."""
 
 

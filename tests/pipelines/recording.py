@@ -17,7 +17,7 @@ CLOSE = 1e-4
 
 
 class Step(NamedTuple):
-    """One question to diffusers' UNet, and its answer after guidance."""
+    """One question to diffusers' denoiser, and its answer after guidance."""
 
     sample: Array
     timestep: float
@@ -38,40 +38,51 @@ class Recording:
 
 @contextmanager
 def recording(
-    pipeline: Any, scale: float, channels: int = 4, *, first: int = 0, image_scale: float = 1.0, scaled: bool = True
+    pipeline: Any,
+    scale: float,
+    channels: int = 4,
+    *,
+    first: int = 0,
+    image_scale: float = 1.0,
+    scaled: bool = True,
+    guided_half_first: bool = False,
 ) -> Iterator[Recording]:
-    """Record the calls of the pipeline's UNet, and of its decoder. ``scale``, ``image_scale``: its guidance.
+    """Record the calls of the pipeline's denoiser, and of its decoder. ``scale``, ``image_scale``: its guidance.
 
-    ``first``: the first channel of the sample. ``scaled``: whether latents are divided by the scaling factor.
+    ``first``: the first channel of the sample. ``scaled``: whether latents are divided by the scaling factor. Of the
+    answers a learned variance, which is behind the ``channels``, is left out.
     """
     record = Recording()
     vae = getattr(pipeline, "vae", None) or pipeline.vqvae
 
     def asked(_module: Any, arguments: Any, named: Any, output: Any) -> None:
-        sample = arguments[0] if arguments else named["sample"]
+        sample = arguments[0] if arguments else named.get("sample", named.get("hidden_states"))
         timestep = arguments[1] if len(arguments) > 1 else named["timestep"]
-        answer = output[0] if isinstance(output, tuple) else output.sample
+        answer = (output[0] if isinstance(output, tuple) else output.sample)[:, :channels]
         inputs = _inputs(named)
         if len(sample) == 2:
+            if guided_half_first:
+                answer, inputs = answer.flip(0), {name: value[::-1] for name, value in inputs.items()}
             nothing, wanted = answer.chunk(2)
             answer = nothing + scale * (wanted - nothing)
         elif len(sample) == 3:  # text, picture, nothing
             wanted, of_picture, nothing = answer.chunk(3)
             answer = nothing + scale * (wanted - of_picture) + image_scale * (of_picture - nothing)
             inputs = {name: value[::-1] for name, value in inputs.items()}
-        record.steps.append(
-            Step(sample[-1:, first : first + channels].numpy(), float(timestep), inputs, answer.numpy())
-        )
+        time, own = float(timestep.flatten()[0]), slice(first, first + channels)
+        record.steps.append(Step(sample[-1:, own].numpy(), time, inputs, answer.numpy()))
 
     decode = vae.decode
 
     def decoding(latents: torch.Tensor, *arguments: Any, **named: Any) -> Any:
         output = decode(latents, *arguments, **named)
-        record.latents = (latents * (vae.config.scaling_factor if scaled else 1)).numpy()
+        shift = vae.config.get("shift_factor") or 0.0
+        record.latents = ((latents - shift) * vae.config.scaling_factor if scaled else latents).numpy()
         record.decoded = (output[0] if isinstance(output, tuple) else output.sample).numpy()
         return output
 
-    hook = pipeline.unet.register_forward_hook(asked, with_kwargs=True)
+    denoiser = getattr(pipeline, "unet", None) or pipeline.transformer
+    hook = denoiser.register_forward_hook(asked, with_kwargs=True)
     vae.decode = decoding
     try:
         with torch.no_grad():
@@ -83,7 +94,17 @@ def recording(
 
 def _inputs(named: Any) -> dict[str, Array]:
     flat = {**named, **(named.get("added_cond_kwargs") or {})}
-    names = ("encoder_hidden_states", "text_embeds", "time_ids", "timestep_cond", "class_labels")
+    names = (
+        "encoder_hidden_states",
+        "text_embeds",
+        "time_ids",
+        "timestep_cond",
+        "class_labels",
+        "pooled_projections",
+        "encoder_attention_mask",
+        "resolution",
+        "aspect_ratio",
+    )
     return {name: flat[name].numpy() for name in names if flat.get(name) is not None}
 
 

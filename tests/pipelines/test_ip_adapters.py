@@ -13,6 +13,7 @@ from PIL import Image
 
 import ddim_edge
 from ddim_edge.networks.image_prompts import ImagePromptEncoder
+from tests.helpers.closeness import keep
 from tests.helpers.command_line import Invoke
 from tests.helpers.exported import Exports
 
@@ -63,7 +64,7 @@ def _check(family: Family, kinds: tuple[str, ...], pictures: list[NDArray[np.uin
     with recording(pipeline, scale) as record:
         picture = pipeline(**same, **theirs, generator=generator(), output_type="np").images[0]
     ours: dict[str, Any] = {"num_steps": 3, "seed": SEED, "ip_adapter_images": pictures, "ip_adapter_scale": scales}
-    check_alike(family.pipeline, family.pipeline.request(**same, **ours), record)
+    keep(family.title, check_alike(family.pipeline, family.pipeline.request(**same, **ours), record))
     image = family.pipeline.generate(**same, **ours).images[0]
     assert np.abs(image - np.round(picture * 255)).max() <= 1
 
@@ -160,7 +161,7 @@ def test_bad_input(adapted: Family, invoke: Invoke, tmp_path: Path, monkeypatch:
     (tmp_path / "text.png").write_text("no picture")
     run = ("run", adapted.bundle, "--prompt", "a")
     one = ("--ip-adapter-image", "0.png")
-    assert invoke(*run, *one).failed_with("has 3 IP-Adapters (basic, full, plus)", "there are 1 images", "or none")
+    assert invoke(*run, *one).failed_with("has 3 IP-Adapters (basic, full, plus)", "or none; given: 1")
     assert invoke(*run, "--ip-adapter-scale", 1).failed_with("needs an image", "--ip-adapter-image")
     assert invoke(*run, *one * 3, *("--ip-adapter-scale", 1) * 2).failed_with("ip_adapter_scale has 2 numbers")
     assert invoke(*run, *one * 3, "--ip-adapter-scale", -1).failed_with("ip_adapter_scale must be a number")

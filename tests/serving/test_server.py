@@ -3,7 +3,6 @@
 import base64
 import io
 import json
-import logging
 import re
 import threading
 from collections.abc import Iterator
@@ -18,13 +17,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 import ddim_edge
-from ddim_edge.bundle.read import open_bundle
-from ddim_edge.files import write_file
 from ddim_edge.images.encode import read_recipe
 from ddim_edge.serving import Settings, create_app
 from ddim_edge.serving.scheduling.engine_thread import EngineThread
-from ddim_edge.serving.settings import LOOPBACK
 from tests.helpers.tiny_bundles import tiny_model, write_bundle
+from tests.serving.answers import events_of, picture, pixels, refused
 
 
 @pytest.fixture(scope="module")
@@ -32,21 +29,6 @@ def client(tiny_bundle: Path, plain_bundle: Path) -> Iterator[TestClient]:
     models = {"tiny": tiny_bundle, "plain": plain_bundle}
     with TestClient(create_app(models, Settings(max_models=1, max_body_bytes=100_000, max_steps=40))) as client:
         yield client
-
-
-def pixels(b64: str) -> Any:
-    return np.asarray(Image.open(io.BytesIO(base64.b64decode(b64))))
-
-
-def events_of(text: str) -> list[dict[str, Any]]:
-    return [json.loads(line[6:]) for line in text.splitlines() if line.startswith("data: ")]
-
-
-def refused(response: Any, status: int, *parts: str) -> bool:
-    assert response.status_code == status, response.text
-    error = response.json()["error"]
-    assert set(error) == {"message", "type", "param", "code"}
-    return all(part in error["message"] for part in parts)
 
 
 def test_images_are_those_of_the_pipeline_and_their_recipe_makes_them_again(tmp_path: Path) -> None:
@@ -149,12 +131,6 @@ def test_formats(client: TestClient) -> None:
         assert Image.open(io.BytesIO(base64.b64decode(item["b64_json"]))).format == name.upper()
 
 
-def picture(size: tuple[int, int], mode: str = "RGB", colour: Any = 200) -> bytes:
-    buffer = io.BytesIO()
-    Image.new(mode, size, colour).save(buffer, "PNG")
-    return buffer.getvalue()
-
-
 def test_an_edit_keeps_what_the_mask_does_not_show(client: TestClient) -> None:
     mask = Image.new("RGBA", (8, 8), (0, 0, 0, 255))
     mask.paste((0, 0, 0, 0), (0, 0, 8, 4))
@@ -209,39 +185,6 @@ def test_models_health_metrics_and_headers(client: TestClient) -> None:
     assert answer.headers["X-Content-Type-Options"] == "nosniff"
 
 
-def test_a_key_a_page_of_elsewhere_and_another_name(tiny_bundle: Path) -> None:
-    options = Settings(api_key="secret", hosts=("testserver",), cors_origins=("https://good",))
-    with TestClient(create_app({"tiny": tiny_bundle}, options)) as client:
-        assert refused(client.get("/v1/models"), 401)
-        assert refused(client.get("/v1/models", headers={"Authorization": "Bearer secre"}), 401)
-        key = {"Authorization": "Bearer secret"}
-        assert client.get("/v1/models", headers=key).status_code == 200
-        assert client.get("/health").status_code == 200
-        assert refused(client.get("/v1/models", headers={**key, "Origin": "https://bad"}), 403)
-        good = client.get("/v1/models", headers={**key, "Origin": "https://good"})
-        assert good.headers["Access-Control-Allow-Origin"] == "https://good"
-        assert refused(client.get("/v1/models", headers={**key, "Host": "evil"}), 403)
-
-
-def test_a_page_of_elsewhere_may_ask_where_it_is_listed(tiny_bundle: Path) -> None:
-    asked = {"Origin": "https://good", "Access-Control-Request-Method": "POST"}
-    with TestClient(create_app({"tiny": tiny_bundle}, Settings(cors_origins=("https://good",)))) as client:
-        answer = client.options("/v1/images/generations", headers=asked)
-        assert (answer.status_code, answer.headers["Access-Control-Allow-Origin"]) == (200, "https://good")
-        bad = client.options("/v1/images/generations", headers={**asked, "Origin": "https://bad"})
-        assert "Access-Control-Allow-Origin" not in bad.headers
-    with TestClient(create_app({"tiny": tiny_bundle})) as client:
-        assert client.options("/v1/images/generations", headers=asked).status_code >= 400
-
-
-@pytest.mark.parametrize("host", ["[::", "[", "evil.example", "a@localhost.evil", ""])
-def test_another_name_of_the_host_is_refused(tiny_bundle: Path, host: str) -> None:
-    with TestClient(create_app({"tiny": tiny_bundle}, Settings(hosts=LOOPBACK))) as client:
-        assert refused(client.get("/v1/models", headers={"Host": host}), 403, "Host")
-        for good in ("localhost:8000", "127.0.0.1", "[::1]:80"):
-            assert client.get("/v1/models", headers={"Host": good}).status_code == 200
-
-
 def test_the_page_is_whole_by_itself(client: TestClient) -> None:
     answer = client.get("/")
     assert answer.headers["Content-Type"].startswith("text/html")
@@ -249,31 +192,6 @@ def test_the_page_is_whole_by_itself(client: TestClient) -> None:
     assert "default-src 'none'" in policy
     assert "frame-ancestors 'none'" in policy
     assert not re.search(r"""(?:src|href)=["']?(?:https?:)?//""", answer.text)
-
-
-@pytest.mark.parametrize("aloud", [False, True])
-def test_the_log_holds_a_prompt_only_where_that_was_asked_for(
-    tiny_bundle: Path, caplog: pytest.LogCaptureFixture, aloud: bool
-) -> None:
-    caplog.set_level("INFO", "ddim_edge.access")
-    logging.getLogger("ddim_edge.access").propagate = True
-    options = Settings(api_key="secret", log_prompts=aloud)
-    with TestClient(create_app({"tiny": tiny_bundle}, options), headers={"Authorization": "Bearer secret"}) as client:
-        body = {"prompt": "cat", "num_inference_steps": 1, "response_format": "url"}
-        url = client.post("/v1/images/generations", json=body, headers={"X-Request-Id": "mine"}).json()["data"][0][
-            "url"
-        ]
-        client.get(url)
-        client.post("/v1/images/generations", json={"prompt": "dgo"})
-    # Each once: pytest listens to a logger twice that a server of an earlier test had stopped from propagating.
-    records = [record for record in dict.fromkeys(caplog.records) if record.name.endswith("access")]
-    made, fetched, refused = (json.loads(record.message) for record in records)
-    assert (made["request_id"], made["path"], made["status"]) == ("mine", "/v1/images/generations", 200)
-    assert made.get("prompt") == ("cat" if aloud else None)
-    assert fetched["path"] == "/images/…"
-    assert (refused["status"], refused["reason"]) == (400, "invalid_value")
-    assert "secret" not in caplog.text
-    assert "dgo" not in caplog.text
 
 
 def test_a_model_that_fails_fails_alone(tmp_path: Path) -> None:
@@ -311,41 +229,3 @@ def test_malformed_bodies_are_never_a_fault_of_ours(client: TestClient, body: st
     answer = client.post("/v1/images/generations", content=body)
     assert answer.status_code < 500, answer.text
     assert answer.status_code == 200 or set(answer.json()) == {"error"}
-
-
-def test_a_recipe_names_the_model_that_made_the_image_also_after_its_files_were_replaced(tmp_path: Path) -> None:
-    folders = {name: write_bundle(tmp_path / name) for name in ("one", "other")}
-    graph = folders["one"] / "unet" / "model.onnx"
-    hashes = []
-    with TestClient(create_app(folders, Settings(max_models=1))) as client:
-
-        def ask(model: str) -> dict[str, Any]:
-            body = {"prompt": "cat", "model": model, "seed": 1, "num_inference_steps": 2}
-            item: dict[str, Any] = client.post("/v1/images/generations", json=body).json()["data"][0]
-            return item
-
-        for gain in (0.5, 0.25):
-            replacement = graph.read_bytes().replace(np.float32(0.5).tobytes(), np.float32(gain).tobytes())
-            before = open_bundle(folders["one"]).sha256
-            assert ask("one")["ddim_edge"]["model_sha256"] == before  # still the open one at the second turn
-            write_file(graph, replacement)
-            hashes.append(open_bundle(folders["one"]).sha256)
-            ask("other")  # which unloads it
-            item = ask("one")
-            assert item["ddim_edge"]["model_sha256"] == hashes[-1]
-            made = ddim_edge.load(folders["one"], "cpu").generate(labels=["cat"], seed=1, num_steps=2).images[0]
-            np.testing.assert_array_equal(pixels(item["b64_json"]), made[:, :, 0])
-    assert hashes[0] != hashes[1]
-
-
-def test_a_model_whose_file_was_overwritten_is_loaded_again(tmp_path: Path) -> None:
-    folder = write_bundle(tmp_path / "one", external=True)
-    body = {"prompt": "cat", "seed": 1, "num_inference_steps": 2}
-    with TestClient(create_app({"one": folder})) as client:
-        before = client.post("/v1/images/generations", json=body).json()["data"][0]
-        data = folder / "unet" / "model.onnx_data"
-        data.write_bytes(data.read_bytes().replace(np.float32(0.5).tobytes(), np.float32(0.25).tobytes()))
-        after = client.post("/v1/images/generations", json=body).json()["data"][0]
-    assert before["ddim_edge"]["model_sha256"] != after["ddim_edge"]["model_sha256"] == open_bundle(folder).sha256
-    made = ddim_edge.load(folder, "cpu").generate(labels=["cat"], seed=1, num_steps=2).images[0]
-    np.testing.assert_array_equal(pixels(after["b64_json"]), made[:, :, 0])

@@ -48,7 +48,8 @@ class MemoryLimit:
     Weights that are mapped from a build are not private. Finished images that a caller keeps are not counted. To be
     made before networks are opened.
 
-    Raises ConfigError for a size that is none, a provider other than cpu, and a system other than Linux.
+    Raises ConfigError for a size that is none, a provider other than cpu, a system other than Linux, and a
+    model that makes arrays or has a transformer.
     """
 
     def __init__(self, bundle: Bundle, device: Device, size: int | str, rows: int | None = None) -> None:
@@ -61,6 +62,8 @@ class MemoryLimit:
             )
         if not bundle.output.is_image:
             raise ConfigError(f"max_memory is estimated for images, and {bundle.name} makes arrays: leave it out")
+        if bundle.denoiser is not UNET:
+            raise ConfigError(f"max_memory is estimated for UNets, and {bundle.name} has a transformer: leave it out")
         self.device = dataclasses.replace(device, provider=CPU.name)
         self._bundle, self._rows = bundle, rows
         self._base = _used() + _PROCESS

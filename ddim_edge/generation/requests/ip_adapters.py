@@ -34,8 +34,9 @@ def prepared_images(bundle: Bundle, images: Sequence[PromptImage]) -> tuple[Samp
 
 def ip_adapter_scales(bundle: Bundle, scale: float | Sequence[float] | None, *, has_images: bool) -> tuple[float, ...]:
     """One scale for each adapter: by default 1; a single number is used for all of them. None without images."""
-    if isinstance(scale, Sequence):
+    if isinstance(scale, Sequence) and len(scale) != 1:
         return tuple(scale)
+    scale = scale[0] if isinstance(scale, Sequence) else scale
     if not has_images or not bundle.image_prompts.adapters:
         return () if scale is None else (scale,)
     return (1.0 if scale is None else scale,) * len(bundle.image_prompts.adapters)
@@ -57,9 +58,10 @@ def check_ip_adapters(bundle: Bundle, request: Request) -> None:
 
 
 def _prepared(bundle: Bundle, image: PromptImage) -> Sample:
-    pixels = image if isinstance(image, np.ndarray) else read_pixels(image)
-    if pixels.dtype != np.uint8:
-        return pixels.astype(np.float32, copy=False)
+    given = image if isinstance(image, np.ndarray) else read_pixels(image)
+    if given.dtype != np.uint8:
+        return given.astype(np.float32, copy=False)
+    pixels = given.astype(np.uint8, copy=False)
     if pixels.ndim != 3 or pixels.shape[2] not in (1, 3) or not pixels.size:
         raise ConfigError(f"an image for an IP-Adapter must be uint8 (H, W, 3), not {shown(pixels.shape)}")
     return bundle.image_prompts.preprocessor(pixels)
@@ -74,8 +76,8 @@ def _check_count(bundle: Bundle, images: int) -> None:
         )
     if images not in (0, count):
         raise ConfigError(
-            f"{_adapters_of(bundle)}, and there are {images} images (--ip-adapter-image): give one for each, in their "
-            "order, or none"
+            f"{_adapters_of(bundle)}: give an image (--ip-adapter-image) for each, in their order, or none; given: "
+            f"{images}"
         )
 
 

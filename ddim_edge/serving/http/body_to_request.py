@@ -5,7 +5,8 @@ import re
 import secrets
 from typing import NamedTuple, cast
 
-from ...bundle.bundle import NO_CLASS, Bundle
+from ...bundle.bundle import Bundle
+from ...bundle.class_names import NO_CLASS
 from ...errors import ConfigError
 from ...generation.requests.named_arrays import NamedArrays
 from ...generation.requests.option_table import Options, http_options

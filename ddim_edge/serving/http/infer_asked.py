@@ -96,8 +96,9 @@ def check_infer(engine: AsyncEngine, name: str, given: Infer) -> Asked:
     bundle, policy = engine.catalogue.bundles[name], engine.catalogue.policies.get(name)
     inputs, outputs = inputs_of(bundle, policy), outputs_of(bundle, policy)
     _check_inputs(name, inputs, given)
+    names = [tensor.name for tensor in outputs]
     for each in given.outputs:
-        if each not in (names := [tensor.name for tensor in outputs]):
+        if each not in names:
             raise BadRequest(choose_from("output", each, names), param="outputs")
     asked = _of_model(engine, bundle, given) if policy is None else _of_policy(engine.settings, bundle, policy, given)
     _check_size(asked, outputs[0], given, engine.settings)

@@ -38,9 +38,8 @@ def array_of_bytes(name: str, kind: np.dtype[Any], shape: list[int], contents: m
     if len(contents) != wanted:
         message = f"{name} has {len(contents)} bytes of binary data, and its shape {shape} and datatype want {wanted}"
         raise BadRequest(message, param=name)
-    if kind == np.bool_:
-        return np.frombuffer(contents, np.uint8).reshape(shape) != 0
-    array: Array = np.frombuffer(contents, kind.newbyteorder("<")).astype(kind, copy=False).reshape(shape)
+    stored = np.dtype(np.uint8) if kind == np.bool_ else kind.newbyteorder("<")  # of a bool, all but 0 is true
+    array: Array = np.frombuffer(contents, stored).astype(kind, copy=False).reshape(shape)
     return array
 
 

@@ -7,52 +7,24 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
-from safetensors.torch import load_file
 
 import ddim_edge_export.bundle_component
 from ddim_edge.bundle.read import open_bundle
 from ddim_edge.bundle.verify import verify_files
-from ddim_edge.errors import BundleError, ConfigError, DdimEdgeError, ExportError
+from ddim_edge.errors import BundleError, ConfigError, ExportError
 from ddim_edge.graphs.file_hashes import known_sha256
 from ddim_edge_export import Report, export_folder
-from ddim_edge_export.networks.network import Network
 from ddim_edge_export.options import Options
 from ddim_edge_export.output.record import write_json
-from ddim_edge_export.precision import FP16, FP32, Precision
-from ddim_edge_export.verify.against_torch import Case
+from ddim_edge_export.precision import FP16, FP32
 from tests.export.conftest import SourceOf
 from tests.helpers.command_line import Invoke
 from tests.helpers.hashing import count_reading, forget_in_process, keep_all_hashes
 from tests.helpers.tiny_networks import change
 
-Load = Callable[[], Network]
-Exported = list[tuple[str, Network, Precision]]
+from .conftest import Exported, Load
 
 GRAPHS = ["unet", "vae_encoder", "vae_decoder", "text_encoder", "safety_checker"]
-
-
-@pytest.fixture
-def exported(monkeypatch: pytest.MonkeyPatch) -> Exported:
-    """The networks that were exported, without the seconds of tracing; a graph is but its name."""
-    calls: Exported = []
-
-    def export_into(folder: Path, load: Load, config: Any, _stage: Any, options: Options) -> Report:
-        network = load()
-        calls.append((folder.name, network, options.precision))
-        write_json(folder / "config.json", config)
-        (folder / "model.onnx").write_text(folder.name)
-        cases = (Case(batch=1, sizes={}, error=0.0),)
-        return Report(path=folder, network=network.name, options=options, cases=cases)
-
-    monkeypatch.setattr(ddim_edge_export.bundle_component, "export_into", export_into)
-    return calls
-
-
-@pytest.fixture
-def source(source_of: SourceOf, tmp_path: Path) -> Path:
-    """A copy of a Stable Diffusion pipeline, to be spoilt."""
-    return Path(shutil.copytree(source_of("stable-diffusion"), tmp_path / "source"))
 
 
 def interrupt_at(component: str) -> Callable[[str, str], None]:
@@ -174,62 +146,6 @@ def test_the_licence_that_the_source_states(card: str, source: Path, exported: E
     written = json.loads((tmp_path / "out" / "export.json").read_text())
     assert written["licence"] == ("creativeml-openrail-m" if "license" in card else None)
     assert (written["source"], len(exported)) == ("source", 1)
-
-
-def refused(kind: type[DdimEdgeError], message: str, source: Path, **options: Any) -> None:
-    with pytest.raises(kind, match=message) as caught:
-        export_folder(source, source.parent / "out", **options)
-    assert "\n" not in str(caught.value)
-    assert not (source.parent / "out").exists()
-
-
-@pytest.mark.usefixtures("exported")
-def test_options_that_mean_nothing(source: Path) -> None:
-    refused(
-        ConfigError, "component 'vae_decode' is unknown. Did you mean 'vae_decoder'", source, components=["vae_decode"]
-    )
-    refused(ConfigError, "dtype 'fp8' is unknown", source, dtype="fp8")
-    refused(ConfigError, r"cannot read .*nowhere.*config\.json", source, vae=source / "nowhere")
-    refused(ConfigError, "has a UNet2DConditionModel; supported there: AutoencoderKL", source, vae=source / "unet")
-    refused(
-        ConfigError, "no autoencoder is among the components to export", source, vae=source / "vae", components=["unet"]
-    )
-    refused(ConfigError, "cannot read the LoRA", source, loras=[str(source / "missing.safetensors")])
-
-
-@pytest.mark.usefixtures("exported")
-def test_networks_that_are_not_supported(source: Path) -> None:
-    change(source / "unet" / "config.json", addition_embed_type="image")
-    refused(ConfigError, "addition_embed_type 'image' is not supported; supported: null, 'text', 'text_time'", source)
-    change(source / "unet" / "config.json", addition_embed_type=None, encoder_hid_dim_type="ip_image_proj")
-    refused(ConfigError, "encoder_hid_dim_type 'ip_image_proj' is not supported", source)
-    change(source / "model_index.json", image_encoder=["transformers", "CLIPVisionModelWithProjection"])
-    refused(
-        ConfigError,
-        "has the component 'image_encoder', a 'CLIPVisionModelWithProjection', which is not supported",
-        source,
-    )
-
-
-@pytest.mark.usefixtures("exported")
-def test_pickled_weights_only_when_asked(source: Path) -> None:
-    for path in source.rglob("*.safetensors"):
-        # transformers calls its weights otherwise when they are pickled.
-        pickled = path.with_name("pytorch_model.bin" if path.name == "model.safetensors" else f"{path.stem}.bin")
-        torch.save(load_file(path), pickled)
-        path.unlink()
-    refused(ConfigError, "has no weights in safetensors, .* or read them with --allow-pickle", source)
-    report = export_folder(source, source.parent / "out", allow_pickle=True)
-    assert list(report.components) == GRAPHS
-    made_from = json.loads((source.parent / "out" / "unet" / "export.json").read_text())["made_from"]
-    assert list(made_from["files"]) == ["config.json", "diffusion_pytorch_model.bin"]
-
-
-@pytest.mark.usefixtures("exported")
-def test_a_folder_that_has_the_fp16_variant_alone(source: Path) -> None:
-    weights = source / "unet" / "diffusion_pytorch_model.safetensors"
-    weights.rename(weights.with_name("diffusion_pytorch_model.fp16.safetensors"))
-    export_folder(source, source.parent / "out", components=["unet"])
 
 
 def test_inspect_verify(source: Path, exported: Exported, invoke: Invoke, new_bundle: Callable[..., Path]) -> None:

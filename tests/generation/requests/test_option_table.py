@@ -13,7 +13,7 @@ from ddim_edge.generation.requests.other_names import OTHER_NAMES
 from ddim_edge.generation.requests.request import Request
 from ddim_edge.serving.http.schemas import EditBody
 
-OF_A_REQUEST = {"prompt": "prompts", "control_images": "origin", "images": "origin"}
+OF_A_REQUEST = {"prompt": "prompts", "control_images": "origin", "images": "origin", "ip_adapter_images": "origin"}
 """Options whose field in a request has another name."""
 
 

@@ -25,11 +25,6 @@ from tests.helpers.tiny_bundles import tiny_model, write_bundle
 HERE = Machine.of("cpu")
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("DDIM_EDGE_CACHE", str(tmp_path / "cache"))
-
-
 @pytest.fixture
 def graph(new_bundle: Callable[..., Path]) -> Path:
     return new_bundle() / "unet" / "model.onnx"

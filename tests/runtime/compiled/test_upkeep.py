@@ -25,11 +25,6 @@ def machines_of(provider: str) -> Sequence[Machine]:
     return GPUS if provider == "tensorrt" else [CPU]
 
 
-@pytest.fixture(autouse=True)
-def _own_cache(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("DDIM_EDGE_CACHE", str(tmp_path / "cache"))
-
-
 @pytest.fixture
 def graph(new_bundle: Callable[..., Path]) -> Path:
     return new_bundle() / "unet" / "model.onnx"

@@ -238,23 +238,3 @@ def test_rows_are_padded_to_an_engine_and_split_over_the_largest(
     np.testing.assert_array_equal(pipeline.generate(num_images=7, num_steps=3, seed=5).images, wanted.images)
     used = [Path(given["trt_engine_cache_path"]).name for name, given in fake.asked if name == TENSORRT]
     assert used == ["engine-1", "engine-4"]
-
-
-@pytest.mark.parametrize(
-    ("text", "options", "message"),
-    [
-        ("cuda:x", {}, "the device must be a number"),
-        ("cpu:1", {}, "no devices to choose from"),
-        ("auto:1", {}, "device '1' belongs to a provider"),
-        ("auto", {"use_tf32": "1"}, "option 'use_tf32' belongs to a provider"),
-        ("cuda", {"use_tf23": "1"}, "Did you mean 'use_tf32'"),
-        ("cpu", {"use_tf32": "1"}, "takes no options"),
-        ("cuda", {"device_id": "1"}, "--provider cuda:1"),
-        ("cudda", {}, "Did you mean 'cuda'"),
-    ],
-)
-def test_a_device_that_cannot_be_is_refused_before_anything_is_opened(
-    text: str, options: dict[str, str], message: str
-) -> None:
-    with pytest.raises(ddim_edge.ProviderError, match=message):
-        ddim_edge.Device.parse(text, options)

@@ -15,6 +15,7 @@ from PIL import Image
 from ddim_edge.serving import Settings, create_app
 from tests.helpers.tiny_bundles import tiny_model, write_bundle
 from tests.serving.gate import Gate
+from tests.serving.live import wait_until
 
 CAT = {"prompt": "cat", "num_inference_steps": 5, "seed": 1}
 
@@ -61,8 +62,7 @@ def test_a_job_shows_where_it_is_and_can_be_stopped(tiny_bundle: Path) -> None:
         portal = client.portal
         assert portal is not None
         looked = portal.start_task_soon(_get, app, path)
-        while not app.state.engine.engine_thread._peeks:
-            pass
+        wait_until(lambda: app.state.engine.engine_thread._peeks)
         gate.let()
         job = looked.result(60)
         assert (job["status"], job["progress"]["total"]) == ("running", 5)
@@ -72,8 +72,7 @@ def test_a_job_shows_where_it_is_and_can_be_stopped(tiny_bundle: Path) -> None:
         gate.wait()
         submission = app.state.engine.scheduler.submissions()[-1]
         stopping = portal.start_task_soon(_delete, app, path)
-        while not submission.cancelled:
-            pass
+        wait_until(lambda: submission.cancelled)
         gate.let(10)
         assert stopping.result(60)["status"] == "cancelled"
         assert ended(client, waits)["status"] == "done"
