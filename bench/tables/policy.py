@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from ..policy import EPISODES, PAIRED
 from ..policy.paired import difference, wilson
 from ..results import Record
 from .markdown import as_lines
@@ -26,7 +27,7 @@ def _rate(cell: Record) -> str:
 
 def _plain(cells: list[Record]) -> list[Record]:
     """The cells of one size, without a warm start."""
-    return [cell for cell in cells if cell["warm_start"] is None and cell["episodes"] == cells[0]["episodes"]]
+    return [cell for cell in cells if cell["warm_start"] is None and cell["episodes"] == EPISODES]
 
 
 def _steps(cells: list[Record]) -> str:
@@ -80,15 +81,14 @@ def _calls(cell: Record) -> int:
 
 def _paired(cells: list[Record]) -> Iterator[str]:
     """8 steps beside 100, over the same starts."""
-    most = max(cell["episodes"] for cell in cells)
-    large = {cell["num_steps"]: cell for cell in cells if cell["episodes"] == most > cells[0]["episodes"]}
+    large = {cell["num_steps"]: cell for cell in cells if cell["episodes"] == PAIRED}
     if {8, 100} <= large.keys():
         few, many = large[8], large[100]
-        points, (low, high) = difference(few["failed_starts"], many["failed_starts"], most)
+        points, (low, high) = difference(few["failed_starts"], many["failed_starts"], PAIRED)
         between = f"{points:+.1%} ({low:+.1%} to {high:+.1%})"
         reached = "yes" if low >= _LEAST else "**no**"
         yield as_lines(
-            f"success in {most} episodes | 8 steps | 100 steps | difference, 95 % interval | wanted | reached",
+            f"success in {PAIRED} episodes | 8 steps | 100 steps | difference, 95 % interval | wanted | reached",
             [f" | {_rate(few)} | {_rate(many)} | {between} | at least {_LEAST:.0%} | {reached}"],
         )
 
