@@ -16,6 +16,7 @@ from . import (
     full_size,
     fuzz,
     gpu,
+    lora,
     low_bits,
     policy,
     precision,
@@ -37,6 +38,7 @@ TABLES = {
     "size": speed.size,
     "quality": quality.quality,
     "solvers": quality.solvers,
+    "turbo": quality.turbo,
     "interval": speed.interval,
     "precision": precision.precision,
     "reconstruction": quality.reconstruction,
@@ -54,6 +56,7 @@ TABLES = {
     "encoding": encoding.encoding,
     "forecast": forecast.forecast,
     "step_cache": step_cache.step_cache,
+    "lora": lora.lora,
     "policy": policy.policy,
 }
 """The function of each table, by the name of its result file."""

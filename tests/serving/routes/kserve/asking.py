@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 from fastapi.testclient import TestClient
+from numpy.typing import NDArray
 from tritonclient.http import InferInput
 from tritonclient.utils import np_to_triton_dtype
 
@@ -34,6 +35,6 @@ def ask(client: TestClient, body: Mapping[str, Any], model: str = "arrays", **mo
     return client.post(f"/v2/models/{model}/infer", json=body, **more)
 
 
-def named(array: Array, name: str = CONDITION, **changes: Any) -> dict[str, Any]:
+def named(array: NDArray[Any], name: str = CONDITION, **changes: Any) -> dict[str, Any]:
     tensor = {"name": name, "shape": list(array.shape), "datatype": "FP32", "data": array.ravel().tolist()}
     return {**tensor, **changes}

@@ -93,7 +93,7 @@ def test_what_a_safety_checker_says_is_an_output() -> None:
     outputs = asyncio.run(outputs_from(cast(Ticket, Heard()), "images"))
     assert outputs["images"][:, 0, 0, 0].tolist() == [0, 1]
     answer = infer_response("m", Infer(None, {}, {}, {"is_safe": False}, True), {}, outputs)
-    (told,) = json.loads(answer.body)["outputs"]
+    (told,) = json.loads(bytes(answer.body))["outputs"]
     assert told == {"name": "is_safe", "datatype": "BOOL", "shape": [2], "data": [True, False]}
 
 
