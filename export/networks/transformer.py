@@ -118,4 +118,11 @@ def call_masked_transformer(module: torch.nn.Module, inputs: Mapping[str, torch.
     for value in arguments.values():
         torch._check(value.shape[0] == sample.shape[0])
     sizes = {name: arguments.pop(name, None) for name in SIZE_INPUTS}
-    return (module(sample, **arguments, added_cond_kwargs=sizes, return_dict=False)[0],)
+    # Behind its last layer it squeezes the axis of patches, which PyTorch leaves as it is, because they are several.
+    # ONNX's Squeeze fails there: it gets another axis, of 1.
+    last: Any = module.proj_out
+    hook = last.register_forward_hook(lambda _layer, _inputs, output: output.unsqueeze(1))
+    try:
+        return (module(sample, **arguments, added_cond_kwargs=sizes, return_dict=False)[0],)
+    finally:
+        hook.remove()
