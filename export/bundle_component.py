@@ -11,8 +11,10 @@ from typing import Any
 import torch
 
 from ddim_edge.bundle.layout import EXPORT_RECORD, IMAGE_ENCODER, MODEL
+from ddim_edge.bundle.lora_slots import WITH_LORA_SLOTS
 from ddim_edge.bundle.verify import verify_files
 from ddim_edge.errors import BundleError, ConfigError, ExportError
+from ddim_edge.lora.trained import TrainedLora
 from ddim_edge.whole_folder import whole_folder
 
 from .component import export_fp32_fallback, export_into
@@ -22,15 +24,16 @@ from .fuse import fuse_step
 from .networks.baked_prompt import bake_prompt
 from .networks.branches import check_module
 from .networks.image_prompt import ImagePromptEncoder, add_ip_adapters
+from .networks.lora_slots import with_slots
 from .networks.network import Network
 from .options import Options
 from .output.record import file_entry
 from .output.report import Report, read_report, write_report
-from .picture_channels import put_behind
+from .picture_channels import channel_keys, put_behind
 from .precision import FP32
 from .progress import Progress, Stage
 from .sources.diffusers_folder import Component, Source
-from .sources.lora import Lora, add_lora
+from .sources.lora import add_lora
 from .sources.new_words import add_embeddings
 from .sources.weights import extra_weights_error, load_network, weight_files
 from .step_cache import add_step_cache
@@ -43,7 +46,7 @@ class ExportJob:
 
     source: Source
     options: Options
-    loras: tuple[Lora, ...]
+    loras: tuple[TrainedLora, ...]
     fp32_fallbacks: Fp32Fallbacks
     ignore_extra_weights: bool = False
     """Whether weights that a network does not have may be left out."""
@@ -51,11 +54,12 @@ class ExportJob:
     """The names of weights that are left out, by component."""
 
     def options_for(self, component: Component) -> Options:
-        """The options of one component: its own precision, and further graphs only for the UNet."""
+        """The options of one component: its own precision; further graphs for the UNet alone; slots where LoRAs are."""
         keep_fp32 = component.name in self.fp32_fallbacks.fp32_only
         return dataclasses.replace(
             self.options,
             precision=FP32 if keep_fp32 else self.options.precision,
+            lora=self.options.lora if component.name in WITH_LORA_SLOTS else None,
             fuse_step=self.options.fuse_step and component.name == "unet",
             step_cache=self.options.step_cache if component.name == "unet" else None,
             keep_fp32=keep_fp32,
@@ -106,7 +110,6 @@ def _fuse_step(folder: Path, on_stage: Progress) -> StepCheck:
 
 
 def _made_from(component: Component, job: ExportJob) -> dict[str, Any]:
-    prompt = job.source.baked_prompt if component.name == "unet" else None
     files = [component.folder / "config.json", *weight_files(component)]
     return {
         "folder": component.folder.name,
@@ -115,18 +118,22 @@ def _made_from(component: Component, job: ExportJob) -> dict[str, Any]:
         **job.options_for(component).to_json(),
         "loras": [lora.to_json() for lora in job.loras],
         "takes_controls": job.source.has_controlnet and component.name == "unet",
-        **({} if prompt is None else {"prompt": [file_entry(file) for file in weight_files(prompt)]}),
         **_additions(component, job.source),
     }
 
 
 def _additions(component: Component, source: Source) -> dict[str, Any]:
-    """The IP-Adapters or textual inversions that a component has weights of, if any."""
+    """What a component has beside its own weights: IP-Adapters, textual inversions, a prompt, a picture's channels."""
+    found: dict[str, Any] = {}
+    if component.name == "unet":
+        found |= channel_keys(component.config, source)
+        if source.baked_prompt is not None:
+            found["prompt"] = [file_entry(file) for file in weight_files(source.baked_prompt)]
     if source.ip_adapters and component.name in ("unet", IMAGE_ENCODER.name):
-        return {"ip_adapters": [adapter.to_json() for adapter in source.ip_adapters]}
+        found["ip_adapters"] = [adapter.to_json() for adapter in source.ip_adapters]
     if source.textual_inversions and component.name.startswith("text_encoder"):
-        return {"textual_inversions": [inversion.to_json() for inversion in source.textual_inversions]}
-    return {}
+        found["textual_inversions"] = [inversion.to_json() for inversion in source.textual_inversions]
+    return found
 
 
 def _reuse(folder: Path, made_from: Mapping[str, Any]) -> Report:
@@ -184,7 +191,9 @@ def _load(component: Component, job: ExportJob, stage: Stage) -> Network:
     stage("load")
     module, _ = _load_module(component, job)
     call, signature = signature_of(component, job.source, job.options)
-    return Network(module=module, call=call, signature=signature, disposable=True)
+    network = Network(module=module, call=call, signature=signature, disposable=True)
+    slots = job.options_for(component).lora
+    return network if slots is None else with_slots(network, slots)
 
 
 def _load_module(component: Component, job: ExportJob) -> tuple[torch.nn.Module, tuple[str, ...]]:

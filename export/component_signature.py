@@ -3,6 +3,7 @@
 from typing import Any
 
 from ddim_edge.bundle.layout import DENOISER_NAMES, UNET
+from ddim_edge.bundle.lora_slots import WITH_LORA_SLOTS
 
 from .config_keys import Config, null_class
 from .networks.autoencoder import call_decoder, call_encoder, decoder_signature, encoder_signature
@@ -51,7 +52,13 @@ def signature_of(component: Component, source: Source, options: Options) -> tupl
 
 
 def config_of(component: Component, source: Source, options: Options) -> Config:
-    """The component's config.json in the bundle; a denoiser's also says which sizes and classes the graph takes."""
+    """The component's config.json in the bundle, with its LoRA slots."""
+    slots = options.lora.to_json() if options.lora and component.name in WITH_LORA_SLOTS else {}
+    return {**_own_config(component, source, options), **slots}
+
+
+def _own_config(component: Component, source: Source, options: Options) -> Config:
+    """A denoiser's also says which sizes and classes the graph takes."""
     if component.name == "image_encoder":
         return {**component.config, **image_prompt_config(source)}
     if component.name.startswith("text_encoder"):

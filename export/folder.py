@@ -9,6 +9,7 @@ from typing import Any
 
 from ddim_edge.bundle.defaults import Defaults
 from ddim_edge.bundle.layout import SCHEDULER
+from ddim_edge.lora.trained import read_trained
 
 from .bundle_component import ExportJob, check_component, export_component
 from .draft import check_runs
@@ -23,7 +24,7 @@ from .sources.diffusers_folder import Source, open_source
 from .sources.hub import fetch_weights
 from .sources.image_encoder import with_ip_adapters
 from .sources.locate import Location, locate
-from .sources.lora import check_targets, read_lora
+from .sources.lora import check_targets
 from .sources.new_words import with_textual_inversions
 from .sources.pictures import own_defaults
 from .sources.pipeline_class import usual_options
@@ -61,6 +62,8 @@ def export_folder(
     opset: int = OPSET,
     static: str | None = None,
     target: str = "cpu",
+    lora_slots: int | None = None,
+    lora_rank: int | None = None,
     fuse_step: bool = False,
     step_cache: int | None = None,
     vae: str | os.PathLike[str] | None = None,
@@ -94,6 +97,8 @@ def export_folder(
     the runtime switches to it when model.onnx fails. ``opset`` is 18 to 23. ``target`` is "cpu", "cuda" or
     "tensorrt": the operators are chosen for it. ``quantize`` is "int8-weights" or None; ``target`` decides on its
     operator. ``static`` is "BxHxW": the UNet's batch and the image size in pixels that all graphs are fixed to.
+    ``lora_slots`` is how many LoRAs, chosen for each request, a call may have, of a rank up to ``lora_rank`` (16): the
+    UNet and the text encoders get inputs for them (docs/lora.md).
     ``fuse_step`` adds unet/unet_step.onnx, which has guidance and the DDIM step as nodes and shares the weights of
     model.onnx. ``step_cache`` is a branch, from 0 on: it adds unet/shallow.onnx, which takes the hidden state that an
     earlier call of the UNet returned and computes only the outer blocks (DeepCache). ``vae`` is a folder with another
@@ -119,6 +124,8 @@ def export_folder(
         target=target,
         quantize=quantize,
         static=static,
+        lora_slots=lora_slots,
+        lora_rank=lora_rank,
         fuse_step=fuse_step,
         step_cache=step_cache,
     )
@@ -149,7 +156,7 @@ def export_folder(
     job = ExportJob(
         source=opened,
         options=options,
-        loras=tuple(map(read_lora, loras)),
+        loras=tuple(map(read_trained, loras)),
         fp32_fallbacks=fp32_fallbacks,
         ignore_extra_weights=ignore_extra_weights,
     )

@@ -4,6 +4,8 @@ import re
 from dataclasses import dataclass
 from typing import Any
 
+from ddim_edge.bundle.lora_slots import MAX_RANK, MAX_SLOTS, LoraSlots
+from ddim_edge.config import whole_number
 from ddim_edge.errors import ConfigError, choose_from, shown
 
 from .precision import FP32, INT8_WEIGHTS, PRECISIONS, Precision
@@ -15,6 +17,7 @@ OPSETS = range(18, OPSET + 1)
 TARGETS = ("cpu", "cuda", "tensorrt")
 """The graphs for cpu and cuda are the same unless they are quantized: their operators have kernels on both."""
 QUANTIZATIONS = ("int8-weights",)
+USUAL_RANK = 16
 _FIRST_BF16 = 22
 
 
@@ -39,6 +42,8 @@ class Options:
     target: str = "cpu"
     quantize: str | None = None
     static: Static | None = None
+    lora: LoraSlots | None = None
+    """The slots for LoRAs of the UNet and the text encoders; None without any."""
     fuse_step: bool = False
     """Whether the UNet gets a second graph with guidance and the DDIM step."""
     step_cache: int | None = None
@@ -61,6 +66,8 @@ class Options:
             "target": self.target,
             "quantize": self.quantize,
             "static": None if self.static is None else str(self.static),
+            "lora_slots": None if self.lora is None else self.lora.slots,
+            "lora_rank": None if self.lora is None else self.lora.rank,
             "fuse_step": self.fuse_step,
             "step_cache": self.step_cache,
             "keep_fp32": self.keep_fp32,
@@ -75,6 +82,8 @@ def read_options(
     target: str,
     quantize: str | None,
     static: str | None,
+    lora_slots: int | None = None,
+    lora_rank: int | None = None,
     fuse_step: bool = False,
     step_cache: int | None = None,
     keep_fp32: bool = False,
@@ -101,11 +110,23 @@ def read_options(
         target=target,
         quantize=quantize,
         static=_read_static(static),
+        lora=_read_slots(lora_slots, lora_rank),
         fuse_step=fuse_step,
         step_cache=step_cache,
         keep_fp32=keep_fp32,
         fp32_too=fp32_too,
     )
+
+
+def _read_slots(slots: int | None, rank: int | None) -> LoraSlots | None:
+    if slots is None and rank is not None:
+        raise ConfigError("lora_rank is the largest rank of an adapter in a slot: give lora_slots (--lora-slots), too")
+    if slots is None:
+        return None
+    rank = USUAL_RANK if rank is None else rank
+    whole_number("lora_slots", slots, low=1, high=MAX_SLOTS)
+    whole_number("lora_rank", rank, low=1, high=MAX_RANK)
+    return LoraSlots(slots, rank)
 
 
 def _read_static(text: str | None) -> Static | None:

@@ -6,22 +6,19 @@ import torch
 
 from ddim_edge.bundle.conditioning_channels import KEY, are_in_front, conditioning_channels
 from ddim_edge.bundle.vae_config import VaeConfig
-from ddim_edge.errors import BundleError, ConfigError
+from ddim_edge.errors import BundleError
 
 from .config_keys import Config
 from .sources.diffusers_folder import Source
 
 
 def channel_keys(unet: Config, source: Source) -> dict[str, Any]:
-    """The key of unet/config.json that says what the further channels are; empty for a UNet without such.
-
-    ConfigError where the class of the pipeline does not say it.
-    """
-    vae = None if source.autoencoder is None else VaeConfig.from_json(source.autoencoder)
+    """The key of unet/config.json that says what the further channels are; empty for a UNet without such."""
     try:
+        vae = None if source.autoencoder is None else VaeConfig.from_json(source.autoencoder)
         found = conditioning_channels(unet, source.index, vae)
-    except BundleError as error:
-        raise ConfigError(str(error)) from None
+    except (BundleError, KeyError, TypeError, ValueError):
+        return {}  # what does not fit is refused when the draft of the bundle is opened
     return {KEY: [part.to_json() for part in found]} if found else {}
 
 

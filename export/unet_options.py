@@ -1,4 +1,4 @@
-"""Checks of the options that add a graph to the UNet, --fuse-step and --step-cache, before anything is traced."""
+"""Checks of the options that change the UNet: --lora-slots, --fuse-step, --step-cache. Before anything is traced."""
 
 from ddim_edge.bundle.layout import TRANSFORMER
 from ddim_edge.errors import ConfigError
@@ -10,10 +10,13 @@ from .sources.diffusers_folder import Source
 
 
 def check_unet_options(source: Source, options: Options, fp32_fallbacks: Fp32Fallbacks) -> None:
-    """ConfigError for a UNet that cannot have a fused step or a step cache, as they are asked for.
+    """ConfigError for a UNet that cannot have LoRA slots, a fused step or a step cache, as they are asked for.
 
     The graph is checked again when it is made, which takes long.
     """
+    if options.lora is not None:
+        _unet_of(source, "--lora-slots")
+        _check_slots(options)
     if options.fuse_step:
         _check_step(source, _unet_of(source, "--fuse-step"))
     if options.step_cache is not None:
@@ -28,6 +31,14 @@ def _unet_of(source: Source, option: str) -> Config:
     if unet is None:
         raise ConfigError(f"{option} is for the unet: add it to --components, or leave {option} out")
     return unet
+
+
+def _check_slots(options: Options) -> None:
+    if options.fuse_step or options.step_cache is not None:
+        other = "--fuse-step" if options.fuse_step else "--step-cache"
+        raise ConfigError(
+            f"--lora-slots: {other} makes a further graph, which would have no slots; leave one of them out"
+        )
 
 
 def _check_step(source: Source, unet: Config) -> None:

@@ -28,7 +28,8 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 # What the user of this machine has compiled is no part of any test.
 os.environ["DDIM_EDGE_CACHE"] = os.devnull
 
-# PyTorch's networks are tiny here: threads would only be in the way of those of the other process of tests.
+# PyTorch's networks are tiny here: its threads would only wait for each other, and for those of the other processes of
+# tests. ONNX Runtime does not read this variable, so sessions have as many threads as a user's.
 os.environ.setdefault("MKL_NUM_THREADS", "1")
 
 # A busy machine is no failure.

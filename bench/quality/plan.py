@@ -188,6 +188,17 @@ def other_seeds(num_images: int) -> list[SamplerCell]:
     return [SamplerCell(REFERENCE, 8, num_images, seeds) for seeds in (1, 2, 3)]
 
 
+def turbo(num_images: int) -> list[SamplerCell]:
+    """The distilled model at the numbers of calls that it was trained for, and at twice as many."""
+    return [SamplerCell("ddim", calls, num_images) for calls in (1, 2, 4, 8)]
+
+
+def teacher(num_images: int) -> list["AnyCell"]:
+    """Its teacher: by DDIM at as many calls, by its own sampler, and guided as the student's examples were."""
+    own = [SamplerCell(REFERENCE, calls, num_images) for calls in (4, 8)]
+    return [*own, *turbo(num_images), GuidedCell((0.5, 3.0), 8, num_images)]
+
+
 def _is_possible(cell: SamplerCell) -> bool:
     variant = VARIANTS[cell.variant]
     return variant.fewest_steps <= cell.num_steps <= variant.most_steps

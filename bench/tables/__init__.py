@@ -9,7 +9,22 @@ from ddim_edge.files import write_file
 
 from .. import results
 from ..results import Record
-from . import encoding, faults, forecast, full_size, fuzz, gpu, low_bits, precision, quality, serving, speed, step_cache
+from . import (
+    encoding,
+    faults,
+    forecast,
+    full_size,
+    fuzz,
+    gpu,
+    lora,
+    low_bits,
+    policy,
+    precision,
+    quality,
+    serving,
+    speed,
+    step_cache,
+)
 
 README = results.BENCH / "README.md"
 FRONT = results.ROOT / "docs" / "stable-diffusion.md"
@@ -23,6 +38,7 @@ TABLES = {
     "size": speed.size,
     "quality": quality.quality,
     "solvers": quality.solvers,
+    "turbo": quality.turbo,
     "interval": speed.interval,
     "precision": precision.precision,
     "reconstruction": quality.reconstruction,
@@ -40,6 +56,8 @@ TABLES = {
     "encoding": encoding.encoding,
     "forecast": forecast.forecast,
     "step_cache": step_cache.step_cache,
+    "lora": lora.lora,
+    "policy": policy.policy,
 }
 """The function of each table, by the name of its result file."""
 

@@ -4,6 +4,7 @@ import statistics
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from .. import results
 from ..quality import plan
 from ..results import Record
 from .markdown import as_lines, as_table
@@ -56,10 +57,9 @@ def _paper_table(record: Record) -> str:
 def solvers(record: Record) -> str:
     """The table of bench.quality.solvers: the samplers at few calls, and how much of a difference is chance."""
     again = [cell for cell in _sampler_cells(record) if cell["variant"] == plan.REFERENCE and cell["calls"] == 8]
-    floors = ", ".join(f"{distance:.4f} at {count}" for count, distance in record["floors"].items())
     title = (
         "Without guidance, by network calls; in each cell the Fréchet distance, the labels right, and the number of "
-        f"images. The distance of real images, by their number: {floors}."
+        f"images. The distance of real images, by their number: {_floors(record)}."
     )
     parts = [title, _sampler_grid(record, plan.FEW_CALLS)]
     if len(again) > 1:
@@ -70,6 +70,10 @@ def solvers(record: Record) -> str:
             f"deviation of {spread:.3f}."
         )
     return "\n\n".join(parts)
+
+
+def _floors(record: Record) -> str:
+    return ", ".join(f"{distance:.4f} at {count}" for count, distance in record["floors"].items())
 
 
 def _sampler_table(record: Record) -> str:
@@ -110,6 +114,29 @@ def _guided_table(record: Record) -> str:
     title = f"Guidance {plan.LABEL_SCALE:g} between two noise levels σ, with the model's own sampler:"
     form = "{where} | {num_steps} | {rows_per_image} | " + _JUDGED_FORM
     return f"{title}\n\n{as_table(f'guided at σ | steps | rows an image | {_JUDGED}', form, rows)}"
+
+
+def turbo(record: Record) -> str:
+    """The distilled model's cells beside its teacher's, by the number of calls."""
+    beside = results.read("turbo_teacher")
+    cells = [*_named(record), *_named(beside)]
+    cells.sort(key=lambda cell: int(cell["calls"]))
+    form = "{calls} | {model} | {sampler} | {guided} | {rows_per_image} | " + _JUDGED_FORM
+    table = as_table(f"calls | model | sampler | guidance | rows an image | {_JUDGED}", form, cells)
+    return f"The distance of real images, by their number: {_floors(beside)}.\n\n{table}"
+
+
+def _named(record: Record) -> list[Record]:
+    """The cells of a record with the model's name, the sampler and the guidance."""
+    names = {"model": record["model"]["name"]}
+    return [{**names, **_with_guidance(cell)} for cell in record["cells"].values()]
+
+
+def _with_guidance(cell: Record) -> Record:
+    if "interval" not in cell:
+        return {**cell, "sampler": cell["variant"], "guided": "none"}
+    guided = f"{plan.LABEL_SCALE:g} at σ {_where(cell['interval'])}"
+    return {**cell, "sampler": plan.REFERENCE, "guided": guided, "calls": cell["num_steps"]}
 
 
 def _where(interval: tuple[float, float] | None) -> str:

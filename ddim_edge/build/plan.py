@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..bundle.bundle import Bundle
-from ..bundle.layout import CONFIG, SHALLOW_MODEL, STEP_MODEL, TEXT_ENCODER, component_named, graphs_of
+from ..bundle.layout import CONFIG, LORA_COLUMNS, SHALLOW_MODEL, STEP_MODEL, TEXT_ENCODER, component_named, graphs_of
 from ..config import read_json
 from ..errors import BundleError, ConfigError, choose_from
 from ..graphs.external_data import check_onnx_file
@@ -166,7 +166,8 @@ class _Sizes:
         for name, axes in free.items():
             batch = images if graph.name == STEP_MODEL and name in _ROW_PER_IMAGE else rows
             rest = (self._length(graph, name, position, axis) for position, axis in enumerate(axes) if position)
-            shapes[name] = (batch if isinstance(axes[0], str) else axes[0], *rest)
+            first = self._length(graph, name, 0, axes[0]) if axes[0] == LORA_COLUMNS else batch
+            shapes[name] = (first if isinstance(axes[0], str) else axes[0], *rest)
         return shapes
 
     def _length(self, graph: Path, name: str, position: int, axis: int | str) -> int:
@@ -176,7 +177,9 @@ class _Sizes:
         base, operator, factor = [*re.split("([*/])", axis), "*", "1"][:3]
         shape = self._pixels if component_named(graph.parent.name).feeds == "pixels" else self._latents
         sides = dict(zip(("height", "width"), shape[1:], strict=True)) if len(shape) == 3 else {}
-        by_name = {**sides, "sequence": self._tokens, "length": self._tokens}
+        slots = self._bundle.lora_slots
+        ranks = {} if slots is None else {LORA_COLUMNS: slots.columns}
+        by_name = {**sides, "sequence": self._tokens, "length": self._tokens, **ranks}
         by_place = shape if name in ("sample", "latent_sample") else ()
         known = [length for word, length in by_name.items() if word in base] or list(by_place[position - 1 : position])
         if not known:

@@ -15,7 +15,7 @@ from ..graphs.inputs import Declared, declared_inputs
 from ..graphs.same_files import SameFiles
 from .class_names import NO_CLASS, class_number
 from .control_config import ControlConfig
-from .defaults import Defaults
+from .defaults import Defaults, default_steps_of
 from .image_prompts import ImagePrompts
 from .json_files import MAX_SIDE
 from .layout import (
@@ -29,6 +29,7 @@ from .layout import (
     graphs_of,
     is_free_input,
 )
+from .lora_slots import LoraSlots
 from .output import IMAGE, Output
 from .picture_noise import PictureNoise
 from .unet_inputs import NO_INPUTS, UnetInputs, check_sides
@@ -54,6 +55,7 @@ class Bundle:
         defaults: the other options that the model's author recommends.
         presets: sets of options that can be asked for by name, as of ``bundle.presets``.
         inputs: the UNet's inputs beside sample and timestep.
+        lora_slots: how many LoRAs a call may have; None for a model without slots.
         vae: the autoencoder's config; None for a model without an autoencoder.
         controls: the configs of its ControlNets.
         picture_noise: what is added to the picture that an upscaler takes; None for other models.
@@ -73,6 +75,7 @@ class Bundle:
     output: Output = IMAGE
     denoiser: Component = UNET
     inputs: UnetInputs = NO_INPUTS
+    lora_slots: LoraSlots | None = None
     vae: VaeConfig | None = None
     controls: tuple[ControlConfig, ...] = ()
     picture_noise: PictureNoise | None = None
@@ -243,8 +246,3 @@ class Bundle:
     def label_name(self, label: int) -> str:
         """The name of a class, or "none" for the null class."""
         return NO_CLASS if label == self.null_class else self.labels[label]
-
-
-def default_steps_of(config: SamplerConfig) -> int:
-    """The sampler's own default number of steps, at most the number of training steps."""
-    return min(config.usual_steps, config.num_train_steps)

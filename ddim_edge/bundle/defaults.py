@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from ..config.schema import check_json
+from ..diffusion.samplers import SamplerConfig
 from ..errors import ConfigError, choose_from
 from .json_files import DEFAULTS, read_optional
 from .layout import GENERATION_CONFIG
@@ -42,3 +43,8 @@ class Defaults:
     def to_json(self) -> dict[str, Any]:
         """The entries of generation_config.json."""
         return {name: value for name, value in vars(self).items() if value is not None}
+
+
+def default_steps_of(config: SamplerConfig) -> int:
+    """The sampler's own default number of steps, at most the number of training steps."""
+    return min(config.usual_steps, config.num_train_steps)

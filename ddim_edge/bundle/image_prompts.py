@@ -62,10 +62,10 @@ class ImagePrompts:
         if keys.get("ip_adapters") is None:  # an encoder that another exporter wrote, for something else
             return cls()
         adapters = (
-            IpAdapterConfig(entry["name"], index, entry["tokens"], entry["width"])
+            IpAdapterConfig(str(entry["name"]), index, int(entry["tokens"]), int(entry["width"]))
             for index, entry in enumerate(keys["ip_adapters"])
         )
-        preprocessor, side = ClipPreprocessor.from_json(keys["preprocessor"]), keys["image_size"]
+        preprocessor, side = ClipPreprocessor.from_json(dict(keys["preprocessor"])), keys["image_size"]
         if (preprocessor.crop or preprocessor.size) != (side, side):
             raise ValueError(f"its preprocessor does not make pictures of {side}x{side}")
         return cls(tuple(adapters), preprocessor, side)

@@ -24,6 +24,7 @@ from .layout import (
     SCHEDULER,
     VAE_DECODER,
 )
+from .lora_slots import SCHEMA as SLOTS
 
 MAX_CLASSES = 100_000
 MAX_SIDE = 16384
@@ -80,6 +81,7 @@ _DENOISER: Mapping[str, Check] = {
     "cross_attention_dim": any_of(list_of(_WIDTH), _WIDTH),
     "addition_embed_type": text(),
     "time_cond_proj_dim": whole(4, _MAX_WIDTH),
+    **SLOTS,
     "patch_size": whole(1, MAX_SIDE),
     **dict.fromkeys(("joint_attention_dim", "pooled_projection_dim", "pos_embed_max_size"), _WIDTH),
     "caption_channels": _WIDTH,
@@ -113,7 +115,11 @@ _VAE: Mapping[str, Check] = {
     "latents_std": list_of(_FACTOR, _MAX_CHANNELS),
 }
 _CONTROLNET: Mapping[str, Check] = {"conditioning_channels": _CHANNELS, "global_pool_conditions": flag}
-_TEXT_ENCODER: Mapping[str, Check] = {"vocab_size": whole(1, 10**9), "max_position_embeddings": whole(1, 10**9)}
+_TEXT_ENCODER: Mapping[str, Check] = {
+    "vocab_size": whole(1, 10**9),
+    "max_position_embeddings": whole(1, 10**9),
+    **SLOTS,
+}
 _SPECIAL_TOKENS = dict.fromkeys(("bos_token", "eos_token", "unk_token", "pad_token"), _TOKEN)
 _TOKENIZER: Mapping[str, Check] = {
     **_SPECIAL_TOKENS,

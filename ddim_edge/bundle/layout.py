@@ -106,16 +106,37 @@ IMAGE_TOKENS, IMAGE_SCALE = "ip_adapter_tokens", "ip_adapter_scale"
 NO_IMAGE_TOKENS = "negative_ip_adapter_tokens"
 """The image encoder's output of the tokens for the unconditional prediction, which do not depend on the image."""
 
+WEIGHT_PREFIX, TRANSPOSED = "network.", ".transposed"
+"""A layer's weight in a graph is ``network.LAYER.weight``, with the ending where it is stored as (in, out)."""
+
+LORA_WEIGHTS, LORA_DOWN, LORA_UP = "lora_weights", "lora_down.", "lora_up."
+"""The inputs of LoRA slots: the weight of each rank for each row, (B, columns), and the matrices of each layer."""
+LORA_COLUMNS = "lora_columns"
+"""The free axis of these inputs: the ranks of all adapters of a call, one behind the other."""
+LORAS = "loras"
+"""The folder of a bundle's adapters, one NAME.safetensors each."""
+
 
 def numbered(name: str, index: int) -> str:
     """A name for the first of several, then with _1, _2 and so on behind it."""
     return f"{name}_{index}" if index else name
 
 
+def is_lora_input(name: str) -> bool:
+    """Whether a graph's input is one of its LoRA slots."""
+    return name == LORA_WEIGHTS or name.startswith((LORA_DOWN, LORA_UP))
+
+
+def is_conditioning(name: str) -> bool:
+    """Whether a UNet's input is what a row is conditioned on: not its sample, and not what other networks return."""
+    others = ("sample", "timestep", DEEP_FEATURES)
+    return name not in others and not name.startswith(CONTROL_INPUTS) and not is_lora_input(name)
+
+
 def is_free_input(name: str) -> bool:
-    """Whether a UNet's input is neither of the above, nor sample, timestep or deep features: it is given by name."""
-    known = ("sample", "timestep", CLASS_INPUT, *TEXT_INPUTS, GUIDANCE_INPUT, DEEP_FEATURES)
-    return name not in known and not name.startswith((*CONTROL_INPUTS, IMAGE_TOKENS, IMAGE_SCALE))
+    """Whether a UNet's input is conditioning that no rule knows: it is given by name."""
+    known = (CLASS_INPUT, *TEXT_INPUTS, GUIDANCE_INPUT)
+    return is_conditioning(name) and name not in known and not name.startswith((IMAGE_TOKENS, IMAGE_SCALE))
 
 
 def denoiser_in(bundle: Path) -> Component | None:

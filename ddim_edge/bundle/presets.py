@@ -1,18 +1,15 @@
 """Presets: named sets of generation options in a bundle's generation_config.json, such as a cache that was measured."""
 
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from ..config import read_json
 from ..diffusion.step_cache import StepCache
 from ..errors import BundleError, ConfigError, shown
-from ..files import write_file
-from ..graphs.file_hashes import read_sha256
 from .json_files import PRESET, read_optional
-from .layout import EXPORT_RECORD, GENERATION_CONFIG
+from .layout import GENERATION_CONFIG
+from .record import record_files, write_json
 
 _MEASURED = "measured"
 """The key of a preset that says what was measured; it is no option."""
@@ -54,18 +51,5 @@ def write_preset(folder: Path, name: str, options: Mapping[str, Any], measured: 
     path = folder / GENERATION_CONFIG
     contents = read_optional(path)
     presets = {**(contents.get(_KEY) or {}), name: {**options, _MEASURED: measured}}
-    _write_json(path, {**contents, _KEY: presets})
-    _record(folder, path)
-
-
-def _record(folder: Path, path: Path) -> None:
-    """Update the hash of ``path`` in export.json, if that has hashes."""
-    record = folder / EXPORT_RECORD
-    contents = read_json(record) if record.is_file() else {}
-    if contents.get("files"):
-        entry = {"sha256": read_sha256(path), "size": path.stat().st_size}
-        _write_json(record, {**contents, "files": {**contents["files"], path.name: entry}})
-
-
-def _write_json(path: Path, contents: Mapping[str, Any]) -> None:
-    write_file(path, (json.dumps(contents, indent=2) + "\n").encode())
+    write_json(path, {**contents, _KEY: presets})
+    record_files(folder, [path])

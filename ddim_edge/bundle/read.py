@@ -12,9 +12,9 @@ from typing import Any
 from ..config.diffusers_names import NotBuiltError
 from ..diffusion.samplers import DdimConfig, SamplerConfig, sampler_config, schedule_of
 from ..errors import LONGEST_SHOWN, BundleError, ConfigError, shown
-from .bundle import Bundle, default_steps_of
+from .bundle import Bundle
 from .control_config import ControlConfig
-from .defaults import Defaults
+from .defaults import Defaults, default_steps_of
 from .format import read_format
 from .image_prompts import ImagePrompts
 from .json_files import check_json_files, read_optional, read_required
@@ -30,6 +30,7 @@ from .layout import (
     VAE_DECODER,
     denoiser_in,
 )
+from .lora_slots import read_slots
 from .output import Output
 from .picture_noise import PictureNoise
 from .presets import read_presets
@@ -87,6 +88,7 @@ def open_bundle(model: str | os.PathLike[str]) -> Bundle:
         null_class=_null_class(index, config),
         num_steps=_num_steps(keys, scheduler),
         inputs=inputs,
+        lora_slots=read_slots(config),
         vae=vae,
         controls=_controls(folder, index),
         picture_noise=PictureNoise.read(folder, index) if inputs.noises_picture else None,

@@ -18,6 +18,7 @@ from .export_run import run_export
 from .export_triton import export_triton
 from .help_sections import SectionedCommand
 from .key_values import key_values
+from .lora_options import lora_slot_options
 from .step_cache_branch import read_branch
 
 _WITH_OPTIMUM = ("with", "scheduler", "defaults", "quiet", "as_json")
@@ -124,6 +125,7 @@ _OF_POLICY = ("quiet", "as_json")
     help="Also write the graph of the UNet's outer blocks, for `run --cache deep`. BRANCH 0, the default, keeps the "
     "last resnet, 1 the last two. Give it after OUT.",
 )
+@lora_slot_options
 @click.option(
     "--vae",
     type=click.Path(path_type=Path),

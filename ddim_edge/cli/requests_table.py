@@ -137,7 +137,7 @@ def _value(name: str, cell: Any) -> Any:
         return low, high
     if name in _SCALES:
         return tuple(map(float, _several(cell)))
-    if name in ("control_images", "ip_adapter_images"):
+    if name in ("control_images", "ip_adapter_images", "loras"):
         return [_text(part) for part in _several(cell)]
     if isinstance(cell, bool) or kind is bool:
         return _boolean(cell, kind)

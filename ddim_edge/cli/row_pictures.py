@@ -1,4 +1,4 @@
-"""The pictures that a row of a table names: the image to change, its mask, those for ControlNets and IP-Adapters."""
+"""The pictures that a row of a table names: that beside the sample, the one to change, those for additions."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -11,10 +11,11 @@ from ..bundle.bundle import Bundle
 from ..generation.requests.control_images import ControlImage
 from ..generation.requests.ip_adapters import PromptImage
 from ..generation.requests.origin import Origin
+from ..generation.requests.picture import Picture, picture_shape, sides_of
 from ..images.decode import check_mask_size, read_mask, read_picture
 from ..images.open_picture import open_picture
 
-PICTURES = ("init_image", "mask", "control_images", "ip_adapter_images")
+PICTURES = ("images", "init_image", "mask", "control_images", "ip_adapter_images")
 """The columns with paths of pictures."""
 
 
@@ -33,6 +34,8 @@ class RowPictures:
         if len(options) == len(row):
             return options
         shape = self._bundle.image_shape(row.get("height"), row.get("width"))
+        if "images" in row:
+            options["images"] = self._picture(self._folder / row["images"], row)
         if "control_images" in row:
             options["control_images"] = self._controls(row["control_images"], shape)
         if "ip_adapter_images" in row:
@@ -43,6 +46,14 @@ class RowPictures:
 
     def _image(self, path: Path, shape: Shape) -> Sample:
         return _black(path, shape) if self._heads else read_picture(path, shape)
+
+    def _picture(self, path: Path, row: Mapping[str, Any]) -> Picture:
+        if not self._heads:
+            return path
+        sides = sides_of(self._bundle, path, row.get("height"), row.get("width"))
+        sample = _black(path, picture_shape(self._bundle, *sides))
+        sample[..., 0] = 1  # a depth map must not be the same everywhere
+        return sample
 
     def _mask(self, path: Path, shape: Shape) -> Any:
         if not self._heads:

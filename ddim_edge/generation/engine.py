@@ -13,6 +13,7 @@ from ..diffusion.samplers import Query, Sampler
 from ..diffusion.samplers.query import Guided, Stepped, StepQuery
 from ..diffusion.step_cache import CallPlan
 from ..errors import PredictionError
+from ..lora.bank import Loras
 from ..networks.denoiser import Answer, Denoiser, Kept
 from ..networks.features import Features
 from ..networks.row import Row, RowCount, Weighted
@@ -30,6 +31,8 @@ class Job:
     guidance_rescale: float = 0.0
     guided_timesteps: TimeInterval | None = None
     """The timesteps that are guided; None for all. At the others a query costs one row, not two."""
+    loras: Loras = ()
+    """The adapters of its predictions."""
     keeps_variance: bool = False
     """Whether its sampler is also sent what the network predicts of the variance."""
     keeps_unconditional: bool = False
@@ -90,6 +93,7 @@ class Job:
             self.guidance_scale,
             self.guidance_rescale,
             self.query.step if self.plan is None and isinstance(self.query, StepQuery) else None,
+            loras=self.loras,
             keeps_variance=self.keeps_variance,
             keeps_unconditional=self.keeps_unconditional,
             others=self.others if unconditional is not None else (),

@@ -19,7 +19,8 @@ from .requests.latents_file import Latents
 from .requests.option_table import Options
 from .requests.options import default_batch_size, request_of
 from .requests.origin import Origin
-from .requests.request import Request, sampler_from_json
+from .requests.recipe import sampler_from_json
+from .requests.request import Request
 
 ENCODE_STEPS = 50
 

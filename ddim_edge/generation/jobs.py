@@ -15,6 +15,7 @@ from .guided_sum import GuidedSum, guided_sum
 from .image_prompts import image_prompt_conditioning
 from .initial_sample import start_sampler
 from .picture_channels import picture_channels, without_guided
+from .requests.loras import active
 from .requests.request import Request
 from .requests.shape import sample_shape
 from .requests.step_cache import call_levels, call_plan
@@ -48,6 +49,7 @@ def job_of(bundle: Bundle, request: Request, index: int, components: Components 
         guidance_scale=summed.scale,
         guidance_rescale=request.guidance_rescale,
         guided_timesteps=None if untold is None else guided_timesteps(request.sampler, request.guidance_interval),
+        loras=active(request.loras),
         keeps_variance=request.sampler.takes_variance,
         keeps_unconditional=request.guidance_mode == "cfg++",
         plan=plan,

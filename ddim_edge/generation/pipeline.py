@@ -13,9 +13,8 @@ import numpy as np
 from ..bundle.bundle import Bundle
 from ..bundle.read import open_bundle
 from ..config import whole_number
-from ..networks.components import Components, open_unet, shallow_opener, unet_graph
+from ..networks.components import Components, open_denoiser, unet_graph
 from ..networks.controlnet import ControlNets
-from ..networks.denoiser import Denoiser
 from ..networks.safety_checker import warn_checker_off, warn_unsafe
 from ..runtime.providers.device import Device
 from ..runtime.sessions.pool import Sessions
@@ -66,7 +65,7 @@ class Pipeline:
         sessions = Sessions(device, low_memory=self._turns, lean=lean, files=bundle.files, measured=unet_graph(bundle))
         bundle.start_hashing()  # recipes have the hash, and no image is finished before it
         controls = ControlNets(bundle.folder, bundle.controls, sessions)
-        self.denoiser = Denoiser(open_unet(bundle, sessions), controls, shallow_opener(bundle, sessions))
+        self.denoiser = open_denoiser(bundle, controls, sessions)
         controls.check_fit(self.denoiser.session)
         self.device = sessions.device
         self.provider, self.precision = self.denoiser.session.provider, sessions.device.computes_in

@@ -9,10 +9,15 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import numpy as np
+
+from ..bundle.bundle import Bundle
 from .pipeline import Pipeline
 from .requests.named_arrays import zeros_for
 from .requests.option_table import Options
 from .requests.options import request_of
+from .requests.origin import Origin
+from .requests.picture import picture_shape
 from .requests.request import Request
 from .requests.step_cache import network_calls
 
@@ -52,6 +57,7 @@ def default_requests(pipeline: Pipeline, max_rows: int) -> Iterator[Request]:
             options["conditioning"] = zeros_for(pipeline.bundle)
         if pipeline.bundle.scheduler is None:
             options["sampler"] = "ddim"
+        options["origin"] = _black_pictures(pipeline.bundle)
         request = request_of(pipeline.bundle, options)
         if images > 1 and images * request.rows > max_rows:
             return
@@ -59,8 +65,25 @@ def default_requests(pipeline: Pipeline, max_rows: int) -> Iterator[Request]:
         images *= 2
 
 
+def _black_pictures(bundle: Bundle) -> Origin | None:
+    """The pictures without which a model makes nothing; None for one that needs none."""
+    inputs = bundle.inputs
+    if not (inputs.takes_mask or inputs.picture or bundle.controls):
+        return None
+    channels, height, width = bundle.image_shape()
+    picture = np.zeros((1, *picture_shape(bundle, None, None)), np.float32) if inputs.picture else None
+    if picture is not None:
+        picture[..., 0] = 1  # a depth map must not be the same everywhere
+    return Origin(
+        image=np.zeros((1, channels, height, width), np.float32) if inputs.takes_mask else None,
+        mask=np.ones((1, 1, height, width), np.bool_) if inputs.takes_mask else None,
+        controls=tuple(np.zeros((1, each.channels, height, width), np.float32) for each in bundle.controls),
+        picture=picture,
+    )
+
+
 def _shortened(request: Request) -> Request:
-    few = request.origin is None and request.num_steps > _STEPS
+    few = request.strength == 1 and request.num_steps > _STEPS
     return replace(request, num_steps=_STEPS, **_shortened_cache(request)) if few else request
 
 

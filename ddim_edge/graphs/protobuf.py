@@ -34,6 +34,11 @@ def mapped(path: Path) -> Iterator[memoryview]:
 
 def fields(view: memoryview) -> Iterator[tuple[int, memoryview]]:
     """The fields of a message: number and raw contents. Raises EOFError where the message is truncated."""
+    return ((number, view[start:end]) for number, start, end in spans(view))
+
+
+def spans(view: memoryview) -> Iterator[tuple[int, int, int]]:
+    """The fields of a message: number, and where the raw contents begin and end. Raises as ``fields``."""
     position = 0
     while position < len(view):
         tag, position = varint(view, position)
@@ -50,7 +55,7 @@ def fields(view: memoryview) -> Iterator[tuple[int, memoryview]]:
             raise EOFError("not a protobuf message")
         if position > len(view):
             raise EOFError("cut short")
-        yield tag >> 3, view[start:position]
+        yield tag >> 3, start, position
 
 
 def varint(view: memoryview, position: int = 0) -> tuple[int, int]:

@@ -49,7 +49,7 @@ def _check_no_sheet(picture: Image.Image, shape: Shape) -> None:
 def read_control(path: str | os.PathLike[str], shape: Shape) -> Sample:
     """Read a picture file as a control image in [0, 1], float32 (1, C, H, W). ConfigError where it cannot be read."""
     check_channels(shape[0])
-    return _planes(fit_pixels(_open(path), shape)) / np.float32(255)
+    return to_control(fit_pixels(_open(path), shape))
 
 
 def read_pixels(path: str | os.PathLike[str]) -> Pixels:
@@ -72,6 +72,11 @@ def fit_pixels(picture: Image.Image, shape: Shape) -> Pixels:
 def to_sample(pixels: Pixels) -> Sample:
     """Convert pixels, uint8 (H, W, C), to a sample in [-1, 1], float32 (1, C, H, W)."""
     return _planes(pixels) / 127.5 - 1
+
+
+def to_control(pixels: Pixels) -> Sample:
+    """Convert pixels, uint8 (H, W, C), to a control image in [0, 1], float32 (1, C, H, W)."""
+    return _planes(pixels) / np.float32(255)
 
 
 def _planes(pixels: Pixels) -> Sample:

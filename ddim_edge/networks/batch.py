@@ -58,6 +58,7 @@ class Batch:
 
     Attributes:
         entries: what is predicted, and padding.
+        loras: the adapters of each.
         shape: that of one row's sample, (1, …).
         feeds: the inputs by name, with one row per entry.
     """
@@ -71,6 +72,7 @@ class Batch:
         timestep_type: np.dtype[Any],
     ) -> None:
         self.entries = entries
+        self.loras = [rows[entry.row].loras for entry in entries]
         nothing = np.empty(0, np.float32)
         self._rows = [row._replace(sample=nothing, step=None, features=None) for row in rows]
         self.shape = rows[0].sample.shape

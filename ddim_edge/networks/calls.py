@@ -1,15 +1,17 @@
 """Network calls: one denoising network on rows of different timesteps, in batches that it takes."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
 from ..arrays import Array, Conditioning, Sample
-from ..bundle.layout import CONTROL_INPUTS, DEEP_FEATURES
+from ..bundle.layout import DEEP_FEATURES, is_conditioning
 from ..diffusion.samplers.query import Guided
 from ..errors import BundleError, listed
+from ..lora.bank import LoraBank
 from ..runtime.sessions.session import Feed, Session
 from ..runtime.sessions.tensors import TensorInfo
 from .batch import Batch, entries_of, features_of, kept_of
@@ -17,11 +19,11 @@ from .conditioning_cache import ConditioningCache
 from .controlnet import ControlNets
 from .features import Features, FeatureStack, KeptRow, kept_rows
 from .fused_step import COEFFICIENTS, STEP_INPUTS, placeholder_step_inputs
+from .graph_checks import check_inputs, fixed_batch
 from .row import Row
 from .row_guidance import RowGuidance
 
 _FLOAT32 = np.dtype(np.float32)
-_MAX_FIXED_BATCH = 1024
 OnCall = Callable[[int, float], None]
 """Is told the rows of a network call, without padding, and its seconds."""
 
@@ -65,17 +67,17 @@ class NetworkCalls:
     Raises BundleError for a graph that is no denoiser.
     """
 
-    def __init__(self, session: Session, controls: ControlNets | None = None) -> None:
-        self.session, self._controls = session, controls
-        _check_inputs(session)
+    def __init__(self, session: Session, controls: ControlNets | None = None, bank: LoraBank | None = None) -> None:
+        self.session, self._controls, self._bank = session, controls, bank
+        check_inputs(session)
         self.output = "out_sample" if "out_sample" in session.outputs else next(iter(session.outputs))
         self._outputs = [self.output]
-        names = (name for name in session.inputs if name not in ("sample", "timestep", DEEP_FEATURES, *STEP_INPUTS))
-        self.conditioning_names = tuple(name for name in names if not name.startswith(CONTROL_INPUTS))
+        names = (name for name in session.inputs if name not in STEP_INPUTS)
+        self.conditioning_names = tuple(filter(is_conditioning, names))
         self.per_row_timesteps = len(session.inputs["timestep"].shape) == 1
-        self._fixed_batch = _fixed_batch(session)
+        self._fixed_batch = fixed_batch(session)
         self.conditioning_cache = ConditioningCache()
-        self._prepared: _Prepared | None = None
+        self._prepared: deque[_Prepared] = deque(maxlen=1)
         self._features = FeatureStack()
 
     def predict(self, rows: Sequence[Row], most_rows: int | None, on_call: OnCall) -> list[Sample | Guided]:
@@ -108,6 +110,11 @@ class NetworkCalls:
             kept += kept_rows(results[DEEP_FEATURES], keeping[call.part])
         joined = np.concatenate(outputs) if len(outputs) > 1 else outputs[0]
         return prepared.guidance.apply(joined), features_of(rows, kept)
+
+    def keep_batches(self, count: int) -> None:
+        """Keep what the last ``count`` calls need, at least: they are made in turn at each step."""
+        if count > (self._prepared.maxlen or 0):
+            self._prepared = deque(self._prepared, maxlen=count)
 
     def check_is_shallow_of(self, whole: "NetworkCalls") -> None:
         """Raise BundleError unless it takes the features that ``whole`` returns, and no other input than it."""
@@ -145,15 +152,13 @@ class NetworkCalls:
 
     def _prepared_for(self, rows: Sequence[Row], most_rows: int | None) -> _Prepared:
         """The batch and calls of ``rows``, filled with their samples and timesteps."""
-        prepared = self._prepared
-        is_current = (
-            prepared is not None
-            and prepared.inputs is self.session.inputs
-            and prepared.most_rows == most_rows
-            and prepared.batch.fits(rows)
-        )
-        if prepared is None or not is_current:
-            prepared = self._prepared = self._prepare(rows, most_rows)
+        for prepared in self._prepared:
+            is_current = prepared.inputs is self.session.inputs and prepared.most_rows == most_rows
+            if is_current and prepared.batch.fits(rows):
+                break
+        else:
+            prepared = self._prepare(rows, most_rows)
+            self._prepared.append(prepared)
         prepared.batch.fill(rows)
         return prepared
 
@@ -178,6 +183,8 @@ class NetworkCalls:
         feeds = self.with_timestep({name: feed[padded] for name, feed in batch.feeds.items()})
         if self.has_step_inputs:
             feeds |= placeholder_step_inputs(feeds["sample"].shape)
+        if self._bank is not None:
+            feeds |= self._bank.feeds(batch.loras[padded])
         entries = batch.entries[padded]
         conditions, shape = [entry.conditioning for entry in entries], (len(entries), *batch.shape[1:])
         return _Call(feeds, conditions, part, part.stop - part.start, shape)
@@ -223,25 +230,3 @@ def _has_variance(returned: tuple[int, ...], samples: tuple[int, ...]) -> bool:
     """Whether it is the samples' shape with twice the channels: behind the prediction is the variance."""
     rows, channels, *sides = samples
     return returned == (rows, 2 * channels, *sides)
-
-
-def _check_inputs(session: Session) -> None:
-    """Raise BundleError for a graph whose samples have no batch and another axis, or whose timestep more than one."""
-    wanted_of = {"sample": "a batch axis and at least one more", "timestep": "one number, or one for each row"}
-    for name in wanted_of:
-        if name not in session.inputs:
-            raise BundleError(f"{session.name} has no input {name!r}: it has {listed(session.inputs)}")
-    for name, wanted in wanted_of.items():
-        info = session.inputs[name]
-        if (len(info.shape) > 1) is not (name == "sample"):
-            raise BundleError(f"{session.name}'s input {info} must have {wanted}: it is no denoiser")
-
-
-def _fixed_batch(session: Session) -> int | None:
-    """The batch of a graph that takes no other one; BundleError for one that no call could be padded to."""
-    batch = session.inputs["sample"].shape[0]
-    if not isinstance(batch, int):
-        return None
-    if not 1 <= batch <= _MAX_FIXED_BATCH:
-        raise BundleError(f"{session.name} takes {batch} rows in every call, and 1 to {_MAX_FIXED_BATCH} are supported")
-    return batch

@@ -13,10 +13,13 @@ from ..bundle.output import IMAGE, Output
 from ..images.encode import to_pixels
 from ..images.formats import images_of
 from ..images.quantities import QUANTITIES
+from ..lora.bank import open_bank
 from ..runtime.sessions.pool import Sessions
 from ..runtime.sessions.session import Session
 from ..runtime.sessions.tensors import TensorInfo
 from ..text import Text, open_text
+from .controlnet import ControlNets
+from .denoiser import Denoiser
 from .image_prompts import ImagePromptEncoder
 from .safety_checker import CheckedImages, SafetyChecker
 from .vae import Vae
@@ -40,6 +43,13 @@ def shallow_opener(bundle: Bundle, sessions: Sessions) -> Callable[[], Session] 
         return None
     path = bundle.folder / UNET.name / SHALLOW_MODEL
     return lambda: sessions.open(path, bundle.folder, each_step=True, keep_open=True)
+
+
+def open_denoiser(bundle: Bundle, controls: ControlNets, sessions: Sessions) -> Denoiser:
+    """Open the UNet, with its shallow graph and its LoRA slots, if it has them. Raises as ``open_unet``."""
+    unet = open_unet(bundle, sessions)
+    bank = open_bank(bundle.folder, unet, bundle.lora_slots)
+    return Denoiser(unet, controls, shallow_opener(bundle, sessions), bank)
 
 
 def unet_graph(bundle: Bundle) -> Path:

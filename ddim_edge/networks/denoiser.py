@@ -9,12 +9,14 @@ import numpy as np
 from ..arrays import Sample
 from ..diffusion.samplers.query import Guided, Stepped
 from ..errors import BundleError
+from ..lora.bank import LoraBank
 from ..runtime.sessions.session import Session
 from .batch import Batch, entries_of
 from .calls import NetworkCalls, OnCall
 from .controlnet import ControlNets
 from .features import Features
 from .fused_step import FusedStep, StepRow
+from .lora_groups import groups_of, in_groups, most_adapters
 from .row import Row
 
 
@@ -40,7 +42,7 @@ class Denoiser:
         on_shallow_call: the same for the shallow graph.
 
     ``NetworkCalls`` describes how rows are padded. ``open_shallow`` opens the shallow graph, when ``prepare_shallow``
-    first asks for it; None where the bundle has none.
+    first asks for it; None where the bundle has none. ``bank`` fills the LoRA slots; None for a graph without.
     """
 
     def __init__(
@@ -48,10 +50,12 @@ class Denoiser:
         session: Session,
         controls: ControlNets | None = None,
         open_shallow: Callable[[], Session] | None = None,
+        bank: LoraBank | None = None,
     ) -> None:
-        self._whole = NetworkCalls(session, controls)
+        self._whole = NetworkCalls(session, controls, bank)
         self._shallow: NetworkCalls | None = None
         self._controls, self._open_shallow = controls, open_shallow
+        self._most_adapters = None if bank is None else most_adapters(session, bank.slots)
         self.output, self.conditioning_names = self._whole.output, self._whole.conditioning_names
         self.per_row_timesteps = self._whole.per_row_timesteps
         self._fused_step = FusedStep(session)
@@ -112,14 +116,28 @@ class Denoiser:
 
     def predict(self, rows: Sequence[Row]) -> Sample:
         """The guided predictions of ``rows``, float32 (B, …); runs B rows, plus one for each guided row."""
-        answers = self._whole.predict(rows, self.most_rows, self.on_call)
+        answers = in_groups(rows, self._groups(rows), self._predict_whole)
         return np.concatenate([answer.prediction if isinstance(answer, Guided) else answer for answer in answers])
 
+    def _groups(self, rows: Sequence[Row]) -> list[list[int]]:
+        """The rows of each call of the UNet: they differ in their LoRAs."""
+        groups = groups_of(rows, self._most_adapters)
+        self._whole.keep_batches(len(groups))
+        return groups
+
+    def _predict_whole(self, rows: Sequence[Row]) -> Sequence[Sample | Guided]:
+        return self._whole.predict(rows, self.most_rows, self.on_call)
+
     def _run_whole(self, rows: Sequence[Row]) -> Sequence[Answer]:
+        if not any(row.loras for row in rows):
+            return self._run_group(rows)
+        return in_groups(rows, self._groups(rows), self._run_group)
+
+    def _run_group(self, rows: Sequence[Row]) -> Sequence[Answer]:
         if self._whole.has_step_inputs and self._can_step(rows):
             return self._step(rows)
         if not [row for row in rows if row.keeps_features]:
-            return self._whole.predict(rows, self.most_rows, self.on_call)
+            return self._predict_whole(rows)
         predictions, features = self._whole.predict_and_keep(rows, self.most_rows, self.on_call)
         pairs = zip(predictions, features, strict=True)
         return [prediction if kept is None else Kept(prediction, kept) for prediction, kept in pairs]

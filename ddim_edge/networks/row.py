@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from ..arrays import Conditioning, Sample
 from ..diffusion.samplers.query import LinearStep
+from ..lora.bank import Loras
 from .features import Features
 
 EXTRA_CHANNELS = "extra_channels"
@@ -51,6 +52,8 @@ class Row(NamedTuple):
     """The step that follows the prediction, if the graph may compute it."""
     features: Features | None = None
     """Those that the shallow graph predicts from; None for a whole call."""
+    loras: Loras = ()
+    """The adapters of its predictions, the unconditional one included."""
     keeps_features: bool = False
     """Whether the whole call also returns the row's features."""
     keeps_variance: bool = False
@@ -83,6 +86,7 @@ class Row(NamedTuple):
             and self.unconditional is other.unconditional
             and self.guidance_scale == other.guidance_scale
             and self.guidance_rescale == other.guidance_rescale
+            and self.loras == other.loras
             and self.keeps_variance == other.keeps_variance
             and self.keeps_unconditional == other.keeps_unconditional
             and self.others is other.others

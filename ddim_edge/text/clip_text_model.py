@@ -10,8 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ..bundle.json_files import read_optional
-from ..bundle.layout import CONFIG, Component
+from ..bundle.layout import CONFIG, Component, is_lora_input
+from ..bundle.lora_slots import read_slots
 from ..errors import BundleError, ConfigError, PredictionError, listed
+from ..lora.bank import LoraBank, Loras, open_bank
 from ..runtime.sessions.pool import Sessions
 from ..runtime.sessions.session import Session
 from .chunks import Chunk
@@ -35,16 +37,19 @@ class ClipTextModel:
     """A text encoder with its tokenizer. It caches the outputs of recent chunks.
 
     With ``penultimate`` it returns the hidden states before the last layer, as SDXL uses them; otherwise the last,
-    normalized ones, as Stable Diffusion 1 and 2 use them. Raises BundleError for a graph without that output.
+    normalized ones, as Stable Diffusion 1 and 2 use them. ``bank`` fills its LoRA slots; None for a graph without.
+    Raises BundleError for a graph without that output.
     """
 
-    def __init__(self, tokenizer: ClipTokenizer, session: Session, *, penultimate: bool) -> None:
+    def __init__(
+        self, tokenizer: ClipTokenizer, session: Session, *, penultimate: bool, bank: LoraBank | None = None
+    ) -> None:
         self.tokenizer, self.session = tokenizer, session
         self._hidden_name = _states(session)[-2] if penultimate else _named(session, "last_hidden_state")
         self._check_input()
         self._check_outputs()
         # The cache must not refer to self: a reference cycle would keep the session alive until a garbage collection.
-        run = functools.partial(_run, session, self._hidden_name)
+        run = functools.partial(_run, session, self._hidden_name, bank)
         self._encoding = functools.lru_cache(maxsize=_CACHED_CHUNKS)(run)
 
     @property
@@ -57,19 +62,20 @@ class ClipTextModel:
         """Width of the pooled output. BundleError for a graph without one."""
         return self.session.outputs[_named(self.session, "text_embeds")].shape[-1]
 
-    def encode(self, chunk: Chunk, skip: int = 0) -> Encoding:
-        """Encode a chunk and apply its weights to the hidden states. The pooled output is not weighted.
+    def encode(self, chunk: Chunk, skip: int = 0, loras: Loras = ()) -> Encoding:
+        """Encode a chunk with the adapters ``loras``, and apply its weights to the hidden states.
 
-        ``skip``: the hidden states are those of so many layers before, normalized if the last ones are. ConfigError
-        where the encoder has not so many layers.
+        The pooled output is not weighted. ``skip``: the hidden states are those of so many layers before, normalized if
+        the last ones are. ConfigError where the encoder has not so many layers.
         """
-        encoding = self._encoding(chunk.tokens, skip)
+        encoding = self._encoding(chunk.tokens, skip, loras)
         return encoding._replace(hidden=apply_weights(encoding.hidden, chunk.weights))
 
     def _check_input(self) -> None:
         length = self.tokenizer.length
         info = self.session.inputs.get("input_ids")
-        if info is None or len(self.session.inputs) > 1:
+        others = [name for name in self.session.inputs if name != "input_ids" and not is_lora_input(name)]
+        if info is None or others:
             names = listed(self.session.inputs)
             raise BundleError(
                 f"{self.session.name} must have input_ids as its only input, and it has {names}: export it again"
@@ -89,8 +95,11 @@ class ClipTextModel:
                 )
 
 
-def _run(session: Session, hidden_name: str, tokens: tuple[int, ...], skip: int) -> Encoding:
-    outputs = session.run({"input_ids": np.array([tokens])})
+def _run(
+    session: Session, hidden_name: str, bank: LoraBank | None, tokens: tuple[int, ...], skip: int, loras: Loras
+) -> Encoding:
+    slots = {} if bank is None else bank.feeds([loras])
+    outputs = session.run({"input_ids": np.array([tokens]), **slots})
     pooled = outputs.get("text_embeds")
     hidden = _row(outputs[hidden_name], session)
     if skip:
@@ -129,8 +138,10 @@ def open_text_model(folder: Path, encoder: Component, sessions: Sessions, *, pen
     """Check and open a text encoder of a bundle, with its tokenizer. Raises BundleError or ProviderError."""
     session = sessions.open(folder / encoder.graph, folder)
     reader = ClipTokenizer(folder / encoder.companion)
-    _check_config(read_optional(folder / encoder.name / CONFIG), reader, encoder.name)
-    return ClipTextModel(reader, session, penultimate=penultimate)
+    config = read_optional(folder / encoder.name / CONFIG)
+    _check_config(config, reader, encoder.name)
+    bank = open_bank(folder, session, read_slots(config))
+    return ClipTextModel(reader, session, penultimate=penultimate, bank=bank)
 
 
 def _check_config(config: Mapping[str, Any], tokenizer: ClipTokenizer, name: str) -> None:

@@ -10,6 +10,7 @@ from ..arrays import Array, Conditioning
 from ..bundle.json_files import read_optional
 from ..bundle.layout import INDEX, POOLED_TEXT, TEXT_ENCODER, TEXT_ENCODER_2, TEXT_ENCODER_3, TEXT_INPUTS, Component
 from ..errors import BundleError
+from ..lora.bank import Loras
 from ..runtime.sessions.pool import Sessions
 from ..runtime.sessions.tensors import TensorInfo
 from .chunks import Chunk, split_into_chunks
@@ -76,22 +77,24 @@ class TextEncoder:
         texts = [prompt.text, prompt.negative or ""] if guided else [prompt.text]
         plain = list(map(without_weights, texts)) if prompt.weighted else texts
         chunks = split_into_chunks(prompt, texts, [model.tokenizer for model in self._text_models])
-        encoded = self._encode(chunks[0], plain[0], prompt.clip_skip)
+        encoded = self._encode(chunks[0], plain[0], prompt.clip_skip, prompt.loras)
         conditioning = self._inputs(encoded, hints, GOOD_SCORE)
         if not guided:
             return Conditions(conditioning, None)
         zeros = prompt.negative is None and self._zeros
-        negative = [np.zeros_like(output) for output in encoded] if zeros else self._encode(chunks[1], plain[1])
+        negative = [np.zeros_like(output) for output in encoded]
+        if not zeros:
+            negative = self._encode(chunks[1], plain[1], loras=prompt.loras)
         return Conditions(conditioning, self._inputs(negative, hints, BAD_SCORE))
 
-    def _encode(self, chunks: Sequence[Sequence[Chunk]], plain: str, skip: int = 0) -> list[Array]:
+    def _encode(self, chunks: Sequence[Sequence[Chunk]], plain: str, skip: int = 0, loras: Loras = ()) -> list[Array]:
         """A text's hidden states, (1, tokens, width), and the last encoder's pooled output of the first chunk, if any.
 
         Joint text has the pooled outputs of all encoders side by side. ``chunks`` are indexed [encoder][chunk];
         ``plain`` is the text without weights. ``skip``: the number of last layers that are left out.
         """
         pairs = zip(self._text_models, chunks, strict=True)
-        encodings = [[model.encode(chunk, skip) for chunk in found] for model, found in pairs]
+        encodings = [[model.encode(chunk, skip, loras) for chunk in found] for model, found in pairs]
         hidden = [np.concatenate([encoding.hidden for encoding in found]) for found in encodings]
         joined, pooled = np.concatenate(hidden, axis=1), encodings[-1][0].pooled
         if self._joint is not None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from ..errors import ConfigError, shown
+from ..lora.bank import Loras
 from .weights import parse_segments
 
 
@@ -19,6 +20,9 @@ class Prompt:
     """Parse ``(word:1.3)`` and ``[word]`` as weights, and ``BREAK``. Otherwise they are plain text."""
     clip_skip: int = 0
     """How many of the text encoder's last layers are left out for the text; the negative prompt has all of them."""
+
+    loras: Loras = ()
+    """The adapters of the text encoders, for the negative prompt, too."""
 
     def __post_init__(self) -> None:
         self._check_text("a prompt", self.text)

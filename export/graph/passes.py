@@ -10,13 +10,15 @@ from .bfloat16 import add_float32_casts
 from .concat import promote_concats
 from .group_norm import rewrite_group_norms
 from .quantize import quantize_weights
+from .weight_names import name_transposed_weights
 
 _MAX_BYTES_INSIDE = 1_500_000_000
 """Protobuf files are limited to 2 GB; larger weights go to a separate file."""
 
 
 def run_passes(model: ir.Model, options: Options) -> None:
-    """Rewrite operators without fast kernels, quantize if set, and drop the tracer's metadata."""
+    """Name weights, rewrite operators without fast kernels, quantize if set, and drop the tracer's metadata."""
+    name_transposed_weights(model)
     promote_concats(model)
     if options.target != "tensorrt":
         rewrite_group_norms(model)

@@ -163,6 +163,6 @@ def _linear(weight: torch.Tensor) -> torch.nn.Linear:
 def _attend(
     query: torch.Tensor, key: torch.Tensor, value: torch.Tensor, heads: int, mask: torch.Tensor | None = None
 ) -> torch.Tensor:
-    split = (array.unflatten(-1, (heads, -1)).transpose(1, 2) for array in (query, key, value))
-    found = torch.nn.functional.scaled_dot_product_attention(*split, attn_mask=mask)
+    query, key, value = (array.unflatten(-1, (heads, -1)).transpose(1, 2) for array in (query, key, value))
+    found = torch.nn.functional.scaled_dot_product_attention(query, key, value, attn_mask=mask)
     return found.transpose(1, 2).flatten(2)

@@ -12,7 +12,6 @@ from ddim_edge.bundle.json_files import read_optional
 from ddim_edge.bundle.layout import component_named
 from ddim_edge.errors import ConfigError
 from ddim_edge.files import write_file
-from ddim_edge.text.tokenizer import ClipTokenizer
 
 from ..config_keys import Config
 from .diffusers_folder import Component, Source
@@ -90,6 +89,9 @@ def _rows(component: Component, source: Source) -> dict[str, torch.Tensor]:
 
 def _first(component: Component, source: Source) -> int:
     """The number of the first new token. ConfigError where a name is a token already."""
+    # The runtime's own reader, because it numbers the tokens. Imported here: its room imports the runtime.
+    from ddim_edge.text.tokenizer import ClipTokenizer
+
     tokenizer = ClipTokenizer(source.folder / component_named(component.name).companion)
     for token in _rows(component, source):
         if tokenizer.has_token(token):

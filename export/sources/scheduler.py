@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ddim_edge.bundle.bundle import default_steps_of
+from ddim_edge.bundle.defaults import default_steps_of
 from ddim_edge.config import read_json
 from ddim_edge.diffusion.samplers import SAMPLERS, DdimConfig, sampler_config, schedule_of
 from ddim_edge.errors import ConfigError

@@ -32,24 +32,20 @@ class TextualInversion:
 
     Attributes:
         token: what stands for it in a prompt.
-        vectors: float32 (number of vectors, width), by the name of an encoder; one without a name is for the first
-            encoder of its width.
+        vectors: float32 (number of vectors, width), by the name of an encoder in the file: clip_l, clip_g; or those
+            without a name, for encoders of that width.
     """
 
     path: Path
     token: str
     vectors: Mapping[str, torch.Tensor]
 
-    def for_encoder(self, name: str, config: Config) -> torch.Tensor | None:
-        """The vectors for a text encoder; None if it gets none."""
-        found = self.vectors.get(_BY_ENCODER.get(name, ""), self.vectors.get(""))
-        return found if found is not None and found.shape[1] == config.get("hidden_size") else None
-
     def rows_for(self, name: str, config: Config) -> dict[str, torch.Tensor]:
         """Its tokens in a text encoder, each with its vector; empty if the encoder gets none."""
-        found = self.for_encoder(name, config)
-        vectors = () if found is None else found
-        return {numbered(self.token, index): vector for index, vector in enumerate(vectors)}
+        found = self.vectors.get(_BY_ENCODER.get(name, ""), self.vectors.get(""))
+        if found is None or found.shape[1] != config.get("hidden_size"):
+            return {}
+        return {numbered(self.token, index): vector for index, vector in enumerate(found)}
 
     def to_json(self) -> dict[str, Any]:
         """The entry in export.json."""
@@ -60,14 +56,14 @@ def read_textual_inversion(argument: str, *, allow_pickle: bool = False) -> Text
     """Read FILE or FILE:TOKEN. Without TOKEN it is the file's own, or its name. ConfigError for another file."""
     path, token = _file_and_token(argument)
     stored = _read(path, allow_pickle=allow_pickle)
-    if "string_to_param" in stored:  # A1111's pickles
-        stored = {str(stored.get("name") or path.stem): next(iter(stored["string_to_param"].values()))}
-    vectors = {name: value for name, value in stored.items() if isinstance(value, torch.Tensor)}
+    if isinstance(inner := stored.get("string_to_param"), Mapping):  # A1111's pickles
+        stored = {str(stored.get("name") or path.stem): vector for vector in inner.values()}
+    vectors = {str(name): value for name, value in stored.items() if isinstance(value, torch.Tensor)}
     if len(vectors) == 1 and next(iter(vectors)) not in _BY_ENCODER.values():
         (name,) = vectors
         token, vectors = token or (path.stem if name in _UNNAMED else name), {"": vectors[name]}
     elif not vectors or not vectors.keys() <= {*_BY_ENCODER.values()}:
-        found = listed(stored)
+        found = listed(map(str, stored))
         raise ConfigError(f"{path} is no textual inversion: it needs one embedding, or clip_l and clip_g, not {found}")
     if not all(value.numel() > 1 and value.ndim in (1, 2) and value.isfinite().all() for value in vectors.values()):
         raise ConfigError(f"{path} has an embedding that is empty, of another shape, or not finite: get the file again")

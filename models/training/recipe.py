@@ -10,12 +10,11 @@ from ddim_edge.diffusion.samplers import DdimConfig
 DIFFUSION = DdimConfig(beta_schedule="squared_cosine", prediction_type="angular_velocity")
 
 
-def scheduler_file(num_steps: int) -> dict[str, Any]:
-    """The keys of scheduler_config.json: DPM-Solver++(2M) over Karras levels, ``num_steps`` by default."""
+def ddim_file(num_steps: int) -> dict[str, Any]:
+    """The keys of scheduler_config.json: DDIM, ``num_steps`` by default."""
     return {
-        "_class_name": "DPMSolverMultistepScheduler",
+        "_class_name": "DDIMScheduler",
         "_diffusers_version": diffusers.__version__,
-        "algorithm_type": "dpmsolver++",
         "beta_end": DIFFUSION.beta_end,
         "beta_schedule": "squaredcos_cap_v2",
         "beta_start": DIFFUSION.beta_start,
@@ -26,13 +25,22 @@ def scheduler_file(num_steps: int) -> dict[str, Any]:
         "num_train_timesteps": DIFFUSION.num_train_steps,
         "prediction_type": "v_prediction",
         "set_alpha_to_one": True,
+        "timestep_spacing": "trailing",
+    }
+
+
+def scheduler_file(num_steps: int) -> dict[str, Any]:
+    """The keys of scheduler_config.json: DPM-Solver++(2M) over Karras levels, ``num_steps`` by default."""
+    changes = {
+        "_class_name": "DPMSolverMultistepScheduler",
+        "algorithm_type": "dpmsolver++",
         "sigma_max": 80.0,
         "sigma_min": 0.02,
         "solver_order": 2,
         "solver_type": "midpoint",
-        "timestep_spacing": "trailing",
         "use_karras_sigmas": True,
     }
+    return dict(sorted((ddim_file(num_steps) | changes).items()))
 
 
 @dataclass(frozen=True, kw_only=True)

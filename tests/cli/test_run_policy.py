@@ -6,6 +6,7 @@ import shlex
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -23,8 +24,12 @@ RUN = ("run", "push", "--conditioning", "seen.npz")
 @pytest.fixture
 def folder(tmp_path: Path) -> Path:
     """A policy called push, beside a file with two observations of two robots, which it decides from."""
-    np.savez(tmp_path / "seen.npz", **stacked((0, 1), (2, 3)))
+    write_npz(tmp_path / "seen.npz", stacked((0, 1), (2, 3)))
     return write_policy(tmp_path / "push")
+
+
+def write_npz(path: Path, arrays: Mapping[str, Any]) -> None:
+    np.savez(path, **dict[str, Any](arrays))
 
 
 def stacked(*robots: tuple[int, ...]) -> dict[str, Array]:
@@ -63,7 +68,7 @@ def test_actions_are_those_of_python(invoke: Invoke, folder: Path, tmp_path: Pat
 def test_a_file_has_one_observation_or_a_window(
     invoke: Invoke, folder: Path, tmp_path: Path, arrays: Mapping[str, Array], times: int
 ) -> None:
-    np.savez(tmp_path / "seen.npz", **arrays)
+    write_npz(tmp_path / "seen.npz", arrays)
     assert invoke(*RUN, "-s", 5, "--sampler", "ddpm", "-o", "a.npz").code == 0
     policy = ddim_edge.load_policy(folder, "cpu", sampler="ddpm", num_steps=5, warm_up=False)
     if times == 2:
@@ -154,7 +159,7 @@ def test_wrong_observations_are_named(
     invoke: Invoke, folder: Path, tmp_path: Path, arrays: Mapping[str, Array], message: str
 ) -> None:
     assert folder.is_dir()
-    np.savez(tmp_path / "seen.npz", **arrays)
+    write_npz(tmp_path / "seen.npz", arrays)
     assert invoke(*RUN).failed_with(message)
 
 

@@ -21,12 +21,15 @@ CONCEPTS = {
     ),
     "precision": ({"--precision"}, {"run", "encode", "interpolate", "build", "bench", "serve", "worker", "tune"}),
     "output": ({"--output", "-o"}, {"run", "encode", "interpolate", "upgrade"}),
-    "quiet": ({"--quiet", "-q"}, {"run", "encode", "interpolate", "export", "adopt", "build", "tune", "upgrade"}),
+    "quiet": (
+        {"--quiet", "-q"},
+        {"run", "encode", "interpolate", "export", "adopt", "build", "tune", "upgrade", "lora"},
+    ),
     "json": (
         {"--json"},
         {
             *("run", "encode", "interpolate", "export", "adopt", "build", "models", "inspect", "doctor"),
-            *("bench", "tune", "upgrade"),
+            *("bench", "tune", "upgrade", "lora"),
         },
     ),
 }

@@ -67,15 +67,18 @@ class Exports:
                 self._provide(control, [], source, bundle, vae)
             export_folder(source, bundle, components=[component.name, *(control.name for control in controls)], vae=vae)
 
-        bundle = _once(self._shared / "networks" / f"{component.name}-{_hash(component, bool(controls))}", export_alone)
+        # What a unet's further channels are, the class of the pipeline says.
+        kind = open_source(source).index["_class_name"] if component.name == "unet" else ""
+        key = _hash(component, f"{kind}{bool(controls)}")
+        bundle = _once(self._shared / "networks" / f"{component.name}-{key}", export_alone)
         shutil.copytree(bundle / component.name, out / component.name)
         write_json(out / "export.json", {"unfinished": ""})
 
 
-def _hash(component: Component, controlled: bool) -> str:
+def _hash(component: Component, circumstances: str) -> str:
     files = sorted(file for file in component.folder.iterdir() if file.is_file())
     name = component.folder.name.encode()  # export.json has it: an autoencoder's folder is vae or vqvae
-    content = b"".join([bytes([controlled]), name, *(file.read_bytes() for file in files)])
+    content = b"".join([circumstances.encode(), name, *(file.read_bytes() for file in files)])
     return hashlib.sha256(content).hexdigest()[:16]
 
 

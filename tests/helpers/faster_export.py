@@ -1,4 +1,4 @@
-"""Import this for exports with PyTorch that take half the time and give the same graphs."""
+"""Import this for exports with PyTorch that take less time and give the same graphs."""
 
 import functools
 import logging
@@ -6,7 +6,7 @@ from typing import Any
 
 from onnxscript.rewriter._basics import MatchResult
 from onnxscript.rewriter._matcher import SimplePatternMatcher
-from sympy import Expr
+from sympy import Expr  # type: ignore[import-untyped]
 from torch.onnx._internal._lazy_import import onnxscript_apis  # type: ignore[attr-defined]
 
 # pytest listens to a logger that does not propagate, and PyTorch takes that for a wish to have every export traced.

@@ -6,9 +6,9 @@ from typing import Any
 
 import torch
 
+from .family_parts import POOLED, second_text
 from .tiny_networks import Diffusers, Transformers, change, t5_tokenizer, text_encoder, tokenizer, vae
 
-_POOLED = 16
 _FEW_LATENTS: dict[str, Any] = {
     "block_out_channels": (4,),
     "down_block_types": ("DownEncoderBlock2D",),
@@ -29,16 +29,15 @@ def dit(folder: Path) -> None:
 
 def stable_diffusion_3(folder: Path) -> None:
     """Stable Diffusion 3: a transformer of text, flow matching, latents of 16 channels with a shift, T5."""
-    encoder = text_encoder("CLIPTextModelWithProjection", hidden_act="gelu", projection_dim=_POOLED)
+    encoder = text_encoder("CLIPTextModelWithProjection", hidden_act="gelu", projection_dim=POOLED)
     autoencoder = vae(**_FEW_LATENTS, latent_channels=16, scaling_factor=1.5305, shift_factor=0.0609)
     parts = {
-        "transformer": text_transformer(joint_attention_dim=40, pooled_projection_dim=2 * _POOLED),
+        "transformer": text_transformer(joint_attention_dim=40, pooled_projection_dim=2 * POOLED),
         "vae": autoencoder,
         "scheduler": Diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0),
         "text_encoder": encoder,
         "tokenizer": tokenizer(),
-        "text_encoder_2": encoder,
-        "tokenizer_2": tokenizer(),
+        **second_text(),
         "text_encoder_3": t5_encoder(width=40),
         "tokenizer_3": t5_tokenizer(),
     }

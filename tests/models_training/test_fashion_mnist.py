@@ -12,7 +12,7 @@ import torch
 from ddim_edge.bundle.read import open_bundle
 from ddim_edge.diffusion.samplers import sampler_config
 from ddim_edge.errors import ConfigError
-from models.training.fashion_mnist.__main__ import save_pipeline
+from models.training.fashion_mnist.__main__ import SCHEDULER, save_pipeline
 from models.training.fashion_mnist.data import load
 from models.training.fashion_mnist.train import make_unet, train
 from models.training.loop import Loss
@@ -78,7 +78,7 @@ def test_the_learning_rate_rises_holds_and_falls_to_zero() -> None:
 
 
 def test_the_saved_folder_names_its_classes(tmp_path: Path) -> None:
-    save_pipeline(make_unet(), tmp_path)
+    save_pipeline(make_unet(), tmp_path, SCHEDULER, null_class=10)
     index = json.loads((tmp_path / "model_index.json").read_text())
     assert index["id2label"]["7"] == "sneaker"
     assert index["null_class"] == 10

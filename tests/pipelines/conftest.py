@@ -52,11 +52,11 @@ TITLES: Mapping[str, str] = {
     "marigold-depth": "Marigold depth",
     "marigold-normals": "Marigold normals",
     "inpainting": "Stable Diffusion inpainting",
+    "ip-adapters": "Stable Diffusion 1 with IP-Adapters",
+    "sdxl-ip-adapter": "SDXL with an IP-Adapter",
     "dit": "DiT",
     "sd3": "Stable Diffusion 3",
     "pixart": "PixArt-α",
-    "ip-adapters": "Stable Diffusion 1 with IP-Adapters",
-    "sdxl-ip-adapter": "SDXL with an IP-Adapter",
 }
 """The rows of docs/models.md, by the families whose tests keep them."""
 FamilyOf = Callable[[str], Family]

@@ -24,7 +24,7 @@ NAMES = ("ip_adapter_image", "ip_adapter_image_1", "ip_adapter_image_2")
 
 @pytest.fixture(scope="module")
 def client(adapted: Family) -> Iterator[TestClient]:
-    with TestClient(create_app({"adapted": adapted.bundle}, "cpu", settings=Settings())) as client:
+    with TestClient(create_app({"adapted": adapted.bundle}, Settings(provider="cpu"))) as client:
         yield client
 
 

@@ -99,6 +99,7 @@ def test_a_picture_is_measured(kind: str, family_of: FamilyOf) -> None:
         options = {"processing_resolution": 0, "match_input_resolution": False, "generator": generator()}
         wanted = pipeline(torch.from_numpy(picture()), **options).prediction.transpose(0, 3, 1, 2)
     assert len(record.steps) == family.pipeline.bundle.num_steps == 4
+    record.steps = [step._replace(inputs={}) for step in record.steps]  # the empty prompt is a part of our graph
     request = family.pipeline.request(seed=SEED, images=IMAGES)
     keep(family.title, check_alike(family.pipeline, request, record))
     result = family.pipeline.generate(seed=SEED, images=IMAGES)

@@ -10,7 +10,7 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from ddim_edge.images.decode import to_sample
+from ddim_edge.images.decode import to_control, to_sample
 from ddim_edge.networks.safety_checker import UnsafeWarning
 from ddim_edge.serving import Settings, create_app
 
@@ -136,3 +136,22 @@ def test_the_picture_of_a_model_that_takes_one_is_the_edits_image(family_of: Fam
         assert (refused.status_code, "takes a picture, and no mask" in refused.text) == (400, True)
         missing = client.post("/v1/images/generations", json={"prompt": "a cat"})
         assert (missing.status_code, "takes a picture beside the sample" in missing.text) == (400, True)
+
+
+def test_controlnets_take_their_images_from_the_form(family_of: FamilyOf) -> None:
+    controlled = family_of("controlled")
+    buffer = io.BytesIO()
+    Image.new("RGB", (32, 32), (200, 30, 30)).save(buffer, "PNG")
+    red = to_control(np.full((32, 32, 3), (200, 30, 30), np.uint8))
+    data = {"prompt": "a cat", "num_inference_steps": "2", "seed": "3", "control_scale": ["0.5", "1"]}
+    files = {"control_image": buffer.getvalue(), "control_image_1": buffer.getvalue()}
+    with TestClient(create_app({"controlled": controlled.bundle}, Settings())) as client:
+        answer = client.post("/v1/images/edits", files=files, data=data)
+        assert answer.status_code == 200, answer.text
+        options: dict[str, Any] = {"prompt": "a cat", "num_steps": 2, "seed": 3, "control_scale": [0.5, 1.0]}
+        same = controlled.pipeline.generate(**options, control_images=[red, red], batch_size=1)
+        np.testing.assert_array_equal(pixels(answer.json()["data"][0]), same.images[0])
+        one = client.post("/v1/images/edits", files={"control_image": buffer.getvalue()}, data=data)
+        assert (one.status_code, "the model has 2 ControlNets, not 1" in one.text) == (400, True)
+        none = client.post("/v1/images/generations", json={"prompt": "a cat"})
+        assert (none.status_code, "which needs an image" in none.text) == (400, True)

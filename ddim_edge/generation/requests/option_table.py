@@ -143,6 +143,18 @@ OPTIONS = (
         "Arrays for the inputs that the network takes by name: one row an image, or one for all.",
         "none; models with such inputs need it",
     ),
+    Option(
+        "loras",
+        "LoRAs that `ddim-edge lora` added to the model, by name, with their scales.",
+        "none",
+        CommandLine(
+            ("--lora",),
+            metavar="NAME[:SCALE]",
+            repeatable=True,
+            help="LoRA that `ddim-edge lora` added to the model, with its scale, such as style:0.8; repeatable.",
+        ),
+        http="loras",
+    ),
     *PICTURE_OPTIONS,
     Option(
         "batch_size",

@@ -41,6 +41,7 @@ class Options(TypedDict, total=False):
     cache: str | None
     cache_threshold: float | None
     conditioning: Mapping[str, ArrayLike] | None
+    loras: Mapping[str, float] | Sequence[str] | None
     images: Picture | Sequence[Picture] | None
     noise_level: int | None
     origin: Origin | None

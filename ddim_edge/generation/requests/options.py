@@ -16,6 +16,7 @@ from .control_images import check_controls, control_scales, with_controls
 from .fitted_sampler import check_timesteps, check_variance, fitted_sampler
 from .guidance import CFG_PLUS_PLUS_SCALE, check_guidance, default_guidance, default_image_guidance, default_negative
 from .ip_adapters import check_ip_adapters, ip_adapter_scales, with_ip_adapter_images
+from .loras import check_loras, used_loras
 from .named_arrays import NamedArrays, check_named, fitted
 from .option_table import Options
 from .origin import Origin
@@ -58,6 +59,7 @@ def request_of(bundle: Bundle, options: Options) -> Request:
     pictures, weight = given.pop("ip_adapter_images", None), given.pop("ip_adapter_scale", None)
     has_pictures = pictures is not None or bool(origin and origin.ip_adapter_images)
     plus_plus = given.get("guidance_mode") == "cfg++"
+    given["loras"] = used_loras(bundle, given.pop("loras", None))
     named = fitted(bundle, given.pop("conditioning", None))
     defaults = {
         "num_images": _default_count(labels or prompts, origin, named),
@@ -91,6 +93,7 @@ def _check_names(options: Mapping[str, Any]) -> None:
         hint = f"it is called {here} here" if name in OTHER_NAMES else f"did you mean {here}?" if here else ""
         if here == "origin" and name in OTHER_NAMES:
             hint = "give origin=Origin(image=…, mask=…, latents=…), with arrays such as read_picture returns"
+            hint += "; images=… is the picture that a model takes beside the sample" if name == "image" else ""
         valid = f"the options are {', '.join(Options.__annotations__)}"
         raise ConfigError(f"there is no option {shown(name)}: {hint or valid}")
 
@@ -114,6 +117,7 @@ def check_request(bundle: Bundle, request: Request) -> None:
     check_variance(bundle, request)
     check_guidance(bundle, request)
     check_cache(bundle, request)
+    check_loras(bundle, request.loras)
     check_named(bundle, request.conditioning, request.num_images)
     shape = sample_shape(bundle, request)
     if request.origin is not None:

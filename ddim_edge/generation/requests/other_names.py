@@ -25,6 +25,7 @@ OTHER_NAMES: Mapping[str, str] = {
     "latents": "origin",
     "denoising_strength": "strength",
     "control_image": "control_images",
+    "depth_map": "images",
     "ip_adapter_image": "ip_adapter_images",
     "controlnet_conditioning_scale": "control_scale",
 }

@@ -33,6 +33,7 @@ PICTURE_OPTIONS = (
         "Strength of each ControlNet (diffusers: controlnet_conditioning_scale).",
         "1",
         CommandLine(("--control-scale",), float, repeatable=True),
+        http="control_scale",
     ),
     Option(
         "ip_adapter_images",

@@ -4,8 +4,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from ...bundle.json_files import MAX_AXES, MAX_AXIS, MAX_SIDE
+from ...config.diffusers_names import unknown_value
 from ...config.schema import check_json, flag, list_of, mapping_of, real, text, whole
+from ...diffusion.samplers import SAMPLERS, SamplerConfig
 from ...errors import ConfigError
+from .loras import LORA_LIST
 
 MAX_IMAGES = 10**7
 """The most images of one request."""
@@ -63,6 +66,7 @@ _SCHEMA = {
     "sampler": mapping_of(_anything, 1000),
     "origin": mapping_of(text(64), 1000),
     "conditioning": mapping_of(text(64), 1000),
+    "loras": LORA_LIST,
 }
 
 
@@ -79,3 +83,10 @@ def check_recipe(values: Mapping[str, Any]) -> None:
         )
     if values.get("index", 0) >= values.get("num_images", MAX_IMAGES):
         raise ConfigError(f"the recipe: index must be below num_images {values['num_images']}, not {values['index']}")
+
+
+def sampler_from_json(name: str = "ddim", **options: Any) -> SamplerConfig:
+    """The sampler of a recipe; ConfigError for an unknown one."""
+    if name not in SAMPLERS:
+        raise unknown_value("sampler", name, SAMPLERS)
+    return SAMPLERS[name]().replace(**options)

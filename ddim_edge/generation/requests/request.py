@@ -8,18 +8,19 @@ from typing import Any, Self, get_args
 
 from ...bundle.json_files import MAX_SIDE
 from ...config import RealTimeConfig, number, whole_number
-from ...config.diffusers_names import unknown_value
 from ...diffusion.guidance import GuidanceMode
 from ...diffusion.noise import NoiseKind
-from ...diffusion.samplers import SAMPLERS, SamplerConfig, changed_options
+from ...diffusion.samplers import SamplerConfig, changed_options
 from ...diffusion.step_cache import StepCache
 from ...errors import ConfigError, choose_from, shown
+from ...lora.adapter import UsedLora
 from ...text import Prompt
 from .guidance_values import check_image_scale, check_mode
+from .loras import active, loras_from_json
 from .named_arrays import NamedArrays, check_same_named
 from .numbers import at_least_0, check_interval
 from .origin import Origin, check_same_origin
-from .recipe import MAX_IMAGES, REAL_TIMESTEPS, check_recipe
+from .recipe import MAX_IMAGES, REAL_TIMESTEPS, check_recipe, sampler_from_json
 
 DEFAULT_BATCH_SIZE = 16
 
@@ -83,6 +84,8 @@ class Request:
     """The largest estimated error of cached calls; None where the cache's N alone decides."""
     rows_per_call: int | None = None
     """Most rows of a network call, for little memory; None for no limit. It can change an image by a rounding error."""
+    loras: tuple[UsedLora, ...] = ()
+    """The adapters that change the networks, with their scales."""
     labels: tuple[int, ...] = ()
     """Class numbers, used in turn; empty for a model without classes."""
     sampler: SamplerConfig
@@ -180,8 +183,8 @@ class Request:
         if not self.prompts:
             return None
         text = self.prompts[index % len(self.prompts)]
-        parsing = {"long": self.long_prompt, "weighted": self.prompt_weights}
-        return Prompt(text=text, negative=self.negative_prompt, **parsing, clip_skip=self.clip_skip)
+        parsing: Any = {"long": self.long_prompt, "weighted": self.prompt_weights, "clip_skip": self.clip_skip}
+        return Prompt(text=text, negative=self.negative_prompt, **parsing, loras=active(self.loras))
 
     def to_json(self) -> dict[str, Any]:
         """The request as JSON values; ``from_json`` makes the same request of them.
@@ -198,6 +201,8 @@ class Request:
             values["origin"] = self.origin.to_json()
         if self.conditioning is not None:
             values["conditioning"] = self.conditioning.to_json()
+        if self.loras:
+            values["loras"] = [lora._asdict() for lora in self.loras]
         sampler = {"name": self.sampler.name, **changed_options(self.sampler)}
         if isinstance(self.sampler, RealTimeConfig):  # the recipe's version says it
             sampler.pop("whole_timesteps", None)
@@ -212,6 +217,7 @@ class Request:
         check_recipe(values)
         try:
             plain = {name: values[name] for name in _ALWAYS_IN_RECIPES}
+            loras = loras_from_json(values.get("loras", ()))
             labels, sampler = tuple(values["labels"]), sampler_from_json(**values["sampler"])
             if isinstance(sampler, RealTimeConfig) and values.get("recipe_version", 1) < REAL_TIMESTEPS:
                 sampler = sampler.replace(whole_timesteps=True)
@@ -220,11 +226,12 @@ class Request:
         check_same_origin(values.get("origin", {}), origin)
         check_same_named(values.get("conditioning", {}), conditioning)
         others = {name: _list_to_tuple(values.get(name, default)) for name, default in _written_if_changed().items()}
-        return cls(**plain, **others, labels=labels, sampler=sampler, origin=origin, conditioning=conditioning)
+        separate = {"labels": labels, "loras": loras, "sampler": sampler}
+        return cls(**plain, **others, **separate, origin=origin, conditioning=conditioning)
 
 
 _ALWAYS_IN_RECIPES = ("num_images", "num_steps", "seed", "noise", "guidance_scale", "batch_size")
-_WRITTEN_SEPARATELY = ("labels", "sampler", "origin", "conditioning")
+_WRITTEN_SEPARATELY = ("labels", "loras", "sampler", "origin", "conditioning")
 _LISTS = ("prompts", "control_scale", "ip_adapter_scale", "shape")
 
 
@@ -233,13 +240,6 @@ def _written_if_changed() -> Mapping[str, Any]:
     """The fields that a recipe has only if they differ from their default, with that default, in order."""
     separate = (*_ALWAYS_IN_RECIPES, *_WRITTEN_SEPARATELY)
     return {field.name: field.default for field in dataclasses.fields(Request) if field.name not in separate}
-
-
-def sampler_from_json(name: str = "ddim", **options: Any) -> SamplerConfig:
-    """The sampler of a recipe; ConfigError for an unknown one."""
-    if name not in SAMPLERS:
-        raise unknown_value("sampler", name, SAMPLERS)
-    return SAMPLERS[name]().replace(**options)
 
 
 def _list_to_tuple(value: Any) -> Any:

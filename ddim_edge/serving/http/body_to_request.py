@@ -15,7 +15,7 @@ from ...generation.requests.origin import Origin
 from ...generation.requests.request import Request
 from ..errors import BadRequest
 from ..settings import Settings
-from .schemas import ImageBody, OutputFormat
+from .schemas import ImageBody, LoraBody, OutputFormat
 
 RANDOM = "random"
 _TOLD = ("prompt", "negative_prompt", "long_prompt", "prompt_weights", "clip_skip", "labels")
@@ -50,12 +50,22 @@ def request_from_body(
     count = body.n or (1 if conditioning is None else conditioning.num_rows)
     given = {option.name: getattr(body, field, None) for field, option in http_options().items()}
     own: Options = {"num_images": count, "height": height, "width": width, "seed": seed, "origin": origin}
+    if body.loras:
+        own["loras"] = _scales(body.loras)
     told = _text_options(body) if bundle.inputs.text else _label_options(body, bundle, seed, count, origin)
     without = {name: value for name, value in given.items() if name not in _TOLD}
     named = {"conditioning": conditioning, "batch_size": 1}
     request = request_of(bundle, cast(Options, {**without, **own, **told, **named}))
     check_steps(request.num_steps, settings)  # the model's scheduler file may have set them
     return request
+
+
+def _scales(loras: list[LoraBody]) -> dict[str, float]:
+    """The scale of each LoRA by its name; raises BadRequest for one that is there twice."""
+    scales = {lora.name: lora.scale for lora in loras}
+    if len(scales) < len(loras):
+        raise BadRequest("loras: a name is there twice; give each LoRA once", param="loras")
+    return scales
 
 
 def parse_file_format(body: ImageBody) -> FileFormat:

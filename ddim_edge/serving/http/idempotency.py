@@ -18,7 +18,7 @@ from ..settings import Settings
 from ..stores.answers import LEASE_S, AnswerStore
 from .arrival import arrival_of
 from .error_responses import BodyRefused, error_response
-from .security import route_path
+from .paths import route_path
 
 LOG = logging.getLogger("ddim_edge.serving")
 _PATHS = ("/v1/images/generations", "/v1/jobs")

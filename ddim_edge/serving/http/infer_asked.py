@@ -128,8 +128,8 @@ def _of_model(engine: AsyncEngine, bundle: Bundle, given: Infer) -> Asked:
 def _of_policy(settings: Settings, bundle: Bundle, policy: PolicyConfig, given: Infer) -> Asked:
     body = parameters_of(PolicyParameters, given.parameters)
     seed = secrets.randbelow(2**31) if body.seed is None else body.seed
-    noise = {"seed": seed, "decision": body.decision, "range_factor": body.range_factor}
-    decided = decisions(policy, unstacked(given.arrays, policy), **noise)
+    seen, factor = unstacked(given.arrays, policy), body.range_factor
+    decided = decisions(policy, seen, seed=seed, decision=body.decision, range_factor=factor)
     config = bundle.own_sampler if body.sampler is None else bundle.sampler(body.sampler)
     steps = body.num_inference_steps or bundle.default_steps(config)
     check_steps(steps, settings)

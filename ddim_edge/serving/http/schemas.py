@@ -5,10 +5,12 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from ...bundle.lora_slots import MAX_SLOTS
 from ...diffusion.step_cache import HIGHEST_THRESHOLD
 from ...errors import LONGEST_SHOWN
 from ...generation.requests.option_table import http_options
 from ...generation.requests.other_names import OTHER_NAMES, right_name
+from ...lora.scale import LARGEST_SCALE
 from ..scheduling.submission import State
 
 MAX_PROMPT = 4000
@@ -64,6 +66,15 @@ class Fields(BaseModel):
         return values
 
 
+class LoraBody(BaseModel):
+    """A LoRA of the model, and its scale."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+
+    name: str = Field(max_length=64)
+    scale: float = Field(1.0, ge=-LARGEST_SCALE, le=LARGEST_SCALE)
+
+
 class ImageBody(Fields):
     """The JSON body of a request for images: OpenAI's options, then this server's own."""
 
@@ -96,6 +107,7 @@ class ImageBody(Fields):
     preset: str | None = _option("preset", max_length=100)
     cache: str | None = _option("cache", max_length=100)
     cache_threshold: float | None = _option("cache_threshold", ge=0, le=HIGHEST_THRESHOLD)
+    loras: list[LoraBody] | None = _option("loras", max_length=MAX_SLOTS)
     timeout_s: float | None = Field(None, ge=1, le=1e9, description="Seconds; at most the server's limit.")
 
 
@@ -110,6 +122,7 @@ class EditBody(GenerationBody):
     """The text fields of ``POST /v1/images/edits``."""
 
     strength: float | None = _option("strength", gt=0, le=1)
+    control_scale: list[float] | None = _option("control_scale", min_length=1, max_length=4)
     ip_adapter_scale: list[float] | None = _option("ip_adapter_scale", min_length=1, max_length=4)
 
 

@@ -13,7 +13,7 @@ import numpy as np
 from ...arrays import Sample, Shape
 from ...bundle.image_prompts import ImagePrompts
 from ...generation.requests.origin import Origin
-from ...images.decode import to_sample
+from ...images.decode import to_control, to_sample
 from ...images.uploads import Upload
 from ..errors import DeadlinePassed
 from .decoder_process import DecoderProcess
@@ -44,6 +44,10 @@ class Decoders:
         upload = await self._upload(image, mask, shape, seconds)
         repainted = None if upload.mask is None else np.array(upload.mask)[None, None]
         return Origin(image=to_sample(upload.image), mask=repainted)
+
+    async def decode_control(self, image: bytes, shape: Shape, seconds: float) -> Sample:
+        """An uploaded picture for a ControlNet, of ``shape`` (C, H, W), in [0, 1]. Raises the same errors."""
+        return to_control((await self._upload(image, None, shape, seconds)).image)
 
     async def decode_for_encoder(self, image: bytes, prompts: ImagePrompts, seconds: float) -> Sample:
         """An uploaded picture as the image encoder of IP-Adapters takes it. Raises the same errors."""

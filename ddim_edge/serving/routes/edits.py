@@ -9,9 +9,9 @@ from starlette.datastructures import FormData, UploadFile
 from starlette.responses import Response
 
 from ...arrays import Shape
-from ...bundle.image_prompts import ImagePrompts
+from ...bundle.bundle import Bundle
 from ...errors import LONGEST_SHOWN
-from ...generation.requests.origin import Origin, ip_adapter_image_name
+from ...generation.requests.origin import Origin, control_name, ip_adapter_image_name
 from ...generation.requests.picture import picture_shape
 from ..errors import BadRequest
 from ..http import responses
@@ -29,8 +29,10 @@ from .images import base_url, publisher
 Body = TypeVar("Body", bound=BaseModel)
 _MOST_ADAPTERS = 4
 _PROMPTS = tuple(ip_adapter_image_name(index) for index in range(_MOST_ADAPTERS))
-_EDITED = ("image", "mask", *_PROMPTS)
-"""The files of an edit: a picture to change and its mask, and an image for each IP-Adapter of the model."""
+_MOST_CONTROLS = 4
+_CONTROLS = tuple(control_name(index) for index in range(_MOST_CONTROLS))
+_EDITED = ("image", "mask", *_CONTROLS, *_PROMPTS)
+"""The files of an edit: a picture and its mask, and an image for each ControlNet and each IP-Adapter of the model."""
 
 
 def routes(engine: AsyncEngine, store: ImageStore, decoders: Decoders) -> APIRouter:
@@ -66,7 +68,7 @@ async def _submit(
     partial_images: int,
 ) -> Answer:
     """Take a place in the model's queue, then decode the files, then submit the body."""
-    if "image" not in files and _PROMPTS[0] not in files:
+    if not files.keys() & {"image", _CONTROLS[0], _PROMPTS[0]}:
         raise BadRequest("image: send the picture as a file of a multipart form", param="image")
     bundle, arrival = engine.catalogue.find(body.model), arrival_of(http, engine.settings)
     picture, sides = bundle.inputs.picture, parse_size(body, bundle)
@@ -75,7 +77,7 @@ async def _submit(
     shape = bundle.image_shape(*sides) if picture is None else picture_shape(bundle, *sides)
     with engine.take_place(bundle.name, arrival.client, arrival.key) as place:
         left = deadline_of(body.timeout_s, arrival, engine.settings.timeout_s) - engine.engine_thread.clock()
-        origin = await _read_origin(decoders, files, shape, bundle.image_prompts, left)
+        origin = await _read_origin(decoders, files, shape, bundle, left)
         if picture is not None:
             origin = dataclasses.replace(origin, image=None, picture=origin.image)
         http.state.body.release()
@@ -83,22 +85,31 @@ async def _submit(
 
 
 async def _read_origin(
-    decoders: Decoders, files: dict[str, UploadFile], shape: Shape, prompts: ImagePrompts, seconds: float
+    decoders: Decoders, files: dict[str, UploadFile], shape: Shape, bundle: Bundle, seconds: float
 ) -> Origin:
-    """Decode the files, and free them. BadRequest for a wrong number of images for adapters, and for a mask alone."""
+    """Decode the files, and free them. BadRequest for a wrong number of images for additions, and for a mask alone."""
     contents = {name: await file.read() for name, file in files.items()}
     files.clear()
-    images = [contents[name] for name in _PROMPTS if name in contents]
-    if images and len(images) != len(prompts.adapters):
-        count = len(prompts.adapters)
-        raise BadRequest(f"{_PROMPTS[0]}: the model has {count} IP-Adapters, not {len(images)}", param=_PROMPTS[0])
+    prompts, controls = bundle.image_prompts, bundle.controls
+    images = _listed(contents, _PROMPTS, len(prompts.adapters), "IP-Adapters")
+    steering = _listed(contents, _CONTROLS, len(controls), "ControlNets")
     if "mask" in contents and "image" not in contents:
         raise BadRequest("mask: it needs the image that it is for", param="image")
     pictures = tuple([await decoders.decode_for_encoder(image, prompts, seconds) for image in images])
-    if "image" not in contents:
-        return Origin(ip_adapter_images=pictures)
-    origin = await decoders.decode(contents["image"], contents.get("mask"), shape, seconds)
-    return dataclasses.replace(origin, ip_adapter_images=pictures)
+    shapes = [(control.channels, *shape[1:]) for control in controls]
+    samples = tuple([await decoders.decode_control(*each, seconds) for each in zip(steering, shapes, strict=False)])
+    origin = Origin()
+    if "image" in contents:
+        origin = await decoders.decode(contents["image"], contents.get("mask"), shape, seconds)
+    return dataclasses.replace(origin, ip_adapter_images=pictures, controls=samples)
+
+
+def _listed(contents: dict[str, bytes], names: tuple[str, ...], count: int, what: str) -> list[bytes]:
+    """The files of these names. BadRequest where there are some, but not one for each of the model's additions."""
+    found = [contents[name] for name in names if name in contents]
+    if found and len(found) != count:
+        raise BadRequest(f"{names[0]}: the model has {count} {what}, not {len(found)}", param=names[0])
+    return found
 
 
 def _parse_form(form: FormData, schema: type[Body], wanted: tuple[str, ...]) -> tuple[Body, dict[str, UploadFile]]:
@@ -111,7 +122,7 @@ def _parse_form(form: FormData, schema: type[Body], wanted: tuple[str, ...]) -> 
             if name not in wanted or name in files:
                 raise BadRequest(f"{name}: expected one file for each of {', '.join(wanted)}", param=name)
             files[name] = value
-        elif name in ("labels", "ip_adapter_scale"):
+        elif name in ("labels", "control_scale", "ip_adapter_scale"):
             values.setdefault(name, []).append(value)
         else:
             values[name] = value

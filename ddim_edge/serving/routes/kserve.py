@@ -18,6 +18,7 @@ from ..scheduling.async_engine import AsyncEngine
 from .health import UNAVAILABLE, live_response, ready_response, status_response
 
 _ERRORS = errors(400, 403, 404, 413, 429, 500, 503, 504, model=ErrorText)
+_KNOWN = errors(400, 403, 404, model=ErrorText)
 _METADATA = "KServe: a model, its inputs and its outputs"
 _READY = "KServe: whether a model accepts requests: not where its files are gone, or it could not be loaded"
 _HEADER_LENGTH = "Before binary data: how many bytes of the body are JSON."
@@ -27,7 +28,6 @@ def routes(engine: AsyncEngine) -> APIRouter:
     """The router of ``/v2``."""
     router = APIRouter(prefix="/v2", tags=["operation"])
     health: dict[str, Any] = {"responses": UNAVAILABLE, "response_model": None}
-    known = errors(400, 403, 404, model=ErrorText)
 
     @router.get("/health/live", summary="KServe's name for /health/live", **health)
     def live() -> Response:
@@ -40,6 +40,14 @@ def routes(engine: AsyncEngine) -> APIRouter:
     @router.get("", summary="KServe: the server")
     def server() -> dict[str, Any]:
         return {"name": "ddim-edge", "version": __version__, "extensions": ["binary_tensor_data"]}
+
+    for version in ("", f"/versions/{VERSION}"):
+        _add_model_routes(router, engine, f"/models/{{model}}{version}", in_document=not version)
+    return router
+
+
+def _add_model_routes(router: APIRouter, engine: AsyncEngine, path: str, *, in_document: bool) -> None:
+    """The routes of a model below ``path``; ``in_document``: whether the OpenAPI document has them."""
 
     def metadata(model: str) -> dict[str, Any]:
         bundle, policy = engine.catalogue.find(model), engine.catalogue.policies.get(model)
@@ -60,29 +68,11 @@ def routes(engine: AsyncEngine) -> APIRouter:
         name = engine.allowed(model, key_of(http))
         return await _infer(engine, name, http, inference_header_content_length)
 
-    answer: dict[int | str, dict[str, Any]] = {200: {"model": InferResponse, "content": _BINARY}}
-    for version in ("", f"/versions/{VERSION}"):
-        path, told = f"/models/{{model}}{version}", not version  # the document has them once
-        router.add_api_route(path, metadata, summary=_METADATA, responses=known, include_in_schema=told)
-        router.add_api_route(
-            f"{path}/ready",
-            model_ready,
-            summary=_READY,
-            response_model=None,
-            responses=UNAVAILABLE | known,
-            include_in_schema=told,
-        )
-        router.add_api_route(
-            f"{path}/infer",
-            infer,
-            methods=["POST"],
-            summary="KServe: arrays in, arrays out",
-            response_model=None,
-            responses=answer | _ERRORS,
-            openapi_extra={"requestBody": _body_of(InferBody.model_json_schema())},
-            include_in_schema=told,
-        )
-    return router
+    ways: dict[str, Any] = {"include_in_schema": in_document}
+    router.add_api_route(path, metadata, summary=_METADATA, responses=_KNOWN, **ways)
+    ready: dict[str, Any] = {"summary": _READY, "response_model": None, "responses": UNAVAILABLE | _KNOWN}
+    router.add_api_route(f"{path}/ready", model_ready, **ready, **ways)
+    router.add_api_route(f"{path}/infer", infer, methods=["POST"], **_INFER, **ways)
 
 
 async def _infer(engine: AsyncEngine, name: str, http: Request, header_length: int | None) -> Response:
@@ -102,9 +92,6 @@ async def _infer(engine: AsyncEngine, name: str, http: Request, header_length: i
     return infer_response(name, given, asked.told(maker), outputs)
 
 
-_BINARY: dict[str, Any] = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
-
-
 def _body_of(schema: dict[str, Any]) -> dict[str, Any]:
     """The body in the OpenAPI document, which FastAPI does not read itself."""
     return {"required": True, "content": {"application/json": {"schema": _inlined(schema, schema.pop("$defs"))}}}
@@ -119,3 +106,12 @@ def _inlined(schema: Any, parts: dict[str, Any]) -> Any:
     if "$ref" in schema:
         return _inlined(parts[schema["$ref"].rpartition("/")[2]], parts)
     return {name: _inlined(value, parts) for name, value in schema.items()}
+
+
+_BINARY: dict[str, Any] = {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+_INFER: dict[str, Any] = {
+    "summary": "KServe: arrays in, arrays out",
+    "response_model": None,
+    "responses": {200: {"model": InferResponse, "content": _BINARY}, **_ERRORS},
+    "openapi_extra": {"requestBody": _body_of(InferBody.model_json_schema())},
+}

@@ -33,10 +33,6 @@ class Catalogue:
             _ = bundle.free_inputs  # kept: requests are checked against them, also while the file is being replaced
             if bundle.output.is_image:
                 check_channels(bundle.image_shape()[0])
-            if bundle.controls:
-                raise ConfigError(
-                    f"{bundle.name} has a ControlNet, which the server does not support: use ddim-edge run"
-                )
 
     @property
     def image_models(self) -> list[str]:

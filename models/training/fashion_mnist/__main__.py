@@ -4,7 +4,9 @@ An interrupted run continues from its last checkpoint. So does a finished run th
 """
 
 import json
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import click
 import torch
@@ -28,7 +30,7 @@ def main(out: Path, data: Path, steps: int, device: str) -> None:
     """Train a UNet on Fashion-MNIST. Writes OUT/checkpoint.pt, OUT/diffusers and the bundle OUT/bundle."""
     out.mkdir(parents=True, exist_ok=True)
     unet = train(Recipe(steps=steps), data, out / "checkpoint.pt", torch.device(device))
-    save_pipeline(unet.cpu(), out / "diffusers")
+    save_pipeline(unet.cpu(), out / "diffusers", SCHEDULER, NULL_CLASS)
     with show_stages() as on_stage:
         export_folder(out / "diffusers", out / "bundle", on_stage=on_stage)
     click.echo(f"{out / 'bundle'}")
@@ -38,14 +40,14 @@ def main(out: Path, data: Path, steps: int, device: str) -> None:
 SCHEDULER = scheduler_file(num_steps=8)
 
 
-def save_pipeline(unet: UNet2DModel, folder: Path) -> None:
+def save_pipeline(unet: UNet2DModel, folder: Path, scheduler: Mapping[str, Any], null_class: int | None) -> None:
     """Save the network with its scheduler and its classes as a folder that diffusers can load."""
     DDIMPipeline(unet, DDIMScheduler()).save_pretrained(folder)
-    write_json(folder / "scheduler" / "scheduler_config.json", SCHEDULER)
+    write_json(folder / "scheduler" / "scheduler_config.json", scheduler)
     path = folder / "model_index.json"
     index = json.loads(path.read_text())
-    index |= {"scheduler": ["diffusers", SCHEDULER["_class_name"]], "id2label": dict(enumerate(NAMES))}
-    write_json(path, {**index, "null_class": NULL_CLASS})
+    index |= {"scheduler": ["diffusers", scheduler["_class_name"]], "id2label": dict(enumerate(NAMES))}
+    write_json(path, index if null_class is None else {**index, "null_class": null_class})
 
 
 if __name__ == "__main__":

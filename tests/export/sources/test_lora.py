@@ -11,9 +11,10 @@ import torch
 from safetensors.torch import save_file
 
 from ddim_edge.errors import ConfigError
+from ddim_edge.lora.key_names import aliases
+from ddim_edge.lora.trained import read_trained
 from ddim_edge_export.sources.diffusers_folder import Source
-from ddim_edge_export.sources.lora import add_lora, check_targets, read_lora
-from ddim_edge_export.sources.lora_names import aliases
+from ddim_edge_export.sources.lora import add_lora, check_targets
 from tests.helpers.tiny_networks import Diffusers, text_encoder, unet
 
 Tensors = dict[str, torch.Tensor]
@@ -84,7 +85,7 @@ def test_a_lora_is_added_to_its_layers_and_to_nothing_else(
         expected[f"{layer}.weight"] = before[f"{layer}.weight"] + 0.8 * alpha / RANK * change
     save_file(file, tmp_path / "style.safetensors", metadata)
 
-    add_lora(network, read_lora(f"{tmp_path / 'style.safetensors'}:0.8"), "unet")
+    add_lora(network, read_trained(f"{tmp_path / 'style.safetensors'}:0.8"), "unet")
     for name, parameter in network.named_parameters():
         torch.testing.assert_close(parameter, expected[name], rtol=1e-5, atol=1e-5)
         assert torch.equal(parameter, before[name]) == (name.removesuffix(".weight") not in layers)
@@ -103,7 +104,7 @@ def test_text_encoders_go_by_the_names_of_every_version_of_transformers(
     alpha = ALPHA if naming is kohya else RANK
     expected = found.weight.detach() + alpha / RANK * up @ down
     save_file(naming("text_encoder", prefix + layer, up, down), tmp_path / "lora.safetensors")
-    add_lora(network, read_lora(str(tmp_path / "lora.safetensors")), "text_encoder")
+    add_lora(network, read_trained(str(tmp_path / "lora.safetensors")), "text_encoder")
     torch.testing.assert_close(found.weight.detach(), expected)
 
 
@@ -118,7 +119,9 @@ def test_stabilitys_names_are_those_that_diffusers_translates() -> None:
     checked = 0
     for name, layer in network.named_modules():
         blocks = [
-            alias for alias in aliases(name, network.config) if "put_blocks_" in alias or "middle_block_" in alias
+            alias
+            for alias in aliases(name, network.config.layers_per_block)
+            if "put_blocks_" in alias or "middle_block_" in alias
         ]
         if not hasattr(layer, "weight") or isinstance(layer, torch.nn.GroupNorm | torch.nn.LayerNorm) or not blocks:
             continue
@@ -151,7 +154,7 @@ def refused(
     source = Source(folder=tmp_path, index={}, components=(), graphs=graphs)
 
     def read_and_fuse() -> None:
-        lora = read_lora(str(tmp_path / "lora.safetensors"))
+        lora = read_trained(str(tmp_path / "lora.safetensors"))
         check_targets((lora,), source)
         add_lora(unet(), lora, "unet")
 
@@ -191,14 +194,14 @@ def test_a_file_that_does_not_fit(file: Tensors, message: str, tmp_path: Path) -
 def test_a_file_that_is_none(tmp_path: Path) -> None:
     (tmp_path / "lora.pt").write_bytes(b"not safetensors")
     for name in ("lora.pt", "missing.safetensors:0.5"):
-        with pytest.raises(ConfigError, match=r"cannot read the LoRA .*; give a file in safetensors, or FILE:SCALE"):
-            read_lora(str(tmp_path / name))
+        with pytest.raises(ConfigError, match=r"cannot read the LoRA .*; give a file in safetensors"):
+            read_trained(str(tmp_path / name))
 
 
 @pytest.mark.parametrize("scale", ["nan", "inf", "-1e9"])
 def test_a_scale_that_is_no_strength(scale: str) -> None:
     with pytest.raises(ConfigError, match=r"the scale of .* must be a number from -1000 to 1000"):
-        read_lora(f"some.safetensors:{scale}")
+        read_trained(f"some.safetensors:{scale}")
 
 
 @pytest.mark.parametrize(
@@ -215,10 +218,10 @@ def test_metadata_of_wrong_types(metadata: str, message: str, tmp_path: Path) ->
     weights = {"unet.conv_in.lora_A.weight": torch.zeros(1, 4), "unet.conv_in.lora_B.weight": torch.zeros(8, 1)}
     save_file(weights, path, {"lora_adapter_metadata": metadata})
     with pytest.raises(ConfigError, match=message):
-        read_lora(str(path))
+        read_trained(str(path))
 
 
 def test_a_named_pipe_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     with pytest.raises(ConfigError, match=r"cannot read the LoRA .*: .*it is not a regular file"):
-        read_lora(str(tmp_path / "pipe"))
+        read_trained(str(tmp_path / "pipe"))

@@ -17,6 +17,7 @@ from ddim_edge.generation.requests.named_arrays import NamedArrays
 from ddim_edge.generation.requests.origin import Origin
 from ddim_edge.generation.requests.request import Request
 from ddim_edge.images.encode import png_bytes
+from ddim_edge.lora.adapter import UsedLora
 
 PNG = {"format": "png", "level": None, "recipe": False}
 BASE = Request(
@@ -56,6 +57,7 @@ OTHERS: dict[str, Any] = {
     "cache": "forecast:5",
     "cache_threshold": 0.1,
     "rows_per_call": 1,
+    "loras": (UsedLora("style", 0.5, "0" * 64),),
     "labels": (1,),
     "sampler": SAMPLERS["ddim"]().replace(eta=0.5),
     "origin": Origin(image=np.zeros((1, 8, 8), np.float32)),

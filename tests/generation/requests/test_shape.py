@@ -29,7 +29,7 @@ def test_samples_have_the_shape_that_was_asked_for(pipeline: Pipeline) -> None:
     result = pipeline.generate(shape=(9, 2), num_images=2, num_steps=3, seed=5)
     assert result.samples.shape == (2, 9, 2)
     assert pipeline.generate(num_steps=3).samples.shape == (1, 6, 2)
-    schedule = ddim_edge.schedule_of(pipeline.bundle.own_sampler, 3)
+    schedule = ddim_edge.DdimSchedule(ddim_edge.DdimConfig.from_json(pipeline.bundle.scheduler_keys), num_steps=3)
     sample = ddim_edge.noise_stream(6)((1, 9, 2))
     for step, timestep in enumerate(schedule.timesteps.tolist()):
         sample, _ = schedule.step(step, sample, array_prediction(sample, timestep))

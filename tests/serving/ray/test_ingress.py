@@ -122,6 +122,18 @@ def test_the_models_of_all_deployments_are_listed(client: TestClient, server: Te
     assert client.get(PATH).json()["error"]["code"] == "method_not_allowed"
 
 
+@pytest.mark.parametrize("version", ["", "/versions/1"])
+def test_inference_is_asked_of_its_models_deployment(
+    client: TestClient, deployments: dict[str, FakeDeployment], version: str
+) -> None:
+    body = {"inputs": [], "parameters": {"prompt": "cat", "seed": 1, "num_inference_steps": 2}}
+    answer = client.post(f"/v2/models/tiny{version}/infer", json=body)
+    assert (answer.status_code, answer.json()["outputs"][0]["shape"]) == (200, [1, 8, 8, 1])
+    assert [name for name, deployment in deployments.items() if deployment.asked] == ["tiny"]
+    refused = client.post(f"/v2/models/none{version}/infer", json=body)
+    assert (refused.status_code, type(refused.json()["error"])) == (404, str)
+
+
 def test_the_store_answers_for_images_and_jobs(client: TestClient) -> None:
     body = {"model": "plain", "seed": 3, "num_inference_steps": 3}
     url = client.post(PATH, json={**body, "response_format": "url"}).json()["data"][0]["url"]

@@ -60,13 +60,13 @@ def read_key(name: str) -> Key | None:
     return None
 
 
-def aliases(layer: str, config: Any) -> Iterator[str]:
-    """Every name that a LoRA file can have for a layer of a network with ``config``."""
+def aliases(layer: str, layers_per_block: Any) -> Iterator[str]:
+    """Every name that a LoRA file can have for a layer of a network with that key of its config, if it has one."""
     name = layer.replace(".", "_")
     yield name
     # Since transformers 5, CLIPTextModel has one level less than before, and than CLIPTextModelWithProjection.
     yield name.removeprefix("text_model_") if name.startswith("text_model_") else f"text_model_{name}"
-    yield from _stability(name, getattr(config, "layers_per_block", None))
+    yield from _stability(name, layers_per_block)
 
 
 def _of_processor(layer: str) -> str:

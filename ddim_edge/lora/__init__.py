@@ -1,0 +1,1 @@
+"""LoRA: adapters in a bundle, and the files of trainers that they are made of."""

@@ -1,0 +1,1 @@
+"""Distils the bundled model to a few calls of DDIM."""
