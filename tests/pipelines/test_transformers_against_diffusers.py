@@ -126,7 +126,7 @@ def test_bad_input(name: str, options: dict[str, Any], message: str, family_of: 
 
 
 def test_weights_are_not_for_t5_alone(family_of: FamilyOf) -> None:
-    with pytest.raises(ddim_edge.ConfigError, match="this model reads text by T5: leave them out"):
+    with pytest.raises(ddim_edge.ConfigError, match="this model's text is T5's: leave them out"):
         family_of("pixart").pipeline.generate(prompt="a (red:1.3) cab", prompt_weights=True, num_steps=1)
 
 
