@@ -11,7 +11,7 @@ import click
 from ..bundle.bundle import Bundle
 from ..bundle.format import FORMAT
 from ..bundle.json_files import read_optional
-from ..bundle.layout import EXPORT_RECORD, FP32_MODEL, MODEL, SHALLOW_MODEL, STEP_MODEL, UNET
+from ..bundle.layout import EXPORT_RECORD, FP32_MODEL, MODEL, SHALLOW_MODEL, STEP_MODEL, UNET, is_lora_input
 from ..bundle.output import Output
 from ..bundle.presets import options_of
 from ..bundle.read import open_bundle
@@ -29,6 +29,7 @@ from ..runtime.providers.precision import CHOSEN_BY_PROVIDER, FLOAT32
 from ..runtime.sessions.session import Session
 from ..runtime.sessions.tensors import TensorInfo
 from .device_options import auto_option
+from .lora_text import lora_facts, lora_lines
 from .output_text import output_lines
 from .policy_text import policy_facts, policy_lines
 from .scheduler_text import scheduler_lines
@@ -84,6 +85,7 @@ def inspect_command(model: str, as_json: bool, verify: bool) -> None:
         "num_steps": bundle.num_steps,
         "defaults": bundle.defaults.to_json(),
         "presets": dict(bundle.presets),
+        "loras": lora_facts(bundle),
         "measured": _measured(bundle),
         **verified,
     }
@@ -164,12 +166,17 @@ def _text(facts: dict[str, Any], bundle: Bundle) -> str:
     for graph in facts["graphs"]:
         lines.append(f"\n{graph['name']}  {graph['bytes'] / 1e6:.1f} MB{_quantized(graph['quantized'])}")
         for role in ("inputs", "outputs"):
-            lines += [f"  {role[:-1]:7}{t['name']}  {t['dtype']} {_shape(t['shape'])}" for t in graph[role]]
+            lines += [
+                f"  {role[:-1]:7}{t['name']}  {t['dtype']} {_shape(t['shape'])}"
+                for t in graph[role]
+                if not is_lora_input(t["name"])
+            ]
     lines += ["", *(f"it does not run: {graph['fault']}" for graph in facts["graphs"] if graph["fault"])]
     lines += [*output_lines(bundle), *policy_lines(facts["policy"]), *_step_cache_lines(facts["step_cache"]), ""]
     own = bundle.scheduler
     lines += scheduler_lines(own, bundle.num_steps) if own else [f"scheduler {facts['scheduler']['error']}"]
     lines += [f"preset {name}: {_options(preset)}" for name, preset in bundle.presets.items()]
+    lines += lora_lines(facts["loras"])
     for precision, row in facts["measured"].items():
         lines.append(f"{auto_option(precision)} takes {row['name']}, as measured on this machine")
     if "verified" in facts:

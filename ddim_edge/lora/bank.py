@@ -32,6 +32,7 @@ class OpenNetwork(Protocol):
     """What a bank needs to know of a session."""
 
     name: str
+    provider: str
     static_shapes: bool
     batches: tuple[int, ...]
 
@@ -40,39 +41,40 @@ class OpenNetwork(Protocol):
 
 
 class LoraBank:
-    """Makes the inputs of one network's LoRA slots. Not thread-safe.
+    """Makes the inputs of the LoRA slots of one network, ``session``, of the bundle in ``folder``. Not thread-safe.
 
-    ``folder``: the bundle. ``inputs``: all of the graph's. ``fixed``: whether every call has as many ranks as the slots
-    have, because each new shape has to be prepared. A bank of no adapter has no ranks, and then costs next to nothing.
+    Without an adapter they have no ranks, which costs next to nothing on the CPU; one rank of zeros elsewhere, where
+    not every runtime takes an empty axis. Where each new shape has to be prepared, every call has as many ranks as the
+    slots have.
     """
 
-    def __init__(
-        self, folder: Path, component: str, inputs: Mapping[str, Declares], slots: LoraSlots, *, fixed: bool
-    ) -> None:
-        self._folder, self._component, self.slots = folder, component, slots
-        self._inputs = {name: info for name, info in inputs.items() if is_lora_input(name)}
-        self._columns = slots.columns if fixed or isinstance(self._inputs[LORA_WEIGHTS].shape[1], int) else None
+    def __init__(self, folder: Path, session: OpenNetwork, slots: LoraSlots) -> None:
+        self._folder, self._component, self.slots = folder, session.name, slots
+        self._inputs = {name: info for name, info in session.inputs.items() if is_lora_input(name)}
+        is_fixed = session.static_shapes or session.batches or isinstance(self._inputs[LORA_WEIGHTS].shape[1], int)
+        self._least = slots.columns if is_fixed else 0 if session.provider == "cpu" else 1
         self._matrices: OrderedDict[tuple[tuple[str, str], ...], Mapping[str, Array]] = OrderedDict()
 
     def feeds(self, rows: Sequence[Loras]) -> dict[str, Array]:
         """The inputs for a call whose rows have these adapters, slots.slots different ones at most; read-only."""
         used = {(lora.name, lora.sha256): open_adapter(self._folder, lora.name) for row in rows for lora in row}
         places = _places(used)
-        weights = np.zeros((len(rows), self._columns or sum(adapter.rank for adapter in used.values())), np.float32)
+        columns = max(self._least, sum(adapter.rank for adapter in used.values()))
+        weights = np.zeros((len(rows), columns), np.float32)
         for row, loras in zip(weights, rows, strict=True):
             for lora in loras:
                 row[places[lora.name, lora.sha256]] += np.float32(lora.scale)
         weights.setflags(write=False)
-        return {LORA_WEIGHTS: weights, **self._joined(used)}
+        return {LORA_WEIGHTS: weights, **self._joined(used, columns)}
 
-    def _joined(self, used: Mapping[tuple[str, str], Adapter]) -> Mapping[str, Array]:
+    def _joined(self, used: Mapping[tuple[str, str], Adapter], columns: int) -> Mapping[str, Array]:
         """The matrices of the adapters, one behind the other."""
         key = tuple(used)
         if key not in self._matrices:
             given = [adapter.inputs(self._component) for adapter in used.values()]
             ranks = [adapter.rank for adapter in used.values()]
             self._matrices[key] = {
-                name: _join(name, info, [matrices.get(name) for matrices in given], ranks, self._columns)
+                name: _join(name, info, [matrices.get(name) for matrices in given], ranks, columns)
                 for name, info in self._inputs.items()
                 if name != LORA_WEIGHTS
             }
@@ -94,7 +96,7 @@ def open_bank(folder: Path, session: OpenNetwork, slots: LoraSlots | None) -> Lo
         raise BundleError(
             f"{name} has LoRA slots, and {name}/config.json has no lora_slots and lora_rank: export it again"
         )
-    return LoraBank(folder, name, session.inputs, slots, fixed=session.static_shapes or bool(session.batches))
+    return LoraBank(folder, session, slots)
 
 
 def _places(used: Mapping[tuple[str, str], Adapter]) -> dict[tuple[str, str], slice]:
@@ -106,15 +108,13 @@ def _places(used: Mapping[tuple[str, str], Adapter]) -> dict[tuple[str, str], sl
     return places
 
 
-def _join(
-    name: str, info: Declares, matrices: Sequence[Array | None], ranks: Sequence[int], columns: int | None
-) -> Array:
+def _join(name: str, info: Declares, matrices: Sequence[Array | None], ranks: Sequence[int], columns: int) -> Array:
     """The matrices of one layer, one behind the other along the axis of ranks; zeros where an adapter has none."""
     axis = rank_axis(name, len(info.shape))
     (only, *others) = matrices or (None,)
-    if only is not None and not others and columns in (None, ranks[0]) and only.dtype == info.dtype:
+    if only is not None and not others and columns == ranks[0] and only.dtype == info.dtype:
         return only  # as it is mapped from the file
-    joined = np.zeros(_shape(info, axis, columns or sum(ranks)), info.dtype)
+    joined = np.zeros(_shape(info, axis, columns), info.dtype)
     along, first = np.moveaxis(joined, axis, 0), 0
     for matrix, rank in zip(matrices, ranks, strict=True):
         if matrix is not None:

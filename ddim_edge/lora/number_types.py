@@ -28,7 +28,8 @@ def to_float32(contents: bytes | memoryview, element: int) -> NDArray[np.float32
 def from_float32(numbers: NDArray[np.float32], element: int) -> bytes:
     """The bytes of ``numbers``, rounded to the nearest of that type, of two equally near ones to the even one."""
     if element != BFLOAT16:
-        return numbers.astype(_TYPES[element]).tobytes()
+        rounded: NDArray[Any] = numbers.astype(_TYPES[element])
+        return rounded.tobytes()
     bits = np.ascontiguousarray(numbers, "<f4").view("<u4")
-    rounded = bits + (0x7FFF + ((bits >> 16) & 1))
-    return (rounded >> 16).astype("<u2").tobytes()
+    to_even: NDArray[Any] = (bits + (0x7FFF + ((bits >> 16) & 1))) >> 16
+    return to_even.astype("<u2").tobytes()

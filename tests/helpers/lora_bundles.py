@@ -24,7 +24,8 @@ def prediction(sample: Array, timestep: float, weights: Mapping[str, Array] = WE
     """What the network returns for one row, (1, 3, H, W)."""
     mixed = np.einsum("oi,bihw->bhwo", weights["proj"][:, :, 0, 0], sample)
     hidden = np.tanh(mixed @ weights["wide"].T) @ weights["back"].T
-    return (hidden.transpose(0, 3, 1, 2) + 0.001 * timestep).astype(np.float32)
+    made: Array = (hidden.transpose(0, 3, 1, 2) + 0.001 * timestep).astype(np.float32)
+    return made
 
 
 def with_changes(changes: Mapping[str, Array], scale: float = 1.0) -> dict[str, Array]:
@@ -86,7 +87,8 @@ def changes_of(seed: int, rank: int, layers: tuple[str, ...] = tuple(SHAPES)) ->
 def product(matrices: tuple[Array, Array]) -> Array:
     """The change of the weight: up @ down."""
     up, down = matrices
-    return np.einsum("or,r...->o...", up.reshape(len(up), -1), down)
+    change: Array = np.einsum("or,r...->o...", up.reshape(len(up), -1), down)
+    return change
 
 
 def _layer(name: str, value: str, layer: str, *, slots: bool) -> list[str]:

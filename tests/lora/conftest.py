@@ -24,7 +24,7 @@ def write_lora(tmp_path: Path) -> WriteLora:
     """Write a file with kohya's names, whose alpha is twice the rank: the change is 2 · up @ down."""
 
     def write(name: str, matrices: Matrices) -> Path:
-        arrays = {}
+        arrays: dict[str, Array] = {}
         for layer, (up, down) in matrices.items():
             prefix = f"lora_unet_{layer}"
             arrays |= {f"{prefix}.lora_up.weight": up, f"{prefix}.lora_down.weight": down}

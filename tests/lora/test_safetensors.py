@@ -8,13 +8,14 @@ import numpy as np
 import pytest
 import safetensors.numpy
 
+from ddim_edge.arrays import Array
 from ddim_edge.errors import ConfigError
 from ddim_edge.lora.safetensors import open_safetensors, write_safetensors
 
 
 def test_the_package_reads_what_is_written_and_the_other_way_round(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
-    arrays = {
+    arrays: dict[str, Array] = {
         "a": random.standard_normal((3, 4)).astype(np.float32),
         "b": random.standard_normal(5).astype(np.float16),
         "number": np.array(2.5, np.float32),

@@ -164,3 +164,9 @@ def test_an_adapter_of_another_bundle(both: Path) -> None:
 def test_a_scale_belongs_to_the_run(bundle: Path, write_lora: WriteLora, invoke: Invoke) -> None:
     path = write_lora("style", B)
     assert invoke("lora", f"{path}:0.5", bundle).failed_with("a LoRA's scale is given where it is used")
+
+
+def test_inspect_names_the_loras_and_not_every_matrix(both: Path, invoke: Invoke) -> None:
+    shown = invoke("inspect", both).out
+    assert "2 LoRA slots of rank up to 4\nLoRA a  rank 2, 0.0 MB, from a.safetensors\nLoRA b  rank 4," in shown
+    assert "lora_down" not in shown
