@@ -16,7 +16,7 @@ from ddim_edge.diffusion.schedule import alpha_bars
 from ddim_edge.errors import ConfigError
 from models.training.fashion_mnist.data import DEFAULT_FOLDER
 from models.training.fashion_mnist_turbo import __main__ as recipe
-from models.training.fashion_mnist_turbo import features, pairs, student, teacher
+from models.training.fashion_mnist_turbo import critic, features, pairs, student, teacher
 from models.training.recipe import DIFFUSION, Recipe
 
 SIGNAL = np.sqrt(alpha_bars(DIFFUSION))
@@ -110,9 +110,10 @@ def _echo(sample: teacher.Sample, timestep: int, _labels: torch.Tensor) -> teach
 
 def test_the_critic_learns_by_its_own_loss_alone() -> None:
     random = torch.Generator().manual_seed(0)
-    found = pairs.Pairs(*torch.randn(2, 8, 1, 28, 28, generator=random), torch.arange(8))
+    noise, images = torch.randn(2, 8, 1, 28, 28, generator=random)
+    found = pairs.Pairs(noise, images, torch.arange(8))
     real = torch.randn(6, 1, 28, 28, generator=random), torch.zeros(6, dtype=torch.long)
-    maps, both = features.Features().requires_grad_(False), student.Pair(Echo())  # type: ignore[arg-type]
+    maps, both = features.Features().requires_grad_(False), student.Pair(Echo())
     loss = student.student_loss(maps, found, lambda _step: real, Recipe(batch_size=6))
     loss(both, 0, torch.Generator().manual_seed(0)).backward()
     assert both.student.gain.grad is not None
@@ -123,7 +124,7 @@ def test_the_critic_learns_by_its_own_loss_alone() -> None:
     with torch.autocast("cpu", torch.bfloat16):
         made = maps(torch.cat(student.runs(both.student, batch.noise, batch.labels)))
         scores = both.critic(maps(real[0]), real[1]), both.critic(made, student.repeated(batch.labels))
-    student.hinge(*scores).backward()
+    critic.hinge(*scores).backward()
     for one, other in zip(seen, (part.grad for part in both.critic.parameters()), strict=True):
         torch.testing.assert_close(one, other)
 
