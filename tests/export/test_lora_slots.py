@@ -14,6 +14,7 @@ from ddim_edge.lora.trained import read_trained
 from ddim_edge.networks.row import Row
 from ddim_edge_export import export_folder
 from ddim_edge_export.sources.lora import add_lora
+from tests.helpers.closeness import keep
 from tests.helpers.command_line import Invoke
 from tests.helpers.exported import Exports
 from tests.helpers.tiny_networks import unet
@@ -65,4 +66,4 @@ def test_rows_with_other_adapters_are_those_of_pytorch(exports: Exports, tmp_pat
             add_lora(network, read_trained(f"{files[name]}:{scale}"), "unet")
         with torch.no_grad():
             expected = network(torch.from_numpy(sample), 21.0, torch.from_numpy(told)).sample[0].numpy()
-        np.testing.assert_allclose(made, expected, rtol=0, atol=1e-4)
+        keep("Stable Diffusion 1 with LoRAs in slots", float(np.abs(made - expected).max()))
