@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 import ddim_edge
+from ddim_edge.errors import ConfigError
 from ddim_edge.generation.requests.loras import used_loras
 from ddim_edge.lora.trained import read_trained
 from ddim_edge.networks.row import Row
@@ -67,3 +69,21 @@ def test_rows_with_other_adapters_are_those_of_pytorch(exports: Exports, tmp_pat
         with torch.no_grad():
             expected = network(torch.from_numpy(sample), 21.0, torch.from_numpy(told)).sample[0].numpy()
         keep("Stable Diffusion 1 with LoRAs in slots", float(np.abs(made - expected).max()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"lora_slots": 2, "fuse_step": True}, "--lora-slots: --fuse-step makes a further graph"),
+        ({"lora_slots": 2, "step_cache": 0}, "--lora-slots: --step-cache makes a further graph"),
+        ({"lora_rank": 4}, r"give lora_slots \(--lora-slots\), too"),
+        ({"lora_slots": 65}, "lora_slots must be from 1 to 64, not 65"),
+    ],
+)
+def test_options_that_do_not_go_together(
+    options: dict[str, Any], message: str, exports: Exports, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        export_folder(exports.source("stable-diffusion"), tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()
