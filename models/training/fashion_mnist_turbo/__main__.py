@@ -9,6 +9,7 @@ from pathlib import Path
 import click
 from diffusers import UNet2DModel
 
+from ddim_edge.bundle.read import open_bundle
 from ddim_edge.errors import DdimEdgeError
 from ddim_edge_export import export_folder, show_stages
 
@@ -41,8 +42,8 @@ def main(out: Path, teacher: Path, data: Path, pairs: int, steps: int) -> None:
 
 def distil(out: Path, teacher: Path, data: Path, pairs: int, steps: int) -> UNet2DModel:
     """Make the pairs, train the feature network and the student, or read what is there of them."""
+    graph = open_bundle(teacher).folder / "unet" / "model.onnx"
     out.mkdir(parents=True, exist_ok=True)
-    graph = teacher / "unet" / "model.onnx"
     features = train_features(shuffled_batches(FEATURES, data), out / "features.pt", FEATURES)
     found = make(guided(read_unet(graph)), pairs, out / "pairs")
     recipe = dataclasses.replace(student.RECIPE, steps=steps)

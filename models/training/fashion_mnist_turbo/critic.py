@@ -17,10 +17,8 @@ class Critic(nn.Module):
     def __init__(self) -> None:
         super().__init__()
         self.inner = nn.ModuleList(nn.Conv2d(width, HIDDEN, 1) for width in WIDTHS)
-        self.outer = nn.ModuleList(nn.Embedding(len(NAMES), HIDDEN) for _ in WIDTHS)
+        self.outer = nn.ModuleList(_zeros() for _ in WIDTHS)
         self.shared = nn.ModuleList(nn.Conv2d(HIDDEN, 1, 1) for _ in WIDTHS)
-        for table in self.outer:
-            nn.init.zeros_(table.weight)
 
     def forward(self, maps: Sequence[Tensor], labels: Tensor) -> Tensor:
         """Maps (B, C, H, W) of images and their labels (B,) -> scores (B, positions), above 0 for real ones."""
@@ -29,6 +27,13 @@ class Critic(nn.Module):
             hidden = nn.functional.leaky_relu(inner(features), 0.2)
             scores.append((shared(hidden) + (hidden * outer(labels)[:, :, None, None]).sum(1, keepdim=True)).flatten(1))
         return torch.cat([score.float() for score in scores], dim=1)
+
+
+def _zeros() -> nn.Embedding:
+    """A row a class, all zeros: at first the class changes no score."""
+    table = nn.Embedding(len(NAMES), HIDDEN)
+    nn.init.zeros_(table.weight)
+    return table
 
 
 def hinge(real: Tensor, generated: Tensor) -> Tensor:

@@ -4,6 +4,7 @@ It shares nothing with the classifier of ``bench.quality``, which judges the stu
 """
 
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -46,12 +47,13 @@ def train_features(batches: Batches, checkpoint: Path, recipe: Recipe) -> Featur
     """Train the classifier, from ``checkpoint`` if it exists. Returns it frozen."""
     torch.manual_seed(recipe.seed)
 
-    def loss(network: nn.Module, step: int, _random: torch.Generator) -> Tensor:
+    def loss(network: Any, step: int, _random: torch.Generator) -> Tensor:
         images, labels = batches(step)
         with torch.autocast("cpu", torch.bfloat16):
             logits = network.head(network(images.contiguous(memory_format=torch.channels_last))[-1].mean(dim=(2, 3)))
         return nn.functional.cross_entropy(logits.float(), labels, label_smoothing=0.05)
 
-    network = Features().to(memory_format=torch.channels_last)
+    network: Any = Features()
+    network.to(memory_format=torch.channels_last)
     trained: Features = loop.train(network, loss, recipe, checkpoint)
     return trained.requires_grad_(False)

@@ -53,7 +53,8 @@ def distil(
 ) -> UNet2DModel:
     """Train to the recipe's end, from ``checkpoint`` if it exists. Returns the student with averaged weights."""
     torch.manual_seed(recipe.seed)
-    pair: Any = Pair(student).to(memory_format=torch.channels_last)
+    pair: Any = Pair(student)
+    pair.to(memory_format=torch.channels_last)
     trained: Pair = loop.train(pair, student_loss(features, pairs, real, recipe), recipe, checkpoint, save_every=25)
     return trained.student
 

@@ -24,7 +24,6 @@ SOLVER = sampler_config(scheduler_file(num_steps=STEPS))
 GUIDANCE = 1.5
 INTERVAL = (0.5, 3.0)
 """The noise levels between which it is guided: these gave the least Fréchet distance (bench/README.md)."""
-GUIDED = guided_timesteps(SOLVER, INTERVAL)
 
 Sample = NDArray[np.float32]
 Predict = Callable[[Sample, int, torch.Tensor], Sample]
@@ -44,7 +43,7 @@ def read_unet(graph: Path) -> UNet2DModel:
 
 def _group_norms(unet: UNet2DModel, tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
     """Group norms have numbers in the graph, in the order in which they are run."""
-    state = {}
+    state: dict[str, torch.Tensor] = {}
     for number, name in enumerate(_order_of_norms(unet)):
         prefix = f"group_norm_{number}" if number else "group_norm"
         state |= {f"{name}.{kind}": tensors[f"{prefix}.{kind}"] for kind in ("weight", "bias")}
@@ -78,7 +77,9 @@ def _attention(tensors: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
 
 
 def guided(unet: Any, scale: float = GUIDANCE) -> Predict:
-    """The teacher's prediction in bfloat16, guided at the timesteps of GUIDED."""
+    """The teacher's prediction in bfloat16, guided between the levels of INTERVAL."""
+    where = guided_timesteps(SOLVER, INTERVAL)
+    assert where is not None  # that is for guidance at all levels
     network = unet.to(torch.bfloat16, memory_format=torch.channels_last)
 
     def rows(sample: torch.Tensor, timestep: int, labels: torch.Tensor) -> torch.Tensor:
@@ -90,7 +91,7 @@ def guided(unet: Any, scale: float = GUIDANCE) -> Predict:
     def predict(sample: Sample, timestep: int, labels: torch.Tensor) -> Sample:
         inputs = torch.from_numpy(sample)
         prediction = rows(inputs, timestep, labels)
-        if timestep in GUIDED:
+        if timestep in where:
             without = rows(inputs, timestep, torch.full_like(labels, NULL_CLASS))
             prediction = without + scale * (prediction - without)
         return prediction.numpy()
