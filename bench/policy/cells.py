@@ -24,7 +24,7 @@ STEPS = (1, 2, 4, 8, 16, 100)
 SAMPLERS = ("ddpm", "dpmpp-2m", "unipc", "deis", "dpmpp-2s", "heun", "euler", "euler-a", "lcm")
 WARM = ((4, 0.25), (4, 0.5), (8, 0.25), (8, 0.5), (16, 0.25))
 PROMPT = 70
-"""Actions that are enough for who does not hesitate."""
+"""The actions in which the planner makes three of four walks: who hesitates needs more."""
 _EVERY_ACTION = 1e6
 """The range factor: actions beyond the trained range are no error here. The maze limits forces itself."""
 

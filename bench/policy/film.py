@@ -6,6 +6,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+from ddim_edge.arrays import Array
 from models.training.point_maze.maze import HZ, MAP, Start, middle_of
 
 from . import BUNDLE
@@ -64,11 +65,11 @@ def _draw(draw: ImageDraw.ImageDraw, episodes: Sequence[Episode], at: int) -> No
         _circle(draw, place, 0.1, _COLOURS[int(episode.path[:, 1].mean() < 0)])
 
 
-def _circle(draw: ImageDraw.ImageDraw, place: Sequence[float], radius: float, fill: tuple[int, int, int]) -> None:
+def _circle(draw: ImageDraw.ImageDraw, place: Array, radius: float, fill: tuple[int, int, int]) -> None:
     x, y = _pixel(place)
     draw.ellipse((x - radius * _CELL, y - radius * _CELL, x + radius * _CELL, y + radius * _CELL), fill=fill)
 
 
-def _pixel(place: Sequence[float]) -> tuple[float, float]:
+def _pixel(place: Array) -> tuple[float, float]:
     """From metres to pixels: y goes up in the maze, and down in a picture."""
     return (place[0] + len(MAP[0]) / 2) * _CELL, (len(MAP) / 2 - place[1]) * _CELL

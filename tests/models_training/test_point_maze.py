@@ -22,7 +22,7 @@ from ddim_edge.runtime.providers.device import Device
 from ddim_edge_export.policy.lerobot import export_policy
 from models.training.loop import Loss
 from models.training.point_maze import demonstrations
-from models.training.point_maze.__main__ import space_evenly
+from models.training.point_maze.__main__ import begin_at_the_last_timestep
 from models.training.point_maze.demonstrations import HORIZON, N_OBS_STEPS, Demonstrations
 from models.training.point_maze.expert import Expert, ways
 from models.training.point_maze.maze import LIMIT, Maze, Seen, Start, cells, middle_of, start_of
@@ -110,12 +110,12 @@ def test_demonstrations_are_made_once(tmp_path: Path, shown: Demonstrations, mon
 def test_a_trained_policy_becomes_a_bundle(
     tmp_path: Path, shown: Demonstrations, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(CONFIG.keys, "down_dims", [8, 16])  # type: ignore[arg-type]
+    monkeypatch.setitem(CONFIG.keys, "down_dims", [8, 16])
     statistics, recipe = statistics_of(shown), Recipe(steps=2, batch_size=8, warmup_steps=1)
     unet = train(CONFIG, shown, statistics, recipe, tmp_path / "checkpoint.pt")
     save_lerobot(unet, statistics, tmp_path / "lerobot")
     export_policy(tmp_path / "lerobot", tmp_path / "bundle")
-    space_evenly(tmp_path / "bundle")
+    begin_at_the_last_timestep(tmp_path / "bundle")
     config = PolicyConfig.read(tmp_path / "bundle")
     assert config.action.trained is not None
     np.testing.assert_allclose(config.action.trained.high, shown.chunks.max(axis=(0, 1)))
@@ -123,7 +123,9 @@ def test_a_trained_policy_becomes_a_bundle(
     policy = ddim_edge.load_policy(tmp_path / "bundle", "cpu", warm_up=False)
     seen = maze(0).reset(WEST_TO_EAST)
     assert policy.act(seen).shape == (policy.config.n_action_steps, 2)
-    assert policy.bundle.own_sampler.timestep_spacing == "trailing"
+    own = policy.bundle.own_sampler
+    assert isinstance(own, ddim_edge.DdimConfig)
+    assert own.timestep_spacing == "trailing"
 
 
 def test_a_regression_never_sees_the_actions_in_its_sample(

@@ -46,12 +46,12 @@ def main(out: Path, episodes: int, steps: int, threads: int, *, regression: bool
     save_lerobot(unet, statistics, folder / "lerobot")
     with show_stages() as on_stage:
         export_policy(folder / "lerobot", folder / "bundle", on_stage=on_stage)
-    space_evenly(folder / "bundle")
+    begin_at_the_last_timestep(folder / "bundle")
     click.echo(f"{folder / 'bundle'}")
 
 
-def space_evenly(bundle: Path) -> None:
-    """Have a bundle's runs begin at the last timestep: LeRobot's own spacing begins short ones where noise is left."""
+def begin_at_the_last_timestep(bundle: Path) -> None:
+    """Have the runs of a bundle begin there: with LeRobot's spacing short ones begin at a lower noise level."""
     path = bundle / SCHEDULER
     write_json(path, {**read_json(path), "timestep_spacing": "trailing"})
     update_hashes(bundle, [path])
