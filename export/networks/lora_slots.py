@@ -60,7 +60,8 @@ def _hook(given: _Given, name: str) -> Callable[[torch.nn.Module, tuple[Any, ...
             return output + conv2d(conv2d(x, down, stride=layer.stride) * weights[:, :, None, None], up)
         for _ in range(x.ndim - 2):
             weights = weights.unsqueeze(1)
-        return output + ((x @ down) * weights) @ up
+        added: torch.Tensor = ((x @ down) * weights) @ up
+        return output + added
 
     return add
 

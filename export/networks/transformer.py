@@ -118,4 +118,18 @@ def call_masked_transformer(module: torch.nn.Module, inputs: Mapping[str, torch.
     for value in arguments.values():
         torch._check(value.shape[0] == sample.shape[0])
     sizes = {name: arguments.pop(name, None) for name in SIZE_INPUTS}
-    return (module(sample, **arguments, added_cond_kwargs=sizes, return_dict=False)[0],)
+    arguments[TEXT_MASK] = _bias(module, arguments[TEXT_MASK], sample.dtype)
+    # Behind its last layer it squeezes the axis of patches, which PyTorch leaves as it is, because they are several.
+    # ONNX's Squeeze fails there: it gets another axis, of 1.
+    last: Any = module.proj_out
+    hook = last.register_forward_hook(lambda _layer, _inputs, output: output.unsqueeze(1))
+    try:
+        return (module(sample, **arguments, added_cond_kwargs=sizes, return_dict=False)[0],)
+    finally:
+        hook.remove()
+
+
+def _bias(module: Any, mask: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """What diffusers makes of a mask, a bias of attention, for each patch: ONNX Runtime takes no one bias for all."""
+    patches = module.pos_embed.height * module.pos_embed.width
+    return ((1 - mask.to(dtype)) * -10000.0)[:, None].expand(-1, patches, -1)

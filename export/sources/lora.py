@@ -1,5 +1,7 @@
 """Adds LoRA files to the weights of a network before the export."""
 
+from typing import Any
+
 import torch
 
 from ddim_edge.lora.trained import TrainedLora
@@ -21,7 +23,8 @@ def add_lora(module: torch.nn.Module, lora: TrainedLora, component: str) -> None
         if isinstance(getattr(part, "weight", None), torch.Tensor)
     }
     shapes = {name: tuple(weight.shape) for name, weight in layers.items()}
-    config = module.config if isinstance(module.config, dict) else module.config.to_dict()
+    own: Any = module.config
+    config = own if isinstance(own, dict) else own.to_dict()
     with torch.no_grad():
         for change in lora.changes(component, shapes, config):
             layers[change.layer] += torch.from_numpy(change.of_weight(lora.scale))

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -9,11 +10,13 @@ import torch
 from safetensors.torch import save_file
 
 import ddim_edge
+from ddim_edge.errors import ConfigError
 from ddim_edge.generation.requests.loras import used_loras
 from ddim_edge.lora.trained import read_trained
 from ddim_edge.networks.row import Row
 from ddim_edge_export import export_folder
 from ddim_edge_export.sources.lora import add_lora
+from tests.helpers.closeness import keep
 from tests.helpers.command_line import Invoke
 from tests.helpers.exported import Exports
 from tests.helpers.tiny_networks import unet
@@ -65,4 +68,22 @@ def test_rows_with_other_adapters_are_those_of_pytorch(exports: Exports, tmp_pat
             add_lora(network, read_trained(f"{files[name]}:{scale}"), "unet")
         with torch.no_grad():
             expected = network(torch.from_numpy(sample), 21.0, torch.from_numpy(told)).sample[0].numpy()
-        np.testing.assert_allclose(made, expected, rtol=0, atol=1e-4)
+        keep("Stable Diffusion 1 with LoRAs in slots", float(np.abs(made - expected).max()))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"lora_slots": 2, "fuse_step": True}, "--lora-slots: --fuse-step makes a further graph"),
+        ({"lora_slots": 2, "step_cache": 0}, "--lora-slots: --step-cache makes a further graph"),
+        ({"lora_rank": 4}, r"give lora_slots \(--lora-slots\), too"),
+        ({"lora_slots": 65}, "lora_slots must be from 1 to 64, not 65"),
+    ],
+)
+def test_options_that_do_not_go_together(
+    options: dict[str, Any], message: str, exports: Exports, tmp_path: Path
+) -> None:
+    with pytest.raises(ConfigError, match=message):
+        export_folder(exports.source("stable-diffusion"), tmp_path / "out", **options)
+    assert not (tmp_path / "out").exists()

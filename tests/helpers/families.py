@@ -14,18 +14,13 @@ from .tiny_networks import (
     Diffusers,
     Transformers,
     change,
-    class_transformer,
     controlnet,
-    masked_transformer,
     safety_checker,
-    t5_encoder,
-    t5_tokenizer,
     text_encoder,
-    text_transformer,
-    tokenizer,
     unet,
     vae,
 )
+from .transformer_families import TRANSFORMERS
 
 _XL: dict[str, Any] = {
     "attention_head_dim": (2, 4),
@@ -41,13 +36,6 @@ _ONE_LEVEL: dict[str, Any] = {
     "up_block_types": ("CrossAttnUpBlock2D",),
     "attention_head_dim": 2,
     "transformer_layers_per_block": 1,
-}
-_FEW_LATENTS: dict[str, Any] = {
-    "block_out_channels": (4,),
-    "down_block_types": ("DownEncoderBlock2D",),
-    "up_block_types": ("UpDecoderBlock2D",),
-    "use_quant_conv": False,
-    "use_post_quant_conv": False,
 }
 
 
@@ -158,44 +146,6 @@ def checked(folder: Path) -> None:
     checker.save_pretrained(folder / "safety_checker")
 
 
-def dit(folder: Path) -> None:
-    """DiT: a transformer of classes, whose learned variance is left out, with an autoencoder."""
-    scheduler = Diffusers.DDIMScheduler(clip_sample=False, beta_schedule="linear", set_alpha_to_one=False)
-    names = {number: f"class {number}" for number in range(1000)} | {1: "goldfish, Carassius auratus"}
-    parts = {"transformer": class_transformer(), "vae": vae(), "scheduler": scheduler}
-    Diffusers.DiTPipeline(**parts).save_pretrained(folder)
-    change(folder / "model_index.json", id2label=names)  # which only the published folder has
-
-
-def stable_diffusion_3(folder: Path) -> None:
-    """Stable Diffusion 3: a transformer of text, flow matching, latents of 16 channels with a shift, T5."""
-    encoder = text_encoder("CLIPTextModelWithProjection", hidden_act="gelu", projection_dim=POOLED)
-    autoencoder = vae(**_FEW_LATENTS, latent_channels=16, scaling_factor=1.5305, shift_factor=0.0609)
-    parts = {
-        "transformer": text_transformer(joint_attention_dim=40, pooled_projection_dim=2 * POOLED),
-        "vae": autoencoder,
-        "scheduler": Diffusers.FlowMatchEulerDiscreteScheduler(shift=3.0),
-        "text_encoder": encoder,
-        "tokenizer": tokenizer(),
-        **second_text(),
-        "text_encoder_3": t5_encoder(width=40),
-        "tokenizer_3": t5_tokenizer(),
-    }
-    Diffusers.StableDiffusion3Pipeline(**parts).save_pretrained(folder)
-
-
-def pixart(folder: Path) -> None:
-    """PixArt: a transformer that reads T5 with a mask, and the size of the image, as that of 1024 pixels does."""
-    parts = {
-        "transformer": masked_transformer(use_additional_conditions=True),
-        "vae": vae(),
-        "scheduler": Diffusers.DPMSolverMultistepScheduler(),
-        "text_encoder": t5_encoder(width=24),
-        "tokenizer": t5_tokenizer(),
-    }
-    Diffusers.PixArtAlphaPipeline(**parts).save_pretrained(folder)
-
-
 def ip_adapters(folder: Path) -> None:
     """Stable Diffusion 1, of one level, with files of adapters of each kind and their image encoder beside it."""
     network = unet(**_ONE_LEVEL)
@@ -226,9 +176,7 @@ FAMILIES: Mapping[str, Callable[[Path], None]] = {
     "controlled": controlled,
     "sdxl-controlled": sdxl_controlled,
     "checked": checked,
-    "dit": dit,
-    "sd3": stable_diffusion_3,
-    "pixart": pixart,
+    **TRANSFORMERS,
     "ip-adapters": ip_adapters,
     "sdxl-ip-adapter": sdxl_ip_adapter,
 }

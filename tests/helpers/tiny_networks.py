@@ -44,57 +44,6 @@ def unet(**changes: Any) -> Any:
     return Diffusers.UNet2DConditionModel(**UNET | changes)
 
 
-def class_transformer() -> Any:
-    """DiT of one layer. Its last layers, which are made as zeros where it is trained, are random here."""
-    torch.manual_seed(0)
-    return Diffusers.DiTTransformer2DModel(
-        num_attention_heads=2,
-        attention_head_dim=8,
-        out_channels=8,
-        num_layers=1,
-        sample_size=8,
-        num_embeds_ada_norm=1000,
-        attention_bias=True,
-    )
-
-
-def text_transformer(**changes: Any) -> Any:
-    """Stable Diffusion 3's transformer of two layers, of which the last reads no text on."""
-    torch.manual_seed(0)
-    options: dict[str, Any] = {
-        "sample_size": 16,
-        "num_layers": 2,
-        "attention_head_dim": 8,
-        "num_attention_heads": 2,
-        "caption_projection_dim": 16,
-        "pos_embed_max_size": 12,
-    }
-    return Diffusers.SD3Transformer2DModel(**options | changes)
-
-
-def masked_transformer(**changes: Any) -> Any:
-    """PixArt of one layer."""
-    torch.manual_seed(0)
-    options: dict[str, Any] = {
-        "sample_size": 8,
-        "num_layers": 1,
-        "attention_head_dim": 8,
-        "num_attention_heads": 3,  # a third of the width is for each number of the size
-        "cross_attention_dim": 24,
-        "caption_channels": 24,
-    }
-    return Diffusers.PixArtTransformer2DModel(**options | changes)
-
-
-def t5_encoder(width: int) -> Any:
-    """T5's encoder of one layer."""
-    torch.manual_seed(7)
-    config = Transformers.T5Config(
-        vocab_size=64, d_model=width, d_kv=8, d_ff=24, num_layers=1, num_heads=2, feed_forward_proj="gated-gelu"
-    )
-    return Transformers.T5EncoderModel(config)
-
-
 def t5_tokenizer() -> Any:
     """A tokenizer of T5 that knows single letters, a few pairs of them, and their beginnings of words."""
     letters = [chr(ord("a") + index) for index in range(26)]

@@ -16,8 +16,7 @@ from ddim_edge.diffusion.schedule import alpha_bars
 from ddim_edge.errors import ConfigError
 from models.training.fashion_mnist.data import DEFAULT_FOLDER
 from models.training.fashion_mnist_turbo import __main__ as recipe
-from models.training.fashion_mnist_turbo import pairs, student, teacher
-from models.training.fashion_mnist_turbo.features import Features
+from models.training.fashion_mnist_turbo import critic, features, pairs, student, teacher
 from models.training.recipe import DIFFUSION, Recipe
 
 SIGNAL = np.sqrt(alpha_bars(DIFFUSION))
@@ -111,10 +110,11 @@ def _echo(sample: teacher.Sample, timestep: int, _labels: torch.Tensor) -> teach
 
 def test_the_critic_learns_by_its_own_loss_alone() -> None:
     random = torch.Generator().manual_seed(0)
-    found = pairs.Pairs(*torch.randn(2, 8, 1, 28, 28, generator=random), torch.arange(8))
+    noise, images = torch.randn(2, 8, 1, 28, 28, generator=random)
+    found = pairs.Pairs(noise, images, torch.arange(8))
     real = torch.randn(6, 1, 28, 28, generator=random), torch.zeros(6, dtype=torch.long)
-    features, both = Features().requires_grad_(False), student.Pair(Echo())  # type: ignore[arg-type]
-    loss = student.student_loss(features, found, lambda _step: real, Recipe(batch_size=6))
+    maps, both = features.Features().requires_grad_(False), student.Pair(Echo())
+    loss = student.student_loss(maps, found, lambda _step: real, Recipe(batch_size=6))
     loss(both, 0, torch.Generator().manual_seed(0)).backward()
     assert both.student.gain.grad is not None
     seen = [part.grad.clone() for part in both.critic.parameters() if part.grad is not None]
@@ -122,9 +122,9 @@ def test_the_critic_learns_by_its_own_loss_alone() -> None:
     both.zero_grad()
     batch = student.draw(found, 6, torch.Generator().manual_seed(0))
     with torch.autocast("cpu", torch.bfloat16):
-        made = features(torch.cat(student.runs(both.student, batch.noise, batch.labels)))
-        scores = both.critic(features(real[0]), real[1]), both.critic(made, student.repeated(batch.labels))
-    student.hinge(*scores).backward()
+        made = maps(torch.cat(student.runs(both.student, batch.noise, batch.labels)))
+        scores = both.critic(maps(real[0]), real[1]), both.critic(made, student.repeated(batch.labels))
+    critic.hinge(*scores).backward()
     for one, other in zip(seen, (part.grad for part in both.critic.parameters()), strict=True):
         torch.testing.assert_close(one, other)
 
@@ -134,9 +134,8 @@ def test_the_recipe_runs_and_goes_on_where_it_stopped(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr(pairs, "PER_FILE", 2)
-    for settings in (recipe.student, recipe):
-        name = "RECIPE" if settings is recipe.student else "FEATURES"
-        monkeypatch.setattr(settings, name, dataclasses.replace(getattr(settings, name), steps=1, batch_size=2))
+    monkeypatch.setattr(student, "RECIPE", dataclasses.replace(student.RECIPE, batch_size=2))
+    monkeypatch.setattr(recipe, "FEATURES", dataclasses.replace(features.RECIPE, steps=1, batch_size=2))
     before = teacher.read_unet(recipe.TEACHER / "unet" / "model.onnx").state_dict()
     for steps in (1, 2):
         made = recipe.distil(tmp_path, recipe.TEACHER, DEFAULT_FOLDER, 2, steps).state_dict()

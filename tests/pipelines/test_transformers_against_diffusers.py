@@ -54,9 +54,7 @@ def test_usual_options_are_those_of_diffusers(family_of: FamilyOf) -> None:
 def test_text_of_three_encoders(negative: str | None, family_of: FamilyOf) -> None:
     family = family_of("sd3")
     asked = {"prompt": PROMPT, "negative_prompt": negative, "num_inference_steps": 3}
-    check(
-        family.pipeline, family.diffusers(), 4.0, asked, {"prompt": PROMPT, "negative_prompt": negative, "num_steps": 3}
-    )
+    check(family, family.diffusers(), 4.0, asked, {"prompt": PROMPT, "negative_prompt": negative, "num_steps": 3})
 
 
 def test_another_size_and_no_guidance(family_of: FamilyOf) -> None:
@@ -101,7 +99,7 @@ def test_t5_reads_more_than_clip(family_of: FamilyOf) -> None:
     text = "cars on mars " * 30
     with pytest.warns(TruncationWarning) as warned:
         check(
-            family.pipeline,
+            family,
             family.diffusers(),
             1.0,
             {"prompt": text, "num_inference_steps": 1},
@@ -128,7 +126,7 @@ def test_bad_input(name: str, options: dict[str, Any], message: str, family_of: 
 
 
 def test_weights_are_not_for_t5_alone(family_of: FamilyOf) -> None:
-    with pytest.raises(ddim_edge.ConfigError, match="this model reads text by T5: leave them out"):
+    with pytest.raises(ddim_edge.ConfigError, match="this model's text is T5's: leave them out"):
         family_of("pixart").pipeline.generate(prompt="a (red:1.3) cab", prompt_weights=True, num_steps=1)
 
 

@@ -226,7 +226,7 @@ class Request:
         check_same_origin(values.get("origin", {}), origin)
         check_same_named(values.get("conditioning", {}), conditioning)
         others = {name: _list_to_tuple(values.get(name, default)) for name, default in _written_if_changed().items()}
-        separate = {"labels": labels, "loras": loras, "sampler": sampler}
+        separate: dict[str, Any] = {"labels": labels, "loras": loras, "sampler": sampler}
         return cls(**plain, **others, **separate, origin=origin, conditioning=conditioning)
 
 

@@ -4,15 +4,14 @@ The loss is of the finished images alone: their distance to the teacher's, in pi
 score, which takes the blur away that a distance leaves. What the calls before the last one predict is free.
 """
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 
 import torch
 from diffusers import UNet2DModel
 from torch import Tensor, nn
 
-from ddim_edge.diffusion.samplers import DdimSchedule, sampler_config
+from ddim_edge.diffusion.samplers import DdimConfig, DdimSchedule, sampler_config
 
 from .. import loop
 from ..fashion_mnist.train import Batches
@@ -26,7 +25,7 @@ RECIPE = Recipe(steps=450, batch_size=16, learning_rate=4e-4, warmup_steps=30, d
 RUN_WEIGHTS = {1: 0.2, 2: 1.0, 4: 1.0}
 """Numbers of calls, and how much their images count."""
 SCHEDULER = ddim_file(num_steps=4)
-DDIM = sampler_config(SCHEDULER)
+DDIM = cast(DdimConfig, sampler_config(SCHEDULER))
 FEATURE_WEIGHT = 0.5
 CRITIC_WEIGHT = 0.1
 SMALL = 1e-4
@@ -63,7 +62,7 @@ def student_loss(features: Features, pairs: Pairs, real: Batches, recipe: Recipe
     """The loss of student and critic at a step. Each part has its gradient in one of the two alone."""
     weights = torch.tensor(list(RUN_WEIGHTS.values())).repeat_interleave(recipe.batch_size)
 
-    def loss(pair: nn.Module, step: int, random: torch.Generator) -> Tensor:
+    def loss(pair: Any, step: int, random: torch.Generator) -> Tensor:
         batch = draw(pairs, recipe.batch_size, random)
         images, classes = real(step)
         labels, ends = repeated(batch.labels), repeated(batch.images)
@@ -74,7 +73,7 @@ def student_loss(features: Features, pairs: Pairs, real: Batches, recipe: Recipe
             fooled = torch.func.functional_call(pair.critic, frozen(pair.critic), (made, labels))
             scores = pair.critic(seen, classes), pair.critic([part.detach() for part in made], labels)
         apart_by = rms(x_0 - ends) + FEATURE_WEIGHT * apart(made, wanted) - CRITIC_WEIGHT * fooled.mean(dim=1)
-        return (weights * apart_by).sum() / recipe.batch_size + hinge(*scores)
+        return torch.as_tensor((weights * apart_by).sum() / recipe.batch_size + hinge(*scores))
 
     return loss
 
@@ -123,6 +122,6 @@ def apart(made: list[Tensor], wanted: list[Tensor]) -> Tensor:
     return torch.stack([rms(one - other) / rms(other) for one, other in zip(made, wanted, strict=True)]).mean(0)
 
 
-def frozen(module: nn.Module) -> Mapping[str, Tensor]:
+def frozen(module: nn.Module) -> dict[str, Tensor]:
     """The parameters without gradient: what is computed with them trains only what comes before."""
     return {name: value.detach() for name, value in module.named_parameters()}
