@@ -35,7 +35,7 @@ def _command_line() -> Iterator[str]:
 
 def _command(name: str) -> Iterator[str]:
     command = cli.commands[name]
-    with click.Context(cli, info_name="ddim-edge", show_default=True) as parent:
+    with click.Context(cli, info_name="ddim-edge", **cli.context_settings) as parent:
         context = click.Context(command, info_name=name, parent=parent)
         yield f"### ddim-edge {name}\n"
         yield f"```text\n{command.get_usage(context)}\n```\n"

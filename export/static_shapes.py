@@ -1,8 +1,7 @@
 """Fixes the free axes of a bundle's graphs to one batch and one image size."""
 
-from ddim_edge.bundle.layout import DENOISER_NAMES, TRANSFORMER
+from ddim_edge.bundle.layout import DENOISER_NAMES, T5_TOKENS, TRANSFORMER
 from ddim_edge.errors import ConfigError
-from ddim_edge.text.t5_text_model import T5_TOKENS
 
 from .config_keys import count
 from .networks.autoencoder import pixels_per_latent

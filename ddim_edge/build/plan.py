@@ -8,7 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ..bundle.bundle import Bundle
-from ..bundle.layout import CONFIG, LORA_COLUMNS, SHALLOW_MODEL, STEP_MODEL, TEXT_ENCODER, component_named, graphs_of
+from ..bundle.layout import (
+    CONFIG,
+    LORA_COLUMNS,
+    SHALLOW_MODEL,
+    STEP_MODEL,
+    T5_TOKENS,
+    TEXT_ENCODER,
+    component_named,
+    graphs_of,
+)
 from ..config import read_json
 from ..errors import BundleError, ConfigError, choose_from
 from ..graphs.external_data import check_onnx_file
@@ -21,7 +30,6 @@ from ..runtime.providers.options import compile_time_options
 from ..runtime.providers.precision import INT8
 from ..runtime.providers.table import AUTO, BUILDABLE, NAMES, provider_named
 from ..runtime.sessions.opening import not_loaded
-from ..text.t5_text_model import T5_TOKENS
 
 _ROW_PER_IMAGE = ("sample", "step_coefficients", "noise")
 """The inputs of a fused step with one row per image; the others have two rows for a guided image."""

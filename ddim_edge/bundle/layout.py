@@ -96,6 +96,8 @@ POOLED_TEXT = "pooled_projections"
 TEXT_MASK = "encoder_attention_mask"
 SIZE_INPUTS = ("resolution", "aspect_ratio")
 TEXT_INPUTS = ("encoder_hidden_states", "text_embeds", "time_ids", POOLED_TEXT, TEXT_MASK, *SIZE_INPUTS)
+T5_TOKENS = 256
+"""How many tokens of a text Stable Diffusion 3 reads by T5, the end included: diffusers' max_sequence_length."""
 GUIDANCE_INPUT = "timestep_cond"
 """The denoiser's inputs beside sample and timestep: class, text embeddings, SDXL's sizes, embedded guidance scale."""
 CONTROL_INPUTS = ("down_block_additional_residuals", "mid_block_additional_residual")

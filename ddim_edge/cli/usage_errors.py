@@ -10,7 +10,6 @@ _OTHER_OPTIONS = {
     "cfg": "guidance_scale",
     "device": "provider",
     "dtype": "precision",
-    "image": "init_image",
     "init_image": "init_image",
     "label": "labels",
     "latents": "latents",

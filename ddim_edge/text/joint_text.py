@@ -5,11 +5,11 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 
 from ..arrays import Array
-from ..bundle.layout import POOLED_TEXT
+from ..bundle.layout import POOLED_TEXT, T5_TOKENS
 from ..errors import BundleError
 from ..runtime.sessions.tensors import TensorInfo
 from .clip_text_model import ClipTextModel
-from .t5_text_model import T5_TOKENS, T5TextModel
+from .t5_text_model import T5TextModel
 
 
 class JointText:

@@ -55,7 +55,7 @@ class MaskedText:
     def _inputs(self, text: str, hints: SizeHints) -> dict[str, Array]:
         """``resolution`` is height and width in pixels, float32 (1, 2); ``aspect_ratio`` their quotient, (1, 1)."""
         encoded = self._t5.encode(text.lower().strip())
-        found = {_TEXT: encoded.hidden[np.newaxis], TEXT_MASK: encoded.mask[np.newaxis]}
+        found: dict[str, Array] = {_TEXT: encoded.hidden[np.newaxis], TEXT_MASK: encoded.mask[np.newaxis]}
         if not self._sizes:
             return found
         height, width = hints.target

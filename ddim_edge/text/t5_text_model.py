@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from ..bundle.layout import Component
+from ..bundle.layout import T5_TOKENS, Component
 from ..errors import BundleError, PredictionError, listed, shown
 from ..files import open_regular
 from ..runtime.sessions.pool import Sessions
@@ -20,8 +20,6 @@ from .tokenizers_module import tokenizer_errors, tokenizers_module
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
 
-T5_TOKENS = 256
-"""How many Stable Diffusion 3 reads, the end included: diffusers' max_sequence_length."""
 _INPUTS = {"input_ids", "attention_mask"}
 _OUTPUT = "last_hidden_state"
 _END, _PAD = "</s>", "<pad>"

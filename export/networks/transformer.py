@@ -108,7 +108,8 @@ def _middle(positions: Any, height: int, width: int) -> torch.Tensor:
     rows, columns = height // patch_size, width // patch_size
     top, left = (table // 2 - (side + 1 - table % 2) // 2 for side in (rows, columns))
     square = positions.pos_embed.reshape(1, table, table, -1)
-    return square[:, top : top + rows, left : left + columns].reshape(1, rows * columns, -1)
+    middle: torch.Tensor = square[:, top : top + rows, left : left + columns].reshape(1, rows * columns, -1)
+    return middle
 
 
 def call_masked_transformer(module: torch.nn.Module, inputs: Mapping[str, torch.Tensor]) -> tuple[torch.Tensor]:

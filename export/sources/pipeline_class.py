@@ -4,8 +4,8 @@ import warnings
 from collections.abc import Mapping
 from typing import Any
 
+from ddim_edge.bundle.layout import T5_TOKENS
 from ddim_edge.errors import ConfigError, shown
-from ddim_edge.text.t5_text_model import T5_TOKENS
 
 _TASKS = ("", "Img2Img", "Inpaint")
 _PLAIN = frozenset(

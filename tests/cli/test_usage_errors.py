@@ -15,7 +15,6 @@ from tests.helpers.command_line import Invoke
         (["run", "--cfg", "3"], "it is --guidance-scale here"),
         (["run", "--num-inference-steps", "3"], "it is --num-steps here"),
         (["run", "--device", "cuda"], "it is --provider here"),
-        (["run", "--image", "a.png"], "it is --init-image here"),
         (["interpolate", "--denoising-strength", "1"], "`ddim-edge interpolate --help` lists them"),
         (["run", "--model", "emoji"], "MODEL is an argument, ddim-edge run [OPTIONS] [MODEL]"),
         (

@@ -37,7 +37,7 @@ def check_options(words: list[str]) -> None:
     """Raise KeyError for an unknown command, click's error for an option or a value that it does not take."""
     name, *arguments = words
     command = cli.commands[name]
-    context = click.Context(command, info_name=name)
+    context = click.Context(command, info_name=name, **cli.context_settings)  # click keeps the names of --help
     values, rest, order = command.make_parser(context).parse_args(arguments)
     if rest:
         raise click.UsageError(f"nobody takes {rest}")

@@ -8,12 +8,12 @@ import onnx
 import pytest
 from onnx import TensorProto, helper
 
-from ddim_edge.bundle.layout import TEXT_ENCODER_3
+from ddim_edge.bundle.layout import T5_TOKENS, TEXT_ENCODER_3
 from ddim_edge.errors import BundleError
 from ddim_edge.runtime.sessions.pool import Sessions
 from ddim_edge.text import TruncationWarning
 from ddim_edge.text.joint_text import JointText
-from ddim_edge.text.t5_text_model import T5_TOKENS, T5TextModel, T5Tokenizer, open_t5_text_model
+from ddim_edge.text.t5_text_model import T5TextModel, T5Tokenizer, open_t5_text_model
 from tests.helpers.tiny_networks import t5_tokenizer
 
 TEXTS = ["", "a car on mars", "  two   cars\n", "été 123 </s> car", "A"]

@@ -30,7 +30,7 @@ class TensorInfo:
     dtype: np.dtype[Any]
     shape: tuple[int | str, ...]
 
-    def fits(self, shape: tuple[int, ...]) -> bool:
+    def fits(self, shape: tuple[int | str, ...]) -> bool:
         """Whether an array of ``shape`` may be fed here."""
         if len(shape) != len(self.shape):
             return False
