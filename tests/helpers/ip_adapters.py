@@ -47,7 +47,7 @@ def write_adapter(path: Path, unet: Any, kind: str, seed: int) -> Path:
 
 
 def _attentions(unet: Any) -> dict[str, torch.Tensor]:
-    weights = {}
+    weights: dict[str, torch.Tensor] = {}
     for index, name in enumerate(unet.attn_processors):
         if name.endswith("attn2.processor"):
             layer = unet.get_submodule(name.removesuffix(".processor")).to_k.weight

@@ -17,7 +17,7 @@ from .test_ip_adapters import PICTURES, SCALES
 
 pytestmark = pytest.mark.slow  # a network is traced with adapters
 
-OPTIONS = {"prompt": "a red cat", "seed": 5, "num_steps": 2, "guidance_scale": 3.0}
+OPTIONS: dict[str, Any] = {"prompt": "a red cat", "seed": 5, "num_steps": 2, "guidance_scale": 3.0}
 FORM = {"prompt": "a red cat", "seed": "5", "num_inference_steps": "2", "guidance_scale": "3"}
 NAMES = ("ip_adapter_image", "ip_adapter_image_1", "ip_adapter_image_2")
 

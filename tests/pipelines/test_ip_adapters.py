@@ -127,7 +127,12 @@ def test_an_image_is_encoded_once(adapted: Family, monkeypatch: pytest.MonkeyPat
 
 def _counting(session: Any, runs: list[str]) -> Any:
     run = session.run
-    session.run = lambda feeds: (runs.append(session.name), run(feeds))[1]
+
+    def counted(feeds: Any) -> Any:
+        runs.append(session.name)
+        return run(feeds)
+
+    session.run = counted
     return session
 
 

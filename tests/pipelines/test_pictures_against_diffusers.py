@@ -64,8 +64,9 @@ def test_a_picture_is_enlarged_by_text(family_of: FamilyOf) -> None:
     """The size follows the small picture."""
     small = picture()[..., 4:24, ::2].copy()
     theirs = {"prompt": PROMPT, "num_inference_steps": 2, "guidance_scale": 4.0, "image": torch.from_numpy(small)}
-    ours = {"prompt": PROMPT, "num_steps": 2, "guidance_scale": 4.0, "images": small * 2 - 1}
-    theirs, ours = theirs | {"noise_level": 50}, ours | {"noise_level": 50}
+    theirs |= {"noise_level": 50}
+    ours: dict[str, Any] = {"prompt": PROMPT, "num_steps": 2, "guidance_scale": 4.0}
+    ours |= {"images": small * 2 - 1, "noise_level": 50}
     check(family_of("upscaler"), 4.0, 1.0, theirs, ours, "StableDiffusionUpscalePipeline")
     assert family_of("upscaler").pipeline.generate(**ours).images.shape == (1, 40, 32, 3)
 

@@ -151,7 +151,7 @@ def test_the_server(family_of: FamilyOf) -> None:
         for body in (classes, text):
             answer = client.post("/v1/images/generations", json={**body, "seed": SEED, "num_inference_steps": 2})
             pixels = np.asarray(Image.open(io.BytesIO(base64.b64decode(answer.json()["data"][0]["b64_json"]))))
-            options = {key: value for key, value in body.items() if key not in ("model", "size")}
-            size = {"width": 24, "height": 10} if "size" in body else {}
-            ours = family_of(str(body["model"])).pipeline.generate(**options, **size, seed=SEED, num_steps=2)
+            options: dict[str, Any] = {key: value for key, value in body.items() if key not in ("model", "size")}
+            options |= {"width": 24, "height": 10} if "size" in body else {}
+            ours = family_of(str(body["model"])).pipeline.generate(**options, seed=SEED, num_steps=2)
             np.testing.assert_array_equal(pixels, ours.images[0])
