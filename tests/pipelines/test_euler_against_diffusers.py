@@ -28,7 +28,7 @@ _NOISE: dict[str, Any] = {"beta_start": 0.00085, "beta_end": 0.012, "beta_schedu
 
 def with_scheduler(family: Family, folder: Path, name: str, **options: Any) -> Family:
     """The family with another scheduler's file, in the pipeline's folder and in the bundle."""
-    folders = folder / "source", folder / "bundle"
+    folders = folder / "source", folder / family.bundle.name
     for original, copy in zip((family.source, family.bundle), folders, strict=True):
         shutil.copytree(original, copy)
         keys = {"_class_name": name, "_diffusers_version": "0.42.1", **_NOISE, **options}
