@@ -11,7 +11,9 @@ def test_a_policy_says_what_it_observes_and_does(invoke: Invoke, tmp_path: Path)
     write_policy(tmp_path / "push")
     done = invoke("inspect", "push")
     assert (done.code, done.err) == (0, "")
-    assert f"a robot policy, for ddim_edge.load_policy: the last 2 of {STATE} (3), {GOAL} (2)" in done.out
+    assert (
+        f"a robot policy, which `run` and `serve` give observations: the last 2 of {STATE} (3), {GOAL} (2)" in done.out
+    )
     assert "chunks of 8 actions of 2 values mm, of which 4 are executed" in done.out
     facts = json.loads(invoke("inspect", "push", "--json").out)["policy"]
     assert facts["observations"] == {STATE: [3], GOAL: [2]}

@@ -46,7 +46,12 @@ def test_a_pipeline_with_a_component_that_is_unknown(pipeline_folder: Path, tmp_
 def test_a_pipeline_without_a_unet(pipeline_folder: Path, tmp_path: Path) -> None:
     source = copy(pipeline_folder, tmp_path)
     change(source / "model_index.json", unet=[None, None])
-    refused(source, tmp_path, ConfigError, "has no unet and no transformer: nothing can be sampled; give that of a whole pipeline")
+    refused(
+        source,
+        tmp_path,
+        ConfigError,
+        "has no unet and no transformer: nothing can be sampled; give that of a whole pipeline",
+    )
 
 
 def test_a_bundle(tmp_path: Path) -> None:

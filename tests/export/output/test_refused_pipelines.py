@@ -42,12 +42,8 @@ def test_networks_that_are_not_supported(source: Path) -> None:
     refused(ConfigError, "addition_embed_type 'image' is not supported; supported: null, 'text', 'text_time'", source)
     change(source / "unet" / "config.json", addition_embed_type=None, encoder_hid_dim_type="ip_image_proj")
     refused(ConfigError, "encoder_hid_dim_type 'ip_image_proj' is not supported", source)
-    change(source / "model_index.json", image_encoder=["transformers", "CLIPVisionModelWithProjection"])
-    refused(
-        ConfigError,
-        "has the component 'image_encoder', a 'CLIPVisionModelWithProjection', which is not supported",
-        source,
-    )
+    change(source / "model_index.json", prior=["diffusers", "PriorTransformer"])
+    refused(ConfigError, "has the component 'prior', a 'PriorTransformer', which is not supported", source)
 
 
 @pytest.mark.usefixtures("exported")
