@@ -189,7 +189,7 @@ class Engine:
         taken = [0, 0]
         for job in self.jobs:
             row = job.row()
-            kind, needed = row.features is not None, len(row.conditionings)
+            kind, needed = row.features is not None, 1 if row.unconditional is None else 2 + len(row.others)
             before = first[kind]
             if before is None:
                 first[kind] = row

@@ -55,6 +55,7 @@ class Denoiser:
         self._whole = NetworkCalls(session, controls, bank)
         self._shallow: NetworkCalls | None = None
         self._controls, self._open_shallow = controls, open_shallow
+        self._has_slots = bank is not None
         self._most_adapters = None if bank is None else most_adapters(session, bank.slots)
         self.output, self.conditioning_names = self._whole.output, self._whole.conditioning_names
         self.per_row_timesteps = self._whole.per_row_timesteps
@@ -129,7 +130,7 @@ class Denoiser:
         return self._whole.predict(rows, self.most_rows, self.on_call)
 
     def _run_whole(self, rows: Sequence[Row]) -> Sequence[Answer]:
-        if not any(row.loras for row in rows):
+        if not self._has_slots:
             return self._run_group(rows)
         return in_groups(rows, self._groups(rows), self._run_group)
 
@@ -137,7 +138,7 @@ class Denoiser:
         if self._whole.has_step_inputs and self._can_step(rows):
             return self._step(rows)
         if not [row for row in rows if row.keeps_features]:
-            return self._predict_whole(rows)
+            return self._whole.predict(rows, self.most_rows, self.on_call)
         predictions, features = self._whole.predict_and_keep(rows, self.most_rows, self.on_call)
         pairs = zip(predictions, features, strict=True)
         return [prediction if kept is None else Kept(prediction, kept) for prediction, kept in pairs]
