@@ -11,15 +11,21 @@ from pathlib import Path
 
 import pytest
 
+_ROOT = Path(__file__).parents[2]
 FOLDER = os.environ.get("DDIM_EDGE_LEROBOT")
 needs_lerobot = pytest.mark.skipif(not FOLDER, reason="DDIM_EDGE_LEROBOT names no folder")
+
+
+def run_lerobot(module: str, *arguments: Path) -> None:
+    """Run a module that imports LeRobot, in a process of its own."""
+    command = [sys.executable, "-m", module, str(FOLDER), *map(str, arguments)]
+    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=280, cwd=_ROOT)
+    assert done.returncode == 0, done.stderr[-4000:]
 
 
 @pytest.fixture(scope="session")
 def oracle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where LeRobot has saved its policies, and what they did. Leave it as it is."""
     folder = tmp_path_factory.mktemp("lerobot")
-    command = [sys.executable, str(Path(__file__).with_name("oracle.py")), str(FOLDER), str(folder)]
-    done = subprocess.run(command, capture_output=True, encoding="utf-8", check=False, timeout=280)
-    assert done.returncode == 0, done.stderr[-4000:]
+    run_lerobot("tests.lerobot.oracle", folder)
     return folder

@@ -48,7 +48,8 @@ class _Finder(importlib.abc.MetaPathFinder, importlib.abc.Loader):
         """There is nothing to run."""
 
 
-def _prepare(folder: Path) -> None:
+def prepare(folder: Path) -> None:
+    """Make LeRobot in ``folder`` importable."""
     sys.path.insert(0, str(folder))
     sys.meta_path.insert(0, _Finder())
     for name in _BARE:
@@ -121,10 +122,10 @@ def _save(folder: Path, features: Sequence[tuple[str, str, tuple[int, ...]]], ch
     policy._save_pretrained(folder / "policy")
     before.save_pretrained(folder / "policy")
     after.save_pretrained(folder / "policy")
-    np.savez(folder / "record.npz", **_record(policy, before, after, features))
+    np.savez(folder / "record.npz", **recorded(policy, before, after, features))
 
 
-def _record(
+def recorded(
     policy: Any, before: Any, after: Any, features: Sequence[tuple[str, str, tuple[int, ...]]]
 ) -> dict[str, Any]:
     """Two observations, and for the decision that follows them: conditioning, noise, each step, and the actions."""
@@ -194,6 +195,6 @@ def _stacked(policy: Any, batch: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    _prepare(Path(sys.argv[1]))
+    prepare(Path(sys.argv[1]))
     for case, (case_features, case_changes) in CASES.items():
         _save(Path(sys.argv[2]) / case, case_features, case_changes)

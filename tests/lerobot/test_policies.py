@@ -9,12 +9,14 @@ import pytest
 
 import ddim_edge
 from ddim_edge.diffusion.samplers import start
+from ddim_edge.generation.engine import Engine, Job
 from ddim_edge.networks.row import Row
 from ddim_edge.policy.window import Window, normalized_observation
 from ddim_edge_export import export_policy
 
-from .conftest import needs_lerobot
+from .conftest import needs_lerobot, run_lerobot
 
+TRAINED = Path(__file__).parents[2] / "models" / "point-maze"
 _CASES = ("ddim", "ddpm", "ddim-sample", "ddpm-sample-bias", "cameras", "cameras-apart")
 
 
@@ -33,6 +35,21 @@ def test_each_part_is_lerobots(oracle: Path, tmp_path: Path, case: str) -> None:
     first = policy.config.first_action
     actions = policy.config.action.restored(chunk[0, first : first + policy.config.n_action_steps])
     np.testing.assert_allclose(actions, record["actions"], atol=1e-4)
+
+
+@needs_lerobot
+def test_whole_chunks_of_the_trained_policy_are_lerobots(tmp_path: Path) -> None:
+    """LeRobot's DDIM has the spacing leading, and the bundle another."""
+    run_lerobot("tests.lerobot.trained", TRAINED, tmp_path / "record.npz")
+    record, policy = np.load(tmp_path / "record.npz"), ddim_edge.load_policy(TRAINED, "cpu", warm_up=False)
+    condition, config = _conditioning(policy, record), policy.bundle.own_sampler.replace(timestep_spacing="leading")
+    job = Job(start(config, len(record["timesteps"]), record["noise"]), condition)
+    engine = Engine(policy.network.denoiser)
+    engine.add(job)
+    while not engine.step():
+        pass
+    np.testing.assert_allclose(job.result(), record["results"][-1], atol=1e-4)
+    np.testing.assert_allclose(policy.config.actions_to_execute(job.result()), record["actions"], atol=1e-4)
 
 
 def _conditioning(policy: ddim_edge.Policy, record: Any) -> Any:
