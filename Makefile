@@ -26,8 +26,10 @@ RELEASE := .venv-release
 DOCS := .venv-docs
 # Where this is set, each of the many processes that the tests start would compile our modules anew.
 unexport PYTHONDONTWRITEBYTECODE
+# One process more than cores: tests often wait for servers and for other processes.
+WORKERS := $(shell $(PYTHON) -c "import os; print(min(4, 1 + (os.cpu_count() or 1)))")
 # A file of tests runs in one process: they share their fixtures. Files with slow tests come first (tests/conftest.py).
-PARALLEL := --numprocesses auto --maxprocesses 4 --dist loadfile --no-loadscope-reorder
+PARALLEL := --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
 .PHONY: run test test-fast test-bench test-all check bench-quick test-optimum test-lerobot test-adopt test-deploy test-triton test-first-hour docs wheel release clean
 
