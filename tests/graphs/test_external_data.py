@@ -11,29 +11,24 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from onnx import TensorProto, helper, numpy_helper
-from onnx.external_data_helper import _get_all_tensors, set_external_data, uses_external_data
+from onnx.external_data_helper import _get_all_tensors, uses_external_data
 
 import ddim_edge
 from ddim_edge.graphs import external_data, file_state
 from ddim_edge.graphs.external_data import check_onnx_file
 from tests.helpers.tiny_bundles import tiny_model, write_bundle
 
+from .external_weights import check, external, with_initializer, with_nodes
+
 Place = Callable[[onnx.TensorProto], onnx.ModelProto]
-
-
-def _check(folder: Path, contents: bytes) -> list[Path]:
-    path = folder / "unet" / "model.onnx"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(contents)
-    return check_onnx_file(path, folder)
 
 
 def test_a_whole_model_passes_and_no_beginning_of_it_does(tmp_path: Path) -> None:
     whole = tiny_model().SerializeToString()
-    assert _check(tmp_path, whole) == []
+    assert check(tmp_path, whole) == []
     for length in range(len(whole)):
         with pytest.raises(ddim_edge.BundleError, match=r"is empty|is cut short"):
-            _check(tmp_path, whole[:length])
+            check(tmp_path, whole[:length])
 
 
 @settings(max_examples=300, deadline=None)
@@ -44,7 +39,7 @@ def test_a_whole_model_passes_and_no_beginning_of_it_does(tmp_path: Path) -> Non
 @example(contents=b"\x3a\x00")
 def test_random_bytes_are_no_graph(tmp_path_factory: pytest.TempPathFactory, contents: bytes) -> None:
     with pytest.raises(ddim_edge.BundleError):
-        _check(tmp_path_factory.getbasetemp() / "random", contents)
+        check(tmp_path_factory.getbasetemp() / "random", contents)
 
 
 @settings(max_examples=300, deadline=None)
@@ -52,10 +47,10 @@ def test_random_bytes_are_no_graph(tmp_path_factory: pytest.TempPathFactory, con
 def test_a_flipped_byte_raises_nothing_but_a_bundle_error(
     tmp_path_factory: pytest.TempPathFactory, position: int, value: int
 ) -> None:
-    contents = bytearray(_with_initializer(_external("model.onnx_data")).SerializeToString())
+    contents = bytearray(with_initializer(external("model.onnx_data")).SerializeToString())
     contents[position % len(contents)] = value
     with contextlib.suppress(ddim_edge.BundleError):
-        _check(tmp_path_factory.getbasetemp() / "flipped", bytes(contents))
+        check(tmp_path_factory.getbasetemp() / "flipped", bytes(contents))
 
 
 def test_graphs_nested_without_end_are_refused(tmp_path: Path) -> None:
@@ -65,7 +60,7 @@ def test_graphs_nested_without_end_are_refused(tmp_path: Path) -> None:
             message = tag + _varint(len(message)) + message
     contents = b"\x3a" + _varint(len(message)) + message + b"\x42\x00"
     with pytest.raises(ddim_edge.BundleError, match="not an ONNX graph"):
-        _check(tmp_path, contents)
+        check(tmp_path, contents)
 
 
 def _varint(value: int) -> bytes:
@@ -83,49 +78,32 @@ def test_a_folder_or_nothing_in_its_place(tmp_path: Path) -> None:
         check_onnx_file(tmp_path, tmp_path)
 
 
-def _external(location: str, *, offset: int = 0, length: int = 16) -> onnx.TensorProto:
-    """Four floats of which the model only says where they lie."""
-    tensor = numpy_helper.from_array(np.zeros(4, np.float32), "weights")
-    set_external_data(tensor, location, offset, length)
-    tensor.ClearField("raw_data")
-    return tensor
-
-
-def _with_nodes(*nodes: onnx.NodeProto, initializer: list[onnx.TensorProto] | None = None) -> onnx.ModelProto:
-    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, [4])
-    return helper.make_model(helper.make_graph(list(nodes), "graph", [], [output], initializer))
-
-
-def _with_initializer(tensor: onnx.TensorProto) -> onnx.ModelProto:
-    return _with_nodes(helper.make_node("Identity", ["weights"], ["y"]), initializer=[tensor])
-
-
 def _with_attribute(tensor: onnx.TensorProto) -> onnx.ModelProto:
-    return _with_nodes(helper.make_node("Constant", [], ["y"], value=tensor))
+    return with_nodes(helper.make_node("Constant", [], ["y"], value=tensor))
 
 
 def _with_subgraph(tensor: onnx.TensorProto) -> onnx.ModelProto:
     output = helper.make_tensor_value_info("y", TensorProto.FLOAT, [4])
     branch = helper.make_graph([helper.make_node("Identity", ["weights"], ["y"])], "branch", [], [output], [tensor])
-    return _with_nodes(helper.make_node("If", ["condition"], ["y"], then_branch=branch, else_branch=branch))
+    return with_nodes(helper.make_node("If", ["condition"], ["y"], then_branch=branch, else_branch=branch))
 
 
 def _with_function(tensor: onnx.TensorProto) -> onnx.ModelProto:
-    model = _with_nodes(helper.make_node("Mine", [], ["y"], domain="ours"))
+    model = with_nodes(helper.make_node("Mine", [], ["y"], domain="ours"))
     constant = helper.make_node("Constant", [], ["y"], value=tensor)
     model.functions.append(helper.make_function("ours", "Mine", [], ["y"], [constant], model.opset_import))
     return model
 
 
 def _with_sparse(tensor: onnx.TensorProto) -> onnx.ModelProto:
-    model = _with_nodes(helper.make_node("Identity", ["weights"], ["y"]))
+    model = with_nodes(helper.make_node("Identity", ["weights"], ["y"]))
     indices = numpy_helper.from_array(np.arange(4), "indices")
     model.graph.sparse_initializer.append(helper.make_sparse_tensor(tensor, indices, [4]))
     return model
 
 
 EVERYWHERE = pytest.mark.parametrize(
-    "place", [_with_initializer, _with_attribute, _with_subgraph, _with_function, _with_sparse]
+    "place", [with_initializer, _with_attribute, _with_subgraph, _with_function, _with_sparse]
 )
 
 
@@ -134,7 +112,7 @@ def test_weights_in_the_bundle_pass_wherever_the_graph_keeps_them(tmp_path: Path
     (tmp_path / "unet").mkdir()
     data = tmp_path / "unet" / "model.onnx_data"
     data.write_bytes(bytes(16))
-    assert _check(tmp_path, place(_external("model.onnx_data")).SerializeToString()) == [data]
+    assert check(tmp_path, place(external("model.onnx_data")).SerializeToString()) == [data]
 
 
 @EVERYWHERE
@@ -142,7 +120,7 @@ def test_missing_weights_are_named(tmp_path: Path, place: Place) -> None:
     with pytest.raises(
         ddim_edge.BundleError, match=r"model\.onnx_data is missing: model\.onnx keeps its weights there"
     ):
-        _check(tmp_path, place(_external("model.onnx_data")).SerializeToString())
+        check(tmp_path, place(external("model.onnx_data")).SerializeToString())
 
 
 @EVERYWHERE
@@ -150,36 +128,36 @@ def test_missing_weights_are_named(tmp_path: Path, place: Place) -> None:
 def test_weights_outside_the_bundle_are_refused(tmp_path: Path, place: Place, location: str) -> None:
     (tmp_path / "secret").write_bytes(bytes(16))
     with pytest.raises(ddim_edge.BundleError, match=r"outside the bundle .* refused"):
-        _check(tmp_path / "bundle", place(_external(location)).SerializeToString())
+        check(tmp_path / "bundle", place(external(location)).SerializeToString())
 
 
 def test_weights_elsewhere_in_the_bundle_pass(tmp_path: Path) -> None:
     (tmp_path / "shared").write_bytes(bytes(16))
-    contents = _with_initializer(_external("../shared")).SerializeToString()
-    assert _check(tmp_path, contents) == [tmp_path / "shared"]
+    contents = with_initializer(external("../shared")).SerializeToString()
+    assert check(tmp_path, contents) == [tmp_path / "shared"]
 
 
 def test_weights_cut_short_are_named_with_both_sizes(tmp_path: Path) -> None:
     (tmp_path / "unet").mkdir()
     (tmp_path / "unet" / "weights").write_bytes(bytes(1999))
-    contents = _with_initializer(_external("weights", offset=1984)).SerializeToString()
+    contents = with_initializer(external("weights", offset=1984)).SerializeToString()
     with pytest.raises(ddim_edge.BundleError, match=r"is cut short: it has 1,999 bytes where model\.onnx needs 2,000"):
-        _check(tmp_path, contents)
+        check(tmp_path, contents)
 
 
 @pytest.mark.parametrize("length", ["-1", "many", "", "1e3", "9" * 5000])
 def test_a_length_that_is_no_number_is_refused(tmp_path: Path, length: str) -> None:
-    tensor = _external("model.onnx_data")
+    tensor = external("model.onnx_data")
     (entry,) = [entry for entry in tensor.external_data if entry.key == "length"]
     entry.value = length
     with pytest.raises(ddim_edge.BundleError, match="no number of bytes"):
-        _check(tmp_path, _with_initializer(tensor).SerializeToString())
+        check(tmp_path, with_initializer(tensor).SerializeToString())
 
 
 @pytest.mark.parametrize("name", ["a\0b", "a/" * 5000])
 def test_what_is_no_file_name_is_refused(tmp_path: Path, name: str) -> None:
     with pytest.raises(ddim_edge.BundleError, match="is no file name") as found:
-        _check(tmp_path, _with_initializer(_external(name)).SerializeToString())
+        check(tmp_path, with_initializer(external(name)).SerializeToString())
     assert len(str(found.value)) < 400 + len(str(tmp_path))
 
 

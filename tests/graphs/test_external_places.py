@@ -3,38 +3,12 @@
 import os
 from pathlib import Path
 
-import numpy as np
-import onnx
 import pytest
-from onnx import TensorProto, helper, numpy_helper
-from onnx.external_data_helper import set_external_data
 
 import ddim_edge
 from ddim_edge.graphs.external_data import check_onnx_file
 
-
-def _check(folder: Path, contents: bytes) -> list[Path]:
-    path = folder / "unet" / "model.onnx"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_bytes(contents)
-    return check_onnx_file(path, folder)
-
-
-def _external(location: str, *, offset: int = 0, length: int = 16) -> onnx.TensorProto:
-    """Four floats of which the model only says where they lie."""
-    tensor = numpy_helper.from_array(np.zeros(4, np.float32), "weights")
-    set_external_data(tensor, location, offset, length)
-    tensor.ClearField("raw_data")
-    return tensor
-
-
-def _with_nodes(*nodes: onnx.NodeProto, initializer: list[onnx.TensorProto] | None = None) -> onnx.ModelProto:
-    output = helper.make_tensor_value_info("y", TensorProto.FLOAT, [4])
-    return helper.make_model(helper.make_graph(list(nodes), "graph", [], [output], initializer))
-
-
-def _with_initializer(tensor: onnx.TensorProto) -> onnx.ModelProto:
-    return _with_nodes(helper.make_node("Identity", ["weights"], ["y"]), initializer=[tensor])
+from .external_weights import check, external, with_initializer
 
 
 def _linked(bundle: Path, target: Path) -> list[Path]:
@@ -42,7 +16,7 @@ def _linked(bundle: Path, target: Path) -> list[Path]:
     data = bundle / "unet" / "model.onnx_data"
     data.parent.mkdir(parents=True)
     data.symlink_to(target)
-    return _check(bundle, _with_initializer(_external("model.onnx_data")).SerializeToString())
+    return check(bundle, with_initializer(external("model.onnx_data")).SerializeToString())
 
 
 def test_a_link_to_weights_outside_the_bundle_is_refused(tmp_path: Path) -> None:
@@ -59,7 +33,7 @@ def test_a_linked_folder_before_dots_is_followed_as_the_system_does(tmp_path: Pa
     (bundle / "unet" / "weights").write_bytes(bytes(16))
     (bundle / "unet" / "link").symlink_to(tmp_path / "elsewhere" / "folder")
     with pytest.raises(ddim_edge.BundleError, match=r"outside the bundle .* refused"):
-        _check(bundle, _with_initializer(_external("link/../weights")).SerializeToString())
+        check(bundle, with_initializer(external("link/../weights")).SerializeToString())
 
 
 def test_a_link_inside_the_bundle_and_a_linked_bundle_pass(tmp_path: Path) -> None:
@@ -89,9 +63,9 @@ def test_weights_that_are_no_regular_file_are_refused(tmp_path: Path, kind: str)
     data = tmp_path / "unet" / "model.onnx_data"
     data.parent.mkdir()
     {"pipe": os.mkfifo, "device": lambda path: path.symlink_to("/dev/zero"), "folder": Path.mkdir}[kind](data)
-    contents = _with_initializer(_external("model.onnx_data", length=0)).SerializeToString()
+    contents = with_initializer(external("model.onnx_data", length=0)).SerializeToString()
     with pytest.raises(ddim_edge.BundleError, match="is not a regular file"):
-        _check(tmp_path, contents)
+        check(tmp_path, contents)
 
 
 @pytest.mark.parametrize("kind", ["pipe", "device"])

@@ -7,19 +7,16 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
-import onnx.parser
 import pytest
 
 import ddim_edge
 from ddim_edge.bundle.read import open_bundle
 from ddim_edge.runtime.providers import openvino_module
-from ddim_edge.runtime.providers.device import Device
 from ddim_edge.runtime.sessions import openvino_graph
 from ddim_edge.runtime.sessions.openvino_graph import OpenVinoGraph
 from tests.runtime.sessions.test_fp16_check import write_half
 
-Feeds = dict[str, np.ndarray[Any, Any]]
+from .openvino_graphs import make_feeds, open_graph, save_graph
 
 pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="openvino is not installed"),
@@ -32,26 +29,6 @@ pytestmark = [
 @pytest.fixture
 def graph(tiny_bundle: Path) -> Path:
     return tiny_bundle / "unet" / "model.onnx"
-
-
-def _feeds(rows: int = 2) -> Feeds:
-    rng = np.random.default_rng(rows)
-    return {
-        "sample": rng.standard_normal((rows, 1, 8, 8), np.float32),
-        "timestep": np.arange(rows) * 10,
-        "class_labels": np.arange(rows),
-    }
-
-
-def _save(tmp_path: Path, text: str) -> Path:
-    onnx.save(onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["" : 18]> {text}'), tmp_path / "model.onnx")
-    return tmp_path / "model.onnx"
-
-
-def _open(graph: Path, device: str = "openvino", **options: Any) -> OpenVinoGraph:
-    opened = ddim_edge.Session(graph, Device.parse(device, **options)).raw
-    assert isinstance(opened, OpenVinoGraph)
-    return opened
 
 
 def test_the_bundled_model_s_pixels_are_those_of_onnx_runtime() -> None:
@@ -76,14 +53,14 @@ def test_bfloat16_is_near_float32_and_stands_in_the_recipe() -> None:
 
 def test_outputs_are_not_overwritten_by_the_next_call(graph: Path) -> None:
     session = ddim_edge.Session(graph, "openvino")
-    first = session.run(_feeds())["out_sample"]
+    first = session.run(make_feeds())["out_sample"]
     kept = first.copy()
-    session.run({name: value + 1 if name == "sample" else value for name, value in _feeds().items()})
+    session.run({name: value + 1 if name == "sample" else value for name, value in make_feeds().items()})
     np.testing.assert_array_equal(first, kept)
 
 
 def test_an_input_is_not_written_to_and_may_be_read_only(graph: Path) -> None:
-    session, feeds = ddim_edge.Session(graph, "openvino"), _feeds()
+    session, feeds = ddim_edge.Session(graph, "openvino"), make_feeds()
     kept = {name: value.copy() for name, value in feeds.items()}
     expected = session.run(feeds)["out_sample"]
     for value in feeds.values():
@@ -105,8 +82,8 @@ def test_each_shape_is_compiled_once_and_the_oldest_is_freed(graph: Path, monkey
     monkeypatch.setattr(OpenVinoGraph, "_compile", spy)
     session = ddim_edge.Session(graph, "openvino")
     for rows in (1, 2, 1, 3, 1, 2):
-        expected = ddim_edge.Session(graph, "cpu").run(_feeds(rows))["out_sample"]
-        np.testing.assert_allclose(session.run(_feeds(rows))["out_sample"], expected, atol=1e-6)
+        expected = ddim_edge.Session(graph, "cpu").run(make_feeds(rows))["out_sample"]
+        np.testing.assert_allclose(session.run(make_feeds(rows))["out_sample"], expected, atol=1e-6)
     assert compiled == [1, 2, 3, 2]
 
 
@@ -114,11 +91,11 @@ def test_a_large_network_has_one_form_which_is_for_all_shapes_from_the_second_on
     graph: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(openvino_graph, "_LARGE", 0)
-    opened = _open(graph)
+    opened = open_graph(graph)
     compiled = []
     for rows in (1, 1, 2, 1, 3):
-        expected = ddim_edge.Session(graph, "cpu").run(_feeds(rows))["out_sample"]
-        np.testing.assert_allclose(opened.run(["out_sample"], _feeds(rows))[0], expected, atol=1e-6)
+        expected = ddim_edge.Session(graph, "cpu").run(make_feeds(rows))["out_sample"]
+        np.testing.assert_allclose(opened.run(["out_sample"], make_feeds(rows))[0], expected, atol=1e-6)
         compiled.append(list(opened._forms))
     first = [((1, 1, 8, 8), (1,), (1,))]
     assert compiled == [first, first, [()], [()], [()]]
@@ -135,13 +112,15 @@ def test_attention_to_a_text_is_right_in_16_bits() -> None:
         "timestep": np.array([500]),
         "encoder_hidden_states": 0.37 * rng.standard_normal((1, 24, 128), np.float32),
     }
-    rounded, whole = (_open(graph, precision=name).run(["out_sample"], feeds)[0] for name in ("bfloat16", "float32"))
+    rounded, whole = (
+        open_graph(graph, precision=name).run(["out_sample"], feeds)[0] for name in ("bfloat16", "float32")
+    )
     assert np.sqrt(((rounded - whole) ** 2).mean() / (whole**2).mean()) < 0.05
 
 
 def test_outputs_have_the_graph_s_names_where_one_tensor_has_several(tmp_path: Path) -> None:
     text = "g (float[n] x) => (float[n] a, float[n] b) { a = Identity(x)  b = Identity(a) }"
-    session = ddim_edge.Session(_save(tmp_path, text), "openvino")
+    session = ddim_edge.Session(save_graph(tmp_path, text), "openvino")
     assert list(session.outputs) == ["a", "b"]
     result = session.run({"x": np.array([3.0])}, ["b"])
     assert {name: value.tolist() for name, value in result.items()} == {"b": [3]}
@@ -183,7 +162,7 @@ def test_without_the_package_the_command_is_named(graph: Path, monkeypatch: pyte
 
 
 def test_the_bundled_graphs_are_read() -> None:
-    opened = _open(open_bundle("fashion-mnist").folder / "unet" / "model.onnx")
+    opened = open_graph(open_bundle("fashion-mnist").folder / "unet" / "model.onnx")
     assert [(tensor.name, tensor.type) for tensor in opened.get_inputs()] == [
         ("sample", "tensor(float)"),
         ("timestep", "tensor(int64)"),

@@ -6,9 +6,6 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import numpy as np
-import onnx
-import onnx.parser
 import pytest
 
 import ddim_edge
@@ -16,7 +13,7 @@ from ddim_edge.runtime.providers import openvino_module
 from ddim_edge.runtime.providers.device import Device
 from ddim_edge.runtime.sessions.openvino_graph import OpenVinoGraph
 
-Feeds = dict[str, np.ndarray[Any, Any]]
+from .openvino_graphs import make_feeds, open_graph, save_graph
 
 pytestmark = [
     pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="openvino is not installed"),
@@ -31,26 +28,6 @@ def graph(tiny_bundle: Path) -> Path:
     return tiny_bundle / "unet" / "model.onnx"
 
 
-def _feeds(rows: int = 2) -> Feeds:
-    rng = np.random.default_rng(rows)
-    return {
-        "sample": rng.standard_normal((rows, 1, 8, 8), np.float32),
-        "timestep": np.arange(rows) * 10,
-        "class_labels": np.arange(rows),
-    }
-
-
-def _save(tmp_path: Path, text: str) -> Path:
-    onnx.save(onnx.parser.parse_model(f'<ir_version: 10, opset_import: ["" : 18]> {text}'), tmp_path / "model.onnx")
-    return tmp_path / "model.onnx"
-
-
-def _open(graph: Path, device: str = "openvino", **options: Any) -> OpenVinoGraph:
-    opened = ddim_edge.Session(graph, Device.parse(device, **options)).raw
-    assert isinstance(opened, OpenVinoGraph)
-    return opened
-
-
 @pytest.mark.parametrize("which", ["GPU.7", "AUTO", "HETERO:CPU", "MULTI:CPU", "TPU", ""])
 def test_a_device_that_is_not_there_or_chooses_one_is_refused(graph: Path, which: str) -> None:
     with pytest.raises(ddim_edge.ProviderError, match=rf"device of OpenVINO .* '{which}' is unknown\..*Valid: .*CPU"):
@@ -59,7 +36,7 @@ def test_a_device_that_is_not_there_or_chooses_one_is_refused(graph: Path, which
 
 @pytest.mark.parametrize("which", ["CPU", "cpu", "CPU.0"])
 def test_a_device_is_named_as_openvino_does(graph: Path, which: str) -> None:
-    assert _open(graph, f"openvino:{which}").device == "CPU"
+    assert open_graph(graph, f"openvino:{which}").device == "CPU"
 
 
 @pytest.mark.parametrize(("on", "asked"), [("CPU", "GPU"), ("GPU.0", "GPU.1"), ("CPU", "NPU")])
@@ -89,7 +66,7 @@ def test_another_precision_than_was_asked_for_is_an_error() -> None:
 
 
 def test_its_options_are_openvino_s_properties_and_are_checked_early(graph: Path) -> None:
-    assert _open(graph, options={"INFERENCE_NUM_THREADS": "1"})._properties["INFERENCE_NUM_THREADS"] == "1"
+    assert open_graph(graph, options={"INFERENCE_NUM_THREADS": "1"})._properties["INFERENCE_NUM_THREADS"] == "1"
     with pytest.raises(ddim_edge.ProviderError, match="openvino option 'INFERENCE_PRECISION_HINT' is unknown"):
         Device("openvino", options={"INFERENCE_PRECISION_HINT": "bf16"})
     with pytest.raises(ddim_edge.ProviderError, match="refuses CPU: Wrong value") as caught:
@@ -105,13 +82,13 @@ def test_too_little_memory_is_an_error_of_its_own(graph: Path, monkeypatch: pyte
     session = ddim_edge.Session(graph, "openvino")
     monkeypatch.setattr(OpenVinoGraph, "_form", fail)
     with pytest.raises(ddim_edge.DeviceMemoryError, match=f"^unet failed on openvino: {re.escape(text)}$"):
-        session.run(_feeds())
+        session.run(make_feeds())
 
 
 def test_a_graph_that_openvino_cannot_read_says_why_in_one_line(tmp_path: Path) -> None:
     text = "g (float[n] x) => (float[n] y) { y = NoSuchOperator(x) }"
     with pytest.raises(ddim_edge.ProviderError, match=r"cannot read .*NoSuchOperator.*Remedy: --provider cpu") as no:
-        ddim_edge.Session(_save(tmp_path, text), "openvino")
+        ddim_edge.Session(save_graph(tmp_path, text), "openvino")
     assert "\n" not in str(no.value)
 
 
